@@ -1,0 +1,115 @@
+import { link, mkdir, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DataDirInUseError, EmbeddedPostgresError } from "./errors.ts";
+import { isSameProcess, processStartTime } from "./process-identity.ts";
+
+/** A folder's one owner. */
+export interface OwnerLock {
+  /** Lets others in. Idempotent. */
+  release(): Promise<void>;
+}
+
+interface Claim {
+  readonly pid: number;
+  readonly start_time: string;
+  /** Set when the owner let go by itself. */
+  readonly released?: boolean;
+}
+
+/** Losing a race means that somebody else took a step; more than this in a row is not a race any more. */
+const maxTries = 100;
+
+/**
+ * Takes the lock that lies in the folder `lockDir`, or throws DataDirInUseError. It survives a kill -9 in both senses: a dead
+ * owner does not keep it, and two who find it dead do not both get it.
+ *
+ * The lock is a row of claims named by number, of which the highest counts and is never deleted. A claim is made by
+ * `link`, which fails if the number is taken; so of all who saw claim n dead, one alone makes n + 1.
+ */
+export async function takeOwnerLock(lockDir: string, dataDir: string): Promise<OwnerLock> {
+  await mkdir(lockDir, { recursive: true, mode: 0o700 });
+  const startTime = await processStartTime(process.pid);
+  if (startTime === null) throw new EmbeddedPostgresError(`cannot tell when process ${process.pid} started`);
+  const mine: Claim = { pid: process.pid, start_time: startTime };
+  for (let tries = 0; tries < maxTries; tries += 1) {
+    const highest = await highestClaim(lockDir);
+    if (highest > 0) {
+      const claim = await readClaim(lockDir, highest);
+      if (claim === "gone") continue;
+      if (await isHeld(claim)) throw new DataDirInUseError(dataDir, claim.pid);
+    }
+    if (await makeClaim(lockDir, highest + 1, mine)) {
+      await deleteClaimsBelow(lockDir, highest + 1);
+      return ownerLock(lockDir, highest + 1, mine);
+    }
+  }
+  throw new EmbeddedPostgresError(`could not take the lock ${lockDir} in ${maxTries} tries`);
+}
+
+function ownerLock(lockDir: string, number: number, mine: Claim): OwnerLock {
+  let released: Promise<void> | undefined;
+  return {
+    release() {
+      released ??= replaceFile(claimPath(lockDir, number), JSON.stringify({ ...mine, released: true }));
+      return released;
+    },
+  };
+}
+
+async function isHeld(claim: Claim): Promise<boolean> {
+  return claim.released !== true && (await isSameProcess(claim.pid, claim.start_time));
+}
+
+async function highestClaim(lockDir: string): Promise<number> {
+  const numbers = (await readdir(lockDir)).map((name) => (/^\d+$/.test(name) ? Number(name) : 0));
+  return Math.max(0, ...numbers);
+}
+
+/** "gone" when a newer claim has replaced it meanwhile. */
+async function readClaim(lockDir: string, number: number): Promise<Claim | "gone"> {
+  const text = await readFile(claimPath(lockDir, number), "utf8").catch((error: unknown) => {
+    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    throw error;
+  });
+  if (text === null) return "gone";
+  try {
+    // Written by us in one piece; after a power cut it may be empty, and then its owner is gone as well.
+    return JSON.parse(text) as Claim;
+  } catch {
+    return { pid: 0, start_time: "", released: true };
+  }
+}
+
+/** Makes the claim if its number is free and the highest; the file appears whole or not at all. */
+async function makeClaim(lockDir: string, number: number, claim: Claim): Promise<boolean> {
+  const draft = join(lockDir, `draft-${process.pid}-${number}`);
+  await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
+  try {
+    await link(draft, claimPath(lockDir, number));
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, "code") === "EEXIST") return false;
+    throw error;
+  } finally {
+    await unlink(draft);
+  }
+  // A slow one may fill a number that was cleared away below a newer claim.
+  if ((await highestClaim(lockDir)) === number) return true;
+  await unlink(claimPath(lockDir, number)).catch(() => undefined);
+  return false;
+}
+
+async function deleteClaimsBelow(lockDir: string, number: number): Promise<void> {
+  for (const name of await readdir(lockDir)) {
+    if (/^\d+$/.test(name) && Number(name) < number) await unlink(join(lockDir, name)).catch(() => undefined);
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.draft`;
+  await writeFile(draft, text, { mode: 0o600 });
+  await rename(draft, path);
+}
+
+function claimPath(lockDir: string, number: number): string {
+  return join(lockDir, String(number));
+}

@@ -1,0 +1,27 @@
+// Everything that services know of PostgreSQL: where it is, how to talk to it, how its schema came to be.
+
+export { classifyError, type DatabaseErrorClass, type DatabaseErrorKind } from "./classify-error.ts";
+export { type ConnectionTarget, describeTarget } from "./connection.ts";
+export {
+  createDatabase,
+  type Database,
+  type DatabaseMetrics,
+  type DatabaseOptions,
+  type PoolStats,
+  type Queryable,
+  type Transaction,
+  type TransactionOptions,
+} from "./pool.ts";
+export { defineStatement, type Statement } from "./statement.ts";
+export { type WaitForDatabaseOptions, DatabaseAwayError, waitForDatabase } from "./wait.ts";
+export { migrate, type MigrateOptions, type MigrateResult, type Migration, SchemaTooNewError } from "./migrations.ts";
+export { createListener, type Listener, type ListenerOptions } from "./listen.ts";
+export { createNotifier, type Notification, type Notifier, type NotifierOptions, readNotification } from "./notify.ts";
+export {
+  BinariesMissingError,
+  DataDirInUseError,
+  DataDirUnusableError,
+  EmbeddedPostgresError,
+  InitFailedError,
+} from "./embedded/errors.ts";
+export { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "./embedded/supervisor.ts";

@@ -1,0 +1,147 @@
+import type { Knex } from "knex";
+import type { Logger, Ports } from "@headroom/runtime";
+import type { ConnectionTarget } from "./connection.ts";
+import { withMigrationLock } from "./migration-lock.ts";
+import { clientSource, createKnexPool } from "./knex-pool.ts";
+import { quoteIdentifier } from "./session.ts";
+
+/**
+ * One step of a schema. Steps are only ever added at the end. Replicas of the old and the new version run side by
+ * side during an update, so a release expands (adds, nullable or with a default) and a later one contracts
+ * (removes what no running version reads).
+ */
+export interface Migration {
+  /** Like `0001_agents`; the names sort in the order they run in. */
+  readonly name: string;
+  /**
+   * The SQL (a string may hold several statements), or a function on knex. With `transaction: false` each string is
+   * one statement, so that `CREATE INDEX CONCURRENTLY` works.
+   */
+  readonly up: string | readonly string[] | ((db: Knex) => PromiseLike<unknown>);
+  /**
+   * false: runs outside a transaction. It may be cut off half way and run again, so write it to be repeatable
+   * (`DROP INDEX CONCURRENTLY IF EXISTS` before `CREATE INDEX CONCURRENTLY`: an interrupted one stays behind, invalid).
+   */
+  readonly transaction?: boolean;
+}
+
+export interface MigrateOptions {
+  readonly connection: ConnectionTarget;
+  /** Created if it does not exist; the table of finished migrations lies in it. */
+  readonly schema: string;
+  readonly migrations: readonly Migration[];
+  readonly logger: Logger;
+  readonly ports: Ports;
+  /** How long to wait for another replica that migrates. Default 10 min. */
+  readonly lockWaitMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface MigrateResult {
+  /** Names of the migrations that this call ran; empty if all had run before. */
+  readonly applied: readonly string[];
+}
+
+/** The schema has migrations that this program does not know: it belongs to a newer version. */
+export class SchemaTooNewError extends Error {
+  override readonly name = "SchemaTooNewError";
+  readonly unknownMigrations: readonly string[];
+  constructor(schema: string, unknownMigrations: readonly string[]) {
+    super(
+      `schema "${schema}" was made by a newer Headroom (unknown migrations: ${unknownMigrations.join(", ")}): ` +
+        `run that version or a newer one, or point DATABASE_URL at another database`,
+    );
+    this.unknownMigrations = unknownMigrations;
+  }
+}
+
+const tableName = "migrations";
+const namePattern = /^\d{4}_[a-z0-9_]+$/;
+
+/**
+ * Brings a schema up to date. Any number of replicas may call it at once: one migrates, the others wait and find it done.
+ * Throws SchemaTooNewError, MigrationLockError, or the database's error; a migration that failed left nothing behind
+ * (unless it runs outside a transaction).
+ */
+export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
+  checkNames(options.migrations);
+  return withMigrationLock(options, async () => {
+    const db = createKnexPool({
+      connection: options.connection,
+      schema: options.schema,
+      applicationName: `headroom-migrate-${options.schema}`,
+      logger: options.logger,
+      max: 2,
+      connectTimeoutMs: 5_000,
+      acquireTimeoutMs: 10_000,
+      // Building an index may take long; waiting for a lock must not: whoever queues behind us waits as well.
+      limits: { statementTimeoutMs: 0, lockTimeoutMs: 30_000, idleInTransactionTimeoutMs: 0 },
+    });
+    try {
+      return await migrateLocked(db, options);
+    } finally {
+      await db.destroy();
+    }
+  });
+}
+
+async function migrateLocked(db: Knex, options: MigrateOptions): Promise<MigrateResult> {
+  const { schema, migrations, logger } = options;
+  await db.raw(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`);
+  const done = await finishedMigrations(db, schema);
+  const known = new Set(migrations.map((migration) => migration.name));
+  const unknown = done.filter((name) => !known.has(name));
+  if (unknown.length > 0) throw new SchemaTooNewError(schema, unknown);
+
+  const config: Knex.MigratorConfig = { tableName, schemaName: schema, migrationSource: sourceOf(migrations) };
+  const pending = migrations.filter((migration) => !done.includes(migration.name));
+  if (pending.length === 0) return { applied: [] };
+  // We hold the advisory lock, so a lock in knex's table is what a killed process left behind.
+  await db.migrate.forceFreeMigrationsLock(config);
+  logger.info({ schema, pending: pending.map((migration) => migration.name) }, "migrating the database schema");
+  await db.migrate.latest(config);
+  return { applied: pending.map((migration) => migration.name) };
+}
+
+async function finishedMigrations(db: Knex, schema: string): Promise<string[]> {
+  if (!(await db.schema.withSchema(schema).hasTable(tableName))) return [];
+  const rows = await db.withSchema(schema).from<{ name: string }>(tableName).select("name").orderBy("id");
+  return rows.map((row) => row.name);
+}
+
+/** Migrations in the program itself: it is bundled into one file, so there is no folder to read. */
+function sourceOf(migrations: readonly Migration[]): Knex.MigrationSource<Migration> {
+  return {
+    getMigrations: () => Promise.resolve([...migrations]),
+    getMigrationName: (migration) => migration.name,
+    getMigration: (migration) =>
+      Promise.resolve({
+        up: (db: Knex) => runUp(db, migration),
+        config: { transaction: migration.transaction !== false },
+      }),
+  };
+}
+
+async function runUp(db: Knex, migration: Migration): Promise<void> {
+  if (typeof migration.up === "function") {
+    await migration.up(db);
+    return;
+  }
+  // Straight to pg: knex.raw would take every "?" (a jsonb operator, a comment) for a parameter.
+  const source = clientSource(db);
+  const client = await source.acquireConnection();
+  try {
+    for (const sql of typeof migration.up === "string" ? [migration.up] : migration.up) await client.query(sql);
+  } finally {
+    await source.releaseConnection(client);
+  }
+}
+
+function checkNames(migrations: readonly Migration[]): void {
+  let previous = "";
+  for (const { name } of migrations) {
+    if (!namePattern.test(name)) throw new Error(`migration "${name}" must be named like 0001_agents`);
+    if (name <= previous) throw new Error(`migration "${name}" must sort after "${previous}"`);
+    previous = name;
+  }
+}

@@ -1,0 +1,169 @@
+import type { Knex } from "knex";
+import type { Logger, Ports } from "@headroom/runtime";
+import { classifyError, type DatabaseErrorKind } from "./classify-error.ts";
+import type { ConnectionTarget } from "./connection.ts";
+import { clientSource, createKnexPool } from "./knex-pool.ts";
+import { runStatement } from "./run-statement.ts";
+import type { Statement } from "./statement.ts";
+import { retryTransaction } from "./transaction-retry.ts";
+
+/** Runs hot statements: on any connection of the pool, or inside a transaction. */
+export interface Queryable {
+  /**
+   * Runs a prepared statement and returns its rows. Values go as `pg` takes them: `new Date(ms)` for a timestamptz,
+   * `JSON.stringify(x)` for jsonb, an array for an array. Back come int8 as number (RangeError beyond the safe
+   * integers), timestamptz as epoch ms, json parsed. Throws pg's errors: see `classifyError`.
+   */
+  query<Row extends object>(statement: Statement<Row>, values?: readonly unknown[]): Promise<Row[]>;
+  /** Runs a prepared statement and returns how many rows it changed (or returned). */
+  execute<Row extends object>(statement: Statement<Row>, values?: readonly unknown[]): Promise<number>;
+}
+
+/** One open transaction; of no use after it has ended. */
+export interface Transaction extends Queryable {
+  /** knex's builder, bound to this transaction. */
+  readonly knex: Knex.Transaction;
+}
+
+export interface TransactionOptions {
+  /** Default: read committed. */
+  readonly isolation?: "read committed" | "repeatable read" | "serializable";
+  readonly readOnly?: boolean;
+  /** How often the function may run in all when the database asks to try again. Default 5. */
+  readonly maxAttempts?: number;
+}
+
+export interface PoolStats {
+  readonly used: number;
+  readonly free: number;
+  /** Callers that wait for a connection. */
+  readonly waiting: number;
+}
+
+export interface Database extends Queryable {
+  /** knex's builder on the pool, for ordinary queries. */
+  readonly knex: Knex;
+  readonly schema: string;
+  /**
+   * Runs `fn` in a transaction: commits when it resolves, rolls back when it rejects. After a serialization failure or
+   * a deadlock it runs again, so `fn` must do nothing outside the database. A connection lost while committing is
+   * not retried: nobody knows whether it was committed.
+   */
+  transaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Resolves when the server answers, else throws what `classifyError` calls `unavailable`. */
+  ping(): Promise<void>;
+  stats(): PoolStats;
+  /** Closes the pool; waits up to 5 s for connections in use. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What a service may want to count. */
+export interface DatabaseMetrics {
+  statementFinished(statement: string, durationMs: number, outcome: "ok" | DatabaseErrorKind): void;
+  transactionRetried(): void;
+}
+
+export interface DatabaseOptions {
+  readonly connection: ConnectionTarget;
+  /** The only schema of the search path. */
+  readonly schema: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  readonly logger: Logger;
+  readonly ports: Ports;
+  /** Connections at most. Default 10. */
+  readonly max?: number;
+  /** Default 30,000; 0 for none. */
+  readonly statementTimeoutMs?: number;
+  /** Default 10,000; 0 for none. */
+  readonly lockTimeoutMs?: number;
+  /** Default 30,000; 0 for none. */
+  readonly idleInTransactionTimeoutMs?: number;
+  /** Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  /** How long a caller waits for a free connection. Default 10,000. */
+  readonly acquireTimeoutMs?: number;
+  readonly metrics?: DatabaseMetrics;
+}
+
+/** A pool on one schema. Connects on first use; an idle connection that breaks is replaced, and never an uncaught error. */
+export function createDatabase(options: DatabaseOptions): Database {
+  const db = createKnexPool({
+    connection: options.connection,
+    schema: options.schema,
+    applicationName: options.applicationName,
+    logger: options.logger,
+    max: options.max ?? 10,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    acquireTimeoutMs: options.acquireTimeoutMs ?? 10_000,
+    limits: {
+      statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
+      lockTimeoutMs: options.lockTimeoutMs ?? 10_000,
+      idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 30_000,
+    },
+  });
+  let closed: Promise<void> | undefined;
+  return {
+    knex: db,
+    schema: options.schema,
+    ...queryable(db, options),
+    transaction: (fn, transactionOptions = {}) => runTransaction(db, options, fn, transactionOptions),
+    async ping() {
+      await db.raw("SELECT 1");
+    },
+    stats() {
+      const { pool } = clientSource(db);
+      return { used: pool.numUsed(), free: pool.numFree(), waiting: pool.numPendingAcquires() };
+    },
+    close() {
+      closed ??= db.destroy();
+      return closed;
+    },
+  };
+}
+
+function queryable(db: Knex | Knex.Transaction, options: DatabaseOptions): Queryable {
+  return {
+    query: async (statement, values = []) => (await measured(db, options, statement, values)).rows,
+    execute: async (statement, values = []) => (await measured(db, options, statement, values)).rowCount,
+  };
+}
+
+async function measured<Row extends object>(
+  db: Knex | Knex.Transaction,
+  { metrics, ports }: DatabaseOptions,
+  statement: Statement<Row>,
+  values: readonly unknown[],
+): Promise<{ rows: Row[]; rowCount: number }> {
+  const startedMs = ports.clock.monotonic();
+  const elapsedMs = (): number => ports.clock.monotonic() - startedMs;
+  try {
+    const result = await runStatement(db, statement, values);
+    metrics?.statementFinished(statement.name, elapsedMs(), "ok");
+    return result;
+  } catch (error) {
+    metrics?.statementFinished(statement.name, elapsedMs(), classifyError(error).kind);
+    throw error;
+  }
+}
+
+function runTransaction<T>(
+  db: Knex,
+  options: DatabaseOptions,
+  fn: (tx: Transaction) => Promise<T>,
+  { isolation, readOnly, maxAttempts }: TransactionOptions,
+): Promise<T> {
+  const attempt = (): Promise<T> =>
+    db.transaction((trx) => fn({ knex: trx, ...queryable(trx, options) }), {
+      ...(isolation !== undefined && { isolationLevel: isolation }),
+      ...(readOnly !== undefined && { readOnly }),
+    });
+  return retryTransaction(attempt, {
+    ports: options.ports,
+    maxAttempts: maxAttempts ?? 5,
+    onRetry(error, attemptsMade) {
+      options.metrics?.transactionRetried();
+      options.logger.debug({ err: error, attempts_made: attemptsMade }, "transaction runs again");
+    },
+  });
+}

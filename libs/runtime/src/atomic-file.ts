@@ -1,0 +1,148 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
+
+export interface WriteFileOptions {
+  /** Permissions of the file, whatever it had before. Default 0600. */
+  readonly mode?: number;
+  /** Whether it must survive a loss of power from the moment this resolves. Default true. */
+  readonly fsync?: boolean;
+}
+
+/** Replaces a file as a whole: a reader, and whoever looks after a crash, sees the old content or the new, never a mixture. */
+export async function writeFileAtomic(path: string, data: string | Uint8Array, options: WriteFileOptions = {}): Promise<void> {
+  const { mode = 0o600, fsync = true } = options;
+  // In the same folder: a rename is atomic only within one file system.
+  const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    const file = await open(temporary, "wx", mode);
+    try {
+      await file.writeFile(data);
+      // The umask may have taken bits away that were asked for.
+      await file.chmod(mode);
+      if (fsync) await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  if (fsync) await syncFolder(dirname(path));
+}
+
+/** Makes a rename or a new file durable. Windows cannot open folders, and does not need it. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Creates a folder and those above it; the folder itself gets exactly `mode` (default 0700), even if it was there before. */
+export async function ensureDir(path: string, mode = 0o700): Promise<void> {
+  await mkdir(path, { recursive: true, mode });
+  if (process.platform === "win32") return;
+  const present = (await stat(path)).mode & 0o777;
+  if (present !== mode) await chmod(path, mode);
+}
+
+/** A file that is only appended to, such as the agent's journal. */
+export interface DurableLog {
+  /** Resolves when the text is on the disk. Appends made meanwhile share one write and one fsync, in order. */
+  append(text: string): Promise<void>;
+  /** Idempotent; waits for what was appended before. */
+  close(): Promise<void>;
+}
+
+interface PendingAppend {
+  readonly text: string;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Opens a log for durable appends, creating it (0600). A torn last line, left by a loss of power, is ended first, so that it
+ * never runs into the next record. A write that fails is undone (the file is cut back), and its append rejects.
+ */
+export async function openDurableLog(path: string, options: Pick<WriteFileOptions, "mode"> = {}): Promise<DurableLog> {
+  const file = await open(path, "a+", options.mode ?? 0o600);
+  let sizeBytes: number;
+  try {
+    sizeBytes = await endTornLine(file);
+    await file.sync();
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  let pending: PendingAppend[] = [];
+  let flushing: Promise<void> | undefined;
+  let closed: Promise<void> | undefined;
+  let broken: Error | undefined;
+
+  async function writeBatch(batch: readonly PendingAppend[]): Promise<void> {
+    const bytes = Buffer.from(batch.map((append) => append.text).join(""));
+    try {
+      await file.appendFile(bytes);
+      await file.datasync();
+      sizeBytes += bytes.length;
+      for (const append of batch) append.resolve();
+    } catch (error) {
+      // What was refused must not be read back later as accepted.
+      await file.truncate(sizeBytes).catch((cause: unknown) => {
+        broken = new Error(`${path} cannot be trusted any more: a failed append could not be undone`, { cause });
+      });
+      for (const append of batch) append.reject(error);
+    }
+  }
+
+  async function flush(): Promise<void> {
+    while (pending.length > 0) {
+      const batch = pending;
+      pending = [];
+      await writeBatch(batch);
+    }
+    flushing = undefined;
+  }
+
+  return {
+    append(text) {
+      if (closed !== undefined) return Promise.reject(new Error(`${path} is closed`));
+      if (broken !== undefined) return Promise.reject(broken);
+      return new Promise<void>((resolve, reject) => {
+        pending.push({ text, resolve, reject });
+        flushing ??= flush();
+      });
+    },
+    close() {
+      closed ??= (flushing ?? Promise.resolve()).then(() => file.close());
+      return closed;
+    },
+  };
+}
+
+/** The file's size, after a missing newline at its end was added. */
+async function endTornLine(file: FileHandle): Promise<number> {
+  const { size } = await file.stat();
+  if (size === 0) return 0;
+  const last = Buffer.alloc(1);
+  await file.read(last, 0, 1, size - 1);
+  if (last.toString("latin1") === "\n") return size;
+  await file.appendFile("\n");
+  return size + 1;
+}
+
+/** One durable append to a file that is not kept open. */
+export async function appendDurable(path: string, text: string, options: Pick<WriteFileOptions, "mode"> = {}): Promise<void> {
+  const log = await openDurableLog(path, options);
+  try {
+    await log.append(text);
+  } finally {
+    await log.close();
+  }
+}

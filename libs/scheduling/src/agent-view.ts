@@ -1,0 +1,46 @@
+/** One agent as a decision sees it: who it is, how it is, and what is free on it, all of one moment. */
+import { freeCapacity, type HeldRoom, type Room } from "./capacity.ts";
+import type { AgentStatus } from "./liveness.ts";
+import type { Sample } from "./resources.ts";
+
+export type AgentType = "desktop" | "infra" | "code" | "research";
+
+/** What is known of an agent, before anything is computed from it. */
+export interface AgentFacts {
+  readonly agentId: string;
+  readonly agentType: AgentType;
+  readonly poolName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly status: AgentStatus;
+  /** Its work stream to an orchestrator is up. */
+  readonly attached: boolean;
+  /** An operator keeps new work away. */
+  readonly cordoned: boolean;
+  /** An operator lets its work end, for it to leave. */
+  readonly draining: boolean;
+  /** Its owner keeps new work away. */
+  readonly ownerHold: boolean;
+  readonly sample: Sample | null;
+  /** Those that hold room; ended ones are not among them. */
+  readonly reservations: readonly HeldRoom[];
+}
+
+export interface AgentView extends AgentFacts {
+  readonly room: Room;
+}
+
+export function agentView(facts: AgentFacts): AgentView {
+  return { ...facts, room: freeCapacity(facts.sample, facts.reservations) };
+}
+
+/** The same agent after one more reservation: a working copy, nothing is promised by it. */
+export function withReservation(view: AgentView, held: HeldRoom): AgentView {
+  const reservations = [...view.reservations, held];
+  return { ...view, reservations, room: freeCapacity(view.sample, reservations) };
+}
+
+/** The same agent as if these attempts had ended. */
+export function withoutReservations(view: AgentView, attemptIds: ReadonlySet<string>): AgentView {
+  const reservations = view.reservations.filter((held) => !attemptIds.has(held.attemptId));
+  return { ...view, reservations, room: freeCapacity(view.sample, reservations) };
+}

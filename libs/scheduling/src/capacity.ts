@@ -1,0 +1,190 @@
+/**
+ * The one meaning of "free". Every query, filter, gate and placement reads what this file computes.
+ *
+ *     foreign = max(0, total − available − Σ used)          what the owner's other programs take
+ *     free    = max(0, min(total − foreign, offer) − Σ max(reserved, used))
+ *
+ * The first sum is over every attempt of the sample, the second over the reservations that are held. So room is not
+ * promised twice before a sample shows it (reserved counts), not counted twice after (the larger of the two counts,
+ * not both), and is back the moment a reservation ends: the use of an ended attempt in an older sample is neither
+ * foreign nor held. An attempt that runs without a reservation is therefore given one (`adopt`) as soon as a sample
+ * lists it: see `unreservedAttempts`.
+ */
+import type { Amounts, AttemptUse, Card, EpochMs, Mib, Sample } from "./resources.ts";
+
+/** Room that is promised to one attempt. */
+export interface HeldRoom {
+  readonly attemptId: string;
+  readonly reserved: Amounts;
+  /** When its work is expected to end, where somebody said so. */
+  readonly expectedEndAtMs: EpochMs | null;
+}
+
+/** One dimension of an agent's room; the unit is that of the dimension (millicores or MiB). */
+export interface DimensionRoom {
+  readonly total: number;
+  readonly offer: number;
+  /** min(total, offer): the most that Headroom could ever have. */
+  readonly ceiling: number;
+  /** The raw measurement. */
+  readonly available: number;
+  readonly foreign: number;
+  /** Σ max(reserved, used) over the reservations. */
+  readonly held: number;
+  readonly free: number;
+  readonly declared: boolean;
+}
+
+/** One card's room, in MiB of VRAM. */
+export interface CardRoom extends DimensionRoom {
+  readonly cardId: string;
+  readonly index: number;
+  readonly model: string;
+  readonly sharedMemory: boolean;
+  /** An attempt of Headroom's has a reservation or measured use on it. */
+  readonly occupied: boolean;
+  /** A reservation has the whole card: `free` is 0. */
+  readonly exclusivelyHeld: boolean;
+}
+
+/** What is free on one agent. */
+export interface Room {
+  /** False while the agent has sent no sample: all figures are zero. */
+  readonly sampled: boolean;
+  /** Millicores. */
+  readonly cpu: DimensionRoom;
+  /** MiB. */
+  readonly memory: DimensionRoom;
+  /** MiB, sums over the cards. */
+  readonly vram: DimensionRoom;
+  readonly cards: readonly CardRoom[];
+}
+
+const NO_DIMENSION: DimensionRoom = {
+  total: 0,
+  offer: 0,
+  ceiling: 0,
+  available: 0,
+  foreign: 0,
+  held: 0,
+  free: 0,
+  declared: false,
+};
+
+const NO_ROOM: Room = { sampled: false, cpu: NO_DIMENSION, memory: NO_DIMENSION, vram: NO_DIMENSION, cards: [] };
+
+/** What is free on an agent with this latest sample and these held reservations. No sample: zeros. */
+export function freeCapacity(sample: Sample | null, reservations: readonly HeldRoom[]): Room {
+  if (sample === null) return NO_ROOM;
+  const loads = attemptLoads(sample, reservations);
+  const cpu = dimensionRoom(sample.cpu, loads, (amounts) => amounts.cpuMillicores);
+  const sharedCardIds = new Set(sample.cards.filter((card) => card.sharedMemory).map((card) => card.cardId));
+  const memory = dimensionRoom(
+    sample.memory,
+    loads,
+    (amounts) => amounts.memoryMib + vramOn(amounts, (cardId) => sharedCardIds.has(cardId)),
+  );
+  const cards = sample.cards.map((card) => cardRoom(card, loads, memory.free));
+  return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
+}
+
+/** Attempts of a sample that no reservation covers: each is to be adopted. */
+export function unreservedAttempts(sample: Sample, reservations: readonly HeldRoom[]): readonly AttemptUse[] {
+  const reservedIds = new Set(reservations.map((reservation) => reservation.attemptId));
+  return sample.attempts.filter((attempt) => !reservedIds.has(attempt.attemptId));
+}
+
+/** Reserved and used amounts of one attempt, side by side. `reserved` is null once the reservation has ended. */
+interface AttemptLoad {
+  readonly reserved: Amounts | null;
+  readonly used: Amounts | null;
+}
+
+function attemptLoads(sample: Sample, reservations: readonly HeldRoom[]): readonly AttemptLoad[] {
+  const usedById = new Map(sample.attempts.map((attempt) => [attempt.attemptId, attempt.used]));
+  const loads: AttemptLoad[] = reservations.map(({ attemptId, reserved }) => ({
+    reserved,
+    used: usedById.get(attemptId) ?? null,
+  }));
+  for (const attempt of unreservedAttempts(sample, reservations)) {
+    loads.push({ reserved: null, used: attempt.used });
+  }
+  return loads;
+}
+
+interface Measured {
+  readonly total: number;
+  readonly available: number;
+  readonly offer: number;
+  readonly declared: boolean;
+}
+
+function dimensionRoom(
+  measured: Measured,
+  loads: readonly AttemptLoad[],
+  amountOf: (amounts: Amounts) => number,
+): DimensionRoom {
+  let usedSum = 0;
+  let held = 0;
+  for (const { reserved, used } of loads) {
+    const usedAmount = used === null ? 0 : amountOf(used);
+    usedSum += usedAmount;
+    if (reserved !== null) held += Math.max(amountOf(reserved), usedAmount);
+  }
+  const { total, available, offer, declared } = measured;
+  const foreign = declared ? 0 : Math.min(total, Math.max(0, total - available - usedSum));
+  const free = Math.max(0, Math.min(total - foreign, offer) - held);
+  return { total, offer, ceiling: Math.min(total, offer), available, foreign, held, free, declared };
+}
+
+function cardRoom(card: Card, loads: readonly AttemptLoad[], memoryFreeMib: Mib): CardRoom {
+  const isThis = (cardId: string): boolean => cardId === card.cardId;
+  const measured: Measured = {
+    total: card.vramTotalMib,
+    available: card.vramAvailableMib,
+    offer: card.vramOfferMib,
+    declared: card.declared,
+  };
+  const room = dimensionRoom(measured, loads, (amounts) => vramOn(amounts, isThis));
+  const holders = loads.filter((load) => load.reserved !== null);
+  const exclusivelyHeld = holders.some(({ reserved }) =>
+    (reserved?.cards ?? []).some((amount) => amount.exclusive && isThis(amount.cardId)),
+  );
+  const occupied = holders.some(
+    ({ reserved, used }) =>
+      (reserved?.cards ?? []).some((amount) => isThis(amount.cardId)) ||
+      (used?.cards ?? []).some((amount) => isThis(amount.cardId) && amount.vramMib > 0),
+  );
+  const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
+  return {
+    ...room,
+    free: exclusivelyHeld ? 0 : reachable,
+    cardId: card.cardId,
+    index: card.index,
+    model: card.model,
+    sharedMemory: card.sharedMemory,
+    occupied,
+    exclusivelyHeld,
+  };
+}
+
+function vramOn(amounts: Amounts, isCounted: (cardId: string) => boolean): Mib {
+  let sumMib = 0;
+  for (const card of amounts.cards) if (isCounted(card.cardId)) sumMib += card.vramMib;
+  return sumMib;
+}
+
+function sumOfCards(cards: readonly CardRoom[]): DimensionRoom {
+  const sum = (amountOf: (card: CardRoom) => number): number =>
+    cards.reduce((total, card) => total + amountOf(card), 0);
+  return {
+    total: sum((card) => card.total),
+    offer: sum((card) => card.offer),
+    ceiling: sum((card) => card.ceiling),
+    available: sum((card) => card.available),
+    foreign: sum((card) => card.foreign),
+    held: sum((card) => card.held),
+    free: sum((card) => card.free),
+    declared: cards.some((card) => card.declared),
+  };
+}

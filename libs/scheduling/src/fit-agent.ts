@@ -1,0 +1,39 @@
+/** Whether an agent may be used at all: who it is, and how it is at the moment. */
+import type { AgentType, AgentView } from "./agent-view.ts";
+import type { FitOptions } from "./fit.ts";
+import { miss, type Miss } from "./miss.ts";
+import type { Needs } from "./needs.ts";
+
+const DEFAULT_AGENT_TYPES: readonly AgentType[] = ["desktop"];
+
+/** What no waiting can change: type, pool and labels. */
+export function fitIdentity(view: AgentView, needs: Needs, options: FitOptions): readonly Miss[] {
+  const misses: Miss[] = [];
+  const agentTypes = options.agentTypes === undefined ? DEFAULT_AGENT_TYPES : options.agentTypes;
+  if (agentTypes !== null && !agentTypes.includes(view.agentType)) {
+    misses.push(miss("wrong_type", { detail: `${view.agentType}, not ${agentTypes.join(" or ")}` }));
+  }
+  if (needs.pool !== null && needs.pool !== view.poolName) {
+    misses.push(miss("wrong_pool", { detail: `${view.poolName}, not ${needs.pool}` }));
+  }
+  const missing = Object.entries(needs.labels).filter(([key, value]) => view.labels[key] !== value);
+  if (missing.length > 0) {
+    misses.push(miss("labels_mismatch", { detail: missing.map(([key, value]) => `${key}=${value}`).join(", ") }));
+  }
+  return misses;
+}
+
+/** What may change any moment. */
+export function fitState(view: AgentView, options: FitOptions): readonly Miss[] {
+  const misses: Miss[] = [];
+  if (view.status !== "online") misses.push(miss("not_online", { detail: view.status }));
+  if (view.cordoned) misses.push(miss("cordoned", {}));
+  if (view.draining) misses.push(miss("draining", {}));
+  if (view.ownerHold) misses.push(miss("owner_hold", {}));
+  if (options.avoidAgentIds?.has(view.agentId) === true) misses.push(miss("avoided", {}));
+  // Said only of agents that are online: an offline one is unattached as a matter of course.
+  if (view.status === "online" && !view.attached && options.requireAttached !== false) {
+    misses.push(miss("not_attached", {}));
+  }
+  return misses;
+}

@@ -1,0 +1,59 @@
+/**
+ * When very many agents would go offline at once, the fault is probably ours: a network, a stalled process. The brake
+ * then keeps them suspect, for a bounded time. It never makes capacity answers more generous: suspect agents are out
+ * of those anyway.
+ */
+import type { EpochMs } from "./resources.ts";
+
+export const BRAKE_FRACTION = 0.15;
+export const BRAKE_MIN_AGENTS = 10;
+/** The brake holds for at most this many graces. */
+export const BRAKE_MAX_GRACES = 3;
+/** While it holds, this many verdicts pass in each sweep: single real losses stay visible. */
+export const BRAKE_VERDICTS_PER_SWEEP = 1;
+
+export interface BrakeInput {
+  /** Agents that this sweep would move to offline; those that said goodbye are not counted. */
+  readonly losses: number;
+  /** Agents that were online at the beginning, the losses included. */
+  readonly fleetSize: number;
+  /** When the brake took hold; null while it is released. */
+  readonly engagedSinceMs: EpochMs | null;
+  readonly nowMs: EpochMs;
+  readonly graceMs: number;
+  /** An operator has confirmed that these losses are real. */
+  readonly confirmed: boolean;
+}
+
+export type BrakeVerdict =
+  | {
+      readonly kind: "released";
+      /** All of them. */
+      readonly allowedVerdicts: number;
+      /** What to hand in next time: not null while a brake that ran out (or was confirmed) has losses to let go. */
+      readonly sinceMs: EpochMs | null;
+    }
+  | {
+      readonly kind: "engaged";
+      /** What to hand in next time. */
+      readonly sinceMs: EpochMs;
+      readonly endsAtMs: EpochMs;
+      /** How many of the losses may pass in this sweep. */
+      readonly allowedVerdicts: number;
+    };
+
+/** Whether the verdicts of one sweep may pass. Hand its `sinceMs` to the next call. */
+export function massLossBrake(input: BrakeInput): BrakeVerdict {
+  const { losses, nowMs } = input;
+  if (!isMassLoss(input)) return { kind: "released", allowedVerdicts: losses, sinceMs: null };
+  const sinceMs = input.engagedSinceMs ?? nowMs;
+  const endsAtMs = sinceMs + BRAKE_MAX_GRACES * input.graceMs;
+  if (input.confirmed || nowMs >= endsAtMs) return { kind: "released", allowedVerdicts: losses, sinceMs };
+  return { kind: "engaged", sinceMs, endsAtMs, allowedVerdicts: BRAKE_VERDICTS_PER_SWEEP };
+}
+
+/** Once engaged, half as many losses keep it engaged: the few that pass must not release all the others. */
+function isMassLoss({ losses, fleetSize, engagedSinceMs }: BrakeInput): boolean {
+  const weight = engagedSinceMs === null ? 1 : 2;
+  return losses * weight >= BRAKE_MIN_AGENTS && losses * weight > fleetSize * BRAKE_FRACTION;
+}
