@@ -31,11 +31,15 @@ function printMessage(message) {
     if (index === undefined) body.push(text);
     else if (!seenOneofs.has(index)) {
       seenOneofs.add(index);
-      const members = lines.filter((line) => Object.hasOwn(line.field, "oneofIndex") && line.field.oneofIndex === index);
+      const members = lines.filter(
+        (line) => Object.hasOwn(line.field, "oneofIndex") && line.field.oneofIndex === index,
+      );
       body.push(`  oneof ${message.proto.oneofDecl[index].name} {`, ...members.map((m) => `  ${m.text}`), "  }");
     }
   }
-  const ranges = message.proto.extensionRange.map((range) => `  extensions ${range.start} to ${range.end >= 536870912 ? "max" : range.end - 1};`);
+  const ranges = message.proto.extensionRange.map(
+    (range) => `  extensions ${range.start} to ${range.end >= 536870912 ? "max" : range.end - 1};`,
+  );
   return `message ${message.name} {\n${[...body, ...ranges].join("\n")}\n}`;
 }
 
