@@ -10,7 +10,11 @@ export interface WriteFileOptions {
 }
 
 /** Replaces a file as a whole: a reader, and whoever looks after a crash, sees the old content or the new, never a mixture. */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, options: WriteFileOptions = {}): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: WriteFileOptions = {},
+): Promise<void> {
   const { mode = 0o600, fsync = true } = options;
   // In the same folder: a rename is atomic only within one file system.
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
@@ -138,7 +142,11 @@ async function endTornLine(file: FileHandle): Promise<number> {
 }
 
 /** One durable append to a file that is not kept open. */
-export async function appendDurable(path: string, text: string, options: Pick<WriteFileOptions, "mode"> = {}): Promise<void> {
+export async function appendDurable(
+  path: string,
+  text: string,
+  options: Pick<WriteFileOptions, "mode"> = {},
+): Promise<void> {
   const log = await openDurableLog(path, options);
   try {
     await log.append(text);

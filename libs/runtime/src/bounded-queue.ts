@@ -85,7 +85,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
       // The length was just looked at, and T may itself include undefined.
       return Promise.resolve({ done: false, value: this.#items.shift() as T });
     }
-    if (this.#error !== undefined) return Promise.reject(this.#takeError() as Error);
+    if (this.#error !== undefined) return Promise.reject(this.#takeError());
     if (this.#closed) return Promise.resolve({ done: true, value: undefined });
     if (this.#readers.length >= this.#max) return Promise.reject(new RangeError("too many readers wait"));
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));

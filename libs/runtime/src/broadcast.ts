@@ -34,7 +34,9 @@ export class Broadcast<T> {
 
   emit(value: T): void {
     for (const queue of this.#queues) this.#give(queue, value);
-    for (const listener of [...this.#listeners.values()]) {
+    // A copy: a listener that adds another must not lengthen this very round.
+    const listeners = Array.from(this.#listeners.values());
+    for (const listener of listeners) {
       try {
         listener(value);
       } catch (error) {
@@ -78,7 +80,7 @@ export class Broadcast<T> {
   /** Ends every subscription; later ones end at once. Idempotent. */
   close(): void {
     this.#closed = true;
-    for (const queue of [...this.#queues]) queue.close();
+    for (const queue of this.#queues) queue.close();
     this.#listeners.clear();
   }
 
@@ -87,6 +89,7 @@ export class Broadcast<T> {
   }
 
   #checkRoom(): void {
-    if (this.subscribers >= (this.#options.maxSubscribers ?? 10_000)) throw new OverloadedError(`${this.subscribers} subscribers are the most`);
+    if (this.subscribers >= (this.#options.maxSubscribers ?? 10_000))
+      throw new OverloadedError(`${this.subscribers} subscribers are the most`);
   }
 }

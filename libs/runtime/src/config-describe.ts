@@ -57,8 +57,16 @@ export function describeOptions(schema: ConfigSchema): OptionDescription[] {
 export function configHelp(schema: ConfigSchema): string {
   return describeOptions(schema)
     .map((option) => {
-      const flag = option.flag === undefined ? `${option.variable}=${option.placeholder}` : `--${option.flag} ${option.placeholder}`.trimEnd();
-      const preset = typeof option.defaultText === "string" ? `default ${option.defaultText}` : option.defaultText === null ? "optional" : "required";
+      const flag =
+        option.flag === undefined
+          ? `${option.variable}=${option.placeholder}`
+          : `--${option.flag} ${option.placeholder}`.trimEnd();
+      const preset =
+        typeof option.defaultText === "string"
+          ? `default ${option.defaultText}`
+          : option.defaultText === null
+            ? "optional"
+            : "required";
       return `  ${flag}\n      ${option.help} (${option.variable}; ${option.allowed}; ${preset})`;
     })
     .join("\n");

@@ -65,11 +65,11 @@ function make<T, D>(spec: OptionSpec<D>, kind: Kind<T>): Option<WithDefault<T, D
     flag: spec.flag,
     help: spec.help,
     secret: spec.secret ?? false,
-    defaultText: spec.default === undefined || spec.default === null ? (spec.default as null | undefined) : String(spec.default),
+    defaultText: spec.default === undefined ? undefined : spec.default === null ? null : String(spec.default),
     ...kind,
   };
   // A null default is never parsed: loadConfig answers it itself, so the parser of T serves T | null as well.
-  return made as unknown as Option<WithDefault<T, D>>;
+  return made;
 }
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -212,7 +212,8 @@ function stringKind(maxLength: number): Kind<string> {
 
 /** The kinds of options. Every one takes the same spec; `default: null` makes the value nullable, no default makes it required. */
 export const option = {
-  string: <D extends string | null = string>(spec: OptionSpec<D> & { maxLength?: number }) => make<string, D>(spec, stringKind(spec.maxLength ?? 4_096)),
+  string: <D extends string | null = string>(spec: OptionSpec<D> & { maxLength?: number }) =>
+    make<string, D>(spec, stringKind(spec.maxLength ?? 4_096)),
 
   int: <D extends number | null = number>(spec: OptionSpec<D> & Range) =>
     make<number, D>(spec, numberKind(spec, "a whole number", true, spec.default ?? spec.min)),

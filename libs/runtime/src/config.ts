@@ -5,7 +5,9 @@ import { redactText } from "./redact.ts";
 export type ConfigSchema = Readonly<Record<string, Option<unknown>>>;
 
 /** The values that a schema yields. */
-export type ConfigValues<S extends ConfigSchema> = { readonly [K in keyof S]: S[K] extends Option<infer T> ? T : never };
+export type ConfigValues<S extends ConfigSchema> = {
+  readonly [K in keyof S]: S[K] extends Option<infer T> ? T : never;
+};
 
 export type ConfigSource = "flag" | "env" | "default";
 
@@ -59,7 +61,8 @@ export function defineConfig<const S extends ConfigSchema>(schema: S): S {
     }
     if (typeof option.defaultText !== "string") continue;
     const parsed = option.parse(option.defaultText);
-    if (parsed.kind === "invalid") throw new TypeError(`${setting}: its default ${option.defaultText} ${parsed.problem}`);
+    if (parsed.kind === "invalid")
+      throw new TypeError(`${setting}: its default ${option.defaultText} ${parsed.problem}`);
   }
   return schema;
 }
@@ -133,7 +136,13 @@ function missing(setting: string, option: Option<unknown>): ConfigProblem {
   };
 }
 
-function describeProblem(setting: string, option: Option<unknown>, text: string, problem: string, example: string): ConfigProblem {
+function describeProblem(
+  setting: string,
+  option: Option<unknown>,
+  text: string,
+  problem: string,
+  example: string,
+): ConfigProblem {
   const given = option.secret ? null : redactText(text.slice(0, 200));
   const shown = given === null ? "the value given (hidden)" : JSON.stringify(given);
   const range = problem.includes(option.allowed) ? "" : `; allowed: ${option.allowed}`;

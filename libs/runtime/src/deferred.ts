@@ -29,7 +29,7 @@ export function createSignal(): WakeSignal {
   return {
     notify() {
       if (waiters.size === 0) rung = true;
-      for (const wake of [...waiters]) wake();
+      for (const wake of waiters) wake();
     },
     wait(signal) {
       // An abort wins, so that a ring is kept for the next wait.

@@ -27,24 +27,27 @@ export function defaultDataDir(
   const path = platform === "win32" ? win32 : posix;
   const given = env["HEADROOM_DATA_DIR"]?.trim();
   if (given !== undefined && given !== "") return path.resolve(given);
-  if (platform === "win32") return path.join(env["LOCALAPPDATA"] || path.join(env["USERPROFILE"] || homedir(), "AppData", "Local"), "Headroom");
+  if (platform === "win32")
+    return path.join(env["LOCALAPPDATA"] || path.join(env["USERPROFILE"] || homedir(), "AppData", "Local"), "Headroom");
   const home = env["HOME"] || homedir();
   if (platform === "darwin") return path.join(home, "Library", "Application Support", "Headroom");
   if (platform === "linux" && isRoot) return "/var/lib/headroom";
   // The XDG specification says to ignore a relative path.
   const xdg = env["XDG_DATA_HOME"];
-  return xdg !== undefined && path.isAbsolute(xdg) ? path.join(xdg, "headroom") : path.join(home, ".local", "share", "headroom");
+  return xdg !== undefined && path.isAbsolute(xdg)
+    ? path.join(xdg, "headroom")
+    : path.join(home, ".local", "share", "headroom");
 }
 
 /** The paths under a data folder. Creates nothing. */
 export function dataPaths(dataDir: string, platform: NodeJS.Platform = process.platform): DataPaths {
-  const { join } = platform === "win32" ? win32 : posix;
+  const path = platform === "win32" ? win32 : posix;
   return {
     dataDir,
-    postgresDir: join(dataDir, "postgres"),
-    logsDir: join(dataDir, "logs"),
-    tokenFile: join(dataDir, "token"),
-    agentDir: join(dataDir, "agent"),
-    runDir: join(dataDir, "run"),
+    postgresDir: path.join(dataDir, "postgres"),
+    logsDir: path.join(dataDir, "logs"),
+    tokenFile: path.join(dataDir, "token"),
+    agentDir: path.join(dataDir, "agent"),
+    runDir: path.join(dataDir, "run"),
   };
 }

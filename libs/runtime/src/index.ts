@@ -17,12 +17,7 @@ export {
   type Service,
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
-export {
-  runUntilSignal,
-  type ProcessPort,
-  type RunUntilSignalOptions,
-  type StopSignal,
-} from "./signals.ts";
+export { runUntilSignal, type ProcessPort, type RunUntilSignalOptions, type StopSignal } from "./signals.ts";
 
 export { option, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";
 export {
@@ -38,7 +33,13 @@ export {
   type LoadedConfig,
   type LoadResult,
 } from "./config.ts";
-export { configHelp, describeConfig, describeOptions, type OptionDescription, type SettingDescription } from "./config-describe.ts";
+export {
+  configHelp,
+  describeConfig,
+  describeOptions,
+  type OptionDescription,
+  type SettingDescription,
+} from "./config-describe.ts";
 
 export { createLogger, silentLogger, type LoggerOptions, type RootLogger } from "./logger.ts";
 export { logLevels, type LogFields, type Logger, type LogLevel } from "./logger-types.ts";

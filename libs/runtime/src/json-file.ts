@@ -20,7 +20,10 @@ export async function readJsonFile(path: string): Promise<JsonFile> {
   try {
     return { kind: "ok", value: JSON.parse(text) as unknown };
   } catch (error) {
-    return { kind: "corrupt", error: new Error(`${path} is not JSON: ${(error as SyntaxError).message}`, { cause: error }) };
+    return {
+      kind: "corrupt",
+      error: new Error(`${path} is not JSON: ${(error as SyntaxError).message}`, { cause: error }),
+    };
   }
 }
 

@@ -1,10 +1,14 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { settle } from "./manual-ports.test-helper.ts";
 import { createDeferred, lifecycle, ServiceGroup, StoppedError, type Service } from "./index.ts";
 
 /** A service that counts its hooks and checks that they alternate. */
-function counted(name: string, log: string[] = [], hooks: { start?: () => Promise<void>; stop?: () => Promise<void> } = {}) {
+function counted(
+  name: string,
+  log: string[] = [],
+  hooks: { start?: () => Promise<void>; stop?: () => Promise<void> } = {},
+) {
   let up = false;
   return lifecycle({
     name,
@@ -66,7 +70,8 @@ describe("lifecycle", () => {
     let stops = 0;
     const service = lifecycle({
       name: "a",
-      start: (signal) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+      start: (signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
       stop: () => void (stops += 1),
     });
     const started = expect(service.start()).rejects.toBeInstanceOf(StoppedError);
@@ -90,7 +95,9 @@ describe("lifecycle", () => {
     expect(log).toEqual(["start a", "stop a", "start a"]);
 
     let tries = 0;
-    const fickle = counted("b", log, { start: () => (++tries === 1 ? Promise.reject(new Error("first")) : Promise.resolve()) });
+    const fickle = counted("b", log, {
+      start: () => (++tries === 1 ? Promise.reject(new Error("first")) : Promise.resolve()),
+    });
     await expect(fickle.start()).rejects.toThrow("first");
     await fickle.stop();
     await fickle.start();
@@ -133,7 +140,10 @@ describe("lifecycle", () => {
         });
         const calls: Promise<unknown>[] = [];
         for (const next of actions) {
-          if (next === "start") calls.push(service.start().catch((error: unknown) => expect(String(error)).toMatch(/told to fail|was stopped/)));
+          if (next === "start")
+            calls.push(
+              service.start().catch((error: unknown) => expect(String(error)).toMatch(/told to fail|was stopped/)),
+            );
           else if (next === "stop") calls.push(service.stop());
           else if (next === "settle") await settle();
           else failNext = true;
@@ -183,7 +193,8 @@ describe("ServiceGroup", () => {
     const log: string[] = [];
     const waiting = lifecycle({
       name: "waiting",
-      start: (signal) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+      start: (signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
     });
     const first = counted("a", log);
     const group = new ServiceGroup([first, waiting, counted("c", log)]);

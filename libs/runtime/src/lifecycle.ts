@@ -168,7 +168,7 @@ async function startAbortably(service: Service, signal: AbortSignal): Promise<vo
 
 async function stopAll(services: readonly Service[], reason: string): Promise<void> {
   const errors: unknown[] = [];
-  for (const service of [...services].reverse()) {
+  for (const service of services.toReversed()) {
     try {
       await service.stop(reason);
     } catch (error) {

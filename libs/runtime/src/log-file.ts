@@ -1,4 +1,16 @@
-import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 export interface RotatingFileOptions {
@@ -27,9 +39,9 @@ export class RotatingFile implements LineSink {
 
   /** Creates the folder (0700) and the file (0600); throws the system's error when it cannot. */
   constructor(options: RotatingFileOptions) {
-    if (!(options.maxFileBytes > 0 && options.maxFiles >= 1)) throw new RangeError("a log needs room: maxFileMb above 0, maxFiles 1 or more");
+    if (!(options.maxFileBytes > 0 && options.maxFiles >= 1))
+      throw new RangeError("a log needs room: maxFileMb above 0, maxFiles 1 or more");
     this.#options = options;
-    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
     this.#open();
     this.#removeSurplus();
   }
@@ -68,9 +80,14 @@ export class RotatingFile implements LineSink {
     }
   }
 
+  /** Opens the current file in place of the one that is open; if that fails, the old one stays. */
   #open(): void {
-    this.#fd = openSync(this.#options.file, "a", 0o600);
-    this.#sizeBytes = fstatSync(this.#fd).size;
+    const { file } = this.#options;
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const fd = openSync(file, "a", 0o600);
+    this.close();
+    this.#fd = fd;
+    this.#sizeBytes = fstatSync(fd).size;
   }
 
   #rotate(): void {
@@ -91,7 +108,6 @@ export class RotatingFile implements LineSink {
         return;
       }
     }
-    this.close();
     this.#open();
   }
 
@@ -111,7 +127,9 @@ export class RotatingFile implements LineSink {
     const folder = dirname(this.#options.file);
     const stem = basename(this.#options.file).replace(/\.log$/, "");
     for (const name of readdirSync(folder)) {
-      const number = Number(name.startsWith(`${stem}.`) ? /^\.(\d{1,4})(?:\.log)?$/.exec(name.slice(stem.length))?.[1] : Number.NaN);
+      const number = Number(
+        name.startsWith(`${stem}.`) ? /^\.(\d{1,4})(?:\.log)?$/.exec(name.slice(stem.length))?.[1] : Number.NaN,
+      );
       const isOurs = join(folder, name) === this.#numbered(number);
       if (isOurs && number >= this.#options.maxFiles) rmSync(join(folder, name), { force: true });
     }

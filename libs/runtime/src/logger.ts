@@ -56,7 +56,10 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const stderr = options.stderr ?? file === undefined;
   if (stderr !== false) {
     const sink = options.stderrSink ?? stderrSink();
-    streams.push({ level: stderr === true ? "debug" : stderr, stream: redacting(options.pretty === true ? pretty(sink) : sink) });
+    streams.push({
+      level: stderr === true ? "debug" : stderr,
+      stream: redacting(options.pretty === true ? pretty(sink) : sink),
+    });
   }
   const logger = pino(
     {
@@ -124,4 +127,10 @@ function stderrSink(): LineSink {
 const nothing = (): void => undefined;
 
 /** Says nothing. */
-export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silentLogger };
+export const silentLogger: Logger = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  child: () => silentLogger,
+};

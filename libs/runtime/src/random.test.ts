@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { jitter, systemRandom } from "./index.ts";
 
@@ -13,10 +13,15 @@ it("next is from 0 to below 1, uuid is a lower-case version 4 UUID", () => {
 it("jitter stays within its fraction and is never negative", () => {
   const inUnit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   fc.assert(
-    fc.property(inUnit, fc.integer({ min: 0, max: 1_000_000 }), fc.double({ min: 0, max: 2, noNaN: true }), (next, valueMs, fraction) => {
-      const spread = jitter({ next: () => next, uuid: () => "" }, valueMs, fraction);
-      expect(spread).toBeGreaterThanOrEqual(0);
-      expect(Math.abs(spread - valueMs)).toBeLessThanOrEqual(valueMs * fraction + 1e-6);
-    }),
+    fc.property(
+      inUnit,
+      fc.integer({ min: 0, max: 1_000_000 }),
+      fc.double({ min: 0, max: 2, noNaN: true }),
+      (next, valueMs, fraction) => {
+        const spread = jitter({ next: () => next, uuid: () => "" }, valueMs, fraction);
+        expect(spread).toBeGreaterThanOrEqual(0);
+        expect(Math.abs(spread - valueMs)).toBeLessThanOrEqual(valueMs * fraction + 1e-6);
+      },
+    ),
   );
 });

@@ -1,14 +1,27 @@
 const hidden = "[redacted]";
 
 // "env" holds a task's environment and with it the user's own secrets.
-const secretKeys = new Set(["authorization", "token", "env", "password", "secret", "credential", "credentials", "cookie", "private_key"]);
+const secretKeys = new Set([
+  "authorization",
+  "token",
+  "env",
+  "password",
+  "secret",
+  "credential",
+  "credentials",
+  "cookie",
+  "private_key",
+]);
 const secretEndings = /_(token|password|secret|credential|key_pem)$/;
 
 const limits = { depth: 6, items: 100, textLength: 16_384 } as const;
 
 /** Whether a field of this name is never logged: authorization, token, env, password and the like, in any spelling of case. */
 function isSecretKey(key: string): boolean {
-  const name = key.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll("-", "_").toLowerCase();
+  const name = key
+    .replace(/([a-z])([A-Z])/g, "$1_$2")
+    .replaceAll("-", "_")
+    .toLowerCase();
   return secretKeys.has(name) || secretEndings.test(name);
 }
 
@@ -61,8 +74,8 @@ function copyValue(value: unknown, depth: number, path: Set<object>): unknown {
       return Number.isFinite(value) ? value : String(value);
     case "boolean":
     case "undefined":
-      return value;
   }
+  return value;
 }
 
 function shorten(text: string): string {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { manualPorts, settle } from "./manual-ports.test-helper.ts";
 import { createDeferred, RunLoop, type RunLoopOptions } from "./index.ts";
@@ -99,7 +99,8 @@ describe("RunLoop", () => {
   it("R-PAUSE-7: stop waits for the run in progress, whose signal aborts; being cut short is no error", async () => {
     const errors: unknown[] = [];
     const { ports, loop } = recordingLoop({
-      run: (signal) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+      run: (signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
       onError: (error) => errors.push(error),
     });
     await loop.start();
@@ -139,7 +140,7 @@ describe("RunLoop", () => {
       run: async () => {
         starts.push(at());
         const done = createDeferred();
-        ports.timers.after(25_000, done.resolve);
+        ports.timers.after(25_000, () => done.resolve());
         await done.promise;
       },
     });
@@ -181,7 +182,7 @@ describe("RunLoop", () => {
             lastRun = ++sequence;
             if (kind === "slow") {
               const done = createDeferred();
-              ports.timers.after(15_000, done.resolve);
+              ports.timers.after(15_000, () => done.resolve());
               await done.promise;
             }
             running -= 1;

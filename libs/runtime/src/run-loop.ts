@@ -11,8 +11,8 @@ export interface RunLoopOptions {
   readonly ports: Ports;
   /** From the beginning of one run to the beginning of the next, in ms, above 0. A run that takes longer skips beats, it never overlaps. */
   readonly intervalMs: number;
-  /** One run. `signal` aborts when the loop is stopped. An error is told to `onError` and never ends the loop. */
-  run(signal: AbortSignal, cause: RunCause): Promise<unknown> | unknown;
+  /** One run, synchronous or a promise. `signal` aborts when the loop is stopped. An error is told to `onError` and never ends the loop. */
+  run(signal: AbortSignal, cause: RunCause): unknown;
   /** Told of every error of a run; an error of its own is swallowed. */
   onError?(error: unknown, cause: RunCause): void;
   /** Wait after an error; wakes do not shorten it, so that a storm of events never hammers what is broken. Default 30,000. */
@@ -46,11 +46,11 @@ export class RunLoop implements ManagedService {
     this.#lifecycle = lifecycle({
       name: options.name,
       start: () => {
-        this.#pendingWake = undefined;
         this.#abort = new AbortController();
         this.#finished = this.#loop(this.#abort.signal);
       },
       stop: (reason) => {
+        this.#pendingWake = undefined;
         this.#abort.abort(new Error(`${options.name} stops: ${reason}`));
         return this.#finished;
       },

@@ -41,6 +41,8 @@ type Ending = { readonly reason: string; readonly exitCode: 0 | 1 };
  */
 export async function runUntilSignal(service: Service, options: RunUntilSignalOptions): Promise<number> {
   const watch = watchProcess(options);
+  // Listening for signals alone does not keep Node running, and a service may hold nothing that does.
+  const keepAlive = options.ports.timers.after(Number.POSITIVE_INFINITY, () => undefined);
   try {
     const started = service.start().then(
       () => "started" as const,
@@ -55,6 +57,7 @@ export async function runUntilSignal(service: Service, options: RunUntilSignalOp
     started.catch((error: unknown) => options.logger.warn({ err: error }, "the start was cut short"));
     return await stopInTime(service, ending, options);
   } finally {
+    keepAlive.cancel();
     watch.close();
   }
 }
@@ -79,9 +82,11 @@ async function stopInTime(service: Service, ending: Ending, options: RunUntilSig
 
 function watchProcess(options: RunUntilSignalOptions): { ending: Promise<Ending>; close(): void } {
   const { logger, until } = options;
-  // The cast narrows overloads: process's own on and off take these names and listeners.
-  const target = options.process ?? (process as unknown as ProcessPort);
-  const rejections = options.metrics?.counter("process_unhandled_rejections_total", "Promises that failed with nobody to hear it: each is a bug");
+  const target: ProcessPort = options.process ?? process;
+  const rejections = options.metrics?.counter(
+    "process_unhandled_rejections_total",
+    "Promises that failed with nobody to hear it: each is a bug",
+  );
   let resolveEnding: (ending: Ending) => void;
   const ending = new Promise<Ending>((resolve) => {
     resolveEnding = resolve;

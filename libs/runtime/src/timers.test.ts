@@ -1,7 +1,7 @@
-import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { runScript } from "./bundled-process.test-helper.ts";
 import { manualPorts, settle } from "./manual-ports.test-helper.ts";
-import { sleep, systemTimers, withTimeout } from "./index.ts";
+import { createDeferred, sleep, systemTimers, withTimeout } from "./index.ts";
 
 describe("systemTimers", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -43,25 +43,24 @@ describe("systemTimers", () => {
   });
 });
 
-it("keepAlive: false lets the process end", () => {
-  const script = `import { systemTimers } from ${JSON.stringify(new URL("./timers.ts", import.meta.url).href)};
-    systemTimers.after(600_000, () => undefined, { keepAlive: false });`;
-  // Node 20 strips no types, so the script runs bundled.
-  const esbuild = `import { build } from "esbuild";
-    await build({ stdin: { contents: ${JSON.stringify(script.replace("file://", ""))}, resolveDir: "/" }, bundle: true, format: "esm", platform: "node", write: false })
-      .then((r) => import("data:text/javascript," + encodeURIComponent(r.outputFiles[0].text)));`;
-  const ended = spawnSync(process.execPath, ["--input-type=module", "-e", esbuild], { timeout: 25_000, encoding: "utf8" });
-  expect(ended.stderr).toBe("");
-  expect(ended.status).toBe(0);
+it("keepAlive: false lets the process end", async () => {
+  const script = await runScript(`
+    import { systemTimers } from "./index.ts";
+    systemTimers.after(600_000, () => undefined, { keepAlive: false });
+  `);
+  expect(await script.ended).toEqual({ code: 0, signal: null });
+  expect(script.stderr()).toBe("");
 });
 
 describe("sleep", () => {
   it("resolves when the time has passed", async () => {
     const ports = manualPorts();
-    const done = vi.fn<() => void>();
-    const slept = sleep(ports.timers, 100).then(done);
+    let done = false;
+    const slept = sleep(ports.timers, 100).then(() => {
+      done = true;
+    });
     await ports.advance(99);
-    expect(done).not.toHaveBeenCalled();
+    expect(done).toBe(false);
     await ports.advance(1);
     await slept;
   });
@@ -78,26 +77,24 @@ describe("sleep", () => {
   });
 });
 
+const makeLate = (): Error => new Error("late");
+
 describe("withTimeout", () => {
   it("passes value and error on, and leaves no timer", async () => {
     const ports = manualPorts();
-    const late = (): Error => new Error("late");
-    await expect(withTimeout(ports.timers, 10, Promise.resolve(7), late)).resolves.toBe(7);
-    await expect(withTimeout(ports.timers, 10, Promise.reject(new Error("own")), late)).rejects.toThrow("own");
+    await expect(withTimeout(ports.timers, 10, Promise.resolve(7), makeLate)).resolves.toBe(7);
+    await expect(withTimeout(ports.timers, 10, Promise.reject(new Error("own")), makeLate)).rejects.toThrow("own");
     expect(ports.pending()).toEqual([]);
   });
 
   it("rejects with the error made when the time is over; a later outcome changes nothing", async () => {
     const ports = manualPorts();
-    let fail: (error: Error) => void = () => undefined;
-    const work = new Promise<void>((_resolve, reject) => {
-      fail = reject;
-    });
-    const timed = withTimeout(ports.timers, 10, work, () => new Error("late"));
+    const work = createDeferred();
+    const timed = withTimeout(ports.timers, 10, work.promise, makeLate);
     const outcome = expect(timed).rejects.toThrow("late");
     await ports.advance(10);
     await outcome;
-    fail(new Error("after the end"));
+    work.reject(new Error("after the end"));
     await settle();
   });
 });

@@ -64,7 +64,12 @@ export function sleep(timers: Timers, delayMs: number, signal?: AbortSignal, opt
  * The promise's own outcome, or a rejection with `makeError()` when it takes longer than `limitMs`.
  * The work behind the promise goes on: give it an AbortSignal of its own if it can be stopped.
  */
-export function withTimeout<T>(timers: Timers, limitMs: number, promise: Promise<T>, makeError: () => Error): Promise<T> {
+export function withTimeout<T>(
+  timers: Timers,
+  limitMs: number,
+  promise: Promise<T>,
+  makeError: () => Error,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const timer = timers.after(limitMs, () => reject(makeError()));
     promise.then(
@@ -74,7 +79,7 @@ export function withTimeout<T>(timers: Timers, limitMs: number, promise: Promise
       },
       (error: unknown) => {
         timer.cancel();
-        reject(error as Error);
+        reject(error);
       },
     );
   });
