@@ -42,7 +42,7 @@ const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(
 function checkFile(path, pkg) {
   filesSeen += 1;
   const name = relative(root, path).split(sep).join("/");
-  const isTest = name.endsWith(".test.ts");
+  const isTest = /\.test(-helper)?\.ts$/.test(name);
   const code = withoutComments(readFileSync(path, "utf8"));
   for (const [, target] of code.matchAll(IMPORT)) {
     const ours = /^@headroom\/([a-z]+)(\/.*)?$/.exec(target);
