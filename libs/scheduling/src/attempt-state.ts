@@ -5,7 +5,6 @@ export type AttemptState =
   /** Recorded, on its way to the agent. */
   | "assigned"
   /** The agent has journalled it. */
-  | "accepted"
   | "running"
   | "succeeded"
   | "failed"
@@ -53,24 +52,15 @@ const GIVEN_UP = {
 
 export const ATTEMPT_TABLE: StateTable<AttemptState, AttemptEvent, AttemptRejection> = {
   assigned: {
-    accepted: "accepted",
+    accepted: "running",
     started: "running",
+    // Short work may end before its start is heard of.
     succeeded: "succeeded",
     failed: "failed",
     cancelled: "cancelled",
     lost: "lost",
     delivery_failed: "undelivered",
     adopted: "assigned",
-  },
-  accepted: {
-    accepted: "accepted",
-    started: "running",
-    succeeded: "succeeded",
-    failed: "failed",
-    cancelled: "cancelled",
-    lost: "lost",
-    delivery_failed: "!ALREADY_ACCEPTED",
-    adopted: "accepted",
   },
   running: {
     accepted: "running",
@@ -96,5 +86,5 @@ export function attemptStep(state: AttemptState, event: AttemptEvent): AttemptSt
 }
 
 export function isFinalAttemptState(state: AttemptState): boolean {
-  return state !== "assigned" && state !== "accepted" && state !== "running";
+  return state !== "assigned" && state !== "running";
 }

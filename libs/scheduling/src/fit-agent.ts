@@ -6,13 +6,14 @@ import type { Needs } from "./needs.ts";
 
 const DEFAULT_AGENT_TYPES: readonly AgentType[] = ["desktop"];
 
-/** What no waiting can change: type, pool and labels. */
+/** What no waiting can change: type, name, pool and labels. */
 export function fitIdentity(view: AgentView, needs: Needs, options: FitOptions): readonly Miss[] {
   const misses: Miss[] = [];
   const agentTypes = options.agentTypes === undefined ? DEFAULT_AGENT_TYPES : options.agentTypes;
   if (agentTypes !== null && !agentTypes.includes(view.agentType)) {
     misses.push(miss("wrong_type", { detail: `${view.agentType}, not ${agentTypes.join(" or ")}` }));
   }
+  if (needs.agentId !== null && needs.agentId !== view.agentId) misses.push(miss("wrong_agent", {}));
   if (needs.pool !== null && needs.pool !== view.poolName) {
     misses.push(miss("wrong_pool", { detail: `${view.poolName}, not ${needs.pool}` }));
   }

@@ -1,10 +1,10 @@
 /**
  * Which cards of an agent a task could have.
  *
- * A card fits when its model is one of those asked for, no attempt holds it exclusively, and its free VRAM covers what
- * is asked (at least 1 MiB: a card with nothing free is no room, even for a task that names no amount). To be given
- * *whole*, a card must moreover be free of Headroom's other attempts and be offered whole by its owner. What the
- * owner's own programs use on it (a desktop always draws something) only counts against the VRAM asked for.
+ * A card fits when its model contains one of those asked for and its free VRAM, which is 0 while an attempt has the card
+ * whole, covers what is asked (at least 1 MiB: a card with nothing free is no room, even for a task that names no
+ * amount). To be given *whole*, a card must moreover be free of Headroom's other attempts and be offered whole by its
+ * owner. What the owner's own programs use on it (a desktop always draws something) only counts against the VRAM.
  */
 import type { CardRoom, Room } from "./capacity.ts";
 import { miss, type Miss } from "./miss.ts";
@@ -58,7 +58,6 @@ function cardProblem(card: CardRoom, needs: Needs): Miss | null {
   const notOffered = needs.gpuExclusive && card.offer < card.total;
   const permanent = needed > total || notOffered;
   if (notOffered) return miss("card_not_exclusive", { ...where, permanent, detail: "its owner offers only a part" });
-  if (card.exclusivelyHeld) return miss("card_not_exclusive", { ...where, permanent, detail: "held whole" });
   if (needs.gpuExclusive && card.occupied) {
     return miss("card_not_exclusive", { ...where, permanent, detail: "in use" });
   }
@@ -107,5 +106,5 @@ function shortage(
 function modelMatches(model: string, wanted: readonly string[]): boolean {
   if (wanted.length === 0) return true;
   const lower = model.toLowerCase();
-  return wanted.some((name) => name.toLowerCase() === lower);
+  return wanted.some((name) => lower.includes(name.toLowerCase()));
 }

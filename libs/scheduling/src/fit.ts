@@ -44,7 +44,8 @@ export function fit(view: AgentView, needs: Needs, options: FitOptions = {}): Fi
   const misses: Miss[] = [...fitIdentity(view, needs, options), ...fitState(view, options)];
   const { room } = view;
   if (!room.sampled) {
-    return { kind: "no", misses: [...misses, miss("no_metrics", {})], never: misses.some((m) => m.permanent) };
+    misses.push(notMeasuredYet(needs));
+    return { kind: "no", misses, never: misses.some((m) => m.permanent) };
   }
   const cards = fitCards(room, needs);
   const { cpuMillicores, memoryMib } = needs;
@@ -61,6 +62,12 @@ export function fit(view: AgentView, needs: Needs, options: FitOptions = {}): Fi
   if (misses.length > 0) return { kind: "no", misses, never: misses.some((m) => m.permanent) };
   const { eligibleCards, cardIds } = cards;
   return { kind: "fits", eligibleCards, cardIds, amounts: amountsFor(needs, cardIds) };
+}
+
+/** Nothing is known of its totals, so nothing is free, and nothing is ruled out either. */
+function notMeasuredYet(needs: Needs): Miss {
+  const needed = Math.max(1, needs.cpuMillicores);
+  return miss("not_enough_cpu", { needed, free: 0, total: 0, shortBy: needed, detail: "no metrics yet" });
 }
 
 /** `leastNeeded` is what would be needed on the same machine were it empty; it differs only for shared memory. */

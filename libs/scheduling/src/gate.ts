@@ -62,9 +62,7 @@ export interface GateVerdict {
 
 export function shouldPause(question: GateQuestion): GateVerdict {
   const { threshold, task } = question;
-  const perAgent = question.agents
-    .filter((agent) => agent.online)
-    .map((agent) => judgeAgent(agent, threshold, task));
+  const perAgent = question.agents.filter((agent) => agent.online).map((agent) => judgeAgent(agent, threshold, task));
   const agentsBelow = perAgent.filter((verdict) => verdict.below).length;
   const gpuPercents = perAgent.flatMap(({ gpuFreePercent }) => (gpuFreePercent === null ? [] : [gpuFreePercent]));
   const pause = agentsBelow === perAgent.length;

@@ -7,9 +7,9 @@ export type MissCode =
   | "draining"
   | "owner_hold"
   | "avoided"
-  | "no_metrics"
   | "wrong_pool"
   | "wrong_type"
+  | "wrong_agent"
   | "labels_mismatch"
   | "gpu_model_mismatch"
   | "not_enough_cpu"
@@ -46,9 +46,9 @@ const DIMENSION_OF: { readonly [C in MissCode]: MissDimension } = {
   draining: "state",
   owner_hold: "state",
   avoided: "state",
-  no_metrics: "state",
   wrong_pool: "identity",
   wrong_type: "identity",
+  wrong_agent: "identity",
   labels_mismatch: "identity",
   gpu_model_mismatch: "identity",
   not_enough_cpu: "cpu",

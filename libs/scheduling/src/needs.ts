@@ -10,11 +10,14 @@ export interface Needs {
   readonly gpuVramMib: Mib;
   /** Whole cards: nothing else of Headroom's runs on them meanwhile. */
   readonly gpuExclusive: boolean;
-  /** Any of these models will do (letter case does not matter); empty: any model. */
+  /** A card will do whose model contains one of these, letter case aside; empty: any model. */
   readonly gpuModels: readonly string[];
   /** All of these must be the agent's. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Null: any pool. */
   readonly pool: string | null;
+  /** The one agent that may run it; null: any. */
+  readonly agentId: string | null;
 }
 
 export type PartialNeeds = { readonly [K in keyof Needs]?: Needs[K] | undefined };
@@ -37,6 +40,7 @@ export function normalizeNeeds(asked: PartialNeeds): Needs {
     gpuModels: asked.gpuModels ?? [],
     labels: asked.labels ?? {},
     pool: asked.pool ?? null,
+    agentId: asked.agentId ?? null,
   };
 }
 
@@ -70,5 +74,6 @@ export function shapeKey(needs: Needs): string {
     models,
     labels,
     needs.pool,
+    needs.agentId,
   ]);
 }

@@ -33,7 +33,11 @@ export function agedPriority(work: WaitingWork, nowMs: EpochMs, ageing: Ageing):
 }
 
 /** The same order, by aged priority. */
-export function inAgedOrder<T extends WaitingWork>(waiting: readonly T[], nowMs: EpochMs, ageing: Ageing): readonly T[] {
+export function inAgedOrder<T extends WaitingWork>(
+  waiting: readonly T[],
+  nowMs: EpochMs,
+  ageing: Ageing,
+): readonly T[] {
   return waiting
     .map((work) => ({ work, aged: { ...work, priority: agedPriority(work, nowMs, ageing) } }))
     .sort((a, b) => compareWaiting(a.aged, b.aged))

@@ -2,12 +2,11 @@
 import { isActiveTaskState, isFinalTaskState, TASK_STATES, type TaskState } from "./task-state.ts";
 
 export type PlanStatus =
-  /** All of it may start; none of it runs yet. */
+  /** All that may start has started, or is about to; nothing waits. */
   | "dispatched"
   | "partly_paused"
   /** Nothing of it runs, and some of it waits. */
   | "paused"
-  | "running"
   | "succeeded"
   | "failed"
   | "cancelled";
@@ -42,7 +41,7 @@ export function planStatus(counts: TaskCounts): PlanStatus {
   }
   const moving = sumOver(counts, isActiveTaskState) + counts.pending;
   if (counts.paused + counts.lost > 0) return moving > 0 ? "partly_paused" : "paused";
-  return counts.running > 0 || sumOver(counts, isFinalTaskState) > 0 ? "running" : "dispatched";
+  return "dispatched";
 }
 
 function sumOver(counts: TaskCounts, isCounted: (state: TaskState) => boolean): number {

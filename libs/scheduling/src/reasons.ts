@@ -16,18 +16,14 @@ export type PauseReason =
   | "AGENT_NOT_ATTACHED"
   /** It fits only on agents that operators have cordoned or are draining. */
   | "ALL_CORDONED"
-  /** It fits only on agents that their owners keep for themselves at the moment. */
-  | "OWNER_HOLD"
-  /** It fits only on agents that are avoided for a while because a delivery to them failed. */
-  | "AGENT_AVOIDED"
   /** `resume_after` lies ahead. */
   | "RESUME_AFTER"
   /** A failed or lost attempt is tried again later. */
   | "RETRY_BACKOFF"
   /** An agent refused or never received its assignment. */
   | "DELIVERY_FAILED"
-  /** The agent that ran it is gone; a new attempt follows. */
-  | "AGENT_LOST";
+  /** It can start, and waits for its turn to be placed. */
+  | "AWAITING_TURN";
 
 const REASONS: { readonly [R in PauseReason]: true } = {
   FLEET_BELOW_THRESHOLD: true,
@@ -39,12 +35,10 @@ const REASONS: { readonly [R in PauseReason]: true } = {
   NO_AGENT_CAN_EVER_FIT: true,
   AGENT_NOT_ATTACHED: true,
   ALL_CORDONED: true,
-  OWNER_HOLD: true,
-  AGENT_AVOIDED: true,
   RESUME_AFTER: true,
   RETRY_BACKOFF: true,
   DELIVERY_FAILED: true,
-  AGENT_LOST: true,
+  AWAITING_TURN: true,
 };
 
 export const PAUSE_REASONS = Object.keys(REASONS) as readonly PauseReason[]; // keys of a mapped type over PauseReason

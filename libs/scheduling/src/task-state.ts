@@ -1,5 +1,6 @@
 /** The life of a task: its states, what moves it between them. Guards in SQL repeat the row of the table they rely on. */
-import { step, type StateTable, type Step } from "./state-table.ts";
+import { step, type Step } from "./state-table.ts";
+import { TASK_TABLE } from "./task-table.ts";
 
 export type TaskState =
   /** Accepted, durable, not yet looked at. */
@@ -8,8 +9,9 @@ export type TaskState =
   | "paused"
   /** Room is promised on an agent. */
   | "reserved"
-  /** An attempt is recorded and on its way to the agent, or there and not yet started. */
+  /** An attempt is recorded and on its way to the agent. */
   | "assigned"
+  /** The agent has it. */
   | "running"
   | "succeeded"
   | "failed"
@@ -66,173 +68,6 @@ export type TaskRejection =
   | "NOT_WAITING"
   /** Only failed, cancelled or lost tasks can be asked for again. */
   | "NOT_FAILED";
-
-const FINAL = {
-  gate_held: "!ALREADY_FINAL",
-  no_room: "!ALREADY_FINAL",
-  reserved: "!ALREADY_FINAL",
-  reservation_lost: "!ALREADY_FINAL",
-  assigned: "!ALREADY_FINAL",
-  delivery_failed: "!ALREADY_FINAL",
-  accepted: "!ALREADY_FINAL",
-  started: "!ALREADY_FINAL",
-  succeeded: "!ALREADY_FINAL",
-  failed_retryable: "!ALREADY_FINAL",
-  failed_final: "!ALREADY_FINAL",
-  cancel_requested: "!ALREADY_FINAL",
-  cancelled: "!ALREADY_FINAL",
-  lost: "!ALREADY_FINAL",
-  requeued: "!ALREADY_FINAL",
-  attempts_exhausted: "!ALREADY_FINAL",
-  dependency_failed: "!ALREADY_FINAL",
-  unsatisfiable: "!ALREADY_FINAL",
-  wait_timed_out: "!ALREADY_FINAL",
-} as const;
-
-export const TASK_TABLE: StateTable<TaskState, TaskEvent, TaskRejection> = {
-  pending: {
-    gate_held: "paused",
-    no_room: "paused",
-    reserved: "reserved",
-    reservation_lost: "!NOT_THERE_YET",
-    assigned: "!NOT_THERE_YET",
-    delivery_failed: "!NOT_THERE_YET",
-    accepted: "!NOT_THERE_YET",
-    started: "!NOT_THERE_YET",
-    succeeded: "!NOT_THERE_YET",
-    failed_retryable: "!NOT_THERE_YET",
-    failed_final: "!NOT_THERE_YET",
-    cancel_requested: "cancelled",
-    cancelled: "cancelled",
-    lost: "!NOT_THERE_YET",
-    requeued: "!NOT_THERE_YET",
-    attempts_exhausted: "!NOT_THERE_YET",
-    dependency_failed: "cancelled",
-    unsatisfiable: "failed",
-    wait_timed_out: "failed",
-    retry_requested: "!NOT_FAILED",
-  },
-  paused: {
-    // Still held, or held for another reason now.
-    gate_held: "paused",
-    no_room: "paused",
-    reserved: "reserved",
-    reservation_lost: "!SUPERSEDED",
-    assigned: "!NOT_THERE_YET",
-    delivery_failed: "!SUPERSEDED",
-    accepted: "!SUPERSEDED",
-    started: "!SUPERSEDED",
-    succeeded: "!SUPERSEDED",
-    failed_retryable: "!SUPERSEDED",
-    failed_final: "!SUPERSEDED",
-    cancel_requested: "cancelled",
-    cancelled: "cancelled",
-    lost: "!SUPERSEDED",
-    requeued: "paused",
-    attempts_exhausted: "!SUPERSEDED",
-    dependency_failed: "cancelled",
-    unsatisfiable: "failed",
-    wait_timed_out: "failed",
-    retry_requested: "!NOT_FAILED",
-  },
-  reserved: {
-    gate_held: "!ALREADY_FURTHER",
-    no_room: "!ALREADY_FURTHER",
-    // The same claim again, or one that took over with a higher fence.
-    reserved: "reserved",
-    reservation_lost: "paused",
-    assigned: "assigned",
-    delivery_failed: "!NOT_THERE_YET",
-    accepted: "!NOT_THERE_YET",
-    started: "!NOT_THERE_YET",
-    succeeded: "!NOT_THERE_YET",
-    failed_retryable: "!NOT_THERE_YET",
-    failed_final: "!NOT_THERE_YET",
-    // Nothing was sent yet: the reservation is released, and that is all.
-    cancel_requested: "cancelled",
-    cancelled: "cancelled",
-    lost: "!NOT_THERE_YET",
-    requeued: "paused",
-    attempts_exhausted: "!NOT_THERE_YET",
-    dependency_failed: "cancelled",
-    unsatisfiable: "!NOT_WAITING",
-    wait_timed_out: "!NOT_WAITING",
-    retry_requested: "!NOT_FAILED",
-  },
-  assigned: {
-    gate_held: "!ALREADY_FURTHER",
-    no_room: "!ALREADY_FURTHER",
-    reserved: "!ALREADY_FURTHER",
-    reservation_lost: "!ALREADY_FURTHER",
-    assigned: "assigned",
-    delivery_failed: "paused",
-    accepted: "assigned",
-    started: "running",
-    // Short work may end before its start is heard of.
-    succeeded: "succeeded",
-    failed_retryable: "paused",
-    failed_final: "failed",
-    // The agent is told; `cancelled` follows when nothing runs any more.
-    cancel_requested: "assigned",
-    cancelled: "cancelled",
-    lost: "lost",
-    requeued: "!ALREADY_FURTHER",
-    attempts_exhausted: "failed",
-    dependency_failed: "!NOT_WAITING",
-    unsatisfiable: "!NOT_WAITING",
-    wait_timed_out: "!NOT_WAITING",
-    retry_requested: "!NOT_FAILED",
-  },
-  running: {
-    gate_held: "!ALREADY_FURTHER",
-    no_room: "!ALREADY_FURTHER",
-    reserved: "!ALREADY_FURTHER",
-    reservation_lost: "!ALREADY_FURTHER",
-    assigned: "!ALREADY_FURTHER",
-    // It runs: whoever thought otherwise was wrong.
-    delivery_failed: "!ALREADY_FURTHER",
-    accepted: "running",
-    started: "running",
-    succeeded: "succeeded",
-    failed_retryable: "paused",
-    failed_final: "failed",
-    cancel_requested: "running",
-    cancelled: "cancelled",
-    lost: "lost",
-    requeued: "!ALREADY_FURTHER",
-    attempts_exhausted: "failed",
-    dependency_failed: "!NOT_WAITING",
-    unsatisfiable: "!NOT_WAITING",
-    wait_timed_out: "!NOT_WAITING",
-    retry_requested: "!NOT_FAILED",
-  },
-  lost: {
-    gate_held: "!SUPERSEDED",
-    no_room: "!SUPERSEDED",
-    // A new attempt is queued first: the pause row says why.
-    reserved: "!SUPERSEDED",
-    reservation_lost: "!SUPERSEDED",
-    assigned: "!SUPERSEDED",
-    delivery_failed: "!SUPERSEDED",
-    accepted: "!SUPERSEDED",
-    started: "!SUPERSEDED",
-    succeeded: "!SUPERSEDED",
-    failed_retryable: "!SUPERSEDED",
-    failed_final: "!SUPERSEDED",
-    cancel_requested: "cancelled",
-    cancelled: "cancelled",
-    lost: "lost",
-    requeued: "paused",
-    attempts_exhausted: "failed",
-    dependency_failed: "!NOT_WAITING",
-    unsatisfiable: "!NOT_WAITING",
-    wait_timed_out: "!NOT_WAITING",
-    retry_requested: "paused",
-  },
-  succeeded: { ...FINAL, retry_requested: "!NOT_FAILED" },
-  failed: { ...FINAL, retry_requested: "pending" },
-  cancelled: { ...FINAL, retry_requested: "pending" },
-};
 
 export const TASK_STATES = Object.keys(TASK_TABLE) as readonly TaskState[]; // keys of a mapped type over TaskState
 

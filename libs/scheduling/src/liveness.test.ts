@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { deadlines, heartbeatIntervalMs, livenessStep, sweepVerdict, ttlMs, type SweptAgent } from "./liveness.ts";
+import { massLossBrake } from "./mass-loss-brake.ts";
+
+const GRACE = 30_000;
+
+describe("liveness", () => {
+  it("R-CAP-5: a closed stream or a missed TTL puts an agent out at once", () => {
+    expect(livenessStep("online", "stream_closed")).toMatchObject({ to: "suspect" });
+    expect(livenessStep("online", "ttl_missed")).toMatchObject({ to: "suspect" });
+  });
+
+  it("DESIGN-4: a close after Reconnect stays online until its TTL", () => {
+    expect(livenessStep("online", "reconnect_announced_close")).toMatchObject({ to: "online" });
+  });
+
+  it("DESIGN-4: a goodbye goes offline at once, from any state", () => {
+    for (const state of ["unknown", "online", "suspect", "offline"] as const) {
+      expect(livenessStep(state, "goodbye")).toMatchObject({ to: "offline" });
+    }
+  });
+
+  it("DESIGN-4: after a restart agents are unknown until they are back or the grace ends", () => {
+    expect(livenessStep("online", "registry_restarted")).toMatchObject({ to: "unknown" });
+    expect(livenessStep("suspect", "registry_restarted")).toMatchObject({ to: "unknown" });
+    expect(livenessStep("offline", "registry_restarted")).toMatchObject({ to: "offline" });
+    expect(livenessStep("unknown", "hello")).toMatchObject({ to: "online" });
+    expect(livenessStep("unknown", "grace_ended")).toMatchObject({ to: "offline" });
+  });
+
+  it("DESIGN-4: a late verdict does not hit an agent that is back", () => {
+    expect(livenessStep("online", "grace_ended")).toMatchObject({ kind: "rejected", reason: "not_due" });
+  });
+
+  it("DESIGN-4: a beat revives a silent agent, but one that was given up has to say hello", () => {
+    expect(livenessStep("suspect", "beat")).toMatchObject({ to: "online" });
+    expect(livenessStep("offline", "beat")).toMatchObject({ reason: "hello_first" });
+  });
+
+  it("DESIGN-4: 5 s by default, stretched with the fleet, TTL three intervals", () => {
+    expect([1, 1000, 10_000, 1e9].map((size) => heartbeatIntervalMs(size, 1000))).toEqual([5000, 5000, 10_000, 60_000]);
+    expect(ttlMs(5000)).toBe(15_000);
+    expect(deadlines(1000, 5000, GRACE)).toEqual({ suspectAtMs: 16_000, offlineAtMs: 46_000 });
+  });
+
+  it("DESIGN-4: the lateness of the sweep is added to every deadline", () => {
+    const online: SweptAgent = { status: "online", lastHeardAtMs: 0, doubtedSinceMs: null, intervalMs: 5000 };
+    const at = (nowMs: number, latenessMs: number, agent = online) =>
+      sweepVerdict(agent, { nowMs, latenessMs, graceMs: GRACE });
+    expect([at(14_999, 0), at(15_000, 0), at(15_000, 1), at(15_001, 1)]).toEqual([
+      null,
+      "ttl_missed",
+      null,
+      "ttl_missed",
+    ]);
+    const suspect: SweptAgent = { ...online, status: "suspect", doubtedSinceMs: 15_000 };
+    expect([at(44_999, 0, suspect), at(45_000, 0, suspect), at(45_000, 9, suspect)]).toEqual([
+      null,
+      "grace_ended",
+      null,
+    ]);
+    expect(at(1e9, 0, { ...online, status: "offline" })).toBeNull();
+  });
+});
+
+describe("the mass-loss brake", () => {
+  const input = { losses: 0, fleetSize: 1000, engagedSinceMs: null, nowMs: 0, graceMs: GRACE, confirmed: false };
+
+  it("DESIGN-4: engages above 15 % and at 10 agents or more", () => {
+    expect(massLossBrake({ ...input, losses: 150 }).kind).toBe("released");
+    expect(massLossBrake({ ...input, losses: 151 })).toMatchObject({ kind: "engaged", sinceMs: 0, allowedVerdicts: 1 });
+    expect(massLossBrake({ ...input, losses: 9, fleetSize: 9 }).kind).toBe("released");
+    expect(massLossBrake({ ...input, losses: 10, fleetSize: 10 }).kind).toBe("engaged");
+  });
+
+  it("DESIGN-4: ends after three graces, and does not engage again for the same losses", () => {
+    const held = { ...input, losses: 500, engagedSinceMs: 0 };
+    expect(massLossBrake({ ...held, nowMs: 3 * GRACE - 1 }).kind).toBe("engaged");
+    const over = massLossBrake({ ...held, nowMs: 3 * GRACE });
+    expect(over).toEqual({ kind: "released", allowedVerdicts: 500, sinceMs: 0 });
+    expect(massLossBrake({ ...held, nowMs: 3 * GRACE + 1, engagedSinceMs: over.sinceMs }).kind).toBe("released");
+  });
+
+  it("DESIGN-4: operators can confirm the losses", () => {
+    expect(massLossBrake({ ...input, losses: 500, confirmed: true }).kind).toBe("released");
+  });
+
+  it("the few verdicts that pass do not release all the others", () => {
+    expect(massLossBrake({ ...input, losses: 150, engagedSinceMs: 0, nowMs: 1 }).kind).toBe("engaged");
+    expect(massLossBrake({ ...input, losses: 75, engagedSinceMs: 0, nowMs: 1 })).toEqual({
+      kind: "released",
+      allowedVerdicts: 75,
+      sinceMs: null,
+    });
+  });
+});

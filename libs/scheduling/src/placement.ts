@@ -1,0 +1,187 @@
+/** Where work goes. A policy chooses among the agents on which a task fits; a batch never promises the same room twice. */
+import { withReservation, type AgentView } from "./agent-view.ts";
+import { explain, type FleetExplanation } from "./explain.ts";
+import { fit, type FitOptions, type Fits } from "./fit.ts";
+import { amountsFor, shapeKey, type Needs } from "./needs.ts";
+import type { Amounts, EpochMs } from "./resources.ts";
+import type { PauseReason } from "./reasons.ts";
+
+/** An agent on which the task fits now. */
+export interface Candidate {
+  readonly view: AgentView;
+  readonly fit: Fits;
+}
+
+/** What a policy decides: an agent of the candidates, and `gpuCount` of its eligible cards. */
+export interface Choice {
+  readonly agentId: string;
+  readonly cardIds: readonly string[];
+}
+
+export interface PlacementContext {
+  /** In [0, 1), for policies that break ties by chance. */
+  readonly random: number;
+}
+
+/** Pure, and total: given at least one candidate it chooses one. Ties are broken by agent id, so that runs repeat. */
+export interface PlacementPolicy {
+  readonly name: string;
+  readonly choose: (
+    candidates: readonly [Candidate, ...Candidate[]],
+    needs: Needs,
+    context: PlacementContext,
+  ) => Choice;
+}
+
+export interface PlaceRequest {
+  readonly attemptId: string;
+  readonly needs: Needs;
+  readonly options?: FitOptions;
+  readonly expectedEndAtMs?: EpochMs | null;
+  /** Requests of one group are all placed or none is. They are placed where the first of them stands in the batch. */
+  readonly group?: string | null;
+}
+
+export type Placement =
+  | {
+      readonly kind: "reserved";
+      readonly attemptId: string;
+      readonly agentId: string;
+      readonly amounts: Amounts;
+    }
+  | {
+      readonly kind: "no_room";
+      readonly attemptId: string;
+      readonly reason: PauseReason;
+      /** Why; for a group, why its first member that did not fit does not. */
+      readonly explanation: FleetExplanation;
+    };
+
+/** Places requests in their order, each seeing what the ones before it took. Results stand in the requests' order. */
+export function placeBatch(
+  views: readonly AgentView[],
+  requests: readonly PlaceRequest[],
+  policy: PlacementPolicy,
+  context: PlacementContext,
+): readonly Placement[] {
+  const results = new Map<string, Placement>();
+  let fleet: ReadonlyMap<string, AgentView> = new Map(views.map((view) => [view.agentId, view]));
+  let refusals: ReadonlyMap<string, FleetExplanation> = new Map();
+  for (const members of inGroups(requests)) {
+    const attempt = placeTogether(fleet, members, policy, context, refusals);
+    fleet = attempt.fleet;
+    refusals = attempt.refusals;
+    for (const placement of attempt.placements) results.set(placement.attemptId, placement);
+  }
+  return requests.flatMap(({ attemptId }) => results.get(attemptId) ?? []);
+}
+
+function inGroups(requests: readonly PlaceRequest[]): Iterable<readonly PlaceRequest[]> {
+  const groups = new Map<string, PlaceRequest[]>();
+  requests.forEach((request, position) => {
+    const key = typeof request.group === "string" ? `group ${request.group}` : `alone ${position}`;
+    const members = groups.get(key);
+    if (members === undefined) groups.set(key, [request]);
+    else members.push(request);
+  });
+  return groups.values();
+}
+
+interface Progress {
+  readonly fleet: ReadonlyMap<string, AgentView>;
+  readonly placements: readonly Placement[];
+  /** Shapes that found no room: room only shrinks within a batch, so the same question has the same answer. */
+  readonly refusals: ReadonlyMap<string, FleetExplanation>;
+}
+
+function placeTogether(
+  before: ReadonlyMap<string, AgentView>,
+  members: readonly PlaceRequest[],
+  policy: PlacementPolicy,
+  context: PlacementContext,
+  refusals: ReadonlyMap<string, FleetExplanation>,
+): Progress {
+  const fleet = new Map(before);
+  const placements: Placement[] = [];
+  for (const request of members) {
+    const key = questionKey(request);
+    const known = refusals.get(key);
+    const chosen = known === undefined ? placeOne(fleet, request, policy, context) : null;
+    if (chosen !== null) {
+      fleet.set(chosen.after.agentId, chosen.after);
+      placements.push(chosen.placement);
+      continue;
+    }
+    const explanation = known ?? explain([...fleet.values()], request.needs, request.options ?? {});
+    const refused = members.map(({ attemptId }) => noRoom(attemptId, explanation));
+    // A group's refusal was decided on a fleet that the group itself had filled: it says nothing of later requests.
+    const isAlone = members.length === 1;
+    return {
+      fleet: before,
+      placements: refused,
+      refusals: isAlone ? new Map([...refusals, [key, explanation]]) : refusals,
+    };
+  }
+  return { fleet, placements, refusals };
+}
+
+function placeOne(
+  fleet: ReadonlyMap<string, AgentView>,
+  request: PlaceRequest,
+  policy: PlacementPolicy,
+  context: PlacementContext,
+): { readonly after: AgentView; readonly placement: Placement } | null {
+  const { attemptId, needs } = request;
+  const [first, ...others] = candidatesFor([...fleet.values()], needs, request.options ?? {});
+  if (first === undefined) return null;
+  const choice = policy.choose([first, ...others], needs, context);
+  const candidate = [first, ...others].find(({ view }) => view.agentId === choice.agentId) ?? first;
+  const amounts = soundAmounts(candidate, needs, choice);
+  const expectedEndAtMs = request.expectedEndAtMs ?? null;
+  const after = withReservation(candidate.view, { attemptId, reserved: amounts, expectedEndAtMs });
+  return { after, placement: { kind: "reserved", attemptId, agentId: candidate.view.agentId, amounts } };
+}
+
+/** The agents on which the task fits now, with the cards it could have there. */
+export function candidatesFor(
+  views: readonly AgentView[],
+  needs: Needs,
+  options: FitOptions = {},
+): readonly Candidate[] {
+  return views.flatMap((view) => {
+    const verdict = fit(view, needs, options);
+    return verdict.kind === "fits" ? [{ view, fit: verdict }] : [];
+  });
+}
+
+/**
+ * A policy may be somebody's experiment: a choice of cards that does not hold is replaced by the tightest one, which
+ * does. (Cards that share the machine's memory can make a choice of eligible cards too large together.)
+ */
+function soundAmounts(candidate: Candidate, needs: Needs, choice: Choice): Amounts {
+  const { view, fit: verdict } = candidate;
+  const byId = new Map(verdict.eligibleCards.map((card) => [card.cardId, card]));
+  const chosen = [...new Set(choice.cardIds)].flatMap((cardId) => byId.get(cardId) ?? []);
+  const sharedMib = chosen.filter((card) => card.sharedMemory).length * needs.gpuVramMib;
+  const holds = chosen.length === needs.gpuCount && needs.memoryMib + sharedMib <= view.room.memory.free;
+  return holds
+    ? amountsFor(
+        needs,
+        chosen.map((card) => card.cardId),
+      )
+    : verdict.amounts;
+}
+
+function noRoom(attemptId: string, explanation: FleetExplanation): Placement {
+  return { kind: "no_room", attemptId, reason: explanation.reason ?? "NO_AGENT_FITS_NOW", explanation };
+}
+
+function questionKey(request: PlaceRequest): string {
+  const { agentTypes, avoidAgentIds, requireAttached } = request.options ?? {};
+  return JSON.stringify([
+    shapeKey(request.needs),
+    agentTypes ?? (agentTypes === null ? "any" : "default"),
+    [...(avoidAgentIds ?? [])].sort(),
+    requireAttached !== false,
+  ]);
+}

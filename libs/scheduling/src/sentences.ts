@@ -1,0 +1,133 @@
+/** What explanations say to a person. GB is GiB here, as on the API; a shortage is never written as 0.0. */
+import type { FleetVerdict } from "./explain.ts";
+import type { Miss } from "./miss.ts";
+import type { PauseReason } from "./reasons.ts";
+import type { Mib, Millicores } from "./resources.ts";
+import type { Unblock } from "./unblock.ts";
+
+/** An amount of which there is at least so much: rounded down to 0.1 GB. */
+export function availableGbText(mib: Mib): string {
+  return `${(Math.floor((mib * 10) / 1024) / 10).toFixed(1)} GB`;
+}
+
+/** An amount that is needed or missing: rounded up to 0.1 GB, so that 1 MiB is 0.1 GB. */
+export function neededGbText(mib: Mib): string {
+  return `${(Math.ceil((mib * 10) / 1024) / 10).toFixed(1)} GB`;
+}
+
+/** A number of cores that is needed or missing: rounded up to 0.1. */
+export function neededCoresText(millicores: Millicores): string {
+  const tenths = Math.ceil(millicores / 100);
+  return tenths === 10 ? "1.0 core" : `${(tenths / 10).toFixed(1)} cores`;
+}
+
+/** One missing thing, such as "3.2 GB VRAM short on GPU 1". */
+export function missSentence(found: Miss): string {
+  const shortBy = found.shortBy ?? 0;
+  switch (found.code) {
+    case "not_online":
+      return `the agent is ${found.detail ?? "not online"}`;
+    case "not_attached":
+      return "its work stream to an orchestrator is down";
+    case "cordoned":
+      return "an operator has cordoned it";
+    case "draining":
+      return "it is being drained";
+    case "owner_hold":
+      return "its owner keeps it at the moment";
+    case "avoided":
+      return "it is avoided for now";
+    case "wrong_pool":
+      return `it is in pool ${found.detail ?? "of another name"}`;
+    case "wrong_type":
+      return `its type is ${found.detail ?? "another"}`;
+    case "wrong_agent":
+      return "another agent is asked for";
+    case "labels_mismatch":
+      return `it lacks the label ${found.detail ?? "asked for"}`;
+    case "gpu_model_mismatch":
+      return `too few of its GPUs are ${found.detail ?? "of the model asked for"}`;
+    case "not_enough_cpu":
+      return found.detail ?? `${neededCoresText(shortBy)} short${atMost(found, neededCoresText)}`;
+    case "not_enough_memory":
+      return `${neededGbText(shortBy)} memory short${atMost(found, availableGbText)}`;
+    case "not_enough_gpus":
+      return `${found.needed ?? 0} GPUs needed, it has ${found.total ?? 0}`;
+    case "not_enough_vram":
+      return `${neededGbText(shortBy)} VRAM short on ${cardText(found)}${atMost(found, availableGbText)}`;
+    case "card_not_exclusive":
+      return `${cardText(found)} is not to be had whole: ${found.detail ?? "in use"}`;
+  }
+}
+
+/** The verdict over the fleet, in one sentence that names the nearest miss. */
+export function fleetSentence(
+  verdict: FleetVerdict,
+  reason: PauseReason | null,
+  nearest: Miss | null,
+  agentsJudged: number,
+): string {
+  const closest = nearest === null ? "" : `; the nearest: ${missSentence(nearest)}`;
+  switch (verdict) {
+    case "fits":
+      return "There is room for it now.";
+    case "no_agent_online":
+      if (agentsJudged === 0) return "No agent is known.";
+      return agentsJudged === 1 ? "The only agent is not online." : `None of the ${agentsJudged} agents is online.`;
+    case "never":
+      return `It can never fit on ${agentsText(agentsJudged)}${closest}.`;
+    case "not_now":
+      if (reason === "AGENT_NOT_ATTACHED") return "It fits, but the agent's work stream to an orchestrator is down.";
+      if (reason === "ALL_CORDONED") return "It fits only on agents that are cordoned or being drained.";
+      return `No room now on ${agentsText(agentsJudged)}${closest}.`;
+  }
+}
+
+/** What would unblock it on one agent, for a person. */
+export function unblockSentence(wayOut: Unblock, agentId: string): string {
+  switch (wayOut.kind) {
+    case "nothing":
+      return "nothing is in the way";
+    case "never":
+      return "nothing on this agent; a larger machine, or smaller needs";
+    case "attempts_end": {
+      const { length } = wayOut.attemptIds;
+      return length === 1 ? "wait for 1 running task to end" : `wait for ${length} running tasks to end`;
+    }
+    case "owner_programs_end":
+      return "the owner's other programs have to leave room";
+    case "obstacles":
+      return wayOut.obstacles.map((obstacle) => obstacleText(obstacle, agentId)).join("; ");
+  }
+}
+
+function obstacleText(obstacle: Extract<Unblock, { kind: "obstacles" }>["obstacles"][number], agentId: string): string {
+  switch (obstacle) {
+    case "not_online":
+      return "start the agent";
+    case "not_attached":
+      return "its work stream has to reach an orchestrator";
+    case "cordoned":
+      return `headroom agents uncordon ${agentId}`;
+    case "draining":
+      return "its drain has to end";
+    case "owner_hold":
+      return "its owner has to release it";
+    case "avoided":
+      return "wait until it is tried again";
+    case "no_metrics":
+      return "wait for its first metrics";
+  }
+}
+
+function atMost(found: Miss, textOf: (amount: number) => string): string {
+  return found.permanent && found.total !== null ? ` (it has ${textOf(found.total)} at most)` : "";
+}
+
+function cardText(found: Miss): string {
+  return found.cardIndex === null ? "a GPU" : `GPU ${found.cardIndex}`;
+}
+
+function agentsText(count: number): string {
+  return count === 1 ? "the only agent" : `any of the ${count} agents`;
+}

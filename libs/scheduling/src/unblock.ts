@@ -1,0 +1,79 @@
+/** What would make room for a task on one agent. */
+import { withoutReservations, type AgentView } from "./agent-view.ts";
+import type { HeldRoom } from "./capacity.ts";
+import { fit, type Fit, type FitOptions } from "./fit.ts";
+import type { MissCode } from "./miss.ts";
+import type { Needs } from "./needs.ts";
+import type { EpochMs } from "./resources.ts";
+
+/** What stands in the way and is no amount of room. */
+export type Obstacle =
+  | "not_online"
+  | "not_attached"
+  | "cordoned"
+  | "draining"
+  | "owner_hold"
+  | "avoided"
+  | "no_metrics";
+
+export type Unblock =
+  /** Nothing is in the way. */
+  | { readonly kind: "nothing" }
+  /** It never fits here. */
+  | { readonly kind: "never" }
+  /** These states have to change first; there may be a lack of room besides. */
+  | { readonly kind: "obstacles"; readonly obstacles: readonly Obstacle[] }
+  /** These attempts have to end; `expectedAtMs` is null when an end is unknown. */
+  | {
+      readonly kind: "attempts_end";
+      readonly attemptIds: readonly string[];
+      readonly expectedAtMs: EpochMs | null;
+    }
+  /** Only the owner's other programs are in the way. */
+  | { readonly kind: "owner_programs_end" };
+
+const OBSTACLE_OF: ReadonlyMap<MissCode, Obstacle> = new Map<MissCode, Obstacle>([
+  ["not_online", "not_online"],
+  ["not_attached", "not_attached"],
+  ["cordoned", "cordoned"],
+  ["draining", "draining"],
+  ["owner_hold", "owner_hold"],
+  ["avoided", "avoided"],
+]);
+
+export function unblock(view: AgentView, needs: Needs, options: FitOptions, found: Fit): Unblock {
+  if (found.kind === "fits") return { kind: "nothing" };
+  if (found.never) return { kind: "never" };
+  const obstacles = found.misses.flatMap(({ code }) => OBSTACLE_OF.get(code) ?? []);
+  if (!view.room.sampled) return { kind: "obstacles", obstacles: [...obstacles, "no_metrics"] };
+  if (obstacles.length > 0) return { kind: "obstacles", obstacles };
+  const ending = endsThatMakeRoom(view, needs, options);
+  if (ending === null) return { kind: "owner_programs_end" };
+  const ends = ending.map((held) => held.expectedEndAtMs);
+  const known = ends.flatMap((end) => (end === null ? [] : [end]));
+  const expectedAtMs = known.length === ends.length ? Math.max(...known) : null;
+  return { kind: "attempts_end", attemptIds: ending.map((held) => held.attemptId), expectedAtMs };
+}
+
+/**
+ * The reservations that have to end for the task to fit, the soonest expected first; null when not even all of them
+ * would do. None can be left out of the answer without the task missing room again.
+ */
+export function endsThatMakeRoom(view: AgentView, needs: Needs, options: FitOptions): readonly HeldRoom[] | null {
+  const inOrder = [...view.reservations].sort(soonestFirst);
+  const fitsWithout = (ended: readonly HeldRoom[]): boolean =>
+    fit(withoutReservations(view, new Set(ended.map((held) => held.attemptId))), needs, options).kind === "fits";
+  const enough = inOrder.findIndex((_, last) => fitsWithout(inOrder.slice(0, last + 1)));
+  if (enough < 0) return null;
+  let needed = inOrder.slice(0, enough + 1);
+  for (const held of inOrder.slice(0, enough)) {
+    const without = needed.filter((other) => other !== held);
+    if (fitsWithout(without)) needed = without;
+  }
+  return needed;
+}
+
+function soonestFirst(a: HeldRoom, b: HeldRoom): number {
+  const endOf = (held: HeldRoom): number => held.expectedEndAtMs ?? Number.MAX_SAFE_INTEGER;
+  return endOf(a) - endOf(b) || (a.attemptId < b.attemptId ? -1 : 1);
+}
