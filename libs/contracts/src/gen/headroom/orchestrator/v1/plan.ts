@@ -113,6 +113,10 @@ export const PauseReason = {
   PAUSE_REASON_DELIVERY_FAILED: 10,
   /** PAUSE_REASON_AWAITING_TURN - It can start and waits for its turn to be placed. */
   PAUSE_REASON_AWAITING_TURN: 11,
+  /** PAUSE_REASON_AGENT_NOT_ATTACHED - It would fit on an agent that is online and whose work stream to an orchestrator is down. */
+  PAUSE_REASON_AGENT_NOT_ATTACHED: 12,
+  /** PAUSE_REASON_ALL_CORDONED - It would fit only on agents that are cordoned, drained or held by their owner. */
+  PAUSE_REASON_ALL_CORDONED: 13,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -131,6 +135,8 @@ export namespace PauseReason {
   export type PAUSE_REASON_RETRY_BACKOFF = typeof PauseReason.PAUSE_REASON_RETRY_BACKOFF;
   export type PAUSE_REASON_DELIVERY_FAILED = typeof PauseReason.PAUSE_REASON_DELIVERY_FAILED;
   export type PAUSE_REASON_AWAITING_TURN = typeof PauseReason.PAUSE_REASON_AWAITING_TURN;
+  export type PAUSE_REASON_AGENT_NOT_ATTACHED = typeof PauseReason.PAUSE_REASON_AGENT_NOT_ATTACHED;
+  export type PAUSE_REASON_ALL_CORDONED = typeof PauseReason.PAUSE_REASON_ALL_CORDONED;
   export type UNRECOGNIZED = typeof PauseReason.UNRECOGNIZED;
 }
 
