@@ -1,5 +1,3 @@
-import type pg from "pg";
-
 /** Where a PostgreSQL is: a `postgresql://` URL, or whatever carries one (the embedded server does). */
 export type ConnectionTarget = string | { readonly connectionString: string };
 
@@ -28,8 +26,17 @@ export interface ClientSettings {
   readonly connectTimeoutMs: number;
 }
 
+/** What `pg` and knex both take; without the `undefined`s that `pg`'s own type allows and knex's does not. */
+export interface ClientConfig {
+  readonly connectionString: string;
+  readonly application_name: string;
+  readonly connectionTimeoutMillis: number;
+  readonly keepAlive: boolean;
+  readonly keepAliveInitialDelayMillis: number;
+}
+
 /** The settings of one `pg` client; keepalive finds a peer that vanished without a word. */
-export function clientConfig(target: ConnectionTarget, settings: ClientSettings): pg.ClientConfig {
+export function clientConfig(target: ConnectionTarget, settings: ClientSettings): ClientConfig {
   return {
     connectionString: connectionStringOf(target),
     application_name: settings.applicationName,

@@ -1,6 +1,7 @@
-import { knex, type Knex } from "knex";
+import knex, { type Knex } from "knex";
 import type pg from "pg";
 import type { Logger } from "@headroom/runtime";
+import { classifyError } from "./classify-error.ts";
 import { clientConfig, type ConnectionTarget } from "./connection.ts";
 import { prepareSession, type SessionLimits } from "./session.ts";
 import { customTypes } from "./value-types.ts";
@@ -71,14 +72,22 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
     },
   });
   db.on("query-error", (error: unknown, query: { readonly __knexUid?: string }) => {
-    discardIfSilent(error, open.get(query.__knexUid ?? ""));
+    discardIfBroken(error, open.get(query.__knexUid ?? ""));
   });
   return db;
 }
 
-/** After a client-side time-out the answer may still come, to somebody else's question: such a connection is closed. */
-export function discardIfSilent(error: unknown, client: pg.Client | undefined): void {
-  if (error instanceof Error && error.message === "Query read timeout") client?.connection.stream.destroy();
+/**
+ * Takes a connection that failed as one out of use at once. Its end is noticed a moment later, and until then the next caller
+ * would get it; and after a client-side time-out the answer may still come, to somebody else's question.
+ */
+export function discardIfBroken(error: unknown, client: pg.Client | undefined): void {
+  if (client === undefined || classifyError(error).kind !== "unavailable") return;
+  // What a living server refuses (ERROR, where FATAL ends the session) says nothing against the connection.
+  if (error instanceof Error && Reflect.get(error, "severity") === "ERROR") return;
+  // knex asks for this mark before it gives a connection out.
+  Reflect.set(client, "__knex__disposed", error);
+  client.connection.stream.destroy();
 }
 
 function knexUid(client: pg.Client): string {

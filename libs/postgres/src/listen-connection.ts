@@ -36,7 +36,7 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   const failed = createDeferred<never>();
   // Whoever waits races with this promise; when nobody waits, the next wait finds it rejected.
   failed.promise.catch(() => undefined);
-  client.on("error", failed.reject);
+  client.on("error", (error) => failed.reject(error));
   client.on("end", () => failed.reject(new Error("the listening connection was closed")));
   const probes = new Map<string, () => void>();
   client.on("notification", ({ channel, payload = "" }) => {
@@ -45,8 +45,10 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   });
   await client.connect();
 
+  // One after the other; pg is about to stop queueing by itself.
+  let last: Promise<unknown> = Promise.resolve();
   const run = (sql: string, values: unknown[] = []): void => {
-    client.query(sql, values).catch(failed.reject);
+    last = last.then(() => client.query(sql, values)).catch((error: unknown) => failed.reject(error));
   };
   run(`LISTEN ${quoteIdentifier(probeChannel)}`);
 
@@ -56,10 +58,10 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
     async probe(signal) {
       if (signal.aborted) return;
       const nonce = ports.random.uuid();
-      const heard = createDeferred<void>();
+      const heard = createDeferred();
       const aborted = (): void => heard.resolve();
       signal.addEventListener("abort", aborted, { once: true });
-      probes.set(nonce, heard.resolve);
+      probes.set(nonce, () => heard.resolve());
       try {
         run("SELECT pg_notify($1, $2)", [probeChannel, nonce]);
         const silent = (): Error =>

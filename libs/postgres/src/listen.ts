@@ -46,14 +46,17 @@ class ReconnectingListener implements Listener {
   readonly #options: ListenerOptions;
   readonly #handlers = new Map<string, Set<Handler>>();
   #connection: ListenConnection | undefined;
-  #running: { readonly abort: AbortController; readonly loop: Promise<void>; readonly firstTry: Promise<void> } | undefined;
+  #hears = false;
+  #running:
+    | { readonly abort: AbortController; readonly loop: Promise<void>; readonly firstTry: Promise<void> }
+    | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
   }
 
   connected(): boolean {
-    return this.#connection !== undefined;
+    return this.#hears;
   }
 
   subscribe(channel: string, handler: Handler): () => void {
@@ -72,8 +75,8 @@ class ReconnectingListener implements Listener {
   start(): Promise<void> {
     if (this.#running === undefined) {
       const abort = new AbortController();
-      const firstTry = createDeferred<void>();
-      const loop = this.#keepConnected(abort.signal, firstTry.resolve).finally(firstTry.resolve);
+      const firstTry = createDeferred();
+      const loop = this.#keepConnected(abort.signal, () => firstTry.resolve());
       this.#running = { abort, loop, firstTry: firstTry.promise };
     }
     return this.#running.firstTry;
@@ -132,12 +135,14 @@ class ReconnectingListener implements Listener {
       for (const channel of this.#handlers.keys()) connection.listen(channel);
       this.#connection = connection;
       await connection.probe(signal);
+      this.#hears = !signal.aborted;
       onReady();
       while (!signal.aborted) {
         await connection.untilClosed(testIntervalMs, signal);
         await connection.probe(signal);
       }
     } finally {
+      this.#hears = false;
       this.#connection = undefined;
       await connection.close();
     }

@@ -117,6 +117,8 @@ function sourceOf(migrations: readonly Migration[]): Knex.MigrationSource<Migrat
     getMigration: (migration) =>
       Promise.resolve({
         up: (db: Knex) => runUp(db, migration),
+        // knex insists on one. Going back is a new migration: replicas of both versions may be running.
+        down: () => Promise.reject(new Error(`migration ${migration.name} is not undone; add one that mends it`)),
         config: { transaction: migration.transaction !== false },
       }),
   };

@@ -88,7 +88,10 @@ class CoalescingNotifier implements Notifier {
     let items = this.#pending.get(channel);
     if (items === undefined) {
       if (this.#pending.size >= maxChannels) {
-        this.#options.logger.warn({ channel }, "too many channels wait for their notification; this one is left to the poll");
+        this.#options.logger.warn(
+          { channel },
+          "too many channels wait for their notification; this one is left to the poll",
+        );
         return;
       }
       items = new PendingItems();
@@ -128,7 +131,10 @@ class CoalescingNotifier implements Notifier {
     try {
       await this.#options.database.query(sendNotifications, [channels, payloads]);
     } catch (error) {
-      this.#options.logger.warn({ err: error, channels: channels.length }, "notifications were not sent; polling covers it");
+      this.#options.logger.warn(
+        { err: error, channels: channels.length },
+        "notifications were not sent; polling covers it",
+      );
     }
     this.#sending = undefined;
     if (this.#pending.size > 0) this.#schedule();

@@ -1,5 +1,5 @@
 import type { Knex } from "knex";
-import { clientSource, discardIfSilent } from "./knex-pool.ts";
+import { clientSource, discardIfBroken } from "./knex-pool.ts";
 import type { Statement } from "./statement.ts";
 
 /**
@@ -26,7 +26,7 @@ export async function runStatement<Row extends object>(
     });
     return { rows: result.rows, rowCount: result.rowCount ?? 0 };
   } catch (error) {
-    discardIfSilent(error, client);
+    discardIfBroken(error, client);
     throw error;
   } finally {
     await source.releaseConnection(client);

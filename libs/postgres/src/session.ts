@@ -18,11 +18,7 @@ const prepareSessionSql = `
  * Fixes a new session to one schema and gives it its limits: one round trip per connection. Plain SQL rather than
  * start-up options, because connection poolers refuse those.
  */
-export async function prepareSession(
-  client: pg.ClientBase,
-  schema: string,
-  limits: SessionLimits,
-): Promise<void> {
+export async function prepareSession(client: pg.ClientBase, schema: string, limits: SessionLimits): Promise<void> {
   await client.query(prepareSessionSql, [
     quoteIdentifier(schema),
     String(limits.statementTimeoutMs),

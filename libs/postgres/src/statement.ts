@@ -22,9 +22,7 @@ export function defineStatement<Row extends object = Record<string, never>>(defi
 }): Statement<Row> {
   const bytes = Buffer.byteLength(definition.name);
   if (bytes === 0 || bytes > maxStatementNameBytes) {
-    throw new Error(
-      `statement name "${definition.name}" has ${bytes} bytes; it needs 1 to ${maxStatementNameBytes}`,
-    );
+    throw new Error(`statement name "${definition.name}" has ${bytes} bytes; it needs 1 to ${maxStatementNameBytes}`);
   }
   return { name: definition.name, text: definition.text.trim() };
 }

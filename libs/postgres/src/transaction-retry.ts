@@ -13,10 +13,7 @@ const firstPauseMs = 10;
 const longestPauseMs = 500;
 
 /** Runs `attempt` again after serialization failures and deadlocks, with growing, jittered pauses; then throws the last error. */
-export async function retryTransaction<T>(
-  attempt: () => Promise<T>,
-  options: TransactionRetryOptions,
-): Promise<T> {
+export async function retryTransaction<T>(attempt: () => Promise<T>, options: TransactionRetryOptions): Promise<T> {
   for (let made = 1; ; made += 1) {
     try {
       return await attempt();

@@ -53,10 +53,9 @@ const parsers: ReadonlyMap<number, TextParser> = new Map<number, TextParser>([
 ]);
 
 /** The parsers for `pg`: ours for the types above, pg's own for the rest (json and jsonb parsed, numeric left as text). */
-export const customTypes: pg.CustomTypesConfig = {
-  getTypeParser(id: number, format?: "text" | "binary") {
-    const own = format === "binary" ? undefined : parsers.get(id);
-    if (own !== undefined) return own;
-    return format === "binary" ? pg.types.getTypeParser(id, "binary") : pg.types.getTypeParser(id, "text");
+export const customTypes = {
+  getTypeParser(id: number, format?: string): TextParser {
+    if (format === "binary") return pg.types.getTypeParser(id, "binary");
+    return parsers.get(id) ?? pg.types.getTypeParser(id, "text");
   },
 };

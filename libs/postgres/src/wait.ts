@@ -57,10 +57,7 @@ export async function waitForDatabase(options: WaitForDatabaseOptions): Promise<
           { cause: error },
         );
       }
-      logger.warn(
-        { tries, retry_in_ms: Math.round(pauseMs) },
-        `waiting for ${target}: ${cause}; ${wayOut}`,
-      );
+      logger.warn({ tries, retry_in_ms: Math.round(pauseMs) }, `waiting for ${target}: ${cause}; ${wayOut}`);
       await sleep(ports.timers, pauseMs, signal);
     }
   }

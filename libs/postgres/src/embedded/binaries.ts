@@ -1,7 +1,8 @@
-import { access, constants, readFile, stat, symlink } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { dirname, join } from "node:path";
 import { copyBinaries } from "./binaries-copy.ts";
+import { addMissingLinks, readLinks } from "./library-links.ts";
 import { BinariesMissingError } from "./errors.ts";
 import { canReach } from "./reach.ts";
 import type { Account } from "./run-command.ts";
@@ -35,8 +36,8 @@ export async function findBinaries(options: FindBinariesOptions): Promise<Binari
   const packageDir = findPackage();
   const { version } = await readPackage(packageDir);
   const native = join(packageDir, "native");
-  const links = await readLinks(packageDir);
-  const complete = await addMissingLinks(packageDir, links);
+  const links = await readLinks(native);
+  const complete = await addMissingLinks(native, links);
   const usable = complete && (await canReach(join(native, "bin", program("postgres")), options.account));
   const home = usable ? native : await copyBinaries(native, links, join(options.copyDir, version));
   return {
@@ -44,12 +45,6 @@ export async function findBinaries(options: FindBinariesOptions): Promise<Binari
     pgCtl: join(home, "bin", program("pg_ctl")),
     majorVersion: version.split(".")[0] ?? "",
   };
-}
-
-/** A link that the package should hold: paths relative to `native`. */
-export interface LibraryLink {
-  readonly source: string;
-  readonly target: string;
 }
 
 function findPackage(): string {
@@ -78,54 +73,6 @@ async function readPackage(packageDir: string): Promise<{ version: string }> {
   const parsed: unknown = JSON.parse(await readFile(join(packageDir, "package.json"), "utf8"));
   const version: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "version") : undefined;
   return { version: typeof version === "string" ? version : "unknown" };
-}
-
-/** npm packages cannot hold links, so the package lists them; its install script, which npm may skip, makes them. */
-async function readLinks(packageDir: string): Promise<LibraryLink[]> {
-  const text = await readFile(join(packageDir, "native", "pg-symlinks.json"), "utf8").catch(() => "[]");
-  const parsed: unknown = JSON.parse(text);
-  if (!Array.isArray(parsed)) return [];
-  const native = join(packageDir, "native");
-  const links: LibraryLink[] = [];
-  for (const entry of parsed as unknown[]) {
-    if (typeof entry !== "object" || entry === null) continue;
-    const source: unknown = Reflect.get(entry, "source");
-    const target: unknown = Reflect.get(entry, "target");
-    if (typeof source !== "string" || typeof target !== "string") continue;
-    const inside = resolve(packageDir, target).startsWith(native + sep);
-    if (inside) links.push({ source: source.replace(/^native\//, ""), target: target.replace(/^native\//, "") });
-  }
-  return links;
-}
-
-/** Whether all links are there now; false if we may not write into the package. */
-async function addMissingLinks(packageDir: string, links: readonly LibraryLink[]): Promise<boolean> {
-  for (const { source, target } of links) {
-    const path = join(packageDir, "native", target);
-    if (await exists(path)) continue;
-    try {
-      await symlink(basename(source), path);
-    } catch {
-      // Another process may have made it since; a read-only package is copied instead.
-      if (!(await exists(path))) return false;
-    }
-  }
-  return true;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Whether we ourselves may run the program. */
-export async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
 }
 
 function program(name: string): string {

@@ -18,6 +18,8 @@ interface Claim {
 
 /** Losing a race means that somebody else took a step; more than this in a row is not a race any more. */
 const maxTries = 100;
+/** Two calls in one process must not share a draft. */
+let drafts = 0;
 
 /**
  * Takes the lock that lies in the folder `lockDir`, or throws DataDirInUseError. It survives a kill -9 in both senses: a dead
@@ -82,7 +84,8 @@ async function readClaim(lockDir: string, number: number): Promise<Claim | "gone
 
 /** Makes the claim if its number is free and the highest; the file appears whole or not at all. */
 async function makeClaim(lockDir: string, number: number, claim: Claim): Promise<boolean> {
-  const draft = join(lockDir, `draft-${process.pid}-${number}`);
+  drafts += 1;
+  const draft = join(lockDir, `draft-${process.pid}-${drafts}`);
   await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
   try {
     await link(draft, claimPath(lockDir, number));

@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { classifyError } from "./classify-error.ts";
+
+const withCode = (code: string, message = "x"): Error => Object.assign(new Error(message), { code });
+
+describe("classifyError", () => {
+  it.each([
+    ["ECONNREFUSED", "unavailable"],
+    ["ENOENT", "unavailable"],
+    ["08006", "unavailable"],
+    ["53300", "unavailable"],
+    ["57P01", "unavailable"],
+    ["57P03", "unavailable"],
+    ["25006", "unavailable"],
+    ["40001", "serialization"],
+    ["40P01", "serialization"],
+    ["55P03", "conflict"],
+    ["23503", "conflict"],
+    ["57014", "timeout"],
+    ["53100", "disk_full"],
+    ["ENOSPC", "disk_full"],
+    ["42P01", "other"],
+    ["28P01", "other"],
+  ])("%s is %s", (code, kind) => {
+    expect(classifyError(withCode(code))).toEqual({ kind });
+  });
+
+  it("names the violated constraint", () => {
+    const error = Object.assign(withCode("23505"), { constraint: "agents_pkey" });
+    expect(classifyError(error)).toEqual({ kind: "unique_violation", constraint: "agents_pkey" });
+    expect(classifyError(withCode("23505"))).toEqual({ kind: "unique_violation", constraint: "" });
+  });
+
+  it.each([
+    "Connection terminated unexpectedly",
+    "Client has encountered a connection error and is not queryable",
+    "timeout expired",
+    "Knex: Timeout acquiring a connection. The pool is probably full.",
+    "Query read timeout",
+  ])("knows what pg and knex say without a code: %s", (message) => {
+    expect(classifyError(new Error(message))).toEqual({ kind: "unavailable" });
+  });
+
+  it("looks into causes and into the errors of several addresses, but not for ever", () => {
+    expect(classifyError(new Error("wrapped", { cause: withCode("40001") }))).toEqual({ kind: "serialization" });
+    expect(classifyError(new AggregateError([new Error("x"), withCode("ECONNREFUSED")]))).toEqual({
+      kind: "unavailable",
+    });
+    const circular = new Error("round");
+    circular.cause = circular;
+    expect(classifyError(circular)).toEqual({ kind: "other" });
+  });
+
+  it.each([undefined, null, "text", 7, {}])("never throws: %s", (value) => {
+    expect(classifyError(value)).toEqual({ kind: "other" });
+  });
+});

@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
+import type { Postmaster } from "./postmaster.ts";
+import { processStartTime } from "./process-identity.ts";
+import { watchServer } from "./watch.ts";
+
+const dead: Postmaster = { pid: 2 ** 22 + 1, startTime: "boot 1" };
+
+async function alive(): Promise<Postmaster> {
+  return { pid: process.pid, startTime: (await processStartTime(process.pid)) ?? "" };
+}
+
+describe("the supervisor's watch", () => {
+  it("gives up after ten failures in a row, and says so", async () => {
+    const ports = manualPorts();
+    const logger = captureLogger();
+    let restarts = 0;
+    let gaveUp: Error | undefined;
+    const watch = watchServer({
+      postmaster: dead,
+      dataDir: "/nowhere",
+      ports,
+      logger,
+      restart() {
+        restarts += 1;
+        return Promise.reject(new Error("port taken"));
+      },
+      tidy: () => Promise.resolve(),
+      onGaveUp: (error) => (gaveUp = error),
+    });
+    await waitFor(async () => {
+      await ports.advance(1_000);
+      return gaveUp;
+    });
+    expect(restarts).toBe(10);
+    expect(gaveUp?.message).toContain("10 times in a row");
+    expect(gaveUp?.cause).toMatchObject({ message: "port taken" });
+    expect(logger.has("left alone", "error")).toBe(true);
+    expect(watch.pid()).toBeNull();
+    await watch.stop();
+    expect(ports.timers.pendingDelays()).toEqual([]);
+  });
+
+  it("tidies once a minute, leaves a living server alone, and stops twice", async () => {
+    const ports = manualPorts();
+    let restarts = 0;
+    let tidied = 0;
+    const postmaster = await alive();
+    const watch = watchServer({
+      postmaster,
+      dataDir: "/nowhere",
+      ports,
+      logger: captureLogger(),
+      restart() {
+        restarts += 1;
+        return alive();
+      },
+      tidy() {
+        tidied += 1;
+        return Promise.reject(new Error("disk trouble"));
+      },
+      onGaveUp: () => undefined,
+    });
+    await waitFor(async () => {
+      await ports.advance(500);
+      return tidied === 2;
+    });
+    expect(ports.clock.monotonic()).toBeGreaterThanOrEqual(120_000);
+    expect(restarts).toBe(0);
+    expect(watch.pid()).toBe(process.pid);
+    await Promise.all([watch.stop(), watch.stop()]);
+  });
+});

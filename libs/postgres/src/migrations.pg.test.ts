@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Logger, silentLogger, systemPorts } from "@headroom/runtime";
+import { captureLogger, createTestDatabase, type TestDatabase } from "@headroom/testing";
+import { migrate, type Migration, SchemaTooNewError } from "./index.ts";
+
+let test: TestDatabase;
+beforeEach(async () => {
+  test = await createTestDatabase({ label: "migrations" });
+});
+afterEach(() => test.drop());
+
+const first: Migration = {
+  name: "0001_agents",
+  // The question mark would be a parameter to knex.
+  up: `CREATE TABLE agents (id int PRIMARY KEY, doc jsonb NOT NULL DEFAULT '{}' CHECK (NOT doc ? 'forbidden'));
+       INSERT INTO agents (id) VALUES (1);`,
+};
+const second: Migration = {
+  name: "0002_pools",
+  up: async (db) => {
+    await db.schema.createTable("pools", (table) => void table.text("name").primary());
+  },
+};
+const concurrently: Migration = {
+  name: "0003_agents_doc",
+  transaction: false,
+  up: [
+    "DROP INDEX CONCURRENTLY IF EXISTS agents_doc",
+    "CREATE INDEX CONCURRENTLY agents_doc ON agents USING gin (doc)",
+  ],
+};
+
+function run(
+  migrations: readonly Migration[],
+  schema = "registry",
+  logger: Logger = silentLogger,
+): Promise<readonly string[]> {
+  return migrate({ connection: test, schema, migrations, logger, ports: systemPorts }).then((result) => result.applied);
+}
+
+async function tables(schema: string): Promise<string[]> {
+  const rows = await test.sql<{ name: string }>(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = $1 ORDER BY 1",
+    [schema],
+  );
+  return rows.map((row) => row.name);
+}
+
+describe("migrations", () => {
+  it("run once and in order, in a schema of their own", async () => {
+    expect(await run([first])).toEqual(["0001_agents"]);
+    expect(await run([first, second, concurrently])).toEqual(["0002_pools", "0003_agents_doc"]);
+    expect(await run([first, second, concurrently])).toEqual([]);
+    expect(await run([first], "orchestrator")).toEqual(["0001_agents"]);
+    expect(await tables("registry")).toEqual(["agents", "migrations", "migrations_lock", "pools"]);
+    expect(await tables("orchestrator")).toEqual(["agents", "migrations", "migrations_lock"]);
+    expect(await tables("public")).toEqual([]);
+  });
+
+  it("of four replicas that start at once one migrates and the others find it done", async () => {
+    const logger = captureLogger();
+    const applied = await Promise.all([1, 2, 3, 4].map(() => run([first, second, concurrently], "registry", logger)));
+    expect(applied.filter((names) => names.length === 3)).toHaveLength(1);
+    expect(applied.filter((names) => names.length === 0)).toHaveLength(3);
+    expect(await test.sql("SELECT count(*)::int AS n FROM registry.agents")).toEqual([{ n: 1 }]);
+    const valid = "SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = 'registry.agents_doc'::regclass";
+    expect(await test.sql(valid)).toEqual([{ valid: true }]);
+  });
+
+  it("that fail leave nothing behind, and go through once mended", async () => {
+    const broken: Migration = { name: "0002_pools", up: "CREATE TABLE half (id int); SELECT 1 / 0;" };
+    await expect(run([first, broken])).rejects.toThrow("division by zero");
+    expect((await tables("registry")).filter((name) => !name.startsWith("migrations"))).toEqual([]);
+    expect(await run([first, second])).toEqual(["0001_agents", "0002_pools"]);
+  });
+
+  it("go on after a process was killed while it held knex's own lock", async () => {
+    await run([first]);
+    await test.sql("UPDATE registry.migrations_lock SET is_locked = 1");
+    expect(await run([first, second])).toEqual(["0002_pools"]);
+  });
+
+  it("refuse a schema of a newer version and say what to do", async () => {
+    await run([first, second]);
+    const older = run([first]);
+    await expect(older).rejects.toThrow(SchemaTooNewError);
+    await expect(older).rejects.toMatchObject({ unknownMigrations: ["0002_pools"] });
+    await expect(older).rejects.toThrow("newer Headroom");
+  });
+
+  it("wait for whoever migrates, but not for ever", async () => {
+    const options = {
+      connection: test,
+      schema: "registry",
+      migrations: [first],
+      logger: silentLogger,
+      ports: systemPorts,
+    };
+    const inner = { result: undefined as unknown };
+    const slow: Migration = {
+      name: "0002_slow",
+      up: async () => {
+        inner.result = await migrate({ ...options, lockWaitMs: 150 }).catch((error: unknown) => error);
+      },
+    };
+    await migrate({ ...options, migrations: [first, slow] });
+    expect(inner.result).toMatchObject({ name: "MigrationLockError" });
+    const controller = new AbortController();
+    controller.abort(new Error("shutting down"));
+    expect(await run([first, slow])).toEqual([]);
+  });
+
+  it("must be named and sorted like 0001_agents", async () => {
+    await expect(run([{ ...first, name: "agents" }])).rejects.toThrow("named like");
+    await expect(run([second, first])).rejects.toThrow('"0001_agents" must sort after "0002_pools"');
+    await expect(run([first, first])).rejects.toThrow("must sort after");
+  });
+});
