@@ -28,7 +28,10 @@ export interface CallContext {
 export type UnaryHandler<Request, Response> = (request: Request, context: CallContext) => Promise<Response>;
 
 /** Messages are pulled one by one as the reader takes them, so a slow reader costs no memory. */
-export type ServerStreamHandler<Request, Response> = (request: Request, context: CallContext) => AsyncIterable<Response>;
+export type ServerStreamHandler<Request, Response> = (
+  request: Request,
+  context: CallContext,
+) => AsyncIterable<Response>;
 
 /** One side of a stream that talks both ways. Callbacks, not iterators: thousands of these live in one process. */
 export interface DuplexStream<In, Out> {

@@ -65,7 +65,11 @@ export function invalidArgument(violations: readonly FieldViolation[], reason = 
 }
 
 /** NOT_FOUND of one named thing. */
-export function notFound(reason: string, message: string, metadata: Readonly<Record<string, string>> = {}): HeadroomError {
+export function notFound(
+  reason: string,
+  message: string,
+  metadata: Readonly<Record<string, string>> = {},
+): HeadroomError {
   return new HeadroomError({ code: "NOT_FOUND", reason, message, metadata });
 }
 

@@ -1,3 +1,51 @@
-export { HeadroomError, failedPrecondition, invalidArgument, notFound, unavailable, unimplemented, type FieldViolation, type HeadroomErrorOptions, type RpcCode } from "./errors.ts";
-export type { CallContext, Caller, DuplexHandler, DuplexStream, Role, ServerStreamHandler, UnaryHandler } from "./call.ts";
-export type { CallOptions, Implementation, MethodDefinition, RequestOf, ResponseOf, RpcClient, ServiceDefinition } from "./definition.ts";
+export {
+  HeadroomError,
+  failedPrecondition,
+  invalidArgument,
+  notFound,
+  unavailable,
+  unimplemented,
+  type FieldViolation,
+  type HeadroomErrorOptions,
+  type RpcCode,
+} from "./errors.ts";
+export type {
+  CallContext,
+  Caller,
+  DuplexHandler,
+  DuplexStream,
+  Role,
+  ServerStreamHandler,
+  UnaryHandler,
+} from "./call.ts";
+export type {
+  CallOptions,
+  Implementation,
+  MethodDefinition,
+  RequestOf,
+  ResponseOf,
+  RpcClient,
+  ServiceDefinition,
+} from "./definition.ts";
+
+export { createRpcServer } from "./server/rpc-server.ts";
+export type { RpcServer, RpcServerOptions, StoppingListener } from "./server/rpc-server-options.ts";
+export { bindService, type BoundService } from "./server/bind-service.ts";
+export type { AccessLevel, CallMeta, Idempotency, Method, MethodKind, MethodTable } from "./server/method-table.ts";
+export type { Health } from "./server/health-state.ts";
+export { PortInUseError } from "./server/port-in-use.ts";
+export type { MapError } from "./pipeline/map-error.ts";
+export { chooseRequestId } from "./pipeline/request-id.ts";
+
+export type { AccessRequest, AuthPolicy } from "./auth/auth-policy.ts";
+export { createTokenAuth, type TokenAuthOptions } from "./auth/token-auth.ts";
+export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-file.ts";
+export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";
+export { TlsFileError, type ClientTls, type ServerTls } from "./auth/tls.ts";
+
+export { createChannel, type Channel } from "./client/channel.ts";
+export type { ChannelOptions } from "./client/channel-options.ts";
+export { createClient } from "./client/client.ts";
+
+export { createHttpServer } from "./http/index.ts";
+export type { HttpServer, HttpServerOptions, Readiness } from "./http/index.ts";

@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+
+/** Files of a TLS server, PEM. With a CA every client must show a certificate that it signed (mutual TLS). */
+export interface ServerTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile?: string;
+}
+
+/** Files of a TLS client, PEM. Certificate and key only for mutual TLS. */
+export interface ClientTls {
+  /** Absent: the CAs that Node trusts. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Name to expect in the server's certificate in place of the address's host. */
+  readonly serverName?: string;
+}
+
+/** A certificate or key file that cannot be read. */
+export class TlsFileError extends Error {
+  override readonly name = "TlsFileError";
+}
+
+/** Throws TlsFileError. Absent: plaintext. */
+export function serverCredentials(tls: ServerTls | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const cert = readPem(tls.certFile, "the certificate (HEADROOM_TLS_CERT_FILE)");
+  const key = readPem(tls.keyFile, "the private key (HEADROOM_TLS_KEY_FILE)");
+  const clientCa =
+    tls.clientCaFile === undefined
+      ? null
+      : readPem(tls.clientCaFile, "the CA of clients (HEADROOM_TLS_CLIENT_CA_FILE)");
+  checkPem(cert, key, `${tls.certFile} and ${tls.keyFile}`);
+  return ServerCredentials.createSsl(clientCa, [{ cert_chain: cert, private_key: key }], clientCa !== null);
+}
+
+/** Throws TlsFileError. Absent: plaintext. */
+export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return ChannelCredentials.createInsecure();
+  const read = (path: string | undefined, what: string): Buffer | null =>
+    path === undefined ? null : readPem(path, what);
+  const ca = read(tls.caFile, "the CA (HEADROOM_TLS_CA_FILE)");
+  const key = read(tls.keyFile, "the client's private key (HEADROOM_TLS_KEY_FILE)");
+  const cert = read(tls.certFile, "the client's certificate (HEADROOM_TLS_CERT_FILE)");
+  try {
+    return ChannelCredentials.createSsl(ca, key, cert);
+  } catch (error) {
+    throw new TlsFileError(`the TLS files are not what they should be (PEM): ${describe(error)}`, { cause: error });
+  }
+}
+
+function readPem(path: string, what: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new TlsFileError(`${what} cannot be read from ${path}: ${describe(error)}`, { cause: error });
+  }
+}
+
+/** grpc-js would find out at the first connection only. */
+function checkPem(cert: Buffer, key: Buffer, files: string): void {
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new TlsFileError(`${files} are not a certificate and its private key in PEM: ${describe(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,86 @@
+import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** A token file that cannot be used, and what to do about it. */
+export class TokenFileError extends Error {
+  override readonly name = "TokenFileError";
+}
+
+// 256 bits, so that guessing is out of the question at any rate of tries.
+const tokenBytes = 32;
+const wellFormed = /^[A-Za-z0-9._~+/=-]{16,512}$/;
+
+/** The token in a file. Rejects with TokenFileError when it is missing, readable by others, or holds no token. */
+export async function readTokenFile(path: string): Promise<string> {
+  const text = await readIfThere(path);
+  if (text === undefined) {
+    throw new TokenFileError(
+      `the token file ${path} does not exist; a Headroom service writes it when it starts on this machine`,
+    );
+  }
+  await refuseOpenFile(path);
+  const token = text.trim();
+  if (wellFormed.test(token)) return token;
+  throw new TokenFileError(
+    `the token file ${path} holds no token (16 to 512 letters, digits and ._~+/=-); remove it, and the next start writes a new one`,
+  );
+}
+
+/** Reads the token, writing the file (0600) with a new random one first if there is none. Of several that start at once one writes, and all read the same. */
+export async function ensureTokenFile(path: string): Promise<string> {
+  if ((await readIfThere(path)) === undefined) await createTokenFile(path);
+  return readTokenFile(path);
+}
+
+async function createTokenFile(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    const file = await open(temporary, "wx", 0o600);
+    try {
+      await file.writeFile(`${randomBytes(tokenBytes).toString("base64url")}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // Unlike rename, link never replaces: whoever comes second reads what the first wrote.
+    await link(temporary, path);
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) {
+      throw new TokenFileError(
+        `the token file ${path} cannot be written: ${describe(error)}; set HEADROOM_DATA_DIR to a folder that can`,
+        { cause: error },
+      );
+    }
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function refuseOpenFile(path: string): Promise<void> {
+  // Windows has no such bits; there the folder's own rules protect it.
+  if (process.platform === "win32") return;
+  const mode = (await stat(path)).mode & 0o777;
+  if ((mode & 0o077) === 0) return;
+  throw new TokenFileError(
+    `the token file ${path} can be read by other users of this machine (mode ${mode.toString(8)}); run: chmod 600 ${path}`,
+  );
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    throw new TokenFileError(`the token file ${path} cannot be read: ${describe(error)}`, { cause: error });
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && Reflect.get(error, "code") === code;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

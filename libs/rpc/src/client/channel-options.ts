@@ -1,0 +1,19 @@
+import type { HostPort, Logger, Ports } from "@headroom/runtime";
+import type { ClientTls } from "../auth/tls.ts";
+
+export interface ChannelOptions {
+  /** "127.0.0.1:7401" or its parts. */
+  readonly address: string | HostPort;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  /** Sent as a bearer token with every call. */
+  readonly token?: string;
+  /** Absent: plaintext. */
+  readonly tls?: ClientTls;
+  /** "headroom-cli/0.1.0" */
+  readonly userAgent?: string;
+  /** What is missing when nothing answers, for errors: `start it with "headroom up"`. */
+  readonly howToStart?: string;
+  /** Longest message in and out. Default 16 MiB. */
+  readonly maxMessageBytes?: number;
+}

@@ -1,0 +1,85 @@
+import { Client, type ChannelOptions as GrpcChannelOptions } from "@grpc/grpc-js";
+import { formatHostPort, type Logger, type Ports } from "@headroom/runtime";
+import { isLoopbackHost } from "../auth/bind-address.ts";
+import { channelCredentials } from "../auth/tls.ts";
+import type { HeadroomError } from "../errors.ts";
+import { quietGrpc } from "../quiet-grpc.ts";
+import { parseAddress } from "../server/listen.ts";
+import type { ChannelOptions } from "./channel-options.ts";
+import { channelClosedError } from "./client-error.ts";
+import { serviceConfig } from "./service-config.ts";
+
+/** One connection, made when it is first needed and again when it is lost; clients of any service share it. */
+export interface Channel {
+  /** "127.0.0.1:7401" */
+  readonly address: string;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly token: string | undefined;
+  readonly howToStart: string | undefined;
+  /** For the client side of this library; throws HeadroomError CHANNEL_CLOSED after `close`. */
+  grpc(): Client;
+  /** Registers a call in progress, to be ended with an error by `close`. Answers how to unregister. */
+  track(abort: (error: HeadroomError) => void): () => void;
+  /** Ends all calls in progress (CHANNEL_CLOSED) and the connection. Idempotent. */
+  close(): void;
+}
+
+const defaultMaxMessageBytes = 16 * 1_048_576;
+
+/** Throws TypeError for an address that is none, TlsFileError for files that cannot be read. Connects with the first call. */
+export function createChannel(options: ChannelOptions): Channel {
+  quietGrpc();
+  const hostPort = parseAddress(options.address);
+  const address = formatHostPort(hostPort);
+  const client = new Client(
+    address,
+    channelCredentials(options.tls),
+    grpcOptions(options, isLoopbackHost(hostPort.host)),
+  );
+  const calls = new Set<(error: HeadroomError) => void>();
+  let isClosed = false;
+  return {
+    address,
+    ports: options.ports,
+    logger: options.logger,
+    token: options.token,
+    howToStart: options.howToStart,
+    grpc() {
+      if (isClosed) throw channelClosedError(address);
+      return client;
+    },
+    track(abort) {
+      calls.add(abort);
+      return () => void calls.delete(abort);
+    },
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      for (const abort of [...calls]) abort(channelClosedError(address));
+      client.close();
+    },
+  };
+}
+
+function grpcOptions(options: ChannelOptions, isLoopback: boolean): GrpcChannelOptions {
+  const { maxMessageBytes = defaultMaxMessageBytes } = options;
+  return {
+    "grpc.service_config": serviceConfig(),
+    // Else a TXT record in DNS could change how we retry.
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    "grpc.enable_channelz": 0,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    // The default of 120 s would keep an agent away for two minutes after its server is back.
+    "grpc.max_reconnect_backoff_ms": 30_000,
+    // Channels of one process to one address stay apart, so that closing one closes its connection.
+    "grpc.use_local_subchannel_pool": 1,
+    // A proxy from the environment cannot reach our loopback.
+    ...(isLoopback ? { "grpc.enable_http_proxy": 0 } : {}),
+    ...(options.userAgent === undefined ? {} : { "grpc.primary_user_agent": options.userAgent }),
+    ...(options.tls?.serverName === undefined ? {} : { "grpc.ssl_target_name_override": options.tls.serverName }),
+  };
+}

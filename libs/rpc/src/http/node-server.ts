@@ -1,0 +1,139 @@
+/** Node's HTTP server with bounds on all that a peer can hold: header size and time, request time, connections. */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import { formatHostPort, sleep, type HostPort, type Timers } from "@headroom/runtime";
+import { TlsFileError, type ServerTls } from "../auth/tls.ts";
+import { PortInUseError } from "../server/port-in-use.ts";
+
+/** A caller that sends its header or body slower than this is after something else than an answer. */
+const NODE_OPTIONS: ServerOptions = {
+  requestTimeout: 60_000,
+  // Longer than the 60 s of common proxies, so that it is the proxy that closes.
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16 * 1024,
+  requireHostHeader: false, // the guard refuses it, with an explanation
+  insecureHTTPParser: false,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+  noDelay: true,
+};
+
+export interface NodeServerOptions {
+  readonly tls: ServerTls | undefined;
+  readonly maxConnections: number;
+  readonly headersTimeoutMs: number;
+  readonly handle: RequestListener;
+}
+
+/** Rejects with TlsFileError. */
+export async function makeNodeServer(options: NodeServerOptions): Promise<Server> {
+  const { tls, handle, headersTimeoutMs } = options;
+  const bounds: ServerOptions = {
+    ...NODE_OPTIONS,
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 4),
+  };
+  const server = tls === undefined ? createPlainServer(bounds, handle) : await makeTlsServer(tls, bounds, handle);
+  server.maxConnections = options.maxConnections;
+  // One connection may not ask without end while others wait for one.
+  server.maxRequestsPerSocket = 10_000;
+  server.on("clientError", refuseMalformed);
+  server.on("tlsClientError", (_error: Error, socket: Duplex) => socket.destroy());
+  server.on("connect", (_request, socket: Duplex) => socket.destroy());
+  server.on("upgrade", (_request, socket: Duplex) => socket.destroy());
+  return server;
+}
+
+const STATUS_OF_ERROR: ReadonlyMap<string, string> = new Map([
+  ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],
+  ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
+]);
+
+/** What is no HTTP gets a short answer where it can still be written, and the connection ends. */
+function refuseMalformed(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF_ERROR.get(error.code ?? "") ?? "400 Bad Request";
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
+}
+
+async function makeTlsServer(tls: ServerTls, bounds: ServerOptions, handle: RequestListener): Promise<Server> {
+  const { certFile, keyFile, clientCaFile } = tls;
+  const cert = await readPem(certFile, "the certificate (HEADROOM_TLS_CERT_FILE)");
+  const key = await readPem(keyFile, "the private key (HEADROOM_TLS_KEY_FILE)");
+  const mutual =
+    clientCaFile === undefined
+      ? {}
+      : { ca: await readPem(clientCaFile, "the CA of clients (HEADROOM_TLS_CLIENT_CA_FILE)"), requestCert: true };
+  try {
+    return createTlsServer({ ...bounds, cert, key, ...mutual, handshakeTimeout: 10_000 }, handle);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TlsFileError(`${certFile} and ${keyFile} are not a certificate and its key in PEM: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+async function readPem(path: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TlsFileError(`${what} cannot be read from ${path}: ${why}`, { cause: error });
+  }
+}
+
+export interface ListenHttpOptions {
+  /** Of the server, for errors. */
+  readonly name: string;
+  readonly address: HostPort;
+  /** How to change it, for errors. */
+  readonly setting: string | undefined;
+}
+
+/** Answers where it really listens. Rejects with PortInUseError, or an error that names the address. */
+export async function listenHttp(server: Server, { name, address, setting }: ListenHttpOptions): Promise<HostPort> {
+  const text = formatHostPort(address);
+  try {
+    const listening = once(server, "listening");
+    server.listen({ host: address.host, port: address.port });
+    await listening;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EADDRINUSE") throw new PortInUseError(name, text, setting, error);
+    const why = error instanceof Error ? error.message : String(error);
+    const change = setting === undefined ? "" : `; choose another address with ${setting}`;
+    throw new Error(`${name} cannot listen on ${text}: ${why}${change}`, { cause: error });
+  }
+  const bound = server.address();
+  // A string is the path of a Unix socket, on which nothing here listens.
+  return { host: address.host, port: typeof bound === "object" && bound !== null ? bound.port : address.port };
+}
+
+export interface StopHttpOptions {
+  readonly timers: Timers;
+  readonly drainMs: number;
+  /** Ends the answers that would go on without end. */
+  readonly endStreams: () => void;
+}
+
+/** Takes no more connections, gives answers in progress `drainMs` to end, then cuts what is left. */
+export async function stopHttp(server: Server, { timers, drainMs, endStreams }: StopHttpOptions): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  endStreams();
+  const cut = new AbortController();
+  const forced = sleep(timers, drainMs, cut.signal).then(
+    () => server.closeAllConnections(),
+    () => undefined,
+  );
+  await closed;
+  cut.abort();
+  await forced;
+}

@@ -1,0 +1,41 @@
+import type { Metadata } from "@grpc/grpc-js";
+import type { Clock } from "@headroom/runtime";
+import type { CallMeta } from "./method-table.ts";
+
+/** The part that all calls of grpc-js have. */
+export interface GrpcCall {
+  readonly metadata: Metadata;
+  getPeer(): string;
+  getDeadline(): Date | number;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+
+/** What the pipeline is told of a call that came over gRPC. */
+export function grpcCallMeta(call: GrpcCall, clock: Clock, signal: AbortSignal | undefined): CallMeta {
+  const meta = {
+    transport: "grpc" as const,
+    peer: call.getPeer(),
+    authorization: textHeader(call.metadata, "authorization"),
+    requestId: textHeader(call.metadata, "x-request-id"),
+    deadlineLeftMs: deadlineLeftMs(call.getDeadline(), clock),
+  };
+  return signal === undefined ? meta : { ...meta, signal };
+}
+
+/** A signal that aborts when grpc-js says the call is over, by whichever side. */
+export function cancelSignal(call: GrpcCall): AbortSignal {
+  const controller = new AbortController();
+  call.on("cancelled", () => controller.abort());
+  return controller.signal;
+}
+
+function textHeader(metadata: Metadata, name: string): string | undefined {
+  const [value] = metadata.get(name);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** grpc-js counts deadlines in epoch milliseconds, Infinity where there is none. */
+function deadlineLeftMs(deadline: Date | number, clock: Clock): number | null {
+  const atMs = typeof deadline === "number" ? deadline : deadline.getTime();
+  return Number.isFinite(atMs) ? Math.max(0, atMs - clock.now()) : null;
+}

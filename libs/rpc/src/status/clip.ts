@@ -1,0 +1,8 @@
+// A lone surrogate cannot be encoded: encodeURI, by which grpc-js sends messages, throws on one.
+const loneSurrogates = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+
+/** The text, cut to a length and made well-formed Unicode, so that it can stand in a header. */
+export function clip(text: string, maxChars: number): string {
+  const cut = text.length <= maxChars ? text : `${text.slice(0, maxChars - 1)}…`;
+  return cut.replace(loneSurrogates, "\uFFFD");
+}
