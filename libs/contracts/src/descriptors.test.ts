@@ -44,7 +44,7 @@ describe("descriptors", () => {
   });
 
   it("R-SHAPE-2: agree with the generated services", () => {
-    const services = [
+    const services: readonly Readonly<Record<string, { readonly path: string }>>[] = [
       wire.CapacityServiceService,
       wire.FleetServiceService,
       wire.AgentServiceService,

@@ -2,9 +2,9 @@ import { invalid, ok, type FromWire } from "./from-wire.ts";
 
 /** One enum, both ways. */
 export interface WireEnum<Domain extends string, Wire extends number> {
-  toWire(value: Domain): Wire;
+  readonly toWire: (value: Domain) => Wire;
   /** A number that no value has (UNSPECIFIED too, unless it has a meaning) is invalid, naming the words that are allowed. */
-  fromWire(value: number, field: string): FromWire<Domain>;
+  readonly fromWire: (value: number, field: string) => FromWire<Domain>;
 }
 
 /** 0 is UNSPECIFIED; -1 is what ts-proto calls UNRECOGNIZED. */
@@ -13,7 +13,7 @@ type Meaningless = 0 | -1;
 /** A type error that names the wire values for which a table has no word. */
 type CoversAll<Wire extends number, Covered> = [Exclude<Wire, Covered | Meaningless>] extends [never]
   ? unknown
-  : { readonly "these wire values have no word": Exclude<Wire, Covered> };
+  : { readonly "these wire values have no word": Exclude<Wire, Covered | Meaningless> };
 
 /**
  * A map that is total both ways, which the compiler checks: each domain word has a wire value, and each wire value but

@@ -20,7 +20,7 @@ export const agentId = "0b5c9c9e-6a3b-4b47-8d5f-2d5a2c9d1f00";
 const cleanups: (() => unknown)[] = [];
 
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
 /** Runs after the test, last registered first. */
@@ -89,9 +89,9 @@ export interface Answer {
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
   /** Of the body; throws where it is no JSON. */
-  json(): Record<string, unknown>;
+  readonly json: () => Record<string, unknown>;
   /** Of an error's body. */
-  error(): Record<string, unknown>;
+  readonly error: () => Record<string, unknown>;
 }
 
 export interface AskOptions {
@@ -104,13 +104,13 @@ export interface AskOptions {
 export interface Started {
   readonly server: HttpServer;
   readonly address: HostPort;
-  ask(path: string, options?: AskOptions): Promise<Answer>;
+  readonly ask: (path: string, options?: AskOptions) => Promise<Answer>;
   /** POST of JSON with the token. */
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  readonly post: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
   /** The answer as it comes, for streams. */
-  open(path: string, options?: AskOptions): Promise<IncomingMessage>;
+  readonly open: (path: string, options?: AskOptions) => Promise<IncomingMessage>;
   /** A bare connection. */
-  connect(): Promise<Socket>;
+  readonly connect: () => Promise<Socket>;
 }
 
 export async function startHttp(
