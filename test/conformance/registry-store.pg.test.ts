@@ -6,7 +6,12 @@ import { registryStoreConformance } from "./registry-store.ts";
 
 registryStoreConformance(async () => {
   const database = await createTestDatabase({ label: "registry store" });
-  const shared = { connection: database.connectionString, schema: REGISTRY_SCHEMA, logger: silentLogger, ports: systemPorts };
+  const shared = {
+    connection: database.connectionString,
+    schema: REGISTRY_SCHEMA,
+    logger: silentLogger,
+    ports: systemPorts,
+  };
   await migrate({ ...shared, migrations: registryMigrations });
   const open = () => createPostgresStore(createDatabase({ ...shared, applicationName: "registry-store-test", max: 8 }));
   const [store, second] = [open(), open()];

@@ -131,7 +131,15 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       await admit(agentId);
       await store.writeBeats([{ agentId, epoch: 1, silentMs: 0, sample: sampleOf() }]);
       await store.writeStatuses([
-        { agentId, epoch: 1, status: "offline", statusReason: "late", statusSinceMs: 5, attached: false, ownerHold: true },
+        {
+          agentId,
+          epoch: 1,
+          status: "offline",
+          statusReason: "late",
+          statusSinceMs: 5,
+          attached: false,
+          ownerHold: true,
+        },
       ]);
       expect(await load(agentId)).toMatchObject({ sample: null, status: "online", attached: true, ownerHold: false });
     });

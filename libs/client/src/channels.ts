@@ -1,0 +1,97 @@
+import {
+  type Channel,
+  createChannel,
+  createClient,
+  HeadroomError,
+  readTokenFile,
+  type RpcClient,
+  type ServiceDefinition,
+  TokenFileError,
+} from "@headroom/rpc";
+import type { Logger, Ports } from "@headroom/runtime";
+import type { Connection } from "./connection-settings.ts";
+
+export type ServiceName = "registry" | "orchestrator";
+
+/** The connections of one client, opened at the first call. */
+export interface Channels {
+  /** The typed client of a service. Rejects when the token cannot be read. */
+  client<D extends ServiceDefinition>(service: ServiceName, definition: D): Promise<RpcClient<D>>;
+  close(): void;
+}
+
+export interface ChannelsOptions {
+  readonly connection: Connection;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly userAgent: string;
+}
+
+const howToStart: Readonly<Record<ServiceName, string>> = {
+  registry:
+    'start it with "npm start" or "headroom up", or name it with --registry HOST:PORT or HEADROOM_REGISTRY_ADDR',
+  orchestrator:
+    'start it with "npm start" or "headroom up", or name it with --orchestrator HOST:PORT or HEADROOM_ORCHESTRATOR_ADDR',
+};
+
+/** Opens nothing yet. */
+export function createChannels(options: ChannelsOptions): Channels {
+  // One channel with a token and at most one from before there was one.
+  const open = new Map<string, Channel>();
+  let closed = false;
+
+  async function channelOf(service: ServiceName): Promise<Channel> {
+    const token = await findToken(options.connection);
+    if (closed) throw clientClosed();
+    const key = token === null ? `${service} without token` : service;
+    const existing = open.get(key);
+    if (existing !== undefined) return existing;
+    const channel = createChannel({
+      address: options.connection[service],
+      ports: options.ports,
+      logger: options.logger,
+      userAgent: options.userAgent,
+      howToStart: howToStart[service],
+      ...(token !== null && { token }),
+      ...(options.connection.tls !== null && { tls: options.connection.tls }),
+    });
+    open.set(key, channel);
+    return channel;
+  }
+
+  let tokenFound: Promise<string | null> | undefined;
+  /** Read once; as long as there is none, looked for again at each call: a planner may start before the services do. */
+  async function findToken(connection: Connection): Promise<string | null> {
+    tokenFound ??= readToken(connection);
+    const token = await tokenFound.catch((error: unknown) => {
+      tokenFound = undefined;
+      throw error;
+    });
+    if (token === null) tokenFound = undefined;
+    return token;
+  }
+
+  return {
+    client: async (service, definition) => createClient(definition, await channelOf(service)),
+    close() {
+      closed = true;
+      for (const channel of open.values()) channel.close();
+      open.clear();
+    },
+  };
+}
+
+async function readToken({ token }: Connection): Promise<string | null> {
+  if (token.kind === "given") return token.token;
+  try {
+    return await readTokenFile(token.path);
+  } catch (error) {
+    // Reads of the fleet need no token; what does need one is answered TOKEN_REQUIRED, with the way out.
+    if (!token.required && error instanceof TokenFileError && /does not exist/.test(error.message)) return null;
+    throw error;
+  }
+}
+
+function clientClosed(): HeadroomError {
+  return new HeadroomError({ code: "CANCELLED", reason: "CLIENT_CLOSED", message: "the client was closed" });
+}

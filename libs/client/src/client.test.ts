@@ -1,0 +1,279 @@
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { wire } from "@headroom/contracts";
+import { notFound } from "@headroom/rpc";
+import { makeTempDir } from "@headroom/testing";
+import { afterEach, describe, expect, it } from "vitest";
+import { createHeadroomClient, type HeadroomClient } from "./client.ts";
+import { endpointsFile } from "./endpoints.ts";
+import { away, type Fakes, fakeToken, startFakeServices } from "./fake-services.test-helper.ts";
+import type { WatchItem } from "./watch-stream.ts";
+
+const planId = "11111111-1111-4111-8111-111111111111";
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function clientOf(fakes: Fakes, token: string | null = fakeToken): Promise<HeadroomClient> {
+  const services = await startFakeServices(fakes);
+  cleanups.push(() => services.stop());
+  const client = createHeadroomClient(
+    {
+      registry: services.address,
+      orchestrator: services.address,
+      dataDir: "/nowhere/at/all",
+      ...(token !== null && { token }),
+    },
+    { env: {} },
+  );
+  cleanups.push(() => client.close());
+  return client;
+}
+
+const finishedPlan = wire.Plan.create({ planId, status: wire.PlanStatus.PLAN_STATUS_SUCCEEDED });
+const event = (
+  eventId: number,
+  status: wire.PlanStatus = wire.PlanStatus.PLAN_STATUS_DISPATCHED,
+): wire.WatchPlanResponse => ({
+  event: wire.PlanEvent.create({ eventId, planId }),
+  plan: wire.Plan.create({ planId, status }),
+});
+
+async function collect<T>(items: AsyncIterable<WatchItem<T>>): Promise<WatchItem<T>[]> {
+  const all: WatchItem<T>[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+describe("results", () => {
+  it("R-CAP-8: tells where the most VRAM is free", async () => {
+    let asked: wire.ListAvailableCapacityRequest | undefined;
+    const client = await clientOf({
+      capacity: {
+        listAvailableCapacity: (request) => {
+          asked = request;
+          const agents = [wire.AgentCapacity.create({ agentId: "a", gpuVramAvailableGb: 20 })];
+          return Promise.resolve(wire.ListAvailableCapacityResponse.create({ agents }));
+        },
+      },
+    });
+    const answer = await client.capacity.listAvailable({ minGpuVramGb: 8 });
+    expect(asked?.minGpuVramGb).toBe(8);
+    expect(answer).toMatchObject({ kind: "ok", value: { agents: [{ agentId: "a", gpuVramAvailableGb: 20 }] } });
+  });
+
+  it("R-CAP-2: answers an unknown agent as an error that a program can switch on", async () => {
+    const client = await clientOf({
+      fleet: { getAgent: ({ agentId }) => Promise.reject(notFound("AGENT_NOT_FOUND", `no agent ${agentId}`)) },
+    });
+    const answer = await client.fleet.get(planId);
+    expect(answer).toMatchObject({
+      kind: "error",
+      error: { kind: "not_found", code: "NOT_FOUND", reason: "AGENT_NOT_FOUND" },
+    });
+  });
+
+  it("R-CAP-2: names the field of a request that is not valid", async () => {
+    const client = await clientOf({ fleet: { getAgent: () => Promise.reject(away()) } });
+    const answer = await client.fleet.get("not-a-uuid");
+    expect(answer).toMatchObject({
+      kind: "error",
+      error: { kind: "invalid", fieldViolations: [{ field: "agent_id" }] },
+    });
+  });
+
+  it("says how to start a service that does not run", async () => {
+    const free = await freePort();
+    const client = createHeadroomClient({ registry: `127.0.0.1:${free}`, token: fakeToken }, { env: {} });
+    cleanups.push(() => client.close());
+    const answer = await client.capacity.listAvailable();
+    expect(answer).toMatchObject({ kind: "error", error: { kind: "unavailable" } });
+    expect(answer.kind === "error" && answer.error.message).toMatch(/headroom up.*--registry HOST:PORT/);
+  });
+
+  it("a closed client answers cancelled", async () => {
+    const client = await clientOf({});
+    client.close();
+    client.close();
+    expect(await client.queue.status()).toMatchObject({ kind: "error", error: { kind: "cancelled" } });
+  });
+});
+
+describe("dispatch", () => {
+  it("repeats a call whose answer was lost with the same request id, so that nothing is accepted twice", async () => {
+    const requestIds: string[] = [];
+    const client = await clientOf({
+      plans: {
+        dispatchPlan: ({ requestId }) => {
+          requestIds.push(requestId);
+          return requestIds.length < 3
+            ? Promise.reject(away())
+            : Promise.resolve(wire.DispatchPlanResponse.create({ planId, duplicate: true }));
+        },
+      },
+    });
+    const answer = await client.plans.dispatch({ name: "a", tasks: [{ name: "t", command: { argv: ["true"] } }] });
+    expect(answer).toMatchObject({ kind: "ok", value: { planId } });
+    expect(requestIds).toHaveLength(3);
+    expect(new Set(requestIds).size).toBe(1);
+    expect(requestIds[0]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe("watch", () => {
+  it("goes on behind the last event after an interruption, each event once", async () => {
+    const askedAfter: number[] = [];
+    const client = await clientOf({
+      plans: {
+        async *watchPlan({ afterEventId }) {
+          askedAfter.push(afterEventId);
+          if (askedAfter.length === 1) {
+            yield event(1);
+            yield event(2);
+            throw away();
+          }
+          // An event too many is left out by the client.
+          yield event(2);
+          yield event(3, wire.PlanStatus.PLAN_STATUS_SUCCEEDED);
+        },
+      },
+    });
+    const items = await collect(client.plans.watch(planId));
+    expect(askedAfter).toEqual([0, 2]);
+    expect(items.map((item) => (item.kind === "item" ? item.value.event?.eventId : item.kind))).toEqual([
+      1,
+      2,
+      "interrupted",
+      3,
+    ]);
+  });
+
+  it("ends when the plan has ended before the point asked for", async () => {
+    const client = await clientOf({
+      plans: {
+        async *watchPlan() {},
+        getPlan: () => Promise.resolve({ plan: finishedPlan }),
+      },
+    });
+    expect(await collect(client.plans.watch(planId, { afterEventId: 9 }))).toEqual([]);
+  });
+
+  it("fails at once where trying again cannot help", async () => {
+    const client = await clientOf({
+      plans: {
+        // eslint-disable-next-line require-yield
+        async *watchPlan() {
+          throw notFound("PLAN_NOT_FOUND", "no such plan");
+        },
+      },
+    });
+    expect(await collect(client.plans.watch(planId))).toMatchObject([{ kind: "failed", error: { kind: "not_found" } }]);
+  });
+
+  it("ends quietly when its signal aborts", async () => {
+    const stop = new AbortController();
+    const client = await clientOf({
+      plans: {
+        async *watchPlan(_request, { signal }) {
+          yield event(1);
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        },
+      },
+    });
+    const seen: string[] = [];
+    for await (const item of client.plans.watch(planId, { signal: stop.signal })) {
+      seen.push(item.kind);
+      stop.abort();
+    }
+    expect(seen).toEqual(["item"]);
+  });
+
+  it("streams output without a byte twice", async () => {
+    const piece = (text: string, stream: wire.OutputStream): wire.StreamTaskLogsResponse =>
+      wire.StreamTaskLogsResponse.create({ attemptId: planId, stream, data: Buffer.from(text) });
+    const { OUTPUT_STREAM_STDOUT: out, OUTPUT_STREAM_STDERR: err } = wire.OutputStream;
+    let calls = 0;
+    const client = await clientOf({
+      plans: {
+        async *streamTaskLogs({ attemptId }) {
+          calls += 1;
+          expect(attemptId).toBe(calls === 1 ? "" : planId);
+          yield piece("one ", out);
+          yield piece("ERR", err);
+          if (calls === 1) throw away();
+          yield piece("two", out);
+        },
+      },
+    });
+    const items = await collect(client.tasks.logs(planId, { follow: true }));
+    const texts = items.map((item) => (item.kind === "item" ? item.value.data.toString() : item.kind));
+    expect(texts).toEqual(["one ", "ERR", "interrupted", "two"]);
+  });
+});
+
+describe("token and addresses", () => {
+  it("finds both in the data folder, and a token that appears later", async () => {
+    const services = await startFakeServices({
+      queue: { resumePausedWork: () => Promise.resolve({ resumedTasks: 1, waitingTasks: 0 }) },
+    });
+    cleanups.push(() => services.stop());
+    const dir = await makeTempDir("client");
+    cleanups.push(() => dir.remove());
+    const file = endpointsFile(dir.path);
+    await mkdir(join(dir.path, "run"));
+    const endpoints = { registry: services.address, orchestrator: services.address, pid: process.pid };
+    await writeFile(file, JSON.stringify(endpoints));
+    const client = createHeadroomClient({}, { env: { HEADROOM_DATA_DIR: dir.path } });
+    cleanups.push(() => client.close());
+    expect(client.connection.orchestrator).toBe(services.address);
+    expect(await client.queue.resume()).toMatchObject({ kind: "error", error: { kind: "unauthenticated" } });
+    await writeFile(join(dir.path, "token"), `${fakeToken}\n`, { mode: 0o600 });
+    expect(await client.queue.resume()).toMatchObject({ kind: "ok", value: { resumedTasks: 1 } });
+  });
+
+  it("takes no addresses from a process that is gone", async () => {
+    const dir = await makeTempDir("client");
+    cleanups.push(() => dir.remove());
+    await mkdir(join(dir.path, "run"));
+    await writeFile(endpointsFile(dir.path), JSON.stringify({ registry: "h:1", orchestrator: "h:2", pid: 2 ** 30 }));
+    const client = createHeadroomClient({}, { env: { HEADROOM_DATA_DIR: dir.path } });
+    expect(client.connection).toMatchObject({ registry: "127.0.0.1:7401", orchestrator: "127.0.0.1:7411" });
+  });
+
+  it("refuses a token file that others can read, and one that was named and is not there", async () => {
+    const dir = await makeTempDir("client");
+    cleanups.push(() => dir.remove());
+    const tokenFile = join(dir.path, "token");
+    const open = createHeadroomClient({ tokenFile }, { env: {} });
+    expect(await open.queue.status()).toMatchObject({
+      kind: "error",
+      error: { kind: "unauthenticated", reason: "TOKEN_FILE" },
+    });
+    await writeFile(tokenFile, fakeToken);
+    await chmod(tokenFile, 0o644);
+    expect(await open.queue.status()).toMatchObject({ kind: "error", error: { reason: "TOKEN_FILE" } });
+  });
+
+  it("the options win over the environment, and a wrong address says how it is written", () => {
+    const env = {
+      HEADROOM_REGISTRY_ADDR: "a:1",
+      HEADROOM_ORCHESTRATOR_ADDR: "b:2",
+      HEADROOM_TOKEN: "secret-token-of-the-environment",
+    };
+    const { connection } = createHeadroomClient({ registry: "c:3" }, { env });
+    expect(connection).toMatchObject({ registry: "c:3", orchestrator: "b:2", token: { kind: "given" } });
+    expect(() => createHeadroomClient({ registry: "nonsense" }, { env })).toThrow(/HEADROOM_REGISTRY_ADDR.*HOST:PORT/s);
+  });
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}

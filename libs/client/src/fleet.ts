@@ -1,0 +1,44 @@
+import { wire } from "@headroom/contracts";
+import { callOptions, type ClientContext } from "./caller.ts";
+import { attempt, present, type Result } from "./result.ts";
+import type { CallSettings } from "./types.ts";
+
+/** The agents, whatever their state; for those who operate the fleet. */
+export interface FleetClient {
+  list(filter?: Partial<wire.ListAgentsRequest>, settings?: CallSettings): Promise<Result<wire.ListAgentsResponse>>;
+  get(agentId: string, settings?: CallSettings): Promise<Result<wire.Agent>>;
+  /** Keeps new work away; what runs there goes on. */
+  cordon(agentId: string, reason?: string, settings?: CallSettings): Promise<Result<wire.Agent>>;
+  uncordon(agentId: string, settings?: CallSettings): Promise<Result<wire.Agent>>;
+  /** Forgets an agent that is OFFLINE; else `precondition`, reason AGENT_NOT_OFFLINE. */
+  remove(agentId: string, settings?: CallSettings): Promise<Result<void>>;
+}
+
+export function createFleetClient(context: ClientContext): FleetClient {
+  const service = () => context.channels.client("registry", wire.FleetServiceService);
+  return {
+    list: (filter = {}, settings = {}) =>
+      attempt(async () =>
+        (await service()).listAgents(wire.ListAgentsRequest.fromPartial(filter), callOptions(context, settings)),
+      ),
+    get: (agentId, settings = {}) =>
+      attempt(async () => {
+        const answer = await (await service()).getAgent({ agentId }, callOptions(context, settings));
+        return present(answer.agent, "the agent");
+      }),
+    cordon: (agentId, reason = "", settings = {}) =>
+      attempt(async () => {
+        const answer = await (await service()).cordonAgent({ agentId, reason }, callOptions(context, settings));
+        return present(answer.agent, "the agent");
+      }),
+    uncordon: (agentId, settings = {}) =>
+      attempt(async () => {
+        const answer = await (await service()).uncordonAgent({ agentId }, callOptions(context, settings));
+        return present(answer.agent, "the agent");
+      }),
+    remove: (agentId, settings = {}) =>
+      attempt(async () => {
+        await (await service()).removeAgent({ agentId }, callOptions(context, settings));
+      }),
+  };
+}

@@ -1,0 +1,112 @@
+import { wire } from "@headroom/contracts";
+import { sleep } from "@headroom/runtime";
+import { callOptions, type ClientContext } from "./caller.ts";
+import { attempt, present, type Result } from "./result.ts";
+import type { CallSettings, PlanInput } from "./types.ts";
+import { watchStream, type WatchItem } from "./watch-stream.ts";
+
+/** Work: plans of tasks. */
+export interface PlansClient {
+  /**
+   * Hands a plan over. `ok` means that it is kept durably and will run, now or when there is room: `status` says which, and a
+   * plan that must wait is no error. Safe to repeat: every call carries a request id (one is made when none is given), and
+   * the client itself repeats it when the connection fails, so that a plan is never accepted twice.
+   */
+  dispatch(plan: PlanInput, settings?: DispatchSettings): Promise<Result<wire.DispatchPlanResponse>>;
+  /** A plan with its tasks. Unknown: `not_found`, reason PLAN_NOT_FOUND. */
+  get(planId: string, settings?: CallSettings): Promise<Result<wire.Plan>>;
+  /** Plans without their tasks, the newest first. */
+  list(filter?: Partial<wire.ListPlansRequest>, settings?: CallSettings): Promise<Result<wire.ListPlansResponse>>;
+  /** Cancels what has not ended of a plan. */
+  cancel(planId: string, reason?: string, settings?: CallSettings): Promise<Result<wire.Plan>>;
+  /**
+   * The events of a plan from the first (or after `afterEventId`) until all its tasks have ended, each exactly once and in order:
+   * after an interruption the watch goes on behind the last event seen.
+   */
+  watch(
+    planId: string,
+    settings?: { readonly afterEventId?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<WatchItem<wire.WatchPlanResponse>>;
+}
+
+export interface DispatchSettings extends CallSettings {
+  /** UUID. The same id with the same plan gives the same plan again; with another plan it is a `conflict`. */
+  readonly requestId?: string;
+  /** Refuse the plan when a task can never fit on any agent known. */
+  readonly failUnsatisfiable?: boolean;
+}
+
+/** A large plan takes the orchestrator longer than a read. */
+const leastDispatchTimeoutMs = 30_000;
+const dispatchRetryDelaysMs = [200, 800] as const;
+
+export function createPlansClient(context: ClientContext): PlansClient {
+  const service = () => context.channels.client("orchestrator", wire.PlanServiceService);
+
+  async function dispatch(plan: PlanInput, settings: DispatchSettings = {}) {
+    const request = wire.DispatchPlanRequest.create({
+      requestId: settings.requestId ?? context.ports.random.uuid(),
+      plan: wire.WorkPlan.fromPartial(plan),
+      failUnsatisfiable: settings.failUnsatisfiable ?? false,
+    });
+    const timeoutMs = settings.timeoutMs ?? Math.max(context.timeoutMs, leastDispatchTimeoutMs);
+    const once = () =>
+      attempt(async () => (await service()).dispatchPlan(request, callOptions(context, { ...settings, timeoutMs })));
+    let outcome = await once();
+    for (const delayMs of dispatchRetryDelaysMs) {
+      if (outcome.kind === "ok" || outcome.error.kind !== "unavailable" || settings.signal?.aborted === true) break;
+      await sleep(context.ports.timers, delayMs, settings.signal).catch(() => undefined);
+      outcome = await once();
+    }
+    return outcome;
+  }
+
+  return {
+    dispatch,
+    get: (planId, settings = {}) =>
+      attempt(async () => {
+        const answer = await (await service()).getPlan({ planId }, callOptions(context, settings));
+        return present(answer.plan, "the plan");
+      }),
+    list: (filter = {}, settings = {}) =>
+      attempt(async () =>
+        (await service()).listPlans(wire.ListPlansRequest.fromPartial(filter), callOptions(context, settings)),
+      ),
+    cancel: (planId, reason = "", settings = {}) =>
+      attempt(async () => {
+        const answer = await (await service()).cancelPlan({ planId, reason }, callOptions(context, settings));
+        return present(answer.plan, "the plan");
+      }),
+    watch(planId, settings = {}) {
+      let lastEventId = settings.afterEventId ?? 0;
+      return watchStream<wire.WatchPlanResponse>({
+        context,
+        signal: settings.signal,
+        open: async (options) => (await service()).watchPlan({ planId, afterEventId: lastEventId }, options),
+        accept(item) {
+          const eventId = item.event?.eventId ?? 0;
+          if (eventId !== 0 && eventId <= lastEventId) return null;
+          lastEventId = Math.max(lastEventId, eventId);
+          return item;
+        },
+        // The plan stands beside each event as of sending, so any event of a finished plan may be the last.
+        isLast: (item) => item.plan !== undefined && isPlanFinished(item.plan.status),
+        async confirmEnd() {
+          const answer = await (await service()).getPlan({ planId }, callOptions(context, {}));
+          return answer.plan !== undefined && isPlanFinished(answer.plan.status);
+        },
+      });
+    },
+  };
+}
+
+const finished: ReadonlySet<wire.PlanStatus> = new Set<wire.PlanStatus>([
+  wire.PlanStatus.PLAN_STATUS_SUCCEEDED,
+  wire.PlanStatus.PLAN_STATUS_FAILED,
+  wire.PlanStatus.PLAN_STATUS_CANCELLED,
+]);
+
+/** All tasks have ended. */
+export function isPlanFinished(status: wire.PlanStatus): boolean {
+  return finished.has(status);
+}

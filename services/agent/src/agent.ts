@@ -1,0 +1,206 @@
+import { hostname } from "node:os";
+import { agentTypeWire, type wire } from "@headroom/contracts";
+import {
+  lifecycle,
+  RunLoop,
+  withTimeout,
+  type Logger,
+  type ManagedService,
+  type Ports,
+  type Service,
+} from "@headroom/runtime";
+import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.ts";
+import type { AgentConfig } from "./config/config.ts";
+import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
+import { watchOwnerHold } from "./owner-hold.ts";
+import { agentVersion } from "./version.ts";
+import { createAttach } from "./work/attach.ts";
+import { StallWatch, tickEveryMs } from "./work/stall-watch.ts";
+import { Supervisor } from "./work/supervisor.ts";
+
+/** One running agent. */
+export interface Agent extends ManagedService {
+  /** What is so right now; null before the first start. */
+  status(): AgentState | null;
+}
+
+export interface AgentState {
+  readonly agentId: string;
+  /** The registry has welcomed it. */
+  readonly isOnline: boolean;
+  /** Its work stream is up. */
+  readonly isAttached: boolean;
+  /** null: the owner does not keep work away. */
+  readonly ownerHold: string | null;
+  /** Attempts that run. */
+  readonly attempts: readonly string[];
+}
+
+/** How long a stopping agent waits for its last results to be acknowledged. They are kept and sent at the next start else. */
+const deliverLimitMs = 3_000;
+/** Peaks of memory are looked for this often. */
+const peaksEveryTicks = 2;
+
+/** Puts an agent together. It holds nothing, and touches no file, before `start`. */
+export function createAgent(config: AgentConfig, overrides: AgentOverrides = {}): Agent {
+  let running: RunningAgent | undefined;
+  const service = lifecycle({
+    name: "agent",
+    async start() {
+      const parts = agentParts(config, overrides);
+      const agentId = await parts.home.open();
+      const started = assemble(config, { ...parts, logger: parts.logger.child({ agent_id: agentId }) }, agentId);
+      try {
+        await started.start();
+      } catch (error) {
+        await started.stop("the start failed");
+        throw error;
+      }
+      running = started;
+    },
+    async stop(reason) {
+      await running?.stop(reason);
+      running = undefined;
+    },
+  });
+  return {
+    name: service.name,
+    start: () => service.start(),
+    stop: (reason) => service.stop(reason),
+    state: () => service.state(),
+    status: () => running?.status() ?? null,
+  };
+}
+
+interface RunningAgent extends Service {
+  status(): AgentState;
+}
+
+function assemble(config: AgentConfig, parts: AgentParts, agentId: string): RunningAgent {
+  const { ports, logger, sampler, connections, home } = parts;
+  const incarnation = ports.random.uuid();
+  const stalls = new StallWatch(ports.clock);
+  // Made below; what tells them of changes is needed to make them.
+  const late: { heartbeat?: Heartbeat } = {};
+  const hold = watchOwnerHold({
+    agentDir: config.agentDir,
+    ports,
+    logger,
+    onChange: () => late.heartbeat?.statusChanged(),
+  });
+  const isHeldByOwner = (): boolean => hold.current() !== null;
+  const supervisor = new Supervisor({
+    ...parts,
+    maxAttempts: config.maxAttempts,
+    isHeldByOwner,
+    onAttemptsChanged: () => late.heartbeat?.attemptsChanged(),
+  });
+  const attach = createAttach({
+    ports,
+    logger,
+    agentId,
+    incarnation,
+    supervisor,
+    stalls,
+    open: () => connections.openAttach(),
+    onChange: () => late.heartbeat?.statusChanged(),
+  });
+  const heartbeat = createHeartbeat({
+    ports,
+    logger,
+    about: about(config, agentId, incarnation),
+    open: () => connections.openHeartbeat(),
+    measure: oneAtATime(() => sampler.sample(supervisor.listed())),
+    isAttached: () => attach.isAttached(),
+    isHeldByOwner,
+  });
+  late.heartbeat = heartbeat;
+  const ticker = tickLoop(ports, logger, stalls, supervisor, parts);
+
+  return {
+    status: () => ({
+      agentId,
+      isOnline: heartbeat.isUp(),
+      isAttached: attach.isAttached(),
+      ownerHold: hold.current(),
+      attempts: supervisor.listed().map((attempt) => attempt.attemptId),
+    }),
+    async start() {
+      await Promise.all([hold.start(), sampler.start(), supervisor.load()]);
+      await ticker.start();
+      await attach.start();
+      await heartbeat.start();
+      logger.info({ incarnation, pool: config.pool, agent_dir: config.agentDir }, "the agent runs");
+    },
+    async stop(reason) {
+      await supervisor.stop(config.stopGraceMs);
+      if (attach.isAttached()) await untilDelivered(supervisor, ports);
+      // Goodbye after the last result: with it the registry takes everything of this agent for gone.
+      await heartbeat.stop(reason);
+      await attach.stop(reason);
+      await ticker.stop(reason);
+      await hold.stop(reason);
+      connections.close();
+      await supervisor.close();
+      await home.close();
+    },
+  };
+}
+
+function tickLoop(
+  ports: Ports,
+  logger: Logger,
+  stalls: StallWatch,
+  supervisor: Supervisor,
+  { sampler }: AgentParts,
+): RunLoop {
+  let ticks = 0;
+  return new RunLoop({
+    name: "tick",
+    ports,
+    intervalMs: tickEveryMs,
+    errorDelayMs: tickEveryMs,
+    async run() {
+      supervisor.tick(stalls.tick());
+      ticks += 1;
+      if (ticks % peaksEveryTicks === 0) await sampler.watchPeaks(supervisor.listed());
+    },
+    onError: (error) => logger.error({ err: error }, "a look at the leases failed"),
+  });
+}
+
+/** Waits a moment for the results to be acknowledged. Those that are not stay in the journal. */
+async function untilDelivered(supervisor: Supervisor, ports: Ports): Promise<void> {
+  const late = new Error("not acknowledged in time");
+  await withTimeout(ports.timers, deliverLimitMs, supervisor.whenAllAcked(), () => late).catch(() => undefined);
+}
+
+/** Calls wait for the one before, whoever made it. */
+function oneAtATime<T>(action: () => Promise<T>): () => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const next = last.then(action, action);
+    last = next;
+    return next;
+  };
+}
+
+function about(
+  config: AgentConfig,
+  agentId: string,
+  incarnation: string,
+): Pick<
+  wire.Hello,
+  "agentId" | "incarnation" | "version" | "hostname" | "agentType" | "poolName" | "labels" | "platform"
+> {
+  return {
+    agentId,
+    incarnation,
+    version: agentVersion,
+    hostname: hostname().slice(0, 253),
+    agentType: agentTypeWire.toWire(config.type),
+    poolName: config.pool,
+    labels: { ...config.labels },
+    platform: `${process.platform} ${process.arch}`,
+  };
+}

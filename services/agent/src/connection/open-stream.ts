@@ -1,0 +1,90 @@
+import { readFile } from "node:fs/promises";
+import { wire } from "@headroom/contracts";
+import { createChannel, createClient, type Channel, type DuplexStream } from "@headroom/rpc";
+import type { HostPort, Logger, Ports } from "@headroom/runtime";
+import type { AgentTls } from "../config/config.ts";
+import { agentVersion } from "../version.ts";
+
+/** Opens streams to the two services, as a port; a simulation gives its own network. */
+export interface Connections {
+  /** Makes ready for a stream. What it answers opens it; set all handlers in the same turn. */
+  openHeartbeat(): Promise<() => DuplexStream<wire.HeartbeatResponse, wire.HeartbeatRequest>>;
+  openAttach(): Promise<() => DuplexStream<wire.AttachResponse, wire.AttachRequest>>;
+  /** Idempotent. */
+  close(): void;
+}
+
+export interface ConnectionsOptions {
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly registryAddr: HostPort;
+  readonly orchestratorAddr: HostPort;
+  readonly token: string | null;
+  /** Read again for each stream: the service writes it at its first start, which may come after ours. */
+  readonly tokenFile: string;
+  readonly tls: AgentTls | null;
+}
+
+/** Real gRPC connections. */
+export function grpcConnections(options: ConnectionsOptions): Connections {
+  const registry = freshChannels(options, options.registryAddr);
+  const orchestrator = freshChannels(options, options.orchestratorAddr);
+  return {
+    async openHeartbeat() {
+      const client = createClient(wire.AgentServiceService, await registry.next());
+      return () => client.heartbeat();
+    },
+    async openAttach() {
+      const client = createClient(wire.WorkServiceService, await orchestrator.next());
+      return () => client.attach();
+    },
+    close() {
+      registry.close();
+      orchestrator.close();
+    },
+  };
+}
+
+interface FreshChannels {
+  next(): Promise<Channel>;
+  close(): void;
+}
+
+/**
+ * A new channel for each stream, in place of the one before. A channel that has failed for a while fails new calls at once until its
+ * own back-off is over, which may be 30 s: an agent would find a restarted service that much later.
+ */
+function freshChannels(options: ConnectionsOptions, address: HostPort): FreshChannels {
+  let channel: Channel | undefined;
+  return {
+    async next() {
+      const token = options.token ?? (await readToken(options.tokenFile));
+      channel?.close();
+      channel = createChannel({
+        address,
+        ports: options.ports,
+        logger: options.logger,
+        userAgent: `headroom-agent/${agentVersion}`,
+        howToStart: 'start it with "headroom up"; the agent keeps trying',
+        ...(token === null ? {} : { token }),
+        ...(options.tls === null ? {} : { tls: clientTls(options.tls) }),
+      });
+      return channel;
+    },
+    close() {
+      channel?.close();
+      channel = undefined;
+    },
+  };
+}
+
+function clientTls(tls: AgentTls): { caFile: string; certFile?: string; keyFile?: string } {
+  const { caFile, certFile, keyFile } = tls;
+  return certFile === null || keyFile === null ? { caFile } : { caFile, certFile, keyFile };
+}
+
+/** null: there is none (yet), or it is not ours to read; the service then says what is missing. */
+async function readToken(path: string): Promise<string | null> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.trim() === "" ? null : text.trim();
+}

@@ -1,0 +1,208 @@
+import { goodbyeReasonWire, msFromDuration, type wire } from "@headroom/contracts";
+import { HeadroomError, type DuplexStream } from "@headroom/rpc";
+import type { Logger, ManagedService, Ports, Timer } from "@headroom/runtime";
+import { keepConnected, type SessionEnd } from "../connection/keep-connected.ts";
+import { initialHeartbeat, stepHeartbeat, type HeartbeatEffect, type HeartbeatEvent } from "./machine.ts";
+
+type Stream = DuplexStream<wire.HeartbeatResponse, wire.HeartbeatRequest>;
+
+export interface HeartbeatOptions {
+  readonly ports: Ports;
+  readonly logger: Logger;
+  /** What a hello says besides the changing part. */
+  readonly about: Pick<
+    wire.Hello,
+    "agentId" | "incarnation" | "version" | "hostname" | "agentType" | "poolName" | "labels" | "platform"
+  >;
+  open(): Promise<() => Stream>;
+  /** A full sample of this moment. One call at a time. */
+  measure(): Promise<wire.Sample>;
+  isAttached(): boolean;
+  isHeldByOwner(): boolean;
+}
+
+/** The agent's sign of life: one session after another. */
+export interface Heartbeat extends ManagedService {
+  /** `attached` or the owner's hold is another: told at once. */
+  statusChanged(): void;
+  /** An attempt came or went: a sample is sent at once. */
+  attemptsChanged(): void;
+  isUp(): boolean;
+}
+
+/** A goodbye that the service does not answer by closing is over after this. */
+const goodbyeLimitMs = 2_000;
+
+export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
+  let session: HeartbeatSession | null = null;
+  const service = keepConnected({
+    name: "heartbeat",
+    ports: options.ports,
+    logger: options.logger,
+    async session(signal) {
+      session = new HeartbeatSession(options, () => measureSafely(options));
+      try {
+        return await session.run(signal);
+      } finally {
+        session = null;
+      }
+    },
+  });
+  return {
+    name: service.name,
+    start: () => service.start(),
+    stop: (reason) => service.stop(reason),
+    state: () => service.state(),
+    statusChanged: () => session?.handle({ kind: "status_changed" }),
+    attemptsChanged: () => session?.handle({ kind: "attempts_changed" }),
+    isUp: () => session?.isUp ?? false,
+  };
+}
+
+async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | null> {
+  try {
+    return await options.measure();
+  } catch (error) {
+    options.logger.error({ err: error }, "the machine could not be measured; the beat goes without a sample");
+    return null;
+  }
+}
+
+/** Acts on what the machine decides, for one stream. */
+class HeartbeatSession {
+  readonly #options: HeartbeatOptions;
+  readonly #measure: () => Promise<wire.Sample | null>;
+  #state = initialHeartbeat;
+  #stream: Stream | null = null;
+  #timer: Timer | null = null;
+  #reconnectWithinMs: number | null = null;
+  #wasUp = false;
+  /** Came before the stream was open. */
+  #attemptsChangedEarly = false;
+
+  constructor(options: HeartbeatOptions, measure: () => Promise<wire.Sample | null>) {
+    this.#options = options;
+    this.#measure = measure;
+  }
+
+  get isUp(): boolean {
+    return this.#state.phase === "up";
+  }
+
+  async run(signal: AbortSignal): Promise<SessionEnd> {
+    const sample = await this.#measure();
+    const open = await this.#options.open().catch((error: unknown) => toError(error));
+    if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
+    const stream = open();
+    const closed = new Promise<HeadroomError | null>((resolve) => {
+      stream.onMessage((message) => this.#receive(message));
+      stream.onPeerEnd(() => stream.end());
+      stream.onClose(resolve);
+      // Beats are small and rare; a full buffer shows as a missing ack.
+      stream.onDrain(() => undefined);
+    });
+    this.#stream = stream;
+    const leave = (): void => this.handle({ kind: "goodbye" });
+    signal.addEventListener("abort", leave, { once: true });
+    this.handle({ kind: "opened", sample });
+    if (this.#attemptsChangedEarly) this.handle({ kind: "attempts_changed" });
+    if (signal.aborted) leave();
+    const error = await closed;
+    signal.removeEventListener("abort", leave);
+    this.#timer?.cancel();
+    this.#stream = null;
+    this.#state = { ...this.#state, phase: "leaving" };
+    return { wasUp: this.#wasUp, error, reconnectWithinMs: this.#reconnectWithinMs };
+  }
+
+  handle(event: HeartbeatEvent): void {
+    if (this.#stream === null) {
+      if (event.kind === "attempts_changed") this.#attemptsChangedEarly = true;
+      return;
+    }
+    const { clock, random } = this.#options.ports;
+    const { state, effects } = stepHeartbeat(this.#state, event, clock.monotonic(), random.next());
+    this.#state = state;
+    for (const effect of effects) this.#act(effect, this.#stream);
+  }
+
+  #receive({ message }: wire.HeartbeatResponse): void {
+    switch (message?.$case) {
+      case "welcome": {
+        const { value } = message;
+        this.#wasUp = true;
+        this.#options.logger.info(
+          { epoch: value.epoch, registry: value.registryInstance },
+          "the registry welcomed this agent",
+        );
+        const intervalMs = msFromDuration(value.interval) ?? initialHeartbeat.intervalMs;
+        return this.handle({ kind: "welcome", intervalMs, ttlMs: msFromDuration(value.ttl) ?? 3 * intervalMs });
+      }
+      case "ack":
+        return this.handle({
+          kind: "ack",
+          nextIntervalMs: msFromDuration(message.value.nextInterval),
+          wantFull: message.value.wantFull,
+        });
+      case "reconnect":
+        return this.handle({ kind: "reconnect", withinMs: msFromDuration(message.value.within) ?? 0 });
+      case undefined:
+        // Said by a newer registry; beats go on without it.
+        return;
+    }
+  }
+
+  #act(effect: HeartbeatEffect, stream: Stream): void {
+    const { ports, about } = this.#options;
+    const status = { attached: this.#options.isAttached(), ownerHold: this.#options.isHeldByOwner() };
+    switch (effect.kind) {
+      case "send_hello": {
+        const hello: wire.Hello = { ...about, ...status, sample: effect.sample ?? undefined };
+        stream.send({ message: { $case: "hello", value: hello } });
+        return;
+      }
+      case "send_beat": {
+        const beat: wire.Beat = { seq: effect.seq, ...status, sample: effect.sample ?? undefined };
+        stream.send({ message: { $case: "beat", value: beat } });
+        return;
+      }
+      case "send_goodbye":
+        stream.send({ message: { $case: "goodbye", value: { reason: goodbyeReasonWire.toWire("shutdown") } } });
+        return;
+      case "measure":
+        void this.#measure().then((sample) => this.handle({ kind: "measured", sample }));
+        return;
+      case "set_timer":
+        this.#timer?.cancel();
+        this.#timer = ports.timers.after(effect.delayMs, () => this.handle({ kind: "timer" }));
+        return;
+      case "leave":
+        this.#reconnectWithinMs = effect.withinMs;
+        this.#leave(stream);
+        return;
+      case "give_up":
+        stream.fail(silentError(effect.silentMs));
+    }
+  }
+
+  /** Ends our side, and the whole stream if the service does not follow. */
+  #leave(stream: Stream): void {
+    stream.end();
+    this.#timer?.cancel();
+    this.#timer = this.#options.ports.timers.after(goodbyeLimitMs, () => stream.fail(silentError(goodbyeLimitMs)));
+  }
+}
+
+function silentError(silentMs: number): HeadroomError {
+  return new HeadroomError({
+    code: "UNAVAILABLE",
+    reason: "REGISTRY_SILENT",
+    message: `the registry said nothing for ${Math.round(silentMs / 1_000)} s; coming back`,
+  });
+}
+
+function toError(error: unknown): HeadroomError {
+  if (error instanceof HeadroomError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HeadroomError({ code: "INTERNAL", reason: "STREAM_NOT_OPENED", message, cause: error });
+}

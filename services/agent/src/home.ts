@@ -1,0 +1,54 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ensureDir, type Random } from "@headroom/runtime";
+import { lockDataDir } from "./data-dir-lock.ts";
+import { loadAgentId } from "./identity.ts";
+import type { ProcessTable } from "./processes/process-table.ts";
+
+/** Where things lie in the agent's folder. */
+export interface AgentPaths {
+  readonly journal: string;
+  readonly spoolDir: string;
+  /** Fresh working folders of tasks. */
+  readonly freshDir: string;
+}
+
+export function agentPaths(agentDir: string): AgentPaths {
+  return {
+    journal: join(agentDir, "journal.jsonl"),
+    spoolDir: join(agentDir, "spool"),
+    freshDir: join(agentDir, "work"),
+  };
+}
+
+/** The agent's folder, as a port: who the agent is, and that it is the only one. */
+export interface AgentHome {
+  /** Takes the folder for this process and answers the agent's id. Throws AgentDirInUseError, IdentityError. */
+  open(): Promise<string>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+export function agentHome(agentDir: string, processes: ProcessTable, random: Random): AgentHome {
+  let release: (() => Promise<void>) | undefined;
+  return {
+    async open() {
+      await ensureDir(agentDir);
+      const lock = await lockDataDir(agentDir, processes);
+      try {
+        const agentId = await loadAgentId(agentDir, random);
+        // Fresh folders of attempts that an earlier program did not see to the end.
+        await rm(agentPaths(agentDir).freshDir, { recursive: true, force: true });
+        release = () => lock.release();
+        return agentId;
+      } catch (error) {
+        await lock.release();
+        throw error;
+      }
+    },
+    async close() {
+      await release?.();
+      release = undefined;
+    },
+  };
+}

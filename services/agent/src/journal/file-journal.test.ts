@@ -1,0 +1,192 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { captureLogger, makeTempDir, type TempDir } from "@headroom/testing";
+import { silentLogger } from "@headroom/runtime";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fileJournal, type JournalFiles } from "./file-journal.ts";
+import type { Journal, JournalRecord } from "./journal.ts";
+
+let dir: TempDir;
+let path: string;
+beforeEach(async () => {
+  dir = await makeTempDir("journal");
+  path = join(dir.path, "journal.jsonl");
+});
+afterEach(() => dir.remove());
+
+const accepted = (attemptId: string, fence = 1): JournalRecord => ({
+  kind: "accepted",
+  attemptId,
+  fence,
+  atMs: 5,
+  taskId: "t",
+  planId: "p",
+  taskName: "n",
+  workLeaseMs: 60_000,
+  reserved: { cpuMillicores: 1_000, memoryMib: 10, cards: [{ cardId: "gpu-0", vramMib: 7, exclusive: false }] },
+});
+const started = (attemptId: string): JournalRecord => ({
+  kind: "started",
+  attemptId,
+  fence: 1,
+  pid: 42,
+  startToken: "boot 1",
+  atMs: 6,
+});
+const finished = (attemptId: string): JournalRecord => ({
+  kind: "finished",
+  attemptId,
+  fence: 1,
+  outcome: "exited",
+  exitCode: 0,
+  signal: "",
+  sentence: "",
+  startedAtMs: 6,
+  finishedAtMs: 7,
+  used: { cpuMs: 1, memoryPeakMib: 2, vramPeakMib: 3 },
+  lastOutputSeq: 4,
+});
+
+async function write(records: readonly JournalRecord[], compactAfterLines?: number): Promise<void> {
+  const journal = fileJournal({
+    path,
+    logger: silentLogger,
+    ...(compactAfterLines === undefined ? {} : { compactAfterLines }),
+  });
+  await journal.open();
+  for (const record of records) await journal.append(record);
+  await journal.close();
+}
+
+async function read(logger = silentLogger): Promise<Awaited<ReturnType<Journal["open"]>>> {
+  const journal = fileJournal({ path, logger });
+  const content = await journal.open();
+  await journal.close();
+  return content;
+}
+
+describe("fileJournal", () => {
+  it("tells after a restart what was accepted, started, adopted, finished and acknowledged", async () => {
+    await write([
+      accepted("a"),
+      started("a"),
+      accepted("b"),
+      { kind: "adopted", attemptId: "a", fence: 3 },
+      finished("b"),
+      accepted("c"),
+      { kind: "acked", attemptId: "c", fence: 1 },
+    ]);
+    const { entries, ackedIds } = await read();
+    expect(entries.map((entry) => entry.attemptId)).toEqual(["a", "b"]);
+    expect(entries[0]).toMatchObject({
+      fence: 3,
+      started: { pid: 42, startToken: "boot 1", atMs: 6 },
+      result: null,
+      workLeaseMs: 60_000,
+    });
+    expect(entries[0]?.reserved.cards).toEqual([{ cardId: "gpu-0", vramMib: 7, exclusive: false }]);
+    expect(entries[1]?.result).toMatchObject({ outcome: "exited", exitCode: 0, lastOutputSeq: 4, used: { cpuMs: 1 } });
+    expect(ackedIds).toEqual(["c"]);
+    // A rewrite at each opening says the same.
+    expect(await read()).toEqual({ entries, ackedIds });
+  });
+
+  it("tolerates a last line torn by a crash, and goes on behind it", async () => {
+    await write([accepted("a")]);
+    await writeFile(path, `${await readFile(path, "utf8")}{"kind":"accepted","attemptId":"torn`);
+    const logger = captureLogger();
+    expect((await read(logger)).entries.map((entry) => entry.attemptId)).toEqual(["a"]);
+    expect(logger.has("torn", "info")).toBe(true);
+    expect(logger.has("damaged")).toBe(false);
+    await write([accepted("b")]);
+    expect((await read()).entries.map((entry) => entry.attemptId)).toEqual(["a", "b"]);
+  });
+
+  it("reports a damaged line, keeps the file, and counts the other lines", async () => {
+    await write([accepted("a"), accepted("b"), started("b")]);
+    const lines = (await readFile(path, "utf8")).split("\n");
+    lines[1] = "\u0000\u0000garbage";
+    await writeFile(path, lines.join("\n"));
+    const logger = captureLogger();
+    const { entries } = await read(logger);
+    // The start alone still says which process to end.
+    expect(entries.map((entry) => [entry.attemptId, entry.started?.pid])).toEqual([
+      ["a", undefined],
+      ["b", 42],
+    ]);
+    expect(logger.has(/damaged in 1 line\(s\) \(2\)/, "error")).toBe(true);
+    expect(await readFile(`${path}.damaged`, "utf8")).toContain("garbage");
+  });
+
+  it("does not resolve an append before the disk has it, and keeps the order", async () => {
+    const events: string[] = [];
+    let release: (() => void) | undefined;
+    const files: JournalFiles = {
+      read: () => Promise.resolve(null),
+      replace: () => Promise.resolve(),
+      openLog: () =>
+        Promise.resolve({
+          append(text: string) {
+            events.push(`write ${(JSON.parse(text) as JournalRecord).attemptId}`);
+            return new Promise<void>((resolve) => {
+              release = () => {
+                events.push("fsync");
+                resolve();
+              };
+            });
+          },
+          close: () => Promise.resolve(),
+        }),
+    };
+    const journal = fileJournal({ path, logger: silentLogger, files });
+    await journal.open();
+    const appended = journal.append(accepted("a")).then(() => events.push("told"));
+    await Promise.resolve();
+    expect(events).toEqual(["write a"]);
+    release?.();
+    await appended;
+    expect(events).toEqual(["write a", "fsync", "told"]);
+  });
+
+  it("rejects an append that the disk refused", async () => {
+    const full = new Error("ENOSPC");
+    const files: JournalFiles = {
+      read: () => Promise.resolve(null),
+      replace: () => Promise.resolve(),
+      openLog: () => Promise.resolve({ append: () => Promise.reject(full), close: () => Promise.resolve() }),
+    };
+    const journal = fileJournal({ path, logger: silentLogger, files });
+    await journal.open();
+    await expect(journal.append(accepted("a"))).rejects.toBe(full);
+  });
+
+  it("shortens itself while it is in use, losing nothing", async () => {
+    const done = Array.from({ length: 60 }, (_, index) => `done-${index}`);
+    const records = done.flatMap((id): JournalRecord[] => [
+      accepted(id),
+      started(id),
+      started(id),
+      started(id),
+      started(id),
+      finished(id),
+      { kind: "acked", attemptId: id, fence: 1 },
+    ]);
+    const journal = fileJournal({ path, logger: silentLogger, compactAfterLines: 100 });
+    await journal.open();
+    await Promise.all([journal.append(accepted("kept")), ...records.map((record) => journal.append(record))]);
+    for (const record of records) await journal.append(record);
+    await journal.append(started("kept"));
+    await journal.close();
+    const lines = (await readFile(path, "utf8")).trim().split("\n");
+    expect(lines.length).toBeLessThan(records.length);
+    const { entries, ackedIds } = await read();
+    expect(entries.map((entry) => [entry.attemptId, entry.started?.pid])).toEqual([["kept", 42]]);
+    expect(ackedIds.toSorted()).toEqual(done.toSorted());
+  });
+
+  it("starts empty, and its file is not for others to read", async () => {
+    expect(await read()).toEqual({ entries: [], ackedIds: [] });
+    const { mode } = await import("node:fs/promises").then((fs) => fs.stat(path));
+    if (process.platform !== "win32") expect(mode & 0o077).toBe(0);
+  });
+});

@@ -1,0 +1,139 @@
+import { readFile } from "node:fs/promises";
+import { openDurableLog, writeFileAtomic, type DurableLog, type Logger } from "@headroom/runtime";
+import type { Journal, JournalRecord } from "./journal.ts";
+import { JournalState } from "./journal-state.ts";
+import { readRecord } from "./read-record.ts";
+
+/** How the journal touches the disk; the default is the real one. */
+export interface JournalFiles {
+  /** null: no such file. */
+  read(path: string): Promise<string | null>;
+  /** Replaces a file as a whole, durably. */
+  replace(path: string, text: string): Promise<void>;
+  openLog(path: string): Promise<DurableLog>;
+}
+
+export interface FileJournalOptions {
+  readonly path: string;
+  readonly logger: Logger;
+  readonly files?: JournalFiles;
+  /** Lines after which the file is rewritten without what is no longer needed. Default 5,000 (about 1.5 MB). */
+  readonly compactAfterLines?: number;
+}
+
+const defaultCompactAfterLines = 5_000;
+
+/** The journal as a file of JSON lines (0600): appended with fsync, rewritten at the start and when it has grown. */
+export function fileJournal(options: FileJournalOptions): Journal {
+  const { path, logger, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
+  const state = new JournalState();
+  let log: DurableLog | undefined;
+  let lines = 0;
+  let compacting: Promise<void> | undefined;
+  let closed: Promise<void> | undefined;
+
+  async function rewrite(): Promise<void> {
+    const records = state.records();
+    await files.replace(path, records.map(lineOf).join(""));
+    lines = records.length;
+    log = await files.openLog(path);
+  }
+
+  /** Appends made meanwhile wait for it. When it fails, the old file goes on. */
+  async function compact(): Promise<void> {
+    const old = log;
+    await old?.close();
+    try {
+      await rewrite();
+    } catch (error) {
+      logger.warn({ err: error, path }, "the journal could not be shortened; it goes on as it is");
+      lines = 0;
+      log = await files.openLog(path);
+    }
+  }
+
+  /** Resolves when no rewrite is under way; another may have begun while one was waited for. */
+  async function compacted(): Promise<void> {
+    if (compacting === undefined) return;
+    await compacting;
+    await compacted();
+  }
+
+  return {
+    async open() {
+      const text = await files.read(path);
+      const read = readJournal(text ?? "", state);
+      if (read.tornTail) logger.info({ path }, "the journal's last line was torn by a crash; nobody was told of it");
+      if (read.damagedLines.length > 0 && text !== null) await keepDamaged(text, read.damagedLines);
+      await rewrite();
+      return state.content();
+    },
+    async append(record) {
+      await compacted();
+      if (log === undefined || closed !== undefined) throw new Error(`the journal ${path} is not open`);
+      const written = log.append(lineOf(record));
+      lines += 1;
+      await written;
+      // Only what is durable may survive a rewrite.
+      state.apply(record);
+      const wanted = lines >= compactAfterLines && lines > 4 * state.records().length;
+      if (wanted && compacting === undefined && closed === undefined)
+        compacting = compact().finally(() => {
+          compacting = undefined;
+        });
+      await compacting;
+    },
+    close() {
+      closed ??= (compacting ?? Promise.resolve()).then(() => log?.close());
+      return closed;
+    },
+  };
+
+  async function keepDamaged(text: string, damagedLines: readonly number[]): Promise<void> {
+    const kept = `${path}.damaged`;
+    await files.replace(kept, text);
+    const shown = damagedLines.slice(0, 20).join(", ");
+    logger.error(
+      { path, kept, lines: damagedLines.slice(0, 20) },
+      `the journal is damaged in ${damagedLines.length} line(s) (${shown}); the others count, the damaged file is kept as ${kept}`,
+    );
+  }
+}
+
+interface ReadJournal {
+  readonly tornTail: boolean;
+  /** Numbers from 1 of the lines that are no records, the torn last one not among them. */
+  readonly damagedLines: readonly number[];
+}
+
+function readJournal(text: string, state: JournalState): ReadJournal {
+  const lines = text.split("\n");
+  // Behind the last newline stands nothing, or what a crash left of the last record. It was never answered for: the fsync
+  // comes after the newline.
+  const tail = lines.pop() ?? "";
+  const damagedLines: number[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (line === "") continue;
+    const record = readRecord(line);
+    if (record === null) damagedLines.push(index + 1);
+    else state.apply(record);
+  }
+  return { tornTail: tail !== "", damagedLines };
+}
+
+function lineOf(record: JournalRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+const realFiles: JournalFiles = {
+  async read(path) {
+    try {
+      return await readFile(path, "utf8");
+    } catch (error) {
+      if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+      throw error;
+    }
+  },
+  replace: (path, text) => writeFileAtomic(path, text),
+  openLog: (path) => openDurableLog(path),
+};

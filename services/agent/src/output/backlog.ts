@@ -1,0 +1,157 @@
+import type { StoredChunk } from "./segment-store.ts";
+
+/** Output that was left out: its bytes are gone, its numbers are not used again. */
+export interface Gap {
+  readonly kind: "gap";
+  readonly seq: number;
+  readonly lastSeq: number;
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+interface Segment {
+  readonly kind: "segment";
+  readonly number: number;
+  readonly chunks: StoredChunk[];
+  bytes: number;
+}
+
+export type NextPiece = Gap | { readonly kind: "chunk"; readonly chunk: StoredChunk };
+
+/** Which output of one attempt is stored and not yet delivered, in order. Pure: it says which segments to remove, others remove them. */
+export class Backlog {
+  readonly #maxBytes: number;
+  readonly #segmentBytes: number;
+  #parts: (Segment | Gap)[] = [];
+  #bytes = 0;
+  /** Highest number handed out: from here back nothing is left out any more, for it may be on its way. */
+  #handedOut = 0;
+  #lastSegment = 0;
+
+  constructor(maxBytes: number, segmentBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#segmentBytes = segmentBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#parts.every((part) => part.kind === "segment" && part.chunks.length === 0);
+  }
+
+  holds(segment: number): boolean {
+    return this.#parts.some((part) => part.kind === "segment" && part.number === segment);
+  }
+
+  /** The segment that the next chunk goes to. */
+  segmentFor(length: number): number {
+    const last = this.#parts.at(-1);
+    const fits = last?.kind === "segment" && last.bytes + length <= this.#segmentBytes;
+    if (!fits) this.#lastSegment += 1;
+    return this.#lastSegment;
+  }
+
+  add(chunk: StoredChunk): void {
+    let last = this.#parts.at(-1);
+    if (last?.kind !== "segment" || last.number !== chunk.segment) {
+      last = { kind: "segment", number: chunk.segment, chunks: [], bytes: 0 };
+      this.#parts.push(last);
+    }
+    this.#lastSegment = Math.max(this.#lastSegment, chunk.segment);
+    last.chunks.push(chunk);
+    last.bytes += chunk.length;
+    this.#bytes += chunk.length;
+  }
+
+  /** Output that could not even be stored. */
+  addLost(seq: number, bytes: number, atMs: number): void {
+    this.#insertGap(this.#parts.length, { kind: "gap", seq, lastSeq: seq, bytes, atMs });
+  }
+
+  /** Leaves out the middle while there is more than the bound; answers the segments to remove. */
+  leaveOut(): readonly number[] {
+    const removed: number[] = [];
+    while (this.#bytes > this.#maxBytes) {
+      const index = this.#middle();
+      const segment = this.#parts[index];
+      if (segment?.kind !== "segment") break;
+      this.#parts.splice(index, 1);
+      this.#bytes -= segment.bytes;
+      removed.push(segment.number);
+      const [first] = segment.chunks;
+      const last = segment.chunks.at(-1);
+      if (first === undefined || last === undefined) continue;
+      this.#insertGap(index, {
+        kind: "gap",
+        seq: first.seq,
+        lastSeq: last.seq,
+        bytes: segment.bytes,
+        atMs: first.atMs,
+      });
+    }
+    return removed;
+  }
+
+  /** The first piece with a number from `seq` on. */
+  next(seq: number): NextPiece | null {
+    for (const part of this.#parts) {
+      if (part.kind === "gap") {
+        if (part.seq < seq) continue;
+        this.#handedOut = Math.max(this.#handedOut, part.seq);
+        return part;
+      }
+      const chunk = part.chunks.find((candidate) => candidate.seq >= seq);
+      if (chunk === undefined) continue;
+      this.#handedOut = Math.max(this.#handedOut, chunk.seq);
+      return { kind: "chunk", chunk };
+    }
+    return null;
+  }
+
+  /** All up to `seq` was delivered; answers the segments to remove. */
+  delivered(seq: number): readonly number[] {
+    const removed: number[] = [];
+    const kept: (Segment | Gap)[] = [];
+    for (const part of this.#parts) {
+      if (part.kind === "gap") {
+        if (part.seq > seq) kept.push(part);
+        continue;
+      }
+      while (part.chunks[0] !== undefined && part.chunks[0].seq <= seq) {
+        const length = part.chunks.shift()?.length ?? 0;
+        part.bytes -= length;
+        this.#bytes -= length;
+      }
+      if (part.chunks.length > 0) kept.push(part);
+      else removed.push(part.number);
+    }
+    this.#parts = kept;
+    return removed;
+  }
+
+  /** The first segment past half the bound, neither on its way nor being written; so beginning and end stay. */
+  #middle(): number {
+    let before = 0;
+    let fallback = -1;
+    for (const [index, part] of this.#parts.entries()) {
+      if (part.kind === "gap" || index === this.#parts.length - 1) continue;
+      const isFree = (part.chunks[0]?.seq ?? 0) > this.#handedOut;
+      if (isFree && before + part.bytes > this.#maxBytes / 2) return index;
+      if (isFree) fallback = index;
+      before += part.bytes;
+    }
+    return fallback;
+  }
+
+  /** Joins a gap with the one before it, if that is not yet on its way. */
+  #insertGap(index: number, gap: Gap): void {
+    const before = this.#parts[index - 1];
+    if (before?.kind === "gap" && before.seq > this.#handedOut) {
+      this.#parts[index - 1] = { ...before, lastSeq: gap.lastSeq, bytes: before.bytes + gap.bytes };
+      return;
+    }
+    this.#parts.splice(index, 0, gap);
+  }
+}

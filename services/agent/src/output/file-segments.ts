@@ -1,0 +1,116 @@
+import { open, readFile, readdir, rm, mkdir, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import type { ChunkSource, OutputStores, SegmentStore, StoredChunk } from "./segment-store.ts";
+
+// A chunk on the disk: "HO", source, a zero, length (u32), seq (f64), time (f64), then the data. Not fsynced: after a loss of power the
+// attempt is reported as AGENT_RESTARTED, and what of its last output is missing was lost with it.
+const headerBytes = 24;
+const magic = 0x484f;
+const sources: readonly ChunkSource[] = ["stdout", "stderr", "headroom"];
+
+/** Stores in files below `spoolDir`, one folder per attempt, one file per segment. */
+export function fileOutputStores(spoolDir: string): OutputStores {
+  return {
+    open: (attemptId) => fileSegments(join(spoolDir, attemptId)),
+    async list() {
+      const entries = await readdir(spoolDir, { withFileTypes: true }).catch(() => []);
+      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    },
+  };
+}
+
+function fileSegments(dir: string): SegmentStore {
+  const files = new Map<number, { readonly handle: FileHandle; sizeBytes: number }>();
+  const pathOf = (segment: number): string => join(dir, `${String(segment).padStart(8, "0")}.out`);
+
+  async function fileOf(segment: number): Promise<{ readonly handle: FileHandle; sizeBytes: number }> {
+    const known = files.get(segment);
+    if (known !== undefined) return known;
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const handle = await open(pathOf(segment), "a+", 0o600);
+    const file = { handle, sizeBytes: (await handle.stat()).size };
+    files.set(segment, file);
+    return file;
+  }
+
+  async function close(): Promise<void> {
+    const open = [...files.values()];
+    files.clear();
+    for (const file of open) await file.handle.close().catch(() => undefined);
+  }
+
+  return {
+    async load() {
+      const names = await readdir(dir).catch(() => []);
+      const segments = names
+        .map((name) => Number.parseInt(name, 10))
+        .filter((segment) => Number.isSafeInteger(segment));
+      const chunks: StoredChunk[] = [];
+      for (const segment of segments.sort((one, other) => one - other))
+        chunks.push(...parseSegment(await readFile(pathOf(segment)), segment));
+      return chunks;
+    },
+    async append(segment, chunk, data) {
+      const file = await fileOf(segment);
+      const offset = file.sizeBytes + headerBytes;
+      try {
+        await file.handle.appendFile(Buffer.concat([headerOf(chunk, data.length), data]));
+        file.sizeBytes = offset + data.length;
+      } catch (error) {
+        // A half-written chunk must not stand before the next one.
+        await file.handle.truncate(file.sizeBytes).catch(() => undefined);
+        throw error;
+      }
+      return { ...chunk, segment, offset, length: data.length };
+    },
+    async read(chunk) {
+      const { handle } = await fileOf(chunk.segment);
+      const data = Buffer.alloc(chunk.length);
+      const { bytesRead } = await handle.read(data, 0, chunk.length, chunk.offset);
+      return data.subarray(0, bytesRead);
+    },
+    async removeSegment(segment) {
+      const file = files.get(segment);
+      files.delete(segment);
+      await file?.handle.close().catch(() => undefined);
+      await rm(pathOf(segment), { force: true });
+    },
+    close,
+    async remove() {
+      await close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function headerOf(chunk: { seq: number; source: ChunkSource; atMs: number }, length: number): Buffer {
+  const header = Buffer.alloc(headerBytes);
+  header.writeUInt16BE(magic, 0);
+  header.writeUInt8(sources.indexOf(chunk.source), 2);
+  header.writeUInt32BE(length, 4);
+  header.writeDoubleBE(chunk.seq, 8);
+  header.writeDoubleBE(chunk.atMs, 16);
+  return header;
+}
+
+/** The whole chunks of a segment, up to the first that is torn or damaged. */
+function parseSegment(bytes: Buffer, segment: number): readonly StoredChunk[] {
+  const chunks: StoredChunk[] = [];
+  let at = 0;
+  while (at + headerBytes <= bytes.length && bytes.readUInt16BE(at) === magic) {
+    const source = sources[bytes.readUInt8(at + 2)];
+    const length = bytes.readUInt32BE(at + 4);
+    const offset = at + headerBytes;
+    if (source === undefined || offset + length > bytes.length) break;
+    chunks.push({
+      seq: bytes.readDoubleBE(at + 8),
+      atMs: bytes.readDoubleBE(at + 16),
+      source,
+      segment,
+      offset,
+      length,
+    });
+    at = offset + length;
+  }
+  return chunks;
+}

@@ -1,0 +1,71 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RunLoop, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
+
+/** Name of the file in the agent's folder that keeps new work away. Its content is the reason, for people. */
+export const ownerHoldFileName = "owner-hold";
+
+/** Whether the owner keeps new work away. What runs goes on. */
+export interface OwnerHold extends ManagedService {
+  /** The reason in force ("" when the owner gave none); null: no hold. */
+  current(): string | null;
+}
+
+export interface OwnerHoldOptions {
+  readonly agentDir: string;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  /** Called after each change. */
+  onChange(): void;
+}
+
+// A look costs one open; a person does not notice a second.
+const lookEveryMs = 1_000;
+const maxReasonLength = 255;
+
+/**
+ * Watches the file `owner-hold` by looking once a second: file notifications do not work on every file system, and a missed one
+ * would take the owner's machine against his will.
+ */
+export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
+  const path = join(options.agentDir, ownerHoldFileName);
+  let reason: string | null = null;
+  const look = async (): Promise<void> => {
+    const found = await readHold(path);
+    if (found === reason) return;
+    const wasHeld = reason !== null;
+    reason = found;
+    if (wasHeld === (found !== null)) return;
+    options.logger.info({ owner_hold: found !== null, reason: found ?? undefined }, "the owner's hold changed");
+    options.onChange();
+  };
+  const loop = new RunLoop({
+    name: "owner-hold",
+    ports: options.ports,
+    intervalMs: lookEveryMs,
+    errorDelayMs: lookEveryMs,
+    run: look,
+    onError: (error) =>
+      options.logger.warn({ err: error, path }, "the owner's hold cannot be read; the last state stays in force"),
+  });
+  return {
+    name: loop.name,
+    current: () => reason,
+    state: () => loop.state(),
+    stop: (why) => loop.stop(why),
+    // The first look comes before anything else starts, so that no work slips in under a hold that was there all the time.
+    async start() {
+      reason = await readHold(path).catch(() => null);
+      await loop.start();
+    },
+  };
+}
+
+async function readHold(path: string): Promise<string | null> {
+  try {
+    return (await readFile(path, "utf8")).trim().slice(0, maxReasonLength);
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { ProcessRow, ProcessTable } from "./process-table.ts";
+
+const run = promisify(execFile);
+const psLimits = { timeout: 5_000, maxBuffer: 16 * 1_048_576 } as const;
+
+/** The process table of macOS and other systems with `ps` and no /proc. */
+export const psProcessTable: ProcessTable = {
+  async list() {
+    const text = await ps(["-A", "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]);
+    return text.split("\n").flatMap((line) => parsePsLine(line) ?? []);
+  },
+  async startToken(pid) {
+    if (!Number.isSafeInteger(pid) || pid <= 0) return null;
+    const text = await ps(["-p", String(pid), "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]);
+    return parsePsLine(text)?.startToken ?? null;
+  },
+  withEnvironment: () => Promise.resolve([]),
+  proportionalMib: () => Promise.resolve(null),
+};
+
+async function ps(args: readonly string[]): Promise<string> {
+  try {
+    const { stdout } = await run("ps", args, { ...psLimits, env: { ...process.env, LC_ALL: "C", TZ: "UTC" } });
+    return stdout;
+  } catch {
+    // ps answers 1 when the one process asked for is gone.
+    return "";
+  }
+}
+
+/** One line of `ps -o pid=,ppid=,pgid=,stat=,rss=,time=,lstart=`; undefined: no process, or a zombie. */
+export function parsePsLine(line: string): ProcessRow | undefined {
+  const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line);
+  if (match === null) return undefined;
+  const [, pid, parentPid, groupId, state = "", residentKib, time = "", startToken = ""] = match;
+  if (state.startsWith("Z")) return undefined;
+  return {
+    pid: Number(pid),
+    parentPid: Number(parentPid),
+    groupId: Number(groupId),
+    sessionId: 0,
+    startToken,
+    cpuMs: parseCpuTimeMs(time),
+    residentMib: Number(residentKib) / 1_024,
+  };
+}
+
+/** "1-02:03:04", "02:03:04" or "3:04.56" in ms. */
+function parseCpuTimeMs(text: string): number {
+  const [clock = "", days = "0"] = text.split("-").toReversed();
+  const seconds = clock.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
+  return (Number(days) * 86_400 + seconds) * 1_000;
+}

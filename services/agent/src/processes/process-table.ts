@@ -1,0 +1,47 @@
+/** One process of this machine at one moment. */
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly groupId: number;
+  /** 0 where the system does not tell. */
+  readonly sessionId: number;
+  /** With the pid, an identity: pids are used again, a pid with its start is not. */
+  readonly startToken: string;
+  /** CPU time of the process and of the children it has reaped, in ms. */
+  readonly cpuMs: number;
+  readonly residentMib: number;
+}
+
+/** The processes of this machine, as a port. Those that have ended and only wait to be reaped are not in it. */
+export interface ProcessTable {
+  /** Every process that can be seen; null where the system does not tell (Windows). */
+  list(): Promise<readonly ProcessRow[] | null>;
+  /** Identity of one process; null when there is no such process. Where the system does not tell: "unknown" while the pid exists. */
+  startToken(pid: number): Promise<string | null>;
+  /** Pids of the processes that carry this text as an entry of their environment; empty where the system does not tell. */
+  withEnvironment(entry: string): Promise<readonly number[]>;
+  /** Memory of one process in MiB, shared pages counted by their share; null when it cannot be told. */
+  proportionalMib(pid: number): Promise<number | null>;
+}
+
+/** The group `groupId` and all that descends from it or from `roots`, in one walk over the table. */
+export function treeOf(
+  rows: readonly ProcessRow[],
+  groupId: number,
+  roots: ReadonlySet<number> = new Set(),
+): readonly ProcessRow[] {
+  const children = new Map<number, ProcessRow[]>();
+  for (const row of rows) {
+    const siblings = children.get(row.parentPid);
+    if (siblings === undefined) children.set(row.parentPid, [row]);
+    else siblings.push(row);
+  }
+  const members = new Map<number, ProcessRow>();
+  const pending = rows.filter((row) => row.groupId === groupId || row.sessionId === groupId || roots.has(row.pid));
+  for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
+    if (members.has(row.pid)) continue;
+    members.set(row.pid, row);
+    pending.push(...(children.get(row.pid) ?? []));
+  }
+  return [...members.values()];
+}

@@ -1,0 +1,57 @@
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
+
+export type FoundProgram = { readonly kind: "found" } | { readonly kind: "missing"; readonly sentence: string };
+
+const maxShownPath = 600;
+
+/**
+ * Looks where the system will look for a program, so that "not found" can say where. On Windows the system's own
+ * search (PATHEXT, the current folder) is left to decide.
+ */
+export async function findProgram(
+  program: string,
+  workingDir: string,
+  path: string | undefined,
+  platform: NodeJS.Platform = process.platform,
+): Promise<FoundProgram> {
+  if (platform === "win32") return { kind: "found" };
+  if (program === "") return missing("the command's first word, the program, is empty");
+  if (program.includes("/")) {
+    const file = isAbsolute(program) ? program : resolve(workingDir, program);
+    const verdict = await look(file);
+    if (verdict === "program") return { kind: "found" };
+    return missing(`the program ${quote(file)} ${verdict}`);
+  }
+  const folders = (path ?? "").split(delimiter).filter((folder) => folder !== "");
+  let near: string | undefined;
+  for (const folder of folders) {
+    const file = join(resolve(workingDir, folder), program);
+    const verdict = await look(file);
+    if (verdict === "program") return { kind: "found" };
+    if (verdict !== "does not exist") near ??= `${quote(file)} ${verdict}`;
+  }
+  if (near !== undefined) return missing(`the program ${near}, and the rest of PATH has no other`);
+  const where = folders.length === 0 ? "PATH is empty" : `looked in ${folders.join(", ").slice(0, maxShownPath)}`;
+  return missing(
+    `the program ${quote(program)} was not found on this agent: ${where}. Install it there, or name it by its full path`,
+  );
+}
+
+async function look(
+  file: string,
+): Promise<"program" | "does not exist" | "is a folder" | "is not executable for the agent's user"> {
+  try {
+    if ((await stat(file)).isDirectory()) return "is a folder";
+  } catch {
+    return "does not exist";
+  }
+  return access(file, constants.X_OK).then(
+    () => "program" as const,
+    () => "is not executable for the agent's user" as const,
+  );
+}
+
+const missing = (sentence: string): FoundProgram => ({ kind: "missing", sentence });
+const quote = (text: string): string => JSON.stringify(text.slice(0, 300));

@@ -1,0 +1,66 @@
+/** What to run. */
+export interface RunSpec {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly planId: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** "" means a fresh folder, removed afterwards. */
+  readonly workingDir: string;
+  /** Cards made visible to the process, as the driver counts. */
+  readonly cardIndexes: readonly number[];
+}
+
+export type OutputSource = "stdout" | "stderr";
+
+/** Takes what a process writes, in order; the process's pipe is read on when it resolves. Never rejects. */
+export type OutputSink = (source: OutputSource, data: Buffer) => Promise<void>;
+
+/** The processes of a run are gone. */
+export interface RunEnd {
+  /** null: a signal ended it. */
+  readonly exitCode: number | null;
+  /** Such as "SIGKILL"; "" when it exited. */
+  readonly signal: string;
+  readonly endedAtMs: number;
+  /** CPU time as the system accounted it to the command; null where that cannot be told apart. */
+  readonly cpuMs: number | null;
+  /** Processes that the command left behind, in its group or escaped from it, and that were ended. */
+  readonly leftBehind: number;
+}
+
+/** A command that runs. */
+export interface Run {
+  /** Of the first process; also of its process group. */
+  readonly pid: number;
+  readonly startToken: string | null;
+  readonly startedAtMs: number;
+  /** Resolves when every process is gone and all output was taken. Never rejects. */
+  readonly ended: Promise<RunEnd>;
+  /** Whether the first process has ended by itself already. */
+  hasExited(): boolean;
+  /** TERM to the group, KILL after the grace. Idempotent; a shorter grace counts. */
+  end(graceMs: number): void;
+  /** Stops the processes without ending them. */
+  freeze(): void;
+  thaw(): void;
+}
+
+export type RunStart =
+  | { readonly kind: "started"; readonly run: Run }
+  | { readonly kind: "failed"; readonly sentence: string };
+
+/** What an earlier agent program left running. */
+export interface Leftover {
+  readonly attemptId: string;
+  readonly pid: number | null;
+  readonly startToken: string | null;
+}
+
+/** Runs commands, as a port. */
+export interface ProcessRunner {
+  /** Never rejects: what cannot be started is told in a sentence. */
+  start(spec: RunSpec, sink: OutputSink): Promise<RunStart>;
+  /** Ends the processes of an attempt of an earlier agent program, if they are still the same; answers how many there were. */
+  endLeftover(leftover: Leftover, graceMs: number): Promise<number>;
+}

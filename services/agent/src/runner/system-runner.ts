@@ -1,0 +1,143 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Logger, Ports } from "@headroom/runtime";
+import type { ProcessTable } from "../processes/process-table.ts";
+import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
+import { findProgram } from "./find-program.ts";
+import { endGroup, ProcessGroup } from "./process-group.ts";
+import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
+import { followRun } from "./follow-run.ts";
+import { attemptMarker, taskEnvironment } from "./task-environment.ts";
+import { openWorkFolder } from "./work-folder.ts";
+
+export interface SystemRunnerOptions {
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly processes: ProcessTable;
+  /** Fresh working folders are made below it. */
+  readonly freshDir: string;
+  /** The agent's own environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Runs commands as real processes, each in a process group of its own, without a shell, with stdin closed. */
+export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
+  const childCpu = linuxChildCpu();
+  return {
+    start: (spec, sink) => startProcess(spec, sink, options, childCpu),
+    endLeftover: (leftover, graceMs) => endLeftover(leftover, graceMs, options),
+  };
+}
+
+async function startProcess(
+  spec: RunSpec,
+  sink: OutputSink,
+  options: SystemRunnerOptions,
+  childCpu: ChildCpu,
+): Promise<RunStart> {
+  const { logger, ports, processes } = options;
+  const folder = await openWorkFolder(spec.workingDir, options.freshDir, spec.attemptId, logger);
+  if (folder.kind === "failed") return folder;
+  const failed = async (sentence: string): Promise<RunStart> => {
+    await folder.remove();
+    return { kind: "failed", sentence };
+  };
+  const env = taskEnvironment(options.env, spec, folder.path);
+  const [program = "", ...args] = spec.argv;
+  const found = await findProgram(program, folder.path, env["PATH"]);
+  if (found.kind === "missing") return failed(found.sentence);
+  const spawned = await spawnChild(program, args, folder.path, env);
+  if (spawned.kind === "failed")
+    return failed(`the program ${JSON.stringify(program)} could not be started: ${spawned.why}`);
+  const startedAtMs = ports.clock.now();
+  const { child, pid } = spawned;
+  const group = new ProcessGroup(pid, spec.attemptId, processes);
+  // Output and exit are listened to before anything is awaited, so that a command that ends at once loses nothing.
+  const run = followRun({
+    child,
+    pid,
+    startedAtMs,
+    group,
+    sink,
+    ports,
+    logger,
+    childCpu,
+    afterwards: () => folder.remove(),
+  });
+  return { kind: "started", run: { ...run, startToken: await processes.startToken(pid) } };
+}
+
+type Spawned =
+  | { readonly kind: "spawned"; readonly child: ChildProcess; readonly pid: number }
+  | { readonly kind: "failed"; readonly why: string };
+
+function spawnChild(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env: Record<string, string>,
+): Promise<Spawned> {
+  return new Promise((resolve) => {
+    try {
+      const child = spawn(program, args, {
+        cwd,
+        env,
+        shell: false,
+        stdio: ["ignore", "pipe", "pipe"],
+        // A group of its own: a signal then reaches everything that the command starts.
+        detached: process.platform !== "win32",
+        windowsHide: true,
+      });
+      // The pid is there at once unless the start failed; then the error follows.
+      if (child.pid === undefined) child.once("error", (error) => resolve({ kind: "failed", why: whyNot(error) }));
+      else {
+        // Later errors are about signals that could not be sent; the exit tells all that matters.
+        child.on("error", () => undefined);
+        resolve({ kind: "spawned", child, pid: child.pid });
+      }
+    } catch (error) {
+      resolve({ kind: "failed", why: whyNot(error) });
+    }
+  });
+}
+
+function whyNot(error: unknown): string {
+  switch (error instanceof Error ? Reflect.get(error, "code") : undefined) {
+    case "ENOENT":
+      return "the interpreter in its first line (#!) does not exist on this agent";
+    case "EACCES":
+      return "the agent's user may not execute it";
+    case "E2BIG":
+      return "arguments and environment together are larger than this system allows";
+    case "EAGAIN":
+      return "the system allows no more processes";
+    case "ENOMEM":
+      return "the machine has no memory left for another process";
+    case "EMFILE":
+      return "the agent has too many files open";
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number> {
+  const { processes, logger } = options;
+  const { pid, startToken, attemptId } = leftover;
+  const marked = await processes.withEnvironment(attemptMarker(attemptId));
+  const isOurs = pid !== null && startToken !== null && (await processes.startToken(pid)) === startToken;
+  // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
+  // process of that group with our mark proves the group.
+  const groupId = isOurs ? pid : await groupOf(marked, processes);
+  if (groupId === null) return 0;
+  const group = new ProcessGroup(groupId, attemptId, processes);
+  const count = await endGroup(group, { timers: options.ports.timers, logger, graceMs: () => graceMs });
+  logger.info(
+    { attempt_id: attemptId, pid: groupId, processes: count },
+    "ended what an earlier agent program had left running",
+  );
+  return count;
+}
+
+async function groupOf(pids: readonly number[], processes: ProcessTable): Promise<number | null> {
+  const rows = (await processes.list()) ?? [];
+  return rows.find((row) => pids.includes(row.pid))?.groupId ?? null;
+}

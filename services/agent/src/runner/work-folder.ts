@@ -1,0 +1,60 @@
+import { mkdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "@headroom/runtime";
+
+/** Where a command runs. */
+export type WorkFolder =
+  | { readonly kind: "ready"; readonly path: string; remove(): Promise<void> }
+  | { readonly kind: "failed"; readonly sentence: string };
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** The folder that was asked for, which must exist; or a fresh one, below `freshDir` and named after the attempt. */
+export async function openWorkFolder(
+  workingDir: string,
+  freshDir: string,
+  attemptId: string,
+  logger: Logger,
+): Promise<WorkFolder> {
+  if (workingDir !== "") return checkGiven(workingDir);
+  const path = join(freshDir, attemptId);
+  try {
+    // A leftover of the same attempt would be an earlier run of it.
+    await rm(path, { recursive: true, force: true });
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    return { kind: "failed", sentence: `the fresh working folder ${path} could not be made: ${messageOf(error)}` };
+  }
+  return { kind: "ready", path, remove: () => removeFolder(path, logger) };
+}
+
+/** Removes a fresh folder and all in it; what cannot be removed is logged and left. */
+async function removeFolder(path: string, logger: Logger): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
+  } catch (error) {
+    logger.warn({ err: error, path }, "a task's working folder could not be removed");
+  }
+}
+
+async function checkGiven(path: string): Promise<WorkFolder> {
+  try {
+    if ((await stat(path)).isDirectory()) return { kind: "ready", path, remove: nothing };
+    return { kind: "failed", sentence: `the working folder ${JSON.stringify(path)} is not a folder on this agent` };
+  } catch (error) {
+    const why =
+      errorCode(error) === "ENOENT" ? "does not exist on this agent" : `cannot be entered: ${messageOf(error)}`;
+    return {
+      kind: "failed",
+      sentence: `the working folder ${JSON.stringify(path)} ${why}. Make it there, or leave working_dir empty for a fresh one`,
+    };
+  }
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error ? Reflect.get(error, "code") : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

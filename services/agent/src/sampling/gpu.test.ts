@@ -1,0 +1,161 @@
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { silentLogger, systemClock, systemPorts } from "@headroom/runtime";
+import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { amdProbe } from "./amd.ts";
+import { combinedProbe, noCards, type GpuProbe } from "./gpu.ts";
+import { nvidiaProbe } from "./nvidia.ts";
+
+const bytesPerMib = 1_048_576;
+
+let dir: TempDir;
+beforeEach(async () => {
+  dir = await makeTempDir("gpu");
+});
+afterEach(() => dir.remove());
+
+describe("NVIDIA cards", () => {
+  const isPosix = process.platform !== "win32";
+  const gpuLine = "0, GPU-aaa, 24564, 20000, 37, NVIDIA GeForce RTX 4090";
+
+  async function fakeTool(script: string): Promise<Record<string, string>> {
+    await writeFile(join(dir.path, "nvidia-smi"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return { PATH: [dir.path, process.env["PATH"]].join(delimiter) };
+  }
+
+  it.runIf(isPosix)("reads cards, and who uses how much of them", async () => {
+    const env = await fakeTool(
+      `case "$1" in *query-gpu*) echo "${gpuLine}"; echo "1, GPU-bbb, [N/A], [N/A], [N/A], Odd, one";; *) echo "GPU-aaa, 77, 3000"; echo "GPU-aaa, 78, [N/A]";; esac`,
+    );
+    const probe = nvidiaProbe({ ports: systemPorts, logger: silentLogger, env });
+    expect(await probe.read(true)).toEqual({
+      cards: [
+        {
+          cardId: "GPU-aaa",
+          index: 0,
+          model: "NVIDIA GeForce RTX 4090",
+          totalMib: 24_564,
+          availableMib: 20_000,
+          utilization: 37,
+          sharedMemory: false,
+          declared: false,
+        },
+        {
+          cardId: "GPU-bbb",
+          index: 1,
+          model: "Odd, one",
+          totalMib: 0,
+          availableMib: 0,
+          utilization: 0,
+          sharedMemory: false,
+          declared: false,
+        },
+      ],
+      processes: [
+        { cardId: "GPU-aaa", pid: 77, vramMib: 3_000 },
+        { cardId: "GPU-aaa", pid: 78, vramMib: null },
+      ],
+    });
+  });
+
+  it.runIf(isPosix)("promises nothing of a card while the tool fails, and asks again later", async () => {
+    const ports = { ...manualPorts(), timers: systemPorts.timers };
+    const state = join(dir.path, "broken");
+    const env = await fakeTool(`test -e ${state} && { echo "driver mismatch" >&2; exit 9; }; echo "${gpuLine}"`);
+    const logger = captureLogger();
+    const probe = nvidiaProbe({ ports, logger, env });
+    expect((await probe.read(false)).cards[0]?.availableMib).toBe(20_000);
+    await writeFile(state, "");
+    expect((await probe.read(false)).cards[0]).toMatchObject({ totalMib: 24_564, availableMib: 0 });
+    expect(logger.has("nvidia-smi failed", "warn")).toBe(true);
+    await rm(state);
+    expect((await probe.read(false)).cards[0]?.availableMib).toBe(0);
+    ports.clock.pass(60_000);
+    expect((await probe.read(false)).cards[0]?.availableMib).toBe(20_000);
+  });
+
+  it.runIf(isPosix)("does not wait for a tool that hangs", async () => {
+    const env = await fakeTool("exec sleep 1000");
+    const logger = captureLogger();
+    const probe = nvidiaProbe({ ports: systemPorts, logger, env, timeoutMs: 200 });
+    expect(await probe.read(false)).toEqual({ cards: [], processes: null });
+    expect(logger.records[0]?.fields.err).toMatchObject({ message: expect.stringContaining("200 ms") });
+  });
+
+  it("is no error where there is no tool, and no cost either", async () => {
+    const logger = captureLogger();
+    const probe = nvidiaProbe({ ports: systemPorts, logger, env: { PATH: dir.path } });
+    expect(await probe.read(true)).toEqual(noCards);
+    expect(await probe.read(true)).toEqual(noCards);
+    expect(logger.records).toEqual([]);
+  });
+});
+
+describe("AMD cards", () => {
+  it.skipIf(process.platform === "win32")("reads sysfs, in the order of the bus", async () => {
+    const drm = join(dir.path, "drm");
+    const make = async (card: string, device: string, files: Record<string, string>): Promise<void> => {
+      const target = join(dir.path, "devices", device);
+      await mkdir(target, { recursive: true });
+      await mkdir(join(drm, card), { recursive: true });
+      await symlink(target, join(drm, card, "device"));
+      for (const [name, text] of Object.entries(files)) await writeFile(join(target, name), `${text}\n`);
+    };
+    const vram = {
+      vendor: "0x1002",
+      mem_info_vram_total: String(16 * 1_024 * bytesPerMib),
+      mem_info_vram_used: String(1_024 * bytesPerMib),
+    };
+    await make("card1", "0000:03:00.0", {
+      ...vram,
+      product_name: "Radeon RX 7800",
+      unique_id: "abc",
+      gpu_busy_percent: "12",
+    });
+    await make("card0", "0000:0a:00.0", { ...vram, device: "0x744c" });
+    await make("card2", "0000:00:02.0", { vendor: "0x8086" });
+    const { cards, processes } = await amdProbe(systemClock, drm).read(true);
+    expect(
+      cards.map(({ cardId, index, model, totalMib, availableMib, utilization }) => [
+        cardId,
+        index,
+        model,
+        totalMib,
+        availableMib,
+        utilization,
+      ]),
+    ).toEqual([
+      ["amd-abc", 0, "Radeon RX 7800", 16_384, 15_360, 12],
+      ["amd-0000:0a:00.0", 1, "AMD GPU 0x744c", 16_384, 15_360, 0],
+    ]);
+    expect(processes).toBeNull();
+    expect(await amdProbe(systemClock, join(dir.path, "none")).read(true)).toEqual(noCards);
+  });
+});
+
+describe("cards of several vendors", () => {
+  it("joins the cards of several vendors", async () => {
+    const probe = (cardId: string, processes: null | []): GpuProbe => ({
+      read: () =>
+        Promise.resolve({
+          cards: [
+            {
+              cardId,
+              index: 0,
+              model: "m",
+              totalMib: 1,
+              availableMib: 1,
+              utilization: 0,
+              sharedMemory: false,
+              declared: false,
+            },
+          ],
+          processes,
+        }),
+    });
+    const { cards, processes } = await combinedProbe([probe("n", []), probe("a", null)]).read(true);
+    expect(cards.map((card) => card.cardId)).toEqual(["n", "a"]);
+    expect(processes).toEqual([{ cardId: "a", pid: 0, vramMib: null }]);
+  });
+});

@@ -1,0 +1,55 @@
+/** One card as its driver tells. */
+export interface CardMeasure {
+  readonly cardId: string;
+  readonly index: number;
+  readonly model: string;
+  readonly totalMib: number;
+  readonly availableMib: number;
+  /** Percent, 0..100. */
+  readonly utilization: number;
+  readonly sharedMemory: boolean;
+  readonly declared: boolean;
+}
+
+/** VRAM that a process holds of a card; null: the driver does not tell. */
+export interface ProcessVram {
+  readonly cardId: string;
+  readonly pid: number;
+  readonly vramMib: number | null;
+}
+
+export interface GpuReading {
+  readonly cards: readonly CardMeasure[];
+  /** null: the driver does not tell about processes. */
+  readonly processes: readonly ProcessVram[] | null;
+}
+
+/** The cards of one vendor, or declared ones. Reading never fails: what cannot be measured is not there, or has nothing available. */
+export interface GpuProbe {
+  /** `withProcesses`: some attempt has a card, so it matters who uses how much. */
+  read(withProcesses: boolean): Promise<GpuReading>;
+}
+
+export const noCards: GpuReading = { cards: [], processes: [] };
+
+/** Several vendors as one. */
+export function combinedProbe(probes: readonly GpuProbe[]): GpuProbe {
+  return {
+    async read(withProcesses) {
+      const readings = await Promise.all(probes.map((probe) => probe.read(withProcesses)));
+      const withCards = readings.filter((reading) => reading.cards.length > 0);
+      return {
+        cards: withCards.flatMap((reading) => reading.cards),
+        // Processes of a vendor that does not tell are not counted as 0: its cards are looked up among those told.
+        processes: withCards.every((reading) => reading.processes === null)
+          ? null
+          : withCards.flatMap((reading) => reading.processes ?? unknownUse(reading.cards)),
+      };
+    },
+  };
+}
+
+/** Marks cards of which nobody knows who uses them: a row of no process and no figure. */
+function unknownUse(cards: readonly CardMeasure[]): readonly ProcessVram[] {
+  return cards.map((card) => ({ cardId: card.cardId, pid: 0, vramMib: null }));
+}

@@ -1,0 +1,1 @@
+export const bytesPerMib = 1_048_576;

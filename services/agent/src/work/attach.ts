@@ -1,0 +1,45 @@
+import { HeadroomError } from "@headroom/rpc";
+import type { ManagedService } from "@headroom/runtime";
+import { keepConnected } from "../connection/keep-connected.ts";
+import { AttachSession, type AttachSessionOptions, type AttachStream } from "./attach-session.ts";
+
+export interface AttachOptions extends AttachSessionOptions {
+  open(): Promise<() => AttachStream>;
+}
+
+/** The agent's work stream: one session after another. Work goes on between them. */
+export interface Attach extends ManagedService {
+  isAttached(): boolean;
+}
+
+export function createAttach(options: AttachOptions): Attach {
+  let session: AttachSession | null = null;
+  const service = keepConnected({
+    name: "work stream",
+    ports: options.ports,
+    logger: options.logger,
+    async session(signal) {
+      const open = await options.open().catch((error: unknown) => toError(error));
+      if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
+      session = new AttachSession(open(), options);
+      try {
+        return await session.run(signal);
+      } finally {
+        session = null;
+      }
+    },
+  });
+  return {
+    name: service.name,
+    start: () => service.start(),
+    stop: (reason) => service.stop(reason),
+    state: () => service.state(),
+    isAttached: () => session?.isUp ?? false,
+  };
+}
+
+function toError(error: unknown): HeadroomError {
+  if (error instanceof HeadroomError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HeadroomError({ code: "INTERNAL", reason: "STREAM_NOT_OPENED", message, cause: error });
+}

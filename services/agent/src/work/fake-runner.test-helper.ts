@@ -1,0 +1,60 @@
+import type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunSpec } from "../runner/runner.ts";
+
+/** A run under the test's control. */
+export interface FakeRun {
+  readonly spec: RunSpec;
+  readonly sink: OutputSink;
+  readonly graces: number[];
+  frozen: boolean;
+  finish(end?: Partial<RunEnd>): void;
+}
+
+export interface FakeRunner extends ProcessRunner {
+  readonly runs: FakeRun[];
+  readonly leftovers: Leftover[];
+  /** Set: the next start fails with it. */
+  failWith: string | null;
+}
+
+/** Runs nothing. `endsWhenTold`: a run ends with SIGTERM as soon as it is told to. */
+export function fakeRunner(endsWhenTold = true): FakeRunner {
+  const runner: FakeRunner = {
+    runs: [],
+    leftovers: [],
+    failWith: null,
+    start(spec, sink) {
+      if (runner.failWith !== null) return Promise.resolve({ kind: "failed", sentence: runner.failWith });
+      let finish: (end: RunEnd) => void = () => undefined;
+      const ended = new Promise<RunEnd>((resolve) => {
+        finish = resolve;
+      });
+      const fake: FakeRun = {
+        spec,
+        sink,
+        graces: [],
+        frozen: false,
+        finish: (end = {}) => finish({ exitCode: 0, signal: "", endedAtMs: 2_000, cpuMs: 10, leftBehind: 0, ...end }),
+      };
+      runner.runs.push(fake);
+      const run: Run = {
+        pid: 1_000 + runner.runs.length,
+        startToken: "token",
+        startedAtMs: 1_000,
+        ended,
+        hasExited: () => false,
+        end(graceMs) {
+          fake.graces.push(graceMs);
+          if (endsWhenTold) fake.finish({ exitCode: null, signal: "SIGTERM" });
+        },
+        freeze: () => (fake.frozen = true),
+        thaw: () => (fake.frozen = false),
+      };
+      return Promise.resolve({ kind: "started", run });
+    },
+    endLeftover(leftover) {
+      runner.leftovers.push(leftover);
+      return Promise.resolve(2);
+    },
+  };
+  return runner;
+}

@@ -1,0 +1,52 @@
+import { ManualClock } from "@headroom/testing";
+import { describe, expect, it } from "vitest";
+import { beginLease, freezeLease, judgeLease, renewEveryMs, renewLease } from "./lease.ts";
+import { StallWatch } from "./stall-watch.ts";
+
+describe("a work lease", () => {
+  it("ends its attempt when it was not renewed while the machine was awake", () => {
+    const lease = beginLease(60_000, 1_000);
+    expect(judgeLease(lease, 60_999, false)).toBe("goes_on");
+    expect(judgeLease(lease, 61_000, false)).toBe("end");
+  });
+
+  it("counts a renewal from when it was asked for, and never shortens", () => {
+    const lease = renewLease(beginLease(60_000, 0), 20_000);
+    expect(lease.endsAtMs).toBe(80_000);
+    expect(renewLease(lease, 10_000).endsAtMs).toBe(80_000);
+  });
+
+  it("stops an attempt that the machine slept over, until it is renewed or too much time has passed", () => {
+    const frozen = freezeLease(beginLease(60_000, 0), 7_200_000);
+    expect(judgeLease(beginLease(60_000, 0), 7_200_000, true)).toBe("freeze");
+    expect(judgeLease(frozen, 7_200_000 + 59_999, false)).toBe("thaw_not_yet");
+    expect(judgeLease(frozen, 7_200_000 + 60_000, false)).toBe("end");
+    expect(judgeLease(renewLease(frozen, 7_200_100), 7_200_200, false)).toBe("goes_on");
+  });
+
+  it("is renewed three times within the shortest lease, or as often as the orchestrator wants", () => {
+    expect(renewEveryMs([beginLease(300_000, 0), beginLease(30_000, 0)], 60_000)).toBe(10_000);
+    expect(renewEveryMs([beginLease(300_000, 0)], 30_000)).toBe(30_000);
+    expect(renewEveryMs([], 30_000)).toBe(30_000);
+    expect(renewEveryMs([beginLease(0, 0)], 30_000)).toBe(1_000);
+  });
+});
+
+describe("StallWatch", () => {
+  it("takes a message read after a standstill for as old as the standstill", () => {
+    const clock = new ManualClock();
+    const watch = new StallWatch(clock);
+    clock.pass(1_000);
+    expect(watch.tick()).toBe(false);
+    clock.pass(900);
+    expect(watch.receivedAtMs()).toBe(1_900);
+    // Asleep for a minute: both before and after the late tick, what is read may have waited since 1,000.
+    clock.pass(60_000);
+    expect(watch.receivedAtMs()).toBe(1_000);
+    expect(watch.tick()).toBe(true);
+    expect(watch.receivedAtMs()).toBe(1_000);
+    clock.pass(1_000);
+    expect(watch.tick()).toBe(false);
+    expect(watch.receivedAtMs()).toBe(clock.monotonic());
+  });
+});

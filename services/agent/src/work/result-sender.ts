@@ -1,0 +1,143 @@
+import type { wire } from "@headroom/contracts";
+import type { Logger, Ports, Timer } from "@headroom/runtime";
+import { OutputSender } from "./output-sender.ts";
+import type { Supervisor } from "./supervisor.ts";
+import { toWireFinished, toWireOutput } from "./to-wire.ts";
+
+type Message = NonNullable<wire.AttachRequest["message"]>;
+
+export interface ResultSenderOptions {
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly supervisor: Supervisor;
+  send(message: Message): boolean;
+}
+
+interface Outgoing {
+  readonly output: OutputSender;
+  /** When the result was sent last over this stream, monotonic. */
+  resultSentAtMs: number | null;
+  overdue: Timer | null;
+}
+
+/** A result waits this long for the output before it: room is given back with the result, and output can be long. */
+const outputFirstMs = 2_000;
+/** An acknowledgement that does not come is asked for again. */
+const remindAfterMs = 30_000;
+
+/** Sends output and results over one stream, in an order in which the service knows all output before the result. */
+export class ResultSender {
+  readonly #options: ResultSenderOptions;
+  readonly #outgoing = new Map<string, Outgoing>();
+  #isClosed = false;
+
+  constructor(options: ResultSenderOptions) {
+    this.#options = options;
+  }
+
+  /** Takes an attempt up: whatever of its output and result is not acknowledged is sent. */
+  begin(attemptId: string): void {
+    this.output(attemptId);
+    if (this.#options.supervisor.get(attemptId)?.result !== null) this.finished(attemptId);
+  }
+
+  output(attemptId: string): void {
+    const outgoing = this.#of(attemptId);
+    if (outgoing !== null) this.#pump(attemptId, outgoing.output.pump());
+  }
+
+  /** The attempt has ended, or its end is to be told again. */
+  finished(attemptId: string): void {
+    const outgoing = this.#of(attemptId);
+    if (outgoing === null) return;
+    outgoing.resultSentAtMs = null;
+    outgoing.overdue?.cancel();
+    outgoing.overdue = this.#options.ports.timers.after(outputFirstMs, () =>
+      this.#sendResult(attemptId, outgoing, true),
+    );
+    this.#sendResult(attemptId, outgoing, false);
+    this.#pump(attemptId, outgoing.output.pump());
+  }
+
+  outputAcked(attemptId: string, seq: number): void {
+    const outgoing = this.#outgoing.get(attemptId);
+    if (outgoing === undefined) return;
+    this.#pump(attemptId, outgoing.output.acked(seq));
+    this.#dropIfDone(attemptId, outgoing);
+  }
+
+  /** The transport has room again. */
+  resume(): void {
+    for (const [attemptId, outgoing] of this.#outgoing) this.#pump(attemptId, outgoing.output.resume());
+  }
+
+  /** Sends results again whose acknowledgement is long due. */
+  remind(): void {
+    const nowMs = this.#options.ports.clock.monotonic();
+    for (const [attemptId, outgoing] of this.#outgoing) {
+      const { resultSentAtMs } = outgoing;
+      if (resultSentAtMs !== null && nowMs - resultSentAtMs >= remindAfterMs)
+        this.#sendResult(attemptId, outgoing, true);
+      this.#dropIfDone(attemptId, outgoing);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const outgoing of this.#outgoing.values()) {
+      outgoing.overdue?.cancel();
+      outgoing.output.close();
+    }
+    this.#outgoing.clear();
+  }
+
+  #of(attemptId: string): Outgoing | null {
+    const known = this.#outgoing.get(attemptId);
+    if (known !== undefined) return known;
+    const spool = this.#options.supervisor.spoolOf(attemptId);
+    if (spool === undefined || this.#isClosed) return null;
+    const fence = (): number => this.#options.supervisor.get(attemptId)?.fence ?? 0;
+    let lastFence = Math.max(1, fence());
+    const outgoing: Outgoing = {
+      output: new OutputSender(spool, {
+        send: (piece) => {
+          lastFence = fence() || lastFence;
+          return this.#options.send({ $case: "output", value: toWireOutput(attemptId, lastFence, piece) });
+        },
+        onSentAll: () => this.#sendResult(attemptId, outgoing, false),
+      }),
+      resultSentAtMs: null,
+      overdue: null,
+    };
+    this.#outgoing.set(attemptId, outgoing);
+    return outgoing;
+  }
+
+  #sendResult(attemptId: string, outgoing: Outgoing, evenBeforeOutput: boolean): void {
+    const attempt = this.#options.supervisor.get(attemptId);
+    if (this.#isClosed || attempt?.result === undefined || attempt.result === null) return;
+    if (outgoing.resultSentAtMs !== null && !evenBeforeOutput) return;
+    const allSent = outgoing.output.sentSeq >= attempt.result.lastOutputSeq || attempt.spool.isDelivered;
+    if (!allSent && !evenBeforeOutput) return;
+    const finished = toWireFinished(attempt);
+    if (finished === null) return;
+    outgoing.overdue?.cancel();
+    outgoing.resultSentAtMs = this.#options.ports.clock.monotonic();
+    this.#options.send({ $case: "finished", value: finished });
+  }
+
+  #dropIfDone(attemptId: string, outgoing: Outgoing): void {
+    if (this.#options.supervisor.spoolOf(attemptId) !== undefined) return;
+    outgoing.overdue?.cancel();
+    outgoing.output.close();
+    this.#outgoing.delete(attemptId);
+  }
+
+  #pump(attemptId: string, pumped: Promise<void>): void {
+    pumped.catch((error: unknown) => {
+      this.#options.logger.warn({ err: error, attempt_id: attemptId }, "stored output of a task cannot be read");
+      const outgoing = this.#outgoing.get(attemptId);
+      if (outgoing !== undefined) this.#sendResult(attemptId, outgoing, true);
+    });
+  }
+}

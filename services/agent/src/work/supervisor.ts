@@ -1,0 +1,184 @@
+import type { AssignedWork } from "../attempt.ts";
+import type { ListedAttempt } from "../sampling/sampler.ts";
+import { Acceptance, type Reply } from "./acceptance.ts";
+import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
+import { AttemptLife } from "./attempt-life.ts";
+import { AttemptTable } from "./attempt-table.ts";
+import { freezeLease, judgeLease, renewLease, type Lease } from "./lease.ts";
+import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
+
+/** TERM to KILL unless the caller says otherwise. */
+export const defaultGraceMs = 10_000;
+
+/** All attempts that the agent answers for. It goes on with or without a work stream. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #table: AttemptTable;
+  readonly #life: AttemptLife;
+  readonly #acceptance: Acceptance;
+  #listener: SupervisorListener | null = null;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#table = new AttemptTable(options, (attemptId) => this.#listener?.output(attemptId));
+    const tell = {
+      started: (attemptId: string) => this.#listener?.started(attemptId),
+      finished: (attemptId: string) => this.#listener?.finished(attemptId),
+    };
+    this.#life = new AttemptLife(options, tell);
+    this.#acceptance = new Acceptance(options, this.#table, this.#life, tell);
+  }
+
+  /** Takes up the journal. What an earlier program left running is being ended when this resolves, and listed until it is gone. */
+  async load(): Promise<void> {
+    const unfinished = await this.#table.load();
+    for (const attempt of unfinished) this.#life.endLeftover(attempt);
+  }
+
+  /** The one work stream that is told; null: none. */
+  listen(listener: SupervisorListener | null): void {
+    this.#listener = listener;
+  }
+
+  get(attemptId: string): HeldAttempt | undefined {
+    return this.#table.get(attemptId);
+  }
+
+  /** Accepted, and not acknowledged as ended. */
+  held(): readonly HeldAttempt[] {
+    return this.#table.all().filter((attempt) => attempt.isAccepted);
+  }
+
+  /** Accepted, and its processes are not gone: what a sample lists. */
+  listed(): readonly ListedAttempt[] {
+    return this.held()
+      .filter((attempt) => attempt.result === null)
+      .map(({ attemptId, fence, reserved, pid }) => ({ attemptId, fence, reserved, pid }));
+  }
+
+  leases(): readonly Lease[] {
+    return this.held().flatMap((attempt) => (attempt.result === null ? [attempt.lease] : []));
+  }
+
+  /**
+   * Takes, adopts or refuses an attempt. `reply` is called once, after the journal has what it says. `receivedAtMs` is on the
+   * monotonic clock. Never rejects.
+   */
+  assign(work: AssignedWork, receivedAtMs: number, reply: Reply): Promise<void> {
+    return this.#acceptance.assign(work, receivedAtMs, reply);
+  }
+
+  /** Someone wants it ended. A lower fence than the attempt's own has no say. */
+  cancel(attemptId: string, fence: number, graceMs: number, reason: string): void {
+    const attempt = this.#table.get(attemptId);
+    if (attempt === undefined) return;
+    if (fence < attempt.fence) {
+      this.#options.logger.warn(
+        { ...logFields(attempt), fence, own_fence: attempt.fence },
+        "a cancellation with a stale fence was ignored",
+      );
+      return;
+    }
+    this.#end(attempt, "cancelled", reason === "" ? "it was cancelled" : `it was cancelled: ${reason}`, graceMs);
+  }
+
+  /** The orchestrator does not want these any more. */
+  unwanted(attemptIds: readonly string[]): void {
+    for (const attemptId of attemptIds) {
+      const attempt = this.#table.get(attemptId);
+      if (attempt !== undefined)
+        this.#end(attempt, "cancelled", "the orchestrator no longer wants this attempt", defaultGraceMs);
+    }
+  }
+
+  /** These may go on for their whole lease, counted from when the renewal was asked for. */
+  renewed(attemptIds: readonly string[], askedAtMs: number): void {
+    for (const attemptId of attemptIds) {
+      const attempt = this.#table.get(attemptId);
+      if (attempt === undefined || attempt.result !== null) continue;
+      attempt.lease = renewLease(attempt.lease, askedAtMs);
+      attempt.run?.thaw();
+    }
+  }
+
+  /** The result is durable elsewhere, or refused for good: it is forgotten. */
+  async acked(attemptId: string, refused: boolean): Promise<void> {
+    const attempt = this.#table.get(attemptId);
+    if (attempt === undefined) return;
+    const message = refused ? "the result was refused: the attempt had been superseded" : "the result is durable";
+    this.#options.logger.info({ ...logFields(attempt), fence: attempt.fence, refused }, message);
+    if (attempt.result === null) {
+      // Refused before it ended: its result will be wanted by nobody, but its processes must go.
+      this.unwanted([attemptId]);
+      await attempt.finished;
+    }
+    await this.#table.forget(attempt);
+  }
+
+  /** All output up to `seq` is durable elsewhere. */
+  outputAcked(attemptId: string, seq: number): void {
+    this.#table.get(attemptId)?.spool.delivered(seq);
+    this.#table.outputAcked(attemptId, seq);
+  }
+
+  /** Output of an attempt, also of one whose result was acknowledged before all its output was. */
+  spoolOf(attemptId: string): HeldAttempt["spool"] | undefined {
+    return this.#table.spoolOf(attemptId);
+  }
+
+  /** Attempts whose result was acknowledged before all their output was. */
+  draining(): readonly string[] {
+    return this.#table.draining();
+  }
+
+  /** Looks at the leases. `slept`: this process stood still just before. */
+  tick(slept: boolean): void {
+    const nowMs = this.#options.ports.clock.monotonic();
+    for (const attempt of this.held()) {
+      if (attempt.result !== null || attempt.endCause !== null || attempt.run === null) continue;
+      switch (judgeLease(attempt.lease, nowMs, slept)) {
+        case "goes_on":
+        case "thaw_not_yet":
+          break;
+        case "freeze":
+          this.#options.logger.warn(
+            logFields(attempt),
+            "the machine slept over the end of the lease: stopped until it is renewed",
+          );
+          attempt.lease = freezeLease(attempt.lease, nowMs);
+          attempt.run.freeze();
+          break;
+        case "end":
+          this.#end(
+            attempt,
+            "lease_expired",
+            "its lease ended without a renewal from the orchestrator",
+            defaultGraceMs,
+          );
+      }
+    }
+  }
+
+  /** Takes nothing more and ends what runs; resolves when all of it is gone and its results stand in the journal. */
+  async stop(graceMs: number): Promise<void> {
+    this.#acceptance.stop();
+    const unfinished = this.#table.all().filter((attempt) => attempt.result === null);
+    for (const attempt of unfinished) this.#end(attempt, "evicted", "the agent stops", graceMs);
+    await Promise.all(unfinished.map(async (attempt) => ((await attempt.accepted) ? attempt.finished : undefined)));
+  }
+
+  /** Resolves when no result waits for its acknowledgement. */
+  async whenAllAcked(): Promise<void> {
+    await Promise.all(this.held().map((attempt) => attempt.acked));
+  }
+
+  /** Lets go of files. What is not acknowledged stays on the disk for the next start. */
+  async close(): Promise<void> {
+    await this.#table.close();
+    await this.#options.journal.close();
+  }
+
+  #end(attempt: HeldAttempt, outcome: EndCause, sentence: string, graceMs: number): void {
+    this.#life.end(attempt, outcome, sentence, graceMs);
+  }
+}

@@ -1,0 +1,164 @@
+import type { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { agentIdOf } from "../ids.ts";
+import { colourOfState } from "../output/colour.ts";
+import { age, amount, count, gb, gbOf, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { timeOf, word } from "../output/words.ts";
+
+export interface AgentsListOptions {
+  readonly pool?: string;
+  readonly limit: number;
+}
+
+/** `headroom agents list` */
+export function agentsList(options: AgentsListOptions): Run {
+  return async (context) => {
+    const answer = need(await context.client().fleet.list({ poolName: options.pool ?? "", pageSize: options.limit }));
+    if (context.isJson) context.printJson("registry", "ListAgentsResponse", answer);
+    else printAgents(context, answer);
+    return exitCodes.done;
+  };
+}
+
+function printAgents(context: CommandContext, answer: wire.ListAgentsResponse): void {
+  if (answer.agents.length === 0) {
+    context.say("no agent is known; start one with: headroom agent (headroom up starts one for this machine)");
+    return;
+  }
+  const now = context.io.ports.clock.now();
+  context.printTable(
+    ["AGENT", "HOST", "STATUS", "SINCE", "POOL", "CPU FREE", "MEMORY FREE", "VRAM FREE", "RUNS", "NOTES"],
+    answer.agents.map((agent) => agentRow(agent, now)),
+  );
+  if (answer.totalSize > answer.agents.length) {
+    context.say(`${answer.totalSize - answer.agents.length} more; --limit ${answer.totalSize} shows them`);
+  }
+}
+
+function agentRow(agent: wire.Agent, nowMs: number): Cell[] {
+  const { capacity } = agent;
+  const status = word("AgentStatus", agent.status);
+  return [
+    shortId(agent.agentId),
+    agent.hostname,
+    { text: status, colour: colourOfState(status) },
+    age(timeOf(agent.statusSince), nowMs),
+    agent.poolName,
+    capacity === undefined ? "-" : `${amount(capacity.cpuCoresAvailable)} / ${amount(capacity.cpuCoresPhysical)}`,
+    capacity === undefined ? "-" : gbOf(capacity.memoryAvailableGb, capacity.memoryTotalGb),
+    capacity === undefined ? "-" : gbOf(capacity.gpuVramAvailableGb, capacity.gpuVramTotalGb),
+    String(agent.attemptIds.length),
+    notesOf(agent).join(", "),
+  ];
+}
+
+/** What keeps work away. */
+export function notesOf(agent: wire.Agent): string[] {
+  const notes: string[] = [];
+  if (agent.cordoned) notes.push(agent.cordonReason === "" ? "cordoned" : `cordoned (${agent.cordonReason})`);
+  if (agent.capacity?.draining === true) notes.push("draining");
+  if (agent.capacity?.ownerHold === true) notes.push("held by its owner");
+  if (word("AgentStatus", agent.status) === "online" && agent.capacity?.attached === false) notes.push("not attached");
+  if ((agent.capacity?.declared.length ?? 0) > 0) notes.push(`declared: ${agent.capacity?.declared.join(", ")}`);
+  return notes;
+}
+
+/** `headroom agents get ID` */
+export function agentsGet(given: string): Run {
+  return async (context) => {
+    const agent = need(await context.client().fleet.get(await agentIdOf(context, given)));
+    if (context.isJson) context.printJson("registry", "GetAgentResponse", { agent });
+    else printAgent(context, agent);
+    return exitCodes.done;
+  };
+}
+
+/** `headroom agents cordon ID` */
+export function agentsCordon(given: string, reason: string): Run {
+  return async (context) => {
+    const agent = need(await context.client().fleet.cordon(await agentIdOf(context, given), reason));
+    if (context.isJson) context.printJson("registry", "CordonAgentResponse", { agent });
+    else {
+      const running = agent.attemptIds.length;
+      const rest = running === 0 ? "nothing runs there" : `${count(running, "task")} there go on`;
+      context.say(`${agent.hostname} (${agent.agentId}) is cordoned: no new work; ${rest}`);
+    }
+    return exitCodes.done;
+  };
+}
+
+/** `headroom agents uncordon ID` */
+export function agentsUncordon(given: string): Run {
+  return async (context) => {
+    const agent = need(await context.client().fleet.uncordon(await agentIdOf(context, given)));
+    if (context.isJson) context.printJson("registry", "UncordonAgentResponse", { agent });
+    else context.say(`${agent.hostname} (${agent.agentId}) takes work again`);
+    return exitCodes.done;
+  };
+}
+
+/** `headroom agents remove ID` */
+export function agentsRemove(given: string): Run {
+  return async (context) => {
+    const agentId = await agentIdOf(context, given);
+    need(await context.client().fleet.remove(agentId));
+    if (context.isJson) context.printJson("registry", "RemoveAgentResponse", {});
+    else context.say(`agent ${agentId} is forgotten`);
+    return exitCodes.done;
+  };
+}
+
+function printAgent(context: CommandContext, agent: wire.Agent): void {
+  const now = context.io.ports.clock.now();
+  const status = word("AgentStatus", agent.status);
+  const since = age(timeOf(agent.statusSince), now);
+  const reason = agent.statusReason === "" ? "" : ` (${agent.statusReason})`;
+  const facts: [string, Cell][] = [
+    ["agent", agent.agentId],
+    ["host", agent.hostname],
+    ["status", { text: `${status} for ${since}${reason}`, colour: colourOfState(status) }],
+    ["type", word("AgentType", agent.agentType)],
+    ["pool", agent.poolName],
+    [
+      "labels",
+      Object.entries(agent.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(", ") || "-",
+    ],
+    ["last beat", `${age(timeOf(agent.lastBeatAt), now)} ago`],
+    ["program", `${agent.version} on ${agent.platform}`],
+    ["notes", notesOf(agent).join(", ") || "-"],
+    ["runs", agent.attemptIds.join(", ") || "nothing"],
+  ];
+  if (agent.capacity !== undefined) facts.push(...capacityFacts(agent.capacity));
+  context.printFacts(facts);
+}
+
+/** Free, promised and total of one agent, card by card. */
+export function capacityFacts(capacity: wire.AgentCapacity | wire.GetAgentCapacityResponse): [string, Cell][] {
+  const reserved = capacity.reserved;
+  const facts: [string, Cell][] = [
+    [
+      "CPU",
+      `${amount(capacity.cpuCoresAvailable)} of ${amount(capacity.cpuCoresPhysical)} cores free, load ${Math.round(capacity.cpuLoad)} %`,
+    ],
+    ["memory", `${gb(capacity.memoryAvailableGb)} of ${gb(capacity.memoryTotalGb)} free`],
+  ];
+  if (capacity.gpus.length === 0) facts.push(["GPU", "none"]);
+  for (const card of capacity.gpus) {
+    const whole = card.exclusive ? ", given away whole" : "";
+    facts.push([
+      `GPU ${card.index}`,
+      `${card.model}: ${gb(card.vramAvailableGb)} of ${gb(card.vramTotalGb)} free${whole}`,
+    ]);
+  }
+  if (reserved !== undefined && reserved.reservations > 0) {
+    const parts = [`${amount(reserved.cpuCores)} cores`, gb(reserved.memoryGb)];
+    if (reserved.gpuVramGb > 0) parts.push(`${gb(reserved.gpuVramGb)} VRAM`);
+    facts.push(["promised", `${parts.join(", ")} to ${count(reserved.reservations, "task")}`]);
+  }
+  if (capacity.declared.length > 0) facts.push(["declared", `${capacity.declared.join(", ")} (not measured)`]);
+  return facts;
+}

@@ -1,0 +1,126 @@
+import type { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { agentIdOf } from "../ids.ts";
+import { colourOfState } from "../output/colour.ts";
+import { amount, gbOf, instant, percent, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { timeOf, word } from "../output/words.ts";
+import { capacityFacts } from "./agents.ts";
+
+export interface CapacityOptions {
+  readonly minGpuVramGb?: number;
+  readonly minCpuCores?: number;
+  readonly minMemoryGb?: number;
+  readonly minGpuVramPerCardGb?: number;
+  readonly minGpuCount?: number;
+  readonly maxGpuVramGb?: number;
+  readonly maxCpuCores?: number;
+  readonly maxMemoryGb?: number;
+  readonly gpuModel?: readonly string[];
+  readonly label?: readonly string[];
+  readonly pool?: string;
+  readonly sort?: string;
+  readonly limit: number;
+}
+
+const shortFields: Readonly<Record<string, string>> = {
+  cpu: "cpu_cores_available",
+  load: "cpu_load",
+  memory: "memory_available_gb",
+  vram: "gpu_vram_available_gb",
+  host: "hostname",
+  agent: "agent_id",
+};
+const textFields: ReadonlySet<string> = new Set(["hostname", "agent_id", "pool_name", "gpu_type"]);
+
+/** `--sort` as the service's order_by: figures largest first, names from A; `:asc` and `:desc` say otherwise. Exported for tests. */
+export function orderByOf(sort: string): string {
+  const [given = "", direction] = sort.trim().split(/[:\s]+/, 2);
+  const field = shortFields[given] ?? given.replaceAll("-", "_");
+  const descending = direction === undefined ? !textFields.has(field) : direction.toLowerCase() === "desc";
+  return descending ? `${field} desc` : field;
+}
+
+/** `headroom capacity`: the agents with room. */
+export function capacityList(options: CapacityOptions): Run {
+  return async (context) => {
+    const answer = need(await context.client().capacity.listAvailable(constraintsOf(options)));
+    if (context.isJson) context.printJson("registry", "ListAvailableCapacityResponse", answer);
+    else printCapacity(context, answer);
+    return exitCodes.done;
+  };
+}
+
+function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapacityRequest> {
+  const labels = Object.fromEntries(
+    (options.label ?? []).map((pair) => {
+      const [key = "", ...value] = pair.split("=");
+      return [key, value.join("=")];
+    }),
+  );
+  return {
+    minGpuVramGb: options.minGpuVramGb ?? 0,
+    minMemoryGb: options.minMemoryGb ?? 0,
+    minGpuVramPerCardGb: options.minGpuVramPerCardGb ?? 0,
+    minGpuCount: options.minGpuCount ?? 0,
+    gpuModels: [...(options.gpuModel ?? [])],
+    labels,
+    poolName: options.pool ?? "",
+    orderBy: options.sort === undefined ? "" : orderByOf(options.sort),
+    pageSize: options.limit,
+    ...(options.minCpuCores !== undefined && { minCpuCores: options.minCpuCores }),
+    ...(options.maxGpuVramGb !== undefined && { maxGpuVramGb: options.maxGpuVramGb }),
+    ...(options.maxCpuCores !== undefined && { maxCpuCores: options.maxCpuCores }),
+    ...(options.maxMemoryGb !== undefined && { maxMemoryGb: options.maxMemoryGb }),
+  };
+}
+
+function printCapacity(context: CommandContext, answer: wire.ListAvailableCapacityResponse): void {
+  if (answer.agents.length === 0) {
+    context.say("no online desktop has that much free; headroom agents list shows all agents");
+    return;
+  }
+  context.printTable(
+    ["AGENT", "HOST", "STATUS", "POOL", "CPU FREE", "LOAD", "MEMORY FREE", "VRAM FREE", "GPU"],
+    answer.agents.map(capacityRow),
+  );
+  if (answer.totalSize > answer.agents.length) {
+    context.say(`${answer.totalSize - answer.agents.length} more; --limit ${answer.totalSize} shows them`);
+  }
+}
+
+function capacityRow(agent: wire.AgentCapacity): Cell[] {
+  const status = word("AgentStatus", agent.status);
+  return [
+    shortId(agent.agentId),
+    agent.hostname,
+    { text: status, colour: colourOfState(status) },
+    agent.poolName,
+    `${amount(agent.cpuCoresAvailable)} / ${amount(agent.cpuCoresPhysical)}`,
+    percent(agent.cpuLoad),
+    gbOf(agent.memoryAvailableGb, agent.memoryTotalGb),
+    gbOf(agent.gpuVramAvailableGb, agent.gpuVramTotalGb),
+    agent.gpuType === "" ? "-" : `${agent.gpus.length} × ${agent.gpuType}`,
+  ];
+}
+
+/** `headroom capacity AGENT_ID`: one agent, whatever its state. */
+export function capacityGet(given: string): Run {
+  return async (context) => {
+    const answer = need(await context.client().capacity.getAgent(await agentIdOf(context, given)));
+    if (context.isJson) context.printJson("registry", "GetAgentCapacityResponse", answer);
+    else {
+      const status = word("AgentStatus", answer.status);
+      context.printFacts([
+        ["agent", answer.agentId],
+        ["host", answer.hostname],
+        ["status", { text: status, colour: colourOfState(status) }],
+        ["pool", answer.poolName],
+        ...capacityFacts(answer),
+        ["sampled", instant(timeOf(answer.timestamp))],
+      ]);
+    }
+    return exitCodes.done;
+  };
+}

@@ -1,0 +1,90 @@
+import { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { CliError } from "../errors/cli-error.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { planIdOf } from "../ids.ts";
+import { colourOfState } from "../output/colour.ts";
+import { count, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { word } from "../output/words.ts";
+import { parseDuration } from "../plan-file/duration.ts";
+import { loadPlan } from "../plan-file/load-plan.ts";
+import { watchPlan } from "../watch/watch-plan.ts";
+
+export interface PlanDispatchOptions {
+  readonly watch: boolean;
+  /** Of the watch, as `5m`. */
+  readonly timeout?: string;
+  readonly requestId?: string;
+  readonly failUnsatisfiable: boolean;
+}
+
+/** `headroom plan dispatch FILE` */
+export function planDispatch(file: string, options: PlanDispatchOptions): Run {
+  return async (context) => {
+    const timeoutMs = readTimeout(options.timeout);
+    const { plan, describeField } = await loadPlan(file, context.io);
+    const answer = need(
+      await context.client().plans.dispatch(plan, {
+        failUnsatisfiable: options.failUnsatisfiable,
+        ...(options.requestId !== undefined && { requestId: options.requestId }),
+      }),
+      describeField,
+    );
+    if (options.watch) {
+      context.say(`plan ${answer.planId} (${plan.name}) is accepted: ${outcomeText(answer)}`);
+      return watchPlan(context, answer.planId, timeoutMs);
+    }
+    if (context.isJson) context.printJson("orchestrator", "DispatchPlanResponse", answer);
+    else printAnswer(context, plan.name, answer);
+    return isWaiting(answer.status) ? exitCodes.waiting : exitCodes.done;
+  };
+}
+
+/** `headroom plan watch ID` */
+export function planWatch(given: string, timeout: string | undefined): Run {
+  return async (context) => watchPlan(context, await planIdOf(context, given), readTimeout(timeout));
+}
+
+function readTimeout(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const ms = parseDuration(text);
+  if (ms !== null && ms > 0) return ms;
+  throw new CliError({ message: `--timeout ${text} is no duration: write 90s, 5m or 2h`, reason: "INVALID_OPTION" });
+}
+
+function isWaiting(status: wire.PlanStatus): boolean {
+  return status === wire.PlanStatus.PLAN_STATUS_PAUSED || status === wire.PlanStatus.PLAN_STATUS_PARTLY_PAUSED;
+}
+
+function outcomeText(answer: wire.DispatchPlanResponse): string {
+  const parts = [`${count(answer.dispatchedTasks, "task")} given to agents`];
+  if (answer.pausedTasks > 0) parts.push(`${answer.pausedTasks} waiting`);
+  if (answer.duplicate) parts.push("handed over before with this request id");
+  return `${word("PlanStatus", answer.status)}, ${parts.join(", ")}`;
+}
+
+function printAnswer(context: CommandContext, name: string, answer: wire.DispatchPlanResponse): void {
+  const status = word("PlanStatus", answer.status);
+  context.printFacts([
+    ["plan", answer.planId],
+    ["name", name],
+    ["status", { text: status, colour: colourOfState(status) }],
+  ]);
+  context.io.stdout.write("\n");
+  context.printTable(["TASK", "NAME", "STATE", "AGENT", "WHY"], answer.tasks.map(taskRow));
+  context.say(`${outcomeText(answer)}; follow it with: headroom plan watch ${shortId(answer.planId)}`);
+}
+
+function taskRow(task: wire.DispatchedTask): Cell[] {
+  const state = word("TaskState", task.state);
+  const reason = word("PauseReason", task.pauseReason);
+  const why = [reason, task.sentence].filter((part) => part !== "").join(": ");
+  return [
+    shortId(task.taskId),
+    task.name,
+    { text: state, colour: colourOfState(state) },
+    task.agentId === "" ? "-" : shortId(task.agentId),
+    why,
+  ];
+}

@@ -1,0 +1,133 @@
+import { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { planIdOf } from "../ids.ts";
+import { colourOfState } from "../output/colour.ts";
+import { age, instant, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { timeOf, word } from "../output/words.ts";
+
+/** `headroom plan get ID` */
+export function planGet(given: string): Run {
+  return async (context) => {
+    const plan = need(await context.client().plans.get(await planIdOf(context, given)));
+    if (context.isJson) context.printJson("orchestrator", "GetPlanResponse", { plan });
+    else printPlan(context, plan);
+    return exitCodes.done;
+  };
+}
+
+export interface PlanListOptions {
+  readonly status: readonly wire.PlanStatus[];
+  readonly name?: string;
+  readonly limit: number;
+}
+
+/** `headroom plan list` */
+export function planList(options: PlanListOptions): Run {
+  return async (context) => {
+    const answer = need(
+      await context.client().plans.list({
+        statuses: [...options.status],
+        name: options.name ?? "",
+        pageSize: options.limit,
+      }),
+    );
+    if (context.isJson) context.printJson("orchestrator", "ListPlansResponse", answer);
+    else if (answer.plans.length === 0) context.say("no plans; hand one over with: headroom plan dispatch FILE.yaml");
+    else {
+      const now = context.io.ports.clock.now();
+      context.printTable(
+        ["PLAN", "NAME", "STATUS", "AGE", "TASKS", "DONE", "RUN", "WAIT", "FAILED"],
+        answer.plans.map((plan) => planRow(plan, now)),
+      );
+      if (answer.nextPageToken !== "") context.say("there are older ones; --limit shows more");
+    }
+    return exitCodes.done;
+  };
+}
+
+function planRow(plan: wire.Plan, nowMs: number): Cell[] {
+  const status = word("PlanStatus", plan.status);
+  const counts = plan.counts ?? wire.TaskCounts.create();
+  return [
+    shortId(plan.planId),
+    plan.name,
+    { text: status, colour: colourOfState(status) },
+    age(timeOf(plan.createdAt), nowMs),
+    String(counts.total),
+    String(counts.succeeded),
+    String(counts.running + counts.assigned),
+    String(counts.paused + counts.pending + counts.lost),
+    String(counts.failed + counts.cancelled),
+  ];
+}
+
+/** `headroom plan cancel ID` */
+export function planCancel(given: string, reason: string): Run {
+  return async (context) => {
+    const plan = need(await context.client().plans.cancel(await planIdOf(context, given), reason));
+    if (context.isJson) context.printJson("orchestrator", "CancelPlanResponse", { plan });
+    else {
+      const running = (plan.counts?.running ?? 0) + (plan.counts?.assigned ?? 0);
+      const rest = running === 0 ? "" : `; ${running} still running are being ended`;
+      context.say(`plan ${plan.planId} (${plan.name}) is cancelled${rest}`);
+    }
+    return exitCodes.done;
+  };
+}
+
+/** Plan and tasks as people read them. */
+export function printPlan(context: CommandContext, plan: wire.Plan): void {
+  const now = context.io.ports.clock.now();
+  const status = word("PlanStatus", plan.status);
+  const finishedAtMs = timeOf(plan.finishedAt);
+  const facts: [string, Cell][] = [
+    ["plan", plan.planId],
+    ["name", plan.name],
+    ["status", { text: status, colour: colourOfState(status) }],
+    ["accepted", `${instant(timeOf(plan.createdAt))} (${age(timeOf(plan.createdAt), now)} ago)`],
+  ];
+  if (finishedAtMs !== null) facts.push(["finished", instant(finishedAtMs)]);
+  if (plan.priority !== 0) facts.push(["priority", String(plan.priority)]);
+  if (plan.cancelRequested) facts.push(["cancel", "asked for"]);
+  context.printFacts(facts);
+  if (plan.tasks.length === 0) return;
+  context.io.stdout.write("\n");
+  context.printTable(
+    ["TASK", "NAME", "STATE", "AGENT", "FOR", "WHY"],
+    plan.tasks.map((task) => taskRow(task, now)),
+  );
+}
+
+function taskRow(task: wire.Task, nowMs: number): Cell[] {
+  const state = word("TaskState", task.state);
+  const attempt = task.attempts[0];
+  const waiting = task.pause;
+  const sinceMs = waiting === undefined ? attemptSinceMs(attempt) : timeOf(waiting.pausedAt);
+  return [
+    shortId(task.taskId),
+    task.name,
+    { text: state, colour: colourOfState(state) },
+    waiting === undefined && attempt !== undefined ? shortId(attempt.agentId) : "-",
+    ran(attempt) ?? age(sinceMs, nowMs),
+    waiting === undefined ? (state === "succeeded" ? "" : task.outcomeReason) : waitsFor(waiting),
+  ];
+}
+
+function attemptSinceMs(attempt: wire.Attempt | undefined): number | null {
+  return attempt === undefined ? null : (timeOf(attempt.startedAt) ?? timeOf(attempt.assignedAt));
+}
+
+/** How long a run took that has ended. */
+function ran(attempt: wire.Attempt | undefined): string | null {
+  const startedAtMs = timeOf(attempt?.startedAt);
+  const finishedAtMs = timeOf(attempt?.finishedAt);
+  return startedAtMs === null || finishedAtMs === null ? null : age(startedAtMs, finishedAtMs);
+}
+
+/** Why a task waits: the sentence, else the reason's word. */
+export function waitsFor(pause: wire.PauseInfo): string {
+  const reason = word("PauseReason", pause.reason);
+  return pause.sentence === "" ? reason : `${reason}: ${pause.sentence}`;
+}

@@ -1,0 +1,128 @@
+import { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { taskIdOf } from "../ids.ts";
+import { colourOfState } from "../output/colour.ts";
+import { age, amount, commandLine, gb, instant, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { timeOf, word } from "../output/words.ts";
+import { waitsFor } from "./plan-reads.ts";
+
+/** `headroom task get ID` */
+export function taskGet(given: string): Run {
+  return async (context) => {
+    const task = need(await context.client().tasks.get(await taskIdOf(context, given)));
+    if (context.isJson) context.printJson("orchestrator", "GetTaskResponse", { task });
+    else printTask(context, task);
+    return exitCodes.done;
+  };
+}
+
+/** `headroom task cancel ID` */
+export function taskCancel(given: string, reason: string): Run {
+  return async (context) => {
+    const task = need(await context.client().tasks.cancel(await taskIdOf(context, given), reason));
+    if (context.isJson) context.printJson("orchestrator", "CancelTaskResponse", { task });
+    else {
+      const state = word("TaskState", task.state);
+      const rest = state === "cancelled" ? "is cancelled" : `is ${state} and is being ended by its agent`;
+      context.say(`task ${task.taskId} (${task.name}) ${rest}`);
+    }
+    return exitCodes.done;
+  };
+}
+
+/** `headroom task explain ID` */
+export function taskExplain(given: string): Run {
+  return async (context) => {
+    const answer = need(await context.client().tasks.explain(await taskIdOf(context, given)));
+    if (context.isJson) {
+      context.printJson("orchestrator", "ExplainTaskResponse", answer);
+      return exitCodes.done;
+    }
+    context.io.stdout.write(`${answer.sentence}\n`);
+    const verdicts = answer.capacity?.agents ?? [];
+    if (verdicts.length > 0) {
+      context.io.stdout.write("\n");
+      context.printTable(["AGENT", "HOST", "VERDICT", "WHAT IS MISSING", "WHAT WOULD HELP"], verdicts.map(verdictRow));
+    }
+    return exitCodes.done;
+  };
+}
+
+function verdictRow(verdict: wire.AgentVerdict): Cell[] {
+  const fits: Cell = verdict.fits
+    ? { text: "fits", colour: "green" }
+    : { text: verdict.never ? "never" : "not now", colour: verdict.never ? "red" : "yellow" };
+  const misses = verdict.misses.map(({ sentence }) => sentence).join("; ");
+  return [shortId(verdict.agentId), verdict.hostname, fits, misses || "-", verdict.unblock || "-"];
+}
+
+function printTask(context: CommandContext, task: wire.Task): void {
+  const now = context.io.ports.clock.now();
+  const state = word("TaskState", task.state);
+  const facts: [string, Cell][] = [
+    ["task", task.taskId],
+    ["name", task.name],
+    ["plan", task.planId],
+    ["state", { text: state, colour: colourOfState(state) }],
+  ];
+  if (task.pause !== undefined) {
+    facts.push(["waits for", waitsFor(task.pause)], ["waits since", `${age(timeOf(task.pause.pausedAt), now)} ago`]);
+    const resumeAfterMs = timeOf(task.pause.resumeAfter);
+    if (resumeAfterMs !== null) facts.push(["not before", instant(resumeAfterMs)]);
+    facts.push(["last looked", instant(timeOf(task.pause.lastChecked))]);
+  }
+  if (task.outcomeReason !== "") facts.push(["outcome", task.outcomeReason]);
+  facts.push(["command", commandLine(task.argv, 200)], ["needs", needsText(task.needs)]);
+  if (task.dependsOn.length > 0) facts.push(["depends on", task.dependsOn.join(", ")]);
+  if (task.cancelRequested) facts.push(["cancel", "asked for"]);
+  context.printFacts(facts);
+  if (task.attempts.length === 0) return;
+  context.io.stdout.write("\n");
+  context.printTable(
+    ["RUN", "ATTEMPT", "STATE", "AGENT", "STARTED", "TOOK", "ENDED BY", "CPU", "MEMORY PEAK"],
+    task.attempts.map((attempt) => attemptRow(attempt, now)),
+  );
+}
+
+function attemptRow(attempt: wire.Attempt, nowMs: number): Cell[] {
+  const state = word("AttemptState", attempt.state);
+  const startedAtMs = timeOf(attempt.startedAt);
+  return [
+    String(attempt.number),
+    shortId(attempt.attemptId),
+    { text: state, colour: colourOfState(state) },
+    shortId(attempt.agentId),
+    instant(startedAtMs),
+    startedAtMs === null ? "-" : age(startedAtMs, timeOf(attempt.finishedAt) ?? nowMs),
+    endedBy(attempt),
+    attempt.used === undefined ? "-" : `${amount(attempt.used.cpuSeconds)} s`,
+    attempt.used === undefined ? "-" : gb(attempt.used.memoryPeakGb),
+  ];
+}
+
+function endedBy(attempt: wire.Attempt): string {
+  if (attempt.signal !== "") return `${attempt.reason} ${attempt.signal}`.trim();
+  if (attempt.exitCode !== undefined) return `exit code ${attempt.exitCode}`;
+  return attempt.reason === "" ? "-" : attempt.reason;
+}
+
+/** "1 core, 8 GB VRAM on each of 2 GPUs". Exported for the queue. */
+export function needsText(needs: wire.ResourceNeeds | undefined): string {
+  if (needs === undefined) return "1 core";
+  const cores = needs.cpuCores ?? 1;
+  const parts = [`${amount(cores)} ${cores === 1 ? "core" : "cores"}`];
+  if ((needs.memoryGb ?? 0) > 0) parts.push(`${gb(needs.memoryGb ?? 0)} memory`);
+  const vramGb = needs.gpuVramGb ?? 0;
+  const cards = needs.gpuCount ?? (vramGb > 0 ? 1 : 0);
+  if (cards > 0) {
+    const what = vramGb > 0 ? `${gb(vramGb)} VRAM on ` : "";
+    parts.push(`${what}${cards} ${needs.gpuExclusive === true ? "whole " : ""}GPU${cards === 1 ? "" : "s"}`);
+  }
+  if (needs.gpuModels.length > 0) parts.push(`model ${needs.gpuModels.join(" or ")}`);
+  if (needs.pool !== "") parts.push(`pool ${needs.pool}`);
+  for (const [key, value] of Object.entries(needs.labels)) parts.push(`${key}=${value}`);
+  if (needs.agentId !== "") parts.push(`agent ${shortId(needs.agentId)}`);
+  return parts.join(", ");
+}

@@ -1,0 +1,38 @@
+import { ConfigError } from "@headroom/runtime";
+import { CliError } from "./cli-error.ts";
+
+/** Errors whose message was written for the person at the keyboard, by name; a stack would only hide it. */
+const toldInFull: ReadonlySet<string> = new Set([
+  "BinariesMissingError",
+  "DataDirInUseError",
+  "DataDirUnusableError",
+  "DatabaseAwayError",
+  "EmbeddedPostgresError",
+  "HeadroomError",
+  "InitFailedError",
+  "InsecureBindError",
+  "PortInUseError",
+  "SchemaTooNewError",
+  "TlsFileError",
+  "TokenFileError",
+]);
+
+/** What stderr says of an error, with a line feed at its end. */
+export function renderError(error: unknown): string {
+  if (error instanceof CliError) return renderCliError(error);
+  if (error instanceof ConfigError) return `headroom: ${error.message}\n`;
+  if (error instanceof AggregateError) return error.errors.map(renderError).join("");
+  if (error instanceof Error && (toldInFull.has(error.name) || error.name.endsWith("InUseError"))) {
+    return `headroom: ${error.message}\n`;
+  }
+  // A fault of this program: its author needs the stack.
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `headroom: unexpected error; please report it with these lines\n${stack}\n`;
+}
+
+function renderCliError(error: CliError): string {
+  const reason = error.reason === null ? "" : ` (${error.reason})`;
+  const lines = [`headroom: ${error.message}${reason}`, ...error.details.map((detail) => `  - ${detail}`)];
+  if (error.wayOut !== null) lines.push(`  ${error.wayOut}`);
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,79 @@
+import { type wire } from "@headroom/contracts";
+import { type CommandContext, need } from "./context.ts";
+import { CliError } from "./errors/cli-error.ts";
+import { shortId } from "./output/format.ts";
+
+const fullId = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+const prefixOfId = /^[0-9a-f][0-9a-f-]{3,35}$/i;
+/** Ids are completed from the newest of a list; older ones must be written out. */
+const listedAtMost = 1_000;
+
+interface Named {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** The id of an agent: itself, its first characters (four at least), or its host name. */
+export async function agentIdOf(context: CommandContext, given: string): Promise<string> {
+  if (fullId.test(given)) return given.toLowerCase();
+  const { agents } = need(await context.client().fleet.list({ pageSize: listedAtMost }));
+  const byName = agents.filter(({ hostname }) => hostname === given);
+  if (byName.length === 1 && byName[0] !== undefined) return byName[0].agentId;
+  const candidates = agents.map(({ agentId, hostname }) => ({ id: agentId, name: hostname }));
+  return complete("agent", given, candidates, "headroom agents list");
+}
+
+/** The id of a plan: itself or its first characters. */
+export async function planIdOf(context: CommandContext, given: string): Promise<string> {
+  if (fullId.test(given)) return given.toLowerCase();
+  checkPrefix("plan", given);
+  const { plans } = need(await context.client().plans.list({ pageSize: listedAtMost }));
+  return complete(
+    "plan",
+    given,
+    plans.map(({ planId, name }) => ({ id: planId, name })),
+    "headroom plan list",
+  );
+}
+
+/** The id of a task: itself or its first characters. */
+export async function taskIdOf(context: CommandContext, given: string): Promise<string> {
+  if (fullId.test(given)) return given.toLowerCase();
+  checkPrefix("task", given);
+  const { tasks } = need(await context.client().tasks.list({ pageSize: listedAtMost }));
+  return complete("task", given, namedTasks(tasks), "headroom plan get PLAN_ID");
+}
+
+function namedTasks(tasks: readonly wire.Task[]): Named[] {
+  return tasks.map(({ taskId, name }) => ({ id: taskId, name }));
+}
+
+function checkPrefix(what: string, given: string): void {
+  if (prefixOfId.test(given)) return;
+  throw new CliError({
+    message: `${JSON.stringify(given)} is not the id of a ${what}`,
+    reason: "INVALID_ID",
+    wayOut: `write its UUID, or the first characters of it, four at least`,
+  });
+}
+
+/** Exported for tests. */
+export function complete(what: string, given: string, candidates: readonly Named[], list: string): string {
+  const prefix = given.toLowerCase();
+  const matching = prefixOfId.test(given) ? candidates.filter(({ id }) => id.startsWith(prefix)) : [];
+  const [first, ...others] = matching;
+  if (first !== undefined && others.length === 0) return first.id;
+  if (first === undefined) {
+    throw new CliError({
+      message: `no ${what} is called ${JSON.stringify(given)}`,
+      reason: `${what.toUpperCase()}_NOT_FOUND`,
+      wayOut: `${list} shows what there is; an id may be shortened to its first characters, four at least`,
+    });
+  }
+  throw new CliError({
+    message: `${matching.length} ${what}s begin with ${given}`,
+    reason: "AMBIGUOUS_ID",
+    details: matching.slice(0, 10).map(({ id, name }) => `${id}  ${name}`),
+    wayOut: `write more of the id than ${shortId(given)}`,
+  });
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { orderByOf } from "../commands/capacity.ts";
+import { age, amount, commandLine, cut, gb, gbOf, span } from "./format.ts";
+import { renderTable } from "./table.ts";
+
+const plain = (_colour: unknown, text: string): string => text;
+
+describe("figures for people", () => {
+  it("never shows 0 for something that is there", () => {
+    expect([amount(0), amount(0.001), amount(1.5), amount(2)]).toEqual(["0", "<0.01", "1.5", "2"]);
+    expect([gb(0), gb(0.01), gb(3.25), gbOf(0, 0), gbOf(3.2, 24)]).toEqual([
+      "0 GB",
+      "0.1 GB",
+      "3.3 GB",
+      "-",
+      "3.2 / 24 GB",
+    ]);
+  });
+
+  it.each([
+    [-5, "0 ms"],
+    [850, "850 ms"],
+    [12_900, "12 s"],
+    [185_000, "3 m 05 s"],
+    [7_800_000, "2 h 10 m"],
+    [356_400_000, "4 d 3 h"],
+  ])("%j ms is %j", (ms, text) => {
+    expect(span(ms)).toBe(text);
+  });
+
+  it("a clock that is behind shows no negative age", () => {
+    expect([age(1_000, 500), age(null, 5)]).toEqual(["0 ms", "-"]);
+  });
+
+  it("writes a command as a shell would take it, and cuts it", () => {
+    expect(commandLine(["node", "-e", "it's\n1"], 100)).toBe(String.raw`node -e 'it'\''s 1'`);
+    expect([cut("abcdef", 4), cut("abc", 4)]).toEqual(["abc…", "abc"]);
+  });
+});
+
+describe("a table", () => {
+  it("is cut to the terminal in its last column, and never in a pipe", () => {
+    const rows = [["a", "some long\ntext that goes on"]];
+    expect(renderTable(["X", "WHY"], rows, { paint: plain, columns: 16 })).toBe("X  WHY\na  some long te…\n");
+    expect(renderTable(["X", "WHY"], rows, { paint: plain, columns: null })).toBe(
+      "X  WHY\na  some long text that goes on\n",
+    );
+  });
+});
+
+describe("--sort", () => {
+  it.each([
+    ["vram", "gpu_vram_available_gb desc"],
+    ["cpu:asc", "cpu_cores_available"],
+    ["memory-total-gb", "memory_total_gb desc"],
+    ["host", "hostname"],
+    ["host:desc", "hostname desc"],
+    ["cpu_load desc", "cpu_load desc"],
+  ])("%j is %j", (sort, orderBy) => {
+    expect(orderByOf(sort)).toBe(orderBy);
+  });
+});

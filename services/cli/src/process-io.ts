@@ -1,0 +1,68 @@
+import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
+import { systemPorts } from "@headroom/runtime";
+import type { CliIo, Output } from "./io.ts";
+
+/** The real world. A reader that has gone (`| head`) ends the process quietly with 0: it has all that it wanted. */
+export function processIo(): CliIo {
+  const leave = (error: NodeJS.ErrnoException): void => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  };
+  process.stdout.on("error", leave);
+  process.stderr.on("error", leave);
+  let interrupt: AbortController | undefined;
+  return {
+    stdout: outputOf(process.stdout),
+    stderr: outputOf(process.stderr),
+    stdin: process.stdin,
+    env: process.env,
+    cwd: process.cwd(),
+    ports: systemPorts,
+    interrupted() {
+      interrupt ??= listenForInterrupt();
+      return interrupt.signal;
+    },
+  };
+}
+
+function outputOf(stream: NodeJS.WriteStream & { fd: number }): Output {
+  // `stream.isTTY` is undefined, whatever its type says, where no terminal is.
+  const isTTY = isatty(stream.fd);
+  return {
+    write: (data) => void stream.write(data),
+    isTTY,
+    columns: () => (isTTY ? (stream.columns ?? null) : null),
+    rows: () => (isTTY ? (stream.rows ?? null) : null),
+  };
+}
+
+function listenForInterrupt(): AbortController {
+  const controller = new AbortController();
+  for (const [signal, number] of [
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+  ] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(128 + number);
+      controller.abort(new Error(signal));
+    });
+  }
+  return controller;
+}
+
+/** Waits until all that was written has left: a pipe may take it slower than the process ends. */
+export async function flushOutput(): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.writableLength > 0) await new Promise<void>((resolve) => void stream.write("", () => resolve()));
+  }
+}
+
+/** For the last words of a process that cannot wait. */
+export function writeNow(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody reads it any more.
+  }
+}

@@ -1,0 +1,53 @@
+import type { Command } from "commander";
+import { agentsCordon, agentsGet, agentsList, agentsRemove, agentsUncordon } from "../commands/agents.ts";
+import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
+import { collect, collectPairs, numberFrom, wholeNumber } from "../options.ts";
+import type { ProgramContext } from "../program.ts";
+
+/** `agents …` and `capacity`. */
+export function addAgentCommands(program: Command, { run }: ProgramContext): void {
+  const agents = program.command("agents").description("the fleet: list, get, cordon, uncordon, remove");
+  agents
+    .command("list", { isDefault: true })
+    .description("all agents known, whatever their state")
+    .option("--pool <name>", "only this pool")
+    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .action((options: { pool?: string; limit: number }) => run(agentsList(options)));
+  agents
+    .command("get <agent>")
+    .description("one agent; by its id, the first characters of it (four at least), or its host name")
+    .action((agent: string) => run(agentsGet(agent)));
+  agents
+    .command("cordon <agent>")
+    .description("keep new work away from an agent; what runs there goes on")
+    .option("--reason <text>", "why, for people", "")
+    .action((agent: string, options: { reason: string }) => run(agentsCordon(agent, options.reason)));
+  agents
+    .command("uncordon <agent>")
+    .description("let work come to an agent again")
+    .action((agent: string) => run(agentsUncordon(agent)));
+  agents
+    .command("remove <agent>")
+    .description("forget an agent that is offline")
+    .action((agent: string) => run(agentsRemove(agent)));
+
+  program
+    .command("capacity [agent]")
+    .description("where is room: the online desktops that meet all constraints, or one agent")
+    .option("--min-gpu-vram-gb <n>", "VRAM free, summed over the cards", numberFrom(0, "GiB"))
+    .option("--min-cpu-cores <n>", "CPU cores free (default 1)", numberFrom(0, "cores"))
+    .option("--min-memory-gb <n>", "memory free", numberFrom(0, "GiB"))
+    .option("--min-gpu-vram-per-card-gb <n>", "VRAM free on one card", numberFrom(0, "GiB"))
+    .option("--min-gpu-count <n>", "cards", wholeNumber(0, 64))
+    .option("--max-gpu-vram-gb <n>", "VRAM free at most", numberFrom(0, "GiB"))
+    .option("--max-cpu-cores <n>", "CPU cores free at most", numberFrom(0, "cores"))
+    .option("--max-memory-gb <n>", "memory free at most", numberFrom(0, "GiB"))
+    .option("--gpu-model <name>", "a part of the card's model; may be repeated", collect)
+    .option("--label <key=value>", "label of the agent; may be repeated", collectPairs)
+    .option("--pool <name>", "only this pool")
+    .option("--sort <field>", "vram, cpu, memory, load, host or any field of the answer; `:asc` and `:desc` behind it")
+    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .action((agent: string | undefined, options: CapacityOptions) =>
+      run(agent === undefined ? capacityList(options) : capacityGet(agent)),
+    );
+}

@@ -1,0 +1,51 @@
+import type { wire } from "@headroom/contracts";
+import { type Command, Option } from "commander";
+import { queueCheck, queueList, queueResume, queueStatus } from "../commands/queue.ts";
+import { enumOption, numberFrom, wholeNumber } from "../options.ts";
+import { wordsOf } from "../output/words.ts";
+import type { ProgramContext } from "../program.ts";
+
+interface CheckFlags {
+  cpuCores?: number;
+  gpuVramGb?: number;
+}
+
+/** `queue …` */
+export function addQueueCommands(program: Command, { run }: ProgramContext): void {
+  const queue = program.command("queue").description("what waits, why, and since when: list, status, resume, check");
+  const words = wordsOf("PauseReason");
+  queue
+    .command("list", { isDefault: true })
+    .description("the tasks that wait, in the order in which they are tried")
+    .addOption(
+      new Option("--reason <reason>", `only those that wait for: ${words.join(", ")}`).argParser(
+        enumOption("headroom.orchestrator.v1.PauseReason", words),
+      ),
+    )
+    .option("--plan <plan>", "only tasks of this plan")
+    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .action((flags: { reason?: wire.PauseReason; plan?: string; limit: number }) => run(queueList(flags)));
+  queue
+    .command("status")
+    .description("how much waits, at a glance")
+    .action(() => run(queueStatus()));
+  queue
+    .command("resume")
+    .description("look for room now, as the loop does by itself")
+    .option("--plan <plan>", "only for tasks of this plan")
+    .action((flags: { plan?: string }) => run(queueResume(flags.plan)));
+  queue
+    .command("check")
+    .description("whether work would be paused now, with the figures that decide it")
+    .option("--cpu-cores <n>", "judge for a task of so many cores", numberFrom(0, "cores"))
+    .option("--gpu-vram-gb <n>", "judge for a task of so much VRAM", numberFrom(0, "GiB"))
+    .action((flags: CheckFlags) => run(queueCheck(needsOf(flags))));
+}
+
+function needsOf(flags: CheckFlags): Partial<wire.ResourceNeeds> | undefined {
+  if (flags.cpuCores === undefined && flags.gpuVramGb === undefined) return undefined;
+  return {
+    ...(flags.cpuCores !== undefined && { cpuCores: flags.cpuCores }),
+    ...(flags.gpuVramGb !== undefined && { gpuVramGb: flags.gpuVramGb }),
+  };
+}

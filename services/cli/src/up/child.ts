@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { createDeferred, type Ports, type Timer } from "@headroom/runtime";
+import { CliError } from "../errors/cli-error.ts";
+import type { PartFacts, PartName } from "../parts.ts";
+import { childMessageOf, supervisedVariable } from "../supervised.ts";
+import { span } from "../output/format.ts";
+
+export interface ChildOptions {
+  readonly name: PartName;
+  /** The program's file. */
+  readonly entry: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly ports: Ports;
+  /** Where more about a failure stands. */
+  readonly logFile: string;
+  /** For the person at the terminal. */
+  readonly say: (line: string) => void;
+}
+
+/** One part in a process of its own, started again when it crashes. */
+export interface Child {
+  /** Resolves when it is ready for the first time; rejects when it cannot start. */
+  start(): Promise<PartFacts>;
+  pid(): number | null;
+  /** SIGTERM, and SIGKILL after the grace. Resolves when it is gone. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+  /** SIGKILL. */
+  kill(): void;
+}
+
+const firstBackoffMs = 500;
+const longestBackoffMs = 30_000;
+/** Who ran that long has got over what made it crash. */
+const healthyAfterMs = 60_000;
+
+export function superviseChild(options: ChildOptions): Child {
+  const { name, ports, say } = options;
+  let current: ChildProcess | null = null;
+  let exited = createDeferred();
+  let wasReady = false;
+  let stopping = false;
+  let crashes = 0;
+  let restart: Timer | undefined;
+  const firstReady = createDeferred<PartFacts>();
+
+  function launch(): void {
+    const startedAtMs = ports.clock.monotonic();
+    exited = createDeferred();
+    let failure = "";
+    const child = spawnPart(options);
+    current = child;
+    child.on("message", (value) => {
+      const message = childMessageOf(value);
+      if (message?.kind === "failed") failure = message.text;
+      if (message?.kind !== "ready") return;
+      if (wasReady) say(`headroom: the ${name} runs again`);
+      wasReady = true;
+      firstReady.resolve(message);
+    });
+    const gone = (how: string): void => {
+      if (current !== child) return;
+      current = null;
+      exited.resolve();
+      if (stopping) firstReady.reject(new CliError({ message: `the ${name} was stopped while it started` }));
+      else if (wasReady) startAgain(how, failure, ports.clock.monotonic() - startedAtMs);
+      else firstReady.reject(startError(options, how, failure));
+    };
+    child.once("error", (error) => gone(error.message));
+    child.once("exit", (code, signal) => gone(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  }
+
+  function startAgain(how: string, failure: string, ranMs: number): void {
+    crashes = ranMs >= healthyAfterMs ? 0 : crashes + 1;
+    const delayMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(10, Math.max(0, crashes - 1)));
+    say(
+      `headroom: the ${name} ended unexpectedly (${how}); starting it again in ${span(delayMs)}. Its log: ${options.logFile}`,
+    );
+    if (failure !== "") say(failure.trimEnd());
+    restart = ports.timers.after(delayMs, () => {
+      if (!stopping) launch();
+    });
+  }
+
+  return {
+    start() {
+      launch();
+      return firstReady.promise;
+    },
+    pid: () => current?.pid ?? null,
+    kill() {
+      stopping = true;
+      current?.kill("SIGKILL");
+    },
+    async stop(graceMs) {
+      stopping = true;
+      restart?.cancel();
+      const child = current;
+      if (child === null) return;
+      child.kill("SIGTERM");
+      const kill = ports.timers.after(graceMs, () => {
+        say(`headroom: the ${name} did not stop within ${span(graceMs)} and is killed`);
+        child.kill("SIGKILL");
+      });
+      await exited.promise;
+      kill.cancel();
+    },
+  };
+}
+
+function spawnPart({ name, entry, env, say }: ChildOptions): ChildProcess {
+  const child = spawn(process.execPath, [...process.execArgv, entry, name], {
+    env: { ...env, [supervisedVariable]: "1" },
+    // A process group of its own: Ctrl-C in the terminal reaches `up` alone, which stops its children in order.
+    detached: process.platform !== "win32",
+    windowsHide: true,
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  if (child.stderr !== null) {
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      const told = worthTelling(line);
+      if (told !== null) say(`${name}: ${told}`);
+    });
+  }
+  return child;
+}
+
+/** Records of the log are in the log; here only what somebody must see now: faults, and what is no record at all. */
+function worthTelling(line: string): string | null {
+  if (line.trim() === "") return null;
+  if (!line.startsWith("{")) return line;
+  try {
+    const record: unknown = JSON.parse(line);
+    if (typeof record !== "object" || record === null) return line;
+    const level: unknown = Reflect.get(record, "level");
+    const message: unknown = Reflect.get(record, "msg");
+    return level === "error" || level === "fatal" ? String(message) : null;
+  } catch {
+    return line;
+  }
+}
+
+function startError({ name, logFile }: ChildOptions, how: string, failure: string): CliError {
+  const said = failure
+    .trimEnd()
+    .replace(/^headroom: /, "")
+    .split("\n");
+  return new CliError({
+    message: failure === "" ? `the ${name} could not start (${how})` : `the ${name} could not start: ${said[0] ?? how}`,
+    reason: "START_FAILED",
+    details: said.slice(1).map((line) => line.trim()),
+    wayOut: `its log: ${logFile}`,
+  });
+}

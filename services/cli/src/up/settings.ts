@@ -1,0 +1,116 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { orchestratorConfig } from "@headroom/orchestrator";
+import { registryConfig } from "@headroom/registry";
+import {
+  ConfigError,
+  type ConfigProblem,
+  type DataPaths,
+  dataPaths,
+  defaultDataDir,
+  defineConfig,
+  loadConfig,
+  loadConfigOrThrow,
+  option,
+} from "@headroom/runtime";
+import { type Part, parts } from "../parts.ts";
+import type { ListenAddress } from "./addresses.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The settings of `up` itself; those of the parts are read by the parts. */
+export const upOptions = defineConfig({
+  dataDir: option.path({
+    env: "HEADROOM_DATA_DIR",
+    flag: "data-dir",
+    help: "Folder that holds everything: database, logs, token, the agent's journal",
+    default: null,
+  }),
+  databaseUrl: option.url({
+    env: "DATABASE_URL",
+    flag: "database-url",
+    help: "A PostgreSQL 15 or newer; without it one runs on the data folder",
+    default: null,
+    protocols: ["postgres", "postgresql"],
+    example: "postgresql://headroom@127.0.0.1:5432/headroom",
+  }),
+  tokenFile: option.path({
+    env: "HEADROOM_TOKEN_FILE",
+    flag: "token-file",
+    help: "File with the token; else `token` in the data folder",
+    default: null,
+  }),
+});
+
+export type AddressKey = "registryGrpc" | "registryHttp" | "orchestratorGrpc" | "orchestratorHttp";
+
+export interface UpSettings {
+  readonly paths: DataPaths;
+  readonly tokenFile: string;
+  /** null: run an embedded PostgreSQL. */
+  readonly databaseUrl: string | null;
+  readonly addresses: Readonly<Record<AddressKey, ListenAddress>>;
+  /** The environment that all parts are given; addresses and database come on top. */
+  readonly env: Env;
+  /** The program's own file. */
+  readonly entry: string;
+}
+
+/** Stands for the database that does not run yet while settings are checked. */
+const databaseToCome = "postgresql://localhost/headroom";
+
+/** Reads and checks the settings of `up` and of every part. Throws ConfigError with all that is wrong, before anything starts. */
+export async function readUpSettings(env: Env, flags: Readonly<Record<string, unknown>>): Promise<UpSettings> {
+  const { values } = loadConfigOrThrow(upOptions, { env, flags });
+  const paths = dataPaths(values.dataDir ?? defaultDataDir(env));
+  const tokenFile = values.tokenFile ?? paths.tokenFile;
+  const childEnv = { ...env, HEADROOM_DATA_DIR: paths.dataDir, HEADROOM_TOKEN_FILE: tokenFile };
+  await checkParts({
+    ...childEnv,
+    DATABASE_URL: values.databaseUrl ?? databaseToCome,
+    // Addresses of services elsewhere are for other commands; `up` connects its own parts with each other.
+    HEADROOM_REGISTRY_ADDR: undefined,
+    HEADROOM_ORCHESTRATOR_ADDR: undefined,
+  });
+  return {
+    paths,
+    tokenFile,
+    databaseUrl: values.databaseUrl,
+    addresses: readAddresses(childEnv),
+    env: childEnv,
+    entry: fileURLToPath(import.meta.url),
+  };
+}
+
+async function checkParts(env: Env): Promise<void> {
+  const found = await Promise.all(Object.values(parts).map((part: Part) => part.check({ env })));
+  // Two parts that share a setting say the same of it.
+  const problems = new Map<string, ConfigProblem>(found.flat().map((problem) => [problem.message, problem]));
+  if (problems.size > 0) throw new ConfigError([...problems.values()]);
+}
+
+function readAddresses(env: Env): Readonly<Record<AddressKey, ListenAddress>> {
+  const registry = loadConfig({ grpc: registryConfig.grpcAddr, http: registryConfig.httpAddr }, { env });
+  const orchestrator = loadConfig({ grpc: orchestratorConfig.grpcAddr, http: orchestratorConfig.httpAddr }, { env });
+  if (registry.kind === "invalid") throw new ConfigError(registry.problems);
+  if (orchestrator.kind === "invalid") throw new ConfigError(orchestrator.problems);
+  return {
+    registryGrpc: { what: "the registry's gRPC", variable: registryConfig.grpcAddr.env, address: registry.values.grpc },
+    registryHttp: { what: "the registry's REST", variable: registryConfig.httpAddr.env, address: registry.values.http },
+    orchestratorGrpc: {
+      what: "the orchestrator's gRPC",
+      variable: orchestratorConfig.grpcAddr.env,
+      address: orchestrator.values.grpc,
+    },
+    orchestratorHttp: {
+      what: "the orchestrator's REST",
+      variable: orchestratorConfig.httpAddr.env,
+      address: orchestrator.values.http,
+    },
+  };
+}
+
+/** Where a part logs. */
+export function logFileOf(paths: DataPaths, part: string): string {
+  return join(paths.logsDir, `${part}.log`);
+}

@@ -1,0 +1,235 @@
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { createHeadroomClient, endpointsFile, type wire } from "@headroom/client";
+import { type EmbeddedPostgres, startEmbedded } from "@headroom/postgres";
+import {
+  createLogger,
+  ensureDir,
+  formatHostPort,
+  type HostPort,
+  type Ports,
+  type RootLogger,
+  sleep,
+  writeFileAtomic,
+} from "@headroom/runtime";
+import type { PartFacts, PartName } from "../parts.ts";
+import { type AddressKey, logFileOf, type UpSettings } from "./settings.ts";
+import { probeAddresses, reachable } from "./addresses.ts";
+import { type Child, superviseChild } from "./child.ts";
+import { takeInstanceLock } from "./instance-lock.ts";
+
+export interface UpOptions {
+  readonly settings: UpSettings;
+  readonly ports: Ports;
+  /** For the person at the terminal. */
+  readonly say: (line: string) => void;
+  /** PostgreSQL is lost for good: everything has to stop. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Everything, running. */
+export interface Up {
+  readonly addresses: Readonly<Record<AddressKey, string>>;
+  /** Of the embedded PostgreSQL; null with a DATABASE_URL. */
+  readonly embeddedUrl: string | null;
+  readonly agentId: string | null;
+  /** This machine's figures; null when they do not come in time. */
+  machine(): Promise<wire.GetAgentCapacityResponse | null>;
+}
+
+/** Undoes what was started, in reverse. */
+type Undo = { readonly what: string; run(): Promise<void> };
+
+/** Room that a stop has: for the agent to end what runs (10 s from TERM to KILL) and to hand in the results. */
+const graceMs: Readonly<Record<PartName, number>> = { agent: 45_000, orchestrator: 20_000, registry: 20_000 };
+const machineWaitMs = 3_000;
+
+/** Starts and stops all parts of one machine. */
+export class UpSupervisor {
+  readonly #options: UpOptions;
+  readonly #undos: Undo[] = [];
+  readonly #children: Child[] = [];
+  #starting: Promise<Up> | undefined;
+  #stopping: Promise<void> | undefined;
+  #isStopping = false;
+
+  constructor(options: UpOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when something cannot start; what had started is left for `stop`. */
+  start(): Promise<Up> {
+    this.#starting ??= this.#startAll();
+    return this.#starting;
+  }
+
+  async #startAll(): Promise<Up> {
+    const { settings, ports } = this.#options;
+    const { paths } = settings;
+    // Others may pass through: PostgreSQL runs as another user when this is root.
+    await ensureDir(paths.dataDir, 0o755);
+    const lock = await takeInstanceLock(paths.runDir, paths.dataDir, ports);
+    this.#undos.push({ what: "the lock", run: () => lock.release() });
+    const chosen = await probeAddresses(settings.addresses);
+    await ensureDir(paths.logsDir, 0o700);
+    const logger = createLogger({
+      name: "up",
+      file: logFileOf(paths, "up"),
+      maxFileMb: 5,
+      stderr: "error",
+      pretty: true,
+    });
+    this.#undos.push({ what: "the log", run: () => Promise.resolve(logger.close()) });
+    const embedded = settings.databaseUrl === null ? await this.#startPostgres(logger) : null;
+    this.#throwIfStopping();
+    const agentId = await this.#startParts(chosen, embedded?.connectionString ?? settings.databaseUrl ?? "");
+    await this.#tellEndpoints(chosen);
+    return {
+      addresses: mapValues(chosen, formatHostPort),
+      embeddedUrl: embedded?.connectionString ?? null,
+      agentId,
+      machine: () => this.#machine(chosen, agentId),
+    };
+  }
+
+  /** Agent first, so that what it runs goes back to the queue; then orchestrator, registry, PostgreSQL. Idempotent. */
+  stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    await this.#undoAll();
+    // A start that was under way ends now, for its children are gone; it may have added to the list meanwhile.
+    await this.#starting?.catch(() => undefined);
+    await this.#undoAll();
+  }
+
+  /** Ends the children at once; `stop` then has only PostgreSQL to end. */
+  kill(): void {
+    for (const child of this.#children) child.kill();
+  }
+
+  async #undoAll(): Promise<void> {
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      const { what } = undo;
+      await undo
+        .run()
+        .catch((error: unknown) => this.#options.say(`headroom: ${what} did not stop cleanly: ${String(error)}`));
+    }
+  }
+
+  #throwIfStopping(): void {
+    if (this.#isStopping) throw new Error("stopped while starting");
+  }
+
+  async #startPostgres(logger: RootLogger): Promise<EmbeddedPostgres> {
+    const { settings, ports, say, onFatal } = this.#options;
+    const embedded = await startEmbedded({ dataDir: settings.paths.postgresDir, logger, ports, onGaveUp: onFatal });
+    if (embedded.adopted) say("headroom: took over the PostgreSQL that an earlier run had left running");
+    this.#undos.push({
+      what: "PostgreSQL",
+      async run() {
+        say("headroom: stopping PostgreSQL");
+        await embedded.stop();
+      },
+    });
+    return embedded;
+  }
+
+  /** All at once: each waits for the others by itself. */
+  async #startParts(chosen: Readonly<Record<AddressKey, HostPort>>, databaseUrl: string): Promise<string | null> {
+    const { settings, ports, say } = this.#options;
+    const listen = (key: AddressKey): Record<string, string> => ({
+      [settings.addresses[key].variable]: formatHostPort(chosen[key]),
+    });
+    const env = {
+      ...settings.env,
+      ...listen("registryGrpc"),
+      ...listen("registryHttp"),
+      ...listen("orchestratorGrpc"),
+      ...listen("orchestratorHttp"),
+      DATABASE_URL: databaseUrl,
+      HEADROOM_REGISTRY_ADDR: reachable(chosen.registryGrpc),
+      HEADROOM_ORCHESTRATOR_ADDR: reachable(chosen.orchestratorGrpc),
+    };
+    const launch = (name: PartName, childEnv: UpSettings["env"]): Promise<PartFacts> => {
+      this.#throwIfStopping();
+      const child = superviseChild({
+        name,
+        entry: settings.entry,
+        env: childEnv,
+        ports,
+        logFile: logFileOf(settings.paths, name),
+        say,
+      });
+      this.#children.push(child);
+      this.#undos.push({ what: `the ${name}`, run: () => stopChild(child, name, say) });
+      return child.start();
+    };
+    // The agent needs no database, and what it does not have it cannot lose.
+    const agentEnv = { ...env, DATABASE_URL: undefined };
+    const [, , agent] = await Promise.all([
+      launch("registry", env),
+      launch("orchestrator", env),
+      launch("agent", agentEnv),
+    ]);
+    return agent.agentId;
+  }
+
+  /** So that other commands with this data folder find the services whatever their ports. */
+  async #tellEndpoints(chosen: Readonly<Record<AddressKey, HostPort>>): Promise<void> {
+    const file = endpointsFile(this.#options.settings.paths.dataDir);
+    await ensureDir(dirname(file), 0o755);
+    const endpoints = {
+      registry: reachable(chosen.registryGrpc),
+      orchestrator: reachable(chosen.orchestratorGrpc),
+      pid: process.pid,
+    };
+    await writeFileAtomic(file, `${JSON.stringify(endpoints)}\n`, { mode: 0o644 });
+    this.#undos.push({ what: "the list of addresses", run: () => rm(file, { force: true }) });
+  }
+
+  async #machine(
+    chosen: Readonly<Record<AddressKey, HostPort>>,
+    agentId: string | null,
+  ): Promise<wire.GetAgentCapacityResponse | null> {
+    const { settings, ports } = this.#options;
+    if (agentId === null) return null;
+    const client = createHeadroomClient(
+      { registry: reachable(chosen.registryGrpc), tokenFile: settings.tokenFile, dataDir: settings.paths.dataDir },
+      { ports, env: settings.env },
+    );
+    try {
+      const endMs = ports.clock.monotonic() + machineWaitMs;
+      for (;;) {
+        const answer = await client.capacity.getAgent(agentId, { timeoutMs: machineWaitMs });
+        if (answer.kind === "ok" && answer.value.timestamp !== undefined) return answer.value;
+        if (ports.clock.monotonic() >= endMs) return null;
+        await sleep(ports.timers, 50);
+      }
+    } finally {
+      client.close();
+    }
+  }
+}
+
+async function stopChild(child: Child, name: PartName, say: (line: string) => void): Promise<void> {
+  if (child.pid() !== null) {
+    say(
+      name === "agent"
+        ? "headroom: stopping the agent; what it runs is ended and goes back to the queue"
+        : `headroom: stopping the ${name}`,
+    );
+  }
+  await child.stop(graceMs[name]);
+}
+
+function mapValues<K extends string, V, W>(
+  record: Readonly<Record<K, V>>,
+  map: (value: V) => W,
+): Readonly<Record<K, W>> {
+  // Keys of a record of K are K.
+  return Object.fromEntries((Object.keys(record) as K[]).map((key) => [key, map(record[key])])) as Record<K, W>;
+}

@@ -1,0 +1,164 @@
+import { wire } from "@headroom/contracts";
+import { HeadroomError, invalidArgument } from "@headroom/rpc";
+import type { Logger, Ports } from "@headroom/runtime";
+import { needsFromWire } from "@headroom/contracts";
+import { needsGpu, type PauseReason, shapeKey, type TaskState } from "@headroom/scheduling";
+import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
+import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
+import type { ClaimedTask, NewPause, NewPlan } from "../store/model.ts";
+import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import { expandPlan, hashPlan, type Holds } from "./expand-plan.ts";
+import { validatePlan } from "./validate-plan.ts";
+
+export interface AcceptorOptions {
+  readonly store: OrchestratorStore;
+  readonly gate: Gate;
+  readonly placer: Placer;
+  readonly claimer: Claimer;
+  readonly ports: Ports;
+  /** A task was paused, or could not be placed at once: the loop is to look. */
+  readonly wakeLoop: (cause: string) => void;
+  readonly planChanged: (planId: string) => void;
+}
+
+/** What became of a task on acceptance. */
+export interface TaskNow {
+  readonly taskId: string;
+  readonly name: string;
+  readonly state: TaskState;
+  readonly reason: PauseReason | null;
+  readonly sentence: string;
+  readonly agentId: string | null;
+}
+
+export type Accepted =
+  | { readonly kind: "accepted"; readonly planId: string; readonly tasks: readonly TaskNow[] }
+  /** The request had been accepted before. */
+  | { readonly kind: "duplicate"; readonly planId: string };
+
+/** Accepts plans: DESIGN 5. Nothing of an accepted plan is lost, whatever fails afterwards. */
+export interface Acceptor {
+  accept(request: wire.DispatchPlanRequest, logger: Logger): Promise<Accepted>;
+}
+
+export function createAcceptor(options: AcceptorOptions): Acceptor {
+  return { accept: (request, logger) => accept(options, request, logger) };
+}
+
+async function accept(options: AcceptorOptions, request: wire.DispatchPlanRequest, logger: Logger): Promise<Accepted> {
+  const { plan } = request;
+  if (plan === undefined) throw invalidArgument([{ field: "plan", description: "is missing" }]);
+  const requestId = request.requestId === "" ? null : request.requestId.toLowerCase();
+  const earlier = requestId === null ? null : await options.store.findRequest(requestId);
+  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === hashPlan(plan));
+  validatePlan(request, plan, options.ports.clock.now());
+
+  const newPlan = expandPlan(plan, requestId, options.ports.random, await whatHolds(options, plan, logger));
+  const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
+  switch (outcome.kind) {
+    case "request_id_used":
+      return duplicate(outcome.planId, outcome.samePlan);
+    case "task_ids_exist":
+      throw taskIdsExist(newPlan, outcome.taskIds);
+    case "accepted": {
+      logAccepted(logger, newPlan);
+      const tasks = await placeAccepted(options, newPlan, outcome.claimed, logger);
+      options.planChanged(newPlan.planId);
+      return { kind: "accepted", planId: newPlan.planId, tasks };
+    }
+  }
+}
+
+/** Judges by the watched snapshot, once for each kind of task, and by what waits already. */
+async function whatHolds(options: AcceptorOptions, plan: wire.WorkPlan, logger: Logger): Promise<Holds> {
+  const nowMs = options.ports.clock.now();
+  const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
+  const waiting = await options.store.waitingPriorities(shapes);
+  const answers = new Map<boolean, GateAnswer>();
+  return ({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn }): NewPause | null => {
+    if (dependsOn.length > 0) {
+      return { reason: "DEPENDENCY_PENDING", sentence: `It waits for ${listed(dependsOn)} to succeed.`, blocked: true };
+    }
+    if (resumeAfterMs !== null && resumeAfterMs > nowMs) {
+      return { reason: "RESUME_AFTER", sentence: "Its resume_after lies ahead.", blocked: false };
+    }
+    const usesGpu = needsGpu(needs);
+    let answer = answers.get(usesGpu);
+    if (answer === undefined) {
+      answer = options.gate.ask(needs);
+      answers.set(usesGpu, answer);
+      logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
+    }
+    if (answer.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
+    const ahead = waiting.get(key);
+    if (ahead === undefined || ahead < priority) return null;
+    return { reason: "AWAITING_TURN", sentence: "Tasks with the same needs wait before it.", blocked: false };
+  };
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => `"${name}"`);
+  return names.length > 5 ? `${shown.join(", ")} and ${names.length - 5} more` : shown.join(", ");
+}
+
+/** The plan is durable: from here on every failure is only a delay. */
+async function placeAccepted(
+  options: AcceptorOptions,
+  plan: NewPlan,
+  claimed: readonly ClaimedTask[],
+  logger: Logger,
+): Promise<readonly TaskNow[]> {
+  const now = new Map<string, Partial<TaskNow>>();
+  try {
+    for (let start = 0; start < claimed.length; start += maxPlacedAtOnce) {
+      const placed = await options.placer.place(claimed.slice(start, start + maxPlacedAtOnce), "planner");
+      for (const { taskId, agentId } of placed.assigned) now.set(taskId, { state: "assigned", agentId });
+      for (const { taskId, reason, sentence } of placed.parked) now.set(taskId, { state: "paused", reason, sentence });
+    }
+  } catch (error) {
+    logger.error({ err: error, plan_id: plan.planId }, "an accepted plan could not be placed at once: its tasks wait for the loop");
+  }
+  const tasks = plan.tasks.map(({ taskId, name, pause }): TaskNow => ({
+    taskId,
+    name,
+    state: pause === null ? "pending" : "paused",
+    reason: pause?.reason ?? null,
+    sentence: pause?.sentence ?? "",
+    agentId: null,
+    ...now.get(taskId),
+  }));
+  if (tasks.some(({ state }) => state === "paused")) options.wakeLoop("plan accepted");
+  return tasks;
+}
+
+function duplicate(planId: string, samePlan: boolean): Accepted {
+  if (samePlan) return { kind: "duplicate", planId };
+  throw new HeadroomError({
+    code: "ALREADY_EXISTS",
+    reason: "REQUEST_ID_REUSED",
+    message: `request_id was used for another plan (${planId}): give each plan a request_id of its own`,
+    fieldViolations: [{ field: "request_id", description: "was used for another plan" }],
+    metadata: { plan_id: planId },
+  });
+}
+
+function taskIdsExist(plan: NewPlan, taskIds: readonly string[]): HeadroomError {
+  const positions = new Map(plan.tasks.map((task) => [task.taskId, task.position]));
+  return new HeadroomError({
+    code: "ALREADY_EXISTS",
+    reason: "TASK_ID_EXISTS",
+    message: `a task with the id ${taskIds[0]} exists already: leave task_id empty, or give a new one`,
+    fieldViolations: taskIds.slice(0, 50).map((taskId) => ({
+      field: `plan.tasks[${positions.get(taskId) ?? 0}].task_id`,
+      description: `${taskId} is the id of an earlier task`,
+    })),
+  });
+}
+
+function logAccepted(logger: Logger, plan: NewPlan): void {
+  const paused = plan.tasks.filter(({ pause }) => pause !== null);
+  logger.info({ plan_id: plan.planId, plan_name: plan.name, tasks: plan.tasks.length, paused_tasks: paused.length }, "plan accepted");
+  for (const { taskId, pause } of paused) {
+    logger.info({ plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence }, "task paused");
+  }
+}

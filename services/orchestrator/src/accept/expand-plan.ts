@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, type wire } from "@headroom/contracts";
+import { invalidArgument } from "@headroom/rpc";
+import type { Random } from "@headroom/runtime";
+import { type Needs, shapeKey } from "@headroom/scheduling";
+import type { NewPause, NewPlan, NewTask } from "../store/model.ts";
+
+export const defaultMaxAttempts = 3;
+export const defaultWorkLeaseMs = 300_000;
+
+/** What holds a task before it is placed. */
+export type Holds = (task: {
+  readonly needs: Needs;
+  readonly shapeKey: string;
+  readonly priority: number;
+  readonly resumeAfterMs: number | null;
+  readonly dependsOn: readonly string[];
+}) => NewPause | null;
+
+/** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
+export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random: Random, holds: Holds): NewPlan {
+  const ids = new Map(plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]));
+  const planResumeAfterMs = msFromTimestamp(plan.resumeAfter);
+  const tasks = plan.tasks.map((spec, position): NewTask => {
+    const { command } = spec;
+    if (command === undefined) throw invalidArgument([{ field: `plan.tasks[${position}].command`, description: "is missing" }]);
+    const needs = needsFromWire(spec.needs);
+    const key = shapeKey(needs);
+    const priority = spec.priority ?? plan.priority;
+    const resumeAfterMs = msFromTimestamp(spec.resumeAfter) ?? planResumeAfterMs;
+    return {
+      taskId: idOf(ids, spec.name),
+      name: spec.name,
+      position,
+      priority,
+      needs,
+      shapeKey: key,
+      command: commandFromWire(command),
+      resumeAfterMs,
+      dependsOnTaskIds: spec.dependsOn.map((name) => idOf(ids, name)),
+      maxAttempts: spec.maxAttempts === 0 ? defaultMaxAttempts : spec.maxAttempts,
+      retryOnFailure: spec.retryOnFailure,
+      runTimeoutMs: msFromDuration(spec.runTimeout),
+      workLeaseMs: msFromDuration(spec.workLease) ?? defaultWorkLeaseMs,
+      expectedDurationMs: msFromDuration(spec.expectedDuration),
+      pause: holds({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn: spec.dependsOn }),
+    };
+  });
+  return {
+    planId: random.uuid(),
+    name: plan.name,
+    namespace: plan.namespace === "" ? "default" : plan.namespace,
+    priority: plan.priority,
+    labels: { ...plan.labels },
+    requestId,
+    requestHash: hashPlan(plan),
+    tasks,
+  };
+}
+
+/** The same for plans that say the same, whatever the order of the keys in their maps. */
+export function hashPlan(plan: wire.WorkPlan): string {
+  const sorted = (_key: string, value: unknown): unknown => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  };
+  return createHash("sha256").update(JSON.stringify(plan, sorted)).digest("hex");
+}
+
+function idOf(ids: ReadonlyMap<string, string>, name: string): string {
+  const id = ids.get(name);
+  if (id === undefined) throw new Error(`the task "${name}" is not in the plan that was validated`);
+  return id;
+}

@@ -1,0 +1,251 @@
+/** The composition root. `createOrchestrator` is the only seam: whatever a test or a simulation replaces, it gives here. */
+import type { Notifier } from "@headroom/postgres";
+import {
+  type Channel,
+  createChannel,
+  createHttpServer,
+  createRpcServer,
+  createTokenAuth,
+  ensureTokenFile,
+  type HttpServer,
+  type RpcServer,
+} from "@headroom/rpc";
+import {
+  createMetrics,
+  type HostPort,
+  lifecycle,
+  type Logger,
+  type ManagedService,
+  type Metrics,
+  type Ports,
+  silentLogger,
+  systemPorts,
+  withTimeout,
+} from "@headroom/runtime";
+import { type OrchestratorConfig, orchestratorPaths, registryTlsOf, serverTlsOf } from "./config.ts";
+import { createParts, type Parts } from "./parts.ts";
+import { createGrpcRegistry } from "./registry/grpc-registry.ts";
+import type { RegistryPort } from "./registry/port.ts";
+import { mapStoreError } from "./rpc/map-store-error.ts";
+import { orchestratorServices } from "./rpc/services.ts";
+import { openPostgresStore, type OpenedStore } from "./store/open-store.ts";
+import type { OrchestratorStore } from "./store/port.ts";
+
+export interface OrchestratorOverrides {
+  readonly ports?: Ports;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+  /** In place of PostgreSQL. Without notifications: loops find by looking what other replicas did. */
+  readonly store?: OrchestratorStore;
+  /** In place of the registry over gRPC. */
+  readonly registry?: RegistryPort;
+}
+
+export interface Orchestrator extends ManagedService {
+  /** Where gRPC really listens; null when it does not. */
+  readonly grpcAddress: HostPort | null;
+  /** Where REST really listens; null when it does not. */
+  readonly httpAddress: HostPort | null;
+  /** One pass over the queue, as ResumePausedWork makes it; answers how many tasks were resumed. Throws when it does not run. */
+  resumePausedWork(): Promise<number>;
+}
+
+const version = "0.1.0";
+const services = [
+  "",
+  "headroom.orchestrator.v1.PlanService",
+  "headroom.orchestrator.v1.PauseQueueService",
+  "headroom.orchestrator.v1.WorkService",
+] as const;
+/** Agents that are sent away come back spread over this time. */
+const reconnectWithinMs = 1_000;
+/** What is left to write is given up after this long, so that a dead database does not keep the process. */
+const lastWritesMs = 5_000;
+
+interface Running {
+  readonly rpc: RpcServer;
+  readonly http: HttpServer;
+  readonly parts: Parts;
+  readonly opened: OpenedStore;
+  readonly channel: Channel | null;
+  isReady: boolean;
+}
+
+/** Resolves its start when calls are answered. While the database is away the start waits, the ports are open, and health says NOT_SERVING. */
+export function createOrchestrator(config: OrchestratorConfig, overrides: OrchestratorOverrides = {}): Orchestrator {
+  const ports = overrides.ports ?? systemPorts;
+  const logger = overrides.logger ?? silentLogger;
+  let running: Running | null = null;
+  const service = lifecycle({
+    name: "orchestrator",
+    async start(signal) {
+      const started = await assemble(config, overrides, ports, logger);
+      running = started;
+      try {
+        await started.rpc.start();
+        await started.http.start();
+        await started.opened.prepare(signal);
+        for (const part of started.parts.services) {
+          signal.throwIfAborted();
+          await part.start();
+        }
+        started.isReady = true;
+        for (const name of services) started.rpc.health.set(name, true);
+        logger.info({ grpc: started.rpc.address, http: started.http.address, instance: started.parts.deps.instance }, "the orchestrator serves");
+      } catch (error) {
+        running = null;
+        await stopAll(started, "it could not start", ports, logger);
+        throw error;
+      }
+    },
+    async stop(reason) {
+      const stopping = running;
+      if (stopping !== null) await stopAll(stopping, reason, ports, logger);
+      running = null;
+    },
+  });
+  return {
+    ...service,
+    get grpcAddress() {
+      return running?.rpc.address ?? null;
+    },
+    get httpAddress() {
+      return running?.http.address ?? null;
+    },
+    async resumePausedWork() {
+      if (running === null) throw new Error("the orchestrator does not run");
+      const request = { planId: null, cause: "asked to", freshMs: 0, signal: new AbortController().signal };
+      return (await running.parts.deps.resumer.pass(request)).resumed;
+    },
+  };
+}
+
+async function assemble(
+  config: OrchestratorConfig,
+  overrides: OrchestratorOverrides,
+  ports: Ports,
+  logger: Logger,
+): Promise<Running> {
+  const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
+  const { tokenFile } = orchestratorPaths(config);
+  const token = await ensureTokenFile(tokenFile);
+  const auth = createTokenAuth({ token, tokenFile });
+  const tls = serverTlsOf(config);
+  const security = { auth, allowPlaintext: config.allowPlaintext, ...(tls !== undefined && { tls }) };
+  const channel = overrides.registry === undefined ? registryChannel(config, token, ports, logger) : null;
+  let wake = (): void => undefined;
+  const opened = openStore(config, overrides, metrics, ports, logger, () => wake());
+  const parts = createParts({
+    config,
+    instance: ports.random.uuid(),
+    store: opened.store,
+    registry: overrides.registry ?? registryOver(channel),
+    notifier: opened.notifier,
+    listener: opened.listener,
+    ports,
+    logger,
+    metrics,
+  });
+  wake = () => parts.loop.wake("notifications may have been missed");
+  const rpc = createRpcServer({
+    name: "orchestrator",
+    ports,
+    logger,
+    metrics,
+    ...security,
+    listen: { grpc: config.grpcAddr, setting: "HEADROOM_ORCHESTRATOR_GRPC_ADDR or --grpc-addr" },
+    services: orchestratorServices(parts.deps),
+    drainMs: config.drainMs,
+    mapError: mapStoreError,
+  });
+  for (const name of services) rpc.health.set(name, false);
+  rpc.onStopping(() => parts.sessions.reconnectAll(reconnectWithinMs));
+  const running: Running = {
+    rpc,
+    http: createHttpServer({
+      name: "orchestrator",
+      version,
+      ports,
+      logger,
+      metrics,
+      ...security,
+      listen: { http: config.httpAddr, setting: "HEADROOM_ORCHESTRATOR_HTTP_ADDR or --http-addr", extraHosts: config.httpHosts },
+      methods: rpc.methods,
+      health: rpc.health,
+      readiness: () => (running.isReady ? { ready: true } : { ready: false, why: "waiting for the database" }),
+      drainMs: config.drainMs,
+    }),
+    parts,
+    opened,
+    channel,
+    isReady: false,
+  };
+  return running;
+}
+
+function openStore(
+  config: OrchestratorConfig,
+  overrides: OrchestratorOverrides,
+  metrics: Metrics,
+  ports: Ports,
+  logger: Logger,
+  onReconnect: () => void,
+): OpenedStore {
+  const { store } = overrides;
+  if (store === undefined) {
+    return openPostgresStore({
+      connection: config.databaseUrl,
+      maxConnections: config.databaseMaxConnections,
+      metrics,
+      ports,
+      logger,
+      onReconnect,
+    });
+  }
+  return { store, notifier: silentNotifier, listener: null, prepare: () => store.ping(), close: () => Promise.resolve() };
+}
+
+const silentNotifier: Notifier = {
+  notify: () => undefined,
+  flush: () => Promise.resolve(),
+  start: () => Promise.resolve(),
+  stop: () => Promise.resolve(),
+};
+
+function registryChannel(config: OrchestratorConfig, token: string, ports: Ports, logger: Logger): Channel {
+  const tls = registryTlsOf(config);
+  return createChannel({
+    address: config.registryAddr,
+    ports,
+    logger,
+    token,
+    userAgent: `headroom-orchestrator/${version}`,
+    howToStart: 'start it with "headroom up" or "headroom registry", or name it with HEADROOM_REGISTRY_ADDR',
+    ...(tls !== undefined && { tls }),
+  });
+}
+
+function registryOver(channel: Channel | null): RegistryPort {
+  if (channel === null) throw new Error("there is neither a registry nor a channel to one");
+  return createGrpcRegistry(channel);
+}
+
+/** Agents are sent away and calls end first, then the loops in the reverse order of their start; claims go back. */
+async function stopAll(running: Running, reason: string, ports: Ports, logger: Logger): Promise<void> {
+  const { rpc, http, parts, opened, channel } = running;
+  const inTime = async (what: string, work: Promise<unknown>): Promise<void> => {
+    try {
+      await withTimeout(ports.timers, lastWritesMs, work, () => new Error(`it took longer than ${lastWritesMs / 1_000} s`));
+    } catch (error) {
+      logger.warn({ err: error }, `${what} did not stop cleanly`);
+    }
+  };
+  const wasReady = running.isReady;
+  running.isReady = false;
+  for (const name of services) rpc.health.set(name, false);
+  await Promise.all([inTime("gRPC", rpc.stop(reason)), inTime("REST", http.stop(reason))]);
+  for (const part of parts.services.toReversed()) await inTime("a part", part.stop(reason));
+  if (wasReady) await inTime("the claims", parts.deps.store.giveBackClaims(parts.deps.instance));
+  channel?.close();
+  await inTime("the database", opened.close());
+}

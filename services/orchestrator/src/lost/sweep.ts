@@ -1,0 +1,75 @@
+import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { RegistryPort } from "../registry/port.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+import { decideLost, decideUndelivered } from "../work/decide-result.ts";
+import type { Settle } from "../work/settlement.ts";
+
+export interface SweepOptions {
+  readonly store: OrchestratorStore;
+  readonly registry: Pick<RegistryPort, "renew">;
+  readonly settle: Settle;
+  readonly avoided: AvoidedAgents;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly errorDelayMs: number;
+}
+
+const intervalMs = 1_000;
+/** DESIGN 4: an assignment undelivered for so long is taken back. */
+const undeliveredAfterMs = 5_000;
+/** DESIGN 5: LOST comes no earlier than the lease and this. */
+export const lostGraceMs = 30_000;
+const renewAheadMs = 20_000;
+const batch = 500;
+
+/** One coarse loop for what ends by time: undelivered assignments, lost attempts, reservations that wait for an answer. */
+export function createSweep(options: SweepOptions): ManagedService {
+  return new RunLoop({
+    name: "sweep",
+    ports: options.ports,
+    intervalMs,
+    errorDelayMs: options.errorDelayMs,
+    jitterFraction: 0.1,
+    async run() {
+      await takeBackUndelivered(options);
+      await sweepLost(options);
+      await renewUnanswered(options);
+    },
+    onError: (error) => options.logger.warn({ err: error }, "the sweep failed; trying again"),
+  });
+}
+
+/** Never written to the agent's stream: it certainly does not run, and another agent may have it. */
+async function takeBackUndelivered({ store, settle, avoided, logger }: SweepOptions): Promise<void> {
+  for (const attempt of await store.findUndelivered(undeliveredAfterMs, batch)) {
+    const decide = decideUndelivered("its agent was not reached in time");
+    const applied = await store.takeBackUnsent(attempt, decide);
+    if (applied === null) continue;
+    avoided.avoid(attempt.agentId);
+    settle(attempt, applied, "not delivered", logger);
+  }
+}
+
+async function sweepLost({ store, settle, ports, logger }: SweepOptions): Promise<void> {
+  for (const attempt of await store.findLost(lostGraceMs, batch)) {
+    const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
+    if (applied !== null) settle(attempt, applied, "lost", logger);
+  }
+}
+
+/** Room must not go to somebody else while an agent that was sent an assignment may still accept it. */
+async function renewUnanswered({ store, registry, logger }: SweepOptions): Promise<void> {
+  const attempts = await store.reservationsEndingWithin(renewAheadMs, batch);
+  if (attempts.length === 0) return;
+  try {
+    const results = await registry.renew(attempts);
+    await store.noteReservationsRenewed(
+      results.flatMap(({ attemptId, outcome, leaseLeftMs }) =>
+        outcome === "renewed" ? [{ attemptId, leaseLeftMs: leaseLeftMs ?? renewAheadMs * 2 }] : [],
+      ),
+    );
+  } catch (error) {
+    logger.debug({ err: error, attempts: attempts.length }, "reservations could not be renewed; trying again");
+  }
+}

@@ -1,0 +1,112 @@
+/** How the parts of an orchestrator hang together. Nothing here starts by itself. */
+import type { Listener, Notifier } from "@headroom/postgres";
+import type { Logger, ManagedService, Metrics, Ports, Service } from "@headroom/runtime";
+import { createAcceptor } from "./accept/acceptor.ts";
+import type { OrchestratorConfig } from "./config.ts";
+import { createChangeHub } from "./events/change-hub.ts";
+import { createFleetView, type FleetView } from "./fleet-view/fleet-view.ts";
+import { createSweep } from "./lost/sweep.ts";
+import { createOrchestratorMetrics, registerGauges } from "./orchestrator-metrics.ts";
+import { createAvoidedAgents } from "./placing/avoided-agents.ts";
+import { createGate } from "./placing/gate.ts";
+import { createPlacer } from "./placing/placer.ts";
+import { createReleaser } from "./placing/releaser.ts";
+import type { RegistryPort } from "./registry/port.ts";
+import { createResumeLoop, type ResumeLoop } from "./resume/resume-loop.ts";
+import { createResumer } from "./resume/resumer.ts";
+import type { HandlerDeps } from "./rpc/deps.ts";
+import { mapStoreError } from "./rpc/map-store-error.ts";
+import type { Claimer, OrchestratorStore } from "./store/port.ts";
+import { createAgentMessages } from "./work/agent-messages.ts";
+import { createDeliveryLoop } from "./work/delivery-loop.ts";
+import { createSessions, type Sessions } from "./work/sessions.ts";
+import { createSettle } from "./work/settlement.ts";
+
+export interface PartsOptions {
+  readonly config: OrchestratorConfig;
+  /** This replica, new at each start: its claims are told apart from those of an earlier life. */
+  readonly instance: string;
+  readonly store: OrchestratorStore;
+  readonly registry: RegistryPort;
+  readonly notifier: Notifier;
+  readonly listener: Listener | null;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface Parts {
+  readonly deps: HandlerDeps;
+  readonly fleet: FleetView;
+  readonly sessions: Sessions;
+  readonly loop: ResumeLoop;
+  /** What lives long, in the order in which it starts. */
+  readonly services: readonly Service[];
+}
+
+/** Sweeps and deliveries are cheap: after an error they need not wait as long as a pass over the queue. */
+const smallErrorDelayMs = 2_000;
+
+export function createParts(options: PartsOptions): Parts {
+  const { config, instance, store, registry, notifier, listener, ports, logger } = options;
+  const counters = createOrchestratorMetrics(options.metrics);
+  const hub = createChangeHub({ notifier, listener, timers: ports.timers });
+  const fleet = createFleetView({ registry, ports, logger });
+  const sessions = createSessions(notifier, logger);
+  const avoided = createAvoidedAgents(ports.clock);
+  const releaser = createReleaser({ registry, ports, logger });
+  const gate = createGate(fleet, config.pauseThreshold);
+  const claimer: Claimer = { owner: instance, leaseMs: config.claimLeaseMs };
+  const planChanged = (planId: string): void => hub.changed(planId);
+  const attemptChanged = (attemptId: string): void => hub.changed(attemptId);
+  const placer = createPlacer({ owner: instance, store, registry, fleet, gate, avoided, deliverer: sessions, releaser, logger });
+  const resumer = createResumer({ store, gate, placer, claimer, logger, planChanged, metrics: counters });
+  const loop = createResumeLoop({
+    resumer,
+    store,
+    fleet,
+    avoided,
+    ports,
+    logger,
+    intervalMs: config.pollingIntervalMs,
+    errorDelayMs: config.errorDelayMs,
+    metrics: counters,
+  });
+  const wakeLoop = (cause: string): void => loop.wake(cause);
+  const settle = createSettle({ releaser, wakeLoop, planChanged, attemptChanged, metrics: counters });
+  const acceptor = createAcceptor({ store, gate, placer, claimer, ports, wakeLoop, planChanged });
+  const maxOutputBytes = Math.floor(config.maxOutputMb * 1_048_576);
+  const messages = createAgentMessages({ store, settle, avoided, ports, planChanged, attemptChanged, maxOutputBytes });
+  const delivery = createDeliveryLoop({ store, sessions, listener, ports, logger, errorDelayMs: smallErrorDelayMs });
+  const sweep = createSweep({ store, registry, settle, avoided, ports, logger, errorDelayMs: smallErrorDelayMs });
+  registerGauges(options.metrics, { store, fleet, sessions, logger });
+  const services: readonly (Service | ManagedService)[] = [
+    notifier,
+    ...(listener === null ? [] : [listener]),
+    hub,
+    releaser,
+    fleet,
+    delivery,
+    sweep,
+    loop,
+  ];
+  const deps: HandlerDeps = {
+    instance,
+    ports,
+    store,
+    acceptor,
+    gate,
+    fleet,
+    registry,
+    resumer,
+    loop,
+    hub,
+    sessions,
+    messages,
+    avoided,
+    releaser,
+    pollingIntervalMs: config.pollingIntervalMs,
+    mapError: mapStoreError,
+  };
+  return { deps, fleet, sessions, loop, services };
+}

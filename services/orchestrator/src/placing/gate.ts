@@ -1,0 +1,63 @@
+import type { Logger } from "@headroom/runtime";
+import { type GateVerdict, type Needs, type PauseReason, shouldPause } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
+
+/** The gate's word on one kind of task (R-PAUSE-1, R-PAUSE-2). */
+export type GateAnswer =
+  | { readonly kind: "open"; readonly verdict: GateVerdict }
+  | { readonly kind: "held"; readonly reason: PauseReason; readonly sentence: string; readonly verdict: GateVerdict | null };
+
+export interface Gate {
+  /** `task` null: judged on anything an agent has. */
+  ask(task: Pick<Needs, "gpuCount"> | null): GateAnswer;
+  readonly threshold: number;
+}
+
+export function createGate(fleet: Pick<FleetView, "snapshot">, threshold: number): Gate {
+  return {
+    threshold,
+    ask(task) {
+      const snapshot = fleet.snapshot();
+      if (snapshot.kind === "down") {
+        return { kind: "held", reason: "REGISTRY_UNAVAILABLE", sentence: snapshot.sentence, verdict: null };
+      }
+      const verdict = shouldPause({ agents: snapshot.gateAgents, threshold, task });
+      if (verdict.reason === null) return { kind: "open", verdict };
+      return { kind: "held", reason: verdict.reason, sentence: gateSentence(verdict), verdict };
+    },
+  };
+}
+
+/** The verdict with its figures, for a person. */
+export function gateSentence(verdict: GateVerdict): string {
+  const { agentsOnline, agentsBelow, averageCpuFreePercent, averageGpuFreePercent, threshold } = verdict;
+  if (agentsOnline === 0) return "No agent is online.";
+  const gpu = averageGpuFreePercent === null ? "" : `, GPU ${averageGpuFreePercent.toFixed(0)} %`;
+  const free = `free on average: CPU ${averageCpuFreePercent.toFixed(0)} %${gpu}`;
+  const least = `${(100 * threshold).toFixed(0)} %`;
+  if (verdict.pause) return `All ${agentsOnline} online agents have less than ${least} free (${free}).`;
+  return `${agentsOnline - agentsBelow} of ${agentsOnline} online agents have at least ${least} free (${free}).`;
+}
+
+/** R-PAUSE-3: each decision with its figures. */
+export function logDecision(logger: Logger, answer: GateAnswer, judged: "cpu" | "gpu" | "anything", tasks: number): void {
+  const { verdict } = answer;
+  logger.info(
+    {
+      judged,
+      tasks,
+      should_pause: answer.kind === "held",
+      reason: answer.kind === "held" ? answer.reason : null,
+      agents_online: verdict?.agentsOnline ?? null,
+      agents_below: verdict?.agentsBelow ?? null,
+      average_cpu_free_percent: rounded(verdict?.averageCpuFreePercent),
+      average_gpu_free_percent: rounded(verdict?.averageGpuFreePercent),
+      threshold: verdict?.threshold ?? null,
+    },
+    answer.kind === "held" ? "capacity checked: pause" : "capacity checked: go",
+  );
+}
+
+function rounded(percent: number | null | undefined): number | null {
+  return percent === null || percent === undefined ? null : Math.round(percent * 10) / 10;
+}

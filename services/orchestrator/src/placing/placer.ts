@@ -1,0 +1,233 @@
+import type { ReserveOutcome } from "@headroom/contracts";
+import type { Logger } from "@headroom/runtime";
+import { needsGpu, type PauseReason } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { RegistryPort } from "../registry/port.ts";
+import type { Actor, AssignmentToSend, ClaimedTask, FencedAttempt, NewAssignment, NewPark } from "../store/model.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+import type { AvoidedAgents } from "./avoided-agents.ts";
+import type { Gate, GateAnswer } from "./gate.ts";
+
+/** What became of claimed tasks. */
+export interface Placed {
+  readonly assigned: readonly AssignmentToSend[];
+  readonly parked: readonly Parked[];
+  /** Shapes for which there is no room now, each with why. */
+  readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  /** The registry could not be asked. */
+  readonly registryAway: boolean;
+}
+
+export interface Held {
+  readonly reason: PauseReason;
+  readonly sentence: string;
+}
+
+export interface Parked extends Held {
+  readonly taskId: string;
+  readonly planId: string;
+  readonly taskName: string;
+}
+
+/** Hands committed assignments to their agents. */
+export interface Deliverer {
+  holds(agentId: string): boolean;
+  /** The assignments are committed: send those of agents held here, and tell the other replicas of the rest. */
+  deliver(assignments: readonly AssignmentToSend[]): void;
+}
+
+/** Gives promised room back, now or later; never throws. */
+export interface Releaser {
+  release(attempts: readonly FencedAttempt[], reason: string): void;
+}
+
+export interface PlacerOptions {
+  /** This replica. */
+  readonly owner: string;
+  readonly store: OrchestratorStore;
+  readonly registry: RegistryPort;
+  readonly fleet: Pick<FleetView, "cardIndex">;
+  readonly gate: Gate;
+  readonly avoided: AvoidedAgents;
+  readonly deliverer: Deliverer;
+  readonly releaser: Releaser;
+  readonly logger: Logger;
+}
+
+/** Claimed tasks in one call at most: what one ReserveCapacity takes, halved for the sake of its transaction. */
+export const maxPlacedAtOnce = 500;
+
+/** Steps 2 to 5 of DESIGN 5 for tasks that this replica has claimed. Used for new plans and for resuming alike. */
+export interface Placer {
+  place(claimed: readonly ClaimedTask[], actor: Actor): Promise<Placed>;
+}
+
+export function createPlacer(options: PlacerOptions): Placer {
+  return { place: (claimed, actor) => place(options, claimed, actor) };
+}
+
+async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], actor: Actor): Promise<Placed> {
+  if (claimed.length === 0) {
+    return { assigned: [], parked: [], shapesWithoutRoom: new Map(), registryAway: false };
+  }
+  const { open, held } = askGate(options.gate, claimed);
+  const reserved = await reserve(options, open);
+  const parks = [...held, ...reserved.parks];
+  const assigned = await commitAssignments(options, reserved.assignments, actor);
+  if (parks.length > 0) await options.store.park(parks, options.owner, actor);
+  releaseUnknown(options, held);
+  logParked(options.logger, parks);
+  return {
+    assigned,
+    parked: parks.map(({ claimed: { taskId, planId, taskName }, reason, sentence }) => ({ taskId, planId, taskName, reason, sentence })),
+    shapesWithoutRoom: reserved.shapesWithoutRoom,
+    registryAway: reserved.registryAway,
+  };
+}
+
+/**
+ * What the gate holds may have been promised room through a claimer that died. Such promises can be what keeps the gate
+ * shut: they are given back now instead of when their leases end.
+ */
+function releaseUnknown({ releaser }: PlacerOptions, held: readonly NewPark[]): void {
+  const unknown = held.filter(({ claimed }) => claimed.mayHoldRoom);
+  if (unknown.length === 0) return;
+  releaser.release(
+    unknown.map(({ claimed: { attemptId, fence } }) => ({ attemptId, fence })),
+    "the gate holds the task",
+  );
+}
+
+/** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
+function askGate(
+  gate: Gate,
+  claimed: readonly ClaimedTask[],
+): { readonly open: readonly ClaimedTask[]; readonly held: readonly NewPark[] } {
+  const answers = new Map<boolean, GateAnswer>();
+  const open: ClaimedTask[] = [];
+  const held: NewPark[] = [];
+  for (const task of claimed) {
+    const usesGpu = needsGpu(task.needs);
+    const answer = answers.get(usesGpu) ?? gate.ask(task.needs);
+    answers.set(usesGpu, answer);
+    if (answer.kind === "open") open.push(task);
+    else held.push({ claimed: task, reason: answer.reason, sentence: answer.sentence, attemptIdKept: false });
+  }
+  return { open, held };
+}
+
+interface Reserved {
+  readonly assignments: readonly NewAssignment[];
+  readonly parks: readonly NewPark[];
+  readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  readonly registryAway: boolean;
+}
+
+async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): Promise<Reserved> {
+  if (tasks.length === 0) return { assignments: [], parks: [], shapesWithoutRoom: new Map(), registryAway: false };
+  const avoidAgentIds = options.avoided.current();
+  let outcomes: readonly ReserveOutcome[];
+  try {
+    outcomes = await options.registry.reserve(
+      tasks.map((task) => ({
+        attemptId: task.attemptId,
+        fence: task.fence,
+        needs: task.needs,
+        avoidAgentIds,
+        kind: "attempt",
+        expectedDurationMs: task.expectedDurationMs,
+        taskId: task.taskId,
+        planId: task.planId,
+      })),
+    );
+  } catch (error) {
+    // Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id.
+    options.logger.warn({ err: error, tasks: tasks.length }, "the registry could not be asked for room: the tasks wait");
+    const sentence = `The registry cannot be asked: ${error instanceof Error ? error.message : String(error)}`;
+    const parks = tasks.map((claimed): NewPark => ({ claimed, reason: "REGISTRY_UNAVAILABLE", sentence, attemptIdKept: true }));
+    return { assignments: [], parks, shapesWithoutRoom: new Map(), registryAway: true };
+  }
+  return sortOutcomes(options, tasks, outcomes);
+}
+
+function sortOutcomes(
+  options: PlacerOptions,
+  tasks: readonly ClaimedTask[],
+  outcomes: readonly ReserveOutcome[],
+): Reserved {
+  const assignments: NewAssignment[] = [];
+  const parks: NewPark[] = [];
+  const shapesWithoutRoom = new Map<string, Held>();
+  for (const [index, claimed] of tasks.entries()) {
+    const outcome = outcomes[index];
+    // The port promises one outcome for each request.
+    if (outcome === undefined) continue;
+    switch (outcome.kind) {
+      case "reserved": {
+        const { agentId, amounts, leaseLeftMs } = outcome.reservation;
+        assignments.push({
+          claimed,
+          agentId,
+          amounts,
+          cardIndexes: amounts.cards.flatMap(({ cardId }) => options.fleet.cardIndex(agentId, cardId) ?? []),
+          leaseLeftMs: leaseLeftMs ?? leaseWhenConfirmedMs,
+          sendsNow: options.deliverer.holds(agentId),
+        });
+        break;
+      }
+      case "no_room": {
+        const { reason, sentence } = outcome.explanation;
+        const held: Held = { reason: reason ?? "NO_AGENT_FITS_NOW", sentence };
+        shapesWithoutRoom.set(claimed.shapeKey, held);
+        parks.push({ claimed, ...held, attemptIdKept: false });
+        break;
+      }
+      case "stale_fence":
+        // Another replica has taken the claim over: the guard of whatever we write will not hold.
+        options.logger.debug(about(claimed), "the claim was taken over while room was asked for");
+        break;
+      case "conflict":
+        // The id was used up by an attempt that never came to be: the next claim takes a new one.
+        parks.push({ claimed, reason: "AWAITING_TURN", sentence: outcome.sentence, attemptIdKept: false });
+        break;
+    }
+  }
+  return { assignments, parks, shapesWithoutRoom, registryAway: false };
+}
+
+/** A promise that the agent has confirmed already has no lease; the assignment is then a repetition. */
+const leaseWhenConfirmedMs = 30_000;
+
+async function commitAssignments(
+  options: PlacerOptions,
+  assignments: readonly NewAssignment[],
+  actor: Actor,
+): Promise<readonly AssignmentToSend[]> {
+  if (assignments.length === 0) return [];
+  const assigned = await options.store.assign(assignments, options.owner, actor);
+  const committed = new Set(assigned.map(({ attemptId }) => attemptId));
+  for (const { attemptId, agentId, planId, taskId } of assigned) {
+    options.logger.info({ plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor }, "task assigned");
+  }
+  const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
+  if (lost.length > 0) {
+    options.releaser.release(
+      lost.map(({ claimed }) => ({ attemptId: claimed.attemptId, fence: claimed.fence })),
+      "the task was cancelled or taken over while it was placed",
+    );
+  }
+  options.deliverer.deliver(assigned);
+  return assigned;
+}
+
+function logParked(logger: Logger, parks: readonly NewPark[]): void {
+  for (const { claimed, reason, sentence } of parks) {
+    const fields = { ...about(claimed), reason, sentence };
+    if (claimed.state === "pending") logger.info(fields, "task paused");
+    else logger.debug(fields, "task still waits");
+  }
+}
+
+function about(claimed: ClaimedTask): { plan_id: string; task_id: string; attempt_id: string } {
+  return { plan_id: claimed.planId, task_id: claimed.taskId, attempt_id: claimed.attemptId };
+}

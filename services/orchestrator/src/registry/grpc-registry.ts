@@ -1,0 +1,97 @@
+import {
+  agentCapacityFromWire,
+  durationFromMsOrNull,
+  type FromWire,
+  msFromDuration,
+  needsToWire,
+  releaseOutcomeWire,
+  renewOutcomeWire,
+  reservationKindWire,
+  reserveResultFromWire,
+  wire,
+} from "@headroom/contracts";
+import { type Channel, createClient, HeadroomError } from "@headroom/rpc";
+import type { FleetChange, RegistryPort } from "./port.ts";
+
+/** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
+const reserveDeadlineMs = 8_000;
+
+/** The registry over gRPC. */
+export function createGrpcRegistry(channel: Channel): RegistryPort {
+  const client = createClient(wire.CapacityServiceService, channel);
+  return {
+    async reserve(requests) {
+      const request = wire.ReserveCapacityRequest.fromPartial({
+        reservations: requests.map((asked) => ({
+          attemptId: asked.attemptId,
+          fence: asked.fence,
+          needs: needsToWire(asked.needs),
+          avoidAgentIds: [...asked.avoidAgentIds].slice(0, 256),
+          kind: reservationKindWire.toWire(asked.kind),
+          expectedDuration: durationFromMsOrNull(asked.expectedDurationMs),
+          taskId: asked.taskId,
+          planId: asked.planId,
+        })),
+      });
+      const { results } = await client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs });
+      if (results.length !== requests.length) throw badAnswer("results", `${results.length} for ${requests.length} requests`);
+      return results.map((result) => understood(reserveResultFromWire(result)));
+    },
+
+    async renew(attempts) {
+      const request = wire.RenewReservationsRequest.fromPartial({ attempts: [...attempts] });
+      const { results } = await client.renewReservations(request);
+      return results.map((result) => ({
+        attemptId: result.attemptId,
+        outcome: understood(renewOutcomeWire.fromWire(result.outcome, "outcome")),
+        leaseLeftMs: msFromDuration(result.leaseLeft),
+      }));
+    },
+
+    async release(attempts, reason) {
+      const request = wire.ReleaseCapacityRequest.fromPartial({ attempts: [...attempts], reason });
+      const { results } = await client.releaseCapacity(request);
+      return results.map((result) => understood(releaseOutcomeWire.fromWire(result.outcome, "outcome")));
+    },
+
+    async explain(needs, maxAgents) {
+      const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
+      const { explanation } = await client.explainCapacity(request);
+      if (explanation === undefined) throw badAnswer("explanation", "is not given");
+      return explanation;
+    },
+
+    async *watch(signal) {
+      const request = wire.WatchCapacityRequest.fromPartial({});
+      for await (const message of client.watchCapacity(request, { signal })) yield changeFromWire(message);
+    },
+  };
+}
+
+function changeFromWire(message: wire.WatchCapacityResponse): FleetChange {
+  return {
+    revision: {
+      instance: message.revision?.registryInstance ?? "",
+      counter: message.revision?.counter ?? 0,
+    },
+    snapshot: message.snapshot,
+    agents: message.agents.map((agent) => understood(agentCapacityFromWire(agent))),
+    removedAgentIds: message.removedAgentIds,
+    roomAppeared: message.roomAppeared,
+  };
+}
+
+function understood<T>(read: FromWire<T>): T {
+  if (read.kind === "ok") return read.value;
+  throw badAnswer(read.field, read.description);
+}
+
+/** A registry of another version: as good as none. */
+function badAnswer(field: string, description: string): HeadroomError {
+  return new HeadroomError({
+    code: "UNAVAILABLE",
+    reason: "REGISTRY_NOT_UNDERSTOOD",
+    message: `the registry's answer is not understood (${field} ${description}): update orchestrator and registry to the same version`,
+    retryAfterMs: 10_000,
+  });
+}

@@ -1,0 +1,26 @@
+import { classifyError } from "@headroom/postgres";
+import { type MapError, unavailable } from "@headroom/rpc";
+
+const retryAfterMs = 1_000;
+
+/** What a store that is away, or too busy, means to a caller. */
+export const mapStoreError: MapError = (error) => {
+  switch (classifyError(error).kind) {
+    case "unavailable":
+      return unavailable(
+        "DATABASE_UNAVAILABLE",
+        "the orchestrator's database does not answer now; what was accepted is safe, and trying again is too (with the same request_id)",
+        retryAfterMs,
+        error,
+      );
+    case "disk_full":
+      return unavailable("DATABASE_FULL", "the orchestrator's database has no room left on its disk: make some", 30_000, error);
+    case "timeout":
+    case "conflict":
+    case "serialization":
+      return unavailable("DATABASE_BUSY", "the orchestrator's database is too busy now; try again", retryAfterMs, error);
+    case "unique_violation":
+    case "other":
+      return null;
+  }
+};

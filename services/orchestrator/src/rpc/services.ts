@@ -1,0 +1,50 @@
+/** The three services of the orchestrator, each RPC with its handler. */
+import { wire } from "@headroom/contracts";
+import { bindService, type BoundService, unimplemented } from "@headroom/rpc";
+import { attach } from "../work/attach.ts";
+import { cancelPlan } from "./cancel-plan.ts";
+import { cancelTask } from "./cancel-task.ts";
+import { checkCapacity } from "./check-capacity.ts";
+import type { HandlerDeps } from "./deps.ts";
+import { dispatchPlan } from "./dispatch-plan.ts";
+import { explainTask } from "./explain-task.ts";
+import { getPlan } from "./get-plan.ts";
+import { getQueueStatus } from "./get-queue-status.ts";
+import { getTask } from "./get-task.ts";
+import { listPausedTasks } from "./list-paused-tasks.ts";
+import { listPlans } from "./list-plans.ts";
+import { listTasks } from "./list-tasks.ts";
+import { resumePausedWork } from "./resume-paused-work.ts";
+import { streamTaskLogs } from "./stream-task-logs.ts";
+import { watchPlan } from "./watch-plan.ts";
+
+export function orchestratorServices(deps: HandlerDeps): readonly BoundService[] {
+  const changes = {
+    planChanged: (planId: string) => deps.hub.changed(planId),
+    attemptChanged: (attemptId: string) => deps.hub.changed(attemptId),
+  };
+  return [
+    bindService(wire.PlanServiceService, {
+      dispatchPlan: dispatchPlan(deps),
+      previewPlan: () => Promise.reject(unimplemented("PreviewPlan")),
+      getPlan: getPlan(deps),
+      listPlans: listPlans(deps),
+      cancelPlan: cancelPlan(deps),
+      watchPlan: watchPlan(deps),
+      getTask: getTask(deps),
+      listTasks: listTasks(deps),
+      cancelTask: cancelTask(deps),
+      explainTask: explainTask(deps),
+      streamTaskLogs: streamTaskLogs(deps),
+    }),
+    bindService(wire.PauseQueueServiceService, {
+      checkCapacity: checkCapacity(deps),
+      listPausedTasks: listPausedTasks(deps),
+      resumePausedWork: resumePausedWork(deps),
+      getQueueStatus: getQueueStatus(deps),
+    }),
+    bindService(wire.WorkServiceService, {
+      attach: (stream, context) => attach({ ...deps, ...changes }, stream, context),
+    }),
+  ];
+}

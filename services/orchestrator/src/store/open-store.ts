@@ -1,0 +1,88 @@
+/** Opens the store on PostgreSQL: waits for the database, brings the schema up to date, listens. */
+import {
+  classifyError,
+  createDatabase,
+  createListener,
+  createNotifier,
+  type DatabaseMetrics,
+  type Listener,
+  migrate,
+  type Notifier,
+  waitForDatabase,
+} from "@headroom/postgres";
+import type { Logger, Metrics, Ports } from "@headroom/runtime";
+import type { OrchestratorStore } from "./port.ts";
+import { orchestratorMigrations } from "./postgres/migrations/index.ts";
+import { createPostgresStore } from "./postgres/store.ts";
+
+export const orchestratorSchema = "orchestrator";
+const applicationName = "headroom-orchestrator";
+
+export interface OpenStoreOptions {
+  readonly connection: string;
+  readonly maxConnections: number;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Notifications may have been missed. */
+  readonly onReconnect: () => void;
+}
+
+export interface OpenedStore {
+  readonly store: OrchestratorStore;
+  readonly notifier: Notifier;
+  /** Null: no notifications, only looking. */
+  readonly listener: Listener | null;
+  /** Resolves when the database answers and its schema is ours; tries until the signal aborts, and says each time what is missing. */
+  prepare(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
+  const { connection, ports, logger, metrics } = options;
+  const database = createDatabase({
+    connection,
+    schema: orchestratorSchema,
+    applicationName,
+    logger,
+    ports,
+    max: options.maxConnections,
+    metrics: databaseMetrics(metrics),
+  });
+  const notifier = createNotifier({ database, logger, ports });
+  const listener = createListener({
+    connection,
+    logger,
+    ports,
+    applicationName: `${applicationName}-listener`,
+    onReconnect: options.onReconnect,
+  });
+  return {
+    store: createPostgresStore(database),
+    notifier,
+    listener,
+    async prepare(signal) {
+      for (;;) {
+        await waitForDatabase({ connection, logger, ports, signal, applicationName });
+        try {
+          await migrate({ connection, schema: orchestratorSchema, migrations: orchestratorMigrations, logger, ports, signal });
+          return;
+        } catch (error) {
+          // It went away again between the two.
+          if (classifyError(error).kind !== "unavailable") throw error;
+          logger.warn({ err: error }, "the database went away while its schema was brought up to date; waiting for it again");
+        }
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+function databaseMetrics(metrics: Metrics): DatabaseMetrics {
+  const durations = metrics.histogram("db_statement_duration_seconds", "Database statements", ["statement", "outcome"]);
+  const retries = metrics.counter("db_transaction_retries_total", "Transactions that the database asked to run again");
+  return {
+    statementFinished: (statement, durationMs, outcome) => durations.observe({ statement, outcome }, durationMs / 1_000),
+    transactionRetried: () => retries.inc(),
+  };
+}

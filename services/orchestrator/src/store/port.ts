@@ -1,0 +1,193 @@
+import type { PauseReason, PlanStatus, TaskState } from "@headroom/scheduling";
+import type {
+  AcceptOutcome,
+  Actor,
+  AppliedVerdict,
+  AssignmentToSend,
+  AttemptKnown,
+  AttemptRecord,
+  AttemptResult,
+  ClaimedTask,
+  DecideAttempt,
+  EndedAttempt,
+  EventRecord,
+  FencedAttempt,
+  NewAssignment,
+  NewPark,
+  NewPlan,
+  OutputChunk,
+  PausedTaskRecord,
+  PlanRecord,
+  QueueSummary,
+  TaskRecord,
+} from "./model.ts";
+
+/** Which replica claims, and for how long. */
+export interface Claimer {
+  readonly owner: string;
+  readonly leaseMs: number;
+}
+
+export interface ClaimWaiting extends Claimer {
+  /** At most so many, 1..500; the store may take fewer. */
+  readonly limit: number;
+  /** Shapes for which there was no room a moment ago. */
+  readonly exceptShapes: readonly string[];
+  /** Whether tasks that use a GPU, and tasks that do not, may be taken. */
+  readonly gpuTasks: boolean;
+  readonly cpuTasks: boolean;
+  /** Null: of all plans. */
+  readonly planId: string | null;
+}
+
+/** Which due rows of the queue were looked at in vain. */
+export interface CheckedInVain {
+  readonly which:
+    | { readonly kind: "shape"; readonly shapeKey: string }
+    | { readonly kind: "gpu_tasks" }
+    | { readonly kind: "cpu_tasks" };
+  readonly planId: string | null;
+  readonly reason: PauseReason;
+  readonly sentence: string;
+  /** Rows with this reason already are left alone if they were checked within this time; 0 touches all. */
+  readonly freshMs: number;
+}
+
+export interface Page {
+  readonly limit: number;
+  /** `next` of the answer before; null: from the beginning. Throws BadCursorError when it is none of ours. */
+  readonly after: string | null;
+}
+
+export interface Listed<Item> {
+  readonly items: readonly Item[];
+  /** Null at the end. */
+  readonly next: string | null;
+}
+
+/** A place in a list that this store never gave out. */
+export class BadCursorError extends Error {
+  override readonly name = "BadCursorError";
+}
+
+export interface CancelOutcome {
+  /** Attempts that run: their agents are to be told. */
+  readonly running: readonly (FencedAttempt & { readonly agentId: string; readonly planId: string })[];
+  /** Attempts that certainly never reached an agent: their room is to be given back. */
+  readonly takenBack: readonly EndedAttempt[];
+  readonly cancelledTasks: number;
+}
+
+/**
+ * Where plans, tasks, attempts, the queue and their history are kept. Each method is one transaction: it has happened
+ * whole, or not at all. Leases and expiries are judged by the store's own clock. When the store is away, methods throw
+ * what `classifyError` calls `unavailable`.
+ */
+export interface OrchestratorStore {
+  // Accepting
+  /** The plan that an idempotency key was used for. */
+  findRequest(requestId: string): Promise<{ readonly planId: string; readonly requestHash: string } | null>;
+  /** Highest priority among tasks that are due and wait for room, by shape; shapes for which none waits are left out. */
+  waitingPriorities(shapeKeys: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Tasks without a pause are accepted as `pending`; the first `claimLimit` of them are claimed by `claimer`. */
+  acceptPlan(plan: NewPlan, claimer: Claimer, claimLimit: number): Promise<AcceptOutcome>;
+
+  // Placing
+  /** Claims due rows of the queue by priority, age and id; the answer is in that order. */
+  claimWaiting(request: ClaimWaiting): Promise<readonly ClaimedTask[]>;
+  /** Claims pending tasks that nobody claims, and whatever a claim that has expired left behind: of `planId` if given. */
+  claimOrphans(claimer: Claimer, limit: number, planId: string | null): Promise<readonly ClaimedTask[]>;
+  /** Records attempts. Tasks whose claim was lost meanwhile (cancelled, taken over) are not in the answer. */
+  assign(assignments: readonly NewAssignment[], owner: string, actor: Actor): Promise<readonly AssignmentToSend[]>;
+  /** Gives claims up and puts the tasks (back) into the queue; answers how many still were ours. */
+  park(parks: readonly NewPark[], owner: string, actor: Actor): Promise<number>;
+  /** Lets other replicas take over at once whatever this one has claimed. */
+  giveBackClaims(owner: string): Promise<number>;
+
+  // The queue
+  markChecked(checked: CheckedInVain): Promise<number>;
+  queueSummary(): Promise<QueueSummary>;
+  /** Due rows that wait for room, of one plan or all, by whether they use a GPU. */
+  countDue(planId: string | null): Promise<{ readonly cpuTasks: number; readonly gpuTasks: number }>;
+  /** Rows that wait, of one plan or all. */
+  countWaiting(planId: string | null): Promise<number>;
+  /** Time until the next row falls due; null when none will. */
+  nextDueInMs(): Promise<number | null>;
+
+  // Agents
+  /** Attempts of this agent that have not ended. */
+  openAttempts(agentId: string): Promise<readonly AttemptKnown[]>;
+  findAttempts(attemptIds: readonly string[]): Promise<readonly AttemptKnown[]>;
+  /** Assignments of these agents that were never sent, or sent longer ago than `resendMs` without an answer; marks them sent. */
+  takeToSend(agentIds: readonly string[], resendMs: number): Promise<readonly AssignmentToSend[]>;
+  /** The same for named attempts, whenever they were sent. */
+  takeToSendAgain(attemptIds: readonly string[]): Promise<readonly AssignmentToSend[]>;
+  /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */
+  takeToCancel(agentIds: readonly string[], resendMs: number): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
+  /** The agent has it: `assigned` becomes `running`. Null: it is not (any more) its attempt. */
+  acceptAttempt(attempt: FencedAttempt, agentId: string): Promise<AttemptKnown | null>;
+  markStarted(attempt: FencedAttempt, agentId: string, startedAtMs: number): Promise<AttemptKnown | null>;
+  /** Extends leases of running attempts; answers those extended. */
+  renewLeases(attempts: readonly FencedAttempt[], agentId: string): Promise<readonly AttemptKnown[]>;
+  /** Keeps output up to `maxBytes` per attempt; pieces that came before are dropped. Answers the last number held, null for an unknown attempt. */
+  appendOutput(attempt: FencedAttempt, chunks: readonly OutputChunk[], maxBytes: number): Promise<number | null>;
+  /** Null: no such attempt. */
+  finishAttempt(result: AttemptResult, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+  /** The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`. */
+  undeliver(attempt: FencedAttempt, agentId: string, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+
+  // Sweeps
+  /** Assigned attempts that were never sent for this long. */
+  findUndelivered(olderThanMs: number, limit: number): Promise<readonly AttemptKnown[]>;
+  /** As `undeliver`, but only if it still was never sent. */
+  takeBackUnsent(attempt: FencedAttempt, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+  /** Attempts whose lease ended longer than `graceMs` ago. */
+  findLost(graceMs: number, limit: number): Promise<readonly AttemptKnown[]>;
+  /** As decided, but only if its lease still ended longer than `graceMs` ago. */
+  loseAttempt(attempt: FencedAttempt, graceMs: number, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+  /** Unanswered assignments whose reservation ends within this time. */
+  reservationsEndingWithin(ms: number, limit: number): Promise<readonly FencedAttempt[]>;
+  noteReservationsRenewed(renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[]): Promise<void>;
+
+  // Cancelling
+  /** Null: no such plan. */
+  cancelPlan(planId: string, reason: string, actor: Actor): Promise<CancelOutcome | null>;
+  /** `finished`: it had ended already, in this state. */
+  cancelTask(
+    taskId: string,
+    reason: string,
+    actor: Actor,
+  ): Promise<
+    | ({ readonly kind: "cancelled" } & CancelOutcome)
+    | { readonly kind: "finished"; readonly state: TaskState }
+    | { readonly kind: "unknown" }
+  >;
+
+  // Reading
+  getPlan(planId: string): Promise<PlanRecord | null>;
+  /** The newest first. */
+  listPlans(
+    filter: { readonly statuses: readonly PlanStatus[]; readonly name: string },
+    page: Page,
+  ): Promise<Listed<PlanRecord>>;
+  /** All tasks of a plan, in its order, with their newest attempt. */
+  planTasks(planId: string): Promise<readonly TaskRecord[]>;
+  /** With all its attempts. */
+  getTask(taskId: string): Promise<TaskRecord | null>;
+  /** The newest first, with their newest attempt. */
+  listTasks(
+    filter: { readonly planId: string | null; readonly states: readonly TaskState[] },
+    page: Page,
+  ): Promise<Listed<TaskRecord>>;
+  /** In the order in which they will be tried, with how many there are in all. */
+  listPaused(
+    filter: { readonly planId: string | null; readonly reasons: readonly PauseReason[] | null },
+    page: Page,
+  ): Promise<Listed<PausedTaskRecord> & { readonly total: number }>;
+  /** Null: no such attempt of this task. `attemptId` null: the newest. */
+  findAttempt(taskId: string, attemptId: string | null): Promise<AttemptRecord | null>;
+  readOutput(attemptId: string, afterSeq: number, limit: number): Promise<readonly OutputChunk[]>;
+  outputDroppedBytes(attemptId: string): Promise<number>;
+  eventsAfter(planId: string, afterEventId: number, limit: number): Promise<readonly EventRecord[]>;
+  ping(): Promise<void>;
+}

@@ -1,0 +1,41 @@
+import { BadCursorError } from "../port.ts";
+
+/** A place in a sorted list, as text: the sort columns of the last row, exact to the microsecond. */
+export function encodeCursor(parts: readonly string[]): string {
+  return parts.join("|");
+}
+
+const timePattern = /^\d{4,6}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?\+00$/;
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** `[time, id]`. */
+export function decodeTimeCursor(cursor: string | null): readonly [string | null, string | null] {
+  if (cursor === null) return [null, null];
+  const [at, id, ...rest] = cursor.split("|");
+  if (at === undefined || id === undefined || rest.length > 0 || !timePattern.test(at) || !uuidPattern.test(id)) {
+    throw new BadCursorError("not a cursor of this list");
+  }
+  return [at, id];
+}
+
+/** `[priority, time, id]`. */
+export function decodeQueueCursor(cursor: string | null): readonly [number | null, string | null, string | null] {
+  if (cursor === null) return [null, null, null];
+  const separator = cursor.indexOf("|");
+  const priority = Number(cursor.slice(0, separator));
+  if (separator < 1 || !Number.isSafeInteger(priority)) throw new BadCursorError("not a cursor of this list");
+  return [priority, ...decodeTimeCursor(cursor.slice(separator + 1))];
+}
+
+/** Reads one row more than the page holds: whether there is more is then known. */
+export function listed<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (row: Row) => readonly string[],
+  itemOf: (row: Row) => Item,
+): { readonly items: readonly Item[]; readonly next: string | null } {
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const next = rows.length > limit && last !== undefined ? encodeCursor(cursorOf(last)) : null;
+  return { items: page.map(itemOf), next };
+}

@@ -1,0 +1,96 @@
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { AssignmentToSend, FencedAttempt } from "../model.ts";
+import type { SendRow } from "./assign.ts";
+
+/** However late, an agent gets this long to read an assignment again: it is certain not to run it elsewhere. */
+const leastAcceptMs = 10_000;
+
+const markSent = `
+    UPDATE attempts a
+       SET sent_at = now(),
+           lease_expires_at = greatest(a.reservation_expires_at, now() + ${leastAcceptMs} * interval '1 millisecond')
+                              + a.work_lease_ms * interval '1 millisecond'
+      FROM due
+      JOIN tasks t ON t.task_id = due.task_id
+     WHERE a.attempt_id = due.attempt_id
+ RETURNING a.attempt_id, a.fence, a.task_id, a.plan_id, a.agent_id, t.name, t.command, a.reserved, a.card_indexes, t.run_timeout_ms,
+           a.work_lease_ms,
+           greatest(${leastAcceptMs}, extract(epoch FROM a.reservation_expires_at - now()) * 1000)::double precision AS accept_within_ms`;
+
+const takeToSendStatement = defineStatement<SendRow>({
+  name: "attempts_take_to_send",
+  text: `
+    WITH due AS MATERIALIZED (
+      SELECT attempt_id, task_id FROM attempts
+       WHERE state = 'assigned' AND agent_id = ANY($1::uuid[])
+         AND (sent_at IS NULL OR sent_at <= now() - $2 * interval '1 millisecond')
+       ORDER BY assigned_at
+       LIMIT 500
+         FOR UPDATE SKIP LOCKED)${markSent}`,
+});
+
+const takeToSendAgainStatement = defineStatement<SendRow>({
+  name: "attempts_take_to_send_again",
+  text: `
+    WITH due AS MATERIALIZED (
+      SELECT attempt_id, task_id FROM attempts
+       WHERE state = 'assigned' AND attempt_id = ANY($1::uuid[])
+         FOR UPDATE)${markSent}`,
+});
+
+export async function takeToSend(
+  db: Queryable,
+  agentIds: readonly string[],
+  resendMs: number,
+): Promise<readonly AssignmentToSend[]> {
+  return (await db.query(takeToSendStatement, [agentIds, resendMs])).map(assignmentFromRow);
+}
+
+export async function takeToSendAgain(
+  db: Queryable,
+  attemptIds: readonly string[],
+): Promise<readonly AssignmentToSend[]> {
+  return (await db.query(takeToSendAgainStatement, [attemptIds])).map(assignmentFromRow);
+}
+
+function assignmentFromRow(row: SendRow): AssignmentToSend {
+  return {
+    attemptId: row.attempt_id,
+    fence: row.fence,
+    taskId: row.task_id,
+    planId: row.plan_id,
+    taskName: row.name,
+    agentId: row.agent_id,
+    command: row.command,
+    amounts: row.reserved,
+    cardIndexes: row.card_indexes,
+    runTimeoutMs: row.run_timeout_ms,
+    workLeaseMs: row.work_lease_ms,
+    acceptWithinMs: row.accept_within_ms,
+  };
+}
+
+const takeToCancelStatement = defineStatement<{
+  readonly attempt_id: string;
+  readonly fence: number;
+  readonly agent_id: string;
+}>({
+  name: "attempts_take_to_cancel",
+  text: `
+    UPDATE attempts a
+       SET cancel_sent_at = now()
+      FROM tasks t
+     WHERE a.agent_id = ANY($1::uuid[]) AND a.state IN ('assigned', 'running')
+       AND t.task_id = a.task_id AND t.attempt_id = a.attempt_id AND t.cancel_requested_at IS NOT NULL
+       AND (a.cancel_sent_at IS NULL OR a.cancel_sent_at <= now() - $2 * interval '1 millisecond')
+ RETURNING a.attempt_id, a.fence, a.agent_id`,
+});
+
+export async function takeToCancel(
+  db: Queryable,
+  agentIds: readonly string[],
+  resendMs: number,
+): Promise<readonly (FencedAttempt & { readonly agentId: string })[]> {
+  const rows = await db.query(takeToCancelStatement, [agentIds, resendMs]);
+  return rows.map((row) => ({ attemptId: row.attempt_id, fence: row.fence, agentId: row.agent_id }));
+}

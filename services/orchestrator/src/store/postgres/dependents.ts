@@ -1,0 +1,94 @@
+import { defineStatement, type Transaction } from "@headroom/postgres";
+import type { PauseReason, TaskState } from "@headroom/scheduling";
+import { appendEvents } from "./events.ts";
+import { finishTasks } from "./finish-tasks.ts";
+import { endPauses } from "./pause-rows.ts";
+
+const countDownDependents = defineStatement<{ readonly task_id: string; readonly name: string }>({
+  name: "tasks_count_down_dependents",
+  text: `
+    UPDATE tasks t SET depends_remaining = t.depends_remaining - 1
+      FROM task_dependencies d
+     WHERE d.depends_on_task_id = $1 AND t.task_id = d.task_id AND t.state = 'paused'
+ RETURNING t.task_id, t.name, t.depends_remaining`,
+});
+
+const unblock = defineStatement<{ readonly task_id: string; readonly reason: PauseReason }>({
+  name: "pause_queue_unblock",
+  text: `
+    UPDATE pause_queue q
+       SET blocked = false,
+           reason = CASE WHEN q.resume_after > now() THEN 'RESUME_AFTER' ELSE 'AWAITING_TURN' END,
+           reason_detail = CASE WHEN q.resume_after > now() THEN 'Its resume_after lies ahead.' ELSE 'All that it depends on has succeeded.' END
+      FROM tasks t
+     WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND q.reason = 'DEPENDENCY_PENDING'
+       AND t.task_id = q.task_id AND t.depends_remaining = 0
+ RETURNING q.task_id, q.reason`,
+});
+
+/** A task has succeeded: those that waited for it alone may be placed. Answers how many. */
+export async function releaseDependents(tx: Transaction, planId: string, taskId: string): Promise<number> {
+  const dependents = await tx.query(countDownDependents, [taskId]);
+  if (dependents.length === 0) return 0;
+  const names = new Map(dependents.map((row) => [row.task_id, row.name]));
+  const released = await tx.query(unblock, [dependents.map((row) => row.task_id)]);
+  await appendEvents(
+    tx,
+    released.map((row) => ({
+      planId,
+      taskId: row.task_id,
+      taskName: names.get(row.task_id) ?? "",
+      kind: "TASK_DEPENDENCIES_MET",
+      fromState: "paused",
+      toState: "paused",
+      pauseReason: row.reason,
+      actor: "orchestrator",
+    })),
+  );
+  return released.length;
+}
+
+const selectDependents = defineStatement<{
+  readonly task_id: string;
+  readonly name: string;
+  readonly state: TaskState;
+}>({
+  name: "tasks_select_dependents",
+  text: `
+    WITH RECURSIVE dependents(task_id) AS (
+      SELECT task_id FROM task_dependencies WHERE depends_on_task_id = ANY($1::uuid[])
+      UNION
+      SELECT d.task_id FROM task_dependencies d JOIN dependents ON d.depends_on_task_id = dependents.task_id)
+    SELECT t.task_id, t.name, t.state
+      FROM dependents JOIN tasks t ON t.task_id = dependents.task_id
+     WHERE t.state NOT IN ('succeeded', 'failed', 'cancelled')
+     ORDER BY t.position`,
+});
+
+/** Tasks did not succeed: all that depends on them, directly or not, is cancelled. None of it can have started. */
+export async function cancelDependents(
+  tx: Transaction,
+  planId: string,
+  taskIds: readonly string[],
+  why: string,
+): Promise<number> {
+  const dependents = await tx.query(selectDependents, [taskIds]);
+  if (dependents.length === 0) return 0;
+  const ids = dependents.map((row) => row.task_id);
+  await endPauses(tx, ids, "cancelled");
+  await appendEvents(
+    tx,
+    dependents.map((row) => ({
+      planId,
+      taskId: row.task_id,
+      taskName: row.name,
+      kind: "TASK_CANCELLED",
+      fromState: row.state,
+      toState: "cancelled",
+      sentence: why,
+      actor: "orchestrator",
+    })),
+  );
+  await finishTasks(tx, planId, ids, "cancelled", why);
+  return ids.length;
+}

@@ -1,0 +1,84 @@
+import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
+import type { PauseReason, TaskState } from "@headroom/scheduling";
+import type { Actor, EventRecord } from "../model.ts";
+
+export interface NewEvent {
+  readonly planId: string;
+  readonly taskId?: string;
+  readonly taskName?: string;
+  readonly attemptId?: string;
+  readonly agentId?: string;
+  readonly kind: string;
+  readonly fromState?: TaskState;
+  readonly toState?: TaskState;
+  readonly pauseReason?: PauseReason;
+  readonly sentence?: string;
+  readonly actor: Actor;
+}
+
+const insertEvents = defineStatement({
+  name: "events_insert",
+  text: `
+    INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor)
+    SELECT e."planId", e."taskId", coalesce(e."taskName", ''), e."attemptId", e."agentId", e.kind, e."fromState", e."toState",
+           e."pauseReason", coalesce(e.sentence, ''), e.actor
+      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
+           "planId" uuid, "taskId" uuid, "taskName" text, "attemptId" uuid, "agentId" uuid, kind text, "fromState" text,
+           "toState" text, "pauseReason" text, sentence text, actor text)) WITH ORDINALITY AS e
+     ORDER BY e.ordinality`,
+});
+
+/** Appends to the history. The plans must be locked (`lockPlans`). */
+export async function appendEvents(tx: Transaction, events: readonly NewEvent[]): Promise<void> {
+  if (events.length > 0) await tx.execute(insertEvents, [JSON.stringify(events)]);
+}
+
+interface EventRow {
+  readonly event_id: number;
+  readonly at: number;
+  readonly plan_id: string;
+  readonly task_id: string | null;
+  readonly task_name: string;
+  readonly attempt_id: string | null;
+  readonly agent_id: string | null;
+  readonly kind: string;
+  readonly from_state: TaskState | null;
+  readonly to_state: TaskState | null;
+  readonly pause_reason: PauseReason | null;
+  readonly sentence: string;
+  readonly actor: string;
+}
+
+const selectEvents = defineStatement<EventRow>({
+  name: "events_after",
+  text: `
+    SELECT event_id, at, plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor
+      FROM events
+     WHERE plan_id = $1 AND event_id > $2
+     ORDER BY event_id
+     LIMIT $3`,
+});
+
+export async function eventsAfter(
+  db: Queryable,
+  planId: string,
+  afterEventId: number,
+  limit: number,
+): Promise<readonly EventRecord[]> {
+  const rows = await db.query(selectEvents, [planId, afterEventId, limit]);
+  return rows.map((row) => ({
+    eventId: row.event_id,
+    atMs: row.at,
+    planId: row.plan_id,
+    taskId: row.task_id,
+    taskName: row.task_name,
+    attemptId: row.attempt_id,
+    agentId: row.agent_id,
+    kind: row.kind,
+    fromState: row.from_state,
+    toState: row.to_state,
+    pauseReason: row.pause_reason,
+    sentence: row.sentence,
+    actor: row.actor,
+  }));
+}

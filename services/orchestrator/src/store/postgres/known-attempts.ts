@@ -1,0 +1,129 @@
+import { defineStatement, type Queryable, type Statement } from "@headroom/postgres";
+import type { AttemptState } from "@headroom/scheduling";
+import type { AttemptKnown, FencedAttempt } from "../model.ts";
+
+export interface KnownRow {
+  readonly attempt_id: string;
+  readonly fence: number;
+  readonly task_id: string;
+  readonly plan_id: string;
+  readonly agent_id: string;
+  readonly state: AttemptState;
+  readonly sent: boolean;
+  readonly cancel_requested: boolean;
+}
+
+/** For `attempts a` joined with `tasks t`. */
+export const knownColumns = `a.attempt_id, a.fence, a.task_id, a.plan_id, a.agent_id, a.state, a.sent_at IS NOT NULL AS sent,
+           t.cancel_requested_at IS NOT NULL AS cancel_requested`;
+
+export function knownFromRow(row: KnownRow): AttemptKnown {
+  return {
+    attemptId: row.attempt_id,
+    fence: row.fence,
+    taskId: row.task_id,
+    planId: row.plan_id,
+    agentId: row.agent_id,
+    state: row.state,
+    sent: row.sent,
+    cancelRequested: row.cancel_requested,
+  };
+}
+
+async function known(
+  db: Queryable,
+  statement: Statement<KnownRow>,
+  values: readonly unknown[],
+): Promise<readonly AttemptKnown[]> {
+  return (await db.query(statement, values)).map(knownFromRow);
+}
+
+const openOfAgent = defineStatement<KnownRow>({
+  name: "attempts_open_of_agent",
+  text: `
+    SELECT ${knownColumns}
+      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+     WHERE a.agent_id = $1 AND a.state IN ('assigned', 'running')
+     ORDER BY a.assigned_at`,
+});
+
+export function openAttempts(db: Queryable, agentId: string): Promise<readonly AttemptKnown[]> {
+  return known(db, openOfAgent, [agentId]);
+}
+
+const byIds = defineStatement<KnownRow>({
+  name: "attempts_by_ids",
+  text: `
+    SELECT ${knownColumns}
+      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+     WHERE a.attempt_id = ANY($1::uuid[])`,
+});
+
+export function findAttempts(db: Queryable, attemptIds: readonly string[]): Promise<readonly AttemptKnown[]> {
+  return known(db, byIds, [attemptIds]);
+}
+
+const undelivered = defineStatement<KnownRow>({
+  name: "attempts_undelivered",
+  text: `
+    SELECT ${knownColumns}
+      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+     WHERE a.state = 'assigned' AND a.sent_at IS NULL AND a.assigned_at <= now() - $1 * interval '1 millisecond'
+     ORDER BY a.assigned_at
+     LIMIT $2`,
+});
+
+export function findUndelivered(db: Queryable, olderThanMs: number, limit: number): Promise<readonly AttemptKnown[]> {
+  return known(db, undelivered, [olderThanMs, limit]);
+}
+
+const lost = defineStatement<KnownRow>({
+  name: "attempts_lost",
+  text: `
+    SELECT ${knownColumns}
+      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+     WHERE a.state IN ('assigned', 'running') AND a.lease_expires_at <= now() - $1 * interval '1 millisecond'
+     ORDER BY a.lease_expires_at
+     LIMIT $2`,
+});
+
+export function findLost(db: Queryable, graceMs: number, limit: number): Promise<readonly AttemptKnown[]> {
+  return known(db, lost, [graceMs, limit]);
+}
+
+const endingReservations = defineStatement<{ readonly attempt_id: string; readonly fence: number }>({
+  name: "attempts_reservations_ending",
+  text: `
+    SELECT attempt_id, fence FROM attempts
+     WHERE state = 'assigned' AND sent_at IS NOT NULL AND reservation_expires_at <= now() + $1 * interval '1 millisecond'
+     ORDER BY reservation_expires_at
+     LIMIT $2`,
+});
+
+export async function reservationsEndingWithin(
+  db: Queryable,
+  ms: number,
+  limit: number,
+): Promise<readonly FencedAttempt[]> {
+  const rows = await db.query(endingReservations, [ms, limit]);
+  return rows.map((row) => ({ attemptId: row.attempt_id, fence: row.fence }));
+}
+
+const noteRenewedStatement = defineStatement({
+  name: "attempts_note_renewed",
+  text: `
+    UPDATE attempts a SET reservation_expires_at = now() + r.lease_left_ms * interval '1 millisecond'
+      FROM unnest($1::uuid[], $2::double precision[]) AS r(attempt_id, lease_left_ms)
+     WHERE a.attempt_id = r.attempt_id AND a.state = 'assigned'`,
+});
+
+export async function noteReservationsRenewed(
+  db: Queryable,
+  renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[],
+): Promise<void> {
+  if (renewed.length === 0) return;
+  await db.execute(noteRenewedStatement, [
+    renewed.map(({ attemptId }) => attemptId),
+    renewed.map(({ leaseLeftMs }) => leaseLeftMs),
+  ]);
+}

@@ -1,0 +1,92 @@
+import { type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import type { Actor, NewPark } from "../model.ts";
+import type { CheckedInVain } from "../port.ts";
+import { appendEvents } from "./events.ts";
+import { lockPlans } from "./lock-plans.ts";
+import { insertPauses } from "./pause-rows.ts";
+
+const giveUpClaims = defineStatement<{ readonly task_id: string }>({
+  name: "tasks_park",
+  text: `
+    UPDATE tasks t
+       SET state = 'paused', claim_owner = NULL, claim_expires_at = NULL,
+           placing_attempt_id = CASE WHEN p.kept THEN t.placing_attempt_id END
+      FROM unnest($2::uuid[], $3::bigint[], $4::boolean[]) AS p(task_id, fence, kept)
+     WHERE t.task_id = p.task_id AND t.claim_owner = $1 AND t.fence = p.fence AND t.state IN ('pending', 'paused')
+ RETURNING t.task_id`,
+});
+
+const stillWaiting = defineStatement({
+  name: "pause_queue_still_waiting",
+  text: `
+    UPDATE pause_queue q
+       SET last_checked = now(), reason = p.reason, reason_detail = p.sentence
+      FROM unnest($1::uuid[], $2::text[], $3::text[]) AS p(task_id, reason, sentence)
+     WHERE q.task_id = p.task_id AND q.status = 'waiting'`,
+});
+
+/** Claimed tasks that found no room: new ones get their row in the queue, waiting ones keep theirs. */
+export function park(db: Database, parks: readonly NewPark[], owner: string, actor: Actor): Promise<number> {
+  return db.transaction(async (tx) => {
+    await lockPlans(
+      tx,
+      parks.map(({ claimed }) => claimed.planId),
+    );
+    const rows = await tx.query(giveUpClaims, [
+      owner,
+      parks.map(({ claimed }) => claimed.taskId),
+      parks.map(({ claimed }) => claimed.fence),
+      parks.map(({ attemptIdKept }) => attemptIdKept),
+    ]);
+    const ours = new Set(rows.map((row) => row.task_id));
+    const parked = parks.filter(({ claimed }) => ours.has(claimed.taskId));
+    const fresh = parked.filter(({ claimed }) => claimed.state === "pending");
+    const waiting = parked.filter(({ claimed }) => claimed.state === "paused");
+    await insertPauses(
+      tx,
+      fresh.map(({ claimed, reason, sentence }) => ({ taskId: claimed.taskId, reason, sentence, blocked: false })),
+    );
+    if (waiting.length > 0) {
+      await tx.execute(stillWaiting, [
+        waiting.map(({ claimed }) => claimed.taskId),
+        waiting.map(({ reason }) => reason),
+        waiting.map(({ sentence }) => sentence),
+      ]);
+    }
+    await appendEvents(
+      tx,
+      fresh.map(({ claimed, reason, sentence }) => ({
+        planId: claimed.planId,
+        taskId: claimed.taskId,
+        taskName: claimed.taskName,
+        kind: "TASK_PAUSED",
+        fromState: "pending",
+        toState: "paused",
+        pauseReason: reason,
+        sentence,
+        actor,
+      })),
+    );
+    return parked.length;
+  });
+}
+
+const markCheckedStatement = defineStatement({
+  name: "pause_queue_checked",
+  text: `
+    UPDATE pause_queue
+       SET last_checked = now(), reason = $3, reason_detail = $4
+     WHERE status = 'waiting' AND NOT blocked AND (resume_after IS NULL OR resume_after <= now())
+       AND ($1::text IS NULL OR shape_key = $1)
+       AND ($2::boolean IS NULL OR uses_gpu = $2)
+       AND ($5::uuid IS NULL OR plan_id = $5)
+       AND (reason <> $3 OR last_checked IS NULL OR last_checked <= now() - $6 * interval '1 millisecond')`,
+});
+
+/** One statement for all rows that share a verdict, instead of a claim for each. */
+export function markChecked(db: Queryable, checked: CheckedInVain): Promise<number> {
+  const { which, reason, sentence, planId, freshMs } = checked;
+  const shapeKey = which.kind === "shape" ? which.shapeKey : null;
+  const usesGpu = which.kind === "shape" ? null : which.kind === "gpu_tasks";
+  return db.execute(markCheckedStatement, [shapeKey, usesGpu, reason, sentence, planId, freshMs]);
+}

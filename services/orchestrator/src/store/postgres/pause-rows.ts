@@ -1,0 +1,55 @@
+import { defineStatement, type Transaction } from "@headroom/postgres";
+import type { PauseReason } from "@headroom/scheduling";
+
+export interface NewPauseRow {
+  readonly taskId: string;
+  readonly reason: PauseReason;
+  readonly sentence: string;
+  readonly blocked: boolean;
+  /** From now, in ms; absent: the task's own `resume_after`, where it has one. */
+  readonly resumeAfterMs?: number | null;
+}
+
+const insertPauseRows = defineStatement({
+  name: "pause_queue_insert",
+  text: `
+    INSERT INTO pause_queue (task_id, plan_id, work_plan_json, resume_after, last_checked, reason, reason_detail, blocked, priority, shape_key, uses_gpu)
+    SELECT t.task_id, t.plan_id,
+           jsonb_build_object('plan_name', pl.name, 'task_name', t.name, 'position', t.position, 'command', t.command, 'needs', t.needs,
+             'priority', t.priority, 'resume_after', t.resume_after, 'max_attempts', t.max_attempts, 'retry_on_failure', t.retry_on_failure,
+             'run_timeout_ms', t.run_timeout_ms, 'work_lease_ms', t.work_lease_ms, 'expected_duration_ms', t.expected_duration_ms,
+             'depends_on', (SELECT coalesce(jsonb_agg(other.name ORDER BY other.position), '[]'::jsonb)
+                              FROM task_dependencies d JOIN tasks other ON other.task_id = d.depends_on_task_id
+                             WHERE d.task_id = t.task_id)),
+           CASE WHEN p."resumeAfterMs" IS NULL THEN t.resume_after
+                ELSE now() + p."resumeAfterMs" * interval '1 millisecond' END,
+           CASE WHEN p.blocked OR p.reason = 'RESUME_AFTER' THEN NULL ELSE now() END,
+           p.reason, p.sentence, p.blocked, t.priority, t.shape_key, t.uses_gpu
+      FROM jsonb_to_recordset($1::jsonb) AS p("taskId" uuid, reason text, sentence text, blocked boolean, "resumeAfterMs" double precision)
+      JOIN tasks t ON t.task_id = p."taskId"
+      JOIN plans pl ON pl.plan_id = t.plan_id
+     ORDER BY t.position`,
+});
+
+/** Puts tasks into the queue; each must be `paused` and have no waiting row. */
+export async function insertPauses(tx: Transaction, rows: readonly NewPauseRow[]): Promise<void> {
+  if (rows.length > 0) await tx.execute(insertPauseRows, [JSON.stringify(rows)]);
+}
+
+const endPauseRows = defineStatement({
+  name: "pause_queue_end",
+  text: `
+    UPDATE pause_queue
+       SET status = $2, resumed_at = CASE WHEN $2 = 'resumed' THEN now() ELSE resumed_at END,
+           last_checked = CASE WHEN $2 = 'resumed' THEN now() ELSE last_checked END
+     WHERE task_id = ANY($1::uuid[]) AND status = 'waiting'`,
+});
+
+/** Ends the waiting rows of these tasks, where there are any. */
+export async function endPauses(
+  tx: Transaction,
+  taskIds: readonly string[],
+  status: "resumed" | "cancelled" | "failed",
+): Promise<void> {
+  if (taskIds.length > 0) await tx.execute(endPauseRows, [taskIds, status]);
+}

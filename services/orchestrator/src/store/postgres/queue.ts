@@ -1,0 +1,99 @@
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { PauseReason } from "@headroom/scheduling";
+import type { QueueSummary } from "../model.ts";
+
+const waitingPrioritiesStatement = defineStatement<{ readonly shape_key: string; readonly priority: number }>({
+  name: "pause_queue_priorities",
+  text: `
+    SELECT s.shape_key, head.priority
+      FROM unnest($1::text[]) AS s(shape_key)
+     CROSS JOIN LATERAL (
+           SELECT q.priority FROM pause_queue q
+            WHERE q.shape_key = s.shape_key AND q.status = 'waiting' AND NOT q.blocked
+              AND (q.resume_after IS NULL OR q.resume_after <= now())
+            ORDER BY q.priority DESC
+            LIMIT 1) AS head`,
+});
+
+export async function waitingPriorities(
+  db: Queryable,
+  shapeKeys: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.query(waitingPrioritiesStatement, [shapeKeys]);
+  return new Map(rows.map((row) => [row.shape_key, row.priority]));
+}
+
+interface ReasonRow {
+  readonly reason: PauseReason;
+  readonly tasks: number;
+  readonly oldest: number;
+  readonly age_ms: number;
+}
+
+const reasonsStatement = defineStatement<ReasonRow>({
+  name: "pause_queue_reasons",
+  text: `
+    SELECT reason, count(*) AS tasks, min(paused_at) AS oldest,
+           (extract(epoch FROM now() - min(paused_at)) * 1000)::bigint AS age_ms
+      FROM pause_queue
+     WHERE status = 'waiting'
+     GROUP BY reason
+     ORDER BY count(*) DESC, reason`,
+});
+
+const openAttemptsStatement = defineStatement<{ readonly open: number }>({
+  name: "attempts_count_open",
+  text: `SELECT count(*) AS open FROM attempts WHERE state IN ('assigned', 'running')`,
+});
+
+export async function queueSummary(db: Queryable): Promise<QueueSummary> {
+  const [reasons, [attempts]] = await Promise.all([db.query(reasonsStatement), db.query(openAttemptsStatement)]);
+  const waiting = reasons.reduce((sum, row) => sum + row.tasks, 0);
+  return {
+    waiting,
+    reasons: reasons.map(({ reason, tasks }) => ({ reason, tasks })),
+    oldestPausedAtMs: waiting === 0 ? null : Math.min(...reasons.map((row) => row.oldest)),
+    oldestAgeMs: waiting === 0 ? null : Math.max(0, ...reasons.map((row) => row.age_ms)),
+    runningAttempts: attempts?.open ?? 0,
+  };
+}
+
+const countDueStatement = defineStatement<{ readonly cpu_tasks: number; readonly gpu_tasks: number }>({
+  name: "pause_queue_count_due",
+  text: `
+    SELECT count(*) FILTER (WHERE NOT uses_gpu) AS cpu_tasks, count(*) FILTER (WHERE uses_gpu) AS gpu_tasks
+      FROM pause_queue
+     WHERE status = 'waiting' AND NOT blocked AND (resume_after IS NULL OR resume_after <= now())
+       AND ($1::uuid IS NULL OR plan_id = $1)`,
+});
+
+export async function countDue(
+  db: Queryable,
+  planId: string | null,
+): Promise<{ readonly cpuTasks: number; readonly gpuTasks: number }> {
+  const [row] = await db.query(countDueStatement, [planId]);
+  return { cpuTasks: row?.cpu_tasks ?? 0, gpuTasks: row?.gpu_tasks ?? 0 };
+}
+
+const countWaitingStatement = defineStatement<{ readonly waiting: number }>({
+  name: "pause_queue_count_waiting",
+  text: `SELECT count(*) AS waiting FROM pause_queue WHERE status = 'waiting' AND ($1::uuid IS NULL OR plan_id = $1)`,
+});
+
+export async function countWaiting(db: Queryable, planId: string | null): Promise<number> {
+  const [row] = await db.query(countWaitingStatement, [planId]);
+  return row?.waiting ?? 0;
+}
+
+const nextDueStatement = defineStatement<{ readonly due_in_ms: number | null }>({
+  name: "pause_queue_next_due",
+  text: `
+    SELECT (extract(epoch FROM min(resume_after) - now()) * 1000)::double precision AS due_in_ms
+      FROM pause_queue
+     WHERE status = 'waiting' AND NOT blocked AND resume_after > now()`,
+});
+
+export async function nextDueInMs(db: Queryable): Promise<number | null> {
+  const [row] = await db.query(nextDueStatement);
+  return row?.due_in_ms ?? null;
+}

@@ -1,0 +1,92 @@
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { PlanStatus, TaskCounts } from "@headroom/scheduling";
+import type { PlanRecord } from "../model.ts";
+import type { Listed, Page } from "../port.ts";
+import { decodeTimeCursor, listed } from "./cursor.ts";
+
+interface PlanRow {
+  readonly plan_id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly priority: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly created_at: number;
+  readonly created_text: string;
+  readonly finished_at: number | null;
+  readonly cancel_requested: boolean;
+  readonly pending: number;
+  readonly paused: number;
+  readonly reserved: number;
+  readonly assigned: number;
+  readonly running: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly lost: number;
+}
+
+const planColumns = `p.plan_id, p.name, p.namespace, p.priority, p.labels, p.created_at, p.created_at::text AS created_text, p.finished_at,
+           p.cancel_requested_at IS NOT NULL AS cancel_requested,
+           c.pending, c.paused, c.reserved, c.assigned, c.running, c.succeeded, c.failed, c.cancelled, c.lost`;
+
+const countsOfPlan = `
+     CROSS JOIN LATERAL (
+           SELECT count(*) FILTER (WHERE t.state = 'pending') AS pending, count(*) FILTER (WHERE t.state = 'paused') AS paused,
+                  count(*) FILTER (WHERE t.state = 'reserved') AS reserved, count(*) FILTER (WHERE t.state = 'assigned') AS assigned,
+                  count(*) FILTER (WHERE t.state = 'running') AS running, count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
+                  count(*) FILTER (WHERE t.state = 'failed') AS failed, count(*) FILTER (WHERE t.state = 'cancelled') AS cancelled,
+                  count(*) FILTER (WHERE t.state = 'lost') AS lost
+             FROM tasks t
+            WHERE t.plan_id = p.plan_id) AS c`;
+
+const selectPlan = defineStatement<PlanRow>({
+  name: "plans_get",
+  text: `SELECT ${planColumns} FROM plans p ${countsOfPlan} WHERE p.plan_id = $1`,
+});
+
+export async function getPlan(db: Queryable, planId: string): Promise<PlanRecord | null> {
+  const [row] = await db.query(selectPlan, [planId]);
+  return row === undefined ? null : planFromRow(row);
+}
+
+/** The status in SQL says what `planStatus` of libs/scheduling says; a test holds the two together. */
+const selectPlans = defineStatement<PlanRow>({
+  name: "plans_list",
+  text: `
+    SELECT ${planColumns}
+      FROM plans p ${countsOfPlan}
+     WHERE ($1::text = '' OR p.name = $1)
+       AND (cardinality($2::text[]) = 0 OR coalesce(p.outcome,
+            CASE WHEN c.paused + c.lost = 0 THEN 'dispatched'
+                 WHEN c.pending + c.reserved + c.assigned + c.running > 0 THEN 'partly_paused'
+                 ELSE 'paused' END) = ANY($2))
+       AND ($3::timestamptz IS NULL OR (p.created_at, p.plan_id) < ($3::timestamptz, $4::uuid))
+     ORDER BY p.created_at DESC, p.plan_id DESC
+     LIMIT $5`,
+});
+
+export async function listPlans(
+  db: Queryable,
+  filter: { readonly statuses: readonly PlanStatus[]; readonly name: string },
+  page: Page,
+): Promise<Listed<PlanRecord>> {
+  const [at, id] = decodeTimeCursor(page.after);
+  const rows = await db.query(selectPlans, [filter.name, filter.statuses, at, id, page.limit + 1]);
+  return listed(rows, page.limit, (row) => [row.created_text, row.plan_id], planFromRow);
+}
+
+function planFromRow(row: PlanRow): PlanRecord {
+  const { pending, paused, reserved, assigned, running, succeeded, failed, cancelled, lost } = row;
+  const counts: TaskCounts = { pending, paused, reserved, assigned, running, succeeded, failed, cancelled, lost };
+  return {
+    planId: row.plan_id,
+    name: row.name,
+    namespace: row.namespace,
+    priority: row.priority,
+    labels: row.labels,
+    createdAtMs: row.created_at,
+    finishedAtMs: row.finished_at,
+    cancelRequested: row.cancel_requested,
+    counts,
+  };
+}

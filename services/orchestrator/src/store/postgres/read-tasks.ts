@@ -1,0 +1,120 @@
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { Needs, PauseReason, PauseState, TaskState } from "@headroom/scheduling";
+import type { PauseRecord, TaskRecord } from "../model.ts";
+import type { Listed, Page } from "../port.ts";
+import { type AttemptRow, attemptColumns, attemptFromRow, attemptsOfTask } from "./read-attempts.ts";
+import { decodeTimeCursor, listed } from "./cursor.ts";
+
+interface TaskRow {
+  readonly task_id: string;
+  readonly plan_id: string;
+  readonly name: string;
+  readonly position: number;
+  readonly state: TaskState;
+  readonly priority: number;
+  readonly needs: Needs;
+  readonly argv: readonly string[];
+  readonly depends_on: readonly string[];
+  readonly max_attempts: number;
+  readonly created_at: number;
+  readonly created_text: string;
+  readonly finished_at: number | null;
+  readonly outcome_reason: string;
+  readonly cancel_requested: boolean;
+  readonly pause_queue_id: string | null;
+  readonly pause_status: PauseState | null;
+  readonly pause_reason: PauseReason | null;
+  readonly pause_sentence: string | null;
+  readonly paused_at: number | null;
+  readonly pause_resume_after: number | null;
+  readonly pause_last_checked: number | null;
+  /** The newest attempt. */
+  readonly attempt: AttemptRow | null;
+}
+
+const taskColumns = `t.task_id, t.plan_id, t.name, t.position, t.state, t.priority, t.needs, t.command->'argv' AS argv,
+           ARRAY(SELECT other.name FROM task_dependencies d JOIN tasks other ON other.task_id = d.depends_on_task_id
+                  WHERE d.task_id = t.task_id ORDER BY other.position) AS depends_on,
+           t.max_attempts, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
+           t.cancel_requested_at IS NOT NULL AS cancel_requested,
+           q.pause_queue_id, q.status AS pause_status, q.reason AS pause_reason, q.reason_detail AS pause_sentence, q.paused_at,
+           q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked`;
+
+const withPause = `LEFT JOIN pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting'`;
+const newestAttempt = `(SELECT to_jsonb(newest) FROM (SELECT ${attemptColumns} FROM attempts a WHERE a.attempt_id = t.attempt_id) AS newest) AS attempt`;
+
+const selectPlanTasks = defineStatement<TaskRow>({
+  name: "tasks_of_plan",
+  text: `SELECT ${taskColumns}, ${newestAttempt} FROM tasks t ${withPause} WHERE t.plan_id = $1 ORDER BY t.position`,
+});
+
+export async function planTasks(db: Queryable, planId: string): Promise<readonly TaskRecord[]> {
+  return (await db.query(selectPlanTasks, [planId])).map(taskFromRow);
+}
+
+const selectTask = defineStatement<TaskRow>({
+  name: "tasks_get",
+  text: `SELECT ${taskColumns}, NULL AS attempt FROM tasks t ${withPause} WHERE t.task_id = $1`,
+});
+
+export async function getTask(db: Queryable, taskId: string): Promise<TaskRecord | null> {
+  const [row] = await db.query(selectTask, [taskId]);
+  if (row === undefined) return null;
+  return { ...taskFromRow(row), attempts: await attemptsOfTask(db, taskId) };
+}
+
+const selectTasks = defineStatement<TaskRow>({
+  name: "tasks_list",
+  text: `
+    SELECT ${taskColumns}, ${newestAttempt}
+      FROM tasks t ${withPause}
+     WHERE ($1::uuid IS NULL OR t.plan_id = $1)
+       AND (cardinality($2::text[]) = 0 OR t.state = ANY($2))
+       AND ($3::timestamptz IS NULL OR (t.created_at, t.task_id) < ($3::timestamptz, $4::uuid))
+     ORDER BY t.created_at DESC, t.task_id DESC
+     LIMIT $5`,
+});
+
+export async function listTasks(
+  db: Queryable,
+  filter: { readonly planId: string | null; readonly states: readonly TaskState[] },
+  page: Page,
+): Promise<Listed<TaskRecord>> {
+  const [at, id] = decodeTimeCursor(page.after);
+  const rows = await db.query(selectTasks, [filter.planId, filter.states, at, id, page.limit + 1]);
+  return listed(rows, page.limit, (row) => [row.created_text, row.task_id], taskFromRow);
+}
+
+function taskFromRow(row: TaskRow): TaskRecord {
+  return {
+    taskId: row.task_id,
+    planId: row.plan_id,
+    name: row.name,
+    position: row.position,
+    state: row.state,
+    priority: row.priority,
+    needs: row.needs,
+    argv: row.argv,
+    dependsOn: row.depends_on,
+    maxAttempts: row.max_attempts,
+    createdAtMs: row.created_at,
+    finishedAtMs: row.finished_at,
+    outcomeReason: row.outcome_reason,
+    cancelRequested: row.cancel_requested,
+    pause: pauseOf(row),
+    attempts: row.attempt === null ? [] : [attemptFromRow(row.attempt)],
+  };
+}
+
+function pauseOf(row: TaskRow): PauseRecord | null {
+  if (row.pause_queue_id === null || row.pause_reason === null || row.paused_at === null) return null;
+  return {
+    pauseQueueId: row.pause_queue_id,
+    reason: row.pause_reason,
+    sentence: row.pause_sentence ?? "",
+    status: row.pause_status ?? "waiting",
+    pausedAtMs: row.paused_at,
+    resumeAfterMs: row.pause_resume_after,
+    lastCheckedMs: row.pause_last_checked,
+  };
+}

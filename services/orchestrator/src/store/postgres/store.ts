@@ -1,0 +1,80 @@
+import type { Database } from "@headroom/postgres";
+import type { OrchestratorStore } from "../port.ts";
+import { acceptPlan, findRequest } from "./accept.ts";
+import { acceptOrStart, renewLeases } from "./answer.ts";
+import { assign } from "./assign.ts";
+import { cancelPlan, cancelTask } from "./cancel.ts";
+import { claimOrphans, claimWaiting, giveBackClaims } from "./claim.ts";
+import { takeToCancel, takeToSend, takeToSendAgain } from "./deliver.ts";
+import { eventsAfter } from "./events.ts";
+import {
+  findAttempts,
+  findLost,
+  findUndelivered,
+  noteReservationsRenewed,
+  openAttempts,
+  reservationsEndingWithin,
+} from "./known-attempts.ts";
+import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
+import { markChecked, park } from "./park.ts";
+import { countDue, countWaiting, nextDueInMs, queueSummary, waitingPriorities } from "./queue.ts";
+import { findAttempt } from "./read-attempts.ts";
+import { getPlan, listPlans } from "./read-plans.ts";
+import { listPaused } from "./read-queue.ts";
+import { getTask, listTasks, planTasks } from "./read-tasks.ts";
+import { finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
+
+/** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
+export function createPostgresStore(db: Database): OrchestratorStore {
+  return {
+    findRequest: (requestId) => findRequest(db, requestId),
+    waitingPriorities: (shapeKeys) => waitingPriorities(db, shapeKeys),
+    acceptPlan: (plan, claimer, claimLimit) => acceptPlan(db, plan, claimer, claimLimit),
+
+    claimWaiting: (request) => claimWaiting(db, request),
+    claimOrphans: (claimer, limit, planId) => claimOrphans(db, claimer, limit, planId),
+    assign: (assignments, owner, actor) => assign(db, assignments, owner, actor),
+    park: (parks, owner, actor) => park(db, parks, owner, actor),
+    giveBackClaims: (owner) => giveBackClaims(db, owner),
+
+    markChecked: (checked) => markChecked(db, checked),
+    queueSummary: () => queueSummary(db),
+    countDue: (planId) => countDue(db, planId),
+    countWaiting: (planId) => countWaiting(db, planId),
+    nextDueInMs: () => nextDueInMs(db),
+
+    openAttempts: (agentId) => openAttempts(db, agentId),
+    findAttempts: (attemptIds) => findAttempts(db, attemptIds),
+    takeToSend: (agentIds, resendMs) => takeToSend(db, agentIds, resendMs),
+    takeToSendAgain: (attemptIds) => takeToSendAgain(db, attemptIds),
+    takeToCancel: (agentIds, resendMs) => takeToCancel(db, agentIds, resendMs),
+    acceptAttempt: (attempt, agentId) => acceptOrStart(db, attempt, agentId, null),
+    markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(db, attempt, agentId, startedAtMs),
+    renewLeases: (attempts, agentId) => renewLeases(db, attempts, agentId),
+    appendOutput: (attempt, chunks, maxBytes) => appendOutput(db, attempt, chunks, maxBytes),
+    finishAttempt: (result, decide) => finishAttempt(db, result, decide),
+    undeliver: (attempt, agentId, decide) => undeliver(db, attempt, agentId, decide),
+
+    findUndelivered: (olderThanMs, limit) => findUndelivered(db, olderThanMs, limit),
+    takeBackUnsent: (attempt, decide) => takeBackUnsent(db, attempt, decide),
+    findLost: (graceMs, limit) => findLost(db, graceMs, limit),
+    loseAttempt: (attempt, graceMs, decide) => loseAttempt(db, attempt, graceMs, decide),
+    reservationsEndingWithin: (ms, limit) => reservationsEndingWithin(db, ms, limit),
+    noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),
+
+    cancelPlan: (planId, reason, actor) => cancelPlan(db, planId, reason, actor),
+    cancelTask: (taskId, reason, actor) => cancelTask(db, taskId, reason, actor),
+
+    getPlan: (planId) => getPlan(db, planId),
+    listPlans: (filter, page) => listPlans(db, filter, page),
+    planTasks: (planId) => planTasks(db, planId),
+    getTask: (taskId) => getTask(db, taskId),
+    listTasks: (filter, page) => listTasks(db, filter, page),
+    listPaused: (filter, page) => listPaused(db, filter, page),
+    findAttempt: (taskId, attemptId) => findAttempt(db, taskId, attemptId),
+    readOutput: (attemptId, afterSeq, limit) => readOutput(db, attemptId, afterSeq, limit),
+    outputDroppedBytes: (attemptId) => outputDroppedBytes(db, attemptId),
+    eventsAfter: (planId, afterEventId, limit) => eventsAfter(db, planId, afterEventId, limit),
+    ping: () => db.ping(),
+  };
+}

@@ -1,0 +1,157 @@
+import { type FromWire, msFromTimestamp, type wire } from "@headroom/contracts";
+import { invalidArgument } from "@headroom/rpc";
+import type { Ports } from "@headroom/runtime";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+import { decideResult, decideUndelivered } from "./decide-result.ts";
+import type { Session } from "./session.ts";
+import type { Settle } from "./settlement.ts";
+import { chunkFromWire, finishedAckMessage, outputAckMessage, renewedMessage, resultFromWire } from "./wire-messages.ts";
+
+export interface AgentMessagesOptions {
+  readonly store: OrchestratorStore;
+  readonly settle: Settle;
+  readonly avoided: AvoidedAgents;
+  readonly ports: Ports;
+  readonly planChanged: (planId: string) => void;
+  readonly attemptChanged: (attemptId: string) => void;
+  /** Output kept of one attempt. */
+  readonly maxOutputBytes: number;
+}
+
+type Message = NonNullable<wire.AttachRequest["message"]>;
+
+/** What agents say after their hello. Whatever is acknowledged has been committed. */
+export interface AgentMessages {
+  /** Rejects when the store is away: nothing was acknowledged, the agent says it again. */
+  handle(session: Session, message: Message): Promise<void>;
+}
+
+export function createAgentMessages(options: AgentMessagesOptions): AgentMessages {
+  return {
+    handle(session, message) {
+      switch (message.$case) {
+        case "hello":
+          return Promise.resolve();
+        case "answer":
+          return message.value.accepted
+            ? accepted(options, session, fenced(message.value))
+            : refused(options, session, message.value);
+        case "started":
+          return started(options, session, message.value);
+        case "output":
+          return output(options, session, message.value);
+        case "finished":
+          return finished(options, session, message.value);
+        case "renew":
+          return renew(options, session, message.value);
+      }
+    },
+  };
+}
+
+async function accepted(options: AgentMessagesOptions, session: Session, attempt: FencedAttempt): Promise<void> {
+  const now = await options.store.acceptAttempt(attempt, session.agentId);
+  await afterRunning(options, session, attempt, now, "task accepted by its agent");
+}
+
+async function started(options: AgentMessagesOptions, session: Session, message: wire.AttemptStarted): Promise<void> {
+  const startedAtMs = msFromTimestamp(message.startedAt) ?? options.ports.clock.now();
+  const now = await options.store.markStarted(fenced(message), session.agentId, startedAtMs);
+  await afterRunning(options, session, fenced(message), now, "task started");
+}
+
+/** Null: it is no (longer its) attempt, unless it has ended meanwhile. */
+async function afterRunning(
+  options: AgentMessagesOptions,
+  session: Session,
+  attempt: FencedAttempt,
+  now: AttemptKnown | null,
+  news: string,
+): Promise<void> {
+  if (now === null) {
+    // The agent may have said this just before its result was committed; only what nobody wants is ended.
+    const [known] = await options.store.findAttempts([attempt.attemptId]);
+    const ended = known?.state === "succeeded" || known?.state === "failed" || known?.state === "cancelled";
+    if (!ended || known.fence !== attempt.fence) session.cancel(attempt, "the attempt was given up");
+    return;
+  }
+  session.logger.info({ plan_id: now.planId, task_id: now.taskId, attempt_id: now.attemptId }, news);
+  options.planChanged(now.planId);
+  options.attemptChanged(now.attemptId);
+  if (now.cancelRequested) session.cancel(now, "cancelled on request");
+}
+
+/** Refusals that say nothing of whether it runs: the result that follows, or the higher fence, decides. */
+const NOT_A_REFUSAL: ReadonlySet<string> = new Set(["STALE_FENCE", "ALREADY_FINISHED"]);
+
+async function refused(options: AgentMessagesOptions, session: Session, answer: wire.AssignmentAnswer): Promise<void> {
+  const attempt = fenced(answer);
+  if (NOT_A_REFUSAL.has(answer.reason)) {
+    session.logger.info({ attempt_id: attempt.attemptId, reason: answer.reason }, "the agent does not take an assignment");
+    return;
+  }
+  options.avoided.avoid(session.agentId);
+  const decide = decideUndelivered(`its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`);
+  const applied = await options.store.undeliver(attempt, session.agentId, decide);
+  if (applied !== null) options.settle({ ...attempt, agentId: session.agentId }, applied, "refused by its agent", session.logger);
+}
+
+async function output(options: AgentMessagesOptions, session: Session, message: wire.AttemptOutput): Promise<void> {
+  const attempt = fenced(message);
+  const chunk = understood(chunkFromWire(message, options.ports.clock.now()));
+  const seq = await options.store.appendOutput(attempt, [chunk], options.maxOutputBytes);
+  // Unknown: nobody will ever read it, so the agent need not keep it.
+  session.send(outputAckMessage(attempt.attemptId, seq ?? message.seq));
+  if (seq !== null) options.attemptChanged(attempt.attemptId);
+}
+
+async function finished(options: AgentMessagesOptions, session: Session, message: wire.AttemptFinished): Promise<void> {
+  const result = understood(resultFromWire(message, session.agentId));
+  const applied = await options.store.finishAttempt(result, decideResult(result, options.ports.random.next()));
+  if (applied === null) {
+    session.logger.warn({ attempt_id: result.attemptId }, "a result of an unknown attempt was refused");
+    session.send(finishedAckMessage(result.attemptId, true));
+    return;
+  }
+  session.send(finishedAckMessage(result.attemptId, applied.verdict.kind === "refused"));
+  options.settle(result, applied, "attempt ended", session.logger);
+}
+
+async function renew(options: AgentMessagesOptions, session: Session, message: wire.RenewLeases): Promise<void> {
+  const asked = message.attempts.filter((attempt) => !attempt.finished).map(fenced);
+  const renewed = await options.store.renewLeases(asked, session.agentId);
+  const ids = new Set(renewed.map(({ attemptId }) => attemptId));
+  const missing = asked.filter(({ attemptId }) => !ids.has(attemptId));
+  const unwanted = await unwantedOf(options, missing);
+  session.send(renewedMessage([...ids], unwanted));
+  for (const attempt of renewed) {
+    if (attempt.state === "assigned") await accepted(options, session, attempt);
+    else if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
+  }
+}
+
+/** An attempt whose result was committed a moment ago is neither renewed nor unwanted. */
+async function unwantedOf(options: AgentMessagesOptions, missing: readonly FencedAttempt[]): Promise<readonly string[]> {
+  if (missing.length === 0) return [];
+  const known = new Map(
+    (await options.store.findAttempts(missing.map(({ attemptId }) => attemptId))).map((attempt) => [attempt.attemptId, attempt]),
+  );
+  return missing
+    .filter(({ attemptId, fence }) => {
+      const attempt = known.get(attemptId);
+      const ended = attempt?.state === "succeeded" || attempt?.state === "failed" || attempt?.state === "cancelled";
+      return !ended || attempt.fence !== fence;
+    })
+    .map(({ attemptId }) => attemptId);
+}
+
+function fenced(message: { readonly attemptId: string; readonly fence: number }): FencedAttempt {
+  return { attemptId: message.attemptId.toLowerCase(), fence: message.fence };
+}
+
+function understood<T>(read: FromWire<T>): T {
+  if (read.kind === "ok") return read.value;
+  throw invalidArgument([{ field: read.field, description: read.description }]);
+}

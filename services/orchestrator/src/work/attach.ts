@@ -1,0 +1,65 @@
+import type { wire } from "@headroom/contracts";
+import { type CallContext, failedPrecondition, HeadroomError, unavailable } from "@headroom/rpc";
+import type { Ports } from "@headroom/runtime";
+import type { AgentMessages } from "./agent-messages.ts";
+import { KeyedChains } from "./keyed-chains.ts";
+import { Session, type WorkStream } from "./session.ts";
+import type { Sessions } from "./sessions.ts";
+import { welcomeAgent, type WelcomeOptions } from "./welcome.ts";
+
+export interface AttachOptions extends WelcomeOptions {
+  readonly ports: Ports;
+  readonly sessions: Sessions;
+  readonly messages: AgentMessages;
+  /** Translates a failure of the store. */
+  readonly mapError: (error: unknown) => HeadroomError | null;
+}
+
+/** Messages of one agent that may be in work at once: each takes a connection of the pool for a moment. */
+const maxInWork = 32;
+
+/** The life of one work stream: hello, welcome, then messages until either side ends it. */
+export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
+  const chains = new KeyedChains(maxInWork);
+  let session: Session | null = null;
+
+  function giveUp(error: unknown): void {
+    const known = error instanceof HeadroomError ? error : options.mapError(error);
+    if (known === null) context.logger.error({ err: error }, "a message of an agent could not be handled");
+    // The agent keeps what was not acknowledged, comes back and says it again.
+    session?.fail(known ?? unavailable("TRY_AGAIN", "the orchestrator could not handle a message; it is to be sent again", 1_000, error));
+  }
+
+  async function begin(hello: wire.AttachHello): Promise<void> {
+    const agentId = hello.agentId.toLowerCase();
+    const logger = context.logger.child({ agent_id: agentId });
+    const begun = new Session({ agentId, sessionId: options.ports.random.uuid(), stream, logger });
+    session = begun;
+    options.sessions.add(begun);
+    await welcomeAgent(options, begun, hello);
+    logger.info({ incarnation: hello.incarnation, attempts: hello.attempts.length }, "agent attached");
+  }
+
+  stream.onMessage(({ message }) => {
+    if (session === null) {
+      if (message?.$case === "hello") return begin(message.value);
+      throw failedPrecondition("HELLO_EXPECTED", "the first message of a work stream is `hello`");
+    }
+    if (message === undefined) return;
+    if (message.$case === "hello") throw failedPrecondition("HELLO_TWICE", "`hello` is the first message of a work stream and comes once");
+    const current = session;
+    const work = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
+    return chains.add(keyOf(message), work);
+  });
+  stream.onPeerEnd(() => stream.end());
+  stream.onClose((error) => {
+    if (session === null) return;
+    options.sessions.remove(session);
+    session.logger.info({ err: error ?? undefined }, "agent detached");
+  });
+}
+
+/** What must be handled in order: all of one attempt, and the renewals among themselves. */
+function keyOf(message: NonNullable<wire.AttachRequest["message"]>): string {
+  return message.$case === "renew" || message.$case === "hello" ? message.$case : message.value.attemptId;
+}

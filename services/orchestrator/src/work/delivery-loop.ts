@@ -1,0 +1,66 @@
+import { readNotification, type Listener } from "@headroom/postgres";
+import { lifecycle, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import type { OrchestratorStore } from "../store/port.ts";
+import { attachedChannel, deliverChannel, type Sessions } from "./sessions.ts";
+
+export interface DeliveryLoopOptions {
+  readonly store: Pick<OrchestratorStore, "takeToSend" | "takeToCancel">;
+  readonly sessions: Sessions;
+  readonly listener: Pick<Listener, "subscribe"> | null;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly errorDelayMs: number;
+}
+
+const intervalMs = 1_000;
+/** An assignment that was not answered for so long is sent again, and so is a cancellation. */
+const resendMs = 5_000;
+
+/** Sends what other replicas have assigned to agents held here: when told, and every second by looking. */
+export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService {
+  const { store, sessions, ports, logger } = options;
+  const loop = new RunLoop({
+    name: "delivery loop",
+    ports,
+    intervalMs,
+    errorDelayMs: options.errorDelayMs,
+    jitterFraction: 0.1,
+    async run() {
+      const agentIds = sessions.agentIds();
+      if (agentIds.length === 0) return;
+      sessions.deliver(await store.takeToSend(agentIds, resendMs));
+      for (const attempt of await store.takeToCancel(agentIds, resendMs)) sessions.cancel(attempt, "cancelled on request");
+    },
+    onError: (error) => logger.warn({ err: error }, "assignments could not be looked for; trying again"),
+  });
+  let leave: readonly (() => void)[] = [];
+
+  return lifecycle({
+    name: "delivery loop",
+    start() {
+      const { listener } = options;
+      leave =
+        listener === null
+          ? []
+          : [
+              listener.subscribe(deliverChannel, (payload) => {
+                const told = readNotification(payload);
+                if (told.kind === "everything" || told.items.some((agentId) => sessions.holds(agentId))) loop.wake("notified");
+              }),
+              listener.subscribe(attachedChannel, (payload) => {
+                const told = readNotification(payload);
+                if (told.kind === "everything") return;
+                for (const item of told.items) {
+                  const [agentId, sessionId] = item.split("/");
+                  if (agentId !== undefined && sessionId !== undefined) sessions.supersededElsewhere(agentId, sessionId);
+                }
+              }),
+            ];
+      return loop.start();
+    },
+    async stop(reason) {
+      for (const end of leave) end();
+      await loop.stop(reason);
+    },
+  });
+}

@@ -1,0 +1,75 @@
+import type { wire } from "@headroom/contracts";
+import { type DuplexStream, HeadroomError } from "@headroom/rpc";
+import type { Logger } from "@headroom/runtime";
+import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
+import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from "./wire-messages.ts";
+
+export type WorkStream = DuplexStream<wire.AttachRequest, wire.AttachResponse>;
+
+/** One agent's work stream, from its hello on. What is sent before the welcome waits for it. */
+export class Session {
+  readonly agentId: string;
+  /** This stream, among all of all replicas. */
+  readonly sessionId: string;
+  readonly logger: Logger;
+  readonly #stream: WorkStream;
+  #beforeWelcome: ToAgent[] | null = [];
+  #closed = false;
+
+  constructor(options: { agentId: string; sessionId: string; stream: WorkStream; logger: Logger }) {
+    this.agentId = options.agentId;
+    this.sessionId = options.sessionId;
+    this.#stream = options.stream;
+    this.logger = options.logger;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** What was sent to it too early follows the welcome. */
+  welcome(message: ToAgent): void {
+    this.#stream.send(message);
+    const waiting = this.#beforeWelcome ?? [];
+    this.#beforeWelcome = null;
+    for (const early of waiting) this.#stream.send(early);
+  }
+
+  /** A message that the transport loses is sent again after the next hello: nothing here needs an answer. */
+  send(message: ToAgent): void {
+    if (this.#closed) return;
+    if (this.#beforeWelcome === null) this.#stream.send(message);
+    else this.#beforeWelcome.push(message);
+  }
+
+  assign(assignment: AssignmentToSend): void {
+    this.send(assignmentMessage(assignment));
+  }
+
+  cancel(attempt: FencedAttempt, reason: string): void {
+    this.send(cancelMessage(attempt, reason));
+  }
+
+  /** The server stops: the agent goes on with what it runs, and comes back. */
+  askToReconnect(withinMs: number): void {
+    this.send(reconnectMessage(withinMs));
+    this.#stream.end();
+  }
+
+  /** A newer stream of the same agent is here, or at another replica. */
+  supersede(): void {
+    if (this.#closed) return;
+    this.#stream.fail(
+      new HeadroomError({ code: "ABORTED", reason: "SUPERSEDED", message: "a newer work stream of this agent has taken over" }),
+    );
+  }
+
+  fail(error: HeadroomError): void {
+    if (!this.#closed) this.#stream.fail(error);
+  }
+
+  markClosed(): void {
+    this.#closed = true;
+    this.#beforeWelcome = null;
+  }
+}

@@ -1,0 +1,63 @@
+import type { Logger } from "@headroom/runtime";
+import type { Notifier } from "@headroom/postgres";
+import type { Deliverer } from "../placing/placer.ts";
+import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
+import { Session } from "./session.ts";
+
+/** Agents with something to be sent: whoever holds one looks for it. */
+export const deliverChannel = "headroom_orchestrator_deliver";
+/** `AGENT/SESSION` that has just attached: older streams of that agent are over. */
+export const attachedChannel = "headroom_orchestrator_attached";
+
+/** The work streams that this replica holds. */
+export interface Sessions extends Deliverer {
+  /** The newest stream of an agent takes its place; an older one is ended. */
+  add(session: Session): void;
+  /** Does nothing for a stream that has been replaced. */
+  remove(session: Session): void;
+  agentIds(): readonly string[];
+  cancel(attempt: FencedAttempt & { readonly agentId: string }, reason: string): void;
+  /** Another replica has a newer stream of this agent. */
+  supersededElsewhere(agentId: string, sessionId: string): void;
+  reconnectAll(withinMs: number): void;
+}
+
+export function createSessions(notifier: Pick<Notifier, "notify">, logger: Logger): Sessions {
+  const sessions = new Map<string, Session>();
+
+  return {
+    add(session) {
+      const older = sessions.get(session.agentId);
+      sessions.set(session.agentId, session);
+      older?.supersede();
+      notifier.notify(attachedChannel, `${session.agentId}/${session.sessionId}`);
+    },
+    remove(session) {
+      session.markClosed();
+      if (sessions.get(session.agentId) === session) sessions.delete(session.agentId);
+    },
+    agentIds: () => [...sessions.keys()],
+    holds: (agentId) => sessions.has(agentId),
+    deliver(assignments: readonly AssignmentToSend[]) {
+      for (const assignment of assignments) {
+        const session = sessions.get(assignment.agentId);
+        if (session === undefined) notifier.notify(deliverChannel, assignment.agentId);
+        else session.assign(assignment);
+      }
+    },
+    cancel(attempt, reason) {
+      const session = sessions.get(attempt.agentId);
+      if (session === undefined) notifier.notify(deliverChannel, attempt.agentId);
+      else session.cancel(attempt, reason);
+    },
+    supersededElsewhere(agentId, sessionId) {
+      const session = sessions.get(agentId);
+      if (session === undefined || session.sessionId === sessionId) return;
+      logger.debug({ agent_id: agentId }, "the agent has attached to another replica");
+      session.supersede();
+    },
+    reconnectAll(withinMs) {
+      for (const session of sessions.values()) session.askToReconnect(withinMs);
+    },
+  };
+}

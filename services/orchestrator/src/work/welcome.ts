@@ -1,0 +1,63 @@
+import type { wire } from "@headroom/contracts";
+import { isFinalAttemptState } from "@headroom/scheduling";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+import type { Session } from "./session.ts";
+import { welcomeMessage } from "./wire-messages.ts";
+
+export interface WelcomeOptions {
+  /** This replica. */
+  readonly instance: string;
+  readonly store: OrchestratorStore;
+  readonly avoided: AvoidedAgents;
+  readonly attemptChanged: (attemptId: string) => void;
+  readonly planChanged: (planId: string) => void;
+}
+
+/** Well under a third of the shortest work lease (10 s), so that a lost renewal costs nothing. */
+const renewIntervalMs = 3_000;
+
+/** Compares the agent's journal with what the store knows, and sets both right. */
+export async function welcomeAgent(options: WelcomeOptions, session: Session, hello: wire.AttachHello): Promise<void> {
+  const { store } = options;
+  const { agentId } = session;
+  options.avoided.forgive(agentId);
+  const held = hello.attempts.map(({ attemptId, fence, finished }) => ({ attemptId: attemptId.toLowerCase(), fence, finished }));
+  const heldIds = new Set(held.map(({ attemptId }) => attemptId));
+  const [known, open] = await Promise.all([store.findAttempts([...heldIds]), store.openAttempts(agentId)]);
+  const byId = new Map(known.map((attempt) => [attempt.attemptId, attempt]));
+
+  const unwanted = held.filter((attempt) => !attempt.finished && !isWanted(attempt, byId.get(attempt.attemptId), agentId));
+  session.welcome(welcomeMessage(options.instance, renewIntervalMs, unwanted.map(({ attemptId }) => attemptId)));
+
+  for (const attempt of open) {
+    if (heldIds.has(attempt.attemptId)) await settleHeld(options, session, attempt);
+  }
+  // Sent and not in the journal: it never arrived. The same attempt again: if it does arrive twice, it is one run.
+  const absent = open.filter(({ attemptId, state }) => state === "assigned" && !heldIds.has(attemptId));
+  for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId))) session.assign(assignment);
+  for (const attempt of open) {
+    if (attempt.state === "running" && !heldIds.has(attempt.attemptId)) {
+      session.logger.warn(
+        { plan_id: attempt.planId, task_id: attempt.taskId, attempt_id: attempt.attemptId },
+        "the agent no longer has an attempt that it had accepted: it counts as lost when its lease has ended",
+      );
+    }
+  }
+}
+
+function isWanted(held: FencedAttempt, known: AttemptKnown | undefined, agentId: string): boolean {
+  if (known === undefined || known.agentId !== agentId) return false;
+  return !isFinalAttemptState(known.state) && known.fence === held.fence;
+}
+
+/** It has it: if its answer was lost, the journal is the answer. */
+async function settleHeld(options: WelcomeOptions, session: Session, attempt: AttemptKnown): Promise<void> {
+  if (attempt.state === "assigned") {
+    await options.store.acceptAttempt(attempt, session.agentId);
+    options.planChanged(attempt.planId);
+    options.attemptChanged(attempt.attemptId);
+  }
+  if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
+}

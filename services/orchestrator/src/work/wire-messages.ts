@@ -1,0 +1,101 @@
+/** Messages of the work stream: ours to the wire, the agent's from it. */
+import {
+  amountsToWire,
+  attemptOutcomeWire,
+  commandToWire,
+  durationFromMs,
+  durationFromMsOrNull,
+  type FromWire,
+  mibFromGbRequested,
+  msFromDuration,
+  msFromTimestamp,
+  outputStreamWire,
+  wire,
+} from "@headroom/contracts";
+import type { AssignmentToSend, AttemptResult, FencedAttempt, MeasuredUse, OutputChunk } from "../store/model.ts";
+
+export type ToAgent = wire.AttachResponse;
+
+export function assignmentMessage(assignment: AssignmentToSend): ToAgent {
+  const value = wire.Assignment.fromPartial({
+    attemptId: assignment.attemptId,
+    fence: assignment.fence,
+    taskId: assignment.taskId,
+    planId: assignment.planId,
+    taskName: assignment.taskName,
+    command: commandToWire(assignment.command),
+    amounts: amountsToWire(assignment.amounts),
+    runTimeout: durationFromMsOrNull(assignment.runTimeoutMs),
+    workLease: durationFromMs(assignment.workLeaseMs),
+    acceptWithin: durationFromMs(assignment.acceptWithinMs),
+    cardIndexes: [...assignment.cardIndexes],
+  });
+  return { message: { $case: "assignment", value } };
+}
+
+export function welcomeMessage(instance: string, renewIntervalMs: number, unwantedAttemptIds: readonly string[]): ToAgent {
+  const value = wire.AttachWelcome.fromPartial({
+    orchestratorInstance: instance,
+    renewInterval: durationFromMs(renewIntervalMs),
+    unwantedAttemptIds: [...unwantedAttemptIds],
+  });
+  return { message: { $case: "welcome", value } };
+}
+
+export function cancelMessage(attempt: FencedAttempt, reason: string): ToAgent {
+  const value = wire.CancelAttempt.fromPartial({ attemptId: attempt.attemptId, fence: attempt.fence, reason });
+  return { message: { $case: "cancel", value } };
+}
+
+export function renewedMessage(attemptIds: readonly string[], unwantedAttemptIds: readonly string[]): ToAgent {
+  const value = wire.LeasesRenewed.fromPartial({ attemptIds: [...attemptIds], unwantedAttemptIds: [...unwantedAttemptIds] });
+  return { message: { $case: "renewed", value } };
+}
+
+export function finishedAckMessage(attemptId: string, refused: boolean): ToAgent {
+  return { message: { $case: "finishedAck", value: wire.FinishedAck.fromPartial({ attemptId, refused }) } };
+}
+
+export function outputAckMessage(attemptId: string, seq: number): ToAgent {
+  return { message: { $case: "outputAck", value: wire.OutputAck.fromPartial({ attemptId, seq }) } };
+}
+
+export function reconnectMessage(withinMs: number): ToAgent {
+  return { message: { $case: "reconnect", value: wire.AttachReconnect.fromPartial({ within: durationFromMs(withinMs) }) } };
+}
+
+export function resultFromWire(finished: wire.AttemptFinished, agentId: string): FromWire<AttemptResult> {
+  const outcome = attemptOutcomeWire.fromWire(finished.outcome, "finished.outcome");
+  if (outcome.kind === "invalid") return outcome;
+  return {
+    kind: "ok",
+    value: {
+      attemptId: finished.attemptId.toLowerCase(),
+      fence: finished.fence,
+      agentId,
+      outcome: outcome.value,
+      exitCode: finished.exitCode ?? null,
+      signal: finished.signal,
+      sentence: finished.sentence,
+      startedAtMs: msFromTimestamp(finished.startedAt),
+      finishedAtMs: msFromTimestamp(finished.finishedAt),
+      used: finished.used === undefined ? null : useFromWire(finished.used),
+    },
+  };
+}
+
+function useFromWire(used: wire.MeasuredUse): MeasuredUse {
+  return {
+    cpuSeconds: Number.isFinite(used.cpuSeconds) ? Math.max(0, used.cpuSeconds) : 0,
+    memoryPeakMib: mibFromGbRequested(used.memoryPeakGb),
+    gpuVramPeakMib: mibFromGbRequested(used.gpuVramPeakGb),
+    wallTimeMs: msFromDuration(used.wallTime) ?? 0,
+  };
+}
+
+export function chunkFromWire(output: wire.AttemptOutput, nowMs: number): FromWire<OutputChunk> {
+  const stream = outputStreamWire.fromWire(output.stream, "output.stream");
+  if (stream.kind === "invalid") return stream;
+  const chunk: OutputChunk = { seq: output.seq, stream: stream.value, atMs: msFromTimestamp(output.at) ?? nowMs, data: output.data };
+  return { kind: "ok", value: chunk };
+}

@@ -1,0 +1,53 @@
+import { loadConfig } from "@headroom/runtime";
+import { describe, expect, it } from "vitest";
+import { registryConfig, registryPaths, tlsOf } from "./config.ts";
+
+const DATABASE_URL = "postgresql://headroom@127.0.0.1:5432/headroom";
+
+function load(env: Readonly<Record<string, string>>, flags: Readonly<Record<string, unknown>> = {}) {
+  return loadConfig(registryConfig, { env: { DATABASE_URL, ...env }, flags });
+}
+
+describe("registryConfig", () => {
+  it("has defaults for all but the database", () => {
+    const loaded = load({});
+    if (loaded.kind === "invalid") throw new Error("the defaults are invalid");
+    expect(loaded.values).toMatchObject({
+      grpcAddr: { host: "127.0.0.1", port: 7401 },
+      httpAddr: { host: "127.0.0.1", port: 7402 },
+      heartbeatIntervalMs: 5_000,
+      offlineGraceMs: 30_000,
+      placementPolicy: "best-fit",
+      logLevel: "info",
+    });
+  });
+
+  it("token and logs lie in the data folder", () => {
+    const loaded = load({ HEADROOM_DATA_DIR: "/srv/headroom" });
+    if (loaded.kind === "invalid") throw new Error("invalid");
+    expect(registryPaths(loaded.values, {})).toEqual({
+      tokenFile: "/srv/headroom/token",
+      logFile: "/srv/headroom/logs/registry.log",
+    });
+  });
+
+  it.each([
+    ["HEADROOM_HEARTBEAT_INTERVAL_SECONDS", "0"],
+    ["HEADROOM_OFFLINE_GRACE_SECONDS", "soon"],
+    ["HEADROOM_REGISTRY_GRPC_ADDR", "7401"],
+    ["HEADROOM_PLACEMENT_POLICY", "luck"],
+    ["DATABASE_URL", "mysql://x/y"],
+  ])("%s=%s is refused, naming variable and flag", (name, value) => {
+    const loaded = load({ [name]: value });
+    if (loaded.kind === "ok") throw new Error("accepted");
+    expect(loaded.problems).toHaveLength(1);
+    expect(loaded.problems[0]!.message).toContain(name);
+    expect(loaded.problems[0]!.message).toContain("--");
+  });
+
+  it("certificate and key belong together", () => {
+    const loaded = load({ HEADROOM_TLS_CERT_FILE: "/x/cert.pem" });
+    if (loaded.kind === "invalid") throw new Error("invalid");
+    expect(() => tlsOf(loaded.values)).toThrow("HEADROOM_TLS_KEY_FILE");
+  });
+});

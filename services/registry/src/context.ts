@@ -1,0 +1,243 @@
+/** The composition root. `createRegistry` is the only seam: whatever a test or a simulation replaces, it gives here. */
+import {
+  createHttpServer,
+  createRpcServer,
+  createTokenAuth,
+  ensureTokenFile,
+  type HttpServer,
+  type RpcServer,
+} from "@headroom/rpc";
+import {
+  createMetrics,
+  type HostPort,
+  lifecycle,
+  type Logger,
+  type ManagedService,
+  type Metrics,
+  type Ports,
+  RunLoop,
+  type Service,
+  silentLogger,
+  systemPorts,
+  withTimeout,
+} from "@headroom/runtime";
+import { type RegistryConfig, registryPaths, tlsOf } from "./config.ts";
+import { createParts, type Parts } from "./parts.ts";
+import { mapStoreError } from "./rpc/map-store-error.ts";
+import { registryServices } from "./rpc/services.ts";
+import { openPostgresStore } from "./store/open-store.ts";
+import type { RegistryStore } from "./store/registry-store.ts";
+
+export interface RegistryOverrides {
+  readonly ports?: Ports;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+  /** In place of PostgreSQL; closed with the registry. */
+  readonly store?: RegistryStore;
+}
+
+export interface Registry extends ManagedService {
+  /** Where gRPC really listens; null when it does not. */
+  readonly grpcAddress: HostPort | null;
+  /** Where REST really listens; null when it does not. */
+  readonly httpAddress: HostPort | null;
+}
+
+const VERSION = "0.1.0";
+const AGENT_SERVICE = "headroom.registry.v1.AgentService";
+const CAPACITY_SERVICE = "headroom.registry.v1.CapacityService";
+const FLEET_SERVICE = "headroom.registry.v1.FleetService";
+/** Agents that are sent away come back spread over this time. */
+const RECONNECT_WITHIN_MS = 2_000;
+const HEALTH_INTERVAL_MS = 250;
+/** What is left to write is given up after this long, so that a dead database does not keep the process. */
+const LAST_WRITES_MS = 5_000;
+
+interface Running {
+  readonly rpc: RpcServer;
+  readonly http: HttpServer;
+  readonly parts: Parts;
+  readonly store: RegistryStore;
+  readonly loops: readonly Service[];
+}
+
+/**
+ * Resolves its start when the fleet is loaded and calls are answered. While the database is away the start waits, both
+ * ports are open, and health says NOT_SERVING.
+ */
+export function createRegistry(config: RegistryConfig, overrides: RegistryOverrides = {}): Registry {
+  const ports = overrides.ports ?? systemPorts;
+  const logger = overrides.logger ?? silentLogger;
+  let running: Running | null = null;
+  const service = lifecycle({
+    name: "registry",
+    async start(signal) {
+      const opened = openStore(config, overrides, ports, logger);
+      const started = await createServers(config, overrides, opened.store, ports, logger);
+      running = started;
+      try {
+        await started.rpc.start();
+        await started.http.start();
+        await opened.prepare(signal);
+        await loadFleet(started, signal, ports, logger);
+        for (const loop of started.loops) await loop.start();
+        signal.throwIfAborted();
+        logger.info({ grpc: started.rpc.address, http: started.http.address }, "the registry serves");
+      } catch (error) {
+        await stopAll(started, "it could not start", ports, logger);
+        running = null;
+        throw error;
+      }
+    },
+    async stop(reason) {
+      if (running !== null) await stopAll(running, reason, ports, logger);
+      running = null;
+    },
+  });
+  return {
+    name: service.name,
+    state: () => service.state(),
+    start: () => service.start(),
+    stop: (reason) => service.stop(reason),
+    get grpcAddress() {
+      return running?.rpc.address ?? null;
+    },
+    get httpAddress() {
+      return running?.http.address ?? null;
+    },
+  };
+}
+
+interface OpenedStore {
+  readonly store: RegistryStore;
+  prepare(signal: AbortSignal): Promise<void>;
+}
+
+function openStore(config: RegistryConfig, overrides: RegistryOverrides, ports: Ports, logger: Logger): OpenedStore {
+  const { store } = overrides;
+  if (store !== undefined) return { store, prepare: async () => void (await store.ping()) };
+  return openPostgresStore({
+    connection: config.databaseUrl,
+    maxConnections: config.databaseMaxConnections,
+    ports,
+    logger,
+    ...(overrides.metrics !== undefined && { metrics: overrides.metrics }),
+  });
+}
+
+async function createServers(
+  config: RegistryConfig,
+  overrides: RegistryOverrides,
+  store: RegistryStore,
+  ports: Ports,
+  logger: Logger,
+): Promise<Running> {
+  const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
+  const { tokenFile } = registryPaths(config);
+  const auth = createTokenAuth({ token: await ensureTokenFile(tokenFile), tokenFile });
+  const tls = tlsOf(config);
+  const security = { auth, allowPlaintext: config.allowPlaintext, ...(tls !== undefined && { tls }) };
+  const parts = createParts({ config, store, ports, logger, metrics });
+  const rpc = createRpcServer({
+    name: "registry",
+    ports,
+    logger,
+    metrics,
+    ...security,
+    listen: { grpc: config.grpcAddr, setting: "HEADROOM_REGISTRY_GRPC_ADDR or --grpc-addr" },
+    services: registryServices(parts.handlers, parts.sessionServices),
+    drainMs: config.drainMs,
+    mapError: mapStoreError,
+  });
+  for (const name of ["", AGENT_SERVICE, CAPACITY_SERVICE, FLEET_SERVICE]) rpc.health.set(name, false);
+  rpc.onStopping(() => sendAgentsAway(parts));
+  const http = createHttpServer({
+    name: "registry",
+    version: VERSION,
+    ports,
+    logger,
+    metrics,
+    ...security,
+    listen: {
+      http: config.httpAddr,
+      setting: "HEADROOM_REGISTRY_HTTP_ADDR or --http-addr",
+      extraHosts: config.httpHosts,
+    },
+    methods: rpc.methods,
+    health: rpc.health,
+    readiness: () => (parts.isReady ? { ready: true } : { ready: false, why: "waiting for the database" }),
+    drainMs: config.drainMs,
+  });
+  const health = createHealthLoop(rpc, parts, ports, logger);
+  const loops = [parts.handlers.writer, parts.sweep, parts.leases, parts.replicas.loop, health];
+  return { rpc, http, parts, store, loops };
+}
+
+/** Agents can come at once; capacity is told as serving when all that were there are back, or one grace is over. */
+function createHealthLoop(rpc: RpcServer, parts: Parts, ports: Ports, logger: Logger): RunLoop {
+  let wasWarm = false;
+  return new RunLoop({
+    name: "health",
+    ports,
+    intervalMs: HEALTH_INTERVAL_MS,
+    run() {
+      if (wasWarm) return;
+      const { isReady, isWarm } = parts;
+      for (const name of ["", AGENT_SERVICE, FLEET_SERVICE]) rpc.health.set(name, isReady);
+      rpc.health.set(CAPACITY_SERVICE, isWarm);
+      wasWarm = isWarm;
+    },
+    onError: (error) => logger.error({ err: error }, "health cannot be told"),
+  });
+}
+
+/** The store may go away again between its first answer and the load: wait, say so, and try again. */
+async function loadFleet({ parts }: Running, signal: AbortSignal, ports: Ports, logger: Logger): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      await parts.load();
+      return;
+    } catch (error) {
+      if (mapStoreError(error) === null) throw error;
+      logger.warn({ err: error }, "the fleet cannot be loaded now; trying again in a second");
+      await new Promise<void>((resolve) => void ports.timers.after(1_000, resolve));
+    }
+  }
+}
+
+function sendAgentsAway({ sessions }: Parts): void {
+  sessions.close();
+  for (const session of sessions.all()) {
+    session.askToReconnect(RECONNECT_WITHIN_MS);
+    session.end();
+  }
+}
+
+/** In the reverse order of the start; what fails does not keep the rest from stopping. */
+async function stopAll(
+  { rpc, http, parts, store, loops }: Running,
+  reason: string,
+  ports: Ports,
+  logger: Logger,
+): Promise<void> {
+  const attempt = async (what: string, stop: () => Promise<unknown>): Promise<void> => {
+    try {
+      await stop();
+    } catch (error) {
+      logger.warn({ err: error }, `${what} did not stop cleanly`);
+    }
+  };
+  await Promise.all([attempt("gRPC", () => rpc.stop(reason)), attempt("REST", () => http.stop(reason))]);
+  const inTime = (work: Promise<unknown>): Promise<unknown> =>
+    withTimeout(ports.timers, LAST_WRITES_MS, work, () => new Error("it took longer than 5 s"));
+  const [writer, ...others] = loops;
+  for (const loop of others.toReversed()) await attempt("a loop", () => inTime(loop.stop(reason)));
+  await attempt("admission", () => inTime(parts.admissions.idle()));
+  await attempt("the reservation desk", () => inTime(parts.handlers.desk.idle()));
+  if (writer !== undefined) await attempt("the state writer", () => inTime(writer.stop(reason)));
+  if (parts.isReady) {
+    await attempt("the own lease", () => inTime(store.retireReplica(parts.handlers.replicaId)));
+  }
+  await attempt("the store", () => store.close());
+}

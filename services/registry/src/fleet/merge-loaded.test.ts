@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
+import { mergeLoaded } from "./merge-loaded.ts";
+
+describe("mergeLoaded", () => {
+  it("of its own session this process knows more than the store", () => {
+    const current = agentWith({ sample: sampleWith(3), attached: true });
+    const merged = mergeLoaded(current, agentWith({ sample: null, attached: false }), "this_process");
+    expect(merged).toMatchObject({ attached: true, sample: current.sample });
+  });
+
+  it("a newer session wins, an older one does not", () => {
+    const current = agentWith({ epoch: 2, hostname: "now" });
+    expect(mergeLoaded(current, agentWith({ epoch: 3, hostname: "next" }), "another_living").hostname).toBe("next");
+    expect(mergeLoaded(current, agentWith({ epoch: 1, hostname: "old" }), "another_living").hostname).toBe("now");
+  });
+
+  it("of a session that another living process holds the store knows more", () => {
+    const current = agentWith({ status: "online" });
+    expect(mergeLoaded(current, agentWith({ status: "suspect" }), "another_living").status).toBe("suspect");
+  });
+
+  it.each(["online", "suspect", "unknown"] as const)("what nobody living holds is doubted (%s)", (status) => {
+    expect(mergeLoaded(undefined, agentWith({ status }), "nobody").status).toBe("unknown");
+    const current = agentWith({ status: "suspect" });
+    expect(mergeLoaded(current, agentWith({ status }), "nobody").status).toBe("suspect");
+  });
+
+  it("offline stays offline", () => {
+    expect(mergeLoaded(undefined, agentWith({ status: "offline" }), "nobody").status).toBe("offline");
+  });
+
+  it("reservations follow their guard, whoever holds the session", () => {
+    const newer = agentWith({ guardVersion: 5, reservations: reservationsOf(reservationWith()) });
+    expect(mergeLoaded(agentWith(), newer, "this_process").reservations.size).toBe(1);
+    expect(mergeLoaded(newer, agentWith({ epoch: 9 }), "another_living").reservations.size).toBe(1);
+  });
+
+  it("a cordon is the store's to say", () => {
+    const cordoned = agentWith({ cordoned: true, cordonReason: "disk" });
+    expect(mergeLoaded(agentWith(), cordoned, "this_process")).toMatchObject({ cordoned: true, cordonReason: "disk" });
+  });
+});

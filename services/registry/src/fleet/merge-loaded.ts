@@ -1,0 +1,29 @@
+/** Joins what the store says of an agent with what this process knows of it already. */
+import { livenessStep } from "@headroom/scheduling";
+import type { StoredAgent } from "../store/stored-agent.ts";
+
+/** Who holds the session that the store tells of. `nobody`: a registry process that is gone, or has not proved that it lives. */
+export type Holder = "this_process" | "another_living" | "nobody";
+
+/**
+ * The newer of each part: reservations by their guard, identity and liveness by their session. Of a session that this
+ * process holds itself it knows more than the store, which is written with a delay; what nobody living holds is doubted.
+ * A cordon is the store's to say.
+ */
+export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgent, holder: Holder): StoredAgent {
+  const offered = holder === "nobody" ? doubted(loaded) : loaded;
+  if (current === undefined) return offered;
+  const isKnownBetter = current.epoch > loaded.epoch || (current.epoch === loaded.epoch && holder !== "another_living");
+  const session = isKnownBetter ? current : offered;
+  const promises = current.guardVersion >= loaded.guardVersion ? current : loaded;
+  const { cordoned, cordonReason, draining, firstSeenAtMs } = loaded;
+  const { guardVersion, reservations } = promises;
+  return { ...session, cordoned, cordonReason, draining, firstSeenAtMs, guardVersion, reservations };
+}
+
+/** The store may still call it online; nobody has heard from it. */
+function doubted(loaded: StoredAgent): StoredAgent {
+  const outcome = livenessStep(loaded.status, "registry_restarted");
+  if (outcome.kind === "rejected" || outcome.to === "removed" || outcome.to === loaded.status) return loaded;
+  return { ...loaded, status: outcome.to, statusReason: "the registry restarted and has not heard from it yet" };
+}

@@ -1,0 +1,40 @@
+/** Why a heartbeat stream is ended by the registry, and what the agent (or its owner) can do. */
+import { failedPrecondition, HeadroomError, unavailable } from "@headroom/rpc";
+
+export function helloExpectedError(what: string): HeadroomError {
+  return failedPrecondition("HELLO_EXPECTED", `${what}; a heartbeat stream begins with hello`);
+}
+
+/** The agent was silent for so long that it counts as gone: it is welcome back, with a stream that begins anew. */
+export function givenUpError(): HeadroomError {
+  return unavailable(
+    "AGENT_GIVEN_UP",
+    "the agent had been silent for too long and counts as offline; say hello again",
+    0,
+  );
+}
+
+/** Another registry process, or the next start of this one, takes the agent. */
+export function stoppingError(): HeadroomError {
+  return unavailable("REGISTRY_STOPPING", "this registry process is about to stop; come back in a moment", 1_000);
+}
+
+export function supersededError(): HeadroomError {
+  return new HeadroomError({
+    code: "ABORTED",
+    reason: "SESSION_SUPERSEDED",
+    message: "a newer stream speaks for this agent; what comes on this one changes nothing",
+  });
+}
+
+export function clonedError(agentId: string, hostname: string): HeadroomError {
+  return new HeadroomError({
+    code: "ALREADY_EXISTS",
+    reason: "AGENT_CLONED",
+    message:
+      `another start of agent ${agentId} beats at this moment. If this machine${hostname === "" ? "" : ` (${hostname})`} was copied from another one, ` +
+      "delete the agent's identity file in its data folder and start it again: it will get an id of its own. " +
+      "If the agent was just restarted, it is let in as soon as the old stream is closed",
+    metadata: { agent_id: agentId },
+  });
+}

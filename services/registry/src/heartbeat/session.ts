@@ -1,0 +1,243 @@
+/** One heartbeat stream, from its Hello to its end. Whatever comes late from a superseded one changes nothing. */
+import { durationFromMs, goodbyeReasonWire, wire } from "@headroom/contracts";
+import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument } from "@headroom/rpc";
+import { jitter, type Ports, type Timer } from "@headroom/runtime";
+import { ttlMs } from "@headroom/scheduling";
+import type { Fleet } from "../fleet/fleet.ts";
+import { mergeLoaded } from "../fleet/merge-loaded.ts";
+import type { Liveness } from "../liveness/liveness.ts";
+import type { Pulses } from "../liveness/pulses.ts";
+import type { StateWriter } from "../liveness/state-writer.ts";
+import type { ReservationDesk } from "../reservations/desk.ts";
+import { listsOtherAttempts } from "../reservations/reconcile.ts";
+import type { StoredAgent } from "../store/stored-agent.ts";
+import { AckSlot } from "./ack-slot.ts";
+import type { Admissions } from "./admissions.ts";
+import { clonedError, givenUpError, helloExpectedError, stoppingError, supersededError } from "./errors.ts";
+import { type ReadHello, readHello, readSample } from "./read-hello.ts";
+import type { Sessions } from "./sessions.ts";
+
+export interface SessionServices {
+  readonly replicaId: string;
+  readonly intervalMs: number;
+  readonly fleet: Fleet;
+  readonly pulses: Pulses;
+  readonly liveness: Liveness;
+  readonly writer: StateWriter;
+  readonly desk: ReservationDesk;
+  readonly admissions: Admissions;
+  readonly sessions: Sessions;
+  readonly ports: Ports;
+  /** Throws when the registry cannot take agents yet. */
+  readonly requireReady: () => void;
+}
+
+/** A peer that connects and says nothing holds a stream at most this long. */
+const HELLO_TIMEOUT_MS = 10_000;
+/** Beats of many agents that started together drift apart. */
+const INTERVAL_JITTER = 0.1;
+
+type Stream = DuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>;
+
+export class HeartbeatSession {
+  readonly #services: SessionServices;
+  readonly #stream: Stream;
+  readonly #context: CallContext;
+  readonly #acks: AckSlot;
+  readonly #helloTimer: Timer;
+  #agentId: string | null = null;
+  #incarnation = "";
+  #epoch = 0;
+  #lastSeq = 0;
+  #phase: "new" | "admitting" | "open" | "closed" = "new";
+  #isAskedToReconnect = false;
+
+  constructor(services: SessionServices, stream: Stream, context: CallContext) {
+    this.#services = services;
+    this.#stream = stream;
+    this.#context = context;
+    this.#acks = new AckSlot(stream);
+    this.#helloTimer = services.ports.timers.after(HELLO_TIMEOUT_MS, () => {
+      if (this.#phase === "new") stream.fail(helloExpectedError("nothing came for 10 s"));
+    });
+    services.sessions.opened(this);
+    stream.onMessage((message) => this.#onMessage(message));
+    stream.onPeerEnd(() => stream.end());
+    stream.onClose(() => this.#onClose());
+  }
+
+  get agentId(): string | null {
+    return this.#agentId;
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Asks the agent to come back, here or to another registry process, spread over the time given. */
+  askToReconnect(withinMs: number): void {
+    if (this.#phase === "closed") return;
+    this.#isAskedToReconnect = true;
+    this.#stream.send({ message: { $case: "reconnect", value: { within: durationFromMs(withinMs) } } });
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  /** A newer session speaks for the agent. */
+  supersede(): void {
+    this.#stream.fail(supersededError());
+  }
+
+  /** The agent has been given up; it may come back with a Hello. */
+  giveUp(): void {
+    this.#stream.fail(givenUpError());
+  }
+
+  async #onMessage({ message }: wire.HeartbeatRequest): Promise<void> {
+    switch (message?.$case) {
+      case "hello":
+        if (this.#phase !== "new")
+          throw failedPrecondition("HELLO_REPEATED", "hello comes once, at the begin of a stream");
+        await this.#onHello(message.value);
+        return;
+      case "beat":
+        this.#requireHello();
+        this.#onBeat(message.value);
+        return;
+      case "goodbye":
+        this.#requireHello();
+        this.#onGoodbye(message.value);
+        return;
+      case undefined:
+        throw helloExpectedError("an empty message came");
+    }
+  }
+
+  #requireHello(): void {
+    if (this.#phase === "new") throw helloExpectedError("something else came");
+  }
+
+  async #onHello(message: wire.Hello): Promise<void> {
+    const { admissions, sessions, replicaId, requireReady } = this.#services;
+    this.#phase = "admitting";
+    this.#helloTimer.cancel();
+    requireReady();
+    if (sessions.isClosing) throw stoppingError();
+    const hello = readHello(message);
+    this.#refuseClone(hello);
+    const { identity, incarnation, attached, ownerHold } = hello;
+    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold });
+    this.#open(hello, admitted);
+  }
+
+  /** Another start of the agent program holds a stream here that still beats: two machines have the same identity. */
+  #refuseClone({ identity, incarnation }: ReadHello): void {
+    const { sessions, pulses, intervalMs, ports } = this.#services;
+    const other = sessions.of(identity.agentId);
+    if (other === undefined || other.incarnation === incarnation) return;
+    const silentMs = ports.clock.monotonic() - (pulses.get(identity.agentId)?.heardAtMs ?? Number.NEGATIVE_INFINITY);
+    if (silentMs < intervalMs) throw clonedError(identity.agentId, identity.hostname);
+  }
+
+  #open(hello: ReadHello, admitted: StoredAgent): void {
+    const { fleet, pulses, liveness, writer, desk, sessions, ports } = this.#services;
+    const { agentId } = admitted;
+    const current = fleet.get(agentId);
+    const isClosed = (): boolean => this.#phase === "closed";
+    // Several streams of one agent may be admitted at about the same time; the store has put them in an order.
+    if (current !== undefined && current.epoch > admitted.epoch) throw supersededError();
+    this.#agentId = agentId;
+    this.#incarnation = hello.incarnation;
+    this.#epoch = admitted.epoch;
+    const before = sessions.admitted(agentId, this);
+    before?.supersede();
+    pulses.heard(agentId, ports.clock.monotonic());
+    pulses.doubt(agentId, false, ports.clock.monotonic());
+    const { sample, attached, ownerHold } = hello;
+    fleet.put({ ...mergeLoaded(current, admitted, "this_process"), sample, attached, ownerHold });
+    if (sample !== null) {
+      writer.sampled(agentId);
+      desk.reconcileSoon(agentId, "hello");
+    }
+    this.#context.logger.info(
+      { agent_id: agentId, hostname: admitted.hostname, epoch: admitted.epoch, from: current?.status ?? "new" },
+      "agent said hello",
+    );
+    if (isClosed()) {
+      // It went away while the store was asked.
+      if (sessions.closed(this)) liveness.apply(agentId, "stream_closed", "its stream closed");
+      return;
+    }
+    this.#phase = "open";
+    this.#welcome();
+  }
+
+  #welcome(): void {
+    const { intervalMs, replicaId } = this.#services;
+    const welcome: wire.Welcome = {
+      epoch: this.#epoch,
+      interval: durationFromMs(intervalMs),
+      ttl: durationFromMs(ttlMs(intervalMs)),
+      registryInstance: replicaId,
+    };
+    this.#stream.send({ message: { $case: "welcome", value: welcome } });
+  }
+
+  #onBeat(beat: wire.Beat): void {
+    const { fleet, pulses, liveness, intervalMs, ports } = this.#services;
+    const agentId = this.#agentId;
+    if (this.#phase !== "open" || agentId === null) return;
+    if (beat.seq <= this.#lastSeq) return;
+    const agent = fleet.get(agentId);
+    if (agent === undefined || agent.epoch !== this.#epoch) throw supersededError();
+    const sample = readSample(beat.sample, "beat.sample");
+    if (!liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
+    this.#lastSeq = beat.seq;
+    pulses.heard(agentId, ports.clock.monotonic());
+    this.#takeBeat(agentId, beat, sample);
+    const wantFull = sample === null && agent.sample === null;
+    this.#acks.acknowledge(beat.seq, jitter(ports.random, intervalMs, INTERVAL_JITTER), wantFull);
+  }
+
+  #takeBeat(agentId: string, { attached, ownerHold }: wire.Beat, sample: StoredAgent["sample"]): void {
+    const { fleet, writer, desk } = this.#services;
+    const agent = fleet.get(agentId);
+    if (agent === undefined) return;
+    const isFlagged = agent.attached !== attached || agent.ownerHold !== ownerHold;
+    if (sample === null && !isFlagged) return;
+    fleet.put({ ...agent, attached, ownerHold, sample: sample ?? agent.sample });
+    if (isFlagged) writer.statusChanged(agentId);
+    if (sample === null) return;
+    writer.sampled(agentId);
+    if (listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat");
+  }
+
+  #onGoodbye(goodbye: wire.Goodbye): void {
+    const { liveness, fleet } = this.#services;
+    const agentId = this.#agentId;
+    if (this.#phase !== "open" || agentId === null || fleet.get(agentId)?.epoch !== this.#epoch) return;
+    const reason = goodbyeReasonWire.fromWire(goodbye.reason, "goodbye.reason");
+    if (reason.kind === "invalid") throw invalidArgument([reason]);
+    liveness.apply(agentId, "goodbye", `goodbye: ${reason.value}`);
+    this.#services.sessions.closed(this);
+    this.#stream.end();
+  }
+
+  #onClose(): void {
+    const { liveness, sessions, fleet } = this.#services;
+    this.#helloTimer.cancel();
+    const spoke = sessions.closed(this);
+    this.#phase = "closed";
+    const agentId = this.#agentId;
+    if (!spoke || agentId === null || fleet.get(agentId)?.epoch !== this.#epoch) return;
+    if (this.#isAskedToReconnect || sessions.isClosing)
+      liveness.apply(agentId, "reconnect_announced_close", "asked to reconnect");
+    else liveness.apply(agentId, "stream_closed", "its stream closed");
+  }
+}

@@ -1,0 +1,34 @@
+/** When agents were last heard, on this process's own steady clock. Changed with every beat, so kept apart from the fleet. */
+
+export interface Pulse {
+  /** Steady milliseconds. */
+  heardAtMs: number;
+  /** Since when it is suspect or unknown, in steady milliseconds; null for the others. */
+  doubtedSinceMs: number | null;
+}
+
+export class Pulses {
+  readonly #pulses = new Map<string, Pulse>();
+
+  get(agentId: string): Pulse | undefined {
+    return this.#pulses.get(agentId);
+  }
+
+  /** The agent has been heard now. */
+  heard(agentId: string, nowMs: number): void {
+    const pulse = this.#pulses.get(agentId);
+    if (pulse === undefined) this.#pulses.set(agentId, { heardAtMs: nowMs, doubtedSinceMs: null });
+    else pulse.heardAtMs = nowMs;
+  }
+
+  /** It is suspect or unknown from now on, or no longer. The beginning of a doubt stays while it lasts. */
+  doubt(agentId: string, isDoubted: boolean, nowMs: number): void {
+    const pulse = this.#pulses.get(agentId) ?? { heardAtMs: nowMs, doubtedSinceMs: null };
+    pulse.doubtedSinceMs = isDoubted ? (pulse.doubtedSinceMs ?? nowMs) : null;
+    this.#pulses.set(agentId, pulse);
+  }
+
+  forget(agentId: string): void {
+    this.#pulses.delete(agentId);
+  }
+}

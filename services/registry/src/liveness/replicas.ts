@@ -1,0 +1,145 @@
+/**
+ * Registry processes on one database: each says every second that it lives, and follows what the others hold. With
+ * nobody else there it costs one small statement a second.
+ */
+import { type Logger, type Ports, RunLoop } from "@headroom/runtime";
+import type { EpochMs } from "@headroom/scheduling";
+import type { Fleet } from "../fleet/fleet.ts";
+import { type Holder, mergeLoaded } from "../fleet/merge-loaded.ts";
+import type { StoreClock } from "../fleet/store-clock.ts";
+import type { RegistryStore, ReplicaLease, StoredAgents } from "../store/registry-store.ts";
+import type { StoredAgent } from "../store/stored-agent.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Pulses } from "./pulses.ts";
+
+export interface ReplicasOptions {
+  readonly replicaId: string;
+  readonly fleet: Fleet;
+  readonly store: RegistryStore;
+  readonly storeClock: StoreClock;
+  readonly liveness: Liveness;
+  readonly pulses: Pulses;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  /** The agent has opened a newer session elsewhere. */
+  readonly onMovedAway: (agent: StoredAgent) => void;
+}
+
+const INTERVAL_MS = 1_000;
+const LEASE_MS = 5_000;
+/** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
+const OVERLAP_MS = 10_000;
+
+export class Replicas {
+  readonly loop: RunLoop;
+  readonly #options: ReplicasOptions;
+  /** Leases as they stood at the first look: whoever renews since then lives, the others may have died before. */
+  #firstSeen: ReadonlyMap<string, EpochMs> | null = null;
+  #alive: ReadonlySet<string> = new Set();
+  #followedToMs: EpochMs = 0;
+
+  constructor(options: ReplicasOptions) {
+    this.#options = options;
+    this.loop = new RunLoop({
+      name: "replicas",
+      ports: options.ports,
+      intervalMs: INTERVAL_MS,
+      errorDelayMs: INTERVAL_MS,
+      run: () => this.refresh(),
+      onError: (error) => options.logger.debug({ err: error }, "other registry processes cannot be followed now"),
+    });
+  }
+
+  /** Whether another process holds the agent, and lives. */
+  isHeldElsewhere({ replicaId }: StoredAgent): boolean {
+    return replicaId !== null && replicaId !== this.#options.replicaId && this.#alive.has(replicaId);
+  }
+
+  /** Renews the own lease and takes over what the others changed. */
+  async refresh(): Promise<void> {
+    const { replicaId, store, storeClock, logger } = this.#options;
+    const { replicas, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
+    storeClock.observe(nowMs);
+    const others = replicas.filter((replica) => replica.replicaId !== replicaId);
+    this.#firstSeen ??= new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
+    const before = this.#alive;
+    this.#alive = new Set(others.filter((other) => this.#provesAlive(other, nowMs)).map((other) => other.replicaId));
+    for (const lost of [...before].filter((other) => !this.#alive.has(other))) {
+      logger.warn(
+        { replica_id: lost },
+        "another registry process is gone: its agents are suspect until they reconnect",
+      );
+      this.#doubtAgentsOf(lost);
+    }
+    const isNewcomer = [...this.#alive].some((other) => !before.has(other));
+    if (this.#alive.size === 0) return;
+    if (isNewcomer) this.#follow(await store.loadFleet(), []);
+    else {
+      const changed = await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
+      this.#follow(changed, changed.removedAgentIds);
+    }
+  }
+
+  #provesAlive({ replicaId, leaseExpiresAtMs }: ReplicaLease, nowMs: EpochMs): boolean {
+    if (leaseExpiresAtMs <= nowMs) return false;
+    const first = this.#firstSeen?.get(replicaId);
+    return first === undefined || leaseExpiresAtMs > first;
+  }
+
+  #doubtAgentsOf(replicaId: string): void {
+    const { fleet, liveness } = this.#options;
+    for (const agent of [...fleet.agents()]) {
+      if (agent.replicaId === replicaId) {
+        liveness.apply(agent.agentId, "stream_closed", "the registry process that held it is gone");
+      }
+    }
+  }
+
+  /** Takes over what the store says of agents, as far as it is newer. */
+  take(agents: readonly StoredAgent[]): void {
+    for (const loaded of agents) this.#takeOne(loaded);
+  }
+
+  #takeOne(loaded: StoredAgent): void {
+    const { fleet, pulses, ports, replicaId, onMovedAway } = this.#options;
+    const current = fleet.get(loaded.agentId);
+    const merged = mergeLoaded(current, loaded, this.#holderOf(loaded));
+    if (current !== undefined && isSame(current, merged)) return;
+    if (merged.status !== current?.status) {
+      // Whatever this process thought of it before: its doubts begin with this news, or end with it.
+      const nowMs = ports.clock.monotonic();
+      pulses.heard(merged.agentId, nowMs);
+      pulses.doubt(merged.agentId, merged.status === "suspect" || merged.status === "unknown", nowMs);
+    }
+    fleet.put(merged);
+    if (current?.replicaId === replicaId && merged.replicaId !== replicaId) onMovedAway(current);
+  }
+
+  #holderOf(agent: StoredAgent): Holder {
+    if (agent.replicaId === this.#options.replicaId) return "this_process";
+    return this.isHeldElsewhere(agent) ? "another_living" : "nobody";
+  }
+
+  #follow({ agents, nowMs }: StoredAgents, removedAgentIds: readonly string[]): void {
+    this.#followedToMs = nowMs;
+    this.take(agents);
+    for (const agentId of removedAgentIds) this.#options.fleet.remove(agentId);
+  }
+}
+
+/** Rows are read again and again because of the overlap; what did not change must not look like a change. */
+function isSame(a: StoredAgent, b: StoredAgent): boolean {
+  return (
+    a.epoch === b.epoch &&
+    a.guardVersion === b.guardVersion &&
+    a.status === b.status &&
+    a.statusSinceMs === b.statusSinceMs &&
+    a.attached === b.attached &&
+    a.ownerHold === b.ownerHold &&
+    a.cordoned === b.cordoned &&
+    a.cordonReason === b.cordonReason &&
+    a.draining === b.draining &&
+    a.lastBeatAtMs === b.lastBeatAtMs &&
+    a.sample?.sampledAtMs === b.sample?.sampledAtMs
+  );
+}

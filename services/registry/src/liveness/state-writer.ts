@@ -1,0 +1,154 @@
+/**
+ * Writes what beats said: states of liveness at once, samples once a second, many agents in one statement. Only the
+ * newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
+ */
+import { type Clock, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { StoreClock } from "../fleet/store-clock.ts";
+import type { BeatWrite, RegistryStore, StatusWrite } from "../store/registry-store.ts";
+import type { Pulses } from "./pulses.ts";
+
+export interface StateWriterOptions {
+  readonly fleet: Fleet;
+  readonly pulses: Pulses;
+  readonly store: RegistryStore;
+  readonly storeClock: StoreClock;
+  readonly ports: Ports;
+  readonly logger: Logger;
+}
+
+/** From one write of samples to the next, and from a failure to the next try. */
+const INTERVAL_MS = 1_000;
+/** Rows of one statement. */
+const MAX_ROWS = 1_000;
+
+export class StateWriter implements ManagedService {
+  readonly name = "state-writer";
+  readonly #options: StateWriterOptions;
+  readonly #clock: Clock;
+  readonly #loop: RunLoop;
+  readonly #statuses = new Set<string>();
+  readonly #beats = new Set<string>();
+  readonly #samples = new Set<string>();
+  #beatsWrittenAtMs = Number.NEGATIVE_INFINITY;
+  #isAway = false;
+
+  constructor(options: StateWriterOptions) {
+    this.#options = options;
+    this.#clock = options.ports.clock;
+    this.#loop = new RunLoop({
+      name: this.name,
+      ports: options.ports,
+      intervalMs: INTERVAL_MS,
+      errorDelayMs: INTERVAL_MS,
+      runAtStart: false,
+      run: () => this.#run(),
+      onError: (error) => this.#failed(error),
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#loop.start();
+  }
+
+  /** Writes what is left, unless the store is away. */
+  async stop(reason?: string): Promise<void> {
+    await this.#loop.stop(reason);
+    await this.flush().catch((error: unknown) => this.#failed(error));
+  }
+
+  state(): ReturnType<ManagedService["state"]> {
+    return this.#loop.state();
+  }
+
+  /** How many agents' states wait to be written. */
+  get waiting(): number {
+    return this.#statuses.size + this.#beats.size;
+  }
+
+  /** The agent's status, or what goes with it, changed: written at once, together with whatever else is. */
+  statusChanged(agentId: string): void {
+    this.#statuses.add(agentId);
+    this.#loop.wake("status");
+  }
+
+  /** A sample came. */
+  sampled(agentId: string): void {
+    this.#samples.add(agentId);
+    this.#beats.add(agentId);
+  }
+
+  /** Writes everything now. Rejects when the store is away; what was not written stays. */
+  async flush(): Promise<void> {
+    await this.#writeStatuses();
+    await this.#writeBeats();
+    this.#isAway = false;
+  }
+
+  async #run(): Promise<void> {
+    await this.#writeStatuses();
+    if (this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS) await this.#writeBeats();
+    if (this.#isAway) this.#options.logger.info("the database takes the fleet's states again");
+    this.#isAway = false;
+  }
+
+  async #writeStatuses(): Promise<void> {
+    await this.#write(this.#statuses, (agentIds) =>
+      this.#options.store.writeStatuses(agentIds.flatMap((agentId) => this.#statusWrite(agentId))),
+    );
+  }
+
+  async #writeBeats(): Promise<void> {
+    this.#beatsWrittenAtMs = this.#clock.monotonic();
+    await this.#write(this.#beats, async (agentIds) => {
+      const withSample = new Set(agentIds.filter((agentId) => this.#samples.delete(agentId)));
+      try {
+        return await this.#options.store.writeBeats(
+          agentIds.flatMap((agentId) => this.#beatWrite(agentId, withSample.has(agentId))),
+        );
+      } catch (error) {
+        for (const agentId of withSample) this.#samples.add(agentId);
+        throw error;
+      }
+    });
+  }
+
+  /** Takes agents out of the set and writes them; a failure puts them back. */
+  async #write(dirty: Set<string>, write: (agentIds: readonly string[]) => Promise<{ nowMs: number }>): Promise<void> {
+    while (dirty.size > 0) {
+      const agentIds = [...dirty].slice(0, MAX_ROWS);
+      for (const agentId of agentIds) dirty.delete(agentId);
+      try {
+        const { nowMs } = await write(agentIds);
+        this.#options.storeClock.observe(nowMs);
+      } catch (error) {
+        for (const agentId of agentIds) dirty.add(agentId);
+        throw error;
+      }
+    }
+  }
+
+  #statusWrite(agentId: string): readonly StatusWrite[] {
+    const agent = this.#options.fleet.get(agentId);
+    if (agent === undefined) return [];
+    const { epoch, status, statusReason, statusSinceMs, attached, ownerHold } = agent;
+    return [{ agentId, epoch, status, statusReason, statusSinceMs, attached, ownerHold }];
+  }
+
+  #beatWrite(agentId: string, withSample: boolean): readonly BeatWrite[] {
+    const agent = this.#options.fleet.get(agentId);
+    if (agent === undefined) return [];
+    const heardAtMs = this.#options.pulses.get(agentId)?.heardAtMs ?? this.#clock.monotonic();
+    const silentMs = this.#clock.monotonic() - heardAtMs;
+    return [{ agentId, epoch: agent.epoch, silentMs, sample: withSample ? agent.sample : null }];
+  }
+
+  #failed(error: unknown): void {
+    const fields = { err: error, agents_waiting: this.waiting };
+    const message =
+      "the fleet's states cannot be written now; the newest of each agent is kept and tried again every second";
+    if (this.#isAway) this.#options.logger.debug(fields, message);
+    else this.#options.logger.warn(fields, message);
+    this.#isAway = true;
+  }
+}

@@ -1,0 +1,185 @@
+/** What the registry consists of, put together; nothing here runs yet. */
+import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
+import { unavailable } from "@headroom/rpc";
+import { BEST_FIT, policyNamed, TOMBSTONE_MS } from "@headroom/scheduling";
+import type { RegistryConfig } from "./config.ts";
+import { Fleet } from "./fleet/fleet.ts";
+import { StoreClock } from "./fleet/store-clock.ts";
+import { Admissions } from "./heartbeat/admissions.ts";
+import type { SessionServices } from "./heartbeat/session.ts";
+import { Sessions } from "./heartbeat/sessions.ts";
+import { Liveness } from "./liveness/liveness.ts";
+import { Pulses } from "./liveness/pulses.ts";
+import { Replicas } from "./liveness/replicas.ts";
+import { StateWriter } from "./liveness/state-writer.ts";
+import { createSweep } from "./liveness/sweep.ts";
+import { observeRegistry, reservationCounters } from "./registry-metrics.ts";
+import { ReservationDesk } from "./reservations/desk.ts";
+import type { HandlerDeps } from "./rpc/deps.ts";
+import type { RegistryStore } from "./store/registry-store.ts";
+import { CapacityFeed } from "./watch/capacity-feed.ts";
+
+export interface PartsOptions {
+  readonly config: RegistryConfig;
+  readonly store: RegistryStore;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface Parts {
+  readonly handlers: HandlerDeps;
+  readonly sessionServices: SessionServices;
+  readonly sessions: Sessions;
+  readonly admissions: Admissions;
+  readonly replicas: Replicas;
+  readonly sweep: RunLoop;
+  readonly leases: RunLoop;
+  /** Takes the fleet over from the store; from then on calls are answered. */
+  load(): Promise<void>;
+  readonly isReady: boolean;
+  /** All agents that were in the fleet at the start have come back or have been given up. */
+  readonly isWarm: boolean;
+}
+
+const LEASE_CHECK_MS = 1_000;
+/** Tombstones are deleted in portions; one a second keeps up with 1,000 ends a second. */
+const MAX_PURGED = 1_000;
+const PURGE_INTERVAL_MS = 1_000;
+
+export function createParts(options: PartsOptions): Parts {
+  const { config, store, ports, logger, metrics } = options;
+  const { heartbeatIntervalMs, offlineGraceMs } = config;
+  const replicaId = ports.random.uuid();
+  const fleet = new Fleet(replicaId);
+  const storeClock = new StoreClock(ports.clock);
+  const pulses = new Pulses();
+  const sessions = new Sessions();
+  const feed = new CapacityFeed(fleet);
+  const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
+  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger });
+  const admissions = new Admissions({ fleet, store, storeClock });
+  const replicas = new Replicas({
+    replicaId,
+    fleet,
+    store,
+    storeClock,
+    liveness,
+    pulses,
+    ports,
+    logger,
+    onMovedAway: ({ agentId }) => sessions.of(agentId)?.supersede(),
+  });
+  const desk = new ReservationDesk({
+    fleet,
+    store,
+    storeClock,
+    logger,
+    takeLoaded: (agents) => replicas.take(agents),
+    ...reservationCounters(metrics),
+  });
+  const sweep = createSweep({
+    fleet,
+    pulses,
+    liveness,
+    ports,
+    logger,
+    intervalMs: heartbeatIntervalMs,
+    graceMs: offlineGraceMs,
+    isHeldElsewhere: (agent) => replicas.isHeldElsewhere(agent),
+    onOffline: (agentId) => sessions.of(agentId)?.giveUp(),
+  });
+  observeRegistry(metrics, { fleet, sessions, pulses, writer, feed, monotonicMs: () => ports.clock.monotonic() });
+
+  let isReady = false;
+  let readyAtMs = 0;
+  const requireReady = (): void => {
+    if (!isReady) {
+      throw unavailable(
+        "REGISTRY_STARTING",
+        "the registry has just started and waits for its database; its log says for what",
+        1_000,
+      );
+    }
+  };
+
+  async function load(): Promise<void> {
+    const { agents, nowMs } = await store.loadFleet();
+    storeClock.observe(nowMs);
+    // All are doubted: only this process believes so, and nothing is written, for another one may hold them and know better.
+    replicas.take(agents);
+    await replicas.refresh();
+    readyAtMs = ports.clock.monotonic();
+    isReady = true;
+    logger.info({ agents: agents.length, replica_id: replicaId }, `${agents.length} agents are known`);
+  }
+
+  const handlers: HandlerDeps = {
+    replicaId,
+    heartbeatIntervalMs,
+    policy: policyNamed(config.placementPolicy) ?? BEST_FIT,
+    fleet,
+    pulses,
+    liveness,
+    writer,
+    desk,
+    feed,
+    store,
+    storeClock,
+    clock: ports.clock,
+    timers: ports.timers,
+    random: ports.random,
+    requireReady,
+  };
+  return {
+    handlers,
+    sessions,
+    admissions,
+    replicas,
+    sweep,
+    leases: createLeaseLoop(handlers, ports, logger),
+    sessionServices: {
+      replicaId,
+      intervalMs: heartbeatIntervalMs,
+      fleet,
+      pulses,
+      liveness,
+      writer,
+      desk,
+      admissions,
+      sessions,
+      ports,
+      requireReady,
+    },
+    load,
+    get isReady() {
+      return isReady;
+    },
+    get isWarm() {
+      if (!isReady) return false;
+      if (ports.clock.monotonic() - readyAtMs >= offlineGraceMs) return true;
+      return ![...fleet.agents()].some((agent) => agent.status === "unknown");
+    },
+  };
+}
+
+/** Ends leases that have run out, tries again what the store did not take, deletes old tombstones. */
+function createLeaseLoop({ desk, store }: HandlerDeps, ports: Ports, logger: Logger): RunLoop {
+  let purgedAtMs = ports.clock.monotonic();
+  let purgeAfterMs = PURGE_INTERVAL_MS;
+  return new RunLoop({
+    name: "leases",
+    ports,
+    intervalMs: LEASE_CHECK_MS,
+    errorDelayMs: LEASE_CHECK_MS,
+    async run() {
+      if (desk.isDue) await desk.tick();
+      if (ports.clock.monotonic() - purgedAtMs < purgeAfterMs) return;
+      purgedAtMs = ports.clock.monotonic();
+      const purged = await store.purgeTombstones(TOMBSTONE_MS, MAX_PURGED);
+      // Nothing to delete: look again in a minute.
+      purgeAfterMs = purged > 0 ? PURGE_INTERVAL_MS : jitter(ports.random, 60_000, 0.2);
+    },
+    onError: (error) => logger.debug({ err: error }, "leases cannot be looked after now; tried again in a second"),
+  });
+}

@@ -1,0 +1,65 @@
+/** Pages by position: a token says after which row to go on, and to which question it belongs. */
+import { invalidArgument } from "@headroom/rpc";
+import { createHash } from "node:crypto";
+import { compareRows, type Order, type SortRow } from "./order-by.ts";
+
+export interface Page<Row> {
+  readonly rows: readonly Row[];
+  /** Empty at the end. */
+  readonly nextPageToken: string;
+  /** On all pages. */
+  readonly totalSize: number;
+}
+
+export interface PageRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+  /** Everything but size and token: a token is of no use with another question. */
+  readonly question: unknown;
+}
+
+/** Sorts and cuts. Rows that came or went since the page before move nothing else. Throws INVALID_ARGUMENT for a wrong token. */
+export function pageOf<Row>(
+  rows: readonly Row[],
+  order: Pick<Order, "descending">,
+  rowOf: (row: Row) => SortRow,
+  request: PageRequest,
+): Page<Row> {
+  const question = digestOf(request.question);
+  const after = request.pageToken === "" ? null : readToken(request.pageToken, question);
+  const keyed = rows.map((row) => ({ row, key: rowOf(row) })).sort((a, b) => compareRows(order, a.key, b.key));
+  const rest = after === null ? keyed : keyed.filter(({ key }) => compareRows(order, key, after) > 0);
+  const page = rest.slice(0, request.pageSize);
+  const last = page.at(-1);
+  const hasMore = rest.length > page.length && last !== undefined;
+  return {
+    rows: page.map(({ row }) => row),
+    nextPageToken: hasMore ? writeToken(last.key, question) : "",
+    totalSize: rows.length,
+  };
+}
+
+function writeToken({ value, agentId }: SortRow, question: string): string {
+  return Buffer.from(JSON.stringify([question, value, agentId])).toString("base64url");
+}
+
+function readToken(token: string, question: string): SortRow {
+  const wrong = invalidArgument([
+    { field: "page_token", description: "is none that this question was answered with; leave it out to begin anew" },
+  ]);
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
+  } catch {
+    throw wrong;
+  }
+  if (!Array.isArray(parts) || parts[0] !== question) throw wrong;
+  const value: unknown = parts[1];
+  const agentId: unknown = parts[2];
+  if ((typeof value !== "number" && typeof value !== "string") || typeof agentId !== "string") throw wrong;
+  return { value, agentId };
+}
+
+function digestOf(question: unknown): string {
+  return createHash("sha256").update(JSON.stringify(question)).digest("base64url").slice(0, 16);
+}

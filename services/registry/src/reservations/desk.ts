@@ -1,0 +1,233 @@
+/**
+ * The one place of this process where reservations change. Operations that come together are planned together on memory
+ * and committed in one transaction; the store's guards say whether memory was right. If another replica came first, what
+ * it changed is loaded and all is planned again, so room is never promised twice.
+ */
+import type { Logger } from "@headroom/runtime";
+import { unavailable } from "@headroom/rpc";
+import { type ReservationChange, TOMBSTONE_MS } from "@headroom/scheduling";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { StoreClock } from "../fleet/store-clock.ts";
+import { Grouped } from "../grouped.ts";
+import type { CommitResult, RegistryStore, ReservationCommit } from "../store/registry-store.ts";
+import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
+import { Draft } from "./draft.ts";
+import { expire } from "./expire.ts";
+import type { Operation } from "./operation.ts";
+import { reconcile, type Reconciled } from "./reconcile.ts";
+
+export interface DeskOptions {
+  readonly fleet: Fleet;
+  readonly store: RegistryStore;
+  readonly storeClock: StoreClock;
+  readonly logger: Logger;
+  /** Takes over what the store says of agents. */
+  readonly takeLoaded: (agents: readonly StoredAgent[]) => void;
+  /** Counted by kind of change. */
+  readonly onChange?: (change: ReservationChange) => void;
+  readonly onConflict?: () => void;
+}
+
+/** Operations planned and committed together. */
+const MAX_GROUP = 64;
+const MAX_WAITING = 10_000;
+/** With 8 busy replicas one wins each round, so 20 rounds are far beyond what contention needs. */
+const MAX_ROUNDS = 20;
+/** Leases ended in one group; more are ended in the next. */
+const MAX_DUE = 1_000;
+
+/** Time passes for the desk too: an operation without anything to answer. */
+const TICK: Operation<null> = { name: "tick", attemptIds: [], plan: () => null };
+
+/** A complete list of attempts has come; each report is an object of its own, to be told from a later one. */
+interface Report {
+  readonly by: "hello" | "beat";
+}
+
+type Settled = PromiseSettledResult<unknown>;
+
+export class ReservationDesk {
+  readonly #options: DeskOptions;
+  readonly #groups: Grouped<Operation<unknown>, unknown>;
+  /** Agents whose list of attempts is newer than their reservations; a Hello's says more than a Beat's. */
+  readonly #unreconciled = new Map<string, Report>();
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+    this.#groups = new Grouped({
+      max: MAX_GROUP,
+      maxWaiting: MAX_WAITING,
+      makeBusyError: () => unavailable("REGISTRY_BUSY", "too many reservations wait to be written; try again", 1_000),
+      run: (operations) => this.#runGroup(operations),
+    });
+  }
+
+  /** Resolves when the operation's changes are committed and show in the fleet. */
+  async submit<Result>(operation: Operation<Result>): Promise<Result> {
+    // The group answers each operation with the result of its own plan.
+    return (await this.#groups.submit(operation)) as Result;
+  }
+
+  /** The agent's latest sample lists other attempts than before. Never throws; retried by the next tick when the store is away. */
+  reconcileSoon(agentId: string, by: "hello" | "beat"): void {
+    const isHello = by === "hello" || this.#unreconciled.get(agentId)?.by === "hello";
+    this.#unreconciled.set(agentId, { by: isHello ? "hello" : "beat" });
+    this.tick().catch((error: unknown) => {
+      this.#options.logger.debug(
+        { err: error, agent_id: agentId },
+        "reservations will be compared with the sample later",
+      );
+    });
+  }
+
+  /** Ends leases that have run out, and compares what is left to compare. Rejects when the store is away. */
+  async tick(): Promise<void> {
+    await this.submit(TICK);
+  }
+
+  /** Whether a tick would have something to do. */
+  get isDue(): boolean {
+    const { fleet, storeClock } = this.#options;
+    return this.#unreconciled.size > 0 || fleet.hasLeaseDue(storeClock.now());
+  }
+
+  /** Resolves when nothing waits. */
+  idle(): Promise<void> {
+    return this.#groups.idle();
+  }
+
+  async #runGroup(operations: readonly Operation<unknown>[]): Promise<readonly Settled[]> {
+    const { fleet, store, storeClock, onConflict } = this.#options;
+    await this.#loadUnknown(operations.flatMap(({ attemptIds }) => attemptIds));
+    const due = await this.#findDue();
+    for (let round = 1; round <= MAX_ROUNDS; round += 1) {
+      const unreconciled = new Map(this.#unreconciled);
+      const draft = new Draft(fleet, storeClock.now());
+      const expired = expire(draft, due.attemptIds, due.nowMs);
+      const reconciled = [...unreconciled].flatMap(([agentId, { by }]) => reconcile(draft, agentId, by));
+      const results = operations.map((operation) => planOne(draft, operation));
+      const commit = draft.commit();
+      const outcome = commit === null ? null : await store.commitReservations(commit);
+      if (outcome?.kind === "conflict") {
+        onConflict?.();
+        await this.#reload(outcome.agentIds, outcome.attemptIds);
+        continue;
+      }
+      if (commit !== null && outcome !== null) this.#apply(commit, outcome);
+      for (const [agentId, report] of unreconciled) {
+        // A newer report came during the commit: it is compared in the next group.
+        if (this.#unreconciled.get(agentId) === report) this.#unreconciled.delete(agentId);
+      }
+      this.#tell(expired, reconciled);
+      return results;
+    }
+    throw unavailable(
+      "RESERVATIONS_CONTENDED",
+      "other registry processes keep changing the same agents; try again",
+      200,
+    );
+  }
+
+  async #findDue(): Promise<{ attemptIds: readonly string[]; nowMs: number }> {
+    const { fleet, store, storeClock } = this.#options;
+    const nowMs = storeClock.now();
+    if (!fleet.hasLeaseDue(nowMs)) return { attemptIds: [], nowMs };
+    const found = await store.findDueLeases(MAX_DUE);
+    storeClock.observe(found.nowMs);
+    return { attemptIds: found.due.map(({ attemptId }) => attemptId), nowMs: found.nowMs };
+  }
+
+  /** Attempts that other replicas made. */
+  async #loadUnknown(attemptIds: readonly string[]): Promise<void> {
+    const unknown = attemptIds.filter((attemptId) => this.#options.fleet.reservation(attemptId) === undefined);
+    if (unknown.length > 0) await this.#reload([], unknown);
+  }
+
+  async #reload(agentIds: readonly string[], attemptIds: readonly string[]): Promise<void> {
+    const { fleet, store, storeClock, takeLoaded } = this.#options;
+    const found = attemptIds.length === 0 ? new Map<string, string>() : await store.findReservations(attemptIds);
+    const ids = new Set([...agentIds, ...found.values()]);
+    // A row that memory knows and the store does not has been purged, or belongs to another agent by now.
+    for (const attemptId of attemptIds) {
+      const known = fleet.reservation(attemptId);
+      if (known !== undefined) ids.add(known.agentId);
+    }
+    if (ids.size === 0) return;
+    const { agents, nowMs } = await store.loadAgents([...ids]);
+    storeClock.observe(nowMs);
+    takeLoaded(agents);
+    for (const { agentId, guardVersion, reservations } of agents) {
+      ids.delete(agentId);
+      // What the store says of an agent that a commit has just met a conflict on is right even at the same guard.
+      const agent = fleet.get(agentId);
+      if (agent !== undefined && agent.guardVersion <= guardVersion)
+        fleet.put({ ...agent, guardVersion, reservations });
+    }
+    // Removed by an operator at another replica.
+    for (const agentId of ids) fleet.remove(agentId);
+  }
+
+  #apply(commit: ReservationCommit, outcome: Extract<CommitResult, { kind: "committed" }>): void {
+    const { fleet, storeClock } = this.#options;
+    storeClock.observe(outcome.nowMs);
+    const written = new Map(outcome.reservations.map((reservation) => [reservation.attemptId, reservation]));
+    for (const { agentId, version } of commit.guards) {
+      const agent = fleet.get(agentId);
+      // Whoever loaded the agent meanwhile has seen this commit already.
+      if (agent === undefined || agent.guardVersion !== version) continue;
+      fleet.put({ ...agent, guardVersion: version + 1, reservations: afterWrites(agent, written, outcome.nowMs) });
+    }
+  }
+
+  #tell(expired: readonly StoredReservation[], reconciled: readonly Reconciled[]): void {
+    const { logger, onChange } = this.#options;
+    for (const reservation of expired) {
+      onChange?.("expired");
+      logger.warn(
+        idsOf(reservation),
+        "the lease of a reservation ran out before its agent reported the attempt: released",
+      );
+    }
+    for (const { change, reservation } of reconciled) {
+      onChange?.(change);
+      logger.info({ ...idsOf(reservation), change }, `reservation ${change} by its agent's report`);
+    }
+  }
+}
+
+function planOne(draft: Draft, operation: Operation<unknown>): Settled {
+  const goBack = draft.mark();
+  try {
+    return { status: "fulfilled", value: operation.plan(draft) };
+  } catch (reason) {
+    goBack();
+    return { status: "rejected", reason };
+  }
+}
+
+function afterWrites(
+  agent: StoredAgent,
+  written: ReadonlyMap<string, StoredReservation>,
+  nowMs: number,
+): ReadonlyMap<string, StoredReservation> {
+  const reservations = new Map<string, StoredReservation>();
+  for (const known of agent.reservations.values()) {
+    const isOld = known.releasedAtMs !== null && known.releasedAtMs + TOMBSTONE_MS < nowMs;
+    if (!isOld && !written.has(known.attemptId)) reservations.set(known.attemptId, known);
+  }
+  for (const reservation of written.values()) {
+    if (reservation.agentId === agent.agentId) reservations.set(reservation.attemptId, reservation);
+  }
+  return reservations;
+}
+
+/** The ids by which logs are followed. */
+export function idsOf(reservation: StoredReservation): {
+  readonly attempt_id: string;
+  readonly agent_id: string;
+  readonly task_id: string;
+  readonly plan_id: string;
+} {
+  const { attemptId, agentId, taskId, planId } = reservation;
+  return { attempt_id: attemptId, agent_id: agentId, task_id: taskId, plan_id: planId };
+}

@@ -1,0 +1,51 @@
+/**
+ * Brings the reservations of an agent in line with the latest complete list of what it runs: what it lists is confirmed
+ * or adopted, what was confirmed and is no longer listed has ended. Asked again, it changes nothing.
+ */
+import { type ReservationChange, reservationStep, type Sample } from "@headroom/scheduling";
+import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
+import type { Draft } from "./draft.ts";
+import { stored } from "./operation.ts";
+
+export interface Reconciled {
+  readonly change: ReservationChange;
+  readonly reservation: StoredReservation;
+}
+
+export function reconcile(draft: Draft, agentId: string, by: "hello" | "beat"): readonly Reconciled[] {
+  const agent = draft.agent(agentId);
+  const attempts = agent?.sample?.attempts;
+  if (agent === undefined || attempts === undefined) return [];
+  const listed = new Set(attempts.map(({ attemptId }) => attemptId));
+  const changes: Reconciled[] = [];
+  const keep = (known: StoredReservation | undefined, outcome: ReturnType<typeof reservationStep>): void => {
+    if (outcome.kind !== "changed") return;
+    const reservation = stored(outcome.reservation, known, draft.nowMs);
+    draft.put(reservation);
+    changes.push({ change: outcome.change, reservation });
+  };
+  for (const { attemptId, fence, used } of attempts) {
+    const known = draft.reservation(attemptId);
+    keep(known, reservationStep(known ?? null, { type: "sampled", attemptId, agentId, fence, used }, draft.nowMs));
+  }
+  for (const known of agent.reservations.values()) {
+    if (listed.has(known.attemptId)) continue;
+    keep(known, reservationStep(known, { type: "omitted", by }, draft.nowMs));
+  }
+  return changes;
+}
+
+/** Whether the sample says anything about attempts that the reservations do not say yet. Cheap: most beats carry nothing new. */
+export function listsOtherAttempts(agent: StoredAgent, sample: Sample): boolean {
+  const listed = new Set<string>();
+  for (const { attemptId, fence } of sample.attempts) {
+    listed.add(attemptId);
+    const known = agent.reservations.get(attemptId);
+    if (known === undefined || known.fence < fence) return true;
+    if (known.state !== "confirmed" && known.state !== "adopted") return true;
+  }
+  for (const { attemptId, state } of agent.reservations.values()) {
+    if ((state === "confirmed" || state === "adopted") && !listed.has(attemptId)) return true;
+  }
+  return false;
+}

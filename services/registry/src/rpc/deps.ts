@@ -1,0 +1,30 @@
+/** What the handlers of the registry work with. */
+import type { Clock, Random, Timers } from "@headroom/runtime";
+import type { PlacementPolicy } from "@headroom/scheduling";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { StoreClock } from "../fleet/store-clock.ts";
+import type { Liveness } from "../liveness/liveness.ts";
+import type { Pulses } from "../liveness/pulses.ts";
+import type { StateWriter } from "../liveness/state-writer.ts";
+import type { ReservationDesk } from "../reservations/desk.ts";
+import type { RegistryStore } from "../store/registry-store.ts";
+import type { CapacityFeed } from "../watch/capacity-feed.ts";
+
+export interface HandlerDeps {
+  readonly replicaId: string;
+  readonly heartbeatIntervalMs: number;
+  readonly policy: PlacementPolicy;
+  readonly fleet: Fleet;
+  readonly pulses: Pulses;
+  readonly liveness: Liveness;
+  readonly writer: StateWriter;
+  readonly desk: ReservationDesk;
+  readonly feed: CapacityFeed;
+  readonly store: RegistryStore;
+  readonly storeClock: StoreClock;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  /** Throws UNAVAILABLE as long as the fleet has not been loaded. */
+  readonly requireReady: () => void;
+}

@@ -1,0 +1,92 @@
+import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
+import { invalidArgument, unimplemented, type UnaryHandler } from "@headroom/rpc";
+import type { Logger } from "@headroom/runtime";
+import { idsOf } from "../reservations/desk.ts";
+import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
+import type { StoredReservation } from "../store/stored-agent.ts";
+import type { HandlerDeps } from "./deps.ts";
+
+/** Promises room to attempts, in one transaction, each with its own result. */
+export function reserveCapacity(
+  deps: HandlerDeps,
+): UnaryHandler<wire.ReserveCapacityRequest, wire.ReserveCapacityResponse> {
+  return async (request, context) => {
+    deps.requireReady();
+    const requests = readRequests(request);
+    const { results, revision } = await deps.desk.submit(
+      reserveOperation(requests, {
+        allOrNothing: request.allOrNothing,
+        heartbeatIntervalMs: deps.heartbeatIntervalMs,
+        policy: deps.policy,
+        random: deps.random.next(),
+        revision: () => deps.fleet.revision,
+      }),
+    );
+    for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    return {
+      results: results.map((result, index) => resultToWire(deps, requests[index]?.attemptId ?? "", result)),
+      revision: { ...revision },
+    };
+  };
+}
+
+function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly ReserveRequest[] {
+  const seen = new Map<string, number>();
+  return reservations.map((reserve, index) => {
+    const read = reserveFromWire(reserve, `reservations[${index}]`);
+    if (read.kind === "invalid") throw invalidArgument([read]);
+    if (read.value.kind === "hold") throw unimplemented("A reservation of kind HOLD");
+    const first = seen.get(read.value.attemptId);
+    if (first !== undefined) {
+      const description = `names the same attempt as reservations[${first}]; each attempt may stand once`;
+      throw invalidArgument([{ field: `reservations[${index}].attempt_id`, description }]);
+    }
+    seen.set(read.value.attemptId, index);
+    return read.value;
+  });
+}
+
+function resultToWire(deps: HandlerDeps, attemptId: string, result: ReserveResult): wire.ReserveResult {
+  switch (result.kind) {
+    case "reserved":
+      return { attemptId, outcome: { $case: "reserved", value: promiseToWire(deps, result.reservation) } };
+    case "no_room": {
+      const explanation = explanationToWire(result.explanation, (agentId) => deps.fleet.get(agentId));
+      return { attemptId, outcome: { $case: "noRoom", value: explanation } };
+    }
+    case "stale_fence":
+      return { attemptId, outcome: { $case: "staleFence", value: { currentFence: result.currentFence } } };
+    case "conflict": {
+      const { sentence, released } = result;
+      return { attemptId, outcome: { $case: "conflict", value: { sentence, released } } };
+    }
+  }
+}
+
+/** With the store's times, where it has not changed again since. */
+function promiseToWire({ fleet, storeClock }: HandlerDeps, promised: StoredReservation): wire.Reservation {
+  const current = fleet.reservation(promised.attemptId);
+  const isSame =
+    current?.fence === promised.fence && current.agentId === promised.agentId && current.state !== "released";
+  const reservation = isSame ? current : promised;
+  return reservationToWire(reservation, { nowMs: storeClock.now(), reservedAtMs: reservation.reservedAtMs });
+}
+
+function logResult(logger: Logger, request: ReserveRequest | undefined, result: ReserveResult): void {
+  if (request === undefined) return;
+  const { attemptId, taskId, planId, fence } = request;
+  const ids = { attempt_id: attemptId, task_id: taskId, plan_id: planId };
+  switch (result.kind) {
+    case "reserved":
+      logger.info({ ...ids, ...idsOf(result.reservation), fence, state: result.reservation.state }, "room is promised");
+      return;
+    case "no_room":
+      logger.info({ ...ids, reason: result.explanation.reason }, `no room: ${result.explanation.sentence}`);
+      return;
+    case "stale_fence":
+      logger.warn({ ...ids, fence, current_fence: result.currentFence }, "a superseded caller asked for room");
+      return;
+    case "conflict":
+      logger.warn({ ...ids, fence }, result.sentence);
+  }
+}

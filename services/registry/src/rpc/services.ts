@@ -1,0 +1,53 @@
+/** The three services of the registry, each RPC with its handler. */
+import { wire } from "@headroom/contracts";
+import { bindService, type BoundService, unimplemented } from "@headroom/rpc";
+import { heartbeatHandler } from "../heartbeat/heartbeat.ts";
+import type { SessionServices } from "../heartbeat/session.ts";
+import { cordonAgent } from "./cordon-agent.ts";
+import type { HandlerDeps } from "./deps.ts";
+import { explainCapacity } from "./explain-capacity.ts";
+import { getAgent } from "./get-agent.ts";
+import { getAgentCapacity } from "./get-agent-capacity.ts";
+import { listAgents } from "./list-agents.ts";
+import { listAvailableCapacity } from "./list-available-capacity.ts";
+import { listPoolCapacity } from "./list-pool-capacity.ts";
+import { releaseCapacity } from "./release-capacity.ts";
+import { removeAgent } from "./remove-agent.ts";
+import { renewReservations } from "./renew-reservations.ts";
+import { reserveCapacity } from "./reserve-capacity.ts";
+import { uncordonAgent } from "./uncordon-agent.ts";
+import { watchCapacity } from "./watch-capacity.ts";
+
+export function registryServices(deps: HandlerDeps, sessions: SessionServices): readonly BoundService[] {
+  return [
+    bindService(wire.AgentServiceService, {
+      enrollAgent: notBuilt("EnrollAgent"),
+      heartbeat: heartbeatHandler(sessions),
+    }),
+    bindService(wire.CapacityServiceService, {
+      getAgentCapacity: getAgentCapacity(deps),
+      listAvailableCapacity: listAvailableCapacity(deps),
+      listPoolCapacity: listPoolCapacity(deps),
+      watchCapacity: watchCapacity(deps),
+      reserveCapacity: reserveCapacity(deps),
+      renewReservations: renewReservations(deps),
+      releaseCapacity: releaseCapacity(deps),
+      explainCapacity: explainCapacity(deps),
+    }),
+    bindService(wire.FleetServiceService, {
+      listAgents: listAgents(deps),
+      getAgent: getAgent(deps),
+      cordonAgent: cordonAgent(deps),
+      uncordonAgent: uncordonAgent(deps),
+      drainAgent: notBuilt("DrainAgent"),
+      removeAgent: removeAgent(deps),
+      createJoinToken: notBuilt("CreateJoinToken"),
+      revokeJoinToken: notBuilt("RevokeJoinToken"),
+    }),
+  ];
+}
+
+/** Part of the contract, and answered UNIMPLEMENTED until its issue comes. */
+function notBuilt(what: string): () => Promise<never> {
+  return () => Promise.reject(unimplemented(what));
+}

@@ -1,0 +1,64 @@
+/** Opens the store on PostgreSQL: waits for the database, brings the schema up to date. */
+import { classifyError, createDatabase, type DatabaseMetrics, migrate, waitForDatabase } from "@headroom/postgres";
+import type { Logger, Metrics, Ports } from "@headroom/runtime";
+import { createPostgresStore } from "./postgres/postgres-store.ts";
+import { REGISTRY_SCHEMA, registryMigrations } from "./postgres/migrations.ts";
+import type { RegistryStore } from "./registry-store.ts";
+
+export interface OpenStoreOptions {
+  readonly connection: string;
+  readonly maxConnections: number;
+  readonly ports: Ports;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+}
+
+export interface PostgresStore {
+  readonly store: RegistryStore;
+  /** Resolves when the database answers and its schema is ours; tries until the signal aborts, and says each time what is missing. */
+  prepare(signal: AbortSignal): Promise<void>;
+}
+
+const APPLICATION_NAME = "headroom-registry";
+
+export function openPostgresStore(options: OpenStoreOptions): PostgresStore {
+  const { connection, maxConnections, ports, logger, metrics } = options;
+  const database = createDatabase({
+    connection,
+    schema: REGISTRY_SCHEMA,
+    applicationName: APPLICATION_NAME,
+    logger,
+    ports,
+    max: maxConnections,
+    ...(metrics !== undefined && { metrics: databaseMetrics(metrics) }),
+  });
+  return {
+    store: createPostgresStore(database),
+    async prepare(signal) {
+      for (;;) {
+        await waitForDatabase({ connection, logger, ports, signal, applicationName: APPLICATION_NAME });
+        try {
+          await migrate({ connection, schema: REGISTRY_SCHEMA, migrations: registryMigrations, logger, ports, signal });
+          return;
+        } catch (error) {
+          // It went away again between the two.
+          if (classifyError(error).kind !== "unavailable") throw error;
+          logger.warn(
+            { err: error },
+            "the database went away while its schema was brought up to date; waiting for it again",
+          );
+        }
+      }
+    },
+  };
+}
+
+function databaseMetrics(metrics: Metrics): DatabaseMetrics {
+  const durations = metrics.histogram("db_statement_duration_seconds", "Database statements", ["statement", "outcome"]);
+  const retries = metrics.counter("db_transaction_retries_total", "Transactions that the database asked to run again");
+  return {
+    statementFinished: (statement, durationMs, outcome) =>
+      durations.observe({ statement, outcome }, durationMs / 1_000),
+    transactionRetried: () => retries.inc(),
+  };
+}

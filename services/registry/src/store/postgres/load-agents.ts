@@ -1,0 +1,42 @@
+/** Reads agents with all that belongs to them. */
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { EpochMs } from "@headroom/scheduling";
+import type { StoredAgent } from "../stored-agent.ts";
+import { agentFromRow, type AgentRow, selectAgents } from "./agent-row.ts";
+
+const fleet = defineStatement<AgentRow>({
+  name: "registry_load_fleet",
+  text: `${selectAgents} WHERE a.removed_at IS NULL`,
+});
+
+const some = defineStatement<AgentRow>({
+  name: "registry_load_agents",
+  text: `${selectAgents} WHERE a.removed_at IS NULL AND a.agent_id = ANY ($1::uuid[])`,
+});
+
+// Run once a second, and only while another registry process lives. Without an index on the times (they would cost each
+// write more than this costs): 10,000 narrow rows are read in a few milliseconds.
+const changed = defineStatement<AgentRow>({
+  name: "registry_load_changed",
+  text: `${selectAgents}
+   WHERE a.changed_at >= $1 OR l.changed_at >= $1 OR g.changed_at >= $1 OR s.changed_at >= $1`,
+});
+
+export async function loadFleet(db: Queryable): Promise<StoredAgent[]> {
+  return (await db.query(fleet)).map(agentFromRow);
+}
+
+export async function loadAgents(db: Queryable, agentIds: readonly string[]): Promise<StoredAgent[]> {
+  return (await db.query(some, [[...agentIds]])).map(agentFromRow);
+}
+
+export async function loadChangedSince(
+  db: Queryable,
+  sinceMs: EpochMs,
+): Promise<{ agents: StoredAgent[]; removedAgentIds: string[] }> {
+  const rows = await db.query(changed, [new Date(sinceMs)]);
+  return {
+    agents: rows.filter((row) => row.removed_at === null).map(agentFromRow),
+    removedAgentIds: rows.filter((row) => row.removed_at !== null).map((row) => row.agent_id),
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * The store as a port. It arbitrates three things that memory only proposes: the epoch of an agent's session, the
+ * guard of an agent's reservations, and the time. The service runs the same on PostgreSQL and on a simulated store:
+ * both pass `registryStoreConformance`.
+ *
+ * Every method throws StoreUnavailableError when the store cannot be reached; the change may or may not have happened then.
+ */
+import type { AgentStatus, EpochMs, Sample } from "@headroom/scheduling";
+import type { AgentIdentity, StoredAgent, StoredReservation } from "./stored-agent.ts";
+
+/** The store is away; the cause is the driver's error. */
+export class StoreUnavailableError extends Error {
+  override readonly name = "StoreUnavailableError";
+}
+
+/** An answer with the store's own time at which it was true. */
+export interface Timed {
+  readonly nowMs: EpochMs;
+}
+
+export interface StoredAgents extends Timed {
+  readonly agents: readonly StoredAgent[];
+}
+
+/** A Hello that is to become a session. */
+export interface Admission {
+  readonly identity: AgentIdentity;
+  readonly incarnation: string;
+  readonly replicaId: string;
+  readonly attached: boolean;
+  readonly ownerHold: boolean;
+}
+
+/** What beats said since the last write of this agent. */
+export interface BeatWrite {
+  readonly agentId: string;
+  readonly epoch: number;
+  /** How long ago the last beat was. */
+  readonly silentMs: number;
+  /** Null when no sample came since. */
+  readonly sample: Sample | null;
+}
+
+export interface StatusWrite {
+  readonly agentId: string;
+  readonly epoch: number;
+  readonly status: AgentStatus;
+  readonly statusReason: string;
+  readonly statusSinceMs: EpochMs;
+  readonly attached: boolean;
+  readonly ownerHold: boolean;
+}
+
+/** One reservation as it is to stand in the store. */
+export interface ReservationWrite {
+  readonly reservation: StoredReservation;
+  /** Lease from the store's now on; null: no lease ends it. Replaces `reservation.leaseExpiresAtMs`. */
+  readonly leaseMs: number | null;
+  /** The agent whose row it replaces; null: there must be none with this attempt id. */
+  readonly previousAgentId: string | null;
+  /** It ends with this write: `releasedAtMs` becomes the store's now. */
+  readonly endsNow: boolean;
+  /** It begins with this write: `reservedAtMs` becomes the store's now. */
+  readonly beginsNow: boolean;
+}
+
+/** Writes that hold only together and only if no guard has moved. */
+export interface ReservationCommit {
+  /** Every agent that a write takes from or gives to, with the guard version that the decision was based on. */
+  readonly guards: readonly { readonly agentId: string; readonly version: number }[];
+  readonly writes: readonly ReservationWrite[];
+}
+
+export type CommitResult =
+  | ({
+      readonly kind: "committed";
+      /** The rows as written, with the store's times. Guards are one higher. */
+      readonly reservations: readonly StoredReservation[];
+    } & Timed)
+  /** Nothing was written: these agents' guards have moved, or these attempts have rows nobody expected. */
+  | { readonly kind: "conflict"; readonly agentIds: readonly string[]; readonly attemptIds: readonly string[] };
+
+export interface DueLeases extends Timed {
+  readonly due: readonly { readonly attemptId: string; readonly agentId: string }[];
+}
+
+export interface ReplicaLease {
+  readonly replicaId: string;
+  readonly leaseExpiresAtMs: EpochMs;
+}
+
+export interface RegistryStore {
+  /** Resolves when the store answers. */
+  ping(): Promise<Timed>;
+
+  /** All agents that are not removed. */
+  loadFleet(): Promise<StoredAgents>;
+  /** Those of them that exist and are not removed. */
+  loadAgents(agentIds: readonly string[]): Promise<StoredAgents>;
+  /** Agents of which anything changed at or after this moment; and which agents were removed since. */
+  loadChangedSince(sinceMs: EpochMs): Promise<StoredAgents & { readonly removedAgentIds: readonly string[] }>;
+  /** On which agents the rows of these attempts are, tombstones included. */
+  findReservations(attemptIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+
+  /**
+   * Registers agents, or brings removed ones back, and opens a session for each with an epoch above all before. At most
+   * one admission per agent in one call. Answers the agents as they are then, in any order.
+   */
+  admit(admissions: readonly Admission[]): Promise<StoredAgents>;
+  /** Writes samples and the times of last beats. A write of an older epoch changes nothing. Never touches a guard. */
+  writeBeats(beats: readonly BeatWrite[]): Promise<Timed>;
+  /** Writes states of liveness. A write of an older epoch changes nothing. */
+  writeStatuses(statuses: readonly StatusWrite[]): Promise<Timed>;
+
+  /** All writes or none, atomically with the guards. */
+  commitReservations(commit: ReservationCommit): Promise<CommitResult>;
+  /** Reservations whose lease has run out by the store's clock, at most `limit`. */
+  findDueLeases(limit: number): Promise<DueLeases>;
+  /** Deletes tombstones older than this, at most `limit`; answers how many. */
+  purgeTombstones(olderThanMs: number, limit: number): Promise<number>;
+
+  /** Answers null for an agent that does not exist. */
+  setCordon(agentId: string, cordoned: boolean, reason: string): Promise<StoredAgent | null>;
+  /** Forgets an agent that is OFFLINE and ends its reservations. */
+  removeAgent(agentId: string): Promise<"removed" | "not_offline" | "not_found">;
+
+  /** Says that this registry process lives, and answers which ones have said so. */
+  renewReplica(replicaId: string, leaseMs: number): Promise<Timed & { readonly replicas: readonly ReplicaLease[] }>;
+  /** This registry process ends. */
+  retireReplica(replicaId: string): Promise<void>;
+
+  /** Gives connections back. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,71 @@
+/**
+ * Tells watchers what changed. Each has one set of changed agents, from which it takes when it likes: a slow reader gets
+ * a newer state and costs no more memory than the ids of the fleet.
+ */
+import { createSignal, type WakeSignal } from "@headroom/runtime";
+import { unavailable } from "@headroom/rpc";
+import type { Fleet, FleetChange } from "../fleet/fleet.ts";
+import { roomAppeared } from "../fleet/room-appeared.ts";
+
+const MAX_WATCHERS = 1_000;
+
+/** What changed since the watcher took last. */
+export interface Changes {
+  readonly agentIds: ReadonlySet<string>;
+  readonly roomAppeared: boolean;
+}
+
+export interface Watcher {
+  /** Resolves when something has changed; rejects when the signal aborts. */
+  changed(signal: AbortSignal): Promise<void>;
+  /** Takes what has changed so far. */
+  take(): Changes;
+  close(): void;
+}
+
+interface Watching {
+  agentIds: Set<string>;
+  roomAppeared: boolean;
+  readonly bell: WakeSignal;
+}
+
+export class CapacityFeed {
+  readonly #watching = new Set<Watching>();
+
+  constructor(fleet: Fleet) {
+    fleet.onChange((change) => this.#onChange(change));
+  }
+
+  get watchers(): number {
+    return this.#watching.size;
+  }
+
+  /** Throws UNAVAILABLE when there are too many. */
+  watch(): Watcher {
+    if (this.#watching.size >= MAX_WATCHERS) {
+      throw unavailable("TOO_MANY_WATCHERS", `${MAX_WATCHERS} watch the capacity already`, 5_000);
+    }
+    const watching: Watching = { agentIds: new Set(), roomAppeared: false, bell: createSignal() };
+    this.#watching.add(watching);
+    return {
+      changed: (signal) => (watching.agentIds.size > 0 ? Promise.resolve() : watching.bell.wait(signal)),
+      take() {
+        const { agentIds, roomAppeared } = watching;
+        watching.agentIds = new Set();
+        watching.roomAppeared = false;
+        return { agentIds, roomAppeared };
+      },
+      close: () => void this.#watching.delete(watching),
+    };
+  }
+
+  #onChange({ agentId, before, after }: FleetChange): void {
+    if (this.#watching.size === 0) return;
+    const appeared = roomAppeared(before, after);
+    for (const watching of this.#watching) {
+      watching.agentIds.add(agentId);
+      watching.roomAppeared ||= appeared;
+      watching.bell.notify();
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { waitFor } from "@headroom/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Cluster, startCluster } from "./support/cluster.ts";
+import { brokenBooks, nothingPromised } from "./support/facts.ts";
+import { must } from "./support/results.ts";
+import { watchPromises } from "./support/promise-watch.ts";
+import { planStatusWord } from "./support/words.ts";
+
+let cluster: Cluster;
+
+beforeAll(async () => {
+  cluster = await startCluster({
+    label: "replicas",
+    registries: 2,
+    orchestrators: 2,
+    agents: [
+      { cpuCores: 3, memoryGb: 6, gpus: [{ model: "RTX 4090", vramGb: 24 }] },
+      { cpuCores: 2, memoryGb: 4 },
+    ],
+    env: { PAUSE_POLLING_INTERVAL_SECONDS: "2" },
+  });
+}, 120_000);
+
+afterAll(() => cluster?.stop());
+
+describe("two registries and two orchestrators on one database", () => {
+  it("DESIGN 3: a burst through both never promises more than the machines have, and each command runs once", async () => {
+    const { ledger } = cluster;
+    const watch = watchPromises(cluster.sql);
+    const plans = Array.from({ length: 8 }, (_, plan) => ({
+      name: `burst-${plan}`,
+      tasks: [
+        ...[1, 2, 3, 4].map((n) => ledger.task(`burst-${plan}-cpu-${n}`, { script: "sleep 0.2" })),
+        ledger.task(`burst-${plan}-gpu`, { needs: { cpuCores: 0.5, gpuVramGb: 9 }, script: "sleep 0.2" }),
+      ],
+    }));
+    const answers = await Promise.all(
+      plans.map(async (plan, index) => must(await cluster.clientOf(index % 2, index % 2).plans.dispatch(plan))),
+    );
+    for (const { planId } of answers) {
+      expect(planStatusWord((await cluster.planEnd(planId, 90_000)).status)).toBe("SUCCEEDED");
+      expect(await brokenBooks(cluster.sql, planId)).toEqual([]);
+    }
+    await nothingPromised(cluster);
+    const seen = await watch.end();
+    expect(seen.looks).toBeGreaterThan(5);
+    expect(seen.overPromised).toEqual([]);
+    expect(seen.mostPromisedMillicores).toBeGreaterThan(0);
+    const starts = ledger.starts();
+    const names = plans.flatMap((plan) => plan.tasks.map((task) => task.name!));
+    expect(names.filter((name) => starts[name] !== 1)).toEqual([]);
+  });
+
+  it("R-PAUSE-8: one orchestrator dies in the burst, the other ends all that was accepted, nothing twice", async () => {
+    const { ledger } = cluster;
+    const plans = Array.from({ length: 4 }, (_, plan) => ({
+      name: `half-${plan}`,
+      tasks: [1, 2, 3, 4, 5].map((n) => ledger.task(`half-${plan}-${n}`, { script: "sleep 0.3" })),
+    }));
+    const answers = await Promise.all(
+      plans.map(async (plan, index) => must(await cluster.clientOf(index % 2, index % 2).plans.dispatch(plan))),
+    );
+    const names = plans.flatMap((plan) => plan.tasks.map((task) => task.name!));
+    await waitFor(() => names.some((name) => ledger.ends()[name] === 1));
+    const [survivor, victim] = [cluster.orchestrators[0]!, cluster.orchestrators[1]!];
+    await victim.kill9();
+    expect(survivor.isRunning()).toBe(true);
+    // Its agent knows one address; it comes back when that does, and its work with it.
+    victim.start();
+    for (const { planId } of answers) {
+      expect(planStatusWord((await cluster.planEnd(planId, 90_000)).status)).toBe("SUCCEEDED");
+      expect(await brokenBooks(cluster.sql, planId)).toEqual([]);
+    }
+    const starts = ledger.starts();
+    expect(names.filter((name) => starts[name] !== 1)).toEqual([]);
+    await nothingPromised(cluster);
+  });
+});

@@ -1,0 +1,69 @@
+/**
+ * The orchestrator with a fault of the test's choice, as a program: it kills itself at HEADROOM_TEST_CRASH_POINT once
+ * HEADROOM_TEST_ARM_FILE exists, or hears nothing of room that appears (HEADROOM_TEST_DEAF). Everything else is the real thing.
+ */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import {
+  createOrchestrator,
+  createPostgresStore,
+  orchestratorConfig,
+  orchestratorPaths,
+  orchestratorSchema,
+  type RegistryPort,
+} from "@headroom/orchestrator";
+import { createDatabase } from "@headroom/postgres";
+import { createChannel, ensureTokenFile } from "@headroom/rpc";
+import { createLogger, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
+import { createGrpcRegistry } from "../../../services/orchestrator/src/registry/grpc-registry.ts";
+import { type CrashPoint, dyingAt, parseCrashPoint } from "./crash-point.ts";
+
+const { env } = process;
+const { values: config } = loadConfigOrThrow(orchestratorConfig, { env });
+const { logFile, tokenFile } = orchestratorPaths(config, env);
+mkdirSync(dirname(logFile), { recursive: true });
+const logger = createLogger({ name: "orchestrator", level: config.logLevel, file: logFile, stderr: "warn" });
+const ports = systemPorts;
+
+const never: CrashPoint = { port: "store", method: "", when: "before", call: 1 };
+const pointText = env["HEADROOM_TEST_CRASH_POINT"];
+const point = pointText === undefined ? never : parseCrashPoint(pointText);
+const armFile = env["HEADROOM_TEST_ARM_FILE"] ?? "";
+
+/** Tells of the fleet, but never that room has appeared. */
+function deaf(registry: RegistryPort): RegistryPort {
+  return {
+    ...registry,
+    async *watch(signal) {
+      for await (const change of registry.watch(signal)) yield { ...change, roomAppeared: false };
+    },
+  };
+}
+
+const database = createDatabase({
+  connection: config.databaseUrl,
+  schema: orchestratorSchema,
+  applicationName: "headroom-orchestrator",
+  logger,
+  ports,
+  max: config.databaseMaxConnections,
+});
+const channel = createChannel({
+  address: config.registryAddr,
+  ports,
+  logger,
+  token: await ensureTokenFile(tokenFile),
+  userAgent: "headroom-orchestrator/test",
+});
+const overGrpc = createGrpcRegistry(channel);
+const registry = env["HEADROOM_TEST_DEAF"] === undefined ? overGrpc : deaf(overGrpc);
+
+const orchestrator = createOrchestrator(config, {
+  logger,
+  ports,
+  store: dyingAt(createPostgresStore(database), "store", point, armFile),
+  registry: dyingAt(registry, "registry", point, armFile),
+});
+process.exitCode = await runUntilSignal(orchestrator, { logger, ports });
+channel.close();
+await database.close();
