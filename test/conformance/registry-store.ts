@@ -258,7 +258,7 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       expect(await store.setCordon(randomUUID(), true, "")).toBeNull();
     });
 
-    it("removes only an agent that is offline, ends its reservations, and takes it back at a Hello", async () => {
+    it("removes only an agent that is offline, with its reservations, and takes it back at a Hello", async () => {
       const { agentId, epoch } = await admit();
       await store.commitReservations(insertOf(reservationOf(agentId), 0));
       expect(await store.removeAgent(agentId)).toBe("not_offline");
@@ -270,7 +270,7 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       expect((await store.loadAgents([agentId])).agents).toEqual([]);
       const back = await admit(agentId);
       expect(back.epoch).toBe(epoch + 1);
-      expect([...back.reservations.values()].map(({ state }) => state)).toEqual(["released"]);
+      expect(back.reservations.size).toBe(0);
     });
 
     it("tells another process what changed, and what was removed", async () => {

@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleTestProgram } from "./support/bundle.ts";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { type CrashPoint, crashPointText } from "./support/crash-point.ts";
 import { brokenBooks, nothingPromised } from "./support/facts.ts";
 import { must } from "./support/results.ts";
 import { planStatusWord } from "./support/words.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 // One cluster for all points: registry and agent live through them, which is what the points assume. A point that fails takes
 // the cluster with it, and the next one starts a fresh one.

@@ -1,10 +1,13 @@
 import { type PrivatePostgres, startPrivatePostgres, waitFor } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { brokenBooks, nothingPromised } from "./support/facts.ts";
 import { must, mustFail } from "./support/results.ts";
 import { sqlOn } from "./support/sql.ts";
 import { planStatusWord } from "./support/words.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let postgres: PrivatePostgres;
 let cluster: Cluster;
@@ -14,7 +17,7 @@ beforeAll(async () => {
   cluster = await startCluster({
     label: "database-away",
     database: { connectionString: postgres.connectionString, sql: sqlOn(postgres.connectionString) },
-    env: { PAUSE_POLLING_INTERVAL_SECONDS: "2" },
+    env: { PAUSE_POLLING_INTERVAL_SECONDS: "2", PAUSE_ERROR_DELAY_SECONDS: "2" },
   });
 }, 120_000);
 

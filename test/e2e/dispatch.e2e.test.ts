@@ -1,12 +1,15 @@
 import { wire } from "@headroom/client";
 import { waitFor } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { brokenBooks, nothingPromised, queueRows } from "./support/facts.ts";
 import { isOurs } from "./support/leftover-tasks.ts";
 import { readOutput } from "./support/output.ts";
 import { must, mustFail } from "./support/results.ts";
 import { attemptStateWord, pauseReasonWord, planStatusWord, statesOf, taskStateWord } from "./support/words.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let cluster: Cluster;
 

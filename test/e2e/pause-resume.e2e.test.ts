@@ -1,10 +1,13 @@
 import { waitFor } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { brokenBooks, nothingPromised, promised, queueRows } from "./support/facts.ts";
 import { must } from "./support/results.ts";
 import { missingSteps, recordsOf } from "./support/story.ts";
 import { agentStatusWord, pauseReasonWord, planStatusWord, statesOf, taskStateWord } from "./support/words.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 describe("saturate, pause, room, resume: by events alone", () => {
   let cluster: Cluster;

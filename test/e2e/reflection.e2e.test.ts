@@ -5,10 +5,13 @@ import { dirname, join } from "node:path";
 import { credentials, Metadata, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadPackageDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { checkoutDir } from "./support/built-command.ts";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { must } from "./support/results.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 const buf = join(dirname(createRequire(import.meta.url).resolve("@bufbuild/buf/package.json")), "bin/buf");
 

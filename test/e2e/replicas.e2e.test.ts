@@ -1,10 +1,13 @@
 import { waitFor } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { brokenBooks, nothingPromised } from "./support/facts.ts";
 import { must } from "./support/results.ts";
 import { watchPromises } from "./support/promise-watch.ts";
 import { planStatusWord } from "./support/words.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let cluster: Cluster;
 

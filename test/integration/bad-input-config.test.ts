@@ -1,10 +1,13 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeTempDir, type TempDir } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { builtCommand } from "../e2e/support/built-command.ts";
 import { freePorts } from "../e2e/support/free-ports.ts";
 import { type Ending, serviceProcess } from "../e2e/support/service-process.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let dir: TempDir;
 let command: string;

@@ -3,10 +3,13 @@ import { connect } from "node:net";
 import { wire } from "@headroom/client";
 import { createChannel, createClient, type DuplexStream, HeadroomError, type RpcClient, type ServiceDefinition } from "@headroom/rpc";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { must } from "../e2e/support/results.ts";
 import { errorOf, restCall } from "./bad-input-rest.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let cluster: Cluster;
 let token: string;

@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 
 export interface RestCall {
   /** HOST:PORT */
@@ -27,6 +27,9 @@ export interface RestError {
   readonly request_id: string;
 }
 
+// Not `agent: false`: that says "connection: close", and few callers do.
+const keepAlive = new Agent({ keepAlive: true, maxSockets: 4 });
+
 /** One request over HTTP, with headers that fetch would not let through. */
 export function restCall(call: RestCall): Promise<RestAnswer> {
   const body = bodyOf(call.body);
@@ -38,7 +41,7 @@ export function restCall(call: RestCall): Promise<RestAnswer> {
         port,
         method: call.verb,
         path: call.path,
-        agent: false,
+        agent: keepAlive,
         timeout: 30_000,
         headers: {
           ...(body !== undefined && { "content-type": "application/json", "content-length": String(body.length) }),

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { wire } from "@headroom/client";
 import { HeadroomError } from "@headroom/rpc";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { must, mustFail } from "../e2e/support/results.ts";
 import {
@@ -15,6 +15,9 @@ import {
   type RestRequest,
 } from "./bad-input-cases.ts";
 import { errorOf, restCall } from "./bad-input-rest.ts";
+
+// A bound for a loaded machine; the waits inside have their own, and say what they waited for.
+vi.setConfig({ testTimeout: 120_000 });
 
 let cluster: Cluster;
 let api: Api;

@@ -73,4 +73,17 @@ describe("Grouped", () => {
     expect(await two).toBe(2);
     await group.idle();
   });
+
+  it("where a failure is not that of all, each is tried alone", async () => {
+    const group = new Grouped<number, number>({
+      max: 10,
+      maxWaiting: 10,
+      isForAll: () => false,
+      makeBusyError: () => new Error("busy"),
+      run: (items) =>
+        items.includes(2) ? Promise.reject(new Error("poison")) : Promise.resolve(items.map((item) => fulfilled(item))),
+    });
+    const results = await Promise.allSettled([1, 2, 3].map((item) => group.submit(item)));
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
 });

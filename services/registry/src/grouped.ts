@@ -12,6 +12,8 @@ export interface GroupedOptions<In, Out> {
   makeBusyError(): Error;
   /** Two items with the same key never go in one group; null: with anything. */
   keyOf?(item: In): string | null;
+  /** Whether a failure of a group is that of all its items; else each of them is tried alone. Default: it is. */
+  isForAll?(error: unknown): boolean;
   /** Settles every item of the group, in order; a rejection is that of all. */
   run(items: readonly In[]): Promise<readonly PromiseSettledResult<Out>[]>;
 }
@@ -77,7 +79,10 @@ export class Grouped<In, Out> {
         else answer.reject(result.reason);
       }
     } catch (error) {
-      for (const { answer } of group) answer.reject(error);
+      const isForAll = group.length === 1 || (this.#options.isForAll?.(error) ?? true);
+      // One item that the store cannot take must not take the others with it.
+      if (!isForAll) for (const one of group) await this.#runGroup([one]);
+      else for (const { answer } of group) answer.reject(error);
     }
   }
 }

@@ -74,6 +74,28 @@ describe("heartbeat", () => {
     expect(error!.fieldViolations[0]!.field).toContain("cards[1].card_id");
   });
 
+  it("a sample of no possible time fails the stream and names the field", async () => {
+    const agent = at.agent({ sample: { ...machineOf({ cores: 1 }), sampledAtMs: 8e15 } });
+    agent.hello();
+    const error = await agent.whenClosed();
+    expect(error!.fieldViolations[0]!.field).toBe("hello.sample.sampled_at");
+  });
+
+  it("names that PostgreSQL cannot write keep no other agent from joining or being written", async () => {
+    const odd = { hostname: "a\0b", labels: { "k\0": "v\0" }, poolName: "p\0" };
+    const cards = [cardOf({ cardId: "c\0", model: "m\0" })];
+    const agents = await Promise.all([
+      at.join({ ...odd, sample: { ...machineOf({ cores: 2 }), cards } }),
+      ...Array.from({ length: 5 }, () => at.join()),
+    ]);
+    await waitFor(async () => {
+      const rows = await database.sql<{ agent_id: string }>("SELECT agent_id FROM registry.agent_samples");
+      const written = new Set(rows.map((row) => row.agent_id));
+      return agents.every(({ agentId }) => written.has(agentId));
+    });
+    await at.fleet.cordonAgent({ agentId: agents[0].agentId, reason: "why\0" });
+  });
+
   it("a new sample shows in the very next query", async () => {
     const agent = await at.join();
     await agent.beat({ sample: machineOf({ cores: 7 }) });

@@ -284,6 +284,30 @@ describe("reservations", () => {
     await expect(twice).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
+  it("ids that PostgreSQL cannot write, and durations beyond belief, harm nobody else", async () => {
+    const [odd, plain] = [randomUUID(), randomUUID()];
+    const outcomes = await Promise.all([
+      reserve(odd, { gpuModels: ["4090"] }, { taskId: "t\0", planId: "p\0" }),
+      reserve(plain),
+    ]);
+    expect(outcomes.map(({ $case }) => $case)).toEqual(["reserved", "reserved"]);
+    const endless = reserve(randomUUID(), {}, { expectedDuration: { seconds: 315_576_000_000, nanos: 0 } });
+    await expect(endless).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      fieldViolations: [expect.objectContaining({ field: "reservations[0].expected_duration" })],
+    });
+  });
+
+  it("an attempt whose agent was removed can be reserved again", async () => {
+    const attemptId = randomUUID();
+    await reserve(attemptId);
+    agent.goodbye();
+    await agent.whenClosed();
+    await at.fleet.removeAgent({ agentId: agent.agentId });
+    agent = await at.join({ poolName: pool, sample: machineOf(free) });
+    expect(reserved(await reserve(attemptId, {}, { fence: 2 })).agentId).toBe(agent.agentId);
+  });
+
   it("logs carry agent, attempt, task and plan", async () => {
     const attemptId = randomUUID();
     await reserve(attemptId, {}, { taskId: "task-77", planId: "plan-77" });

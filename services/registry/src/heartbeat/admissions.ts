@@ -3,7 +3,7 @@ import { unavailable } from "@headroom/rpc";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { Grouped } from "../grouped.ts";
-import type { Admission, RegistryStore } from "../store/registry-store.ts";
+import { type Admission, type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
 const MAX_GROUP = 200;
@@ -23,6 +23,7 @@ export class Admissions {
       max: MAX_GROUP,
       maxWaiting: MAX_WAITING,
       keyOf: ({ identity }) => identity.agentId,
+      isForAll: (error) => error instanceof StoreUnavailableError,
       makeBusyError: () => unavailable("REGISTRY_BUSY", "too many agents are joining at once; come back soon", 2_000),
       async run(admissions) {
         const { agents, nowMs } = await store.admit(admissions);

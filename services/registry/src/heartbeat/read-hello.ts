@@ -12,7 +12,9 @@ export interface ReadHello {
   readonly ownerHold: boolean;
 }
 
-export const DEFAULT_POOL = "default";
+const DEFAULT_POOL = "default";
+/** The end of the year 9999, beyond which RFC 3339 cannot write a time. */
+const LATEST_MS = 253_402_300_799_999;
 
 /** Throws HeadroomError INVALID_ARGUMENT that names the field. */
 export function readHello(hello: wire.Hello): ReadHello {
@@ -40,6 +42,13 @@ export function readSample(sample: wire.Sample | undefined, path: string): Sampl
   if (sample === undefined) return null;
   const read = sampleFromWire(sample, path);
   if (read.kind === "invalid") throw invalidField(read);
+  const { sampledAtMs } = read.value;
+  if (sampledAtMs < 0 || sampledAtMs > LATEST_MS) {
+    throw invalidField({
+      field: `${path}.sampled_at`,
+      description: "must be between the years 1970 and 9999; is the agent's clock set?",
+    });
+  }
   return read.value;
 }
 

@@ -5,7 +5,12 @@
 import { type Clock, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
-import type { BeatWrite, RegistryStore, StatusWrite } from "../store/registry-store.ts";
+import {
+  type BeatWrite,
+  type RegistryStore,
+  type StatusWrite,
+  StoreUnavailableError,
+} from "../store/registry-store.ts";
 import type { Pulses } from "./pulses.ts";
 
 export interface StateWriterOptions {
@@ -21,6 +26,8 @@ export interface StateWriterOptions {
 const INTERVAL_MS = 1_000;
 /** Rows of one statement. */
 const MAX_ROWS = 1_000;
+
+type WriteAgents = (agentIds: readonly string[]) => Promise<{ readonly nowMs: number }>;
 
 export class StateWriter implements ManagedService {
   readonly name = "state-writer";
@@ -113,18 +120,35 @@ export class StateWriter implements ManagedService {
     });
   }
 
-  /** Takes agents out of the set and writes them; a failure puts them back. */
-  async #write(dirty: Set<string>, write: (agentIds: readonly string[]) => Promise<{ nowMs: number }>): Promise<void> {
+  /** Takes agents out of the set and writes them; when the store is away they are put back. */
+  async #write(dirty: Set<string>, write: WriteAgents): Promise<void> {
     while (dirty.size > 0) {
       const agentIds = [...dirty].slice(0, MAX_ROWS);
       for (const agentId of agentIds) dirty.delete(agentId);
       try {
-        const { nowMs } = await write(agentIds);
-        this.#options.storeClock.observe(nowMs);
+        await this.#writeSome(agentIds, write);
       } catch (error) {
         for (const agentId of agentIds) dirty.add(agentId);
         throw error;
       }
+    }
+  }
+
+  /** One agent that the store cannot take must not keep the others from being written. */
+  async #writeSome(agentIds: readonly string[], write: WriteAgents): Promise<void> {
+    try {
+      const { nowMs } = await write(agentIds);
+      this.#options.storeClock.observe(nowMs);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
+      if (agentIds.length > 1) {
+        for (const agentId of agentIds) await this.#writeSome([agentId], write);
+        return;
+      }
+      this.#options.logger.error(
+        { err: error, agent_id: agentIds[0] },
+        "the database cannot take this state of the agent",
+      );
     }
   }
 

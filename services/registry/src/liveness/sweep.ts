@@ -1,6 +1,6 @@
 /** One coarse sweep over the fleet once a second: whose silence has become a verdict. No timer per agent. */
 import { type Logger, type Ports, RunLoop } from "@headroom/runtime";
-import { massLossBrake, sweepVerdict } from "@headroom/scheduling";
+import { massLossBrake, sweepVerdict, ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import type { Liveness } from "./liveness.ts";
@@ -53,7 +53,7 @@ function sweepOnce(options: SweepOptions, sweeping: Sweeping): void {
     const verdict = verdictOn(agent, options, { nowMs, graceMs, latenessMs });
     if (verdict === "grace_ended") lost.push(agent);
     else if (verdict === "ttl_missed") {
-      liveness.apply(agent.agentId, "ttl_missed", `no beat for ${(3 * intervalMs) / 1_000} s`);
+      liveness.apply(agent.agentId, "ttl_missed", `no beat for ${ttlMs(intervalMs) / 1_000} s`);
     }
   }
   const brake = massLossBrake({

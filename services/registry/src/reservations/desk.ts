@@ -4,15 +4,21 @@
  * it changed is loaded and all is planned again, so room is never promised twice.
  */
 import type { Logger } from "@headroom/runtime";
-import { unavailable } from "@headroom/rpc";
+import { HeadroomError, unavailable } from "@headroom/rpc";
 import { type ReservationChange, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { Grouped } from "../grouped.ts";
-import type { CommitResult, RegistryStore, ReservationCommit } from "../store/registry-store.ts";
+import {
+  type CommitResult,
+  type RegistryStore,
+  type ReservationCommit,
+  StoreUnavailableError,
+} from "../store/registry-store.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
+import { idsOf } from "./ids-of.ts";
 import type { Operation } from "./operation.ts";
 import { reconcile, type Reconciled } from "./reconcile.ts";
 
@@ -57,6 +63,7 @@ export class ReservationDesk {
     this.#groups = new Grouped({
       max: MAX_GROUP,
       maxWaiting: MAX_WAITING,
+      isForAll: (error) => error instanceof StoreUnavailableError || error instanceof HeadroomError,
       makeBusyError: () => unavailable("REGISTRY_BUSY", "too many reservations wait to be written; try again", 1_000),
       run: (operations) => this.#runGroup(operations),
     });
@@ -104,7 +111,7 @@ export class ReservationDesk {
       const unreconciled = new Map(this.#unreconciled);
       const draft = new Draft(fleet, storeClock.now());
       const expired = expire(draft, due.attemptIds, due.nowMs);
-      const reconciled = [...unreconciled].flatMap(([agentId, { by }]) => reconcile(draft, agentId, by));
+      const reconciled = [...unreconciled].flatMap(([agentId, { by }]) => this.#reconcile(draft, agentId, by));
       const results = operations.map((operation) => planOne(draft, operation));
       const commit = draft.commit();
       const outcome = commit === null ? null : await store.commitReservations(commit);
@@ -126,6 +133,21 @@ export class ReservationDesk {
       "other registry processes keep changing the same agents; try again",
       200,
     );
+  }
+
+  /** A report that cannot be compared is left out, and said: it must not keep others from being promised room. */
+  #reconcile(draft: Draft, agentId: string, by: Report["by"]): readonly Reconciled[] {
+    const goBack = draft.mark();
+    try {
+      return reconcile(draft, agentId, by);
+    } catch (error) {
+      goBack();
+      this.#options.logger.error(
+        { err: error, agent_id: agentId },
+        "an agent's report cannot be compared with its reservations",
+      );
+      return [];
+    }
   }
 
   async #findDue(): Promise<{ attemptIds: readonly string[]; nowMs: number }> {
@@ -219,15 +241,4 @@ function afterWrites(
     if (reservation.agentId === agent.agentId) reservations.set(reservation.attemptId, reservation);
   }
   return reservations;
-}
-
-/** The ids by which logs are followed. */
-export function idsOf(reservation: StoredReservation): {
-  readonly attempt_id: string;
-  readonly agent_id: string;
-  readonly task_id: string;
-  readonly plan_id: string;
-} {
-  const { attemptId, agentId, taskId, planId } = reservation;
-  return { attempt_id: attemptId, agent_id: agentId, task_id: taskId, plan_id: planId };
 }

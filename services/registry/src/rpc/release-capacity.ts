@@ -1,6 +1,6 @@
 import { releaseOutcomeWire, type wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
-import { idsOf } from "../reservations/desk.ts";
+import { idsOf } from "../reservations/ids-of.ts";
 import { releaseOperation } from "../reservations/release.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { readAttempts } from "./read-attempts.ts";

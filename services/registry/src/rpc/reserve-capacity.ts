@@ -1,10 +1,13 @@
 import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
 import { invalidArgument, unimplemented, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
-import { idsOf } from "../reservations/desk.ts";
+import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
 import type { HandlerDeps } from "./deps.ts";
+
+/** 10 years: whoever expects more knows nothing. */
+const MAX_EXPECTED_MS = 10 * 365 * 86_400_000;
 
 /** Promises room to attempts, in one transaction, each with its own result. */
 export function reserveCapacity(
@@ -36,6 +39,10 @@ function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly R
     const read = reserveFromWire(reserve, `reservations[${index}]`);
     if (read.kind === "invalid") throw invalidArgument([read]);
     if (read.value.kind === "hold") throw unimplemented("A reservation of kind HOLD");
+    if ((read.value.expectedDurationMs ?? 0) > MAX_EXPECTED_MS) {
+      const description = "is longer than 10 years; leave it out when it is not known";
+      throw invalidArgument([{ field: `reservations[${index}].expected_duration`, description }]);
+    }
     const first = seen.get(read.value.attemptId);
     if (first !== undefined) {
       const description = `names the same attempt as reservations[${first}]; each attempt may stand once`;

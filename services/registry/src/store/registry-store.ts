@@ -121,7 +121,7 @@ export interface RegistryStore {
 
   /** Answers null for an agent that does not exist. */
   setCordon(agentId: string, cordoned: boolean, reason: string): Promise<StoredAgent | null>;
-  /** Forgets an agent that is OFFLINE and ends its reservations. */
+  /** Forgets an agent that is OFFLINE, and its reservations. */
   removeAgent(agentId: string): Promise<"removed" | "not_offline" | "not_found">;
 
   /** Says that this registry process lives, and answers which ones have said so. */

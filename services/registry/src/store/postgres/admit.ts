@@ -1,6 +1,7 @@
 /** Registers agents and opens their sessions: one statement for a whole group of Hellos. */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Admission } from "../registry-store.ts";
+import { toJson } from "./to-json.ts";
 
 const statement = defineStatement<{ readonly agent_id: string }>({
   name: "registry_admit",
@@ -45,5 +46,5 @@ export async function admitAgents(db: Queryable, admissions: readonly Admission[
     attached,
     owner_hold: ownerHold,
   }));
-  await db.query(statement, [JSON.stringify(rows)]);
+  await db.query(statement, [toJson(rows)]);
 }

@@ -3,6 +3,7 @@ import { defineStatement, type Database, type Transaction } from "@headroom/post
 import type { CommitResult, ReservationCommit, ReservationWrite } from "../registry-store.ts";
 import type { ReservationJson } from "./agent-row.ts";
 import { cardAmountsToJson, needsToJson } from "./sample-json.ts";
+import { toJson } from "./to-json.ts";
 
 // The rows are locked in the order of their ids, so that two commits on the same agents wait and do not deadlock. The
 // lock returns the newest version, which the condition then compares with the one that was decided on.
@@ -105,8 +106,8 @@ async function commitIn(tx: Transaction, { guards, writes }: ReservationCommit):
   const fresh = writes.filter(isNew);
   const known = writes.filter((write) => !isNew(write));
   const written = [
-    ...(fresh.length === 0 ? [] : await tx.query(insertNew, [JSON.stringify(fresh.map(toRow))])),
-    ...(known.length === 0 ? [] : await tx.query(updateKnown, [JSON.stringify(known.map(toRow))])),
+    ...(fresh.length === 0 ? [] : await tx.query(insertNew, [toJson(fresh.map(toRow))])),
+    ...(known.length === 0 ? [] : await tx.query(updateKnown, [toJson(known.map(toRow))])),
   ];
   const byId = new Map(written.map((row) => [row.attempt_id, row]));
   const missed = writes.map(({ reservation }) => reservation.attemptId).filter((attemptId) => !byId.has(attemptId));

@@ -7,7 +7,11 @@ export async function setCordon(db: Database, agentId: string, cordoned: boolean
     .knex("agents")
     .where({ agent_id: agentId })
     .whereNull("removed_at")
-    .update({ cordoned, cordon_reason: cordoned ? reason : "", changed_at: db.knex.fn.now() });
+    .update({
+      cordoned,
+      cordon_reason: cordoned ? reason.replaceAll("\0", "\ufffd") : "",
+      changed_at: db.knex.fn.now(),
+    });
   return changed > 0;
 }
 
@@ -31,10 +35,8 @@ async function removeIn({ knex }: Transaction, agentId: string): Promise<"remove
     .where({ agent_id: agentId })
     .update({ removed_at: now, cordoned: false, cordon_reason: "", changed_at: now });
   await knex("agent_samples").where({ agent_id: agentId }).delete();
-  await knex("reservations")
-    .where({ agent_id: agentId })
-    .whereNot({ state: "released" })
-    .update({ state: "released", released_at: now, lease_expires_at: null });
+  // Rows without an agent that is known would stand in the way of their attempts' next try, so no tombstones stay.
+  await knex("reservations").where({ agent_id: agentId }).delete();
   await knex("agent_guards").where({ agent_id: agentId }).increment("version", 1).update({ changed_at: now });
   return "removed";
 }

@@ -3,6 +3,7 @@ import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Sample } from "@headroom/scheduling";
 import type { BeatWrite } from "../registry-store.ts";
 import { attemptUseToJson, cardToJson } from "./sample-json.ts";
+import { toJson } from "./to-json.ts";
 
 const statement = defineStatement<{ readonly agent_id: string }>({
   name: "registry_write_beats",
@@ -49,7 +50,7 @@ export async function writeBeats(db: Queryable, beats: readonly BeatWrite[]): Pr
     silent_ms: Math.max(0, Math.round(silentMs)),
     ...(sample !== null && sampleColumns(sample)),
   }));
-  await db.query(statement, [JSON.stringify(rows)]);
+  await db.query(statement, [toJson(rows)]);
 }
 
 function sampleColumns({ sampledAtMs, cpu, cpuLoadPercent, memory, cards, attempts }: Sample): object {

@@ -1,6 +1,7 @@
 /** Writes states of liveness, many in one statement. */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { StatusWrite } from "../registry-store.ts";
+import { toJson } from "./to-json.ts";
 
 const statement = defineStatement({
   name: "registry_write_statuses",
@@ -24,5 +25,5 @@ export async function writeStatuses(db: Queryable, statuses: readonly StatusWrit
     attached: write.attached,
     owner_hold: write.ownerHold,
   }));
-  await db.execute(statement, [JSON.stringify(rows)]);
+  await db.execute(statement, [toJson(rows)]);
 }

@@ -1,0 +1,26 @@
+import { createPostgresStore, orchestratorMigrations, orchestratorSchema } from "@headroom/orchestrator";
+import { createDatabase, migrate } from "@headroom/postgres";
+import { silentLogger, systemPorts } from "@headroom/runtime";
+import { createTestDatabase } from "@headroom/testing";
+import { describe } from "vitest";
+import { orchestratorStoreConformance } from "./orchestrator-store.ts";
+
+describe("OrchestratorStore on PostgreSQL", () => {
+  orchestratorStoreConformance(async () => {
+    const database = await createTestDatabase({ label: "orch_store" });
+    const { connectionString: connection } = database;
+    const common = { logger: silentLogger, ports: systemPorts, schema: orchestratorSchema };
+    await migrate({ connection, migrations: orchestratorMigrations, ...common });
+    const pool = createDatabase({ connection, applicationName: "conformance", ...common });
+    return {
+      store: createPostgresStore(pool),
+      async clear() {
+        await pool.knex.raw("TRUNCATE plans, tasks, task_dependencies, attempts, pause_queue, events, task_output");
+      },
+      async close() {
+        await pool.close();
+        await database.drop();
+      },
+    };
+  });
+});
