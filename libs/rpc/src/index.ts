@@ -38,6 +38,13 @@ export type { MapError } from "./pipeline/map-error.ts";
 export { chooseRequestId } from "./pipeline/request-id.ts";
 
 export type { AccessRequest, AuthPolicy } from "./auth/auth-policy.ts";
+export {
+  serverPaths,
+  serverSecurity,
+  serverSettings,
+  type ServerSecurity,
+  type ServerSettings,
+} from "./auth/server-settings.ts";
 export { createTokenAuth, type TokenAuthOptions } from "./auth/token-auth.ts";
 export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-file.ts";
 export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";

@@ -1,6 +1,6 @@
 import { loadConfig } from "@headroom/runtime";
 import { describe, expect, it } from "vitest";
-import { registryConfig, registryPaths, tlsOf } from "./config.ts";
+import { registryConfig } from "./config.ts";
 
 const DATABASE_URL = "postgresql://headroom@127.0.0.1:5432/headroom";
 
@@ -22,15 +22,6 @@ describe("registryConfig", () => {
     });
   });
 
-  it("token and logs lie in the data folder", () => {
-    const loaded = load({ HEADROOM_DATA_DIR: "/srv/headroom" });
-    if (loaded.kind === "invalid") throw new Error("invalid");
-    expect(registryPaths(loaded.values, {})).toEqual({
-      tokenFile: "/srv/headroom/token",
-      logFile: "/srv/headroom/logs/registry.log",
-    });
-  });
-
   it.each([
     ["HEADROOM_HEARTBEAT_INTERVAL_SECONDS", "0"],
     ["HEADROOM_OFFLINE_GRACE_SECONDS", "soon"],
@@ -43,11 +34,5 @@ describe("registryConfig", () => {
     expect(loaded.problems).toHaveLength(1);
     expect(loaded.problems[0]!.message).toContain(name);
     expect(loaded.problems[0]!.message).toContain("--");
-  });
-
-  it("certificate and key belong together", () => {
-    const loaded = load({ HEADROOM_TLS_CERT_FILE: "/x/cert.pem" });
-    if (loaded.kind === "invalid") throw new Error("invalid");
-    expect(() => tlsOf(loaded.values)).toThrow("HEADROOM_TLS_KEY_FILE");
   });
 });

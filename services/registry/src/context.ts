@@ -1,12 +1,5 @@
 /** The composition root. `createRegistry` is the only seam: whatever a test or a simulation replaces, it gives here. */
-import {
-  createHttpServer,
-  createRpcServer,
-  createTokenAuth,
-  ensureTokenFile,
-  type HttpServer,
-  type RpcServer,
-} from "@headroom/rpc";
+import { createHttpServer, createRpcServer, type HttpServer, type RpcServer, serverSecurity } from "@headroom/rpc";
 import {
   createMetrics,
   type HostPort,
@@ -21,7 +14,7 @@ import {
   systemPorts,
   withTimeout,
 } from "@headroom/runtime";
-import { type RegistryConfig, registryPaths, tlsOf } from "./config.ts";
+import type { RegistryConfig } from "./config.ts";
 import { createParts, type Parts } from "./parts.ts";
 import { mapStoreError } from "./rpc/map-store-error.ts";
 import { registryServices } from "./rpc/services.ts";
@@ -133,10 +126,7 @@ async function createServers(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
-  const { tokenFile } = registryPaths(config);
-  const auth = createTokenAuth({ token: await ensureTokenFile(tokenFile), tokenFile });
-  const tls = tlsOf(config);
-  const security = { auth, allowPlaintext: config.allowPlaintext, ...(tls !== undefined && { tls }) };
+  const { security } = await serverSecurity(config, "registry");
   const parts = createParts({ config, store, ports, logger, metrics });
   const rpc = createRpcServer({
     name: "registry",

@@ -1,4 +1,4 @@
-export { registryConfig, registryPaths, type RegistryConfig } from "./config.ts";
+export { registryConfig, type RegistryConfig } from "./config.ts";
 export { createRegistry, type Registry, type RegistryOverrides } from "./context.ts";
 export { runRegistry, type RunRegistryOptions } from "./main.ts";
 export {

@@ -1,8 +1,9 @@
 /** The program: reads its settings, runs until told to stop. */
+import { serverPaths } from "@headroom/rpc";
 import { createLogger, createMetrics, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { registryConfig, registryPaths } from "./config.ts";
+import { registryConfig } from "./config.ts";
 import { createRegistry, type Registry } from "./context.ts";
 
 export interface RunRegistryOptions {
@@ -21,7 +22,7 @@ export interface RunRegistryOptions {
 export async function runRegistry(options: RunRegistryOptions = {}): Promise<number> {
   const env = options.env ?? process.env;
   const { values: config } = loadConfigOrThrow(registryConfig, { env, ...(options.flags && { flags: options.flags }) });
-  const { logFile } = registryPaths(config, env);
+  const { logFile } = serverPaths(config, "registry", env);
   mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
   const logger = createLogger({
     name: "registry",

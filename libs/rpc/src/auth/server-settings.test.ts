@@ -1,0 +1,42 @@
+import { defineConfig, loadConfigOrThrow } from "@headroom/runtime";
+import { makeTempDir } from "@headroom/testing";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { serverPaths, serverSecurity, serverSettings } from "./server-settings.ts";
+
+const schema = defineConfig(serverSettings);
+const load = (env: Readonly<Record<string, string>>) => loadConfigOrThrow(schema, { env }).values;
+
+describe("the settings that every server has", () => {
+  it("token and logs lie in the data folder", () => {
+    expect(serverPaths(load({ HEADROOM_DATA_DIR: "/srv/headroom" }), "registry", {})).toEqual({
+      tokenFile: "/srv/headroom/token",
+      logFile: "/srv/headroom/logs/registry.log",
+    });
+  });
+
+  it("writes the token that nobody gave", async () => {
+    const dir = await makeTempDir("server-settings");
+    try {
+      const { token } = await serverSecurity(load({ HEADROOM_DATA_DIR: dir.path }), "registry");
+      expect((await readFile(join(dir.path, "token"), "utf8")).trim()).toBe(token);
+    } finally {
+      await dir.remove();
+    }
+  });
+
+  it("takes a token from the environment, and refuses one that can be guessed", async () => {
+    const token = "0123456789abcdef0123456789abcdef";
+    expect((await serverSecurity(load({ HEADROOM_TOKEN: token }), "registry")).token).toBe(token);
+    await expect(serverSecurity(load({ HEADROOM_TOKEN: "hunter2" }), "registry")).rejects.toThrow(
+      "HEADROOM_TOKEN has fewer than 16",
+    );
+  });
+
+  it("certificate and key belong together", async () => {
+    await expect(serverSecurity(load({ HEADROOM_TLS_CERT_FILE: "/x/cert.pem" }), "registry")).rejects.toThrow(
+      "HEADROOM_TLS_KEY_FILE",
+    );
+  });
+});

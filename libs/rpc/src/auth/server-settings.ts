@@ -1,0 +1,144 @@
+/** The settings that every server of ours has, and what they come to: one declaration for both services. */
+import { ConfigError, dataPaths, defaultDataDir, logLevels, option } from "@headroom/runtime";
+import type { AuthPolicy } from "./auth-policy.ts";
+import type { ServerTls } from "./tls.ts";
+import { createTokenAuth } from "./token-auth.ts";
+import { ensureTokenFile } from "./token-file.ts";
+
+/** Spread into a service's schema. */
+export const serverSettings = {
+  dataDir: option.path({
+    env: "HEADROOM_DATA_DIR",
+    flag: "data-dir",
+    help: "Folder of token and logs; by default the user's own data folder.",
+    default: null,
+  }),
+  token: option.string({
+    env: "HEADROOM_TOKEN",
+    help: "The token itself, in place of a file; at least 16 characters.",
+    default: null,
+    secret: true,
+  }),
+  tokenFile: option.path({
+    env: "HEADROOM_TOKEN_FILE",
+    flag: "token-file",
+    help: "File with the token that callers show; by default DATA_DIR/token, written at the first start.",
+    default: null,
+  }),
+  tlsCertFile: option.path({
+    env: "HEADROOM_TLS_CERT_FILE",
+    flag: "tls-cert-file",
+    help: "Certificate in PEM; turns TLS on, together with the key.",
+    default: null,
+  }),
+  tlsKeyFile: option.path({
+    env: "HEADROOM_TLS_KEY_FILE",
+    flag: "tls-key-file",
+    help: "Private key of the certificate in PEM.",
+    default: null,
+  }),
+  tlsClientCaFile: option.path({
+    env: "HEADROOM_TLS_CLIENT_CA_FILE",
+    flag: "tls-client-ca-file",
+    help: "CA in PEM that must have signed the certificates of clients (mutual TLS).",
+    default: null,
+  }),
+  allowPlaintext: option.boolean({
+    env: "HEADROOM_ALLOW_PLAINTEXT",
+    flag: "allow-plaintext",
+    help: "Listen on other addresses than loopback without TLS, where the network itself is protected.",
+    default: false,
+  }),
+  drainMs: option.seconds({
+    env: "HEADROOM_DRAIN_SECONDS",
+    flag: "drain-seconds",
+    help: "How long calls in progress may take when the service stops.",
+    default: 5,
+    min: 0,
+    max: 300,
+  }),
+  logLevel: option.oneOf(logLevels, {
+    env: "HEADROOM_LOG_LEVEL",
+    flag: "log-level",
+    help: "Least level of log records.",
+    default: "info",
+  }),
+} as const;
+
+/** The values of `serverSettings` that decide who may call. */
+export interface ServerSettings {
+  readonly dataDir: string | null;
+  readonly token: string | null;
+  readonly tokenFile: string | null;
+  readonly tlsCertFile: string | null;
+  readonly tlsKeyFile: string | null;
+  readonly tlsClientCaFile: string | null;
+  readonly allowPlaintext: boolean;
+}
+
+/** What `createRpcServer` and `createHttpServer` want to know. */
+export interface ServerSecurity {
+  readonly auth: AuthPolicy;
+  readonly allowPlaintext: boolean;
+  readonly tls?: ServerTls;
+}
+
+/** A guessable token protects nothing. */
+const SHORTEST_TOKEN = 16;
+
+/** Where the token and the logs lie. */
+export function serverPaths(
+  settings: Pick<ServerSettings, "dataDir" | "tokenFile">,
+  service: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly tokenFile: string; readonly logFile: string } {
+  const paths = dataPaths(settings.dataDir ?? defaultDataDir(env));
+  return { tokenFile: settings.tokenFile ?? paths.tokenFile, logFile: `${paths.logsDir}/${service}.log` };
+}
+
+/** The token to ask callers for; a file that is missing is written. Throws TokenFileError, ConfigError. */
+export async function serverSecurity(
+  settings: ServerSettings,
+  service: string,
+): Promise<{ readonly token: string; readonly security: ServerSecurity }> {
+  const tls = tlsOf(settings);
+  const { tokenFile } = serverPaths(settings, service);
+  if (settings.token !== null && settings.token.length < SHORTEST_TOKEN) {
+    throw wrongSetting(
+      "token",
+      `at least ${SHORTEST_TOKEN} characters`,
+      "the output of openssl rand -hex 32",
+      `HEADROOM_TOKEN has fewer than ${SHORTEST_TOKEN} characters`,
+    );
+  }
+  const token = settings.token ?? (await ensureTokenFile(tokenFile));
+  const auth = createTokenAuth(settings.token === null ? { token, tokenFile } : { token });
+  return { token, security: { auth, allowPlaintext: settings.allowPlaintext, ...(tls !== undefined && { tls }) } };
+}
+
+/** The TLS files, or undefined for plaintext. Throws ConfigError when only one of certificate and key is set. */
+function tlsOf(settings: ServerSettings): ServerTls | undefined {
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsClientCaFile: clientCaFile } = settings;
+  if (certFile === null && keyFile === null) return undefined;
+  if (certFile === null || keyFile === null) {
+    const missing = certFile === null ? "tlsCertFile" : "tlsKeyFile";
+    throw wrongSetting(
+      missing,
+      "a path",
+      "set both, or neither",
+      "HEADROOM_TLS_CERT_FILE and HEADROOM_TLS_KEY_FILE belong together",
+    );
+  }
+  return { certFile, keyFile, ...(clientCaFile !== null && { clientCaFile }) };
+}
+
+/** What only shows when settings are seen together. */
+function wrongSetting(
+  setting: "token" | "tlsCertFile" | "tlsKeyFile",
+  allowed: string,
+  example: string,
+  problem: string,
+): ConfigError {
+  const { env, flag } = serverSettings[setting];
+  return new ConfigError([{ setting, env, flag, given: null, allowed, example, message: `${problem}: ${example}` }]);
+}
