@@ -1,5 +1,6 @@
 import { waitFor } from "@headroom/testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { bundleTestProgram } from "./support/bundle.ts";
 import { type Cluster, startCluster } from "./support/cluster.ts";
 import { brokenBooks, nothingPromised, promised, queueRows } from "./support/facts.ts";
 import { must } from "./support/results.ts";
@@ -169,5 +170,35 @@ describe("saturate, pause, room, resume: by events alone", () => {
     const starts = ledger.starts();
     for (const name of ["h1", "h2", "h3", "h4", "v1", "v2", "v3"]) expect(starts[name], name).toBe(1);
     await nothingPromised(cluster);
+  });
+});
+
+describe("with events cut off", () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await startCluster({ label: "deaf", env: { PAUSE_POLLING_INTERVAL_SECONDS: "1" } });
+    const program = await bundleTestProgram(new URL("./support/orchestrator-under-test.ts", import.meta.url));
+    await cluster.orchestrator.term();
+    cluster.orchestrator.start({ argv: [process.execPath, program], env: { HEADROOM_TEST_DEAF: "yes" } });
+    await cluster.ready();
+  }, 90_000);
+  afterAll(() => cluster?.stop());
+
+  it("R-PAUSE-7: the poll alone finds the room that no event told of, and counts that", async () => {
+    const { client, ledger } = cluster;
+    const { agentId } = must(await client.fleet.list()).agents[0]!;
+    must(await client.fleet.cordon(agentId, "for the test"));
+    await waitFor(async () => must(await client.capacity.listAvailable()).agents.length === 0);
+    const answer = must(await client.plans.dispatch({ name: "unheard", tasks: [ledger.task("unheard")] }));
+    expect(planStatusWord(answer.status)).toBe("PAUSED");
+    expect(pauseReasonWord(answer.tasks[0]!.pauseReason)).toBe("ALL_CORDONED");
+    must(await client.fleet.uncordon(agentId));
+    expect(statesOf(await cluster.planEnd(answer.planId))).toEqual({ unheard: "SUCCEEDED" });
+    expect(await brokenBooks(cluster.sql, answer.planId)).toEqual([]);
+    const metrics = await (await fetch(`http://${cluster.orchestrator.httpAddress}/metrics`)).text();
+    const [, found] = /^headroom_poll_found_tasks_total(?:\{[^}]*\})? (\d+)/m.exec(metrics) ?? [];
+    // The test program has no metrics of its own page when it was given none; the log says the same.
+    if (found !== undefined) expect(Number(found)).toBe(1);
+    expect(cluster.orchestrator.log()).toContain("the poll found work that no event had told of");
   });
 });

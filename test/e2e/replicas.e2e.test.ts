@@ -78,4 +78,20 @@ describe("two registries and two orchestrators on one database", () => {
     expect(names.filter((name) => starts[name] !== 1)).toEqual([]);
     await nothingPromised(cluster);
   });
+
+  it("R-CAP-5: one registry dies, its agent is no longer offered by the other; it comes back and so does its agent", async () => {
+    const { ledger } = cluster;
+    const [survivor, victim] = [cluster.clientOf(0, 0), cluster.registries[1]!];
+    await victim.kill9();
+    await waitFor(async () => must(await survivor.capacity.listAvailable()).agents.length === 1, {
+      describe: () => `the other registry to notice\n${cluster.logs()}`,
+    });
+    // Work goes on where there is room that somebody vouches for.
+    const answer = must(await survivor.plans.dispatch({ name: "half-fleet", tasks: [ledger.task("half-fleet")] }));
+    expect(planStatusWord((await cluster.planEnd(answer.planId)).status)).toBe("SUCCEEDED");
+    victim.start();
+    await cluster.ready();
+    expect(must(await survivor.capacity.listAvailable()).agents).toHaveLength(2);
+    await nothingPromised(cluster);
+  });
 });

@@ -1,4 +1,3 @@
-import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
@@ -55,14 +54,5 @@ function listenForInterrupt(): AbortController {
 export async function flushOutput(): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.writableLength > 0) await new Promise<void>((resolve) => void stream.write("", () => resolve()));
-  }
-}
-
-/** For the last words of a process that cannot wait. */
-export function writeNow(text: string): void {
-  try {
-    writeSync(2, text);
-  } catch {
-    // Nobody reads it any more.
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 /** Between which two steps a process dies: before or after the n-th call of a method of a port. */
 export interface CrashPoint {
@@ -27,28 +27,40 @@ export function parseCrashPoint(text: string): CrashPoint {
 }
 
 /**
- * The port, with a process that kills itself (SIGKILL: no handler, no flush, no goodbye) at the point given, once `armFile` exists.
- * "After" means: the call has been answered, and whoever made it has not heard of it.
+ * The port, in a process that kills itself (SIGKILL: no handler, no flush, no goodbye) at the point that stands in `armFile`; without
+ * the file it is the port as it was. "After" means: the call has been answered, and whoever made it has not heard of it.
  */
-export function dyingAt<T extends object>(port: T, name: CrashPoint["port"], point: CrashPoint, armFile: string): T {
-  if (point.port !== name) return port;
+export function dyingAt<T extends object>(port: T, name: CrashPoint["port"], armFile: string): T {
   let calls = 0;
   return new Proxy(port, {
     get(target, property) {
       const member: unknown = Reflect.get(target, property, target);
       if (typeof member !== "function") return member;
-      if (property !== point.method) return member.bind(target) as unknown;
-      return async (...args: readonly unknown[]): Promise<unknown> => {
-        const isThePoint = existsSync(armFile) && (calls += 1) === point.call;
-        if (isThePoint && point.when === "before") die();
-        const answer: unknown = await Reflect.apply(member, target, args);
-        if (isThePoint) die();
-        return answer;
+      return (...args: readonly unknown[]): unknown => {
+        const point = pointIn(armFile);
+        const concerned = point?.port === name && point.method === property && (calls += 1) === point.call;
+        if (concerned && point.when === "before") die();
+        const answer: unknown = Reflect.apply(member, target, args);
+        return concerned ? dieOnceAnswered(answer) : answer;
       };
     },
   });
 }
 
-function die(): void {
+async function dieOnceAnswered(answer: unknown): Promise<never> {
+  await answer;
+  return die();
+}
+
+function pointIn(armFile: string): CrashPoint | undefined {
+  try {
+    return parseCrashPoint(readFileSync(armFile, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function die(): never {
   process.kill(process.pid, "SIGKILL");
+  throw new Error("still here after SIGKILL");
 }

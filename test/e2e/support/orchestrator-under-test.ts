@@ -1,6 +1,6 @@
 /**
- * The orchestrator with a fault of the test's choice, as a program: it kills itself at HEADROOM_TEST_CRASH_POINT once
- * HEADROOM_TEST_ARM_FILE exists, or hears nothing of room that appears (HEADROOM_TEST_DEAF). Everything else is the real thing.
+ * The orchestrator with a fault of the test's choice, as a program: it kills itself at the point that stands in
+ * HEADROOM_TEST_ARM_FILE once there is such a file, or hears nothing of room that appears (HEADROOM_TEST_DEAF). Everything else is the real thing.
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -16,7 +16,7 @@ import { createDatabase } from "@headroom/postgres";
 import { createChannel, ensureTokenFile } from "@headroom/rpc";
 import { createLogger, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
 import { createGrpcRegistry } from "../../../services/orchestrator/src/registry/grpc-registry.ts";
-import { type CrashPoint, dyingAt, parseCrashPoint } from "./crash-point.ts";
+import { dyingAt } from "./crash-point.ts";
 
 const { env } = process;
 const { values: config } = loadConfigOrThrow(orchestratorConfig, { env });
@@ -25,9 +25,6 @@ mkdirSync(dirname(logFile), { recursive: true });
 const logger = createLogger({ name: "orchestrator", level: config.logLevel, file: logFile, stderr: "warn" });
 const ports = systemPorts;
 
-const never: CrashPoint = { port: "store", method: "", when: "before", call: 1 };
-const pointText = env["HEADROOM_TEST_CRASH_POINT"];
-const point = pointText === undefined ? never : parseCrashPoint(pointText);
 const armFile = env["HEADROOM_TEST_ARM_FILE"] ?? "";
 
 /** Tells of the fleet, but never that room has appeared. */
@@ -61,8 +58,8 @@ const registry = env["HEADROOM_TEST_DEAF"] === undefined ? overGrpc : deaf(overG
 const orchestrator = createOrchestrator(config, {
   logger,
   ports,
-  store: dyingAt(createPostgresStore(database), "store", point, armFile),
-  registry: dyingAt(registry, "registry", point, armFile),
+  store: dyingAt(createPostgresStore(database), "store", armFile),
+  registry: dyingAt(registry, "registry", armFile),
 });
 process.exitCode = await runUntilSignal(orchestrator, { logger, ports });
 channel.close();

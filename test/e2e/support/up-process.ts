@@ -4,13 +4,6 @@ import { waitFor } from "@headroom/testing";
 import { builtCommand, checkoutDir } from "./built-command.ts";
 import { freePorts } from "./free-ports.ts";
 
-export interface UpProcessOptions {
-  readonly dataDir: string;
-  readonly env?: Readonly<Record<string, string>>;
-  /** Another user to run as; only root may. */
-  readonly uid?: number;
-}
-
 /** Settings of one Headroom: data folder, four ports, and a declared machine, so that a busy one does not matter. */
 export async function upEnvironment(dataDir: string): Promise<Record<string, string>> {
   const [a, b, c, d] = await freePorts(4);

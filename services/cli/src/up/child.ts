@@ -31,6 +31,8 @@ export interface Child {
 
 const firstBackoffMs = 500;
 const longestBackoffMs = 30_000;
+/** A start that takes longer is told, with the part's last warning: it may wait for a database that is away. */
+const slowStartMs = 5_000;
 /** Who ran that long has got over what made it crash. */
 const healthyAfterMs = 60_000;
 
@@ -42,13 +44,19 @@ export function superviseChild(options: ChildOptions): Child {
   let stopping = false;
   let crashes = 0;
   let restart: Timer | undefined;
+  let slow: Timer | undefined;
+  let lastWarning = "";
   const firstReady = createDeferred<PartFacts>();
 
   function launch(): void {
     const startedAtMs = ports.clock.monotonic();
     exited = createDeferred();
     let failure = "";
-    const child = spawnPart(options);
+    const child = spawnPart(options, (line) => {
+      const told = readLine(line);
+      if (told.kind === "tell") say(`${name}: ${told.text}`);
+      else if (told.kind === "warning") lastWarning = told.text;
+    });
     current = child;
     child.on("message", (value) => {
       const message = childMessageOf(value);
@@ -56,6 +64,7 @@ export function superviseChild(options: ChildOptions): Child {
       if (message?.kind !== "ready") return;
       if (wasReady) say(`headroom: the ${name} runs again`);
       wasReady = true;
+      slow?.cancel();
       firstReady.resolve(message);
     });
     const gone = (how: string): void => {
@@ -82,9 +91,16 @@ export function superviseChild(options: ChildOptions): Child {
     });
   }
 
+  function tellSlowStart(): void {
+    const why = lastWarning === "" ? "" : `: ${lastWarning}`;
+    say(`headroom: still waiting for the ${name}${why} (its log: ${options.logFile})`);
+    slow = ports.timers.after(3 * slowStartMs, tellSlowStart, { keepAlive: false });
+  }
+
   return {
     start() {
       launch();
+      slow = ports.timers.after(slowStartMs, tellSlowStart, { keepAlive: false });
       return firstReady.promise;
     },
     pid: () => current?.pid ?? null,
@@ -95,6 +111,7 @@ export function superviseChild(options: ChildOptions): Child {
     async stop(graceMs) {
       stopping = true;
       restart?.cancel();
+      slow?.cancel();
       const child = current;
       if (child === null) return;
       child.kill("SIGTERM");
@@ -108,7 +125,7 @@ export function superviseChild(options: ChildOptions): Child {
   };
 }
 
-function spawnPart({ name, entry, env, say }: ChildOptions): ChildProcess {
+function spawnPart({ name, entry, env }: ChildOptions, onLine: (line: string) => void): ChildProcess {
   const child = spawn(process.execPath, [...process.execArgv, entry, name], {
     env: { ...env, [supervisedVariable]: "1" },
     // A process group of its own: Ctrl-C in the terminal reaches `up` alone, which stops its children in order.
@@ -116,27 +133,35 @@ function spawnPart({ name, entry, env, say }: ChildOptions): ChildProcess {
     windowsHide: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
-  if (child.stderr !== null) {
-    createInterface({ input: child.stderr }).on("line", (line) => {
-      const told = worthTelling(line);
-      if (told !== null) say(`${name}: ${told}`);
-    });
-  }
+  if (child.stderr !== null) createInterface({ input: child.stderr }).on("line", onLine);
   return child;
 }
 
-/** Records of the log are in the log; here only what somebody must see now: faults, and what is no record at all. */
-function worthTelling(line: string): string | null {
-  if (line.trim() === "") return null;
-  if (!line.startsWith("{")) return line;
+type Line = { readonly kind: "tell" | "warning"; readonly text: string } | { readonly kind: "skip" };
+
+/** Records of the log are in the log; somebody must see at once only faults, and what is no record at all. */
+function readLine(line: string): Line {
+  if (line.trim() === "") return { kind: "skip" };
+  const record = line.startsWith("{") ? parseRecord(line) : null;
+  if (record === null) return { kind: "tell", text: line };
+  const text = String(Reflect.get(record, "msg"));
+  switch (Reflect.get(record, "level")) {
+    case "error":
+    case "fatal":
+      return { kind: "tell", text };
+    case "warn":
+      return { kind: "warning", text };
+    default:
+      return { kind: "skip" };
+  }
+}
+
+function parseRecord(line: string): object | null {
   try {
     const record: unknown = JSON.parse(line);
-    if (typeof record !== "object" || record === null) return line;
-    const level: unknown = Reflect.get(record, "level");
-    const message: unknown = Reflect.get(record, "msg");
-    return level === "error" || level === "fatal" ? String(message) : null;
+    return typeof record === "object" ? record : null;
   } catch {
-    return line;
+    return null;
   }
 }
 

@@ -25,7 +25,8 @@ export function eventLine(event: wire.PlanEvent, progress: PlanProgress, paint: 
   // A step that leaves the state as it is (or is about the plan) is told by its own word: started, resumed, accepted.
   const isMove = state !== "" && event.fromState !== event.toState;
   const what = isMove ? state : event.kind.toLowerCase().replace(/^(task|plan)_/, "");
-  const agent = event.agentId === "" ? "" : `on ${shortId(event.agentId)}`;
+  // Where it was before it had to wait again is of no interest here.
+  const agent = event.agentId === "" || state === "paused" ? "" : `on ${shortId(event.agentId)}`;
   // That a command succeeded needs no reason.
   const why = state === "succeeded" ? "" : eventWhy(event);
   const rest = [agent, why].filter((part) => part !== "").join("  ");
