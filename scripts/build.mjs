@@ -29,6 +29,29 @@ function isStale() {
   return !existsSync(BUNDLE) || statSync(BUNDLE).mtimeMs < newestSourceMs();
 }
 
+/** The package of an import: `@grpc/grpc-js` of `@grpc/grpc-js/build/x`. */
+const packageOf = (path) =>
+  path
+    .split("/")
+    .slice(0, path.startsWith("@") ? 2 : 1)
+    .join("/");
+
+/**
+ * Packages are found from dist/ at run time, that is in the root's node_modules. One that npm had to nest inside a workspace,
+ * because the root has another version of it, would be the wrong one there: it is bundled.
+ */
+const npmPackagesStayOutside = {
+  name: "npm-packages-stay-outside",
+  setup(builder) {
+    builder.onResolve({ filter: /^[^./]/ }, ({ path, kind, resolveDir }) => {
+      if (kind === "entry-point" || path.startsWith("@headroom/")) return undefined;
+      const [, workspace] = /^(.*?[\\/](?:libs|services)[\\/][^\\/]+)[\\/]/.exec(`${resolveDir}/`) ?? [];
+      const isNested = workspace !== undefined && existsSync(join(workspace, "node_modules", packageOf(path)));
+      return isNested ? undefined : { path, external: true };
+    });
+  },
+};
+
 /** Builds if needed. Two builds at once are harmless: each writes its own file and renames it into place. */
 export async function build() {
   if (!isStale()) return BUNDLE;
@@ -46,16 +69,11 @@ export async function build() {
       sourcesContent: false,
       legalComments: "none",
       logLevel: "warning",
-      plugins: [
-        {
-          name: "npm-packages-stay-outside",
-          setup(builder) {
-            builder.onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-              kind === "entry-point" || path.startsWith("@headroom/") ? undefined : { path, external: true },
-            );
-          },
-        },
-      ],
+      plugins: [npmPackagesStayOutside],
+      // CommonJS packages that are bundled all the same call require() for Node's own modules.
+      banner: {
+        js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);',
+      },
     });
     renameSync(partial, BUNDLE);
   } finally {

@@ -1,6 +1,13 @@
 /** What every OrchestratorStore must do, whatever it is built on. Run it on each implementation. */
 import { randomUUID } from "node:crypto";
-import type { AttemptResult, AttemptVerdict, ClaimedTask, NewPlan, NewTask, OrchestratorStore } from "@headroom/orchestrator";
+import type {
+  AttemptResult,
+  AttemptVerdict,
+  ClaimedTask,
+  NewPlan,
+  NewTask,
+  OrchestratorStore,
+} from "@headroom/orchestrator";
 import { normalizeNeeds, planStatus, shapeKey } from "@headroom/scheduling";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
@@ -79,7 +86,16 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
     return outcome.claimed;
   };
   const claim = (overrides: Partial<Parameters<OrchestratorStore["claimWaiting"]>[0]> = {}) =>
-    store.claimWaiting({ owner, leaseMs, limit: 100, exceptShapes: [], cpuTasks: true, gpuTasks: true, planId: null, ...overrides });
+    store.claimWaiting({
+      owner,
+      leaseMs,
+      limit: 100,
+      exceptShapes: [],
+      cpuTasks: true,
+      gpuTasks: true,
+      planId: null,
+      ...overrides,
+    });
   const assign = (claimed: readonly ClaimedTask[], agentId: string, sendsNow = true, by = owner) =>
     store.assign(
       claimed.map((one) => ({
@@ -111,14 +127,33 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
   describe("accepting", () => {
     it("keeps plan, tasks, dependencies and pause rows; what is not paused is claimed in the plan's order", async () => {
       const first = newTask("a");
-      const plan = newPlan([first, newTask("b", { dependsOnTaskIds: [first.taskId], pause: { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true } }), newTask("c")]);
+      const plan = newPlan([
+        first,
+        newTask("b", {
+          dependsOnTaskIds: [first.taskId],
+          pause: { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true },
+        }),
+        newTask("c"),
+      ]);
       const claimed = await accept(plan);
-      expect(claimed.map((one) => [one.taskName, one.state, one.fence, one.mayHoldRoom])).toEqual([["a", "pending", 1, false], ["c", "pending", 1, false]]);
+      expect(claimed.map((one) => [one.taskName, one.state, one.fence, one.mayHoldRoom])).toEqual([
+        ["a", "pending", 1, false],
+        ["c", "pending", 1, false],
+      ]);
       const record = await store.getPlan(plan.planId);
-      expect(record).toMatchObject({ name: "plan", labels: { team: "a" }, finishedAtMs: null, counts: { pending: 2, paused: 1 } });
+      expect(record).toMatchObject({
+        name: "plan",
+        labels: { team: "a" },
+        finishedAtMs: null,
+        counts: { pending: 2, paused: 1 },
+      });
       const tasks = await store.planTasks(plan.planId);
       expect(tasks.map((task) => task.name)).toEqual(["a", "b", "c"]);
-      expect(tasks[1]).toMatchObject({ dependsOn: ["a"], needs, pause: { reason: "DEPENDENCY_PENDING", resumeAfterMs: null } });
+      expect(tasks[1]).toMatchObject({
+        dependsOn: ["a"],
+        needs,
+        pause: { reason: "DEPENDENCY_PENDING", resumeAfterMs: null },
+      });
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
     });
 
@@ -129,11 +164,19 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(outcomes.filter(({ kind }) => kind === "accepted")).toHaveLength(1);
       expect(outcomes.filter(({ kind }) => kind === "request_id_used")).toHaveLength(2);
       const used = await store.findRequest(requestId);
-      expect(outcomes.find(({ kind }) => kind === "request_id_used")).toMatchObject({ planId: used?.planId, samePlan: true });
-      expect(await store.acceptPlan(newPlan([newTask("x")], { requestId, requestHash: "different" }), { owner, leaseMs }, 1)).toMatchObject({ samePlan: false });
+      expect(outcomes.find(({ kind }) => kind === "request_id_used")).toMatchObject({
+        planId: used?.planId,
+        samePlan: true,
+      });
+      expect(
+        await store.acceptPlan(newPlan([newTask("x")], { requestId, requestHash: "different" }), { owner, leaseMs }, 1),
+      ).toMatchObject({ samePlan: false });
       const task = newTask("t");
       await accept(newPlan([task]));
-      expect(await store.acceptPlan(newPlan([task]), { owner, leaseMs }, 1)).toEqual({ kind: "task_ids_exist", taskIds: [task.taskId] });
+      expect(await store.acceptPlan(newPlan([task]), { owner, leaseMs }, 1)).toEqual({
+        kind: "task_ids_exist",
+        taskIds: [task.taskId],
+      });
       expect(await store.findRequest(randomUUID())).toBeNull();
     });
   });
@@ -144,7 +187,12 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       const high = newPlan([newTask("h1", { pause: paused, priority: 5 })]);
       await accept(low);
       await accept(high);
-      await accept(newPlan([newTask("later", { pause: { ...paused, reason: "RESUME_AFTER" }, resumeAfterMs: Date.now() + 3_600_000 }), newTask("blocked", { pause: { ...paused, blocked: true } })]));
+      await accept(
+        newPlan([
+          newTask("later", { pause: { ...paused, reason: "RESUME_AFTER" }, resumeAfterMs: Date.now() + 3_600_000 }),
+          newTask("blocked", { pause: { ...paused, blocked: true } }),
+        ]),
+      );
       const [mine, theirs] = await Promise.all([claim(), claim({ owner: other })]);
       expect([...mine, ...theirs]).toHaveLength(3);
       const all = mine.length > 0 ? mine : theirs;
@@ -157,7 +205,10 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
 
     it("leaves out shapes, kinds and other plans as asked", async () => {
       const gpuNeeds = normalizeNeeds({ gpuCount: 1 });
-      const plan = newPlan([newTask("cpu", { pause: paused }), newTask("gpu", { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) })]);
+      const plan = newPlan([
+        newTask("cpu", { pause: paused }),
+        newTask("gpu", { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) }),
+      ]);
       await accept(plan);
       expect(await claim({ planId: randomUUID() })).toEqual([]);
       expect(await claim({ exceptShapes: [shapeKey(needs), shapeKey(gpuNeeds)] })).toEqual([]);
@@ -175,7 +226,13 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(taken[0]).toMatchObject({ attemptId: first[0]?.attemptId, mayHoldRoom: true });
       expect(taken[0]?.fence).toBeGreaterThan(first[0]?.fence ?? 0);
       expect(await assign(first, randomUUID())).toEqual([]);
-      expect(await store.park(first.map((claimed) => ({ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "", attemptIdKept: false })), owner, "resume-loop")).toBe(0);
+      expect(
+        await store.park(
+          first.map((claimed) => ({ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "", attemptIdKept: false })),
+          owner,
+          "resume-loop",
+        ),
+      ).toBe(0);
       expect(await assign(taken, randomUUID(), true, other)).toHaveLength(1);
     });
 
@@ -192,15 +249,30 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       const plan = newPlan([newTask("a")]);
       const [claimed] = await accept(plan);
       if (claimed === undefined) throw new Error("not claimed");
-      expect(await store.park([{ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "short", attemptIdKept: true }], owner, "planner")).toBe(1);
+      expect(
+        await store.park(
+          [{ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "short", attemptIdKept: true }],
+          owner,
+          "planner",
+        ),
+      ).toBe(1);
       const [again] = await claim();
       if (again === undefined) throw new Error("not claimed again");
       expect(again).toMatchObject({ attemptId: claimed.attemptId, mayHoldRoom: true, state: "paused" });
-      expect(await store.park([{ claimed: again, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never", attemptIdKept: false }], owner, "resume-loop")).toBe(1);
+      expect(
+        await store.park(
+          [{ claimed: again, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never", attemptIdKept: false }],
+          owner,
+          "resume-loop",
+        ),
+      ).toBe(1);
       const [third] = await claim();
       expect(third?.attemptId).not.toBe(claimed.attemptId);
       const listed = await store.listPaused({ planId: null, reasons: null }, page);
-      expect(listed).toMatchObject({ total: 1, items: [{ taskName: "a", planName: "plan", pause: { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never" } }] });
+      expect(listed).toMatchObject({
+        total: 1,
+        items: [{ taskName: "a", planName: "plan", pause: { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never" } }],
+      });
       expect(await store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toMatchObject({ total: 0, items: [] });
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
     });
@@ -208,23 +280,31 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
     it("R-PAUSE-6: marks what was checked in vain, by shape and by kind; fresh rows with the same reason are left alone", async () => {
       await accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: { ...paused, blocked: true } })]));
       const checked = { planId: null, reason: "NO_AGENT_FITS_NOW", sentence: "s" } as const;
-      expect(await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: "another" }, freshMs: 0 })).toBe(0);
+      expect(await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: "another" }, freshMs: 0 })).toBe(
+        0,
+      );
       expect(await store.markChecked({ ...checked, which: { kind: "gpu_tasks" }, freshMs: 0 })).toBe(0);
       expect(await store.markChecked({ ...checked, which: { kind: "cpu_tasks" }, freshMs: 60_000 })).toBe(1);
       expect(await store.markChecked({ ...checked, which: { kind: "cpu_tasks" }, freshMs: 60_000 })).toBe(0);
-      expect(await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: shapeKey(needs) }, freshMs: 0 })).toBe(1);
+      expect(
+        await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: shapeKey(needs) }, freshMs: 0 }),
+      ).toBe(1);
       const summary = await store.queueSummary();
       expect(summary).toMatchObject({ waiting: 2, runningAttempts: 0 });
-      expect(summary.reasons.map(({ reason }) => reason).sort()).toEqual(["FLEET_BELOW_THRESHOLD", "NO_AGENT_FITS_NOW"]);
+      expect(summary.reasons.map(({ reason }) => reason).sort()).toEqual([
+        "FLEET_BELOW_THRESHOLD",
+        "NO_AGENT_FITS_NOW",
+      ]);
       expect(summary.oldestAgeMs).toBeGreaterThanOrEqual(0);
       expect(await store.waitingPriorities([shapeKey(needs), "another"])).toEqual(new Map([[shapeKey(needs), 0]]));
     });
 
     it("pages through the queue, exactly once each, in order", async () => {
-      for (const priority of [1, 3, 2]) await accept(newPlan(Array.from({ length: 7 }, (_, n) => newTask(`t${n}`, { pause: paused, priority }))));
+      for (const priority of [1, 3, 2])
+        await accept(newPlan(Array.from({ length: 7 }, (_, n) => newTask(`t${n}`, { pause: paused, priority }))));
       const seen: string[] = [];
       const priorities: number[] = [];
-      for (let after: string | null = null; ; ) {
+      for (let after: string | null = null; ;) {
         const answer = await store.listPaused({ planId: null, reasons: null }, { limit: 4, after });
         seen.push(...answer.items.map((one) => one.taskId));
         priorities.push(...answer.items.map((one) => one.priority));
@@ -233,7 +313,9 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       }
       expect(new Set(seen).size).toBe(21);
       expect(priorities).toEqual([...priorities].sort((a, b) => b - a));
-      await expect(store.listPaused({ planId: null, reasons: null }, { limit: 4, after: "nonsense" })).rejects.toMatchObject({ name: "BadCursorError" });
+      await expect(
+        store.listPaused({ planId: null, reasons: null }, { limit: 4, after: "nonsense" }),
+      ).rejects.toMatchObject({ name: "BadCursorError" });
     });
   });
 
@@ -252,9 +334,19 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       await accept(newPlan([newTask("a", { pause: paused, runTimeoutMs: 5_000 })]));
       const agentId = randomUUID();
       const [sent] = await assign(await claim(), agentId);
-      expect(sent).toMatchObject({ agentId, taskName: "a", fence: 1, command: { argv: ["true"], env: { SECRET: "s" } }, runTimeoutMs: 5_000, workLeaseMs: 300_000, acceptWithinMs: 30_000 });
+      expect(sent).toMatchObject({
+        agentId,
+        taskName: "a",
+        fence: 1,
+        command: { argv: ["true"], env: { SECRET: "s" } },
+        runTimeoutMs: 5_000,
+        workLeaseMs: 300_000,
+        acceptWithinMs: 30_000,
+      });
       expect(await store.countWaiting(null)).toBe(0);
-      expect(await store.openAttempts(agentId)).toMatchObject([{ attemptId: sent?.attemptId, state: "assigned", sent: true }]);
+      expect(await store.openAttempts(agentId)).toMatchObject([
+        { attemptId: sent?.attemptId, state: "assigned", sent: true },
+      ]);
       expect((await kinds(sent?.planId ?? "")).slice(-2)).toEqual(["TASK_RESUMED", "TASK_ASSIGNED"]);
     });
 
@@ -280,22 +372,38 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(await store.markStarted(first, agentId, Date.now())).toMatchObject({ state: "running" });
       expect(await store.renewLeases([first], agentId)).toMatchObject([{ attemptId: first.attemptId }]);
       expect(await store.renewLeases([first], randomUUID())).toEqual([]);
-      expect((await kinds(first.planId)).filter((kind) => kind === "TASK_ACCEPTED" || kind === "TASK_STARTED")).toEqual(["TASK_ACCEPTED", "TASK_STARTED"]);
+      expect((await kinds(first.planId)).filter((kind) => kind === "TASK_ACCEPTED" || kind === "TASK_STARTED")).toEqual(
+        ["TASK_ACCEPTED", "TASK_STARTED"],
+      );
       expect((await store.getTask(first.taskId))?.state).toBe("running");
     });
 
     it("a result ends attempt, task and plan in one step, and is seen by the decision with what it needs", async () => {
       const { agentId, first, plan } = await start();
       const applied = await store.finishAttempt(resultOf(first, agentId), (situation) => {
-        expect(situation).toMatchObject({ attemptState: "assigned", attemptFence: first.fence, superseded: false, taskState: "assigned", runsUsed: 1, maxAttempts: 3, cancelRequested: false });
+        expect(situation).toMatchObject({
+          attemptState: "assigned",
+          attemptFence: first.fence,
+          superseded: false,
+          taskState: "assigned",
+          runsUsed: 1,
+          maxAttempts: 3,
+          cancelRequested: false,
+        });
         return succeed(resultOf(first, agentId));
       });
       expect(applied).toMatchObject({ planId: plan.planId, taskId: first.taskId });
       const task = await store.getTask(first.taskId);
-      expect(task).toMatchObject({ state: "succeeded", outcomeReason: "done", attempts: [{ state: "succeeded", exitCode: 0, reason: "EXITED", used: { cpuSeconds: 1.5 } }] });
+      expect(task).toMatchObject({
+        state: "succeeded",
+        outcomeReason: "done",
+        attempts: [{ state: "succeeded", exitCode: 0, reason: "EXITED", used: { cpuSeconds: 1.5 } }],
+      });
       expect((await store.getPlan(plan.planId))?.finishedAtMs).not.toBeNull();
       expect((await kinds(plan.planId)).slice(-2)).toEqual(["TASK_SUCCEEDED", "PLAN_SUCCEEDED"]);
-      expect(await store.finishAttempt(resultOf({ attemptId: randomUUID(), fence: 1 }, agentId), () => ({ kind: "repeat" }))).toBeNull();
+      expect(
+        await store.finishAttempt(resultOf({ attemptId: randomUUID(), fence: 1 }, agentId), () => ({ kind: "repeat" })),
+      ).toBeNull();
     });
 
     it("a requeue puts the task back with its reason and time, and its next attempt has a new id and a higher fence", async () => {
@@ -323,7 +431,15 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
 
     it("undelivered: the run is given back, at once, and no other agent's word counts", async () => {
       const { agentId, first } = await start([newTask("a", { maxAttempts: 1 })]);
-      const verdict: AttemptVerdict = { kind: "requeue", attemptState: "undelivered", eventKind: "TASK_NOT_DELIVERED", reason: "DELIVERY_FAILED", sentence: "no", resumeAfterMs: null, runGivenBack: true };
+      const verdict: AttemptVerdict = {
+        kind: "requeue",
+        attemptState: "undelivered",
+        eventKind: "TASK_NOT_DELIVERED",
+        reason: "DELIVERY_FAILED",
+        sentence: "no",
+        resumeAfterMs: null,
+        runGivenBack: true,
+      };
       expect(await store.undeliver(first, randomUUID(), () => verdict)).toBeNull();
       expect(await store.undeliver(first, agentId, () => verdict)).not.toBeNull();
       const [again] = await claim();
@@ -341,7 +457,9 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       const { first } = await start();
       expect(await store.findLost(0, 10)).toEqual([]);
       expect(await store.loseAttempt(first, 0, () => ({ kind: "repeat" }))).toBeNull();
-      expect(await store.reservationsEndingWithin(60_000, 10)).toEqual([{ attemptId: first.attemptId, fence: first.fence }]);
+      expect(await store.reservationsEndingWithin(60_000, 10)).toEqual([
+        { attemptId: first.attemptId, fence: first.fence },
+      ]);
       await store.noteReservationsRenewed([{ attemptId: first.attemptId, leaseLeftMs: 600_000 }]);
       expect(await store.reservationsEndingWithin(60_000, 10)).toEqual([]);
     });
@@ -355,11 +473,21 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       const { agentId, sent, plan } = await start([a, b, c, d]);
       const [first, second] = sent;
       if (first === undefined || second === undefined) throw new Error("two tasks must start");
-      expect(await store.finishAttempt(resultOf(first, agentId), () => succeed(resultOf(first, agentId)))).toMatchObject({ released: 0 });
-      expect(await store.finishAttempt(resultOf(second, agentId), () => succeed(resultOf(second, agentId)))).toMatchObject({ released: 1 });
+      expect(
+        await store.finishAttempt(resultOf(first, agentId), () => succeed(resultOf(first, agentId))),
+      ).toMatchObject({ released: 0 });
+      expect(
+        await store.finishAttempt(resultOf(second, agentId), () => succeed(resultOf(second, agentId))),
+      ).toMatchObject({ released: 1 });
       const [third] = await assign(await claim(), agentId);
       if (third === undefined) throw new Error("c must start");
-      await store.finishAttempt(resultOf(third, agentId), () => ({ kind: "final", attemptState: "failed", taskState: "failed", eventKind: "TASK_FAILED", sentence: "code 1" }));
+      await store.finishAttempt(resultOf(third, agentId), () => ({
+        kind: "final",
+        attemptState: "failed",
+        taskState: "failed",
+        eventKind: "TASK_FAILED",
+        sentence: "code 1",
+      }));
       const record = await store.getPlan(plan.planId);
       expect(record?.counts).toMatchObject({ succeeded: 2, failed: 1, cancelled: 1 });
       expect(record?.finishedAtMs).not.toBeNull();
@@ -368,7 +496,12 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
 
     it("output: kept once and in order, up to the bound", async () => {
       const { first } = await start();
-      const chunk = (seq: number, text: string) => ({ seq, stream: "stdout" as const, atMs: Date.now(), data: Buffer.from(text) });
+      const chunk = (seq: number, text: string) => ({
+        seq,
+        stream: "stdout" as const,
+        atMs: Date.now(),
+        data: Buffer.from(text),
+      });
       expect(await store.appendOutput(first, [chunk(2, "b"), chunk(1, "a")], 4)).toBe(2);
       expect(await store.appendOutput(first, [chunk(2, "b"), chunk(3, "toolong")], 4)).toBe(3);
       expect(await store.appendOutput({ attemptId: randomUUID(), fence: 1 }, [chunk(1, "x")], 4)).toBeNull();
@@ -382,7 +515,12 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
   describe("cancelling", () => {
     it("ends what waits, takes back what was never sent, and asks for what runs", async () => {
       const agentId = randomUUID();
-      const plan = newPlan([newTask("runs"), newTask("unsent"), newTask("waits", { pause: paused }), newTask("pending")]);
+      const plan = newPlan([
+        newTask("runs"),
+        newTask("unsent"),
+        newTask("waits", { pause: paused }),
+        newTask("pending"),
+      ]);
       const claimed = await accept(plan);
       const byName = (name: string) => claimed.filter((one) => one.taskName === name);
       await assign(byName("runs"), agentId, true);
@@ -393,7 +531,10 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(await store.takeToCancel([agentId], 60_000)).toHaveLength(1);
       expect(await store.takeToCancel([agentId], 60_000)).toEqual([]);
       expect(await assign(byName("pending"), agentId)).toEqual([]);
-      expect(await store.cancelPlan(plan.planId, "enough", "planner")).toMatchObject({ cancelledTasks: 0, running: [{ agentId }] });
+      expect(await store.cancelPlan(plan.planId, "enough", "planner")).toMatchObject({
+        cancelledTasks: 0,
+        running: [{ agentId }],
+      });
       expect(await store.cancelPlan(randomUUID(), "", "planner")).toBeNull();
       expect((await kinds(plan.planId)).filter((kind) => kind === "PLAN_CANCEL_REQUESTED")).toHaveLength(1);
     });
@@ -418,7 +559,9 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(all.items.map((plan) => plan.name)).toEqual(["p3", "p2", "p1"]);
       for (const status of ["dispatched", "partly_paused", "paused", "succeeded"] as const) {
         const some = await store.listPlans({ statuses: [status], name: "" }, page);
-        expect(some.items.map((plan) => plan.name)).toEqual(all.items.filter((plan) => planStatus(plan.counts) === status).map((plan) => plan.name));
+        expect(some.items.map((plan) => plan.name)).toEqual(
+          all.items.filter((plan) => planStatus(plan.counts) === status).map((plan) => plan.name),
+        );
       }
       expect((await store.listPlans({ statuses: [], name: "p2" }, page)).items).toHaveLength(1);
       const first = await store.listPlans({ statuses: [], name: "" }, { limit: 2, after: null });

@@ -153,7 +153,7 @@ export const planCases: readonly BadCase[] = [
     grpc: dispatching({ tasks: [task(), task()] }),
     rest: dispatchingJson(jsonTask(), jsonTask()),
   }),
-  wrongField("two tasks of one id", "plan.tasks[1].task_id", /unique|twice|already|same/i, {
+  wrongField("two tasks of one id", "plan.tasks[1].task_id", /also the id of/, {
     grpc: dispatching({ tasks: [task({ taskId: nobody }), task({ name: "two", taskId: nobody })] }),
     rest: dispatchingJson(jsonTask({ task_id: nobody }), jsonTask({ name: "two", task_id: nobody })),
   }),

@@ -72,7 +72,7 @@ const wrongSettings: readonly WrongSetting[] = [
   { part: "registry", env: "DATABASE_URL", value: "localhost", says: /postgres(ql)?:\/\// },
   { part: "registry", env: "HEADROOM_REGISTRY_GRPC_ADDR", value: "127.0.0.1:99999", says: /65535/ },
   { part: "registry", env: "HEADROOM_HEARTBEAT_INTERVAL_SECONDS", value: "0", says: /from 0?\.?\d+ to \d+/ },
-  { part: "registry", env: "LOG_LEVEL", value: "loud", says: /debug, info, warn, error/ },
+  { part: "registry", env: "HEADROOM_LOG_LEVEL", value: "loud", says: /debug, info, warn, error/ },
   { part: "agent", env: "HEADROOM_AGENT_DECLARE_CPU_CORES", value: "many", says: /write \d/ },
   { part: "agent", env: "HEADROOM_AGENT_DECLARE_GPUS", value: "RTX 4090", says: /RTX 4090:24/ },
   { part: "agent", env: "HEADROOM_REGISTRY_ADDR", value: "registry", says: /127\.0\.0\.1:7401/ },

@@ -28,6 +28,8 @@ export const orchestratorConfig = defineConfig({
     help: "Where the registry's gRPC is.",
     default: "127.0.0.1:7401",
   }),
+  // Without the type argument the absent default is inferred as one that may be null.
+  // oxlint-disable-next-line typescript/no-unnecessary-type-arguments
   databaseUrl: option.url<string>({
     env: "DATABASE_URL",
     flag: "database-url",

@@ -91,7 +91,10 @@ export function createOrchestrator(config: OrchestratorConfig, overrides: Orches
         }
         started.isReady = true;
         for (const name of services) started.rpc.health.set(name, true);
-        logger.info({ grpc: started.rpc.address, http: started.http.address, instance: started.parts.deps.instance }, "the orchestrator serves");
+        logger.info(
+          { grpc: started.rpc.address, http: started.http.address, instance: started.parts.deps.instance },
+          "the orchestrator serves",
+        );
       } catch (error) {
         running = null;
         await stopAll(started, "it could not start", ports, logger);
@@ -169,7 +172,11 @@ async function assemble(
       logger,
       metrics,
       ...security,
-      listen: { http: config.httpAddr, setting: "HEADROOM_ORCHESTRATOR_HTTP_ADDR or --http-addr", extraHosts: config.httpHosts },
+      listen: {
+        http: config.httpAddr,
+        setting: "HEADROOM_ORCHESTRATOR_HTTP_ADDR or --http-addr",
+        extraHosts: config.httpHosts,
+      },
       methods: rpc.methods,
       health: rpc.health,
       readiness: () => (running.isReady ? { ready: true } : { ready: false, why: "waiting for the database" }),
@@ -202,7 +209,13 @@ function openStore(
       onReconnect,
     });
   }
-  return { store, notifier: silentNotifier, listener: null, prepare: () => store.ping(), close: () => Promise.resolve() };
+  return {
+    store,
+    notifier: silentNotifier,
+    listener: null,
+    prepare: () => store.ping(),
+    close: () => Promise.resolve(),
+  };
 }
 
 const silentNotifier: Notifier = {
@@ -235,7 +248,12 @@ async function stopAll(running: Running, reason: string, ports: Ports, logger: L
   const { rpc, http, parts, opened, channel } = running;
   const inTime = async (what: string, work: Promise<unknown>): Promise<void> => {
     try {
-      await withTimeout(ports.timers, lastWritesMs, work, () => new Error(`it took longer than ${lastWritesMs / 1_000} s`));
+      await withTimeout(
+        ports.timers,
+        lastWritesMs,
+        work,
+        () => new Error(`it took longer than ${lastWritesMs / 1_000} s`),
+      );
     } catch (error) {
       logger.warn({ err: error }, `${what} did not stop cleanly`);
     }

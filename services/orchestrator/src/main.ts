@@ -20,7 +20,10 @@ export interface RunOrchestratorOptions {
 /** Resolves with the exit code. Rejects with ConfigError, PortInUseError, InsecureBindError, TokenFileError: show their message. */
 export async function runOrchestrator(options: RunOrchestratorOptions = {}): Promise<number> {
   const env = options.env ?? process.env;
-  const { values: config } = loadConfigOrThrow(orchestratorConfig, { env, ...(options.flags && { flags: options.flags }) });
+  const { values: config } = loadConfigOrThrow(orchestratorConfig, {
+    env,
+    ...(options.flags && { flags: options.flags }),
+  });
   const { logFile } = orchestratorPaths(config, env);
   mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
   const logger = createLogger({

@@ -59,7 +59,17 @@ export function createParts(options: PartsOptions): Parts {
   const claimer: Claimer = { owner: instance, leaseMs: config.claimLeaseMs };
   const planChanged = (planId: string): void => hub.changed(planId);
   const attemptChanged = (attemptId: string): void => hub.changed(attemptId);
-  const placer = createPlacer({ owner: instance, store, registry, fleet, gate, avoided, deliverer: sessions, releaser, logger });
+  const placer = createPlacer({
+    owner: instance,
+    store,
+    registry,
+    fleet,
+    gate,
+    avoided,
+    deliverer: sessions,
+    releaser,
+    logger,
+  });
   const resumer = createResumer({ store, gate, placer, claimer, logger, planChanged, metrics: counters });
   const loop = createResumeLoop({
     resumer,

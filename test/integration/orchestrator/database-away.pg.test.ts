@@ -24,18 +24,22 @@ afterAll(async () => {
 const status = async (running: Running, planId: string) => (await running.plans.getPlan({ planId })).plan?.status;
 
 describe("database away", () => {
-  it("R-PAUSE-9: while accepting and pausing: UNAVAILABLE, nothing accepted, and the service goes on", { timeout: 60_000 }, async () => {
-    const running = await world.start(quick);
-    await postgres.stop();
-    await expect(running.plans.dispatchPlan(planOf(2))).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    await expect(running.queue.resumePausedWork({ planId: "" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    expect((await running.queue.checkCapacity({ needs: undefined })).threshold).toBe(0.2);
-    await postgres.start();
-    const answer = await waitUntil(() => running.plans.dispatchPlan(planOf(2)));
-    expect(answer.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
-    const { plans } = await running.plans.listPlans({ statuses: [], name: "", pageSize: 0, pageToken: "" });
-    expect(plans).toHaveLength(1);
-  });
+  it(
+    "R-PAUSE-9: while accepting and pausing: UNAVAILABLE, nothing accepted, and the service goes on",
+    { timeout: 60_000 },
+    async () => {
+      const running = await world.start(quick);
+      await postgres.stop();
+      await expect(running.plans.dispatchPlan(planOf(2))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      await expect(running.queue.resumePausedWork({ planId: "" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      expect((await running.queue.checkCapacity({ needs: undefined })).threshold).toBe(0.2);
+      await postgres.start();
+      const answer = await waitUntil(() => running.plans.dispatchPlan(planOf(2)));
+      expect(answer.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
+      const { plans } = await running.plans.listPlans({ statuses: [], name: "", pageSize: 0, pageToken: "" });
+      expect(plans).toHaveLength(1);
+    },
+  );
 
   it("R-PAUSE-9: in the loop: logged, and what waits is resumed when it is back", { timeout: 60_000 }, async () => {
     const running = await world.start(quick);
@@ -76,25 +80,29 @@ describe("database away", () => {
     expect(await status(running, planId)).toBe(PlanStatus.PLAN_STATUS_SUCCEEDED);
   });
 
-  it("R-PAUSE-9: a crash of the database in mid-flight loses nothing that was accepted", { timeout: 60_000 }, async () => {
-    const running = await world.start(quick);
-    const agent = await world.agent(running, { cores: 2 }, { instant: true });
-    await fleetSeen(running, 1);
-    const answers = await Promise.all([1, 2, 3].map(() => running.plans.dispatchPlan(planOf(5))));
-    postgres.kill9();
-    const address = running.orchestrator.grpcAddress;
-    if (address === null) throw new Error("not listening");
-    await waitUntil(
-      async () => {
-        // An agent comes back and says again what was not acknowledged.
-        for (const { attemptId } of agent.given) if (!agent.acks.has(attemptId)) agent.finish(attemptId);
-        if (agent.closes.length > 0 && !(await reconnected(agent, address))) return false;
-        const states = await Promise.all(answers.map(({ planId }) => status(running, planId)));
-        return states.every((state) => state === PlanStatus.PLAN_STATUS_SUCCEEDED);
-      },
-      { timeoutMs: 50_000 },
-    );
-  });
+  it(
+    "R-PAUSE-9: a crash of the database in mid-flight loses nothing that was accepted",
+    { timeout: 60_000 },
+    async () => {
+      const running = await world.start(quick);
+      const agent = await world.agent(running, { cores: 2 }, { instant: true });
+      await fleetSeen(running, 1);
+      const answers = await Promise.all([1, 2, 3].map(() => running.plans.dispatchPlan(planOf(5))));
+      postgres.kill9();
+      const address = running.orchestrator.grpcAddress;
+      if (address === null) throw new Error("not listening");
+      await waitUntil(
+        async () => {
+          // An agent comes back and says again what was not acknowledged.
+          for (const { attemptId } of agent.given) if (!agent.acks.has(attemptId)) agent.finish(attemptId);
+          if (agent.closes.length > 0 && !(await reconnected(agent, address))) return false;
+          const states = await Promise.all(answers.map(({ planId }) => status(running, planId)));
+          return states.every((state) => state === PlanStatus.PLAN_STATUS_SUCCEEDED);
+        },
+        { timeoutMs: 50_000 },
+      );
+    },
+  );
 
   it("away at the start: waits, answers NOT ready, and serves once it is there", { timeout: 60_000 }, async () => {
     await postgres.stop();
@@ -106,7 +114,10 @@ describe("database away", () => {
   });
 });
 
-async function reconnected(agent: Awaited<ReturnType<World["agent"]>>, address: NonNullable<Running["orchestrator"]["grpcAddress"]>): Promise<boolean> {
+async function reconnected(
+  agent: Awaited<ReturnType<World["agent"]>>,
+  address: NonNullable<Running["orchestrator"]["grpcAddress"]>,
+): Promise<boolean> {
   const closes = agent.closes.length;
   if (agent.welcomed() && closes === seenCloses.get(agent)) return true;
   seenCloses.set(agent, closes);

@@ -47,7 +47,9 @@ describe("dispatch", () => {
     expect(answer.tasks[4]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_FITS_NOW);
     expect(answer.tasks[4]?.sentence).toMatch(/core/);
     while ((await planState(running, answer.planId)).status !== PlanStatus.PLAN_STATUS_SUCCEEDED) {
-      await waitUntil(async () => agent.running.size > 0 || (await planState(running, answer.planId)).finishedAt !== undefined);
+      await waitUntil(
+        async () => agent.running.size > 0 || (await planState(running, answer.planId)).finishedAt !== undefined,
+      );
       for (const attemptId of [...agent.running.keys()]) agent.finish(attemptId);
     }
     expect(new Set(agent.given.map((given) => given.taskId)).size).toBe(5);
@@ -158,7 +160,11 @@ describe("dispatch", () => {
       code: "ALREADY_EXISTS",
       reason: "REQUEST_ID_REUSED",
     });
-    const both = await Promise.all([1, 2, 3].map(() => running.plans.dispatchPlan({ ...planOf(1), requestId: "7d0a31f0-8f1b-4c49-9a4c-5d3c9e1f5a12" })));
+    const both = await Promise.all(
+      [1, 2, 3].map(() =>
+        running.plans.dispatchPlan({ ...planOf(1), requestId: "7d0a31f0-8f1b-4c49-9a4c-5d3c9e1f5a12" }),
+      ),
+    );
     expect(new Set(both.map(({ planId }) => planId)).size).toBe(1);
   });
 });
@@ -174,29 +180,82 @@ describe("bad plans", () => {
         () => null,
         (reason: unknown) => reason,
       );
-      return error as { code: string; reason: string; message: string; fieldViolations: { field: string; description: string }[] };
+      return error as {
+        code: string;
+        reason: string;
+        message: string;
+        fieldViolations: { field: string; description: string }[];
+      };
     };
     const id = "2b3c1d62-5c4b-4f43-9a37-6a2f2a1c7d10";
-    expect((await fields(dispatch([{ name: "a", command }, { name: "a", command }]))).fieldViolations).toMatchObject([{ field: "plan.tasks[1].name" }]);
-    expect((await fields(dispatch([{ name: "a", command, taskId: id }, { name: "b", command, taskId: id.toUpperCase() }]))).fieldViolations).toMatchObject([
-      { field: "plan.tasks[1].task_id" },
+    expect(
+      (
+        await fields(
+          dispatch([
+            { name: "a", command },
+            { name: "a", command },
+          ]),
+        )
+      ).fieldViolations,
+    ).toMatchObject([{ field: "plan.tasks[1].name" }]);
+    expect(
+      (
+        await fields(
+          dispatch([
+            { name: "a", command, taskId: id },
+            { name: "b", command, taskId: id.toUpperCase() },
+          ]),
+        )
+      ).fieldViolations,
+    ).toMatchObject([{ field: "plan.tasks[1].task_id" }]);
+    expect((await fields(dispatch([{ name: "a", command, dependsOn: ["x"] }]))).fieldViolations).toMatchObject([
+      { field: "plan.tasks[0].depends_on[0]" },
     ]);
-    expect((await fields(dispatch([{ name: "a", command, dependsOn: ["x"] }]))).fieldViolations).toMatchObject([{ field: "plan.tasks[0].depends_on[0]" }]);
-    expect((await fields(dispatch([{ name: "a", command, dependsOn: ["a"] }]))).fieldViolations).toMatchObject([{ field: "plan.tasks[0].depends_on[0]" }]);
-    const cycle = await fields(dispatch([{ name: "a", command, dependsOn: ["b"] }, { name: "b", command, dependsOn: ["a"] }]));
+    expect((await fields(dispatch([{ name: "a", command, dependsOn: ["a"] }]))).fieldViolations).toMatchObject([
+      { field: "plan.tasks[0].depends_on[0]" },
+    ]);
+    const cycle = await fields(
+      dispatch([
+        { name: "a", command, dependsOn: ["b"] },
+        { name: "b", command, dependsOn: ["a"] },
+      ]),
+    );
     expect(cycle.code).toBe("INVALID_ARGUMENT");
     expect(cycle.message).toMatch(/a -> b -> a|b -> a -> b/);
-    expect((await fields(dispatch([{ name: "a", command, resumeAfter: { seconds: 5, nanos: 0 } }]))).fieldViolations).toMatchObject([{ field: "plan.tasks[0].resume_after" }]);
-    expect(await fields(dispatch([{ name: "a", command, gang: "g" }]))).toMatchObject({ code: "UNIMPLEMENTED", fieldViolations: [{ field: "plan.tasks[0].gang" }] });
-    expect(await fields(dispatch([{ name: "a", command }], { failUnsatisfiable: true }))).toMatchObject({ code: "UNIMPLEMENTED" });
+    expect(
+      (await fields(dispatch([{ name: "a", command, resumeAfter: { seconds: 5, nanos: 0 } }]))).fieldViolations,
+    ).toMatchObject([{ field: "plan.tasks[0].resume_after" }]);
+    expect(await fields(dispatch([{ name: "a", command, gang: "g" }]))).toMatchObject({
+      code: "UNIMPLEMENTED",
+      fieldViolations: [{ field: "plan.tasks[0].gang" }],
+    });
+    expect(await fields(dispatch([{ name: "a", command }], { failUnsatisfiable: true }))).toMatchObject({
+      code: "UNIMPLEMENTED",
+    });
     expect((await fields(dispatch([]))).code).toBe("INVALID_ARGUMENT");
-    expect((await fields(dispatch([{ name: "a", command, needs: wire.ResourceNeeds.fromPartial({ cpuCores: Number.NaN }) }]))).code).toBe("INVALID_ARGUMENT");
+    expect(
+      (
+        await fields(
+          dispatch([{ name: "a", command, needs: wire.ResourceNeeds.fromPartial({ cpuCores: Number.NaN }) }]),
+        )
+      ).code,
+    ).toBe("INVALID_ARGUMENT");
     const kept = await dispatch([{ name: "a", command, taskId: id }]);
     expect(kept.tasks[0]?.taskId).toBe(id);
-    expect(await fields(dispatch([{ name: "a", command, taskId: id }]))).toMatchObject({ code: "ALREADY_EXISTS", reason: "TASK_ID_EXISTS" });
+    expect(await fields(dispatch([{ name: "a", command, taskId: id }]))).toMatchObject({
+      code: "ALREADY_EXISTS",
+      reason: "TASK_ID_EXISTS",
+    });
     expect(await world.sql("SELECT count(*)::int AS n FROM orchestrator.plans")).toEqual([{ n: 1 }]);
-    expect(await fields(running.plans.getPlan({ planId: id }))).toMatchObject({ code: "NOT_FOUND", reason: "PLAN_NOT_FOUND" });
-    expect(await fields(running.plans.getTask({ taskId: "2b3c1d62-5c4b-4f43-9a37-6a2f2a1c7d11" }))).toMatchObject({ reason: "TASK_NOT_FOUND" });
-    expect(await fields(running.plans.previewPlan({ plan: undefined }))).toMatchObject({ code: expect.stringMatching(/UNIMPLEMENTED|INVALID/) });
+    expect(await fields(running.plans.getPlan({ planId: id }))).toMatchObject({
+      code: "NOT_FOUND",
+      reason: "PLAN_NOT_FOUND",
+    });
+    expect(await fields(running.plans.getTask({ taskId: "2b3c1d62-5c4b-4f43-9a37-6a2f2a1c7d11" }))).toMatchObject({
+      reason: "TASK_NOT_FOUND",
+    });
+    expect(await fields(running.plans.previewPlan({ plan: undefined }))).toMatchObject({
+      code: expect.stringMatching(/UNIMPLEMENTED|INVALID/),
+    });
   });
 });

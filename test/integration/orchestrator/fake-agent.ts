@@ -152,7 +152,10 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
     output(attemptId, seq, text) {
       const fence = given.find((one) => one.attemptId === attemptId)?.fence ?? 1;
       const stream = wire.OutputStream.OUTPUT_STREAM_STDOUT;
-      send({ $case: "output", value: wire.AttemptOutput.fromPartial({ attemptId, fence, seq, stream, data: Buffer.from(text) }) });
+      send({
+        $case: "output",
+        value: wire.AttemptOutput.fromPartial({ attemptId, fence, seq, stream, data: Buffer.from(text) }),
+      });
     },
     renew() {
       const attempts = [...running.values()].map(({ attemptId, fence }) => ({ attemptId, fence }));

@@ -1,4 +1,11 @@
-import { agentCapacityToWire, explanationToWire, needsFromWire, reservationToWire, reserveFromWire, wire } from "@headroom/contracts";
+import {
+  agentCapacityToWire,
+  explanationToWire,
+  needsFromWire,
+  reservationToWire,
+  reserveFromWire,
+  wire,
+} from "@headroom/contracts";
 import { bindService, createRpcServer, createTokenAuth, type RpcServer, unimplemented } from "@headroom/rpc";
 import { createSignal, formatHostPort, silentLogger, systemPorts, type WakeSignal } from "@headroom/runtime";
 import {
@@ -66,7 +73,13 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
 
   function views(): AgentView[] {
     return [...desktops].map(([agentId, desktop]) =>
-      agentView(factsOf(agentId, desktop, [...reservations.values()].filter((one) => one.agentId === agentId && one.state !== "released"))),
+      agentView(
+        factsOf(
+          agentId,
+          desktop,
+          [...reservations.values()].filter((one) => one.agentId === agentId && one.state !== "released"),
+        ),
+      ),
     );
   }
 
@@ -88,18 +101,25 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
     const earlier = reservations.get(attemptId);
     const promised = (reservation: Reservation): wire.ReserveResult => ({
       attemptId,
-      outcome: { $case: "reserved", value: reservationToWire(reservation, { nowMs: Date.now(), reservedAtMs: Date.now() }) },
+      outcome: {
+        $case: "reserved",
+        value: reservationToWire(reservation, { nowMs: Date.now(), reservedAtMs: Date.now() }),
+      },
     });
     if (earlier !== undefined) {
-      if (earlier.state === "released") return { attemptId, outcome: { $case: "conflict", value: { sentence: "released", released: true } } };
-      if (earlier.fence > request.fence) return { attemptId, outcome: { $case: "staleFence", value: { currentFence: earlier.fence } } };
+      if (earlier.state === "released")
+        return { attemptId, outcome: { $case: "conflict", value: { sentence: "released", released: true } } };
+      if (earlier.fence > request.fence)
+        return { attemptId, outcome: { $case: "staleFence", value: { currentFence: earlier.fence } } };
       const raised = { ...earlier, fence: request.fence };
       reservations.set(attemptId, raised);
       return promised(raised);
     }
     const fleet = views();
     const options = { avoidAgentIds: request.avoidAgentIds };
-    const found = fleet.map((view) => ({ view, fit: fit(view, request.needs, options) })).find((one) => one.fit.kind === "fits");
+    const found = fleet
+      .map((view) => ({ view, fit: fit(view, request.needs, options) }))
+      .find((one) => one.fit.kind === "fits");
     if (found === undefined || found.fit.kind !== "fits") {
       const explanation = explain(fleet, request.needs, options);
       return { attemptId, outcome: { $case: "noRoom", value: explanationToWire(explanation, () => undefined) } };
@@ -156,14 +176,19 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
             await hook?.();
             const results = asked.map(reserveOne);
             changed(false);
-            return wire.ReserveCapacityResponse.fromPartial({ results, revision: { registryInstance: instance, counter } });
+            return wire.ReserveCapacityResponse.fromPartial({
+              results,
+              revision: { registryInstance: instance, counter },
+            });
           },
           renewReservations: ({ attempts }) =>
             Promise.resolve(
               wire.RenewReservationsResponse.fromPartial({
                 results: attempts.map(({ attemptId }) => {
                   const isHeld = reservations.get(attemptId)?.state === "unconfirmed";
-                  const outcome = isHeld ? wire.RenewOutcome.RENEW_OUTCOME_RENEWED : wire.RenewOutcome.RENEW_OUTCOME_NOT_FOUND;
+                  const outcome = isHeld
+                    ? wire.RenewOutcome.RENEW_OUTCOME_RENEWED
+                    : wire.RenewOutcome.RENEW_OUTCOME_NOT_FOUND;
                   return { attemptId, outcome, ...(isHeld && { leaseLeft: { seconds: 30, nanos: 0 } }) };
                 }),
               }),
@@ -171,8 +196,10 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
           releaseCapacity({ attempts }) {
             const results = attempts.map(({ attemptId, fence }) => {
               const reservation = reservations.get(attemptId);
-              if (reservation === undefined) return { attemptId, outcome: wire.ReleaseOutcome.RELEASE_OUTCOME_NOT_FOUND };
-              if (reservation.fence > fence) return { attemptId, outcome: wire.ReleaseOutcome.RELEASE_OUTCOME_STALE_FENCE };
+              if (reservation === undefined)
+                return { attemptId, outcome: wire.ReleaseOutcome.RELEASE_OUTCOME_NOT_FOUND };
+              if (reservation.fence > fence)
+                return { attemptId, outcome: wire.ReleaseOutcome.RELEASE_OUTCOME_STALE_FENCE };
               reservations.set(attemptId, { ...reservation, state: "released" });
               return { attemptId, outcome: wire.ReleaseOutcome.RELEASE_OUTCOME_RELEASED };
             });

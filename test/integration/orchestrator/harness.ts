@@ -1,9 +1,20 @@
 import { wire } from "@headroom/contracts";
-import { createOrchestrator, orchestratorConfig, type Orchestrator, type OrchestratorConfig } from "@headroom/orchestrator";
+import {
+  createOrchestrator,
+  orchestratorConfig,
+  type Orchestrator,
+  type OrchestratorConfig,
+} from "@headroom/orchestrator";
 import { createDatabase } from "@headroom/postgres";
 import { type Channel, createChannel, createClient, ensureTokenFile, type RpcClient } from "@headroom/rpc";
 import { createMetrics, loadConfigOrThrow, type Metrics, silentLogger, systemPorts } from "@headroom/runtime";
-import { captureLogger, type CapturingLogger, createTestDatabase, makeTempDir, type TestDatabase } from "@headroom/testing";
+import {
+  captureLogger,
+  type CapturingLogger,
+  createTestDatabase,
+  makeTempDir,
+  type TestDatabase,
+} from "@headroom/testing";
 import { createFakeAgent, type FakeAgent, type FakeAgentOptions } from "./fake-agent.ts";
 import { type FakeDesktop, type FakeRegistry, startFakeRegistry } from "./fake-registry.ts";
 
@@ -97,7 +108,13 @@ export async function createWorld(label: string, connection?: string): Promise<W
 }
 
 async function dropSchema(connection: string): Promise<void> {
-  const database = createDatabase({ connection, schema: "public", applicationName: "harness", logger: silentLogger, ports: systemPorts });
+  const database = createDatabase({
+    connection,
+    schema: "public",
+    applicationName: "harness",
+    logger: silentLogger,
+    ports: systemPorts,
+  });
   await database.knex.raw("DROP SCHEMA IF EXISTS orchestrator CASCADE");
   await database.close();
 }
@@ -145,7 +162,11 @@ export async function fleetSeen(running: Running, agentsOnline: number): Promise
 }
 
 /** A plan of `count` tasks that are alike. */
-export function planOf(count: number, needs: Partial<wire.ResourceNeeds> = {}, task: Partial<wire.TaskSpec> = {}): wire.DispatchPlanRequest {
+export function planOf(
+  count: number,
+  needs: Partial<wire.ResourceNeeds> = {},
+  task: Partial<wire.TaskSpec> = {},
+): wire.DispatchPlanRequest {
   return wire.DispatchPlanRequest.fromPartial({
     plan: {
       name: "test plan",

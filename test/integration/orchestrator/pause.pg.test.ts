@@ -45,10 +45,15 @@ describe("initialisation", () => {
     expect((await check(running)).threshold).toBe(0.4);
   });
 
-  it.each(["20", "1.01", "-0.1", "twenty", "20%"])("R-PAUSE-1: a threshold of %s is a start-up error that says how to write it", (text) => {
-    expect(() => configOf({ ...base, PAUSE_CAPACITY_THRESHOLD_PERCENT: text })).toThrow(ConfigError);
-    expect(() => configOf({ ...base, PAUSE_CAPACITY_THRESHOLD_PERCENT: text })).toThrow(/PAUSE_CAPACITY_THRESHOLD_PERCENT.*write 0\./s);
-  });
+  it.each(["20", "1.01", "-0.1", "twenty", "20%"])(
+    "R-PAUSE-1: a threshold of %s is a start-up error that says how to write it",
+    (text) => {
+      expect(() => configOf({ ...base, PAUSE_CAPACITY_THRESHOLD_PERCENT: text })).toThrow(ConfigError);
+      expect(() => configOf({ ...base, PAUSE_CAPACITY_THRESHOLD_PERCENT: text })).toThrow(
+        /PAUSE_CAPACITY_THRESHOLD_PERCENT.*write 0\./s,
+      );
+    },
+  );
 });
 
 describe("capacity checks", () => {
@@ -70,7 +75,8 @@ describe("capacity checks", () => {
     [10, 90, true],
   ])("R-PAUSE-2: %i agents with %i %% in use: pause %s", async (agents, usedPercent, pause) => {
     const running = await world.start(neverPolls);
-    for (let n = 0; n < agents; n += 1) await world.agent(running, { cores: 10, freeCores: (10 * (100 - usedPercent)) / 100 });
+    for (let n = 0; n < agents; n += 1)
+      await world.agent(running, { cores: 10, freeCores: (10 * (100 - usedPercent)) / 100 });
     await fleetSeen(running, agents);
     const verdict = await check(running);
     expect(verdict).toMatchObject({ shouldPause: pause, agentsOnline: agents });
@@ -84,7 +90,10 @@ describe("capacity checks", () => {
       [15, 18, 10].map((free) => world.agent(running, { cores: 8, vramGb: 100, freeVramGb: free })),
     );
     await fleetSeen(running, 3);
-    expect(await check(running, gpu)).toMatchObject({ shouldPause: true, reason: PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD });
+    expect(await check(running, gpu)).toMatchObject({
+      shouldPause: true,
+      reason: PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD,
+    });
     expect(await check(running)).toMatchObject({ shouldPause: true });
     expect(await check(running, { cpuCores: 1 })).toMatchObject({ shouldPause: false });
     for (const [index, free] of [25, 30, 40].entries()) {
@@ -134,10 +143,14 @@ describe("pause", () => {
     await fleetSeen(running, 1);
     const answer = await running.plans.dispatchPlan(planOf(count));
     expect(answer).toMatchObject({ status: PlanStatus.PLAN_STATUS_PAUSED, pausedTasks: count, dispatchedTasks: 0 });
-    expect(answer.tasks.every((task) => task.pauseReason === PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD)).toBe(true);
+    expect(answer.tasks.every((task) => task.pauseReason === PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD)).toBe(
+      true,
+    );
     const rows = await pauseRows();
     expect(rows).toHaveLength(count);
-    expect(rows.every((row) => row.status === "waiting" && row.resume_after === null && row.resumed_at === null)).toBe(true);
+    expect(rows.every((row) => row.status === "waiting" && row.resume_after === null && row.resumed_at === null)).toBe(
+      true,
+    );
     expect(rows.map((row) => row.work_plan_json.task_name)).toEqual(answer.tasks.map((task) => task.name));
     expect(rows[0]?.work_plan_json.command.argv).toEqual(["true"]);
     const tasks = await world.sql<{ state: string }>("SELECT DISTINCT state FROM orchestrator.tasks");
@@ -165,7 +178,9 @@ describe("resume", () => {
     const { agentId, planId } = await pausedPlan(running, 5);
     running.logger.clear();
     world.registry.set(agentId, { cores: 10 });
-    await waitUntil(async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
     const rows = await pauseRows();
     expect(rows.map((row) => row.status)).toEqual(Array.from({ length: 5 }, () => "resumed"));
     expect(rows.every((row) => row.resumed_at !== null && row.last_checked !== null)).toBe(true);
@@ -181,7 +196,9 @@ describe("resume", () => {
     const after = await pauseRows();
     expect(after.every((row) => row.status === "waiting")).toBe(true);
     for (const [index, row] of after.entries()) {
-      expect(row.last_checked?.getTime() ?? 0).toBeGreaterThanOrEqual(before[index]?.last_checked?.getTime() ?? Number.POSITIVE_INFINITY);
+      expect(row.last_checked?.getTime() ?? 0).toBeGreaterThanOrEqual(
+        before[index]?.last_checked?.getTime() ?? Number.POSITIVE_INFINITY,
+      );
     }
     expect(running.logger.has("resumed 0, 3 still waiting", "info")).toBe(true);
   });
@@ -196,9 +213,14 @@ describe("resume", () => {
     expect(far).toMatchObject({ status: PlanStatus.PLAN_STATUS_PAUSED, pausedTasks: 2 });
     expect(far.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_RESUME_AFTER);
     const soonMs = Date.now() + 1_000;
-    const soon = await running.plans.dispatchPlan(planOf(1, {}, { resumeAfter: { seconds: Math.floor(soonMs / 1_000), nanos: (soonMs % 1_000) * 1_000_000 } }));
+    const soon = await running.plans.dispatchPlan(
+      planOf(1, {}, { resumeAfter: { seconds: Math.floor(soonMs / 1_000), nanos: (soonMs % 1_000) * 1_000_000 } }),
+    );
     expect(await resume(running)).toMatchObject({ resumedTasks: 0 });
-    await waitUntil(async () => (await running.plans.getPlan({ planId: soon.planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () =>
+        (await running.plans.getPlan({ planId: soon.planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
     expect(Date.now()).toBeGreaterThanOrEqual(soonMs);
     expect(agent.given).toHaveLength(1);
     expect((await running.plans.getPlan({ planId: far.planId })).plan?.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
@@ -258,7 +280,9 @@ describe("polling", () => {
     await waitUntil(() => running.logger.has(/a pass over the queue failed/, "error"));
     await world.sql("ALTER TABLE orchestrator.pause_queue_away RENAME TO pause_queue");
     world.registry.set(agent.agentId, { cores: 10 });
-    await waitUntil(async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
   });
 
   it("R-PAUSE-7, R-PAUSE-8: the loop stops with the service; what waits is resumed by the next one, once", async () => {
@@ -277,9 +301,13 @@ describe("polling", () => {
     const address = second.orchestrator.grpcAddress;
     if (address === null) throw new Error("not listening");
     agent.connect(address);
-    await waitUntil(async () => (await second.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () => (await second.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
     expect(new Set(agent.given.map((given) => given.taskId)).size).toBe(5);
-    expect(await world.sql("SELECT count(*)::int AS n FROM orchestrator.attempts WHERE state <> 'undelivered'")).toEqual([{ n: 5 }]);
+    expect(
+      await world.sql("SELECT count(*)::int AS n FROM orchestrator.attempts WHERE state <> 'undelivered'"),
+    ).toEqual([{ n: 5 }]);
   });
 });
 
@@ -294,7 +322,9 @@ describe("whole cycles", () => {
       const { planId, status } = await running.plans.dispatchPlan(planOf(4));
       expect(status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
       world.registry.set(agent.agentId, { cores: 10 });
-      await waitUntil(async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+      await waitUntil(
+        async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+      );
       expect(agent.given).toHaveLength(4 * cycle);
       const story = await world.sql<{ kind: string }>(
         "SELECT kind FROM orchestrator.events WHERE plan_id = $1 AND task_name = 'task-1' ORDER BY event_id",
@@ -302,7 +332,9 @@ describe("whole cycles", () => {
       );
       expect(story.map((event) => event.kind).slice(0, 3)).toEqual(["TASK_PAUSED", "TASK_RESUMED", "TASK_ASSIGNED"]);
       expect(story.at(-1)?.kind).toBe("TASK_SUCCEEDED");
-      const mine = running.logger.records.filter((record) => record.fields.plan_id === planId).map((record) => record.message);
+      const mine = running.logger.records
+        .filter((record) => record.fields.plan_id === planId)
+        .map((record) => record.message);
       expect(mine).toEqual(expect.arrayContaining(["plan accepted", "task paused", "task assigned", "task succeeded"]));
     }
     expect(await running.queue.getQueueStatus({})).toMatchObject({ waitingTasks: 0, oldestPausedAt: undefined });

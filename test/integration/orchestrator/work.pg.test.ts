@@ -16,7 +16,10 @@ const task = async (running: Running, taskId: string): Promise<wire.Task> => {
   if (answer.task === undefined) throw new Error("no task in the answer");
   return answer.task;
 };
-const one = async (running: Running, spec: Partial<wire.TaskSpec> = {}): Promise<{ planId: string; taskId: string }> => {
+const one = async (
+  running: Running,
+  spec: Partial<wire.TaskSpec> = {},
+): Promise<{ planId: string; taskId: string }> => {
   const { planId, tasks } = await running.plans.dispatchPlan(planOf(1, {}, spec));
   return { planId, taskId: tasks[0]?.taskId ?? "" };
 };
@@ -90,12 +93,16 @@ describe("attach", () => {
     agent.connect(grpcOf(second));
     await waitUntil(() => agent.welcomed());
     agent.finish(given.attemptId);
-    await waitUntil(async () => (await second.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () => (await second.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
     // The acknowledgement may have been lost: the agent says it again.
     agent.finish(given.attemptId);
     await waitUntil(() => agent.acks.has(given.attemptId));
     expect(agent.acks.get(given.attemptId)).toEqual({ refused: false });
-    const events = await world.sql<{ n: number }>("SELECT count(*)::int AS n FROM orchestrator.events WHERE kind = 'TASK_SUCCEEDED'");
+    const events = await world.sql<{ n: number }>(
+      "SELECT count(*)::int AS n FROM orchestrator.events WHERE kind = 'TASK_SUCCEEDED'",
+    );
     expect(events).toEqual([{ n: 1 }]);
   });
 });
@@ -103,7 +110,11 @@ describe("attach", () => {
 describe("delivery", () => {
   it("R-PAUSE-9: an agent that refuses is avoided, and the task goes to another", async () => {
     const running = await world.start();
-    const refusing = await world.agent(running, { cores: 4 }, { answer: () => ({ accepted: false, reason: "OWNER_HOLD" }) });
+    const refusing = await world.agent(
+      running,
+      { cores: 4 },
+      { answer: () => ({ accepted: false, reason: "OWNER_HOLD" }) },
+    );
     await fleetSeen(running, 1);
     const { taskId } = await one(running);
     await waitUntil(async () => (await task(running, taskId)).pause !== undefined);
@@ -141,7 +152,9 @@ describe("delivery", () => {
     const { planId } = await one_.plans.dispatchPlan(planOf(3));
     await waitUntil(() => agent.running.size === 3);
     for (const attemptId of [...agent.running.keys()]) agent.finish(attemptId);
-    await waitUntil(async () => (await one_.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED);
+    await waitUntil(
+      async () => (await one_.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
     expect(agent.given).toHaveLength(3);
   });
 });
@@ -167,7 +180,9 @@ describe("leases", () => {
       const now = await task(running, taskId);
       return now.attempts.some(({ state }) => state === AttemptState.ATTEMPT_STATE_LOST) ? now : null;
     });
-    expect(lost.attempts.find(({ state }) => state === AttemptState.ATTEMPT_STATE_LOST)?.attemptId).toBe(given.attemptId);
+    expect(lost.attempts.find(({ state }) => state === AttemptState.ATTEMPT_STATE_LOST)?.attemptId).toBe(
+      given.attemptId,
+    );
 
     // Back from sleep: the old attempt is unwanted, its result refused and recorded; the new one has a higher fence.
     agent.connect(grpcOf(running));
@@ -176,7 +191,9 @@ describe("leases", () => {
     expect(await waitUntil(() => agent.acks.get(given.attemptId))).toEqual({ refused: true });
     const next = await waitUntil(() => agent.given.find(({ attemptId }) => attemptId !== given.attemptId));
     expect(next.fence).toBeGreaterThan(given.fence);
-    const refused = await world.sql<{ n: number }>("SELECT count(*)::int AS n FROM orchestrator.events WHERE kind = 'TASK_RESULT_REFUSED'");
+    const refused = await world.sql<{ n: number }>(
+      "SELECT count(*)::int AS n FROM orchestrator.events WHERE kind = 'TASK_RESULT_REFUSED'",
+    );
     expect(refused).toEqual([{ n: 1 }]);
     await waitUntil(() => agent.running.has(next.attemptId));
     agent.finish(next.attemptId);
@@ -191,7 +208,9 @@ describe("leases", () => {
     await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
     await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '20 seconds'");
     // The sweep runs every second: a pass that finds nothing is seen by the next thing it does find.
-    await world.sql("INSERT INTO orchestrator.plans (plan_id, name, namespace, priority, labels, request_hash, total_tasks, unfinished_tasks) VALUES (gen_random_uuid(), 'x', 'x', 0, '{}', '', 0, 0)");
+    await world.sql(
+      "INSERT INTO orchestrator.plans (plan_id, name, namespace, priority, labels, request_hash, total_tasks, unfinished_tasks) VALUES (gen_random_uuid(), 'x', 'x', 0, '{}', '', 0, 0)",
+    );
     agent.renew();
     await waitUntil(() => agent.renewed().length === 1);
     expect((await task(running, taskId)).state).toBe(TaskState.TASK_STATE_RUNNING);
@@ -226,7 +245,9 @@ describe("cancel", () => {
     await waitUntil(() => agent.cancelled.has(given.attemptId));
     await running.plans.cancelPlan({ planId, reason: "" });
     agent.finish(given.attemptId, { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED, exitCode: undefined });
-    await waitUntil(async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_CANCELLED);
+    await waitUntil(
+      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_CANCELLED,
+    );
     await running.plans.cancelTask({ taskId: tasks[2]?.taskId ?? "", reason: "" });
     const waiting = await world.sql("SELECT status, count(*)::int AS n FROM orchestrator.pause_queue GROUP BY status");
     expect(waiting).toEqual([{ status: "cancelled", n: 2 }]);
@@ -297,7 +318,12 @@ describe("output and events", () => {
     expect(seen[2]).toMatch(/^2000 bytes of output left out/);
     await expect(
       (async () => {
-        for await (const piece of running.plans.streamTaskLogs({ taskId, attemptId: "99999999-1111-4111-8111-999999999999", follow: false })) void piece;
+        for await (const piece of running.plans.streamTaskLogs({
+          taskId,
+          attemptId: "99999999-1111-4111-8111-999999999999",
+          follow: false,
+        }))
+          void piece;
       })(),
     ).rejects.toMatchObject({ reason: "ATTEMPT_NOT_FOUND" });
   });
@@ -309,7 +335,8 @@ describe("output and events", () => {
     const { planId } = await running.plans.dispatchPlan(planOf(2));
     const events: wire.PlanEvent[] = [];
     const watching = (async () => {
-      for await (const { event } of running.plans.watchPlan({ planId, afterEventId: 0 })) if (event !== undefined) events.push(event);
+      for await (const { event } of running.plans.watchPlan({ planId, afterEventId: 0 }))
+        if (event !== undefined) events.push(event);
     })();
     await waitUntil(() => agent.running.size === 2);
     for (const attemptId of [...agent.running.keys()]) agent.finish(attemptId);
@@ -321,11 +348,16 @@ describe("output and events", () => {
     const ids = events.map((event) => event.eventId);
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
     const rest: number[] = [];
-    for await (const { event } of running.plans.watchPlan({ planId, afterEventId: ids[3] ?? 0 })) rest.push(event?.eventId ?? 0);
+    for await (const { event } of running.plans.watchPlan({ planId, afterEventId: ids[3] ?? 0 }))
+      rest.push(event?.eventId ?? 0);
     expect(rest).toEqual(ids.slice(4));
     await expect(
       (async () => {
-        for await (const piece of running.plans.watchPlan({ planId: "99999999-1111-4111-8111-999999999999", afterEventId: 0 })) void piece;
+        for await (const piece of running.plans.watchPlan({
+          planId: "99999999-1111-4111-8111-999999999999",
+          afterEventId: 0,
+        }))
+          void piece;
       })(),
     ).rejects.toMatchObject({ reason: "PLAN_NOT_FOUND" });
   });
@@ -345,23 +377,45 @@ describe("lists", () => {
     expect(new Set(plans).size).toBe(5);
     const paused: string[] = [];
     do {
-      const page = await running.queue.listPausedTasks({ planId: "", reason: PauseReason.PAUSE_REASON_UNSPECIFIED, pageSize: 4, pageToken });
+      const page = await running.queue.listPausedTasks({
+        planId: "",
+        reason: PauseReason.PAUSE_REASON_UNSPECIFIED,
+        pageSize: 4,
+        pageToken,
+      });
       paused.push(...page.tasks.map((one_) => one_.taskId));
       expect(page.totalSize).toBe(15);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
     expect(new Set(paused).size).toBe(15);
-    const tasks = await running.plans.listTasks({ planId: plans[0] ?? "", states: [TaskState.TASK_STATE_PAUSED], pageSize: 2, pageToken: "" });
+    const tasks = await running.plans.listTasks({
+      planId: plans[0] ?? "",
+      states: [TaskState.TASK_STATE_PAUSED],
+      pageSize: 2,
+      pageToken: "",
+    });
     expect(tasks.tasks).toHaveLength(2);
     await expect(
       running.plans.listTasks({ planId: "", states: [], pageSize: 2, pageToken: tasks.nextPageToken }),
     ).rejects.toMatchObject({ code: "INVALID_ARGUMENT", fieldViolations: [{ field: "page_token" }] });
-    await expect(running.plans.listPlans({ statuses: [], name: "", pageSize: 2, pageToken: "bm9uc2Vuc2U" })).rejects.toMatchObject({
+    await expect(
+      running.plans.listPlans({ statuses: [], name: "", pageSize: 2, pageToken: "bm9uc2Vuc2U" }),
+    ).rejects.toMatchObject({
       reason: "INVALID_PAGE_TOKEN",
     });
-    const none = await running.plans.listPlans({ statuses: [PlanStatus.PLAN_STATUS_SUCCEEDED], name: "", pageSize: 0, pageToken: "" });
+    const none = await running.plans.listPlans({
+      statuses: [PlanStatus.PLAN_STATUS_SUCCEEDED],
+      name: "",
+      pageSize: 0,
+      pageToken: "",
+    });
     expect(none.plans).toEqual([]);
-    const waiting = await running.plans.listPlans({ statuses: [PlanStatus.PLAN_STATUS_PAUSED], name: "", pageSize: 0, pageToken: "" });
+    const waiting = await running.plans.listPlans({
+      statuses: [PlanStatus.PLAN_STATUS_PAUSED],
+      name: "",
+      pageSize: 0,
+      pageToken: "",
+    });
     expect(waiting.plans).toHaveLength(5);
   });
 });

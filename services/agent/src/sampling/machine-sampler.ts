@@ -5,6 +5,7 @@ import { attemptUses, type Baseline } from "./attempt-uses.ts";
 import { usableCpuCount } from "./cgroup.ts";
 import type { CpuMemory, CpuMemoryMeter } from "./cpu-memory.ts";
 import type { DeclaredResources, Offer } from "./declared.ts";
+import { foreignCpu } from "./foreign-cpu.ts";
 import type { GpuProbe, GpuReading } from "./gpu.ts";
 import { ProcessUseTracker } from "./process-use.ts";
 import type { ListedAttempt, Sampler } from "./sampler.ts";
@@ -31,6 +32,7 @@ export function machineSampler(options: MachineSamplerOptions): Sampler {
   const { ports, meter, gpus, declared, offer } = options;
   const tracker = new ProcessUseTracker(options.processes, ports.clock, usableCpuCount());
   const baselines = new Map<string, Baseline>();
+  const foreign = foreignCpu();
   let last: MachineMeasure | undefined;
   let started: Promise<void> | undefined;
 
@@ -43,6 +45,14 @@ export function machineSampler(options: MachineSamplerOptions): Sampler {
     // The driver takes up to a second: ask it first, so that what is quick is from the same moment as the processes.
     const gpu = await gpus.read(attempts.some((attempt) => attempt.reserved.cards.length > 0));
     return { ...(await meter.measure()), gpu };
+  }
+
+  /** What is available beside what other programs take and what the attempts listed use now; one that has just ended takes nothing. */
+  function settledCpu(measured: MachineMeasure, uses: readonly wire.AttemptUse[]): number {
+    const { cpuTotalMillicores: total, cpuAvailableMillicores: idle } = measured;
+    const others = foreign.measure(total - idle, tracker.ownCpuMs(), ports.clock.monotonic());
+    const own = sum(uses.map((use) => use.cpuMillicores));
+    return Math.max(0, Math.floor(total - others - own));
   }
 
   return {
@@ -59,7 +69,9 @@ export function machineSampler(options: MachineSamplerOptions): Sampler {
           use.cards.reduce((sum, card) => sum + card.vramMib, 0),
         );
       last = measured;
-      return toSample(measured, uses, sampledAtMs, declared, offer);
+      // Without process figures use is derived from what is available: nothing to correct then.
+      const settled = processUse === null ? measured : { ...measured, cpuAvailableMillicores: settledCpu(measured, uses) };
+      return toSample(settled, uses, sampledAtMs, declared, offer);
     },
     async watchPeaks(attempts) {
       await tracker.scan(attempts);

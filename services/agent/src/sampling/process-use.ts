@@ -33,6 +33,7 @@ export class ProcessUseTracker {
   readonly #clock: Clock;
   readonly #cores: number;
   readonly #tracked = new Map<string, Tracked>();
+  #endedCpuMs = 0;
 
   constructor(processes: ProcessTable, clock: Clock, cores: number) {
     this.#processes = processes;
@@ -64,6 +65,19 @@ export class ProcessUseTracker {
   take(attemptId: string, exitCpuMs: number | null): TotalUse {
     const tracked = this.#tracked.get(attemptId);
     this.#tracked.delete(attemptId);
+    const total = this.#total(tracked, exitCpuMs);
+    this.#endedCpuMs += total.cpuMs;
+    return total;
+  }
+
+  /** CPU time of all attempts ever, as of the last scan; of those that have ended, all of it. Never goes back. */
+  ownCpuMs(): number {
+    let sum = this.#endedCpuMs;
+    for (const tracked of this.#tracked.values()) sum += tracked.cpuMs;
+    return sum;
+  }
+
+  #total(tracked: Tracked | undefined, exitCpuMs: number | null): TotalUse {
     if (tracked === undefined) return { cpuMs: exitCpuMs ?? 0, memoryPeakMib: 0, vramPeakMib: 0 };
     const unseenMs = this.#clock.monotonic() - tracked.lastMs;
     const atMostMs = tracked.cpuMs + unseenMs * this.#cores;

@@ -116,7 +116,10 @@ async function placeAccepted(
       for (const { taskId, reason, sentence } of placed.parked) now.set(taskId, { state: "paused", reason, sentence });
     }
   } catch (error) {
-    logger.error({ err: error, plan_id: plan.planId }, "an accepted plan could not be placed at once: its tasks wait for the loop");
+    logger.error(
+      { err: error, plan_id: plan.planId },
+      "an accepted plan could not be placed at once: its tasks wait for the loop",
+    );
   }
   const tasks = plan.tasks.map(({ taskId, name, pause }): TaskNow => ({
     taskId,
@@ -157,8 +160,14 @@ function taskIdsExist(plan: NewPlan, taskIds: readonly string[]): HeadroomError 
 
 function logAccepted(logger: Logger, plan: NewPlan): void {
   const paused = plan.tasks.filter(({ pause }) => pause !== null);
-  logger.info({ plan_id: plan.planId, plan_name: plan.name, tasks: plan.tasks.length, paused_tasks: paused.length }, "plan accepted");
+  logger.info(
+    { plan_id: plan.planId, plan_name: plan.name, tasks: plan.tasks.length, paused_tasks: paused.length },
+    "plan accepted",
+  );
   for (const { taskId, pause } of paused) {
-    logger.info({ plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence }, "task paused");
+    logger.info(
+      { plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence },
+      "task paused",
+    );
   }
 }

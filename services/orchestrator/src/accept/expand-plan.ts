@@ -19,11 +19,14 @@ export type Holds = (task: {
 
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
 export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random: Random, holds: Holds): NewPlan {
-  const ids = new Map(plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]));
+  const ids = new Map(
+    plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]),
+  );
   const planResumeAfterMs = msFromTimestamp(plan.resumeAfter);
   const tasks = plan.tasks.map((spec, position): NewTask => {
     const { command } = spec;
-    if (command === undefined) throw invalidArgument([{ field: `plan.tasks[${position}].command`, description: "is missing" }]);
+    if (command === undefined)
+      throw invalidArgument([{ field: `plan.tasks[${position}].command`, description: "is missing" }]);
     const needs = needsFromWire(spec.needs);
     const key = shapeKey(needs);
     const priority = spec.priority ?? plan.priority;

@@ -47,7 +47,11 @@ function taskIdViolations(plan: wire.WorkPlan): readonly FieldViolation[] {
     const id = taskId.toLowerCase();
     const first = firstIndex.get(id);
     if (first === undefined) firstIndex.set(id, index);
-    else violations.push({ field: `plan.tasks[${index}].task_id`, description: `${id} is also the id of plan.tasks[${first}]` });
+    else
+      violations.push({
+        field: `plan.tasks[${index}].task_id`,
+        description: `${id} is also the id of plan.tasks[${first}]`,
+      });
   }
   return violations;
 }
@@ -60,7 +64,12 @@ function timeViolations(plan: wire.WorkPlan, nowMs: number): readonly FieldViola
   return times.flatMap(({ field, at }) => {
     const atMs = msFromTimestamp(at);
     if (atMs === null || (atMs >= earliestResumeAfterMs && atMs <= nowMs + farthestResumeAfterMs)) return [];
-    return [{ field, description: "lies before the year 2000 or more than 10 years ahead; write the time as 2026-01-31T12:00:00Z" }];
+    return [
+      {
+        field,
+        description: "lies before the year 2000 or more than 10 years ahead; write the time as 2026-01-31T12:00:00Z",
+      },
+    ];
   });
 }
 
@@ -79,7 +88,10 @@ function violationOf(problem: DependencyProblem, plan: wire.WorkPlan): FieldViol
         description: `"${problem.name}" is the name of another task of this plan too`,
       };
     case "unknown_dependency":
-      return { field: dependencyField(plan, problem), description: `there is no task "${problem.dependsOn}" in this plan` };
+      return {
+        field: dependencyField(plan, problem),
+        description: `there is no task "${problem.dependsOn}" in this plan`,
+      };
     case "duplicate_dependency":
       return { field: dependencyField(plan, problem), description: `"${problem.dependsOn}" is named twice` };
     case "self_dependency":
@@ -88,7 +100,10 @@ function violationOf(problem: DependencyProblem, plan: wire.WorkPlan): FieldViol
         description: `"${problem.name}" depends on itself`,
       };
     case "cycle":
-      return { field: "plan.tasks", description: `the tasks depend on each other in a circle: ${problem.path.join(" -> ")}` };
+      return {
+        field: "plan.tasks",
+        description: `the tasks depend on each other in a circle: ${problem.path.join(" -> ")}`,
+      };
   }
 }
 

@@ -1,13 +1,5 @@
 import { type AgentCapacityFigures, gateAgentFromFigures } from "@headroom/contracts";
-import {
-  Broadcast,
-  jitter,
-  lifecycle,
-  type Logger,
-  type ManagedService,
-  type Ports,
-  sleep,
-} from "@headroom/runtime";
+import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
 import type { GateAgent } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
 

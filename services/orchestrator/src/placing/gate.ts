@@ -5,7 +5,12 @@ import type { FleetView } from "../fleet-view/fleet-view.ts";
 /** The gate's word on one kind of task (R-PAUSE-1, R-PAUSE-2). */
 export type GateAnswer =
   | { readonly kind: "open"; readonly verdict: GateVerdict }
-  | { readonly kind: "held"; readonly reason: PauseReason; readonly sentence: string; readonly verdict: GateVerdict | null };
+  | {
+      readonly kind: "held";
+      readonly reason: PauseReason;
+      readonly sentence: string;
+      readonly verdict: GateVerdict | null;
+    };
 
 export interface Gate {
   /** `task` null: judged on anything an agent has. */
@@ -40,7 +45,12 @@ export function gateSentence(verdict: GateVerdict): string {
 }
 
 /** R-PAUSE-3: each decision with its figures. */
-export function logDecision(logger: Logger, answer: GateAnswer, judged: "cpu" | "gpu" | "anything", tasks: number): void {
+export function logDecision(
+  logger: Logger,
+  answer: GateAnswer,
+  judged: "cpu" | "gpu" | "anything",
+  tasks: number,
+): void {
   const { verdict } = answer;
   logger.info(
     {

@@ -79,7 +79,13 @@ async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], ac
   logParked(options.logger, parks);
   return {
     assigned,
-    parked: parks.map(({ claimed: { taskId, planId, taskName }, reason, sentence }) => ({ taskId, planId, taskName, reason, sentence })),
+    parked: parks.map(({ claimed: { taskId, planId, taskName }, reason, sentence }) => ({
+      taskId,
+      planId,
+      taskName,
+      reason,
+      sentence,
+    })),
     shapesWithoutRoom: reserved.shapesWithoutRoom,
     registryAway: reserved.registryAway,
   };
@@ -142,9 +148,17 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
     );
   } catch (error) {
     // Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id.
-    options.logger.warn({ err: error, tasks: tasks.length }, "the registry could not be asked for room: the tasks wait");
+    options.logger.warn(
+      { err: error, tasks: tasks.length },
+      "the registry could not be asked for room: the tasks wait",
+    );
     const sentence = `The registry cannot be asked: ${error instanceof Error ? error.message : String(error)}`;
-    const parks = tasks.map((claimed): NewPark => ({ claimed, reason: "REGISTRY_UNAVAILABLE", sentence, attemptIdKept: true }));
+    const parks = tasks.map((claimed): NewPark => ({
+      claimed,
+      reason: "REGISTRY_UNAVAILABLE",
+      sentence,
+      attemptIdKept: true,
+    }));
     return { assignments: [], parks, shapesWithoutRoom: new Map(), registryAway: true };
   }
   return sortOutcomes(options, tasks, outcomes);
@@ -207,7 +221,10 @@ async function commitAssignments(
   const assigned = await options.store.assign(assignments, options.owner, actor);
   const committed = new Set(assigned.map(({ attemptId }) => attemptId));
   for (const { attemptId, agentId, planId, taskId } of assigned) {
-    options.logger.info({ plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor }, "task assigned");
+    options.logger.info(
+      { plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor },
+      "task assigned",
+    );
   }
   const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
   if (lost.length > 0) {

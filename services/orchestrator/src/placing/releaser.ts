@@ -1,4 +1,12 @@
-import { lifecycle, type Logger, type ManagedService, type Ports, sleep, type WakeSignal, createSignal } from "@headroom/runtime";
+import {
+  lifecycle,
+  type Logger,
+  type ManagedService,
+  type Ports,
+  sleep,
+  type WakeSignal,
+  createSignal,
+} from "@headroom/runtime";
 import type { RegistryPort } from "../registry/port.ts";
 import type { FencedAttempt } from "../store/model.ts";
 import type { Releaser } from "./placer.ts";

@@ -34,7 +34,8 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
         })),
       });
       const { results } = await client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs });
-      if (results.length !== requests.length) throw badAnswer("results", `${results.length} for ${requests.length} requests`);
+      if (results.length !== requests.length)
+        throw badAnswer("results", `${results.length} for ${requests.length} requests`);
       return results.map((result) => understood(reserveResultFromWire(result)));
     },
 

@@ -1,4 +1,12 @@
-import { type Counter, lifecycle, type Logger, type ManagedService, type Ports, RunLoop, type Timer } from "@headroom/runtime";
+import {
+  type Counter,
+  lifecycle,
+  type Logger,
+  type ManagedService,
+  type Ports,
+  RunLoop,
+  type Timer,
+} from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { OrchestratorStore } from "../store/port.ts";
@@ -50,7 +58,10 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       await setTimer();
     },
     onError: (error, cause) =>
-      logger.error({ err: error, cause, retry_in_ms: options.errorDelayMs }, "a pass over the queue failed; nothing is lost, it is tried again"),
+      logger.error(
+        { err: error, cause, retry_in_ms: options.errorDelayMs },
+        "a pass over the queue failed; nothing is lost, it is tried again",
+      ),
   });
 
   /** A row that falls due is no event, and neither is the end of an agent's avoidance. */
@@ -59,7 +70,9 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     const times = [await store.nextDueInMs(), options.avoided.endsInMs()].filter((ms) => ms !== null);
     if (times.length === 0) return;
     // One more millisecond: the database compares in microseconds.
-    timer = ports.timers.after(Math.max(1, Math.ceil(Math.min(...times)) + 1), () => loop.wake("a task falls due"), { keepAlive: false });
+    timer = ports.timers.after(Math.max(1, Math.ceil(Math.min(...times)) + 1), () => loop.wake("a task falls due"), {
+      keepAlive: false,
+    });
   }
 
   return {

@@ -63,7 +63,12 @@ async function runPass(options: ResumerOptions, request: PassRequest): Promise<P
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
   const waiting = await store.countWaiting(request.planId);
-  const fields = { resumed, waiting, cause: request.cause, ...(request.planId !== null && { plan_id: request.planId }) };
+  const fields = {
+    resumed,
+    waiting,
+    cause: request.cause,
+    ...(request.planId !== null && { plan_id: request.planId }),
+  };
   // A pass over an empty queue, every ten seconds, is no news.
   if (resumed > 0 || waiting > 0) logger.info(fields, `resumed ${resumed}, ${waiting} still waiting`);
   else logger.debug(fields, "resumed 0, 0 still waiting");
@@ -87,7 +92,10 @@ function judge(options: ResumerOptions, due: { readonly cpuTasks: number; readon
 }
 
 async function markHeld(store: OrchestratorStore, request: PassRequest, answers: Answers): Promise<void> {
-  for (const [kind, answer] of [["cpu_tasks", answers.cpuTasks], ["gpu_tasks", answers.gpuTasks]] as const) {
+  for (const [kind, answer] of [
+    ["cpu_tasks", answers.cpuTasks],
+    ["gpu_tasks", answers.gpuTasks],
+  ] as const) {
     if (answer?.kind === "held") await markChecked(store, request, { kind }, answer);
   }
 }
@@ -107,7 +115,10 @@ async function resumeOrphans(options: ResumerOptions, { planId, signal }: PassRe
   for (let round = 0; round < maxRounds && !signal.aborted; round += 1) {
     const claimed = await options.store.claimOrphans(options.claimer, largestClaim, planId);
     if (claimed.length === 0) break;
-    options.logger.warn({ tasks: claimed.length }, "tasks whose orchestrator stopped before it placed them are taken over");
+    options.logger.warn(
+      { tasks: claimed.length },
+      "tasks whose orchestrator stopped before it placed them are taken over",
+    );
     const placed = await options.placer.place(claimed, "resume-loop");
     tell(options, placed);
     resumed += placed.assigned.length;
@@ -126,7 +137,8 @@ async function resumeDue(
   const gpuTasks = answers.gpuTasks?.kind === "open";
   let resumed = 0;
   let limit = smallestClaim;
-  for (let round = 0; round < maxRounds && (cpuTasks || gpuTasks); round += 1) {
+  for (let round = 0; round < maxRounds; round += 1) {
+    if (!cpuTasks && !gpuTasks) break;
     if (request.signal.aborted) return { resumed, endedAt: "stopped" };
     const claimed = await options.store.claimWaiting({
       ...options.claimer,
@@ -153,5 +165,6 @@ async function resumeDue(
 }
 
 function tell(options: ResumerOptions, placed: Placed): void {
-  for (const planId of new Set([...placed.assigned, ...placed.parked].map((one) => one.planId))) options.planChanged(planId);
+  for (const planId of new Set([...placed.assigned, ...placed.parked].map((one) => one.planId)))
+    options.planChanged(planId);
 }

@@ -12,7 +12,12 @@ export function cancelPlan(deps: HandlerDeps): UnaryHandler<wire.CancelPlanReque
     const outcome = await deps.store.cancelPlan(planId, request.reason, "planner");
     if (outcome === null) throw planNotFound(planId);
     context.logger.info(
-      { plan_id: planId, cancelled_tasks: outcome.cancelledTasks, running_attempts: outcome.running.length, reason: request.reason },
+      {
+        plan_id: planId,
+        cancelled_tasks: outcome.cancelledTasks,
+        running_attempts: outcome.running.length,
+        reason: request.reason,
+      },
       "plan cancelled",
     );
     afterCancel(deps, planId, outcome, request.reason);

@@ -12,12 +12,18 @@ export function cancelTask(deps: HandlerDeps): UnaryHandler<wire.CancelTaskReque
     const outcome = await deps.store.cancelTask(taskId, request.reason, "planner");
     if (outcome.kind === "unknown") throw taskNotFound(taskId);
     if (outcome.kind === "finished" && outcome.state !== "cancelled") {
-      throw failedPrecondition("TASK_ALREADY_FINISHED", `the task has ${outcome.state} already: what has ended stays so`);
+      throw failedPrecondition(
+        "TASK_ALREADY_FINISHED",
+        `the task has ${outcome.state} already: what has ended stays so`,
+      );
     }
     const task = await deps.store.getTask(taskId);
     if (task === null) throw taskNotFound(taskId);
     if (outcome.kind === "cancelled") {
-      context.logger.info({ plan_id: task.planId, task_id: taskId, state: task.state, reason: request.reason }, "task cancelled");
+      context.logger.info(
+        { plan_id: task.planId, task_id: taskId, state: task.state, reason: request.reason },
+        "task cancelled",
+      );
       afterCancel(deps, task.planId, outcome, request.reason);
     }
     return wire.CancelTaskResponse.fromPartial({ task: taskToWire(task) });

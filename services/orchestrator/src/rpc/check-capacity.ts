@@ -6,7 +6,9 @@ import type { HandlerDeps } from "./deps.ts";
 const maxAgents = 1_000;
 
 /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
-export function checkCapacity({ gate }: HandlerDeps): UnaryHandler<wire.CheckCapacityRequest, wire.CheckCapacityResponse> {
+export function checkCapacity({
+  gate,
+}: HandlerDeps): UnaryHandler<wire.CheckCapacityRequest, wire.CheckCapacityResponse> {
   return (request, context) => {
     const needs = request.needs === undefined ? null : needsFromWire(request.needs);
     const answer = gate.ask(needs);

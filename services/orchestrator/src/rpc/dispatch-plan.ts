@@ -11,7 +11,10 @@ export function dispatchPlan(deps: HandlerDeps): UnaryHandler<wire.DispatchPlanR
   return async (request, context) => {
     const accepted = await deps.acceptor.accept(request, context.logger);
     if (accepted.kind === "accepted") return answer(accepted.planId, accepted.tasks, false);
-    const [plan, tasks] = await Promise.all([deps.store.getPlan(accepted.planId), deps.store.planTasks(accepted.planId)]);
+    const [plan, tasks] = await Promise.all([
+      deps.store.getPlan(accepted.planId),
+      deps.store.planTasks(accepted.planId),
+    ]);
     if (plan === null) throw planNotFound(accepted.planId);
     return answer(plan.planId, tasks.map(taskNow), true);
   };

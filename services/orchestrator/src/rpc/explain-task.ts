@@ -16,7 +16,11 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
     if (task === null) throw taskNotFound(taskId);
     const maxAgents = request.maxAgents === 0 ? defaultMaxAgents : request.maxAgents;
     const capacity = isWaitingTaskState(task.state) ? await explainCapacity(deps, task, maxAgents, context) : undefined;
-    return wire.ExplainTaskResponse.fromPartial({ task: taskToWire(task), sentence: sentenceFor(deps, task, capacity), capacity });
+    return wire.ExplainTaskResponse.fromPartial({
+      task: taskToWire(task),
+      sentence: sentenceFor(deps, task, capacity),
+      capacity,
+    });
   };
 }
 

@@ -3,7 +3,9 @@ import type { UnaryHandler } from "@headroom/rpc";
 import type { HandlerDeps } from "./deps.ts";
 
 /** How much waits, why, and since when. */
-export function getQueueStatus(deps: HandlerDeps): UnaryHandler<wire.GetQueueStatusRequest, wire.GetQueueStatusResponse> {
+export function getQueueStatus(
+  deps: HandlerDeps,
+): UnaryHandler<wire.GetQueueStatusRequest, wire.GetQueueStatusResponse> {
   return async () => {
     const summary = await deps.store.queueSummary();
     const byReason = new Map<wire.PauseReason, number>();

@@ -8,7 +8,9 @@ import { nextPageToken, readPage, withPage } from "./paging.ts";
 const defaultPageSize = 100;
 
 /** The tasks that wait, in the order in which they will be tried. */
-export function listPausedTasks({ store }: HandlerDeps): UnaryHandler<wire.ListPausedTasksRequest, wire.ListPausedTasksResponse> {
+export function listPausedTasks({
+  store,
+}: HandlerDeps): UnaryHandler<wire.ListPausedTasksRequest, wire.ListPausedTasksResponse> {
   return async (request) => {
     const filter = {
       planId: request.planId === "" ? null : request.planId.toLowerCase(),

@@ -14,13 +14,31 @@ export const mapStoreError: MapError = (error) => {
         error,
       );
     case "disk_full":
-      return unavailable("DATABASE_FULL", "the orchestrator's database has no room left on its disk: make some", 30_000, error);
+      return unavailable(
+        "DATABASE_FULL",
+        "the orchestrator's database has no room left on its disk: make some",
+        30_000,
+        error,
+      );
     case "timeout":
     case "conflict":
     case "serialization":
-      return unavailable("DATABASE_BUSY", "the orchestrator's database is too busy now; try again", retryAfterMs, error);
+      return unavailable(
+        "DATABASE_BUSY",
+        "the orchestrator's database is too busy now; try again",
+        retryAfterMs,
+        error,
+      );
     case "unique_violation":
     case "other":
-      return null;
+      return isMissingSchema(error)
+        ? unavailable("STARTING", "the orchestrator is still preparing its database; try again", retryAfterMs, error)
+        : null;
   }
 };
+
+/** The ports are open while the first start makes the schema. */
+function isMissingSchema(error: unknown): boolean {
+  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+  return code === "42P01" || code === "3F000";
+}

@@ -3,7 +3,9 @@ import type { UnaryHandler } from "@headroom/rpc";
 import type { HandlerDeps } from "./deps.ts";
 
 /** One pass over the queue now, as the loop makes it (R-PAUSE-6). */
-export function resumePausedWork({ resumer }: HandlerDeps): UnaryHandler<wire.ResumePausedWorkRequest, wire.ResumePausedWorkResponse> {
+export function resumePausedWork({
+  resumer,
+}: HandlerDeps): UnaryHandler<wire.ResumePausedWorkRequest, wire.ResumePausedWorkResponse> {
   return async (request, context) => {
     const { resumed, waiting } = await resumer.pass({
       planId: request.planId === "" ? null : request.planId.toLowerCase(),

@@ -10,7 +10,9 @@ const batch = 32;
 const pollMs = 1_000;
 
 /** What a run wrote; with `follow`, until it has ended. A task that has not run yet is waited for when followed. */
-export function streamTaskLogs(deps: HandlerDeps): ServerStreamHandler<wire.StreamTaskLogsRequest, wire.StreamTaskLogsResponse> {
+export function streamTaskLogs(
+  deps: HandlerDeps,
+): ServerStreamHandler<wire.StreamTaskLogsRequest, wire.StreamTaskLogsResponse> {
   return async function* (request, { signal }) {
     const attempt = await findRun(deps, request, signal);
     if (attempt === null) return;
@@ -66,7 +68,8 @@ async function findRun(
     if (task === null) throw taskNotFound(taskId);
     const attempt = await deps.store.findAttempt(taskId, attemptId);
     if (attempt !== null) return attempt;
-    if (attemptId !== null) throw notFound("ATTEMPT_NOT_FOUND", `the task has no attempt ${attemptId}`, { attempt_id: attemptId });
+    if (attemptId !== null)
+      throw notFound("ATTEMPT_NOT_FOUND", `the task has no attempt ${attemptId}`, { attempt_id: attemptId });
     if (!request.follow || signal.aborted || isFinalTaskState(task.state)) return null;
     const watch = deps.hub.watch(task.planId);
     await watch.wait(pollMs, signal);

@@ -11,7 +11,10 @@ const batch = 200;
 const pollMs = 2_000;
 
 /** The events of a plan from any point, until all its tasks have ended. */
-export function watchPlan({ store, hub }: HandlerDeps): ServerStreamHandler<wire.WatchPlanRequest, wire.WatchPlanResponse> {
+export function watchPlan({
+  store,
+  hub,
+}: HandlerDeps): ServerStreamHandler<wire.WatchPlanRequest, wire.WatchPlanResponse> {
   return async function* (request, { signal }) {
     const planId = request.planId.toLowerCase();
     let after = request.afterEventId;

@@ -65,12 +65,22 @@ export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
       for (;;) {
         await waitForDatabase({ connection, logger, ports, signal, applicationName });
         try {
-          await migrate({ connection, schema: orchestratorSchema, migrations: orchestratorMigrations, logger, ports, signal });
+          await migrate({
+            connection,
+            schema: orchestratorSchema,
+            migrations: orchestratorMigrations,
+            logger,
+            ports,
+            signal,
+          });
           return;
         } catch (error) {
           // It went away again between the two.
           if (classifyError(error).kind !== "unavailable") throw error;
-          logger.warn({ err: error }, "the database went away while its schema was brought up to date; waiting for it again");
+          logger.warn(
+            { err: error },
+            "the database went away while its schema was brought up to date; waiting for it again",
+          );
         }
       }
     },
@@ -82,7 +92,8 @@ function databaseMetrics(metrics: Metrics): DatabaseMetrics {
   const durations = metrics.histogram("db_statement_duration_seconds", "Database statements", ["statement", "outcome"]);
   const retries = metrics.counter("db_transaction_retries_total", "Transactions that the database asked to run again");
   return {
-    statementFinished: (statement, durationMs, outcome) => durations.observe({ statement, outcome }, durationMs / 1_000),
+    statementFinished: (statement, durationMs, outcome) =>
+      durations.observe({ statement, outcome }, durationMs / 1_000),
     transactionRetried: () => retries.inc(),
   };
 }

@@ -123,7 +123,10 @@ export interface OrchestratorStore {
   /** The same for named attempts, whenever they were sent. */
   takeToSendAgain(attemptIds: readonly string[]): Promise<readonly AssignmentToSend[]>;
   /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */
-  takeToCancel(agentIds: readonly string[], resendMs: number): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
+  takeToCancel(
+    agentIds: readonly string[],
+    resendMs: number,
+  ): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
   /** The agent has it: `assigned` becomes `running`. Null: it is not (any more) its attempt. */
   acceptAttempt(attempt: FencedAttempt, agentId: string): Promise<AttemptKnown | null>;
   markStarted(attempt: FencedAttempt, agentId: string, startedAtMs: number): Promise<AttemptKnown | null>;
@@ -147,7 +150,9 @@ export interface OrchestratorStore {
   loseAttempt(attempt: FencedAttempt, graceMs: number, decide: DecideAttempt): Promise<AppliedVerdict | null>;
   /** Unanswered assignments whose reservation ends within this time. */
   reservationsEndingWithin(ms: number, limit: number): Promise<readonly FencedAttempt[]>;
-  noteReservationsRenewed(renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[]): Promise<void>;
+  noteReservationsRenewed(
+    renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[],
+  ): Promise<void>;
 
   // Cancelling
   /** Null: no such plan. */

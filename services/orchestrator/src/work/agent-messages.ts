@@ -7,7 +7,13 @@ import type { OrchestratorStore } from "../store/port.ts";
 import { decideResult, decideUndelivered } from "./decide-result.ts";
 import type { Session } from "./session.ts";
 import type { Settle } from "./settlement.ts";
-import { chunkFromWire, finishedAckMessage, outputAckMessage, renewedMessage, resultFromWire } from "./wire-messages.ts";
+import {
+  chunkFromWire,
+  finishedAckMessage,
+  outputAckMessage,
+  renewedMessage,
+  resultFromWire,
+} from "./wire-messages.ts";
 
 export interface AgentMessagesOptions {
   readonly store: OrchestratorStore;
@@ -20,16 +26,20 @@ export interface AgentMessagesOptions {
   readonly maxOutputBytes: number;
 }
 
-type Message = NonNullable<wire.AttachRequest["message"]>;
+/** Output comes by a way of its own, in batches. */
+type Message = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "output" }>;
 
 /** What agents say after their hello. Whatever is acknowledged has been committed. */
 export interface AgentMessages {
   /** Rejects when the store is away: nothing was acknowledged, the agent says it again. */
   handle(session: Session, message: Message): Promise<void>;
+  /** Pieces of output of one attempt, in order; none is fine. */
+  output(session: Session, pieces: readonly wire.AttemptOutput[]): Promise<void>;
 }
 
 export function createAgentMessages(options: AgentMessagesOptions): AgentMessages {
   return {
+    output: (session, pieces) => output(options, session, pieces),
     handle(session, message) {
       switch (message.$case) {
         case "hello":
@@ -40,8 +50,6 @@ export function createAgentMessages(options: AgentMessagesOptions): AgentMessage
             : refused(options, session, message.value);
         case "started":
           return started(options, session, message.value);
-        case "output":
-          return output(options, session, message.value);
         case "finished":
           return finished(options, session, message.value);
         case "renew":
@@ -89,21 +97,34 @@ const NOT_A_REFUSAL: ReadonlySet<string> = new Set(["STALE_FENCE", "ALREADY_FINI
 async function refused(options: AgentMessagesOptions, session: Session, answer: wire.AssignmentAnswer): Promise<void> {
   const attempt = fenced(answer);
   if (NOT_A_REFUSAL.has(answer.reason)) {
-    session.logger.info({ attempt_id: attempt.attemptId, reason: answer.reason }, "the agent does not take an assignment");
+    session.logger.info(
+      { attempt_id: attempt.attemptId, reason: answer.reason },
+      "the agent does not take an assignment",
+    );
     return;
   }
   options.avoided.avoid(session.agentId);
-  const decide = decideUndelivered(`its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`);
+  const decide = decideUndelivered(
+    `its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`,
+  );
   const applied = await options.store.undeliver(attempt, session.agentId, decide);
-  if (applied !== null) options.settle({ ...attempt, agentId: session.agentId }, applied, "refused by its agent", session.logger);
+  if (applied !== null)
+    options.settle({ ...attempt, agentId: session.agentId }, applied, "refused by its agent", session.logger);
 }
 
-async function output(options: AgentMessagesOptions, session: Session, message: wire.AttemptOutput): Promise<void> {
-  const attempt = fenced(message);
-  const chunk = understood(chunkFromWire(message, options.ports.clock.now()));
-  const seq = await options.store.appendOutput(attempt, [chunk], options.maxOutputBytes);
+async function output(
+  options: AgentMessagesOptions,
+  session: Session,
+  pieces: readonly wire.AttemptOutput[],
+): Promise<void> {
+  const last = pieces.at(-1);
+  if (last === undefined) return;
+  const attempt = fenced(last);
+  const nowMs = options.ports.clock.now();
+  const chunks = pieces.map((piece) => understood(chunkFromWire(piece, nowMs)));
+  const seq = await options.store.appendOutput(attempt, chunks, options.maxOutputBytes);
   // Unknown: nobody will ever read it, so the agent need not keep it.
-  session.send(outputAckMessage(attempt.attemptId, seq ?? message.seq));
+  session.send(outputAckMessage(attempt.attemptId, seq ?? last.seq));
   if (seq !== null) options.attemptChanged(attempt.attemptId);
 }
 
@@ -133,10 +154,16 @@ async function renew(options: AgentMessagesOptions, session: Session, message: w
 }
 
 /** An attempt whose result was committed a moment ago is neither renewed nor unwanted. */
-async function unwantedOf(options: AgentMessagesOptions, missing: readonly FencedAttempt[]): Promise<readonly string[]> {
+async function unwantedOf(
+  options: AgentMessagesOptions,
+  missing: readonly FencedAttempt[],
+): Promise<readonly string[]> {
   if (missing.length === 0) return [];
   const known = new Map(
-    (await options.store.findAttempts(missing.map(({ attemptId }) => attemptId))).map((attempt) => [attempt.attemptId, attempt]),
+    (await options.store.findAttempts(missing.map(({ attemptId }) => attemptId))).map((attempt) => [
+      attempt.attemptId,
+      attempt,
+    ]),
   );
   return missing
     .filter(({ attemptId, fence }) => {

@@ -3,6 +3,7 @@ import { type CallContext, failedPrecondition, HeadroomError, unavailable } from
 import type { Ports } from "@headroom/runtime";
 import type { AgentMessages } from "./agent-messages.ts";
 import { KeyedChains } from "./keyed-chains.ts";
+import { OutputBatches } from "./output-batches.ts";
 import { Session, type WorkStream } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import { welcomeAgent, type WelcomeOptions } from "./welcome.ts";
@@ -21,19 +22,29 @@ const maxInWork = 32;
 /** The life of one work stream: hello, welcome, then messages until either side ends it. */
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
   const chains = new KeyedChains(maxInWork);
+  const outputs = new OutputBatches();
   let session: Session | null = null;
 
   function giveUp(error: unknown): void {
     const known = error instanceof HeadroomError ? error : options.mapError(error);
     if (known === null) context.logger.error({ err: error }, "a message of an agent could not be handled");
     // The agent keeps what was not acknowledged, comes back and says it again.
-    session?.fail(known ?? unavailable("TRY_AGAIN", "the orchestrator could not handle a message; it is to be sent again", 1_000, error));
+    session?.fail(
+      known ??
+        unavailable("TRY_AGAIN", "the orchestrator could not handle a message; it is to be sent again", 1_000, error),
+    );
   }
 
   async function begin(hello: wire.AttachHello): Promise<void> {
     const agentId = hello.agentId.toLowerCase();
     const logger = context.logger.child({ agent_id: agentId });
-    const begun = new Session({ agentId, sessionId: options.ports.random.uuid(), stream, logger });
+    const begun = new Session({
+      agentId,
+      sessionId: options.ports.random.uuid(),
+      stream,
+      logger,
+      isBusy: () => chains.pending > 0,
+    });
     session = begun;
     options.sessions.add(begun);
     await welcomeAgent(options, begun, hello);
@@ -46,10 +57,15 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
       throw failedPrecondition("HELLO_EXPECTED", "the first message of a work stream is `hello`");
     }
     if (message === undefined) return;
-    if (message.$case === "hello") throw failedPrecondition("HELLO_TWICE", "`hello` is the first message of a work stream and comes once");
+    if (message.$case === "hello")
+      throw failedPrecondition("HELLO_TWICE", "`hello` is the first message of a work stream and comes once");
     const current = session;
-    const work = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
-    return chains.add(keyOf(message), work);
+    if (message.$case === "output") {
+      outputs.add(message.value);
+      const { attemptId } = message.value;
+      return chains.add(attemptId, () => options.messages.output(current, outputs.take(attemptId)).catch(giveUp));
+    }
+    return chains.add(keyOf(message), () => options.messages.handle(current, message).catch(giveUp));
   });
   stream.onPeerEnd(() => stream.end());
   stream.onClose((error) => {

@@ -31,7 +31,8 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
     if (succeeded) return end(situation, "succeeded", step.to, "TASK_SUCCEEDED", sentence);
     if (wasCancelled) return end(situation, "cancelled", step.to, "TASK_CANCELLED", sentence);
     const mayRetry = mayRunAgain(result.outcome, situation);
-    if (!mayRetry) return end(situation, "failed_final", step.to, "TASK_FAILED", withAttempts(sentence, result.outcome, situation));
+    if (!mayRetry)
+      return end(situation, "failed_final", step.to, "TASK_FAILED", withAttempts(sentence, result.outcome, situation));
     return requeue(situation, "failed_retryable", {
       attemptState: step.to,
       eventKind: "TASK_ATTEMPT_FAILED",
@@ -66,7 +67,13 @@ export function decideLost(random: number): DecideAttempt {
     if (step.kind === "rejected" || situation.superseded) return { kind: "repeat" };
     const sentence = "its agent did not renew its lease in time";
     if (situation.runsUsed >= situation.maxAttempts && !situation.cancelRequested) {
-      return end(situation, "attempts_exhausted", step.to, "TASK_FAILED", `${sentence}; that was run ${situation.runsUsed} of ${situation.maxAttempts}`);
+      return end(
+        situation,
+        "attempts_exhausted",
+        step.to,
+        "TASK_FAILED",
+        `${sentence}; that was run ${situation.runsUsed} of ${situation.maxAttempts}`,
+      );
     }
     return requeue(situation, "lost", {
       attemptState: step.to,
@@ -119,7 +126,13 @@ function requeue(situation: AttemptSituation, event: TaskEvent, how: Omit<Requeu
   const step = taskStep(situation.taskState, event, situation.cancelRequested);
   if (step.kind === "rejected") return refused(`the task is ${situation.taskState} already`);
   if (step.to === "cancelled") {
-    return { kind: "final", attemptState: how.attemptState, taskState: "cancelled", eventKind: "TASK_CANCELLED", sentence: "cancelled on request" };
+    return {
+      kind: "final",
+      attemptState: how.attemptState,
+      taskState: "cancelled",
+      eventKind: "TASK_CANCELLED",
+      sentence: "cancelled on request",
+    };
   }
   // `lost` is passed through in the same transaction: the new attempt waits at once.
   const next = step.to === "lost" ? taskStep("lost", "requeued", false) : step;
@@ -131,8 +144,17 @@ function refused(sentence: string): AttemptVerdict {
   return { kind: "refused", sentence };
 }
 
-function withAttempts(sentence: string, outcome: AttemptOutcome, { runsUsed, maxAttempts, retryOnFailure }: AttemptSituation): string {
-  const counts = retryOnFailure || outcome === "evicted" || outcome === "agent_restarted" || outcome === "lease_expired" || outcome === "cancelled";
+function withAttempts(
+  sentence: string,
+  outcome: AttemptOutcome,
+  { runsUsed, maxAttempts, retryOnFailure }: AttemptSituation,
+): string {
+  const counts =
+    retryOnFailure ||
+    outcome === "evicted" ||
+    outcome === "agent_restarted" ||
+    outcome === "lease_expired" ||
+    outcome === "cancelled";
   return counts ? `${sentence}; that was run ${runsUsed} of ${maxAttempts}` : sentence;
 }
 
@@ -157,4 +179,3 @@ function outcomeSentence(result: AttemptResult): string {
       return `the agent stopped, or its owner took the machine back${more}`;
   }
 }
-

@@ -14,7 +14,9 @@ export interface DeliveryLoopOptions {
 
 const intervalMs = 1_000;
 /** An assignment that was not answered for so long is sent again, and so is a cancellation. */
-const resendMs = 5_000;
+const resendMs = 10_000;
+/** Of agents whose answers are still in work, only what was never sent is sent. */
+const neverMs = 1e12;
 
 /** Sends what other replicas have assigned to agents held here: when told, and every second by looking. */
 export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService {
@@ -28,8 +30,11 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
     async run() {
       const agentIds = sessions.agentIds();
       if (agentIds.length === 0) return;
-      sessions.deliver(await store.takeToSend(agentIds, resendMs));
-      for (const attempt of await store.takeToCancel(agentIds, resendMs)) sessions.cancel(attempt, "cancelled on request");
+      sessions.deliver(await store.takeToSend(agentIds, neverMs));
+      const idle = sessions.idleAgentIds();
+      if (idle.length > 0) sessions.deliver(await store.takeToSend(idle, resendMs));
+      for (const attempt of await store.takeToCancel(agentIds, resendMs))
+        sessions.cancel(attempt, "cancelled on request");
     },
     onError: (error) => logger.warn({ err: error }, "assignments could not be looked for; trying again"),
   });
@@ -45,14 +50,16 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
           : [
               listener.subscribe(deliverChannel, (payload) => {
                 const told = readNotification(payload);
-                if (told.kind === "everything" || told.items.some((agentId) => sessions.holds(agentId))) loop.wake("notified");
+                if (told.kind === "everything" || told.items.some((agentId) => sessions.holds(agentId)))
+                  loop.wake("notified");
               }),
               listener.subscribe(attachedChannel, (payload) => {
                 const told = readNotification(payload);
                 if (told.kind === "everything") return;
                 for (const item of told.items) {
                   const [agentId, sessionId] = item.split("/");
-                  if (agentId !== undefined && sessionId !== undefined) sessions.supersededElsewhere(agentId, sessionId);
+                  if (agentId !== undefined && sessionId !== undefined)
+                    sessions.supersededElsewhere(agentId, sessionId);
                 }
               }),
             ];

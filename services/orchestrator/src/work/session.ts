@@ -13,18 +13,27 @@ export class Session {
   readonly sessionId: string;
   readonly logger: Logger;
   readonly #stream: WorkStream;
+  readonly #isBusy: () => boolean;
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
 
-  constructor(options: { agentId: string; sessionId: string; stream: WorkStream; logger: Logger }) {
+  constructor(options: {
+    agentId: string;
+    sessionId: string;
+    stream: WorkStream;
+    logger: Logger;
+    /** Messages of the agent are in work, its answers perhaps among them. */
+    isBusy: () => boolean;
+  }) {
     this.agentId = options.agentId;
     this.sessionId = options.sessionId;
     this.#stream = options.stream;
     this.logger = options.logger;
+    this.#isBusy = options.isBusy;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  get busy(): boolean {
+    return this.#isBusy();
   }
 
   /** What was sent to it too early follows the welcome. */
@@ -60,7 +69,11 @@ export class Session {
   supersede(): void {
     if (this.#closed) return;
     this.#stream.fail(
-      new HeadroomError({ code: "ABORTED", reason: "SUPERSEDED", message: "a newer work stream of this agent has taken over" }),
+      new HeadroomError({
+        code: "ABORTED",
+        reason: "SUPERSEDED",
+        message: "a newer work stream of this agent has taken over",
+      }),
     );
   }
 

@@ -16,6 +16,8 @@ export interface Sessions extends Deliverer {
   /** Does nothing for a stream that has been replaced. */
   remove(session: Session): void;
   agentIds(): readonly string[];
+  /** Those of whom all that has come was handled: what they have not answered, they have not heard. */
+  idleAgentIds(): readonly string[];
   cancel(attempt: FencedAttempt & { readonly agentId: string }, reason: string): void;
   /** Another replica has a newer stream of this agent. */
   supersededElsewhere(agentId: string, sessionId: string): void;
@@ -37,6 +39,7 @@ export function createSessions(notifier: Pick<Notifier, "notify">, logger: Logge
       if (sessions.get(session.agentId) === session) sessions.delete(session.agentId);
     },
     agentIds: () => [...sessions.keys()],
+    idleAgentIds: () => [...sessions.values()].filter((session) => !session.busy).map((session) => session.agentId),
     holds: (agentId) => sessions.has(agentId),
     deliver(assignments: readonly AssignmentToSend[]) {
       for (const assignment of assignments) {

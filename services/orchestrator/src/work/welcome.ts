@@ -23,20 +23,33 @@ export async function welcomeAgent(options: WelcomeOptions, session: Session, he
   const { store } = options;
   const { agentId } = session;
   options.avoided.forgive(agentId);
-  const held = hello.attempts.map(({ attemptId, fence, finished }) => ({ attemptId: attemptId.toLowerCase(), fence, finished }));
+  const held = hello.attempts.map(({ attemptId, fence, finished }) => ({
+    attemptId: attemptId.toLowerCase(),
+    fence,
+    finished,
+  }));
   const heldIds = new Set(held.map(({ attemptId }) => attemptId));
   const [known, open] = await Promise.all([store.findAttempts([...heldIds]), store.openAttempts(agentId)]);
   const byId = new Map(known.map((attempt) => [attempt.attemptId, attempt]));
 
-  const unwanted = held.filter((attempt) => !attempt.finished && !isWanted(attempt, byId.get(attempt.attemptId), agentId));
-  session.welcome(welcomeMessage(options.instance, renewIntervalMs, unwanted.map(({ attemptId }) => attemptId)));
+  const unwanted = held.filter(
+    (attempt) => !attempt.finished && !isWanted(attempt, byId.get(attempt.attemptId), agentId),
+  );
+  session.welcome(
+    welcomeMessage(
+      options.instance,
+      renewIntervalMs,
+      unwanted.map(({ attemptId }) => attemptId),
+    ),
+  );
 
   for (const attempt of open) {
     if (heldIds.has(attempt.attemptId)) await settleHeld(options, session, attempt);
   }
   // Sent and not in the journal: it never arrived. The same attempt again: if it does arrive twice, it is one run.
   const absent = open.filter(({ attemptId, state }) => state === "assigned" && !heldIds.has(attemptId));
-  for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId))) session.assign(assignment);
+  for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId)))
+    session.assign(assignment);
   for (const attempt of open) {
     if (attempt.state === "running" && !heldIds.has(attempt.attemptId)) {
       session.logger.warn(

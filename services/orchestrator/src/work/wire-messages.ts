@@ -33,7 +33,11 @@ export function assignmentMessage(assignment: AssignmentToSend): ToAgent {
   return { message: { $case: "assignment", value } };
 }
 
-export function welcomeMessage(instance: string, renewIntervalMs: number, unwantedAttemptIds: readonly string[]): ToAgent {
+export function welcomeMessage(
+  instance: string,
+  renewIntervalMs: number,
+  unwantedAttemptIds: readonly string[],
+): ToAgent {
   const value = wire.AttachWelcome.fromPartial({
     orchestratorInstance: instance,
     renewInterval: durationFromMs(renewIntervalMs),
@@ -48,7 +52,10 @@ export function cancelMessage(attempt: FencedAttempt, reason: string): ToAgent {
 }
 
 export function renewedMessage(attemptIds: readonly string[], unwantedAttemptIds: readonly string[]): ToAgent {
-  const value = wire.LeasesRenewed.fromPartial({ attemptIds: [...attemptIds], unwantedAttemptIds: [...unwantedAttemptIds] });
+  const value = wire.LeasesRenewed.fromPartial({
+    attemptIds: [...attemptIds],
+    unwantedAttemptIds: [...unwantedAttemptIds],
+  });
   return { message: { $case: "renewed", value } };
 }
 
@@ -61,7 +68,9 @@ export function outputAckMessage(attemptId: string, seq: number): ToAgent {
 }
 
 export function reconnectMessage(withinMs: number): ToAgent {
-  return { message: { $case: "reconnect", value: wire.AttachReconnect.fromPartial({ within: durationFromMs(withinMs) }) } };
+  return {
+    message: { $case: "reconnect", value: wire.AttachReconnect.fromPartial({ within: durationFromMs(withinMs) }) },
+  };
 }
 
 export function resultFromWire(finished: wire.AttemptFinished, agentId: string): FromWire<AttemptResult> {
@@ -96,6 +105,11 @@ function useFromWire(used: wire.MeasuredUse): MeasuredUse {
 export function chunkFromWire(output: wire.AttemptOutput, nowMs: number): FromWire<OutputChunk> {
   const stream = outputStreamWire.fromWire(output.stream, "output.stream");
   if (stream.kind === "invalid") return stream;
-  const chunk: OutputChunk = { seq: output.seq, stream: stream.value, atMs: msFromTimestamp(output.at) ?? nowMs, data: output.data };
+  const chunk: OutputChunk = {
+    seq: output.seq,
+    stream: stream.value,
+    atMs: msFromTimestamp(output.at) ?? nowMs,
+    data: output.data,
+  };
   return { kind: "ok", value: chunk };
 }

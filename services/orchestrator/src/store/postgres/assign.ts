@@ -106,7 +106,10 @@ function attemptRow({ row, assignment }: { row: AssignedRow; assignment: NewAssi
   };
 }
 
-function toSend(row: AssignedRow, { claimed, agentId, amounts, cardIndexes, leaseLeftMs }: NewAssignment): AssignmentToSend {
+function toSend(
+  row: AssignedRow,
+  { claimed, agentId, amounts, cardIndexes, leaseLeftMs }: NewAssignment,
+): AssignmentToSend {
   return {
     attemptId: row.attempt_id,
     fence: claimed.fence,

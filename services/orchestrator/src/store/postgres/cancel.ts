@@ -155,7 +155,14 @@ async function cancelRows(
     running: running.flatMap(attemptOf).map((attempt) => ({ ...attempt, planId })),
     takenBack: ending
       .filter((row) => row.attempt_id !== null)
-      .flatMap((row) => attemptOf(row).map((attempt): EndedAttempt => ({ ...attempt, planId, taskId: row.task_id, taskState: "cancelled" }))),
+      .flatMap((row) =>
+        attemptOf(row).map((attempt): EndedAttempt => ({
+          ...attempt,
+          planId,
+          taskId: row.task_id,
+          taskState: "cancelled",
+        })),
+      ),
   };
 }
 

@@ -96,7 +96,9 @@ const claimOrphansStatement = defineStatement<ClaimedRow>({
 
 /**
  * Pending tasks that nobody claims, and whatever a dead claimer held: it may hold room too, which is to be used or given
- * back. Also within the transaction that accepts a plan, so that no other replica sees its tasks unclaimed. */
+ * back. Also within the transaction that accepts a plan, so that no other replica sees its tasks
+ * unclaimed.
+ */
 export async function claimOrphans(
   db: Queryable,
   claimer: Claimer,
@@ -119,8 +121,7 @@ export function giveBackClaims(db: Queryable, owner: string): Promise<number> {
 function inQueueOrder(rows: readonly ClaimedRow[]): readonly ClaimedTask[] {
   return [...rows]
     .sort(
-      (a, b) =>
-        b.priority - a.priority || a.waiting_since - b.waiting_since || (a.order_key < b.order_key ? -1 : 1),
+      (a, b) => b.priority - a.priority || a.waiting_since - b.waiting_since || (a.order_key < b.order_key ? -1 : 1),
     )
     .map((row) => ({
       taskId: row.task_id,

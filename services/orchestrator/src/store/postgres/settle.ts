@@ -1,13 +1,6 @@
 import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
 import type { AttemptState, TaskState } from "@headroom/scheduling";
-import type {
-  Actor,
-  AppliedVerdict,
-  AttemptResult,
-  AttemptVerdict,
-  DecideAttempt,
-  FencedAttempt,
-} from "../model.ts";
+import type { Actor, AppliedVerdict, AttemptResult, AttemptVerdict, DecideAttempt, FencedAttempt } from "../model.ts";
 import { findPlanOf } from "./answer.ts";
 import { cancelDependents, releaseDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
@@ -140,7 +133,13 @@ async function applyVerdict(
     case "final":
       await writeEnd(tx, attempt, verdict.attemptState, told);
       await appendEvents(tx, [
-        { ...about, kind: verdict.eventKind, fromState: row.task_state, toState: verdict.taskState, sentence: verdict.sentence },
+        {
+          ...about,
+          kind: verdict.eventKind,
+          fromState: row.task_state,
+          toState: verdict.taskState,
+          sentence: verdict.sentence,
+        },
       ]);
       return finish(tx, row, verdict);
     case "requeue":
@@ -178,7 +177,12 @@ async function finish(
 ): Promise<number> {
   await finishTasks(tx, row.plan_id, [row.task_id], verdict.taskState, verdict.sentence);
   if (verdict.taskState === "succeeded") return releaseDependents(tx, row.plan_id, row.task_id);
-  await cancelDependents(tx, row.plan_id, [row.task_id], `it depends on "${row.task_name}", which ${verdict.taskState === "failed" ? "failed" : "was cancelled"}`);
+  await cancelDependents(
+    tx,
+    row.plan_id,
+    [row.task_id],
+    `it depends on "${row.task_name}", which ${verdict.taskState === "failed" ? "failed" : "was cancelled"}`,
+  );
   return 0;
 }
 

@@ -1,0 +1,81 @@
+import { agentCapacityFromWire, type AgentCapacityFigures, wire } from "@headroom/contracts";
+import { BoundedQueue, silentLogger } from "@headroom/runtime";
+import { manualPorts, waitFor } from "@headroom/testing";
+import { describe, expect, it } from "vitest";
+import type { FleetChange, RegistryPort } from "../registry/port.ts";
+import { createFleetView, type FleetNews } from "./fleet-view.ts";
+
+function agent(agentId: string, agentType: wire.AgentType = wire.AgentType.AGENT_TYPE_DESKTOP): AgentCapacityFigures {
+  const read = agentCapacityFromWire(
+    wire.AgentCapacity.fromPartial({
+      agentId,
+      agentType,
+      status: wire.AgentStatus.AGENT_STATUS_ONLINE,
+      timestamp: { seconds: 1, nanos: 0 },
+      cpuCoresPhysical: 4,
+      cpuCoresAvailable: 2,
+      gpus: [{ cardId: "GPU-uuid", index: 3, vramTotalGb: 8, vramAvailableGb: 8 }],
+      gpuVramTotalGb: 8,
+      gpuVramAvailableGb: 8,
+    }),
+  );
+  if (read.kind === "invalid") throw new Error(read.description);
+  return read.value;
+}
+
+const change = (overrides: Partial<FleetChange>): FleetChange => ({
+  revision: { instance: "r", counter: 1 },
+  snapshot: false,
+  agents: [],
+  removedAgentIds: [],
+  roomAppeared: false,
+  ...overrides,
+});
+
+describe("fleet view", () => {
+  it("R-PAUSE-9: down until the first snapshot, down again when the watch ends, and connected again by itself", async () => {
+    const streams: BoundedQueue<FleetChange>[] = [];
+    const registry: Pick<RegistryPort, "watch"> = {
+      watch(signal) {
+        const stream = new BoundedQueue<FleetChange>({ max: 10 });
+        signal.addEventListener("abort", () => stream.close());
+        streams.push(stream);
+        return stream;
+      },
+    };
+    const ports = manualPorts();
+    const absent = () => Promise.reject(new Error("not scripted"));
+    const fleet = createFleetView({
+      registry: { ...registry, reserve: absent, renew: absent, release: absent, explain: absent },
+      ports,
+      logger: silentLogger,
+    });
+    const news: FleetNews[] = [];
+    fleet.onNews((one) => news.push(one));
+    expect(fleet.snapshot().kind).toBe("down");
+    await fleet.start();
+    streams[0]?.push(
+      change({ snapshot: true, agents: [agent("one"), agent("infra", wire.AgentType.AGENT_TYPE_INFRA)] }),
+    );
+    await waitFor(() => fleet.snapshot().kind === "up");
+    const up = fleet.snapshot();
+    expect(up.kind === "up" && up.gateAgents.map(({ agentId }) => agentId)).toEqual(["one"]);
+    expect(fleet.cardIndex("one", "GPU-uuid")).toBe(3);
+    expect(fleet.cardIndex("one", "gpu-2")).toBe(2);
+    expect(fleet.cardIndex("one", "other")).toBeNull();
+
+    streams[0]?.push(change({ agents: [agent("two")], removedAgentIds: ["one"], roomAppeared: true }));
+    await waitFor(() => news.includes("room_appeared"));
+    streams[0]?.close(new Error("connection lost"));
+    await waitFor(() => news.includes("disconnected"));
+    expect(fleet.snapshot()).toMatchObject({ kind: "down", sentence: expect.stringContaining("connection lost") });
+    await waitFor(async () => {
+      await ports.advance(1_000);
+      return streams.length === 2;
+    });
+    streams[1]?.push(change({ snapshot: true, agents: [agent("two")] }));
+    await waitFor(() => news.filter((one) => one === "connected").length === 2);
+    await fleet.stop();
+    await fleet.stop();
+  });
+});

@@ -1,0 +1,166 @@
+import type { AttemptOutcome } from "@headroom/contracts";
+import { describe, expect, it } from "vitest";
+import type { AttemptResult, AttemptSituation } from "../store/model.ts";
+import { decideLost, decideResult, decideUndelivered, retryBackoff } from "./decide-result.ts";
+
+const situation = (overrides: Partial<AttemptSituation> = {}): AttemptSituation => ({
+  attemptState: "running",
+  attemptFence: 4,
+  superseded: false,
+  taskState: "running",
+  taskName: "t",
+  cancelRequested: false,
+  retryOnFailure: false,
+  maxAttempts: 3,
+  runsUsed: 1,
+  ...overrides,
+});
+const result = (
+  outcome: AttemptOutcome,
+  exitCode: number | null = null,
+  overrides: Partial<AttemptResult> = {},
+): AttemptResult => ({
+  attemptId: "a",
+  fence: 4,
+  agentId: "b",
+  outcome,
+  exitCode,
+  signal: "",
+  sentence: "",
+  startedAtMs: null,
+  finishedAtMs: null,
+  used: null,
+  ...overrides,
+});
+const decide = (told: AttemptResult, overrides: Partial<AttemptSituation> = {}) =>
+  decideResult(told, 0.5)(situation(overrides));
+
+describe("decideResult", () => {
+  it("code 0 succeeds, also before the start was heard of, and also when somebody had asked to cancel", () => {
+    expect(decide(result("exited", 0))).toMatchObject({
+      kind: "final",
+      taskState: "succeeded",
+      attemptState: "succeeded",
+    });
+    expect(decide(result("exited", 0), { attemptState: "assigned", taskState: "assigned" })).toMatchObject({
+      taskState: "succeeded",
+    });
+    expect(decide(result("exited", 0), { cancelRequested: true })).toMatchObject({ taskState: "succeeded" });
+  });
+
+  it.each(["exited", "signaled", "timed_out", "spawn_failed"] as const)(
+    "%s: the command's own failure is tried again only on request",
+    (outcome) => {
+      expect(decide(result(outcome, 1))).toMatchObject({
+        kind: "final",
+        taskState: "failed",
+        eventKind: "TASK_FAILED",
+      });
+      expect(decide(result(outcome, 1), { retryOnFailure: true })).toMatchObject({
+        kind: "requeue",
+        reason: "RETRY_BACKOFF",
+        runGivenBack: false,
+      });
+      expect(decide(result(outcome, 1), { retryOnFailure: true, runsUsed: 3 })).toMatchObject({
+        kind: "final",
+        taskState: "failed",
+      });
+    },
+  );
+
+  it.each(["agent_restarted", "lease_expired", "evicted", "cancelled"] as const)(
+    "%s: what happened to it is tried again until max_attempts",
+    (outcome) => {
+      expect(decide(result(outcome))).toMatchObject({
+        kind: "requeue",
+        attemptState: "failed",
+        reason: "RETRY_BACKOFF",
+      });
+      expect(decide(result(outcome), { runsUsed: 3 })).toMatchObject({
+        kind: "final",
+        taskState: "failed",
+        sentence: expect.stringContaining("run 3 of 3"),
+      });
+    },
+  );
+
+  it("a cancelled task is cancelled, whatever ended its run", () => {
+    expect(decide(result("cancelled"), { cancelRequested: true })).toMatchObject({
+      kind: "final",
+      attemptState: "cancelled",
+      taskState: "cancelled",
+    });
+    expect(decide(result("evicted"), { cancelRequested: true })).toMatchObject({
+      kind: "final",
+      attemptState: "failed",
+      taskState: "cancelled",
+    });
+  });
+
+  it("R-PAUSE-8: a repeated result is a repetition; one of an attempt that was given up is refused", () => {
+    expect(decide(result("exited", 0), { attemptState: "succeeded", taskState: "succeeded" })).toEqual({
+      kind: "repeat",
+    });
+    expect(decide(result("exited", 0), { attemptState: "lost", taskState: "paused" })).toMatchObject({
+      kind: "refused",
+    });
+    expect(
+      decide(result("exited", 0), { attemptState: "undelivered", taskState: "running", superseded: true }),
+    ).toMatchObject({ kind: "refused" });
+    expect(decide(result("exited", 0), { superseded: true })).toMatchObject({ kind: "refused" });
+    expect(decide(result("exited", 0, { fence: 3 }))).toMatchObject({
+      kind: "refused",
+      sentence: expect.stringContaining("fence 3"),
+    });
+  });
+
+  it("waits longer after each failure, with jitter and a bound", () => {
+    const waitMs = (runsUsed: number, random: number): number => {
+      const verdict = decideResult(result("evicted"), random)(situation({ runsUsed, maxAttempts: 100 }));
+      return verdict.kind === "requeue" ? (verdict.resumeAfterMs ?? -1) : -1;
+    };
+    expect(waitMs(1, 0.999)).toBeLessThanOrEqual(retryBackoff.baseMs);
+    expect(waitMs(5, 0.999)).toBeGreaterThan(waitMs(2, 0.999));
+    expect(waitMs(90, 0.999)).toBeLessThanOrEqual(retryBackoff.maxMs);
+    expect(waitMs(5, 0)).toBe(0);
+  });
+});
+
+describe("decideUndelivered", () => {
+  it("gives the run back and may be placed at once; a task that was to be cancelled is", () => {
+    const unsent = situation({ attemptState: "assigned", taskState: "assigned" });
+    expect(decideUndelivered("no")(unsent)).toMatchObject({
+      kind: "requeue",
+      reason: "DELIVERY_FAILED",
+      runGivenBack: true,
+      resumeAfterMs: null,
+    });
+    expect(decideUndelivered("no")({ ...unsent, cancelRequested: true })).toMatchObject({
+      kind: "final",
+      taskState: "cancelled",
+    });
+    expect(decideUndelivered("no")(situation())).toEqual({ kind: "repeat" });
+  });
+});
+
+describe("decideLost", () => {
+  it("a new attempt while there is one left, else failed; cancelled if that was asked for", () => {
+    expect(decideLost(0.5)(situation())).toMatchObject({
+      kind: "requeue",
+      attemptState: "lost",
+      eventKind: "TASK_LOST",
+    });
+    expect(decideLost(0.5)(situation({ runsUsed: 3 }))).toMatchObject({
+      kind: "final",
+      attemptState: "lost",
+      taskState: "failed",
+    });
+    expect(decideLost(0.5)(situation({ runsUsed: 3, cancelRequested: true }))).toMatchObject({
+      kind: "final",
+      taskState: "cancelled",
+    });
+    expect(decideLost(0.5)(situation({ attemptState: "succeeded", taskState: "succeeded" }))).toEqual({
+      kind: "repeat",
+    });
+  });
+});
