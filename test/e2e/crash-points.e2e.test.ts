@@ -3,11 +3,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { PlanInput } from "@headroom/client";
+import type { OrchestratorStore, RegistryPort } from "@headroom/orchestrator";
 import { SeededRandom } from "@headroom/testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleTestProgram } from "./support/bundle.ts";
 import { type Cluster, startCluster } from "./support/cluster.ts";
-import { type CrashPoint, crashPointText } from "./support/crash-point.ts";
+import { type CrashPoint, crashPointText, type Step } from "./support/crash-point.ts";
 import { brokenBooks, nothingPromised } from "./support/facts.ts";
 import { must } from "./support/results.ts";
 import { planStatusWord } from "./support/words.ts";
@@ -51,39 +52,41 @@ async function startFresh(): Promise<Cluster> {
   return started;
 }
 
-const before = (port: CrashPoint["port"], method: string, call = 1): CrashPoint => ({ port, method, when: "before", call });
-const after = (port: CrashPoint["port"], method: string, call = 1): CrashPoint => ({ port, method, when: "after", call });
-const around = (port: CrashPoint["port"], method: string, call = 1): CrashPoint[] => [before(port, method, call), after(port, method, call)];
+const store = (method: keyof OrchestratorStore): Step => ({ port: "store", method });
+const registry = (method: keyof RegistryPort): Step => ({ port: "registry", method });
+const before = (step: Step, call = 1): CrashPoint => ({ ...step, when: "before", call });
+const after = (step: Step, call = 1): CrashPoint => ({ ...step, when: "after", call });
+const around = (step: Step, call = 1): CrashPoint[] => [before(step, call), after(step, call)];
 
 /** Every two steps of DESIGN 5, in the order in which a plan comes by them. */
 const points: readonly CrashPoint[] = [
-  ...around("store", "acceptPlan"),
-  ...around("registry", "reserve"),
-  ...around("store", "assign"),
-  ...around("store", "park"),
+  ...around(store("acceptPlan")),
+  ...around(registry("reserve")),
+  ...around(store("assign")),
+  ...around(store("park")),
   // Between the commit and the agent's stream lies nothing but memory: after `assign` is before "sent".
-  ...around("store", "acceptAttempt"),
-  after("store", "acceptAttempt", 3),
-  ...around("store", "markStarted"),
-  ...around("store", "appendOutput"),
-  ...around("store", "finishAttempt"),
-  before("store", "finishAttempt", 2),
-  after("store", "finishAttempt", 3),
-  ...around("registry", "release"),
+  ...around(store("acceptAttempt")),
+  after(store("acceptAttempt"), 3),
+  ...around(store("markStarted")),
+  ...around(store("appendOutput")),
+  ...around(store("finishAttempt")),
+  before(store("finishAttempt"), 2),
+  after(store("finishAttempt"), 3),
+  ...around(registry("release")),
   // Resuming what waited.
-  ...around("store", "claimWaiting"),
-  ...around("registry", "reserve", 2),
-  ...around("store", "assign", 2),
-  before("store", "markChecked"),
+  ...around(store("claimWaiting")),
+  ...around(registry("reserve"), 2),
+  ...around(store("assign"), 2),
+  before(store("markChecked")),
 ];
 
 /** It dies again in what it does to recover from the death before. */
 const chains: readonly (readonly CrashPoint[])[] = [
-  [after("store", "acceptPlan"), after("store", "claimPending")],
-  [after("registry", "reserve"), after("registry", "reserve"), before("store", "assign")],
-  [after("store", "assign"), after("store", "openAttempts"), after("store", "takeToSendAgain")],
-  [before("store", "acceptAttempt"), before("store", "openAttempts"), after("store", "acceptAttempt")],
-  [after("store", "finishAttempt"), before("registry", "release"), after("store", "claimWaiting")],
+  [after(store("acceptPlan")), after(store("claimOrphans"))],
+  [after(registry("reserve")), after(registry("reserve")), before(store("assign"))],
+  [after(store("assign")), after(store("openAttempts")), after(store("takeToSendAgain"))],
+  [before(store("acceptAttempt")), before(store("openAttempts")), after(store("acceptAttempt"))],
+  [after(store("finishAttempt")), before(registry("release")), after(store("claimWaiting"))],
 ];
 
 /** Each test with the cluster of those before, as long as they left it whole. */
@@ -148,14 +151,15 @@ async function survives(current: Cluster, chain: readonly CrashPoint[]): Promise
   const requestId = randomUUID();
   let acceptedAs: string | undefined;
   for (const [index, point] of chain.entries()) {
-    writeFileSync(armFileOf(current), crashPointText(point));
+    writeFileSync(armFileOf(current), JSON.stringify(point));
     if (index > 0) startUnderTest(current);
     const died = orchestrator.ended();
     if (index === 0) {
       const first = await client.plans.dispatch(plan, { requestId });
       if (first.kind === "ok") acceptedAs = first.value.planId;
     }
-    expect(await died, `it was to die at ${crashPointText(point)}`).toBe("SIGKILL");
+    const ending = await Promise.race([died, pause(30_000, "it lives" as const, { ref: false })]);
+    expect(ending, `it was to die at ${crashPointText(point)}`).toBe("SIGKILL");
   }
   rmSync(armFileOf(current));
 

@@ -195,10 +195,10 @@ describe("with events cut off", () => {
     must(await client.fleet.uncordon(agentId));
     expect(statesOf(await cluster.planEnd(answer.planId))).toEqual({ unheard: "SUCCEEDED" });
     expect(await brokenBooks(cluster.sql, answer.planId)).toEqual([]);
-    const metrics = await (await fetch(`http://${cluster.orchestrator.httpAddress}/metrics`)).text();
-    const [, found] = /^headroom_poll_found_tasks_total(?:\{[^}]*\})? (\d+)/m.exec(metrics) ?? [];
-    // The test program has no metrics of its own page when it was given none; the log says the same.
-    if (found !== undefined) expect(Number(found)).toBe(1);
-    expect(cluster.orchestrator.log()).toContain("the poll found work that no event had told of");
+    // A wake-up that the poll had to make up for is a bug elsewhere, and so it is counted.
+    await waitFor(async () => {
+      const page = await (await fetch(`http://${cluster.orchestrator.httpAddress}/metrics`)).text();
+      return /^headroom_poll_found_tasks_total(?:\{[^}]*\})? 1$/m.test(page);
+    });
   });
 });

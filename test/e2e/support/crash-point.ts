@@ -1,36 +1,28 @@
 import { readFileSync } from "node:fs";
+import type { OrchestratorStore, RegistryPort } from "@headroom/orchestrator";
 
-/** Between which two steps a process dies: before or after the n-th call of a method of a port. */
-export interface CrashPoint {
-  readonly port: "store" | "registry";
-  readonly method: string;
+/** A step: a method of one of the orchestrator's two ports. Named by their types, so that a renamed method is found by the compiler. */
+export type Step =
+  | { readonly port: "store"; readonly method: keyof OrchestratorStore }
+  | { readonly port: "registry"; readonly method: keyof RegistryPort };
+
+/** Between which two steps a process dies: before or after the n-th call of a method. */
+export type CrashPoint = Step & {
   readonly when: "before" | "after";
   /** Counts from 1, from the moment of arming. */
   readonly call: number;
-}
+};
 
-/** "store.assign:before:1", as it stands in the environment and in test names. */
+/** "store.assign:before:1", for test names. */
 export function crashPointText({ port, method, when, call }: CrashPoint): string {
   return `${port}.${method}:${when}:${call}`;
-}
-
-export function parseCrashPoint(text: string): CrashPoint {
-  const match = /^(store|registry)\.(\w+):(before|after):(\d+)$/.exec(text);
-  if (match === null) throw new Error(`${JSON.stringify(text)} is no crash point; write store.assign:before:1`);
-  const [, port, method, when, call] = match;
-  return {
-    port: port === "store" ? "store" : "registry",
-    method: method!,
-    when: when === "before" ? "before" : "after",
-    call: Number(call),
-  };
 }
 
 /**
  * The port, in a process that kills itself (SIGKILL: no handler, no flush, no goodbye) at the point that stands in `armFile`; without
  * the file it is the port as it was. "After" means: the call has been answered, and whoever made it has not heard of it.
  */
-export function dyingAt<T extends object>(port: T, name: CrashPoint["port"], armFile: string): T {
+export function dyingAt<T extends object>(port: T, name: Step["port"], armFile: string): T {
   let calls = 0;
   return new Proxy(port, {
     get(target, property) {
@@ -54,7 +46,8 @@ async function dieOnceAnswered(answer: unknown): Promise<never> {
 
 function pointIn(armFile: string): CrashPoint | undefined {
   try {
-    return parseCrashPoint(readFileSync(armFile, "utf8"));
+    // Written by the test, as JSON of its own crash point.
+    return JSON.parse(readFileSync(armFile, "utf8")) as CrashPoint;
   } catch {
     return undefined;
   }
