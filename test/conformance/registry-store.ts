@@ -1,6 +1,6 @@
 /** What every RegistryStore must do, whatever it is built on. Run it on each implementation. */
 import type { Admission, RegistryStore, ReservationCommit, StoredReservation } from "@headroom/registry";
-import type { Sample } from "@headroom/scheduling";
+import { NO_FLAPS, type Sample } from "@headroom/scheduling";
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -139,6 +139,7 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
           statusSinceMs: 5,
           attached: false,
           ownerHold: true,
+          flapping: NO_FLAPS,
         },
       ]);
       expect(await load(agentId)).toMatchObject({ sample: null, status: "online", attached: true, ownerHold: false });
@@ -147,15 +148,26 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
     it("writes states of the present epoch", async () => {
       const { agentId, epoch } = await admit();
       const state = { status: "suspect", statusReason: "its stream closed", statusSinceMs: 1_700_000_000_123 } as const;
-      await store.writeStatuses([{ agentId, epoch, ...state, attached: false, ownerHold: true }]);
-      expect(await load(agentId)).toMatchObject({ ...state, attached: false, ownerHold: true });
+      const flapping = { flaps: 4, lastFlapAtMs: 1_700_000_000_124, probationUntilMs: 1_700_000_030_125 };
+      await store.writeStatuses([{ agentId, epoch, ...state, attached: false, ownerHold: true, flapping }]);
+      expect(await load(agentId)).toMatchObject({ ...state, attached: false, ownerHold: true, flapping });
+      expect((await admit(agentId)).flapping).toEqual(flapping);
     });
 
     it("never moves a guard with beats, states or cordons", async () => {
       const { agentId, epoch } = await admit();
       await store.writeBeats([{ agentId, epoch, silentMs: 0, sample: sampleOf() }]);
       await store.writeStatuses([
-        { agentId, epoch, status: "online", statusReason: "", statusSinceMs: 5, attached: true, ownerHold: false },
+        {
+          agentId,
+          epoch,
+          status: "online",
+          statusReason: "",
+          statusSinceMs: 5,
+          attached: true,
+          ownerHold: false,
+          flapping: NO_FLAPS,
+        },
       ]);
       await store.setCordon(agentId, true, "");
       expect((await load(agentId)).guardVersion).toBe(0);
@@ -258,12 +270,95 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       expect(await store.setCordon(randomUUID(), true, "")).toBeNull();
     });
 
+    it("drains an agent behind its guard, and ends the drain when nothing has room there", async () => {
+      const { agentId } = await admit();
+      const reservation = reservationOf(agentId);
+      await store.commitReservations(insertOf(reservation, 0));
+      const { nowMs } = await store.ping();
+      const drained = await store.startDrain(agentId, 60_000, "disk");
+      expect(drained).toMatchObject({ cordoned: true, draining: true, cordonReason: "disk", guardVersion: 2 });
+      expect(drained!.drainDeadlineMs! - nowMs).toBeGreaterThan(50_000);
+      expect(drained!.drainDeadlineMs! - nowMs).toBeLessThan(90_000);
+      expect(await store.commitReservations(insertOf(reservationOf(agentId), 1))).toMatchObject({ kind: "conflict" });
+      expect((await store.endDrains([agentId])).agents).toEqual([]);
+      const ended: StoredReservation = { ...reservation, state: "released", leaseExpiresAtMs: null, releasedAtMs: 5 };
+      await store.commitReservations({
+        guards: [{ agentId, version: 2 }],
+        writes: [{ reservation: ended, leaseMs: null, previousAgentId: agentId, endsNow: true, beginsNow: false }],
+      });
+      const [after] = (await store.endDrains([agentId])).agents;
+      expect(after).toMatchObject({ cordoned: true, draining: false, drainDeadlineMs: null });
+      expect(after!.cordonReason).toBe("disk (drained)");
+      expect((await store.endDrains([agentId])).agents).toEqual([]);
+      expect(await store.startDrain(randomUUID(), null, "")).toBeNull();
+    });
+
+    it("an uncordon ends a drain; a drain without a deadline has none", async () => {
+      const { agentId } = await admit();
+      expect(await store.startDrain(agentId, null, "")).toMatchObject({ draining: true, drainDeadlineMs: null });
+      expect(await store.setCordon(agentId, false, "")).toMatchObject({ cordoned: false, draining: false });
+    });
+
+    it("of two starts of an agent at two living processes one is a clone, and changes nothing", async () => {
+      const agentId = randomUUID();
+      const [one, two] = [randomUUID(), randomUUID()];
+      await store.renewReplica(one, 60_000);
+      await store.renewReplica(two, 60_000);
+      const first = admissionOf(agentId, { replicaId: one });
+      expect((await store.admit([first])).clonedAgentIds).toEqual([]);
+      const other = admissionOf(agentId, { replicaId: two });
+      const refused = await under.second.admit([{ ...other, identity: { ...other.identity, hostname: "copy" } }]);
+      expect(refused.clonedAgentIds).toEqual([agentId]);
+      expect(await load(agentId)).toMatchObject({ epoch: 1, incarnation: first.incarnation, hostname: "desk-1" });
+      // The same start may go where it likes, and another one may come once the first is in doubt or its process gone.
+      expect((await store.admit([{ ...first, replicaId: two }])).agents[0]).toMatchObject({ epoch: 2, replicaId: two });
+      await store.retireReplica(two);
+      expect((await store.admit([admissionOf(agentId, { replicaId: one })])).clonedAgentIds).toEqual([]);
+      await store.retireReplica(one);
+    });
+
+    it("of two starts at once exactly one is let in", async () => {
+      const [one, two] = [randomUUID(), randomUUID()];
+      await store.renewReplica(one, 60_000);
+      await store.renewReplica(two, 60_000);
+      const agentIds = Array.from({ length: 10 }, () => randomUUID());
+      const refused = await Promise.all(
+        agentIds.map(async (agentId) => {
+          const both = await Promise.all([
+            store.admit([admissionOf(agentId, { replicaId: one })]),
+            under.second.admit([admissionOf(agentId, { replicaId: two })]),
+          ]);
+          return both.flatMap(({ clonedAgentIds }) => clonedAgentIds);
+        }),
+      );
+      expect(refused).toEqual(agentIds.map((agentId) => [agentId]));
+      await store.retireReplica(one);
+      await store.retireReplica(two);
+    });
+
+    it("tells every living process that losses were confirmed", async () => {
+      const one = randomUUID();
+      expect((await store.renewReplica(one, 60_000)).lossesConfirmedAtMs).toBeNull();
+      const { nowMs } = await under.second.confirmLosses();
+      expect((await store.renewReplica(one, 60_000)).lossesConfirmedAtMs).toBeGreaterThanOrEqual(nowMs);
+      await store.retireReplica(one);
+    });
+
     it("removes only an agent that is offline, with its reservations, and takes it back at a Hello", async () => {
       const { agentId, epoch } = await admit();
       await store.commitReservations(insertOf(reservationOf(agentId), 0));
       expect(await store.removeAgent(agentId)).toBe("not_offline");
       await store.writeStatuses([
-        { agentId, epoch, status: "offline", statusReason: "", statusSinceMs: 5, attached: false, ownerHold: false },
+        {
+          agentId,
+          epoch,
+          status: "offline",
+          statusReason: "",
+          statusSinceMs: 5,
+          attached: false,
+          ownerHold: false,
+          flapping: NO_FLAPS,
+        },
       ]);
       expect(await store.removeAgent(agentId)).toBe("removed");
       expect(await store.removeAgent(agentId)).toBe("not_found");
@@ -279,7 +374,16 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       const changed = await under.second.loadChangedSince(nowMs - 1);
       expect(changed.agents.map((agent) => agent.agentId)).toContain(agentId);
       await store.writeStatuses([
-        { agentId, epoch, status: "offline", statusReason: "", statusSinceMs: 5, attached: false, ownerHold: false },
+        {
+          agentId,
+          epoch,
+          status: "offline",
+          statusReason: "",
+          statusSinceMs: 5,
+          attached: false,
+          ownerHold: false,
+          flapping: NO_FLAPS,
+        },
       ]);
       await store.removeAgent(agentId);
       expect((await under.second.loadChangedSince(nowMs - 1)).removedAgentIds).toContain(agentId);

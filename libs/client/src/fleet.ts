@@ -1,4 +1,4 @@
-import { wire } from "@headroom/contracts";
+import { durationFromMs, wire } from "@headroom/contracts";
 import { callOptions, type ClientContext } from "./caller.ts";
 import { attempt, present, type Result } from "./result.ts";
 import type { CallSettings } from "./types.ts";
@@ -10,6 +10,14 @@ export interface FleetClient {
   /** Keeps new work away; what runs there goes on. */
   cordon(agentId: string, reason?: string, settings?: CallSettings): Promise<Result<wire.Agent>>;
   uncordon(agentId: string, settings?: CallSettings): Promise<Result<wire.Agent>>;
+  /** Keeps new work away and lets what runs there end; with a deadline, what outlasts it is stopped by its orchestrator. */
+  drain(
+    agentId: string,
+    options?: { readonly deadlineMs?: number; readonly reason?: string },
+    settings?: CallSettings,
+  ): Promise<Result<wire.Agent>>;
+  /** The agents that the mass-loss brake keeps SUSPECT are really gone. Answers how many the process asked has held. */
+  confirmLosses(settings?: CallSettings): Promise<Result<wire.ConfirmLossesResponse>>;
   /** Forgets an agent that is OFFLINE; else `precondition`, reason AGENT_NOT_OFFLINE. */
   remove(agentId: string, settings?: CallSettings): Promise<Result<void>>;
 }
@@ -36,6 +44,16 @@ export function createFleetClient(context: ClientContext): FleetClient {
         const answer = await (await service()).uncordonAgent({ agentId }, callOptions(context, settings));
         return present(answer.agent, "the agent");
       }),
+    drain: (agentId, { deadlineMs, reason = "" } = {}, settings = {}) =>
+      attempt(async () => {
+        const deadline = deadlineMs === undefined ? undefined : durationFromMs(deadlineMs);
+        const answer = await (
+          await service()
+        ).drainAgent({ agentId, deadline, reason }, callOptions(context, settings));
+        return present(answer.agent, "the agent");
+      }),
+    confirmLosses: (settings = {}) =>
+      attempt(async () => (await service()).confirmLosses({}, callOptions(context, settings))),
     remove: (agentId, settings = {}) =>
       attempt(async () => {
         await (await service()).removeAgent({ agentId }, callOptions(context, settings));

@@ -17,6 +17,10 @@ export interface CapacityExtras {
   readonly hostname: string;
   /** When more room is expected there; null: unknown. */
   readonly expectedAvailableAtMs: EpochMs | null;
+  /** When what still runs on an agent that is drained is to be stopped; absent or null: never. */
+  readonly drainDeadlineMs?: EpochMs | null;
+  /** Attempts that outlast that deadline. */
+  readonly evictAttemptIds?: readonly string[];
 }
 
 /** The capacity of one agent; zeros as long as it has sent no sample (R-CAP-3). */
@@ -49,6 +53,9 @@ export function agentCapacityToWire(view: AgentView, extras: CapacityExtras): Ag
     attached: view.attached,
     declared: declaredDimensions(view),
     expectedAvailableAt: timestampFromMsOrNull(extras.expectedAvailableAtMs),
+    onProbation: view.onProbation === true,
+    drainDeadline: timestampFromMsOrNull(extras.drainDeadlineMs ?? null),
+    evictAttemptIds: [...(extras.evictAttemptIds ?? [])],
   });
 }
 

@@ -71,6 +71,7 @@ export const missCodeWire = wireEnum<MissCode, wire.MissCode>()({
   cordoned: wire.MissCode.MISS_CODE_CORDONED,
   draining: wire.MissCode.MISS_CODE_DRAINING,
   owner_hold: wire.MissCode.MISS_CODE_OWNER_HOLD,
+  on_probation: wire.MissCode.MISS_CODE_ON_PROBATION,
   avoided: wire.MissCode.MISS_CODE_AVOIDED,
   wrong_pool: wire.MissCode.MISS_CODE_WRONG_POOL,
   wrong_type: wire.MissCode.MISS_CODE_WRONG_TYPE,

@@ -64,6 +64,7 @@ describe("reservation", () => {
         expectedDurationMs: 90_000,
         taskId: "",
         planId: "",
+        group: "",
       },
     });
     expect(reserveFromWire({ ...reserve, kind: wire.ReservationKind.UNRECOGNIZED }, "reservations[2]")).toMatchObject({

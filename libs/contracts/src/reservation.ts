@@ -24,6 +24,8 @@ export interface ReserveRequest {
   /** For logs; may be empty. */
   readonly taskId: string;
   readonly planId: string;
+  /** Requests of one group are given room together or not at all; empty or left out: it stands alone. */
+  readonly group?: string;
 }
 
 export function reserveFromWire(reserve: Reserve, path = "reservation"): FromWire<ReserveRequest> {
@@ -38,6 +40,7 @@ export function reserveFromWire(reserve: Reserve, path = "reservation"): FromWir
     expectedDurationMs: msFromDuration(reserve.expectedDuration),
     taskId: reserve.taskId,
     planId: reserve.planId,
+    group: reserve.group,
   });
 }
 

@@ -20,6 +20,8 @@ export interface AgentFacts {
   readonly draining: boolean;
   /** Its owner keeps new work away. */
   readonly ownerHold: boolean;
+  /** It has come and gone too often of late. Absent: it has not. */
+  readonly onProbation?: boolean;
   readonly sample: Sample | null;
   /** Those that hold room; ended ones are not among them. */
   readonly reservations: readonly HeldRoom[];

@@ -14,10 +14,11 @@ export interface AvailabilityFilter {
   readonly minVramPerCardMib?: number;
 }
 
-/** Online desktops that neither an operator nor their owner keeps from work. */
+/** Online desktops that neither an operator, nor their owner, nor a probation keeps from work. */
 export function isOpenForWork(view: AgentView): boolean {
-  const { agentType, status, cordoned, draining, ownerHold } = view;
-  return agentType === "desktop" && status === "online" && !cordoned && !draining && !ownerHold;
+  const { agentType, status, cordoned, draining, ownerHold, onProbation } = view;
+  const isKept = cordoned || draining || ownerHold || onProbation === true;
+  return agentType === "desktop" && status === "online" && !isKept;
 }
 
 /** Whether what is free lies within all the bounds. An agent without metrics has zero of everything. */

@@ -31,6 +31,7 @@ export function fitState(view: AgentView, options: FitOptions): readonly Miss[] 
   if (view.cordoned) misses.push(miss("cordoned", {}));
   if (view.draining) misses.push(miss("draining", {}));
   if (view.ownerHold) misses.push(miss("owner_hold", {}));
+  if (view.onProbation === true) misses.push(miss("on_probation", {}));
   if (options.avoidAgentIds?.has(view.agentId) === true) misses.push(miss("avoided", {}));
   // Said only of agents that are online: an offline one is unattached as a matter of course.
   if (view.status === "online" && !view.attached && options.requireAttached !== false) {

@@ -21,6 +21,7 @@ const CASES: readonly Case[] = [
   { code: "cordoned", agent: { cordoned: true }, never: false },
   { code: "draining", agent: { draining: true }, never: false },
   { code: "owner_hold", agent: { ownerHold: true }, never: false },
+  { code: "on_probation", agent: { onProbation: true }, never: false },
   { code: "avoided", options: { avoidAgentIds: new Set(["a"]) }, never: false },
   { code: "wrong_pool", needs: { pool: "render" }, never: true },
   { code: "wrong_type", agent: { agentType: "infra" }, never: true },

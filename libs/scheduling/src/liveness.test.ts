@@ -1,8 +1,68 @@
 import { describe, expect, it } from "vitest";
-import { deadlines, heartbeatIntervalMs, livenessStep, sweepVerdict, ttlMs, type SweptAgent } from "./liveness.ts";
+import {
+  deadlines,
+  heartbeatIntervalMs,
+  LIVENESS_TABLE,
+  type LivenessEvent,
+  type LivenessState,
+  livenessStep,
+  reconnectWithinMs,
+  type SweptAgent,
+  sweepVerdict,
+  ttlMs,
+} from "./liveness.ts";
 import { massLossBrake } from "./mass-loss-brake.ts";
 
 const GRACE = 30_000;
+
+const EVENTS: readonly LivenessEvent[] = [
+  "hello",
+  "beat",
+  "stream_closed",
+  "reconnect_announced_close",
+  "ttl_missed",
+  "grace_ended",
+  "goodbye",
+  "registry_restarted",
+  "removed",
+];
+
+/** One row per state, one column per event in the order above. */
+const CELLS: { readonly [S in LivenessState]: readonly string[] } = {
+  unknown: ["online", "!hello_first", "unknown", "unknown", "unknown", "offline", "offline", "unknown", "removed"],
+  online: ["online", "online", "suspect", "online", "suspect", "!not_due", "offline", "unknown", "removed"],
+  suspect: ["online", "online", "suspect", "suspect", "suspect", "offline", "offline", "unknown", "removed"],
+  offline: ["online", "!hello_first", "offline", "offline", "offline", "offline", "offline", "offline", "removed"],
+  removed: ["online", "!removed", "removed", "removed", "removed", "removed", "removed", "removed", "removed"],
+};
+const STATES = Object.keys(CELLS) as readonly LivenessState[]; // keys of a mapped type over LivenessState
+
+describe("the liveness table, cell by cell", () => {
+  it.each(STATES.flatMap((state) => EVENTS.map((event, column) => ({ state, event, cell: CELLS[state][column]! }))))(
+    "DESIGN-4: $state × $event is $cell",
+    ({ state, event, cell }) => {
+      expect(livenessStep(state, event)).toEqual(
+        cell.startsWith("!")
+          ? { kind: "rejected", state, reason: cell.slice(1) }
+          : { kind: "moved", from: state, to: cell },
+      );
+    },
+  );
+
+  it("DESIGN-4: the table has these states and events and no others", () => {
+    expect(Object.keys(LIVENESS_TABLE).toSorted()).toEqual(STATES.toSorted());
+    for (const state of STATES) expect(Object.keys(LIVENESS_TABLE[state]).toSorted()).toEqual(EVENTS.toSorted());
+  });
+
+  it("DESIGN-4: only a Hello and a beat make an agent online, and nothing but silence or a goodbye makes it offline", () => {
+    const leading = (to: LivenessState): readonly LivenessEvent[] =>
+      EVENTS.filter((event) => STATES.some((state) => state !== to && LIVENESS_TABLE[state][event] === to));
+    expect(leading("online")).toEqual(["hello", "beat"]);
+    expect(leading("offline")).toEqual(["grace_ended", "goodbye"]);
+    expect(leading("suspect")).toEqual(["stream_closed", "ttl_missed"]);
+    expect(leading("unknown")).toEqual(["registry_restarted"]);
+  });
+});
 
 describe("liveness", () => {
   it("R-CAP-5: a closed stream or a missed TTL puts an agent out at once", () => {
@@ -41,6 +101,16 @@ describe("liveness", () => {
     expect([1, 1000, 10_000, 1e9].map((size) => heartbeatIntervalMs(size, 1000))).toEqual([5000, 5000, 10_000, 60_000]);
     expect(ttlMs(5000)).toBe(15_000);
     expect(deadlines(1000, 5000, GRACE)).toEqual({ suspectAtMs: 16_000, offlineAtMs: 46_000 });
+  });
+
+  it("DESIGN-4: the configured interval is the shortest, and may be longer than the longest", () => {
+    expect([1, 1000, 10_000].map((held) => heartbeatIntervalMs(held, 1000, 400))).toEqual([400, 1000, 10_000]);
+    expect(heartbeatIntervalMs(1, 1000, 300_000)).toBe(300_000);
+  });
+
+  it("DESIGN-4: agents that are sent away return spread, and before they would be suspect", () => {
+    expect([1, 1000, 5000, 1e6].map((held) => reconnectWithinMs(held, 1000, 5000))).toEqual([2000, 2000, 5000, 10_000]);
+    expect(reconnectWithinMs(1, 1000, 400)).toBe(800);
   });
 
   it("DESIGN-4: the lateness of the sweep is added to every deadline", () => {

@@ -106,11 +106,28 @@ export function ttlMs(intervalMs: number): number {
 }
 
 /**
- * The interval that keeps a fleet under a rate of heartbeats per process and second, between 5 s and 60 s.
+ * The interval that keeps a process under a rate of heartbeats per second: 5 s, or the shortest one that is configured,
+ * for few agents, and 60 s at most (or the configured one, if that is longer).
  */
-export function heartbeatIntervalMs(fleetSize: number, targetRatePerSecond: number): number {
-  const stretchedMs = Math.ceil((fleetSize / targetRatePerSecond) * 1000);
-  return Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.max(MIN_HEARTBEAT_INTERVAL_MS, stretchedMs));
+export function heartbeatIntervalMs(
+  agentsHeld: number,
+  targetRatePerSecond: number,
+  shortestMs: number = MIN_HEARTBEAT_INTERVAL_MS,
+): number {
+  const stretchedMs = Math.ceil((agentsHeld / targetRatePerSecond) * 1000);
+  return Math.max(shortestMs, Math.min(MAX_HEARTBEAT_INTERVAL_MS, stretchedMs));
+}
+
+/** Shortest time over which agents that are sent away spread their return. */
+export const MIN_RECONNECT_WITHIN_MS = 2_000;
+
+/**
+ * Over which time so many agents, sent away at once, are to spread their return: as few a second as can be admitted, and
+ * all of them within two thirds of their TTL, since whoever comes later would be suspect.
+ */
+export function reconnectWithinMs(agentsHeld: number, admissionsPerSecond: number, intervalMs: number): number {
+  const atRateMs = Math.ceil((agentsHeld / admissionsPerSecond) * 1000);
+  return Math.min((ttlMs(intervalMs) * 2) / 3, Math.max(MIN_RECONNECT_WITHIN_MS, atRateMs));
 }
 
 export interface Deadlines {

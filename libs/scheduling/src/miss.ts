@@ -6,6 +6,7 @@ export type MissCode =
   | "cordoned"
   | "draining"
   | "owner_hold"
+  | "on_probation"
   | "avoided"
   | "wrong_pool"
   | "wrong_type"
@@ -45,6 +46,7 @@ const DIMENSION_OF: { readonly [C in MissCode]: MissDimension } = {
   cordoned: "state",
   draining: "state",
   owner_hold: "state",
+  on_probation: "state",
   avoided: "state",
   wrong_pool: "identity",
   wrong_type: "identity",

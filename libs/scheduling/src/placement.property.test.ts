@@ -8,7 +8,8 @@ import { estimateRoom } from "./estimate.ts";
 import { explain } from "./explain.ts";
 import { fit } from "./fit.ts";
 import { desktop } from "./fixtures.test-helper.ts";
-import { candidatesFor, placeBatch, type PlaceRequest } from "./placement.ts";
+import { placeBatch, type PlaceRequest } from "./placement.ts";
+import { candidatesAmong } from "./placement-board.ts";
 import { BEST_FIT, MOST_FREE_VRAM } from "./policies.ts";
 import type { Amounts, Sample } from "./resources.ts";
 
@@ -35,7 +36,7 @@ describe("fit and explain", () => {
   it("DESIGN-3: explain, fit and placement agree", () => {
     fc.assert(
       fc.property(anyFleet, anyNeeds, (fleet, needs) => {
-        const candidates = candidatesFor(fleet, needs).map(({ view }) => view.agentId);
+        const candidates = candidatesAmong(fleet, needs).map(({ view }) => view.agentId);
         const explained = explain(fleet, needs, {}, 100);
         const [placed] = placeBatch(fleet, [{ attemptId: "new", needs }], BEST_FIT, { random: 0 });
         const fitting = explained.agents.filter(({ verdict }) => verdict === "fits").map(({ agentId }) => agentId);

@@ -1,8 +1,9 @@
 /** Where work goes. A policy chooses among the agents on which a task fits; a batch never promises the same room twice. */
 import { withReservation, type AgentView } from "./agent-view.ts";
 import { explain, type FleetExplanation } from "./explain.ts";
-import { fit, type FitOptions, type Fits } from "./fit.ts";
+import type { FitOptions, Fits } from "./fit.ts";
 import { amountsFor, shapeKey, type Needs } from "./needs.ts";
+import { PlacementBoard, type PlacementFleet, wholeFleet } from "./placement-board.ts";
 import type { Amounts, EpochMs } from "./resources.ts";
 import type { PauseReason } from "./reasons.ts";
 
@@ -26,6 +27,11 @@ export interface PlacementContext {
 /** Pure, and total: given at least one candidate it chooses one. Ties are broken by agent id, so that runs repeat. */
 export interface PlacementPolicy {
   readonly name: string;
+  /**
+   * What it thinks of an agent before it knows the task, smaller is better: from a large fleet, candidates are taken in this
+   * order. Absent: any order will do.
+   */
+  readonly roughScore?: (view: AgentView) => number;
   readonly choose: (
     candidates: readonly [Candidate, ...Candidate[]],
     needs: Needs,
@@ -59,19 +65,19 @@ export type Placement =
 
 /** Places requests in their order, each seeing what the ones before it took. Results stand in the requests' order. */
 export function placeBatch(
-  views: readonly AgentView[],
+  fleet: PlacementFleet | readonly AgentView[],
   requests: readonly PlaceRequest[],
   policy: PlacementPolicy,
   context: PlacementContext,
 ): readonly Placement[] {
+  const board = new PlacementBoard("shortlist" in fleet ? fleet : wholeFleet(fleet));
   const results = new Map<string, Placement>();
-  let fleet: ReadonlyMap<string, AgentView> = new Map(views.map((view) => [view.agentId, view]));
-  let refusals: ReadonlyMap<string, FleetExplanation> = new Map();
+  // Shapes that found no room: room only shrinks within a batch, so the same question has the same answer.
+  const refusals = new Map<string, FleetExplanation>();
   for (const members of inGroups(requests)) {
-    const attempt = placeTogether(fleet, members, policy, context, refusals);
-    fleet = attempt.fleet;
-    refusals = attempt.refusals;
-    for (const placement of attempt.placements) results.set(placement.attemptId, placement);
+    for (const placement of placeTogether(board, members, policy, context, refusals)) {
+      results.set(placement.attemptId, placement);
+    }
   }
   return requests.flatMap(({ attemptId }) => results.get(attemptId) ?? []);
 }
@@ -87,71 +93,49 @@ function inGroups(requests: readonly PlaceRequest[]): Iterable<readonly PlaceReq
   return groups.values();
 }
 
-interface Progress {
-  readonly fleet: ReadonlyMap<string, AgentView>;
-  readonly placements: readonly Placement[];
-  /** Shapes that found no room: room only shrinks within a batch, so the same question has the same answer. */
-  readonly refusals: ReadonlyMap<string, FleetExplanation>;
-}
-
 function placeTogether(
-  before: ReadonlyMap<string, AgentView>,
+  board: PlacementBoard,
   members: readonly PlaceRequest[],
   policy: PlacementPolicy,
   context: PlacementContext,
-  refusals: ReadonlyMap<string, FleetExplanation>,
-): Progress {
-  const fleet = new Map(before);
+  refusals: Map<string, FleetExplanation>,
+): readonly Placement[] {
+  // One that finds no room has changed nothing.
+  const goBack = members.length > 1 ? board.mark() : null;
   const placements: Placement[] = [];
   for (const request of members) {
     const key = questionKey(request);
     const known = refusals.get(key);
-    const chosen = known === undefined ? placeOne(fleet, request, policy, context) : null;
-    if (chosen !== null) {
-      fleet.set(chosen.after.agentId, chosen.after);
-      placements.push(chosen.placement);
+    const placement = known === undefined ? placeOne(board, key, request, policy, context) : null;
+    if (placement !== null) {
+      placements.push(placement);
       continue;
     }
-    const explanation = known ?? explain([...fleet.values()], request.needs, request.options ?? {});
-    const refused = members.map(({ attemptId }) => noRoom(attemptId, explanation));
+    const explanation = known ?? explain(board.views(), request.needs, request.options ?? {});
+    goBack?.();
     // A group's refusal was decided on a fleet that the group itself had filled: it says nothing of later requests.
-    const isAlone = members.length === 1;
-    return {
-      fleet: before,
-      placements: refused,
-      refusals: isAlone ? new Map([...refusals, [key, explanation]]) : refusals,
-    };
+    if (members.length === 1) refusals.set(key, explanation);
+    return members.map(({ attemptId }) => noRoom(attemptId, explanation));
   }
-  return { fleet, placements, refusals };
+  return placements;
 }
 
 function placeOne(
-  fleet: ReadonlyMap<string, AgentView>,
+  board: PlacementBoard,
+  key: string,
   request: PlaceRequest,
   policy: PlacementPolicy,
   context: PlacementContext,
-): { readonly after: AgentView; readonly placement: Placement } | null {
+): Placement | null {
   const { attemptId, needs } = request;
-  const [first, ...others] = candidatesFor([...fleet.values()], needs, request.options ?? {});
+  const [first, ...others] = board.candidates(key, needs, request.options ?? {});
   if (first === undefined) return null;
   const choice = policy.choose([first, ...others], needs, context);
   const candidate = [first, ...others].find(({ view }) => view.agentId === choice.agentId) ?? first;
   const amounts = soundAmounts(candidate, needs, choice);
   const expectedEndAtMs = request.expectedEndAtMs ?? null;
-  const after = withReservation(candidate.view, { attemptId, reserved: amounts, expectedEndAtMs });
-  return { after, placement: { kind: "reserved", attemptId, agentId: candidate.view.agentId, amounts } };
-}
-
-/** The agents on which the task fits now, with the cards it could have there. */
-export function candidatesFor(
-  views: readonly AgentView[],
-  needs: Needs,
-  options: FitOptions = {},
-): readonly Candidate[] {
-  return views.flatMap((view) => {
-    const verdict = fit(view, needs, options);
-    return verdict.kind === "fits" ? [{ view, fit: verdict }] : [];
-  });
+  board.put(withReservation(candidate.view, { attemptId, reserved: amounts, expectedEndAtMs }));
+  return { kind: "reserved", attemptId, agentId: candidate.view.agentId, amounts };
 }
 
 /**

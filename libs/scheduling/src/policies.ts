@@ -1,4 +1,5 @@
 /** The placement policies, by name. */
+import type { AgentView } from "./agent-view.ts";
 import type { CardRoom } from "./capacity.ts";
 import type { Needs } from "./needs.ts";
 import type { Candidate, Choice, PlacementPolicy } from "./placement.ts";
@@ -6,6 +7,7 @@ import type { Candidate, Choice, PlacementPolicy } from "./placement.ts";
 /** What the founding documents did by hand (R-CAP-8): the agent, and there the cards, with the most free VRAM. */
 export const MOST_FREE_VRAM: PlacementPolicy = {
   name: "most-free-vram",
+  roughScore: ({ room }) => -room.vram.free,
   choose: (candidates, needs) => {
     const best = leastBy(candidates, ({ view }) => -view.room.vram.free);
     const roomiestFirst = [...best.fit.eligibleCards].sort((a, b) => b.free - a.free || a.index - b.index);
@@ -19,11 +21,16 @@ export const MOST_FREE_VRAM: PlacementPolicy = {
  */
 export const BEST_FIT: PlacementPolicy = {
   name: "best-fit",
+  roughScore: (view) => shareLeft(view, NOTHING_NEEDED),
   choose: (candidates, needs) => {
-    const best = leastBy(candidates, (candidate) => shareLeft(candidate, needs));
+    const best = leastBy(candidates, ({ view }) => shareLeft(view, needs));
     return choice(best, best.fit.eligibleCards, needs);
   },
 };
+
+type AmountsNeeded = Pick<Needs, "cpuMillicores" | "memoryMib" | "gpuCount" | "gpuVramMib">;
+
+const NOTHING_NEEDED: AmountsNeeded = { cpuMillicores: 0, memoryMib: 0, gpuCount: 0, gpuVramMib: 0 };
 
 const POLICIES: ReadonlyMap<string, PlacementPolicy> = new Map(
   [MOST_FREE_VRAM, BEST_FIT].map((policy) => [policy.name, policy]),
@@ -38,14 +45,20 @@ export function policyNamed(name: string): PlacementPolicy | null {
   return POLICIES.get(name) ?? null;
 }
 
-function shareLeft({ view }: Candidate, needs: Needs): number {
-  const { cpu, memory, vram } = view.room;
-  const shares: number[] = [];
-  if (cpu.ceiling > 0) shares.push((cpu.free - needs.cpuMillicores) / cpu.ceiling);
-  if (memory.ceiling > 0) shares.push((memory.free - needs.memoryMib) / memory.ceiling);
+function shareLeft({ room }: AgentView, needs: AmountsNeeded): number {
+  const { cpu, memory, vram } = room;
   // An agent without cards has none to waste: work that needs none goes there first.
-  shares.push(vram.ceiling > 0 ? (vram.free - needs.gpuCount * needs.gpuVramMib) / vram.ceiling : 0);
-  return shares.reduce((sum, value) => sum + value, 0) / shares.length;
+  let sum = vram.ceiling > 0 ? (vram.free - needs.gpuCount * needs.gpuVramMib) / vram.ceiling : 0;
+  let dimensions = 1;
+  if (cpu.ceiling > 0) {
+    sum += (cpu.free - needs.cpuMillicores) / cpu.ceiling;
+    dimensions += 1;
+  }
+  if (memory.ceiling > 0) {
+    sum += (memory.free - needs.memoryMib) / memory.ceiling;
+    dimensions += 1;
+  }
+  return sum / dimensions;
 }
 
 function choice({ view }: Candidate, cards: readonly CardRoom[], needs: Needs): Choice {

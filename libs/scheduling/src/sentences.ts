@@ -35,6 +35,8 @@ export function missSentence(found: Miss): string {
       return "it is being drained";
     case "owner_hold":
       return "its owner keeps it at the moment";
+    case "on_probation":
+      return "it came and went too often of late and is on probation";
     case "avoided":
       return "it is avoided for now";
     case "wrong_pool":
@@ -113,6 +115,8 @@ function obstacleText(obstacle: Extract<Unblock, { kind: "obstacles" }>["obstacl
       return "its drain has to end";
     case "owner_hold":
       return "its owner has to release it";
+    case "on_probation":
+      return "its probation has to end; headroom agents get shows until when";
     case "avoided":
       return "wait until it is tried again";
     case "no_metrics":

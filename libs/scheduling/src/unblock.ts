@@ -13,6 +13,7 @@ export type Obstacle =
   | "cordoned"
   | "draining"
   | "owner_hold"
+  | "on_probation"
   | "avoided"
   | "no_metrics";
 
@@ -38,6 +39,7 @@ const OBSTACLE_OF: ReadonlyMap<MissCode, Obstacle> = new Map<MissCode, Obstacle>
   ["cordoned", "cordoned"],
   ["draining", "draining"],
   ["owner_hold", "owner_hold"],
+  ["on_probation", "on_probation"],
   ["avoided", "avoided"],
 ]);
 

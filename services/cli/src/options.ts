@@ -1,5 +1,6 @@
 import { enumNumberOf, descriptorRegistry } from "@headroom/contracts";
 import { InvalidArgumentError } from "commander";
+import { durationExample, parseDuration } from "./plan-file/duration.ts";
 import { nearest } from "./plan-file/suggest.ts";
 
 /** A number of at least `min`, for an option. */
@@ -9,6 +10,13 @@ export function numberFrom(min: number, unit: string): (text: string) => number 
     if (Number.isFinite(value) && value >= min) return value;
     throw new InvalidArgumentError(`It must be a number of ${unit}, ${min} or more.`);
   };
+}
+
+/** A duration in milliseconds, for an option. */
+export function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null) return ms;
+  throw new InvalidArgumentError(`It must be a duration, such as ${durationExample}.`);
 }
 
 /** A whole number from `min` to `max`, for an option. */

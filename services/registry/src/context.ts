@@ -40,8 +40,6 @@ const VERSION = "0.1.0";
 const AGENT_SERVICE = "headroom.registry.v1.AgentService";
 const CAPACITY_SERVICE = "headroom.registry.v1.CapacityService";
 const FLEET_SERVICE = "headroom.registry.v1.FleetService";
-/** Agents that are sent away come back spread over this time. */
-const RECONNECT_WITHIN_MS = 2_000;
 const HEALTH_INTERVAL_MS = 250;
 /** What is left to write is given up after this long, so that a dead database does not keep the process. */
 const LAST_WRITES_MS = 5_000;
@@ -196,10 +194,12 @@ async function loadFleet({ parts }: Running, signal: AbortSignal, ports: Ports, 
   }
 }
 
-function sendAgentsAway({ sessions }: Parts): void {
+/** They come back, here or to another registry process, spread over as long as it takes to let them all in. */
+function sendAgentsAway({ sessions, pace }: Parts): void {
+  const { reconnectWithinMs } = pace;
   sessions.close();
   for (const session of sessions.all()) {
-    session.askToReconnect(RECONNECT_WITHIN_MS);
+    session.askToReconnect(reconnectWithinMs);
     session.end();
   }
 }

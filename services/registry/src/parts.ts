@@ -4,16 +4,19 @@ import { unavailable } from "@headroom/rpc";
 import { BEST_FIT, policyNamed, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { CapacityIndex } from "./fleet/index/capacity-index.ts";
 import { StoreClock } from "./fleet/store-clock.ts";
 import { Admissions } from "./heartbeat/admissions.ts";
+import { Pace } from "./heartbeat/pace.ts";
 import type { SessionServices } from "./heartbeat/session.ts";
 import { Sessions } from "./heartbeat/sessions.ts";
+import { Drains } from "./liveness/drains.ts";
 import { Liveness } from "./liveness/liveness.ts";
 import { Pulses } from "./liveness/pulses.ts";
 import { Replicas } from "./liveness/replicas.ts";
 import { StateWriter } from "./liveness/state-writer.ts";
-import { createSweep } from "./liveness/sweep.ts";
-import { observeRegistry, reservationCounters } from "./registry-metrics.ts";
+import { Sweep } from "./liveness/sweep.ts";
+import { livenessCounters, observeRegistry, reservationCounters } from "./registry-metrics.ts";
 import { ReservationDesk } from "./reservations/desk.ts";
 import type { HandlerDeps } from "./rpc/deps.ts";
 import type { RegistryStore } from "./store/registry-store.ts";
@@ -33,6 +36,7 @@ export interface Parts {
   readonly sessions: Sessions;
   readonly admissions: Admissions;
   readonly replicas: Replicas;
+  readonly pace: Pace;
   readonly sweep: RunLoop;
   readonly leases: RunLoop;
   /** Takes the fleet over from the store; from then on calls are answered. */
@@ -52,13 +56,16 @@ export function createParts(options: PartsOptions): Parts {
   const { heartbeatIntervalMs, offlineGraceMs } = config;
   const replicaId = ports.random.uuid();
   const fleet = new Fleet(replicaId);
+  const index = new CapacityIndex(fleet);
   const storeClock = new StoreClock(ports.clock);
   const pulses = new Pulses();
   const sessions = new Sessions();
+  const pace = new Pace(sessions, heartbeatIntervalMs);
   const feed = new CapacityFeed(fleet);
   const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger });
-  const admissions = new Admissions({ fleet, store, storeClock });
+  const { onFlap, onRefused } = livenessCounters(metrics);
+  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, onFlap });
+  const admissions = new Admissions({ store, storeClock, random: ports.random, onRefused });
   const replicas = new Replicas({
     replicaId,
     fleet,
@@ -68,6 +75,7 @@ export function createParts(options: PartsOptions): Parts {
     pulses,
     ports,
     logger,
+    onLossesConfirmed: () => sweep.confirmLosses(),
     onMovedAway: ({ agentId }) => sessions.of(agentId)?.supersede(),
   });
   const desk = new ReservationDesk({
@@ -78,18 +86,22 @@ export function createParts(options: PartsOptions): Parts {
     takeLoaded: (agents) => replicas.take(agents),
     ...reservationCounters(metrics),
   });
-  const sweep = createSweep({
+  const sweep = new Sweep({
     fleet,
     pulses,
     liveness,
+    writer,
+    drains: new Drains({ fleet, store, storeClock, logger }),
+    storeClock,
     ports,
     logger,
-    intervalMs: heartbeatIntervalMs,
+    intervalMs: () => pace.intervalMs,
     graceMs: offlineGraceMs,
+    replicaId,
     isHeldElsewhere: (agent) => replicas.isHeldElsewhere(agent),
     onOffline: (agentId) => sessions.of(agentId)?.giveUp(),
   });
-  observeRegistry(metrics, { fleet, sessions, pulses, writer, feed, monotonicMs: () => ports.clock.monotonic() });
+  observeRegistry(metrics, { fleet, sessions, pulses, writer, feed, admissions, sweep, monotonicMs: () => ports.clock.monotonic() });
 
   let isReady = false;
   let readyAtMs = 0;
@@ -116,9 +128,12 @@ export function createParts(options: PartsOptions): Parts {
 
   const handlers: HandlerDeps = {
     replicaId,
-    heartbeatIntervalMs,
+    get heartbeatIntervalMs() {
+      return pace.intervalMs;
+    },
     policy: policyNamed(config.placementPolicy) ?? BEST_FIT,
     fleet,
+    index,
     pulses,
     liveness,
     writer,
@@ -129,6 +144,7 @@ export function createParts(options: PartsOptions): Parts {
     clock: ports.clock,
     timers: ports.timers,
     random: ports.random,
+    sweep,
     requireReady,
   };
   return {
@@ -136,11 +152,14 @@ export function createParts(options: PartsOptions): Parts {
     sessions,
     admissions,
     replicas,
-    sweep,
+    pace,
+    sweep: sweep.loop,
     leases: createLeaseLoop(handlers, ports, logger),
     sessionServices: {
       replicaId,
-      intervalMs: heartbeatIntervalMs,
+      get intervalMs() {
+        return pace.intervalMs;
+      },
       fleet,
       pulses,
       liveness,

@@ -3,9 +3,11 @@ import type { Metrics } from "@headroom/runtime";
 import type { AgentStatus, ReservationChange, ReservationState } from "@headroom/scheduling";
 import { viewOf } from "./fleet/agent-views.ts";
 import type { Fleet } from "./fleet/fleet.ts";
+import type { Admissions } from "./heartbeat/admissions.ts";
 import type { Sessions } from "./heartbeat/sessions.ts";
 import type { Pulses } from "./liveness/pulses.ts";
 import type { StateWriter } from "./liveness/state-writer.ts";
+import type { Sweep } from "./liveness/sweep.ts";
 import type { CapacityFeed } from "./watch/capacity-feed.ts";
 
 const STATUSES: readonly AgentStatus[] = ["unknown", "online", "suspect", "offline"];
@@ -18,6 +20,8 @@ export interface MeasuredParts {
   readonly pulses: Pulses;
   readonly writer: StateWriter;
   readonly feed: CapacityFeed;
+  readonly admissions: Admissions;
+  readonly sweep: Sweep;
   monotonicMs(): number;
 }
 
@@ -63,6 +67,35 @@ export function observeRegistry(metrics: Metrics, parts: MeasuredParts): void {
   metrics.gauge("headroom_states_waiting", "Agents whose newest state waits to be written", [], (gauge) =>
     gauge.set(writer.waiting),
   );
+  observeLiveness(metrics, parts);
+}
+
+function observeLiveness(metrics: Metrics, { fleet, admissions, sweep }: MeasuredParts): void {
+  metrics.gauge("headroom_hellos_waiting", "Agents whose Hello waits to be admitted", [], (gauge) =>
+    gauge.set(admissions.pending),
+  );
+  metrics.gauge(
+    "headroom_mass_loss_held_agents",
+    "Agents that the mass-loss brake keeps from going offline; above 0 it is engaged",
+    [],
+    (gauge) => gauge.set(sweep.heldAgents),
+  );
+  metrics.gauge("headroom_agents_on_probation", "Agents not offered to work because they come and go", [], (gauge) => {
+    let onProbation = 0;
+    for (const { flapping } of fleet.agents()) if (flapping.probationUntilMs !== null) onProbation += 1;
+    gauge.set(onProbation);
+  });
+}
+
+export interface LivenessCounters {
+  readonly onFlap: () => void;
+  readonly onRefused: () => void;
+}
+
+export function livenessCounters(metrics: Metrics): LivenessCounters {
+  const flaps = metrics.counter("headroom_agent_flaps_total", "Unannounced losses of an agent's heartbeat");
+  const refused = metrics.counter("headroom_hellos_refused_total", "Hellos sent to come back because too many waited");
+  return { onFlap: () => flaps.inc(), onRefused: () => refused.inc() };
 }
 
 function sumOnline(fleet: Fleet, amountOf: (agent: Parameters<typeof viewOf>[0]) => number): number {

@@ -1,5 +1,5 @@
 /** Agents for unit tests. */
-import type { Sample } from "@headroom/scheduling";
+import { NO_FLAPS, type Sample } from "@headroom/scheduling";
 import type { StoredAgent, StoredReservation } from "./store/stored-agent.ts";
 
 export function sampleWith(cores: number, vramMib = 24_576): Sample {
@@ -36,10 +36,12 @@ export function agentWith(overrides: Partial<StoredAgent> = {}): StoredAgent {
     cordoned: false,
     cordonReason: "",
     draining: false,
+    drainDeadlineMs: null,
     firstSeenAtMs: 1,
     status: "online",
     statusReason: "hello",
     statusSinceMs: 1,
+    flapping: NO_FLAPS,
     epoch: 1,
     incarnation: null,
     replicaId: null,

@@ -276,10 +276,57 @@ describe("reservations", () => {
     expect(row!.left).toBeGreaterThanOrEqual(28);
   });
 
-  it("holds are not built yet; the same attempt twice in one request is refused", async () => {
+  const hold = { kind: wire.ReservationKind.RESERVATION_KIND_HOLD };
+
+  it("DESIGN-3: a hold keeps room from others, is listed, and becomes the attempt's in one step", async () => {
     const attemptId = randomUUID();
-    const hold = reserve(attemptId, {}, { kind: wire.ReservationKind.RESERVATION_KIND_HOLD });
-    await expect(hold).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+    const kept = reserved(await reserve(attemptId, { cpuCores: 16 }, hold));
+    expect(kept).toMatchObject({ state: wire.ReservationState.RESERVATION_STATE_HOLD, agentId: agent.agentId });
+    expect(kept.leaseLeft!.seconds).toBeGreaterThanOrEqual(28);
+    expect(await freeCores()).toBe(0);
+    expect(await stateInDatabase(attemptId)).toBe("hold");
+    expect((await at.fleet.getAgent({ agentId: agent.agentId })).agent!.attemptIds).toEqual([attemptId]);
+    expect((await reserve(randomUUID(), { cpuCores: 1 })).$case).toBe("noRoom");
+    expect((await renew(attemptId)).outcome).toBe(wire.RenewOutcome.RENEW_OUTCOME_RENEWED);
+    const used = reserved(await reserve(attemptId, { cpuCores: 16 }, { fence: 2 }));
+    expect(used).toMatchObject({ state: RESERVATION_STATE_UNCONFIRMED, agentId: agent.agentId, fence: 2 });
+    expect(await freeCores()).toBe(0);
+    expect(await reserve(attemptId, { cpuCores: 15 }, { fence: 2 })).toMatchObject({ $case: "conflict" });
+    expect(await release(attemptId, 2)).toBe(wire.ReleaseOutcome.RELEASE_OUTCOME_RELEASED);
+    expect(await freeCores()).toBe(16);
+  });
+
+  it("DESIGN-3: a hold that nobody renews ends by itself; one that is released is back at once", async () => {
+    const [left, given] = [randomUUID(), randomUUID()];
+    await reserve(left, { cpuCores: 4 }, hold);
+    await reserve(given, { cpuCores: 2 }, hold);
+    expect(await release(given)).toBe(wire.ReleaseOutcome.RELEASE_OUTCOME_RELEASED);
+    expect(await freeCores()).toBe(12);
+    await database.sql("UPDATE registry.reservations SET lease_expires_at = now() WHERE attempt_id = $1", [left]);
+    await database.sql("UPDATE registry.agent_guards SET version = version + 1 WHERE agent_id = $1", [agent.agentId]);
+    await reserve(randomUUID(), { cpuCores: 1 });
+    await waitFor(async () => (await stateInDatabase(left)) === "released");
+    await waitFor(async () => (await freeCores()) === 15);
+  });
+
+  it("DESIGN-3: groups of one request are promised whole or not at all, each for itself", async () => {
+    const asked = (group: string, cpuCores: number): wire.Reserve => reserveOf(randomUUID(), { cpuCores }, { group });
+    const large = [asked("large", 8), asked("large", 12)];
+    const small = [asked("small", 4), asked("small", 4)];
+    const alone = asked("", 8);
+    const outcomes = await reserveAll([large[0]!, small[0]!, alone, large[1]!, small[1]!]);
+    expect(outcomes.map(({ $case }) => $case)).toEqual(["noRoom", "reserved", "reserved", "noRoom", "reserved"]);
+    expect(await freeCores()).toBe(0);
+    // A member that can never be promised again keeps the others of its group from anything.
+    await release(small[0]!.attemptId);
+    await release(alone.attemptId);
+    const spoiled = await reserveAll([{ ...small[0]!, group: "again" }, asked("again", 1)]);
+    expect(spoiled).toMatchObject([{ $case: "conflict", value: { released: true } }, { $case: "noRoom" }]);
+    expect(await freeCores()).toBe(12);
+  });
+
+  it("the same attempt twice in one request is refused", async () => {
+    const attemptId = randomUUID();
     const twice = reserveAll([reserveOf(attemptId), reserveOf(attemptId)]);
     await expect(twice).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });

@@ -111,9 +111,23 @@ describe("REST", () => {
     expect(text).toMatch(/headroom_heartbeat_age_seconds \d/);
   });
 
+  it("drains and confirms losses over REST too", async () => {
+    const send = async (path: string, body: object): Promise<Record<string, unknown>> => {
+      const response = await fetch(`${at.restUrl}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${at.token}` },
+        body: JSON.stringify(body),
+      });
+      // An object, by the contract.
+      return (await response.json()) as Record<string, unknown>;
+    };
+    const drained = await send(`/api/v1/agents/${big.agentId}:drain`, { deadline: "60s", reason: "disk" });
+    expect(drained).toMatchObject({ agent: { cordoned: true, cordon_reason: "disk", draining: true } });
+    expect(await send("/api/v1/agents:confirmLosses", {})).toEqual({ agents_held: 0 });
+  });
+
   it("what is not built yet says so", async () => {
-    const error = await at.fleet.drainAgent({ agentId: big.agentId, reason: "" }).catch((failed: unknown) => failed);
-    expect(error).toMatchObject({ code: "UNIMPLEMENTED" });
-    expect(await at.statusOf(big.agentId)).toBe(wire.AgentStatus.AGENT_STATUS_ONLINE);
+    const request = wire.CreateJoinTokenRequest.fromPartial({});
+    await expect(at.fleet.createJoinToken(request)).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 });

@@ -121,12 +121,14 @@ describe("restarts of the registry", () => {
     await waitFor(async () => (await check("headroom.registry.v1.CapacityService")) === SERVING);
   });
 
-  it("a registry that stops for good: another one doubts its agents until they come to it", async () => {
-    const one = await start({ HEADROOM_OFFLINE_GRACE_SECONDS: "20" });
-    const two = await start({ HEADROOM_OFFLINE_GRACE_SECONDS: "20" });
+  it("a registry that stops for good: its agents are ONLINE until their TTL, then doubted until they come elsewhere", async () => {
+    const env = { HEADROOM_OFFLINE_GRACE_SECONDS: "20", HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "2" };
+    const one = await start(env);
+    const two = await start(env);
     const agent = await one.join();
     await two.untilStatus(agent.agentId, AGENT_STATUS_ONLINE);
     await one.registry.stop("test");
+    expect(await two.statusOf(agent.agentId)).toBe(AGENT_STATUS_ONLINE);
     await two.untilStatus(agent.agentId, wire.AgentStatus.AGENT_STATUS_SUSPECT);
     await two.join({ agentId: agent.agentId });
     expect(await two.statusOf(agent.agentId)).toBe(AGENT_STATUS_ONLINE);

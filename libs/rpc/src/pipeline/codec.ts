@@ -1,6 +1,7 @@
 import type { MethodContract } from "@headroom/contracts";
 import { HeadroomError } from "../errors.ts";
 import type { ServiceDefinition } from "../definition.ts";
+import { compileQuickCheck } from "../validation/quick-check.ts";
 import { createMessageCheck, malformedMessage } from "../validation/validator.ts";
 
 /** How the messages of one method become bytes and back. */
@@ -22,18 +23,27 @@ export function createMethodCodec(
   maxMessageBytes: number,
 ): MethodCodec {
   const validate = createMessageCheck(contract.requestType);
+  // Nearly every message is valid, and this sees it without decoding it a second time.
+  const isSurelyValid = compileQuickCheck(contract.requestType) ?? (() => false);
   // Every definition that ts-proto makes has it; bindService has held the handler's type against the definition's.
   const encoder = definition as ServiceDefinition[string] & Encoder;
+
+  function decode(bytes: Uint8Array): unknown {
+    try {
+      return definition.requestDeserialize(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes));
+    } catch (error) {
+      // What a field's rule forbids is told in the words of the rule.
+      validate(bytes);
+      throw malformedMessage(contract.requestType, error);
+    }
+  }
 
   return {
     readRequest(bytes) {
       if (bytes.length > maxMessageBytes) throw tooLarge("request", bytes.length, maxMessageBytes);
-      validate(bytes);
-      try {
-        return definition.requestDeserialize(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes));
-      } catch (error) {
-        throw malformedMessage(contract.requestType, error);
-      }
+      const message = decode(bytes);
+      if (!isSurelyValid(message)) validate(bytes);
+      return message;
     },
     writeResponse(message) {
       const bytes = encoder.responseSerialize(message);

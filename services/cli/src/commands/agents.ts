@@ -58,11 +58,18 @@ function agentRow(agent: wire.Agent, nowMs: number): Cell[] {
 export function notesOf(agent: wire.Agent): string[] {
   const notes: string[] = [];
   if (agent.cordoned) notes.push(agent.cordonReason === "" ? "cordoned" : `cordoned (${agent.cordonReason})`);
-  if (agent.capacity?.draining === true) notes.push("draining");
+  if (agent.draining) notes.push(drainNote(agent));
+  const probationUntil = timeOf(agent.probationUntil);
+  if (probationUntil !== null) notes.push(`on probation until ${new Date(probationUntil).toISOString()}`);
   if (agent.capacity?.ownerHold === true) notes.push("held by its owner");
   if (word("AgentStatus", agent.status) === "online" && agent.capacity?.attached === false) notes.push("not attached");
   if ((agent.capacity?.declared.length ?? 0) > 0) notes.push(`declared: ${agent.capacity?.declared.join(", ")}`);
   return notes;
+}
+
+function drainNote(agent: wire.Agent): string {
+  const deadline = timeOf(agent.capacity?.drainDeadline);
+  return deadline === null ? "draining" : `draining until ${new Date(deadline).toISOString()}`;
 }
 
 /** `headroom agents get ID` */
@@ -95,6 +102,40 @@ export function agentsUncordon(given: string): Run {
     const agent = need(await context.client().fleet.uncordon(await agentIdOf(context, given)));
     if (context.isJson) context.printJson("registry", "UncordonAgentResponse", { agent });
     else context.say(`${agent.hostname} (${agent.agentId}) takes work again`);
+    return exitCodes.done;
+  };
+}
+
+export interface AgentsDrainOptions {
+  /** In milliseconds. */
+  readonly deadline?: number;
+  readonly reason: string;
+}
+
+/** `headroom agents drain ID` */
+export function agentsDrain(given: string, { deadline, reason }: AgentsDrainOptions): Run {
+  return async (context) => {
+    const options = { reason, ...(deadline !== undefined && { deadlineMs: deadline }) };
+    const agent = need(await context.client().fleet.drain(await agentIdOf(context, given), options));
+    if (context.isJson) context.printJson("registry", "DrainAgentResponse", { agent });
+    else {
+      const running = agent.attemptIds.length;
+      const limit = timeOf(agent.capacity?.drainDeadline);
+      const until = limit === null ? "" : `, until ${new Date(limit).toISOString()}`;
+      const rest = running === 0 ? "nothing runs there" : `${count(running, "task")} there may end${until}`;
+      context.say(`${agent.hostname} (${agent.agentId}) is being drained: no new work; ${rest}`);
+    }
+    return exitCodes.done;
+  };
+}
+
+/** `headroom agents confirm-losses` */
+export function agentsConfirmLosses(): Run {
+  return async (context) => {
+    const answer = need(await context.client().fleet.confirmLosses());
+    if (context.isJson) context.printJson("registry", "ConfirmLossesResponse", answer);
+    else if (answer.agentsHeld === 0) context.say("no agent is kept from going offline");
+    else context.say(`${count(answer.agentsHeld, "agent")} kept suspect: now given up as offline`);
     return exitCodes.done;
   };
 }

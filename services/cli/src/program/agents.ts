@@ -1,12 +1,21 @@
 import type { Command } from "commander";
-import { agentsCordon, agentsGet, agentsList, agentsRemove, agentsUncordon } from "../commands/agents.ts";
+import {
+  agentsConfirmLosses,
+  agentsCordon,
+  agentsDrain,
+  type AgentsDrainOptions,
+  agentsGet,
+  agentsList,
+  agentsRemove,
+  agentsUncordon,
+} from "../commands/agents.ts";
 import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
-import { collect, collectPairs, numberFrom, wholeNumber } from "../options.ts";
+import { collect, collectPairs, duration, numberFrom, wholeNumber } from "../options.ts";
 import type { ProgramContext } from "../program.ts";
 
 /** `agents …` and `capacity`. */
 export function addAgentCommands(program: Command, { run }: ProgramContext): void {
-  const agents = program.command("agents").description("the fleet: list, get, cordon, uncordon, remove");
+  const agents = program.command("agents").description("the fleet: list, get, cordon, uncordon, drain, remove");
   agents
     .command("list", { isDefault: true })
     .description("all agents known, whatever their state")
@@ -26,6 +35,20 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .command("uncordon <agent>")
     .description("let work come to an agent again")
     .action((agent: string) => run(agentsUncordon(agent)));
+  agents
+    .command("drain <agent>")
+    .description("keep new work away from an agent and let what runs there end; uncordon ends a drain")
+    .option(
+      "--deadline <duration>",
+      "what runs longer than that is stopped, such as 10m; default: wait without end",
+      duration,
+    )
+    .option("--reason <text>", "why, for people", "")
+    .action((agent: string, options: AgentsDrainOptions) => run(agentsDrain(agent, options)));
+  agents
+    .command("confirm-losses")
+    .description("very many agents were lost at once and are kept suspect: say that they are really gone")
+    .action(() => run(agentsConfirmLosses()));
   agents
     .command("remove <agent>")
     .description("forget an agent that is offline")

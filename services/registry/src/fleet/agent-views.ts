@@ -15,7 +15,8 @@ export function viewOf(agent: StoredAgent): AgentView {
 
 function factsOf(agent: StoredAgent): Omit<AgentView, "room" | "reservations"> {
   const { agentId, agentType, poolName, labels, status, attached, cordoned, draining, ownerHold, sample } = agent;
-  return { agentId, agentType, poolName, labels, status, attached, cordoned, draining, ownerHold, sample };
+  const onProbation = agent.flapping.probationUntilMs !== null;
+  return { agentId, agentType, poolName, labels, status, attached, cordoned, draining, ownerHold, onProbation, sample };
 }
 
 /**

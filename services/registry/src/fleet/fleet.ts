@@ -29,6 +29,8 @@ export class Fleet {
   readonly #attempts = new Map<string, string>();
   /** When leases end, of the attempts that have one. */
   readonly #leases = new Map<string, EpochMs>();
+  /** No lease ends before this; so most questions after due leases cost nothing. */
+  #leasesEndFromMs: EpochMs = Number.POSITIVE_INFINITY;
   readonly #listeners = new Set<FleetListener>();
   #counter = 0;
 
@@ -60,8 +62,11 @@ export class Fleet {
 
   /** Whether some lease has run out by this time. */
   hasLeaseDue(nowMs: EpochMs): boolean {
-    for (const expiresAtMs of this.#leases.values()) if (expiresAtMs <= nowMs) return true;
-    return false;
+    if (nowMs < this.#leasesEndFromMs) return false;
+    let earliestMs = Number.POSITIVE_INFINITY;
+    for (const expiresAtMs of this.#leases.values()) earliestMs = Math.min(earliestMs, expiresAtMs);
+    this.#leasesEndFromMs = earliestMs;
+    return earliestMs <= nowMs;
   }
 
   put(agent: StoredAgent): void {
@@ -93,15 +98,22 @@ export class Fleet {
 
   #index(before: StoredAgent | null, after: StoredAgent | null): void {
     for (const attemptId of before?.reservations.keys() ?? []) {
+      if (after?.reservations.has(attemptId) === true) continue;
       // The attempt may have moved to another agent meanwhile, whose entry must stay.
       if (this.#attempts.get(attemptId) !== before?.agentId) continue;
       this.#attempts.delete(attemptId);
       this.#leases.delete(attemptId);
     }
-    for (const { attemptId, agentId, leaseExpiresAtMs } of after?.reservations.values() ?? []) {
+    for (const reservation of after?.reservations.values() ?? []) {
+      const { attemptId, agentId, leaseExpiresAtMs } = reservation;
+      // Most of them are tombstones that nothing has changed.
+      if (before?.reservations.get(attemptId) === reservation && this.#attempts.get(attemptId) === agentId) continue;
       this.#attempts.set(attemptId, agentId);
       if (leaseExpiresAtMs === null) this.#leases.delete(attemptId);
-      else this.#leases.set(attemptId, leaseExpiresAtMs);
+      else {
+        this.#leases.set(attemptId, leaseExpiresAtMs);
+        this.#leasesEndFromMs = Math.min(this.#leasesEndFromMs, leaseExpiresAtMs);
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Joins what the store says of an agent with what this process knows of it already. */
-import { livenessStep } from "@headroom/scheduling";
+import { livenessStep, newerFlapping } from "@headroom/scheduling";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
 /** Who holds the session that the store tells of. `nobody`: a registry process that is gone, or has not proved that it lives. */
@@ -16,9 +16,20 @@ export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgen
   const isKnownBetter = current.epoch > loaded.epoch || (current.epoch === loaded.epoch && holder !== "another_living");
   const session = isKnownBetter ? current : offered;
   const promises = current.guardVersion >= loaded.guardVersion ? current : loaded;
-  const { cordoned, cordonReason, draining, firstSeenAtMs } = loaded;
+  const { cordoned, cordonReason, draining, drainDeadlineMs, firstSeenAtMs } = loaded;
+  const flapping = newerFlapping(session.flapping, current.flapping);
   const { guardVersion, reservations } = promises;
-  return { ...session, cordoned, cordonReason, draining, firstSeenAtMs, guardVersion, reservations };
+  return {
+    ...session,
+    cordoned,
+    cordonReason,
+    draining,
+    drainDeadlineMs,
+    firstSeenAtMs,
+    flapping,
+    guardVersion,
+    reservations,
+  };
 }
 
 /** The store may still call it online; nobody has heard from it. */

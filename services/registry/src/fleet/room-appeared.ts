@@ -13,8 +13,9 @@ export function roomAppeared(before: StoredAgent | null, after: StoredAgent | nu
   return !takesWork(then) || isOfAnotherKind(then, now) || hasMoreRoom(then.room, now.room);
 }
 
-function takesWork({ status, attached, cordoned, draining, ownerHold }: AgentView): boolean {
-  return status === "online" && attached && !cordoned && !draining && !ownerHold;
+function takesWork({ status, attached, cordoned, draining, ownerHold, onProbation }: AgentView): boolean {
+  const isKept = cordoned || draining || ownerHold || onProbation === true;
+  return status === "online" && attached && !isKept;
 }
 
 function isOfAnotherKind(then: AgentView, now: AgentView): boolean {

@@ -1,42 +1,73 @@
-/** Opens sessions in the store, many Hellos in one statement: a whole fleet may reconnect at once. */
+/**
+ * Opens sessions in the store, many Hellos in one statement: a whole fleet may reconnect at once. One group is at work
+ * while the next one gathers; more than a few seconds' worth may not wait, and is sent to come back, spread over time.
+ */
 import { unavailable } from "@headroom/rpc";
-import type { Fleet } from "../fleet/fleet.ts";
+import type { Random } from "@headroom/runtime";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { Grouped } from "../grouped.ts";
 import { type Admission, type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
+import { clonedError } from "./errors.ts";
 
 const MAX_GROUP = 200;
-const MAX_WAITING = 20_000;
+/** An agent waits 10 s for its welcome; a busy database admits some 1,000 in a second. */
+const MAX_WAITING = 5_000;
+/** Who is sent away comes back between 1 and 5 s later. */
+const RETRY_AT_LEAST_MS = 1_000;
+const RETRY_SPREAD_MS = 4_000;
 
 export interface AdmissionsOptions {
-  readonly fleet: Fleet;
   readonly store: RegistryStore;
   readonly storeClock: StoreClock;
+  readonly random: Random;
+  /** Default 5,000. */
+  readonly maxWaiting?: number;
+  /** A Hello was sent away. */
+  readonly onRefused?: () => void;
 }
 
 export class Admissions {
   readonly #groups: Grouped<Admission, StoredAgent>;
+  #pending = 0;
 
-  constructor({ store, storeClock }: AdmissionsOptions) {
+  constructor({ store, storeClock, random, maxWaiting = MAX_WAITING, onRefused }: AdmissionsOptions) {
     this.#groups = new Grouped({
       max: MAX_GROUP,
-      maxWaiting: MAX_WAITING,
+      maxWaiting,
       keyOf: ({ identity }) => identity.agentId,
       isForAll: (error) => error instanceof StoreUnavailableError,
-      makeBusyError: () => unavailable("REGISTRY_BUSY", "too many agents are joining at once; come back soon", 2_000),
+      makeBusyError: () => {
+        onRefused?.();
+        const retryAfterMs = Math.round(RETRY_AT_LEAST_MS + RETRY_SPREAD_MS * random.next());
+        return unavailable("REGISTRY_BUSY", "too many agents are joining at once; come back soon", retryAfterMs);
+      },
       async run(admissions) {
-        const { agents, nowMs } = await store.admit(admissions);
+        const { agents, clonedAgentIds, nowMs } = await store.admit(admissions);
         storeClock.observe(nowMs);
         const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
-        return admissions.map(({ identity }) => settle(byId.get(identity.agentId)));
+        const cloned = new Set(clonedAgentIds);
+        return admissions.map((admission) => {
+          const { agentId } = admission.identity;
+          return settle(admission, byId.get(agentId), cloned.has(agentId));
+        });
       },
     });
   }
 
-  /** The agent as it stands in the store with its new epoch. Rejects when the store is away. */
-  admit(admission: Admission): Promise<StoredAgent> {
-    return this.#groups.submit(admission);
+  /** The agent as it stands in the store with its new epoch. Rejects when the store is away, or too many wait. */
+  async admit(admission: Admission): Promise<StoredAgent> {
+    this.#pending += 1;
+    try {
+      return await this.#groups.submit(admission);
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  /** Hellos that wait for the store. */
+  get pending(): number {
+    return this.#pending;
   }
 
   idle(): Promise<void> {
@@ -44,7 +75,12 @@ export class Admissions {
   }
 }
 
-function settle(agent: StoredAgent | undefined): PromiseSettledResult<StoredAgent> {
+function settle(
+  { identity }: Admission,
+  agent: StoredAgent | undefined,
+  isCloned: boolean,
+): PromiseSettledResult<StoredAgent> {
+  if (isCloned) return { status: "rejected", reason: clonedError(identity.agentId, identity.hostname) };
   return agent === undefined
     ? {
         status: "rejected",

@@ -19,6 +19,7 @@ import type { Sessions } from "./sessions.ts";
 
 export interface SessionServices {
   readonly replicaId: string;
+  /** From one beat to the next; it changes with the number of agents. */
   readonly intervalMs: number;
   readonly fleet: Fleet;
   readonly pulses: Pulses;
@@ -99,21 +100,19 @@ export class HeartbeatSession {
     this.#stream.fail(givenUpError());
   }
 
-  async #onMessage({ message }: wire.HeartbeatRequest): Promise<void> {
+  /** A promise for a Hello only: while it is pending nothing is read, and a beat should not pay for that. */
+  #onMessage({ message }: wire.HeartbeatRequest): void | Promise<void> {
     switch (message?.$case) {
       case "hello":
         if (this.#phase !== "new")
           throw failedPrecondition("HELLO_REPEATED", "hello comes once, at the begin of a stream");
-        await this.#onHello(message.value);
-        return;
+        return this.#onHello(message.value);
       case "beat":
         this.#requireHello();
-        this.#onBeat(message.value);
-        return;
+        return this.#onBeat(message.value);
       case "goodbye":
         this.#requireHello();
-        this.#onGoodbye(message.value);
-        return;
+        return this.#onGoodbye(message.value);
       case undefined:
         throw helloExpectedError("an empty message came");
     }
@@ -160,7 +159,10 @@ export class HeartbeatSession {
     pulses.heard(agentId, ports.clock.monotonic());
     pulses.doubt(agentId, false, ports.clock.monotonic());
     const { sample, attached, ownerHold } = hello;
-    fleet.put({ ...mergeLoaded(current, admitted, "this_process"), sample, attached, ownerHold });
+    const merged = mergeLoaded(current, admitted, "this_process");
+    fleet.put({ ...merged, sample, attached, ownerHold });
+    // A flap that this process counted may not have reached the store before the session was opened.
+    if (merged.flapping.lastFlapAtMs !== admitted.flapping.lastFlapAtMs) writer.statusChanged(agentId);
     if (sample !== null) {
       writer.sampled(agentId);
       desk.reconcileSoon(agentId, "hello");
@@ -179,7 +181,8 @@ export class HeartbeatSession {
   }
 
   #welcome(): void {
-    const { intervalMs, replicaId } = this.#services;
+    const { intervalMs, replicaId, pulses } = this.#services;
+    if (this.#agentId !== null) pulses.told(this.#agentId, intervalMs);
     const welcome: wire.Welcome = {
       epoch: this.#epoch,
       interval: durationFromMs(intervalMs),
@@ -201,7 +204,9 @@ export class HeartbeatSession {
     this.#lastSeq = beat.seq;
     pulses.heard(agentId, ports.clock.monotonic());
     this.#takeBeat(agentId, beat, sample);
-    const wantFull = sample === null && agent.sample === null;
+    pulses.told(agentId, intervalMs);
+    // Whoever was silent is believed again with figures of now.
+    const wantFull = sample === null && (agent.sample === null || agent.status !== "online");
     this.#acks.acknowledge(beat.seq, jitter(ports.random, intervalMs, INTERVAL_JITTER), wantFull);
   }
 

@@ -1,9 +1,11 @@
 /** Applies what happens to agents to the fleet: by the table of the pure core, then in memory, then to the store. */
 import type { Clock, Logger } from "@headroom/runtime";
-import { type LivenessEvent, livenessStep } from "@headroom/scheduling";
+import { afterFlap, type Flapping, type LivenessEvent, livenessStep } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
+import { LineBudget } from "./line-budget.ts";
+import { LossWindow } from "./loss-window.ts";
 import type { Pulses } from "./pulses.ts";
 import type { StateWriter } from "./state-writer.ts";
 
@@ -14,38 +16,85 @@ export interface LivenessOptions {
   readonly storeClock: StoreClock;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** An agent has flapped. */
+  readonly onFlap?: () => void;
+}
+
+export interface ApplyOptions {
+  /** False keeps the change to this process, for what only it believes. */
+  readonly persist?: boolean;
+  /** False: the loss is not the agent's doing, such as the death of the registry process that held it. */
+  readonly isFlap?: boolean;
 }
 
 export class Liveness {
   readonly #options: LivenessOptions;
+  readonly #losses: LossWindow;
+  readonly #lines = new LineBudget();
 
   constructor(options: LivenessOptions) {
     this.#options = options;
+    this.#losses = new LossWindow(options.fleet);
   }
 
-  /**
-   * Something happened to an agent that is in the fleet. Answers false when the table refuses the event. `persist` false
-   * keeps the change to this process, for what only it believes.
-   */
-  apply(agentId: string, event: LivenessEvent, reason: string, options: { readonly persist?: boolean } = {}): boolean {
-    const { fleet, pulses, writer, storeClock, clock, logger } = this.#options;
+  /** Something happened to an agent that is in the fleet. Answers false when the table refuses the event. */
+  apply(agentId: string, event: LivenessEvent, reason: string, options: ApplyOptions = {}): boolean {
+    const { fleet, pulses, writer, storeClock, clock } = this.#options;
     const agent = fleet.get(agentId);
     if (agent === undefined) return false;
     const outcome = livenessStep(agent.status, event);
     if (outcome.kind === "rejected" || outcome.to === "removed") return false;
     if (outcome.to === agent.status) return true;
+    const isLoss = agent.status === "online" && outcome.to === "suspect";
     const changed: StoredAgent = {
       ...agent,
       status: outcome.to,
       statusReason: reason,
       statusSinceMs: storeClock.now(),
+      ...(isLoss && options.isFlap !== false && { flapping: this.#flap(agent) }),
     };
     pulses.doubt(agentId, outcome.to === "suspect" || outcome.to === "unknown", clock.monotonic());
     fleet.put(changed);
     if (options.persist !== false) writer.statusChanged(agentId);
-    const fields = { agent_id: agentId, hostname: agent.hostname, from: agent.status, to: outcome.to, reason };
-    if (outcome.to === "online" || event === "goodbye") logger.info(fields, `agent is ${outcome.to}: ${reason}`);
-    else logger.warn(fields, `agent is ${outcome.to}: ${reason}`);
+    const isGood = outcome.to === "online" || event === "goodbye";
+    this.#say(isGood ? "info" : "warn", agent, outcome.to, reason);
     return true;
+  }
+
+  #say(level: "info" | "warn", { agentId, hostname, status }: StoredAgent, to: string, reason: string): void {
+    const { clock, logger } = this.#options;
+    const { mayWrite, withheld } = this.#lines.take(clock.monotonic());
+    const fields = { agent_id: agentId, hostname, from: status, to, reason, ...(withheld > 0 && { withheld }) };
+    // At debug all of them are there; else the metrics tell how many there are of each status.
+    logger[mayWrite ? level : "debug"](fields, `agent is ${to}: ${reason}`);
+  }
+
+  /** One more flap, unless so many are lost at this moment that the agents are not to blame. */
+  #flap(agent: StoredAgent): Flapping {
+    const { clock, storeClock, logger, onFlap } = this.#options;
+    const { agentId, hostname, flapping } = agent;
+    const verdict = this.#losses.add(agent, clock.monotonic());
+    if (verdict.kind === "mass") {
+      this.#forgive(verdict.forgiven);
+      return verdict.forgiven.get(agentId) ?? flapping;
+    }
+    onFlap?.();
+    const after = afterFlap(flapping, storeClock.now());
+    if (after.probationUntilMs !== null && flapping.probationUntilMs === null) {
+      const until = new Date(after.probationUntilMs).toISOString();
+      const fields = { agent_id: agentId, hostname, flaps: after.flaps, probation_until: until };
+      logger.warn(fields, `agent comes and goes: on probation, and not offered to work, until ${until}`);
+    }
+    return after;
+  }
+
+  #forgive(forgiven: ReadonlyMap<string, Flapping>): void {
+    const { fleet, writer } = this.#options;
+    for (const [agentId, flapping] of forgiven) {
+      const agent = fleet.get(agentId);
+      if (agent === undefined) continue;
+      fleet.put({ ...agent, flapping });
+      writer.statusChanged(agentId);
+    }
   }
 }

@@ -5,6 +5,8 @@ export interface Pulse {
   heardAtMs: number;
   /** Since when it is suspect or unknown, in steady milliseconds; null for the others. */
   doubtedSinceMs: number | null;
+  /** The interval that it was told last; null: none, by this process. */
+  intervalMs: number | null;
 }
 
 export class Pulses {
@@ -17,13 +19,19 @@ export class Pulses {
   /** The agent has been heard now. */
   heard(agentId: string, nowMs: number): void {
     const pulse = this.#pulses.get(agentId);
-    if (pulse === undefined) this.#pulses.set(agentId, { heardAtMs: nowMs, doubtedSinceMs: null });
+    if (pulse === undefined) this.#pulses.set(agentId, { heardAtMs: nowMs, doubtedSinceMs: null, intervalMs: null });
     else pulse.heardAtMs = nowMs;
+  }
+
+  /** The agent has been told to beat at this interval; it has been heard before. */
+  told(agentId: string, intervalMs: number): void {
+    const pulse = this.#pulses.get(agentId);
+    if (pulse !== undefined) pulse.intervalMs = intervalMs;
   }
 
   /** It is suspect or unknown from now on, or no longer. The beginning of a doubt stays while it lasts. */
   doubt(agentId: string, isDoubted: boolean, nowMs: number): void {
-    const pulse = this.#pulses.get(agentId) ?? { heardAtMs: nowMs, doubtedSinceMs: null };
+    const pulse = this.#pulses.get(agentId) ?? { heardAtMs: nowMs, doubtedSinceMs: null, intervalMs: null };
     pulse.doubtedSinceMs = isDoubted ? (pulse.doubtedSinceMs ?? nowMs) : null;
     this.#pulses.set(agentId, pulse);
   }

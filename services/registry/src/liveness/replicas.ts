@@ -21,12 +21,16 @@ export interface ReplicasOptions {
   readonly pulses: Pulses;
   readonly ports: Ports;
   readonly logger: Logger;
+  /** An operator has confirmed the losses that are held back. */
+  readonly onLossesConfirmed: () => void;
   /** The agent has opened a newer session elsewhere. */
   readonly onMovedAway: (agent: StoredAgent) => void;
 }
 
 const INTERVAL_MS = 1_000;
 const LEASE_MS = 5_000;
+/** A row that is gone although so much of its lease was left was deleted by its process, which has stopped in order. */
+const MIN_LEASE_LEFT_MS = 500;
 /** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
 const OVERLAP_MS = 10_000;
 
@@ -36,6 +40,9 @@ export class Replicas {
   /** Leases as they stood at the first look: whoever renews since then lives, the others may have died before. */
   #firstSeen: ReadonlyMap<string, EpochMs> | null = null;
   #alive: ReadonlySet<string> = new Set();
+  /** Leases of the others as of the last look. */
+  #leases: ReadonlyMap<string, EpochMs> = new Map();
+  #lossesConfirmedAtMs: EpochMs | null = null;
   #followedToMs: EpochMs = 0;
 
   constructor(options: ReplicasOptions) {
@@ -57,20 +64,21 @@ export class Replicas {
 
   /** Renews the own lease and takes over what the others changed. */
   async refresh(): Promise<void> {
-    const { replicaId, store, storeClock, logger } = this.#options;
-    const { replicas, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
+    const { replicaId, store, storeClock, onLossesConfirmed } = this.#options;
+    const { replicas, lossesConfirmedAtMs, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
     storeClock.observe(nowMs);
+    if (lossesConfirmedAtMs !== this.#lossesConfirmedAtMs) onLossesConfirmed();
+    this.#lossesConfirmedAtMs = lossesConfirmedAtMs;
     const others = replicas.filter((replica) => replica.replicaId !== replicaId);
     this.#firstSeen ??= new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
     const before = this.#alive;
     this.#alive = new Set(others.filter((other) => this.#provesAlive(other, nowMs)).map((other) => other.replicaId));
-    for (const lost of [...before].filter((other) => !this.#alive.has(other))) {
-      logger.warn(
-        { replica_id: lost },
-        "another registry process is gone: its agents are suspect until they reconnect",
-      );
-      this.#doubtAgentsOf(lost);
+    for (const gone of [...before].filter((other) => !this.#alive.has(other))) {
+      const leftMs = (this.#leases.get(gone) ?? nowMs) - nowMs;
+      if (leftMs > MIN_LEASE_LEFT_MS) this.#waitForAgentsOf(gone);
+      else this.#doubtAgentsOf(gone);
     }
+    this.#leases = new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
     const isNewcomer = [...this.#alive].some((other) => !before.has(other));
     if (this.#alive.size === 0) return;
     if (isNewcomer) this.#follow(await store.loadFleet(), []);
@@ -86,11 +94,26 @@ export class Replicas {
     return first === undefined || leaseExpiresAtMs > first;
   }
 
+  /** It has stopped in order and sent its agents away: they are online until their TTL, by which they are back. */
+  #waitForAgentsOf(replicaId: string): void {
+    const { fleet, pulses, ports, logger } = this.#options;
+    logger.info({ replica_id: replicaId }, "another registry process has stopped: its agents are on their way");
+    const nowMs = ports.clock.monotonic();
+    for (const agent of fleet.agents()) if (agent.replicaId === replicaId) pulses.heard(agent.agentId, nowMs);
+  }
+
+  /** It has died. Its agents are to come back, and are not blamed for it. */
   #doubtAgentsOf(replicaId: string): void {
-    const { fleet, liveness } = this.#options;
+    const { fleet, liveness, logger } = this.#options;
+    logger.warn(
+      { replica_id: replicaId },
+      "another registry process is gone: its agents are suspect until they reconnect",
+    );
     for (const agent of [...fleet.agents()]) {
       if (agent.replicaId === replicaId) {
-        liveness.apply(agent.agentId, "stream_closed", "the registry process that held it is gone");
+        liveness.apply(agent.agentId, "stream_closed", "the registry process that held it is gone", {
+          isFlap: false,
+        });
       }
     }
   }
@@ -139,6 +162,9 @@ function isSame(a: StoredAgent, b: StoredAgent): boolean {
     a.cordoned === b.cordoned &&
     a.cordonReason === b.cordonReason &&
     a.draining === b.draining &&
+    a.drainDeadlineMs === b.drainDeadlineMs &&
+    a.flapping.lastFlapAtMs === b.flapping.lastFlapAtMs &&
+    a.flapping.probationUntilMs === b.flapping.probationUntilMs &&
     a.lastBeatAtMs === b.lastBeatAtMs &&
     a.sample?.sampledAtMs === b.sample?.sampledAtMs
   );

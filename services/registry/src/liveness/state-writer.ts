@@ -155,8 +155,8 @@ export class StateWriter implements ManagedService {
   #statusWrite(agentId: string): readonly StatusWrite[] {
     const agent = this.#options.fleet.get(agentId);
     if (agent === undefined) return [];
-    const { epoch, status, statusReason, statusSinceMs, attached, ownerHold } = agent;
-    return [{ agentId, epoch, status, statusReason, statusSinceMs, attached, ownerHold }];
+    const { epoch, status, statusReason, statusSinceMs, attached, ownerHold, flapping } = agent;
+    return [{ agentId, epoch, status, statusReason, statusSinceMs, attached, ownerHold, flapping }];
   }
 
   #beatWrite(agentId: string, withSample: boolean): readonly BeatWrite[] {

@@ -10,20 +10,43 @@ import { type AgentView, type AvailabilityFilter, type CardRoom, isOpenForWork, 
 
 const DEFAULT_MIN_CPU_CORES = 1;
 
-/** The predicate of a request. Figures have been validated. */
-export function availabilityOf(request: wire.ListAvailableCapacityRequest): (view: AgentView) => boolean {
-  const bounds = boundsOf(request);
+/** What a request asks for, in the units used inside. */
+export interface AvailabilityQuestion {
+  readonly poolName: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bounds: AvailabilityFilter;
+  /** At least so many cards with so much free VRAM each, of one of these models (lower case; none: any). */
+  readonly minCards: number;
+  readonly perCardMib: number;
+  readonly models: readonly string[];
+}
+
+/** Figures have been validated. */
+export function questionOf(request: wire.ListAvailableCapacityRequest): AvailabilityQuestion {
   const models = request.gpuModels.map((model) => model.toLowerCase());
   const perCardMib = mibFromGbRequested(request.minGpuVramPerCardGb);
   // A per-card minimum alone asks for one such card.
   const minCards = Math.max(request.minGpuCount, perCardMib > 0 || models.length > 0 ? 1 : 0);
-  const isWanted = (card: CardRoom): boolean => card.free >= perCardMib && isOneOf(card, models);
-  return (view) =>
+  const poolName = request.poolName === "" ? null : request.poolName;
+  return { poolName, labels: request.labels, bounds: boundsOf(request), minCards, perCardMib, models };
+}
+
+/** Whether an agent is in the answer: the rule that the index has to agree with. */
+export function isAvailable(view: AgentView, question: AvailabilityQuestion): boolean {
+  const { poolName, labels, bounds } = question;
+  return (
     isOpenForWork(view) &&
-    (request.poolName === "" || view.poolName === request.poolName) &&
-    Object.entries(request.labels).every(([key, value]) => view.labels[key] === value) &&
+    (poolName === null || view.poolName === poolName) &&
+    Object.entries(labels).every(([key, value]) => view.labels[key] === value) &&
     isWithin(view, bounds) &&
-    view.room.cards.filter(isWanted).length >= minCards;
+    hasCards(view, question)
+  );
+}
+
+function hasCards(view: AgentView, { minCards, perCardMib, models }: AvailabilityQuestion): boolean {
+  if (minCards === 0) return true;
+  const isWanted = (card: CardRoom): boolean => card.free >= perCardMib && isOneOf(card, models);
+  return view.room.cards.filter(isWanted).length >= minCards;
 }
 
 function boundsOf(request: wire.ListAvailableCapacityRequest): AvailabilityFilter {

@@ -4,9 +4,9 @@ import { readOrder } from "./order-by.ts";
 
 describe("readOrder", () => {
   it("is by most free VRAM unless told otherwise", () => {
-    expect(readOrder("")).toMatchObject({ field: "gpu_vram_available_gb", descending: true });
-    expect(readOrder("  cpu_load  ")).toMatchObject({ field: "cpu_load", descending: false });
-    expect(readOrder("hostname asc")).toMatchObject({ field: "hostname", descending: false });
+    expect(readOrder("")).toMatchObject({ figure: { name: "gpu_vram_available_gb" }, descending: true });
+    expect(readOrder("  cpu_load  ")).toMatchObject({ figure: { name: "cpu_load" }, descending: false });
+    expect(readOrder("hostname asc")).toMatchObject({ figure: { name: "hostname" }, descending: false });
   });
 
   it.each([
@@ -20,8 +20,8 @@ describe("readOrder", () => {
     ["timestamp", 1_000],
     ["hostname", "desk-1"],
   ])("sorts by %s", (field, value) => {
-    expect(readOrder(field).valueOf(agentWith({ sample: sampleWith(3) }))).toBe(value);
-    expect(readOrder(field).valueOf(agentWith({ sample: null }))).toBeDefined();
+    expect(readOrder(field).figure.valueOf(agentWith({ sample: sampleWith(3) }))).toBe(value);
+    expect(readOrder(field).figure.valueOf(agentWith({ sample: null }))).toBeDefined();
   });
 
   it.each(["colour", "cpu_load up", "cpu_load desc desc", "constructor", "__proto__"])("%s is no order", (text) => {

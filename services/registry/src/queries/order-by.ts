@@ -1,14 +1,13 @@
 /** Orders agents by any figure of AgentCapacity. */
 import { invalidArgument } from "@headroom/rpc";
 import { viewOf } from "../fleet/agent-views.ts";
+import type { OrderFigure } from "../fleet/index/capacity-index.ts";
+import type { SortKey, SortValue } from "../fleet/index/sorted-slots.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
-export type SortValue = number | string;
-
 export interface Order {
-  readonly field: string;
+  readonly figure: OrderFigure;
   readonly descending: boolean;
-  valueOf(agent: StoredAgent): SortValue;
 }
 
 const FIELDS: Readonly<Record<string, (agent: StoredAgent) => SortValue>> = {
@@ -37,17 +36,12 @@ export function readOrder(orderBy: string): Order {
     const description = `${JSON.stringify(orderBy)} is no order; write one of ${fields}, with " desc" behind it for largest first`;
     throw invalidArgument([{ field: "order_by", description }]);
   }
-  return { field, descending: direction === "desc", valueOf };
+  return { figure: { name: field, valueOf }, descending: direction === "desc" };
 }
 
 /** Ties are broken by agent id, ascending, so that pages never overlap. */
-export function compareRows(order: Pick<Order, "descending">, a: SortRow, b: SortRow): number {
+export function compareRows(order: Pick<Order, "descending">, a: SortKey, b: SortKey): number {
   const byValue = a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
   if (byValue !== 0) return order.descending ? -byValue : byValue;
   return a.agentId < b.agentId ? -1 : a.agentId > b.agentId ? 1 : 0;
-}
-
-export interface SortRow {
-  readonly value: SortValue;
-  readonly agentId: string;
 }

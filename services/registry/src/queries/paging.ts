@@ -1,7 +1,8 @@
 /** Pages by position: a token says after which row to go on, and to which question it belongs. */
 import { invalidArgument } from "@headroom/rpc";
 import { createHash } from "node:crypto";
-import { compareRows, type Order, type SortRow } from "./order-by.ts";
+import type { SortKey } from "../fleet/index/sorted-slots.ts";
+import { compareRows, type Order } from "./order-by.ts";
 
 export interface Page<Row> {
   readonly rows: readonly Row[];
@@ -22,11 +23,10 @@ export interface PageRequest {
 export function pageOf<Row>(
   rows: readonly Row[],
   order: Pick<Order, "descending">,
-  rowOf: (row: Row) => SortRow,
+  rowOf: (row: Row) => SortKey,
   request: PageRequest,
 ): Page<Row> {
-  const question = digestOf(request.question);
-  const after = request.pageToken === "" ? null : readToken(request.pageToken, question);
+  const { after, tokenAfter } = readPosition(request);
   const keyed = rows.map((row) => ({ row, key: rowOf(row) })).sort((a, b) => compareRows(order, a.key, b.key));
   const rest = after === null ? keyed : keyed.filter(({ key }) => compareRows(order, key, after) > 0);
   const page = rest.slice(0, request.pageSize);
@@ -34,16 +34,33 @@ export function pageOf<Row>(
   const hasMore = rest.length > page.length && last !== undefined;
   return {
     rows: page.map(({ row }) => row),
-    nextPageToken: hasMore ? writeToken(last.key, question) : "",
+    nextPageToken: hasMore ? tokenAfter(last.key) : "",
     totalSize: rows.length,
   };
 }
 
-function writeToken({ value, agentId }: SortRow, question: string): string {
+/** Where a page begins. */
+export interface PagePosition {
+  /** The last row of the page before; null: from the beginning. */
+  readonly after: SortKey | null;
+  /** The token that continues behind a row. */
+  readonly tokenAfter: (last: SortKey) => string;
+}
+
+/** Throws INVALID_ARGUMENT for a token of another question. */
+export function readPosition(request: Pick<PageRequest, "pageToken" | "question">): PagePosition {
+  const question = digestOf(request.question);
+  return {
+    after: request.pageToken === "" ? null : readToken(request.pageToken, question),
+    tokenAfter: (last) => writeToken(last, question),
+  };
+}
+
+function writeToken({ value, agentId }: SortKey, question: string): string {
   return Buffer.from(JSON.stringify([question, value, agentId])).toString("base64url");
 }
 
-function readToken(token: string, question: string): SortRow {
+function readToken(token: string, question: string): SortKey {
   const wrong = invalidArgument([
     { field: "page_token", description: "is none that this question was answered with; leave it out to begin anew" },
   ]);

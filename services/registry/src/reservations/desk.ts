@@ -193,11 +193,16 @@ export class ReservationDesk {
     const { fleet, storeClock } = this.#options;
     storeClock.observe(outcome.nowMs);
     const written = new Map(outcome.reservations.map((reservation) => [reservation.attemptId, reservation]));
+    const byAgent = groupByAgent(outcome.reservations);
     for (const { agentId, version } of commit.guards) {
       const agent = fleet.get(agentId);
       // Whoever loaded the agent meanwhile has seen this commit already.
       if (agent === undefined || agent.guardVersion !== version) continue;
-      fleet.put({ ...agent, guardVersion: version + 1, reservations: afterWrites(agent, written, outcome.nowMs) });
+      fleet.put({
+        ...agent,
+        guardVersion: version + 1,
+        reservations: afterWrites(agent, written, byAgent.get(agentId) ?? [], outcome.nowMs),
+      });
     }
   }
 
@@ -217,6 +222,16 @@ export class ReservationDesk {
   }
 }
 
+function groupByAgent(reservations: readonly StoredReservation[]): ReadonlyMap<string, readonly StoredReservation[]> {
+  const byAgent = new Map<string, StoredReservation[]>();
+  for (const reservation of reservations) {
+    const known = byAgent.get(reservation.agentId);
+    if (known === undefined) byAgent.set(reservation.agentId, [reservation]);
+    else known.push(reservation);
+  }
+  return byAgent;
+}
+
 function planOne(draft: Draft, operation: Operation<unknown>): Settled {
   const goBack = draft.mark();
   try {
@@ -230,6 +245,7 @@ function planOne(draft: Draft, operation: Operation<unknown>): Settled {
 function afterWrites(
   agent: StoredAgent,
   written: ReadonlyMap<string, StoredReservation>,
+  ofAgent: readonly StoredReservation[],
   nowMs: number,
 ): ReadonlyMap<string, StoredReservation> {
   const reservations = new Map<string, StoredReservation>();
@@ -237,8 +253,6 @@ function afterWrites(
     const isOld = known.releasedAtMs !== null && known.releasedAtMs + TOMBSTONE_MS < nowMs;
     if (!isOld && !written.has(known.attemptId)) reservations.set(known.attemptId, known);
   }
-  for (const reservation of written.values()) {
-    if (reservation.agentId === agent.agentId) reservations.set(reservation.attemptId, reservation);
-  }
+  for (const reservation of ofAgent) reservations.set(reservation.attemptId, reservation);
   return reservations;
 }

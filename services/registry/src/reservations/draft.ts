@@ -12,6 +12,8 @@ export class Draft {
   readonly nowMs: EpochMs;
   readonly #fleet: Fleet;
   #agents = new Map<string, StoredAgent>();
+  /** Reservations that were copied since the last mark, and may be changed in place. */
+  #own = new Set<ReadonlyMap<string, StoredReservation>>();
   #writes = new Map<string, ReservationWrite>();
 
   constructor(fleet: Fleet, nowMs: EpochMs) {
@@ -25,6 +27,15 @@ export class Draft {
 
   reservation(attemptId: string): StoredReservation | undefined {
     return this.#writes.get(attemptId)?.reservation ?? this.#fleet.reservation(attemptId);
+  }
+
+  /** The agents that the draft changes, as it leaves them. */
+  changedAgents(): Iterable<StoredAgent> {
+    return this.#agents.values();
+  }
+
+  isChanged(agentId: string): boolean {
+    return this.#agents.has(agentId);
   }
 
   /** All agents, with the draft's changes. */
@@ -62,9 +73,11 @@ export class Draft {
   mark(): () => void {
     const agents = new Map(this.#agents);
     const writes = new Map(this.#writes);
+    this.#own = new Set();
     return () => {
       this.#agents = agents;
       this.#writes = writes;
+      this.#own = new Set();
     };
   }
 
@@ -81,7 +94,11 @@ export class Draft {
   }
 
   #change(agent: StoredAgent, change: (reservations: Map<string, StoredReservation>) => void): void {
-    const reservations = new Map(agent.reservations);
+    const isOwn = this.#own.has(agent.reservations);
+    const reservations = isOwn
+      ? (agent.reservations as Map<string, StoredReservation>) // It was made here, three lines below.
+      : new Map(agent.reservations);
+    this.#own.add(reservations);
     change(reservations);
     this.#agents.set(agent.agentId, { ...agent, reservations });
   }

@@ -2,18 +2,22 @@
 import {
   explain,
   type FleetExplanation,
+  type HoldEvent,
   placeBatch,
   type Placement,
   type PlacementPolicy,
   type PlaceRequest,
   reservationStep,
+  type ReserveEvent,
   shapeKey,
   unconfirmedLeaseMs,
 } from "@headroom/scheduling";
 import type { ReserveRequest } from "@headroom/contracts";
 import type { FleetRevision } from "../fleet/fleet.ts";
+import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
 import type { Draft } from "./draft.ts";
+import { draftFleet } from "./draft-fleet.ts";
 import { type Operation, stored } from "./operation.ts";
 
 export type ReserveResult =
@@ -31,6 +35,7 @@ export interface ReserveResults {
 
 export interface ReserveOptions {
   readonly allOrNothing: boolean;
+  readonly index: CapacityIndex;
   readonly heartbeatIntervalMs: number;
   readonly policy: PlacementPolicy;
   /** In [0, 1). */
@@ -50,45 +55,69 @@ export function reserveOperation(
   };
 }
 
+/** What stands before anything is placed: an answer, and what it writes; or the need of room. */
+type Standing =
+  | { readonly kind: "place" }
+  | { readonly kind: "answer"; readonly result: ReserveResult; readonly write: StoredReservation | null };
+
 function planReserve(
   draft: Draft,
   requests: readonly ReserveRequest[],
   options: ReserveOptions,
 ): readonly ReserveResult[] {
-  const goBack = draft.mark();
-  const results = new Map<string, ReserveResult>();
-  const unplaced: ReserveRequest[] = [];
-  for (const request of requests) {
-    const again = reserveAgain(draft, request, options);
-    if (again === "place") unplaced.push(request);
-    else results.set(request.attemptId, again);
-  }
-  for (const [attemptId, result] of place(draft, unplaced, options)) results.set(attemptId, result);
-  const ordered = requests.map(({ attemptId }) => requireResult(results.get(attemptId)));
-  if (!options.allOrNothing || ordered.every(({ kind }) => kind === "reserved")) return ordered;
-  goBack();
-  return ordered.map((result, index) => withheld(draft, result, requests[index], ordered));
+  const standings = requests.map((request) => standingOf(draft, request, options));
+  const broken = new Map<string, ReserveResult>();
+  const blame = (request: ReserveRequest, result: ReserveResult | undefined): void => {
+    const group = groupOf(request, options);
+    if (group !== null && result !== undefined && result.kind !== "reserved" && !broken.has(group)) {
+      broken.set(group, result);
+    }
+  };
+  const isBroken = (request: ReserveRequest): boolean => broken.has(groupOf(request, options) ?? "");
+  standings.forEach((standing, index) => {
+    const request = requests[index];
+    if (standing.kind === "answer" && request !== undefined) blame(request, standing.result);
+  });
+  const unplaced = requests.filter((request, index) => standings[index]?.kind === "place" && !isBroken(request));
+  const placed = place(draft, unplaced, options);
+  for (const request of unplaced) blame(request, placed.get(request.attemptId));
+  return requests.map((request, index) => {
+    const standing = standings[index];
+    const result = standing?.kind === "answer" ? standing.result : placed.get(request.attemptId);
+    const culprit = broken.get(groupOf(request, options) ?? "");
+    if (culprit !== undefined && (result === undefined || result.kind === "reserved")) {
+      return withheld(draft, request, culprit);
+    }
+    if (standing?.kind === "answer" && standing.write !== null) draft.put(standing.write);
+    return requireResult(result);
+  });
 }
 
-/** An attempt that is known: its promise again, or why not. "place": it needs (new) room. */
-function reserveAgain(draft: Draft, request: ReserveRequest, options: ReserveOptions): ReserveResult | "place" {
+/** Requests of one group are given room together or not at all; null: it stands alone. */
+function groupOf(request: ReserveRequest, options: ReserveOptions): string | null {
+  if (options.allOrNothing) return "all of the request";
+  const { group = "" } = request;
+  return group === "" ? null : `group ${group}`;
+}
+
+/** An attempt that is known: its promise again, or why not. */
+function standingOf(draft: Draft, request: ReserveRequest, options: ReserveOptions): Standing {
   const known = draft.reservation(request.attemptId);
-  if (known === undefined) return "place";
+  if (known === undefined) return { kind: "place" };
   const outcome = reservationStep(known, eventOf(draft, request, options, known), draft.nowMs);
   switch (outcome.kind) {
     case "changed": {
       // The tombstone of an older claim: this one starts anew, perhaps elsewhere.
-      if (outcome.change === "reserved" && known.state === "released") return "place";
+      if (known.state === "released") return { kind: "place" };
       const reservation = stored(outcome.reservation, known, draft.nowMs, notesOf(request));
-      draft.put(reservation);
-      return { kind: "reserved", reservation };
+      return { kind: "answer", result: { kind: "reserved", reservation }, write: reservation };
     }
     case "unchanged":
-      return { kind: "reserved", reservation: known };
+      return { kind: "answer", result: { kind: "reserved", reservation: known }, write: null };
     case "forgotten":
-      return "place";
+      return { kind: "place" };
     case "rejected":
-      return rejected(outcome.reason, known);
+      return { kind: "answer", result: rejected(outcome.reason, known), write: null };
   }
 }
 
@@ -107,9 +136,10 @@ function place(
   requests: readonly ReserveRequest[],
   options: ReserveOptions,
 ): ReadonlyMap<string, ReserveResult> {
+  if (requests.length === 0) return new Map();
   const byId = new Map(requests.map((request) => [request.attemptId, request]));
   const placements = placeBatch(
-    draft.views(),
+    draftFleet(draft, options.index, options.policy),
     [...byId.values()].map((request) => placeRequest(draft, request, options)),
     options.policy,
     { random: options.random },
@@ -129,7 +159,7 @@ function placeRequest(draft: Draft, request: ReserveRequest, options: ReserveOpt
     needs,
     options: { avoidAgentIds },
     expectedEndAtMs: expectedEndOf(draft, request),
-    group: options.allOrNothing ? "all" : null,
+    group: groupOf(request, options),
   };
 }
 
@@ -155,9 +185,9 @@ function eventOf(
   request: ReserveRequest,
   options: ReserveOptions,
   where: Pick<StoredReservation, "agentId" | "reserved">,
-): Extract<Parameters<typeof reservationStep>[1], { type: "reserve" }> {
+): ReserveEvent | HoldEvent {
   return {
-    type: "reserve",
+    type: request.kind === "hold" ? "hold" : "reserve",
     attemptId: request.attemptId,
     agentId: where.agentId,
     reserved: where.reserved,
@@ -168,8 +198,9 @@ function eventOf(
   };
 }
 
-function expectedEndOf(draft: Draft, { expectedDurationMs }: ReserveRequest): number | null {
-  return expectedDurationMs === null ? null : draft.nowMs + expectedDurationMs;
+/** In room that is kept nothing runs yet, so nothing is expected to end. */
+function expectedEndOf(draft: Draft, { kind, expectedDurationMs }: ReserveRequest): number | null {
+  return kind === "hold" || expectedDurationMs === null ? null : draft.nowMs + expectedDurationMs;
 }
 
 function notesOf({ needs, taskId, planId }: ReserveRequest): Pick<StoredReservation, "needs" | "taskId" | "planId"> {
@@ -177,15 +208,8 @@ function notesOf({ needs, taskId, planId }: ReserveRequest): Pick<StoredReservat
 }
 
 /** What a member of a group is told that was not given anything because of another member. */
-function withheld(
-  draft: Draft,
-  result: ReserveResult,
-  request: ReserveRequest | undefined,
-  all: readonly ReserveResult[],
-): ReserveResult {
-  if (result.kind !== "reserved" || request === undefined) return result;
-  const blamed = all.find(({ kind }) => kind === "no_room");
-  if (blamed?.kind === "no_room") return blamed;
+function withheld(draft: Draft, request: ReserveRequest, culprit: ReserveResult): ReserveResult {
+  if (culprit.kind === "no_room") return culprit;
   const alone = explain(draft.views(), request.needs, { avoidAgentIds: request.avoidAgentIds });
   const sentence = "Another member of the group was refused, and it is all or nothing.";
   return { kind: "no_room", explanation: { ...alone, verdict: "not_now", reason: "NO_AGENT_FITS_NOW", sentence } };

@@ -22,7 +22,8 @@ export async function setCordon(
   const stored = await deps.store.setCordon(agentId, cordoned, reason);
   const current = deps.fleet.get(agentId);
   if (stored === null || current === undefined) throw agentNotFound(agentId);
-  const agent = { ...current, cordoned: stored.cordoned, cordonReason: stored.cordonReason };
+  const { draining, drainDeadlineMs, cordonReason } = stored;
+  const agent = { ...current, cordoned: stored.cordoned, cordonReason, draining, drainDeadlineMs };
   deps.fleet.put(agent);
   context.logger.info({ agent_id: agentId, reason }, cordoned ? "agent is cordoned" : "agent is uncordoned");
   return showAgent(deps, agent);

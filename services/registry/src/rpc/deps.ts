@@ -2,24 +2,30 @@
 import type { Clock, Random, Timers } from "@headroom/runtime";
 import type { PlacementPolicy } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { Liveness } from "../liveness/liveness.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
+import type { Sweep } from "../liveness/sweep.ts";
 import type { ReservationDesk } from "../reservations/desk.ts";
 import type { RegistryStore } from "../store/registry-store.ts";
 import type { CapacityFeed } from "../watch/capacity-feed.ts";
 
 export interface HandlerDeps {
   readonly replicaId: string;
+  /** At this moment: it changes with the number of agents. */
   readonly heartbeatIntervalMs: number;
   readonly policy: PlacementPolicy;
   readonly fleet: Fleet;
+  /** Answers questions about capacity without looking at every agent. */
+  readonly index: CapacityIndex;
   readonly pulses: Pulses;
   readonly liveness: Liveness;
   readonly writer: StateWriter;
   readonly desk: ReservationDesk;
   readonly feed: CapacityFeed;
+  readonly sweep: Sweep;
   readonly store: RegistryStore;
   readonly storeClock: StoreClock;
   readonly clock: Clock;

@@ -1,7 +1,7 @@
 import type { wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { pageOf } from "../queries/paging.ts";
-import { poolCapacities } from "../queries/pools.ts";
+import { poolCapacity } from "../queries/pools.ts";
 import type { HandlerDeps } from "./deps.ts";
 
 const DEFAULT_PAGE_SIZE = 1_000;
@@ -12,13 +12,14 @@ export function listPoolCapacity(
 ): UnaryHandler<wire.ListPoolCapacityRequest, wire.ListPoolCapacityResponse> {
   return async ({ poolName, pageSize, pageToken }) => {
     deps.requireReady();
-    const pools = poolCapacities(deps.fleet.agents()).filter((pool) => poolName === "" || pool.poolName === poolName);
+    deps.index.refresh();
+    const pools = deps.index.pools.all().filter((pool) => poolName === "" || pool.poolName === poolName);
     // The name is its own tie-breaker.
     const page = pageOf(pools, { descending: false }, (pool) => ({ value: pool.poolName, agentId: "" }), {
       pageSize: pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize,
       pageToken,
       question: ["pools", poolName],
     });
-    return { pools: [...page.rows], nextPageToken: page.nextPageToken };
+    return { pools: page.rows.map(poolCapacity), nextPageToken: page.nextPageToken };
   };
 }

@@ -1,5 +1,5 @@
 import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
-import { invalidArgument, unimplemented, type UnaryHandler } from "@headroom/rpc";
+import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
@@ -19,6 +19,7 @@ export function reserveCapacity(
     const { results, revision } = await deps.desk.submit(
       reserveOperation(requests, {
         allOrNothing: request.allOrNothing,
+        index: deps.index,
         heartbeatIntervalMs: deps.heartbeatIntervalMs,
         policy: deps.policy,
         random: deps.random.next(),
@@ -38,7 +39,6 @@ function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly R
   return reservations.map((reserve, index) => {
     const read = reserveFromWire(reserve, `reservations[${index}]`);
     if (read.kind === "invalid") throw invalidArgument([read]);
-    if (read.value.kind === "hold") throw unimplemented("A reservation of kind HOLD");
     if ((read.value.expectedDurationMs ?? 0) > MAX_EXPECTED_MS) {
       const description = "is longer than 10 years; leave it out when it is not known";
       throw invalidArgument([{ field: `reservations[${index}].expected_duration`, description }]);

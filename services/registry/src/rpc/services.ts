@@ -3,8 +3,11 @@ import { wire } from "@headroom/contracts";
 import { bindService, type BoundService, unimplemented } from "@headroom/rpc";
 import { heartbeatHandler } from "../heartbeat/heartbeat.ts";
 import type { SessionServices } from "../heartbeat/session.ts";
+import { listAvailableCapacityMethod, watchCapacityMethod } from "../queries/encoded-answers.ts";
+import { confirmLosses } from "./confirm-losses.ts";
 import { cordonAgent } from "./cordon-agent.ts";
 import type { HandlerDeps } from "./deps.ts";
+import { drainAgent } from "./drain-agent.ts";
 import { explainCapacity } from "./explain-capacity.ts";
 import { getAgent } from "./get-agent.ts";
 import { getAgentCapacity } from "./get-agent-capacity.ts";
@@ -18,13 +21,19 @@ import { reserveCapacity } from "./reserve-capacity.ts";
 import { uncordonAgent } from "./uncordon-agent.ts";
 import { watchCapacity } from "./watch-capacity.ts";
 
+const capacityService = {
+  ...wire.CapacityServiceService,
+  listAvailableCapacity: listAvailableCapacityMethod,
+  watchCapacity: watchCapacityMethod,
+};
+
 export function registryServices(deps: HandlerDeps, sessions: SessionServices): readonly BoundService[] {
   return [
     bindService(wire.AgentServiceService, {
       enrollAgent: notBuilt("EnrollAgent"),
       heartbeat: heartbeatHandler(sessions),
     }),
-    bindService(wire.CapacityServiceService, {
+    bindService(capacityService, {
       getAgentCapacity: getAgentCapacity(deps),
       listAvailableCapacity: listAvailableCapacity(deps),
       listPoolCapacity: listPoolCapacity(deps),
@@ -39,7 +48,8 @@ export function registryServices(deps: HandlerDeps, sessions: SessionServices): 
       getAgent: getAgent(deps),
       cordonAgent: cordonAgent(deps),
       uncordonAgent: uncordonAgent(deps),
-      drainAgent: notBuilt("DrainAgent"),
+      drainAgent: drainAgent(deps),
+      confirmLosses: confirmLosses(deps),
       removeAgent: removeAgent(deps),
       createJoinToken: notBuilt("CreateJoinToken"),
       revokeJoinToken: notBuilt("RevokeJoinToken"),

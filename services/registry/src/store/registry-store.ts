@@ -5,7 +5,7 @@
  *
  * Every method throws StoreUnavailableError when the store cannot be reached; the change may or may not have happened then.
  */
-import type { AgentStatus, EpochMs, Sample } from "@headroom/scheduling";
+import type { AgentStatus, EpochMs, Flapping, Sample } from "@headroom/scheduling";
 import type { AgentIdentity, StoredAgent, StoredReservation } from "./stored-agent.ts";
 
 /** The store is away; the cause is the driver's error. */
@@ -49,6 +49,7 @@ export interface StatusWrite {
   readonly statusSinceMs: EpochMs;
   readonly attached: boolean;
   readonly ownerHold: boolean;
+  readonly flapping: Flapping;
 }
 
 /** One reservation as it is to stand in the store. */
@@ -89,6 +90,12 @@ export interface ReplicaLease {
   readonly leaseExpiresAtMs: EpochMs;
 }
 
+export interface ReplicaLeases extends Timed {
+  readonly replicas: readonly ReplicaLease[];
+  /** When an operator last confirmed losses; null: never since this process started. */
+  readonly lossesConfirmedAtMs: EpochMs | null;
+}
+
 export interface RegistryStore {
   /** Resolves when the store answers. */
   ping(): Promise<Timed>;
@@ -104,9 +111,10 @@ export interface RegistryStore {
 
   /**
    * Registers agents, or brings removed ones back, and opens a session for each with an epoch above all before. At most
-   * one admission per agent in one call. Answers the agents as they are then, in any order.
+   * one admission per agent in one call. Answers the agents as they are then, in any order. Not admitted, and named as
+   * clones, are those that another living registry process holds as online under another incarnation.
    */
-  admit(admissions: readonly Admission[]): Promise<StoredAgents>;
+  admit(admissions: readonly Admission[]): Promise<StoredAgents & { readonly clonedAgentIds: readonly string[] }>;
   /** Writes samples and the times of last beats. A write of an older epoch changes nothing. Never touches a guard. */
   writeBeats(beats: readonly BeatWrite[]): Promise<Timed>;
   /** Writes states of liveness. A write of an older epoch changes nothing. */
@@ -119,13 +127,22 @@ export interface RegistryStore {
   /** Deletes tombstones older than this, at most `limit`; answers how many. */
   purgeTombstones(olderThanMs: number, limit: number): Promise<number>;
 
-  /** Answers null for an agent that does not exist. */
+  /** Uncordoning ends a drain as well. Answers null for an agent that does not exist. */
   setCordon(agentId: string, cordoned: boolean, reason: string): Promise<StoredAgent | null>;
+  /**
+   * Cordons an agent for it to be emptied; `deadlineMs` counts from the store's now, null: no deadline. It moves the guard,
+   * so that no reservation that was decided on before is committed afterwards. Answers null for an agent that does not exist.
+   */
+  startDrain(agentId: string, deadlineMs: number | null, reason: string): Promise<StoredAgent | null>;
+  /** Ends the drains of those of these agents on which nothing holds room: they stay cordoned. Answers them. */
+  endDrains(agentIds: readonly string[]): Promise<StoredAgents>;
   /** Forgets an agent that is OFFLINE, and its reservations. */
   removeAgent(agentId: string): Promise<"removed" | "not_offline" | "not_found">;
 
   /** Says that this registry process lives, and answers which ones have said so. */
-  renewReplica(replicaId: string, leaseMs: number): Promise<Timed & { readonly replicas: readonly ReplicaLease[] }>;
+  renewReplica(replicaId: string, leaseMs: number): Promise<ReplicaLeases>;
+  /** An operator says that agents which are kept from going offline are gone; every living process learns of it when it renews. */
+  confirmLosses(): Promise<Timed>;
   /** This registry process ends. */
   retireReplica(replicaId: string): Promise<void>;
 

@@ -1,5 +1,5 @@
 /** What the store knows of an agent. The fleet in memory holds the same values. */
-import type { AgentStatus, AgentType, EpochMs, Needs, Reservation, Sample } from "@headroom/scheduling";
+import type { AgentStatus, AgentType, EpochMs, Flapping, Needs, Reservation, Sample } from "@headroom/scheduling";
 
 /** Who an agent is: what its Hello says and no beat changes. */
 export interface AgentIdentity {
@@ -29,11 +29,14 @@ export interface StoredAgent extends AgentIdentity {
   /** In the operator's words; empty when not cordoned or not stated. */
   readonly cordonReason: string;
   readonly draining: boolean;
+  /** When what still runs there is to be stopped; null without a drain, and for one that waits without end. */
+  readonly drainDeadlineMs: EpochMs | null;
   readonly firstSeenAtMs: EpochMs;
   readonly status: AgentStatus;
   /** For people, such as "no beat for 15 s". */
   readonly statusReason: string;
   readonly statusSinceMs: EpochMs;
+  readonly flapping: Flapping;
   /** Number of the agent's newest session. A write that carries a lower one changes nothing. */
   readonly epoch: number;
   /** The start of the agent program that holds the session; null before its first Hello. */

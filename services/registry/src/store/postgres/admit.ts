@@ -1,4 +1,8 @@
-/** Registers agents and opens their sessions: one statement for a whole group of Hellos. */
+/**
+ * Registers agents and opens their sessions: one statement for a whole group of Hellos. Of two starts of an agent that
+ * come to two registry processes at once, the row lets the first one in; whom a living process holds as online under
+ * another incarnation is a clone, and keeps its row as it is.
+ */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Admission } from "../registry-store.ts";
 import { toJson } from "./to-json.ts";
@@ -6,11 +10,17 @@ import { toJson } from "./to-json.ts";
 const statement = defineStatement<{ readonly agent_id: string }>({
   name: "registry_admit",
   text: `
-WITH hello AS (
+WITH given AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS h(
     agent_id uuid, hostname text, agent_type text, pool_name text, labels jsonb, version text, platform text,
     incarnation uuid, replica_id uuid, attached boolean, owner_hold boolean)
-   ORDER BY agent_id
+), hello AS (
+  SELECT given.* FROM given
+   WHERE NOT EXISTS (
+     SELECT FROM agent_liveness held JOIN replicas r ON r.replica_id = held.replica_id AND r.lease_expires_at > now()
+      WHERE held.agent_id = given.agent_id AND held.status = 'online'
+        AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id)
+   ORDER BY given.agent_id
 ), agent AS (
   INSERT INTO agents AS a (agent_id, hostname, agent_type, pool_name, labels, version, platform)
   SELECT agent_id, hostname, agent_type, pool_name, labels, version, platform FROM hello
@@ -29,10 +39,13 @@ ON CONFLICT (agent_id) DO UPDATE
        status = 'online', status_reason = 'hello', epoch = l.epoch + 1,
        incarnation = excluded.incarnation, replica_id = excluded.replica_id, last_beat_at = now(),
        attached = excluded.attached, owner_hold = excluded.owner_hold, changed_at = now()
+ WHERE l.status <> 'online' OR l.incarnation = excluded.incarnation OR l.replica_id = excluded.replica_id
+    OR NOT EXISTS (SELECT FROM replicas r WHERE r.replica_id = l.replica_id AND r.lease_expires_at > now())
 RETURNING l.agent_id`,
 });
 
-export async function admitAgents(db: Queryable, admissions: readonly Admission[]): Promise<void> {
+/** Answers the agents that were not admitted, being clones. */
+export async function admitAgents(db: Queryable, admissions: readonly Admission[]): Promise<string[]> {
   const rows = admissions.map(({ identity, incarnation, replicaId, attached, ownerHold }) => ({
     agent_id: identity.agentId,
     hostname: identity.hostname,
@@ -46,5 +59,6 @@ export async function admitAgents(db: Queryable, admissions: readonly Admission[
     attached,
     owner_hold: ownerHold,
   }));
-  await db.query(statement, [toJson(rows)]);
+  const admitted = new Set((await db.query(statement, [toJson(rows)])).map((row) => row.agent_id));
+  return admissions.map(({ identity }) => identity.agentId).filter((agentId) => !admitted.has(agentId));
 }

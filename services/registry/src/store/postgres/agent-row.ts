@@ -29,9 +29,10 @@ const reservationsOfAgent = `
 /** Everything but the WHERE clause. Tables: a agents, l liveness, g guards, s samples. */
 export const selectAgents = `
   SELECT a.agent_id, a.hostname, a.agent_type, a.pool_name, a.labels, a.version, a.platform,
-         a.cordoned, a.cordon_reason, a.draining, a.first_seen_at, a.removed_at,
-         l.status, l.status_reason, l.status_since, l.epoch, l.incarnation, l.replica_id, l.last_beat_at,
-         l.attached, l.owner_hold, g.version AS guard_version,
+         a.cordoned, a.cordon_reason, a.draining, a.drain_deadline, a.first_seen_at, a.removed_at,
+         l.status, l.status_reason, l.status_since, l.epoch, l.incarnation, l.replica_id,
+         greatest(l.last_beat_at, s.beat_at) AS last_beat_at,
+         l.attached, l.owner_hold, l.flaps, l.last_flap_at, l.probation_until, g.version AS guard_version,
          s.sampled_at, s.cpu_total_millicores, s.cpu_available_millicores, s.cpu_offer_millicores, s.cpu_declared,
          s.cpu_load_percent, s.memory_total_mib, s.memory_available_mib, s.memory_offer_mib, s.memory_declared,
          s.cards, s.attempts, ${reservationsOfAgent} AS reservations
@@ -87,6 +88,7 @@ interface AgentColumns {
   readonly cordoned: boolean;
   readonly cordon_reason: string;
   readonly draining: boolean;
+  readonly drain_deadline: number | null;
   readonly first_seen_at: number;
   readonly removed_at: number | null;
   readonly status: AgentStatus;
@@ -98,6 +100,9 @@ interface AgentColumns {
   readonly last_beat_at: number | null;
   readonly attached: boolean;
   readonly owner_hold: boolean;
+  readonly flaps: number;
+  readonly last_flap_at: number | null;
+  readonly probation_until: number | null;
   readonly guard_version: number;
   readonly reservations: readonly ReservationJson[];
 }
@@ -116,10 +121,12 @@ export function agentFromRow(row: AgentRow): StoredAgent {
     cordoned: row.cordoned,
     cordonReason: row.cordon_reason,
     draining: row.draining,
+    drainDeadlineMs: row.drain_deadline,
     firstSeenAtMs: row.first_seen_at,
     status: row.status,
     statusReason: row.status_reason,
     statusSinceMs: row.status_since,
+    flapping: { flaps: row.flaps, lastFlapAtMs: row.last_flap_at, probationUntilMs: row.probation_until },
     epoch: row.epoch,
     incarnation: row.incarnation,
     replicaId: row.replica_id,

@@ -10,6 +10,7 @@ export async function setCordon(db: Database, agentId: string, cordoned: boolean
     .update({
       cordoned,
       cordon_reason: cordoned ? reason.replaceAll("\0", "\ufffd") : "",
+      ...(!cordoned && { draining: false, drain_deadline: null }),
       changed_at: db.knex.fn.now(),
     });
   return changed > 0;
@@ -31,9 +32,14 @@ async function removeIn({ knex }: Transaction, agentId: string): Promise<"remove
   if (agent === undefined) return "not_found";
   if (agent.status !== "offline") return "not_offline";
   const now = knex.fn.now();
-  await knex("agents")
-    .where({ agent_id: agentId })
-    .update({ removed_at: now, cordoned: false, cordon_reason: "", changed_at: now });
+  await knex("agents").where({ agent_id: agentId }).update({
+    removed_at: now,
+    cordoned: false,
+    cordon_reason: "",
+    draining: false,
+    drain_deadline: null,
+    changed_at: now,
+  });
   await knex("agent_samples").where({ agent_id: agentId }).delete();
   // Rows without an agent that is known would stand in the way of their attempts' next try, so no tombstones stay.
   await knex("reservations").where({ agent_id: agentId }).delete();

@@ -5,9 +5,10 @@ import { type RegistryStore, StoreUnavailableError } from "../registry-store.ts"
 import { admitAgents } from "./admit.ts";
 import { commitReservations } from "./commit-reservations.ts";
 import { removeAgent, setCordon } from "./fleet-admin.ts";
+import { endDrains, startDrain } from "./drains.ts";
 import { findDueLeases, findReservations, purgeTombstones } from "./leases.ts";
 import { loadAgents, loadChangedSince, loadFleet } from "./load-agents.ts";
-import { renewReplica, retireReplica } from "./replicas.ts";
+import { confirmLosses, renewReplica, retireReplica } from "./replicas.ts";
 import { writeBeats } from "./write-beats.ts";
 import { writeStatuses } from "./write-statuses.ts";
 
@@ -47,8 +48,9 @@ export function createPostgresStore(db: Database): RegistryStore {
     findReservations: (attemptIds) => call(() => findReservations(db, attemptIds)),
     admit: (admissions) =>
       timed(async () => {
-        await admitAgents(db, admissions);
+        const clonedAgentIds = await admitAgents(db, admissions);
         return {
+          clonedAgentIds,
           agents: await loadAgents(
             db,
             admissions.map(({ identity }) => identity.agentId),
@@ -74,8 +76,20 @@ export function createPostgresStore(db: Database): RegistryStore {
         const [agent] = await loadAgents(db, [agentId]);
         return agent ?? null;
       }),
+    startDrain: (agentId, deadlineMs, reason) =>
+      call(async () => {
+        if (!(await startDrain(db, agentId, deadlineMs, reason))) return null;
+        const [agent] = await loadAgents(db, [agentId]);
+        return agent ?? null;
+      }),
+    endDrains: (agentIds) => timed(async () => ({ agents: await loadAgents(db, await endDrains(db, agentIds)) })),
     removeAgent: (agentId) => call(() => removeAgent(db, agentId)),
-    renewReplica: (replicaId, leaseMs) => timed(async () => ({ replicas: await renewReplica(db, replicaId, leaseMs) })),
+    renewReplica: (replicaId, leaseMs) => timed(() => renewReplica(db, replicaId, leaseMs)),
+    confirmLosses: () =>
+      timed(async () => {
+        await confirmLosses(db);
+        return {};
+      }),
     retireReplica: (replicaId) => call(() => retireReplica(db, replicaId)),
     close: () => db.close(),
   };

@@ -1,4 +1,4 @@
-/** Writes the dirty rows of a second: samples, and when the last beats were. */
+/** Writes the dirty rows of a second: samples, and when the last beats were. One row for each agent. */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Sample } from "@headroom/scheduling";
 import type { BeatWrite } from "../registry-store.ts";
@@ -15,19 +15,20 @@ WITH beat AS (
     memory_total bigint, memory_available bigint, memory_offer bigint, memory_declared boolean,
     gpu_count integer, gpu_models text, vram_total bigint, vram_available bigint, vram_offer bigint,
     cards jsonb, attempts jsonb)
-), current AS (
+), without_sample AS (
   UPDATE agent_liveness l
      SET last_beat_at = greatest(l.last_beat_at, now() - beat.silent_ms * interval '1 millisecond'), changed_at = now()
-    FROM beat WHERE l.agent_id = beat.agent_id AND l.epoch = beat.epoch
-  RETURNING l.agent_id
+    FROM beat WHERE l.agent_id = beat.agent_id AND l.epoch = beat.epoch AND beat.sampled_at_ms IS NULL
 )
 INSERT INTO agent_samples AS s (agent_id, sampled_at, cpu_total_millicores, cpu_available_millicores,
   cpu_offer_millicores, cpu_declared, cpu_load_percent, memory_total_mib, memory_available_mib, memory_offer_mib,
-  memory_declared, gpu_count, gpu_models, vram_total_mib, vram_available_mib, vram_offer_mib, cards, attempts)
-SELECT agent_id, to_timestamp(sampled_at_ms / 1000.0), cpu_total, cpu_available, cpu_offer, cpu_declared, cpu_load,
+  memory_declared, gpu_count, gpu_models, vram_total_mib, vram_available_mib, vram_offer_mib, cards, attempts, epoch,
+  beat_at)
+SELECT beat.agent_id, to_timestamp(sampled_at_ms / 1000.0), cpu_total, cpu_available, cpu_offer, cpu_declared, cpu_load,
        memory_total, memory_available, memory_offer, memory_declared, gpu_count, gpu_models,
-       vram_total, vram_available, vram_offer, cards, attempts
-  FROM beat JOIN current USING (agent_id)
+       vram_total, vram_available, vram_offer, cards, attempts, beat.epoch,
+       now() - beat.silent_ms * interval '1 millisecond'
+  FROM beat JOIN agent_liveness l ON l.agent_id = beat.agent_id AND l.epoch = beat.epoch
  WHERE sampled_at_ms IS NOT NULL
 ON CONFLICT (agent_id) DO UPDATE
    SET sampled_at = excluded.sampled_at,
@@ -39,7 +40,8 @@ ON CONFLICT (agent_id) DO UPDATE
        memory_declared = excluded.memory_declared, gpu_count = excluded.gpu_count, gpu_models = excluded.gpu_models,
        vram_total_mib = excluded.vram_total_mib, vram_available_mib = excluded.vram_available_mib,
        vram_offer_mib = excluded.vram_offer_mib, cards = excluded.cards, attempts = excluded.attempts,
-       changed_at = now()
+       epoch = excluded.epoch, beat_at = excluded.beat_at, changed_at = now()
+ WHERE s.epoch <= excluded.epoch
 RETURNING s.agent_id`,
 });
 

@@ -9,9 +9,12 @@ const statement = defineStatement({
 UPDATE agent_liveness l
    SET status = w.status, status_reason = w.status_reason,
        status_since = to_timestamp(w.status_since_ms / 1000.0),
-       attached = w.attached, owner_hold = w.owner_hold, changed_at = now()
+       attached = w.attached, owner_hold = w.owner_hold, flaps = w.flaps,
+       last_flap_at = to_timestamp(w.last_flap_ms / 1000.0),
+       probation_until = to_timestamp(w.probation_until_ms / 1000.0), changed_at = now()
   FROM jsonb_to_recordset($1::jsonb) AS w(agent_id uuid, epoch bigint, status text, status_reason text,
-                                          status_since_ms bigint, attached boolean, owner_hold boolean)
+                                          status_since_ms bigint, attached boolean, owner_hold boolean,
+                                          flaps integer, last_flap_ms bigint, probation_until_ms bigint)
  WHERE l.agent_id = w.agent_id AND l.epoch = w.epoch`,
 });
 
@@ -24,6 +27,9 @@ export async function writeStatuses(db: Queryable, statuses: readonly StatusWrit
     status_since_ms: write.statusSinceMs,
     attached: write.attached,
     owner_hold: write.ownerHold,
+    flaps: write.flapping.flaps,
+    last_flap_ms: write.flapping.lastFlapAtMs,
+    probation_until_ms: write.flapping.probationUntilMs,
   }));
   await db.execute(statement, [toJson(rows)]);
 }

@@ -74,6 +74,8 @@ export const MissCode = {
   MISS_CODE_NOT_ENOUGH_VRAM: 15,
   /** MISS_CODE_CARD_NOT_EXCLUSIVE - A whole card is asked for, and this one is in use. */
   MISS_CODE_CARD_NOT_EXCLUSIVE: 16,
+  /** MISS_CODE_ON_PROBATION - The agent has come and gone too often of late and is on probation. */
+  MISS_CODE_ON_PROBATION: 17,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -97,6 +99,7 @@ export namespace MissCode {
   export type MISS_CODE_NOT_ENOUGH_GPUS = typeof MissCode.MISS_CODE_NOT_ENOUGH_GPUS;
   export type MISS_CODE_NOT_ENOUGH_VRAM = typeof MissCode.MISS_CODE_NOT_ENOUGH_VRAM;
   export type MISS_CODE_CARD_NOT_EXCLUSIVE = typeof MissCode.MISS_CODE_CARD_NOT_EXCLUSIVE;
+  export type MISS_CODE_ON_PROBATION = typeof MissCode.MISS_CODE_ON_PROBATION;
   export type UNRECOGNIZED = typeof MissCode.UNRECOGNIZED;
 }
 

@@ -75,7 +75,20 @@ export interface AgentCapacity {
   /** The dimensions whose figures were declared in the agent's configuration instead of measured: "cpu", "memory", "gpu". */
   declared: string[];
   /** When more room is expected on this agent, from the expected ends of what runs there; absent when unknown. */
-  expectedAvailableAt?: Timestamp | undefined;
+  expectedAvailableAt?:
+    | Timestamp
+    | undefined;
+  /** The agent came and went too often of late: it is on probation, and not offered to work until that ends. */
+  onProbation: boolean;
+  /** When a drain that is under way gives up waiting; absent without a drain or without a deadline. */
+  drainDeadline?:
+    | Timestamp
+    | undefined;
+  /**
+   * Attempts that still have room here although the drain's deadline has passed: their orchestrator is to stop them and to
+   * try them elsewhere. Empty otherwise.
+   */
+  evictAttemptIds: string[];
 }
 
 export interface AgentCapacity_LabelsEntry {
@@ -166,6 +179,9 @@ function createBaseAgentCapacity(): AgentCapacity {
     attached: false,
     declared: [],
     expectedAvailableAt: undefined,
+    onProbation: false,
+    drainDeadline: undefined,
+    evictAttemptIds: [],
   };
 }
 
@@ -245,6 +261,15 @@ export const AgentCapacity: MessageFns<AgentCapacity> = {
     }
     if (message.expectedAvailableAt !== undefined) {
       Timestamp.encode(message.expectedAvailableAt, writer.uint32(202).fork()).join();
+    }
+    if (message.onProbation !== false) {
+      writer.uint32(208).bool(message.onProbation);
+    }
+    if (message.drainDeadline !== undefined) {
+      Timestamp.encode(message.drainDeadline, writer.uint32(218).fork()).join();
+    }
+    for (const v of message.evictAttemptIds) {
+      writer.uint32(226).string(v!);
     }
     return writer;
   },
@@ -465,6 +490,30 @@ export const AgentCapacity: MessageFns<AgentCapacity> = {
             message.expectedAvailableAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.onProbation = reader.bool();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.drainDeadline = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.evictAttemptIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -525,6 +574,11 @@ export const AgentCapacity: MessageFns<AgentCapacity> = {
     message.expectedAvailableAt = (object.expectedAvailableAt !== undefined && object.expectedAvailableAt !== null)
       ? Timestamp.fromPartial(object.expectedAvailableAt)
       : undefined;
+    message.onProbation = object.onProbation ?? false;
+    message.drainDeadline = (object.drainDeadline !== undefined && object.drainDeadline !== null)
+      ? Timestamp.fromPartial(object.drainDeadline)
+      : undefined;
+    message.evictAttemptIds = object.evictAttemptIds?.map((e) => e) || [];
     return message;
   },
 };

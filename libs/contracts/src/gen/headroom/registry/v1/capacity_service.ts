@@ -37,7 +37,10 @@ export const ReservationKind = {
   RESERVATION_KIND_UNSPECIFIED: 0,
   /** RESERVATION_KIND_ATTEMPT - Room for an attempt that will be delivered. */
   RESERVATION_KIND_ATTEMPT: 1,
-  /** RESERVATION_KIND_HOLD - Room kept for a waiting task that is too large for what is free now; expires. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * RESERVATION_KIND_HOLD - Room kept for a waiting task. It counts like any promise and ends with its lease unless it is renewed; an ATTEMPT with the same
+   * attempt_id and needs takes it over, on the same agent and cards, without a moment in which somebody else could have it.
+   */
   RESERVATION_KIND_HOLD: 2,
   UNRECOGNIZED: -1,
 } as const;
@@ -191,7 +194,20 @@ export interface GetAgentCapacityResponse {
   /** The dimensions whose figures were declared in the agent's configuration instead of measured: "cpu", "memory", "gpu". */
   declared: string[];
   /** When more room is expected on this agent, from the expected ends of what runs there; absent when unknown. */
-  expectedAvailableAt?: Timestamp | undefined;
+  expectedAvailableAt?:
+    | Timestamp
+    | undefined;
+  /** The agent came and went too often of late: it is on probation, and not offered to work until that ends. */
+  onProbation: boolean;
+  /** When a drain that is under way gives up waiting; absent without a drain or without a deadline. */
+  drainDeadline?:
+    | Timestamp
+    | undefined;
+  /**
+   * Attempts that still have room here although the drain's deadline has passed: their orchestrator is to stop them and to
+   * try them elsewhere. Empty otherwise.
+   */
+  evictAttemptIds: string[];
 }
 
 export interface GetAgentCapacityResponse_LabelsEntry {
@@ -311,7 +327,10 @@ export interface WatchCapacityResponse {
   revision?:
     | Revision
     | undefined;
-  /** True for the first message: `agents` is the whole fleet, and whatever the reader knew before is void. */
+  /**
+   * True for the first message: `agents` is the whole fleet or the first part of it (see `more`), and whatever the reader knew
+   * before is void.
+   */
   snapshot: boolean;
   /** Agents that are new or changed, whatever their status. */
   agents: AgentCapacity[];
@@ -319,6 +338,8 @@ export interface WatchCapacityResponse {
   removedAgentIds: string[];
   /** Some room may have appeared since the message before: waiting work should be looked at. */
   roomAppeared: boolean;
+  /** The next message goes on with what this one began: a fleet, or a change of many agents, too large for one message. */
+  more: boolean;
 }
 
 /**
@@ -362,6 +383,8 @@ export interface Reserve {
   taskId: string;
   /** The plan, for logs. */
   planId: string;
+  /** Promises of one request that name the same group are given together or not at all; empty: it stands alone. */
+  group: string;
 }
 
 /** The answers. */
@@ -583,6 +606,9 @@ function createBaseGetAgentCapacityResponse(): GetAgentCapacityResponse {
     attached: false,
     declared: [],
     expectedAvailableAt: undefined,
+    onProbation: false,
+    drainDeadline: undefined,
+    evictAttemptIds: [],
   };
 }
 
@@ -662,6 +688,15 @@ export const GetAgentCapacityResponse: MessageFns<GetAgentCapacityResponse> = {
     }
     if (message.expectedAvailableAt !== undefined) {
       Timestamp.encode(message.expectedAvailableAt, writer.uint32(202).fork()).join();
+    }
+    if (message.onProbation !== false) {
+      writer.uint32(208).bool(message.onProbation);
+    }
+    if (message.drainDeadline !== undefined) {
+      Timestamp.encode(message.drainDeadline, writer.uint32(218).fork()).join();
+    }
+    for (const v of message.evictAttemptIds) {
+      writer.uint32(226).string(v!);
     }
     return writer;
   },
@@ -882,6 +917,30 @@ export const GetAgentCapacityResponse: MessageFns<GetAgentCapacityResponse> = {
             message.expectedAvailableAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.onProbation = reader.bool();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.drainDeadline = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.evictAttemptIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -942,6 +1001,11 @@ export const GetAgentCapacityResponse: MessageFns<GetAgentCapacityResponse> = {
     message.expectedAvailableAt = (object.expectedAvailableAt !== undefined && object.expectedAvailableAt !== null)
       ? Timestamp.fromPartial(object.expectedAvailableAt)
       : undefined;
+    message.onProbation = object.onProbation ?? false;
+    message.drainDeadline = (object.drainDeadline !== undefined && object.drainDeadline !== null)
+      ? Timestamp.fromPartial(object.drainDeadline)
+      : undefined;
+    message.evictAttemptIds = object.evictAttemptIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1784,7 +1848,7 @@ export const WatchCapacityRequest: MessageFns<WatchCapacityRequest> = {
 };
 
 function createBaseWatchCapacityResponse(): WatchCapacityResponse {
-  return { revision: undefined, snapshot: false, agents: [], removedAgentIds: [], roomAppeared: false };
+  return { revision: undefined, snapshot: false, agents: [], removedAgentIds: [], roomAppeared: false, more: false };
 }
 
 export const WatchCapacityResponse: MessageFns<WatchCapacityResponse> = {
@@ -1803,6 +1867,9 @@ export const WatchCapacityResponse: MessageFns<WatchCapacityResponse> = {
     }
     if (message.roomAppeared !== false) {
       writer.uint32(40).bool(message.roomAppeared);
+    }
+    if (message.more !== false) {
+      writer.uint32(48).bool(message.more);
     }
     return writer;
   },
@@ -1860,6 +1927,14 @@ export const WatchCapacityResponse: MessageFns<WatchCapacityResponse> = {
             message.roomAppeared = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1884,6 +1959,7 @@ export const WatchCapacityResponse: MessageFns<WatchCapacityResponse> = {
     message.agents = object.agents?.map((e) => AgentCapacity.fromPartial(e)) || [];
     message.removedAgentIds = object.removedAgentIds?.map((e) => e) || [];
     message.roomAppeared = object.roomAppeared ?? false;
+    message.more = object.more ?? false;
     return message;
   },
 };
@@ -2032,6 +2108,7 @@ function createBaseReserve(): Reserve {
     expectedDuration: undefined,
     taskId: "",
     planId: "",
+    group: "",
   };
 }
 
@@ -2060,6 +2137,9 @@ export const Reserve: MessageFns<Reserve> = {
     }
     if (message.planId !== "") {
       writer.uint32(66).string(message.planId);
+    }
+    if (message.group !== "") {
+      writer.uint32(74).string(message.group);
     }
     return writer;
   },
@@ -2141,6 +2221,14 @@ export const Reserve: MessageFns<Reserve> = {
             message.planId = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2170,6 +2258,7 @@ export const Reserve: MessageFns<Reserve> = {
       : undefined;
     message.taskId = object.taskId ?? "";
     message.planId = object.planId ?? "";
+    message.group = object.group ?? "";
     return message;
   },
 };
@@ -3247,7 +3336,7 @@ export const CapacityServiceService = {
       Buffer.from(ListAvailableCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAvailableCapacityResponse => ListAvailableCapacityResponse.decode(value),
   },
-  /** Capacity summed by pool (R-CAP-9). Not built yet: answers UNIMPLEMENTED. */
+  /** Capacity summed by pool (R-CAP-9). */
   listPoolCapacity: {
     path: "/headroom.registry.v1.CapacityService/ListPoolCapacity" as const,
     requestStream: false as const,
@@ -3328,7 +3417,7 @@ export interface CapacityServiceServer extends UntypedServiceImplementation {
   getAgentCapacity: handleUnaryCall<GetAgentCapacityRequest, GetAgentCapacityResponse>;
   /** The online desktops that meet all constraints (R-CAP-4..5), neither cordoned nor held by their owner. No match is an empty list. */
   listAvailableCapacity: handleUnaryCall<ListAvailableCapacityRequest, ListAvailableCapacityResponse>;
-  /** Capacity summed by pool (R-CAP-9). Not built yet: answers UNIMPLEMENTED. */
+  /** Capacity summed by pool (R-CAP-9). */
   listPoolCapacity: handleUnaryCall<ListPoolCapacityRequest, ListPoolCapacityResponse>;
   /** The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. */
   watchCapacity: handleServerStreamingCall<WatchCapacityRequest, WatchCapacityResponse>;
@@ -3378,7 +3467,7 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAvailableCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** Capacity summed by pool (R-CAP-9). Not built yet: answers UNIMPLEMENTED. */
+  /** Capacity summed by pool (R-CAP-9). */
   listPoolCapacity(
     request: ListPoolCapacityRequest,
     callback: (error: ServiceError | null, response: ListPoolCapacityResponse) => void,

@@ -69,6 +69,12 @@ export interface Agent {
     | undefined;
   /** Attempts that have room promised or run there. */
   attemptIds: string[];
+  /** An operator lets its work end; with its deadline in capacity.drain_deadline. */
+  draining: boolean;
+  /** Unannounced losses of its heartbeat that are not forgotten yet; one is forgotten in five minutes of calm. */
+  recentFlaps: number;
+  /** Until when it is on probation for flapping: online, and not offered to work. Absent when it is not. */
+  probationUntil?: Timestamp | undefined;
 }
 
 export interface Agent_LabelsEntry {
@@ -154,6 +160,16 @@ export interface DrainAgentResponse {
   agent?: Agent | undefined;
 }
 
+/** Confirms the losses that are held back. */
+export interface ConfirmLossesRequest {
+}
+
+/** What is confirmed. */
+export interface ConfirmLossesResponse {
+  /** How many agents the brake of the registry process that answers kept SUSPECT; others may have kept more. */
+  agentsHeld: number;
+}
+
 /** Names one agent. */
 export interface RemoveAgentRequest {
   /** The agent (UUID). */
@@ -216,6 +232,9 @@ function createBaseAgent(): Agent {
     cordonReason: "",
     capacity: undefined,
     attemptIds: [],
+    draining: false,
+    recentFlaps: 0,
+    probationUntil: undefined,
   };
 }
 
@@ -268,6 +287,15 @@ export const Agent: MessageFns<Agent> = {
     }
     for (const v of message.attemptIds) {
       writer.uint32(130).string(v!);
+    }
+    if (message.draining !== false) {
+      writer.uint32(136).bool(message.draining);
+    }
+    if (message.recentFlaps !== 0) {
+      writer.uint32(144).uint32(message.recentFlaps);
+    }
+    if (message.probationUntil !== undefined) {
+      Timestamp.encode(message.probationUntil, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -416,6 +444,30 @@ export const Agent: MessageFns<Agent> = {
             message.attemptIds.push(reader.string());
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.recentFlaps = reader.uint32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.probationUntil = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -465,6 +517,11 @@ export const Agent: MessageFns<Agent> = {
       ? AgentCapacity.fromPartial(object.capacity)
       : undefined;
     message.attemptIds = object.attemptIds?.map((e) => e) || [];
+    message.draining = object.draining ?? false;
+    message.recentFlaps = object.recentFlaps ?? 0;
+    message.probationUntil = (object.probationUntil !== undefined && object.probationUntil !== null)
+      ? Timestamp.fromPartial(object.probationUntil)
+      : undefined;
     return message;
   },
 };
@@ -1194,6 +1251,104 @@ export const DrainAgentResponse: MessageFns<DrainAgentResponse> = {
   },
 };
 
+function createBaseConfirmLossesRequest(): ConfirmLossesRequest {
+  return {};
+}
+
+export const ConfirmLossesRequest: MessageFns<ConfirmLossesRequest> = {
+  encode(_: ConfirmLossesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmLossesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmLossesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ConfirmLossesRequest>, I>>(base?: I): ConfirmLossesRequest {
+    return ConfirmLossesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ConfirmLossesRequest>, I>>(_: I): ConfirmLossesRequest {
+    const message = createBaseConfirmLossesRequest();
+    return message;
+  },
+};
+
+function createBaseConfirmLossesResponse(): ConfirmLossesResponse {
+  return { agentsHeld: 0 };
+}
+
+export const ConfirmLossesResponse: MessageFns<ConfirmLossesResponse> = {
+  encode(message: ConfirmLossesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentsHeld !== 0) {
+      writer.uint32(8).uint32(message.agentsHeld);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmLossesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmLossesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.agentsHeld = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ConfirmLossesResponse>, I>>(base?: I): ConfirmLossesResponse {
+    return ConfirmLossesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ConfirmLossesResponse>, I>>(object: I): ConfirmLossesResponse {
+    const message = createBaseConfirmLossesResponse();
+    message.agentsHeld = object.agentsHeld ?? 0;
+    return message;
+  },
+};
+
 function createBaseRemoveAgentRequest(): RemoveAgentRequest {
   return { agentId: "" };
 }
@@ -1606,7 +1761,11 @@ export const FleetServiceService = {
       Buffer.from(UncordonAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UncordonAgentResponse => UncordonAgentResponse.decode(value),
   },
-  /** Cordons an agent and waits until nothing runs there, at most to a deadline. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
+   * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
+   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   */
   drainAgent: {
     path: "/headroom.registry.v1.FleetService/DrainAgent" as const,
     requestStream: false as const,
@@ -1615,6 +1774,20 @@ export const FleetServiceService = {
     requestDeserialize: (value: Buffer): DrainAgentRequest => DrainAgentRequest.decode(value),
     responseSerialize: (value: DrainAgentResponse): Buffer => Buffer.from(DrainAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainAgentResponse => DrainAgentResponse.decode(value),
+  },
+  /**
+   * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
+   * in every registry process. Without an engaged brake it changes nothing.
+   */
+  confirmLosses: {
+    path: "/headroom.registry.v1.FleetService/ConfirmLosses" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConfirmLossesRequest): Buffer => Buffer.from(ConfirmLossesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConfirmLossesRequest => ConfirmLossesRequest.decode(value),
+    responseSerialize: (value: ConfirmLossesResponse): Buffer =>
+      Buffer.from(ConfirmLossesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ConfirmLossesResponse => ConfirmLossesResponse.decode(value),
   },
   /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent: {
@@ -1661,8 +1834,17 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   cordonAgent: handleUnaryCall<CordonAgentRequest, CordonAgentResponse>;
   /** Lets work come to an agent again. */
   uncordonAgent: handleUnaryCall<UncordonAgentRequest, UncordonAgentResponse>;
-  /** Cordons an agent and waits until nothing runs there, at most to a deadline. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
+   * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
+   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
+  /**
+   * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
+   * in every registry process. Without an engaged brake it changes nothing.
+   */
+  confirmLosses: handleUnaryCall<ConfirmLossesRequest, ConfirmLossesResponse>;
   /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent: handleUnaryCall<RemoveAgentRequest, RemoveAgentResponse>;
   /** Makes a token with which agents can join. Not built yet: answers UNIMPLEMENTED. */
@@ -1736,7 +1918,11 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UncordonAgentResponse) => void,
   ): ClientUnaryCall;
-  /** Cordons an agent and waits until nothing runs there, at most to a deadline. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
+   * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
+   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   */
   drainAgent(
     request: DrainAgentRequest,
     callback: (error: ServiceError | null, response: DrainAgentResponse) => void,
@@ -1751,6 +1937,25 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DrainAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
+   * in every registry process. Without an engaged brake it changes nothing.
+   */
+  confirmLosses(
+    request: ConfirmLossesRequest,
+    callback: (error: ServiceError | null, response: ConfirmLossesResponse) => void,
+  ): ClientUnaryCall;
+  confirmLosses(
+    request: ConfirmLossesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ConfirmLossesResponse) => void,
+  ): ClientUnaryCall;
+  confirmLosses(
+    request: ConfirmLossesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ConfirmLossesResponse) => void,
   ): ClientUnaryCall;
   /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent(

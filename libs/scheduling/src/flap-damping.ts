@@ -1,0 +1,68 @@
+/**
+ * An agent that comes and goes loses the work it is given. Each unannounced loss of its heartbeat is a flap; one that
+ * flaps too often is on probation: online, visible as such, and not offered to work for a time that doubles with each
+ * further flap. What was announced (a goodbye, a registry that restarts) is no flap, nor is what hits many at once.
+ */
+import type { EpochMs } from "./resources.ts";
+
+/** What is remembered of an agent's flaps. */
+export interface Flapping {
+  /** Flaps not forgotten when the last one came. */
+  readonly flaps: number;
+  readonly lastFlapAtMs: EpochMs | null;
+  /** Null: not on probation. */
+  readonly probationUntilMs: EpochMs | null;
+}
+
+export const NO_FLAPS: Flapping = { flaps: 0, lastFlapAtMs: null, probationUntilMs: null };
+
+/** So many may happen to anybody: a lost network, a closed lid, a machine that hangs and is restarted. */
+export const FLAPS_TOLERATED = 3;
+/** One flap is forgotten in each such time of calm. */
+export const FLAP_MEMORY_MS = 5 * 60_000;
+export const MIN_PROBATION_MS = 30_000;
+export const MAX_PROBATION_MS = 10 * 60_000;
+/** More are not counted, so that even a notorious agent is forgiven within 50 minutes. */
+const MAX_FLAPS = 10;
+
+/** Flaps that still count at this time. */
+export function flapsRemembered({ flaps, lastFlapAtMs }: Flapping, nowMs: EpochMs): number {
+  if (lastFlapAtMs === null) return 0;
+  const calmMs = Math.max(0, nowMs - lastFlapAtMs);
+  return Math.max(0, flaps - Math.floor(calmMs / FLAP_MEMORY_MS));
+}
+
+/** One more flap. A probation that is under way is never shortened. */
+export function afterFlap(before: Flapping, nowMs: EpochMs): Flapping {
+  const flaps = Math.min(MAX_FLAPS, flapsRemembered(before, nowMs) + 1);
+  const untilMs = flaps > FLAPS_TOLERATED ? nowMs + probationMs(flaps) : null;
+  const runsUntilMs = before.probationUntilMs;
+  const probationUntilMs =
+    untilMs === null || runsUntilMs === null ? (untilMs ?? runsUntilMs) : Math.max(untilMs, runsUntilMs);
+  return { flaps, lastFlapAtMs: nowMs, probationUntilMs };
+}
+
+/** 30 s for the first flap too many, twice as long for each further one, 10 minutes at most. */
+function probationMs(flaps: number): number {
+  return Math.min(MAX_PROBATION_MS, MIN_PROBATION_MS * 2 ** (flaps - FLAPS_TOLERATED - 1));
+}
+
+/** Whether a probation has been sat out, so that its end is to be recorded. */
+export function isProbationOver({ probationUntilMs }: Flapping, nowMs: EpochMs): boolean {
+  return probationUntilMs !== null && nowMs >= probationUntilMs;
+}
+
+/** The later of two memories of the same agent. */
+export function newerFlapping(a: Flapping, b: Flapping): Flapping {
+  return (a.lastFlapAtMs ?? -1) >= (b.lastFlapAtMs ?? -1) ? a : b;
+}
+
+/** Losses within this time are looked at together. */
+export const MASS_FLAP_WINDOW_MS = 10_000;
+export const MASS_FLAP_FRACTION = 0.15;
+export const MASS_FLAP_MIN_AGENTS = 10;
+
+/** So many losses within one window have one cause, and it is not the agents: a switch, a proxy, this process. */
+export function isMassFlap(lossesInWindow: number, fleetSize: number): boolean {
+  return lossesInWindow >= MASS_FLAP_MIN_AGENTS && lossesInWindow > fleetSize * MASS_FLAP_FRACTION;
+}

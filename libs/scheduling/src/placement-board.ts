@@ -1,0 +1,103 @@
+/**
+ * The fleet while a batch is being placed: what the batch has taken so far, and for each shape of needs a shortlist of
+ * agents on which it fits. So a request costs a look at some 32 agents, whatever the size of the fleet.
+ */
+import type { AgentView } from "./agent-view.ts";
+import { fit, type FitOptions } from "./fit.ts";
+import type { Needs } from "./needs.ts";
+import type { Candidate } from "./placement.ts";
+
+/** Where candidates come from. */
+export interface PlacementFleet {
+  /** Agents on which the needs fit, the most promising for the policy first: `limit` of them, or all there are. */
+  shortlist(needs: Needs, options: FitOptions, limit: number): Shortlist;
+  /** All agents, for an explanation. */
+  views(): readonly AgentView[];
+}
+
+export interface Shortlist {
+  readonly candidates: readonly Candidate[];
+  /** Nobody else fits. */
+  readonly isComplete: boolean;
+}
+
+/** Candidates that a policy chooses from; the best of so many of the most promising is as good as the best of all. */
+const SHORTLIST = 32;
+/** With fewer left, others are looked for. */
+const FEW = 8;
+
+/** A fleet that is small enough to be looked at whole. */
+export function wholeFleet(views: readonly AgentView[]): PlacementFleet {
+  return {
+    shortlist: (needs, options) => ({ candidates: candidatesAmong(views, needs, options), isComplete: true }),
+    views: () => views,
+  };
+}
+
+/** Those of the agents on which the needs fit. */
+export function candidatesAmong(
+  views: Iterable<AgentView>,
+  needs: Needs,
+  options: FitOptions = {},
+): readonly Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const view of views) {
+    const verdict = fit(view, needs, options);
+    if (verdict.kind === "fits") candidates.push({ view, fit: verdict });
+  }
+  return candidates;
+}
+
+export class PlacementBoard {
+  readonly #fleet: PlacementFleet;
+  #changed = new Map<string, AgentView>();
+  #shortlists = new Map<string, Shortlist>();
+
+  constructor(fleet: PlacementFleet) {
+    this.#fleet = fleet;
+  }
+
+  /** The agent has changed by a placement. */
+  put(view: AgentView): void {
+    this.#changed.set(view.agentId, view);
+  }
+
+  /** Where the board stands, to come back to. */
+  mark(): () => void {
+    const changed = new Map(this.#changed);
+    return () => {
+      this.#changed = changed;
+      // They were made on a fuller fleet.
+      this.#shortlists = new Map();
+    };
+  }
+
+  /** `key` tells one question (needs and options) from another. Empty: no agent fits. */
+  candidates(key: string, needs: Needs, options: FitOptions): readonly Candidate[] {
+    const known = this.#shortlists.get(key);
+    const current = known === undefined ? null : this.#update(known, needs, options);
+    const isEnough = current !== null && (current.isComplete || current.candidates.length >= FEW);
+    const shortlist = isEnough ? current : this.#find(needs, options);
+    this.#shortlists.set(key, shortlist);
+    return shortlist.candidates;
+  }
+
+  /** All agents, with what the batch has taken. */
+  views(): readonly AgentView[] {
+    return this.#fleet.views().map((view) => this.#changed.get(view.agentId) ?? view);
+  }
+
+  #update({ candidates, isComplete }: Shortlist, needs: Needs, options: FitOptions): Shortlist {
+    const current = candidates.flatMap((candidate) => {
+      const view = this.#changed.get(candidate.view.agentId) ?? candidate.view;
+      return view === candidate.view ? [candidate] : candidatesAmong([view], needs, options);
+    });
+    return { candidates: current, isComplete };
+  }
+
+  #find(needs: Needs, options: FitOptions): Shortlist {
+    // The fleet does not know what the batch has taken: as many more as may turn out to be full.
+    const found = this.#fleet.shortlist(needs, options, SHORTLIST + this.#changed.size);
+    return this.#update(found, needs, options);
+  }
+}

@@ -1,0 +1,74 @@
+/** The first agents of a selection in an order: by walking the order, or by picking from the selection, whichever is shorter. */
+import { type Bits, eachBit, hasBit } from "./bits.ts";
+import type { SortedSlots, SortKey } from "./sorted-slots.ts";
+
+export interface FirstSlots {
+  readonly slots: readonly number[];
+  readonly hasMore: boolean;
+}
+
+export interface FirstSlotsOptions {
+  readonly descending: boolean;
+  readonly after: SortKey | null;
+  readonly limit: number;
+}
+
+/** Steps in an order before it is given up for picking; 30,000 take about 100 µs. */
+const MAX_STEPS = 30_000;
+/** So few are picked out at once. */
+const FEW = 256;
+
+/** `count`: how many slots `found` holds. */
+export function firstSlots(
+  order: SortedSlots,
+  found: Bits,
+  count: number,
+  { descending, after, limit }: FirstSlotsOptions,
+): FirstSlots {
+  const wanted = limit + 1;
+  const slots =
+    (count > FEW ? walkOrder(order, found, count, { descending, after, limit: wanted }) : null) ??
+    pick(order, found, { descending, after, limit: wanted });
+  return { slots: slots.slice(0, limit), hasMore: slots.length > limit };
+}
+
+/** Null: matches are too rare at this end of the order. */
+function walkOrder(
+  order: SortedSlots,
+  found: Bits,
+  count: number,
+  { descending, after, limit }: FirstSlotsOptions,
+): readonly number[] | null {
+  const slots: number[] = [];
+  let steps = 0;
+  order.walk(after, descending, (slot) => {
+    steps += 1;
+    if (hasBit(found, slot)) slots.push(slot);
+    return slots.length < limit && slots.length < count && steps < MAX_STEPS;
+  });
+  return steps < MAX_STEPS || slots.length >= limit ? slots : null;
+}
+
+/** Keeps the best so far, sorted; most slots fall to one comparison with the last of them. */
+function pick(order: SortedSlots, found: Bits, { descending, after, limit }: FirstSlotsOptions): readonly number[] {
+  const best: number[] = [];
+  eachBit(found, (slot) => {
+    if (after !== null && order.compareToKey(slot, after, descending) <= 0) return;
+    const last = best.at(-1);
+    if (best.length === limit && last !== undefined && order.compare(slot, last, descending) > 0) return;
+    best.splice(placeIn(best, slot, order, descending), 0, slot);
+    if (best.length > limit) best.pop();
+  });
+  return best;
+}
+
+function placeIn(best: readonly number[], slot: number, order: SortedSlots, descending: boolean): number {
+  let low = 0;
+  let high = best.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (order.compare(best[middle] ?? 0, slot, descending) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

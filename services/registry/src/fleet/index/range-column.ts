@@ -1,0 +1,165 @@
+/**
+ * One integer figure of every agent, and for some 50 bounds the set of agents at or above it. A minimum or maximum is then
+ * one meeting of bitmaps, and only the agents between two neighbouring bounds (some 2 %) are looked at one by one.
+ */
+import { addBit, type Bits, dropBit, grown, wordsFor } from "./bits.ts";
+
+const BUCKETS = 48;
+/** Fewer agents than this are looked at one by one: that is as quick, and needs no bounds. */
+const MIN_TO_DIVIDE = 1_024;
+/** A bucket that holds this share of the agents is divided anew. */
+const CROWDED_SHARE = 1 / 12;
+
+export class RangeColumn {
+  /** NaN: the slot has no agent. */
+  #values = new Float64Array(0);
+  /** Ascending, distinct. */
+  #bounds: readonly number[] = [];
+  #atLeast: Bits[] = [];
+  /** Slots below the first bound, from the first to below the second, and so on. */
+  #counts: number[] = [0];
+  #size = 0;
+  #writesSinceDivided = 0;
+
+  valueOf(slot: number): number {
+    return this.#values[slot] ?? Number.NaN;
+  }
+
+  set(slot: number, value: number): void {
+    const before = this.valueOf(slot);
+    if (before === value) return;
+    this.#makePlace(slot);
+    const from = this.#remove(slot, before);
+    this.#values[slot] = value;
+    const to = this.#bucketOf(value);
+    for (let bound = from; bound < to; bound += 1) addBit(this.#bitsAt(bound), slot);
+    for (let bound = to; bound < from; bound += 1) dropBit(this.#bitsAt(bound), slot);
+    this.#counts[to] = (this.#counts[to] ?? 0) + 1;
+    this.#size += 1;
+    this.#writesSinceDivided += 1;
+    if (this.#isCrowded(to)) this.#divide();
+  }
+
+  delete(slot: number): void {
+    const before = this.valueOf(slot);
+    if (Number.isNaN(before)) return;
+    const from = this.#remove(slot, before);
+    for (let bound = 0; bound < from; bound += 1) dropBit(this.#bitsAt(bound), slot);
+    this.#values[slot] = Number.NaN;
+  }
+
+  /** Keeps in `found` the slots with at least `min`. `found` holds only slots with an agent. */
+  keepAtLeast(found: Bits, min: number): void {
+    this.#narrow(found, min, 0);
+  }
+
+  /** Keeps in `found` the slots with at most `max`. */
+  keepAtMost(found: Bits, max: number): void {
+    this.#narrow(found, max + 1, -1);
+  }
+
+  /** `inverted`: 0 keeps what is at or above the limit, -1 what is below it. */
+  #narrow(found: Bits, limit: number, inverted: 0 | -1): void {
+    const upper = this.#firstBoundFrom(limit);
+    const isExact = this.#bounds[upper] === limit;
+    const above = this.#atLeast[upper];
+    const reachable = upper === 0 ? undefined : this.#atLeast[upper - 1];
+    const values = this.#values;
+    for (let index = 0; index < found.length; index += 1) {
+      const word = found[index] ?? 0;
+      if (word === 0) continue;
+      const sure = above?.[index] ?? 0;
+      let kept = sure;
+      let doubtful = isExact ? 0 : word & (reachable === undefined ? -1 : (reachable[index] ?? 0)) & ~sure;
+      while (doubtful !== 0) {
+        const lowest = doubtful & -doubtful;
+        if ((values[(index << 5) + 31 - Math.clz32(lowest)] ?? 0) >= limit) kept |= lowest;
+        doubtful ^= lowest;
+      }
+      found[index] = word & (kept ^ inverted);
+    }
+  }
+
+  /** Takes the slot out of its bucket's count; answers the bucket. A slot without an agent comes from the lowest. */
+  #remove(slot: number, before: number): number {
+    if (Number.isNaN(before)) return 0;
+    const from = this.#bucketOf(before);
+    this.#counts[from] = (this.#counts[from] ?? 1) - 1;
+    this.#size -= 1;
+    return from;
+  }
+
+  #bitsAt(bound: number): Bits {
+    const bits = this.#atLeast[bound];
+    if (bits === undefined) throw new RangeError(`no bound ${bound}`);
+    return bits;
+  }
+
+  /** How many bounds the value reaches. */
+  #bucketOf(value: number): number {
+    return this.#firstBoundFrom(value + 1);
+  }
+
+  /** Index of the first bound that is not below the limit. Values and limits are integers. */
+  #firstBoundFrom(limit: number): number {
+    let low = 0;
+    let high = this.#bounds.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#bounds[middle] ?? 0) < limit) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #makePlace(slot: number): void {
+    if (slot < this.#values.length) return;
+    const larger = new Float64Array(Math.max(64, wordsFor(slot + 1) * 32, this.#values.length * 2)).fill(Number.NaN);
+    larger.set(this.#values);
+    this.#values = larger;
+    this.#atLeast = this.#atLeast.map((bits) => grown(bits, wordsFor(larger.length)));
+  }
+
+  #isCrowded(bucket: number): boolean {
+    const isDue = this.#size >= MIN_TO_DIVIDE && this.#writesSinceDivided > this.#size / 2;
+    if (!isDue || (this.#counts[bucket] ?? 0) < this.#size * CROWDED_SHARE) return false;
+    // All of one value cannot be divided, and need not be: no limit falls between them.
+    const lower = this.#bounds[bucket - 1];
+    return lower === undefined || this.#bounds[bucket] !== lower + 1;
+  }
+
+  #divide(): void {
+    this.#writesSinceDivided = 0;
+    const sorted = this.#values.filter((value) => !Number.isNaN(value)).sort();
+    const bounds = new Set<number>();
+    const at = (position: number): number => sorted[Math.min(sorted.length - 1, Math.floor(position))] ?? 0;
+    const stepSize = sorted.length / BUCKETS;
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
+      const value = at(bucket * stepSize);
+      bounds.add(value);
+      // So common a value gets a bucket of its own.
+      if (value === at((bucket + 1) * stepSize)) bounds.add(value + 1);
+    }
+    this.#bounds = [...bounds].sort((a, b) => a - b);
+    this.#refill();
+  }
+
+  #refill(): void {
+    const words = wordsFor(this.#values.length);
+    this.#atLeast = this.#bounds.map(() => new Int32Array(words));
+    this.#counts = Array.from({ length: this.#bounds.length + 1 }, () => 0);
+    for (let slot = 0; slot < this.#values.length; slot += 1) {
+      const value = this.valueOf(slot);
+      if (Number.isNaN(value)) continue;
+      const bucket = this.#bucketOf(value);
+      this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+      if (bucket > 0) addBit(this.#bitsAt(bucket - 1), slot);
+    }
+    // Whoever reaches a bound reaches all below it.
+    for (let bound = this.#bounds.length - 2; bound >= 0; bound -= 1) {
+      const bits = this.#bitsAt(bound);
+      const above = this.#bitsAt(bound + 1);
+      for (let word = 0; word < words; word += 1) bits[word] = (bits[word] ?? 0) | (above[word] ?? 0);
+    }
+  }
+}

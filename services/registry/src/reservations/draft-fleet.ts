@@ -1,0 +1,72 @@
+/** The fleet as placement sees it: the index tells where room is, the draft what is promised on top of it. */
+import {
+  candidatesAmong,
+  type Candidate,
+  fit,
+  type FitOptions,
+  type Needs,
+  type PlacementFleet,
+  type PlacementPolicy,
+  type Shortlist,
+} from "@headroom/scheduling";
+import { viewOf } from "../fleet/agent-views.ts";
+import { hasBit } from "../fleet/index/bits.ts";
+import type { CapacityIndex, OrderFigure } from "../fleet/index/capacity-index.ts";
+import { select } from "../fleet/index/select.ts";
+import type { Draft } from "./draft.ts";
+
+export function draftFleet(draft: Draft, index: CapacityIndex, policy: PlacementPolicy): PlacementFleet {
+  const order = roughOrder(policy);
+  return {
+    views: () => draft.views(),
+    shortlist: (needs, options, limit) => shortlist(draft, index, order, needs, options, limit),
+  };
+}
+
+function roughOrder({ name, roughScore }: PlacementPolicy): OrderFigure {
+  return { name: `placement ${name}`, valueOf: (agent) => roughScore?.(viewOf(agent)) ?? 0 };
+}
+
+function shortlist(
+  draft: Draft,
+  index: CapacityIndex,
+  figure: OrderFigure,
+  needs: Needs,
+  options: FitOptions,
+  limit: number,
+): Shortlist {
+  // The index keeps only agents that take any work; whoever wants others has to look at all.
+  if (options.agentTypes !== undefined) {
+    return { candidates: candidatesAmong(draft.views(), needs, options), isComplete: true };
+  }
+  const candidates: Candidate[] = [];
+  // The index does not know the draft, which may have made room as well as taken it.
+  for (const agent of draft.changedAgents()) candidates.push(...candidatesAmong([viewOf(agent)], needs, options));
+  if (needs.agentId !== null) {
+    const agent = draft.agent(needs.agentId);
+    const isNew = agent !== undefined && !draft.isChanged(agent.agentId);
+    if (isNew) candidates.push(...candidatesAmong([viewOf(agent)], needs, options));
+    return { candidates, isComplete: true };
+  }
+  const found = select(index, {
+    poolName: needs.pool,
+    labels: needs.labels,
+    bounds: { minCpuMillicores: needs.cpuMillicores, minMemoryMib: needs.memoryMib },
+    minCards: needs.gpuCount,
+    perCardMib: Math.max(1, needs.gpuVramMib),
+    models: needs.gpuModels.map((model) => model.toLowerCase()),
+    requireAttached: options.requireAttached !== false,
+    matches: (view) => fit(view, needs, options).kind === "fits",
+  });
+  let left = limit;
+  index.orderBy(figure).walk(null, false, (slot) => {
+    if (!hasBit(found, slot) || draft.isChanged(index.agentAt(slot).agentId)) return true;
+    const [candidate] = candidatesAmong([index.viewAt(slot)], needs, options);
+    if (candidate !== undefined) {
+      candidates.push(candidate);
+      left -= 1;
+    }
+    return left > 0;
+  });
+  return { candidates, isComplete: left > 0 };
+}

@@ -1,0 +1,175 @@
+/** The parts of a bench: a PostgreSQL, the registry, the bare server and clients, each a process of its own. */
+import { createDatabase, type Database, startEmbedded } from "@headroom/postgres";
+import { silentLogger, systemPorts } from "@headroom/runtime";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { progress } from "./bench.ts";
+import { type Program, startProgram } from "./programs.ts";
+import type { ServerStats } from "./server-stats.ts";
+
+export const TOKEN = randomBytes(24).toString("hex");
+
+const undo: (() => Promise<unknown>)[] = [];
+
+let stopping: Promise<void> | undefined;
+
+/** Stops what the bench has started, in reverse order. Idempotent. */
+export function stopAll(): Promise<void> {
+  stopping ??= (async () => {
+    for (const step of undo.toReversed()) await step().catch((error: unknown) => progress(String(error)));
+  })();
+  return stopping;
+}
+
+export interface BenchDatabase {
+  readonly url: string;
+  readonly db: Database;
+}
+
+/** The embedded PostgreSQL with its defaults; DATABASE_URL is not used, for a bench writes a lot. */
+export async function startPostgres(): Promise<BenchDatabase> {
+  const dir = await mkdtemp(join(tmpdir(), "headroom-bench-"));
+  undo.push(() => rm(dir, { recursive: true, force: true }));
+  const server = await startEmbedded({ dataDir: join(dir, "postgres"), logger: silentLogger });
+  undo.push(() => server.stop());
+  const db = createDatabase({
+    connection: server.connectionString,
+    schema: "registry",
+    applicationName: "headroom-bench",
+    ports: systemPorts,
+    logger: silentLogger,
+  });
+  undo.push(() => db.close());
+  return { url: server.connectionString, db };
+}
+
+export interface Server {
+  readonly program: Program;
+  readonly address: string;
+  stats(): Promise<ServerStats>;
+}
+
+async function listening(program: Program): Promise<Server> {
+  const address = await program.call<string>("listen");
+  return { program, address, stats: () => program.call<ServerStats>("stats") };
+}
+
+export interface RegistryOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly execArgv?: readonly string[];
+}
+
+/** As production runs it: its own bundle, its log in a file, its defaults. */
+export async function startRegistry(databaseUrl: string, options: RegistryOptions = {}): Promise<Server> {
+  const dataDir = await mkdtemp(join(tmpdir(), "headroom-bench-registry-"));
+  undo.push(() => rm(dataDir, { recursive: true, force: true }));
+  const program = await startProgram("registry-main", {
+    env: {
+      DATABASE_URL: databaseUrl,
+      HEADROOM_DATA_DIR: dataDir,
+      HEADROOM_TOKEN: TOKEN,
+      HEADROOM_REGISTRY_GRPC_ADDR: "127.0.0.1:0",
+      HEADROOM_REGISTRY_HTTP_ADDR: "127.0.0.1:0",
+      ...options.env,
+    },
+    ...(options.execArgv && { execArgv: options.execArgv }),
+  });
+  undo.push(() => endGracefully(program));
+  return listening(program);
+}
+
+export async function startBare(options: { readonly execArgv?: readonly string[] } = {}): Promise<Server> {
+  const program = await startProgram("bare-main", options);
+  undo.push(() => endGracefully(program));
+  return listening(program);
+}
+
+export async function endGracefully(program: Program): Promise<void> {
+  await program.call("exit", undefined, 10_000).catch(() => undefined);
+  if (process.env["HEADROOM_BENCH_PROFILE"] !== undefined) await new Promise((resolve) => setTimeout(resolve, 2_000));
+  await program.kill();
+}
+
+export interface ClientPlan {
+  readonly processes: number;
+  readonly agents: number;
+  /** Default: one for each agent. */
+  readonly connections?: number;
+  readonly empty?: boolean;
+  readonly joinAtOnce?: number;
+}
+
+/** The agents of a fleet, over several processes: two ends of 10,000 sockets do not fit one process's descriptors. */
+export class ClientFleet {
+  readonly #programs: readonly Program[];
+  readonly #plan: ClientPlan;
+
+  private constructor(programs: readonly Program[], plan: ClientPlan) {
+    this.#programs = programs;
+    this.#plan = plan;
+  }
+
+  static async start(plan: ClientPlan): Promise<ClientFleet> {
+    const programs = await Promise.all(Array.from({ length: plan.processes }, () => startProgram("agents-main")));
+    const fleet = new ClientFleet(programs, plan);
+    undo.push(() => fleet.end());
+    return fleet;
+  }
+
+  /** Resolves when all agents are welcomed at this server. */
+  async join(address: string): Promise<void> {
+    const { agents, connections = agents, processes, empty = false, joinAtOnce } = this.#plan;
+    await this.#each("join", (each) => ({
+      address,
+      token: TOKEN,
+      agents: Math.ceil(agents / processes),
+      firstIndex: each * Math.ceil(agents / processes),
+      connections: Math.ceil(connections / processes),
+      empty,
+      ...(joinAtOnce !== undefined && { joinAtOnce: Math.ceil(joinAtOnce / processes) }),
+    }));
+  }
+
+  beatHard(address: string): Promise<unknown> {
+    return this.#each("beatHard", () => address);
+  }
+
+  beatAsTold(address: string, changedShare: number): Promise<unknown> {
+    return this.#each("beatAsTold", () => ({ address, changedShare }));
+  }
+
+  pause(address: string): Promise<unknown> {
+    return this.#each("pause", () => address);
+  }
+
+  reconnect(address: string): Promise<unknown> {
+    return this.#each("reconnect", () => address);
+  }
+
+  rejoined(address: string): Promise<unknown> {
+    return this.#each("rejoined", () => address);
+  }
+
+  async counts(address: string): Promise<FleetSums> {
+    const all = await this.#each<FleetSums>("counts", () => address);
+    const sum = (figure: keyof FleetSums): number => all.reduce((total, counts) => total + counts[figure], 0);
+    return { acked: sum("acked"), joined: sum("joined"), retries: sum("retries"), closed: sum("closed") };
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#programs.map((program) => program.kill()));
+  }
+
+  #each<Result>(command: string, argumentOf: (each: number) => unknown): Promise<Result[]> {
+    return Promise.all(this.#programs.map((program, each) => program.call<Result>(command, argumentOf(each))));
+  }
+}
+
+export interface FleetSums {
+  readonly acked: number;
+  readonly joined: number;
+  readonly retries: number;
+  readonly closed: number;
+}
