@@ -51,7 +51,8 @@ describe("from heartbeat to work done", () => {
         name: "greeting",
         tasks: [
           cluster.ledger.task("hello", {
-            script: 'echo "hello from $GREETER"; echo "and a warning" >&2; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done',
+            script:
+              'echo "hello from $GREETER"; echo "and a warning" >&2; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done',
             env: { GREETER: "the task" },
           }),
         ],
@@ -104,7 +105,11 @@ describe("from heartbeat to work done", () => {
       await cluster.client.plans.dispatch({
         name: "too-long",
         tasks: [
-          cluster.ledger.task("sleeper", { script: "sleep 90 & wait", runTimeout: { seconds: 1, nanos: 0 }, maxAttempts: 1 }),
+          cluster.ledger.task("sleeper", {
+            script: "sleep 90 & wait",
+            runTimeout: { seconds: 1, nanos: 0 },
+            maxAttempts: 1,
+          }),
         ],
       }),
     );
@@ -141,7 +146,8 @@ describe("from heartbeat to work done", () => {
     ]);
     expect(planStatusWord((await cluster.planEnd(good.planId)).status)).toBe("SUCCEEDED");
     const order = ledger.lines().filter((line) => line.planId === good.planId);
-    const at = (task: string, what: "start" | "end") => order.findIndex((line) => line.task === task && line.what === what);
+    const at = (task: string, what: "start" | "end") =>
+      order.findIndex((line) => line.task === task && line.what === what);
     for (const middle of ["d-left", "d-right"]) {
       expect(at(middle, "start")).toBeGreaterThan(at("d-first", "end"));
       expect(at("d-last", "start")).toBeGreaterThan(at(middle, "end"));
@@ -208,7 +214,8 @@ describe("from heartbeat to work done", () => {
     expect(ledger.starts()["cancel-w1"]).toBeUndefined();
     expect(ledger.ends()["cancel-r2"]).toBeUndefined();
     for (const { what, task, pid } of ledger.lines()) {
-      if (what === "start" && task.startsWith("cancel-r")) expect(isOurs(pid, ledger), `${task} still runs`).toBe(false);
+      if (what === "start" && task.startsWith("cancel-r"))
+        expect(isOurs(pid, ledger), `${task} still runs`).toBe(false);
     }
     await nothingPromised(cluster);
   });
@@ -221,7 +228,11 @@ describe("from heartbeat to work done", () => {
           {
             name: "loud",
             command: {
-              argv: [process.execPath, "-e", `const line = "x".repeat(99) + "\\n"; process.stdout.write("FIRST\\n" + line.repeat(100_000) + "LAST\\n")`],
+              argv: [
+                process.execPath,
+                "-e",
+                `const line = "x".repeat(99) + "\\n"; process.stdout.write("FIRST\\n" + line.repeat(100_000) + "LAST\\n")`,
+              ],
             },
           },
         ],
@@ -248,7 +259,11 @@ describe("from heartbeat to work done", () => {
       await client.plans.dispatch({
         name: "cards",
         tasks: [
-          ledger.task("with-card", { needs: { cpuCores: 1, gpuVramGb: 10 }, script: 'echo "cards=[$CUDA_VISIBLE_DEVICES]"', gate: "card" }),
+          ledger.task("with-card", {
+            needs: { cpuCores: 1, gpuVramGb: 10 },
+            script: 'echo "cards=[$CUDA_VISIBLE_DEVICES]"',
+            gate: "card",
+          }),
           ledger.task("without-card", { script: 'echo "cards=[$CUDA_VISIBLE_DEVICES]"' }),
         ],
       }),
@@ -277,5 +292,20 @@ describe("from heartbeat to work done", () => {
     expect(kinds[0]).toBe("PLAN_ACCEPTED");
     expect(kinds).toEqual(expect.arrayContaining(["TASK_ASSIGNED", "TASK_SUCCEEDED"]));
     expect(kinds.indexOf("TASK_ASSIGNED")).toBeLessThan(kinds.indexOf("TASK_SUCCEEDED"));
+  });
+
+  it("DESIGN 3: whatever order an agent's report and the release of its room come in, no promise is left behind", async () => {
+    const { client, ledger } = cluster;
+    for (let round = 1; round <= 12; round += 1) {
+      const names = [1, 2, 3, 4].map((n) => `short-${round}-${n}`);
+      // They end one after the other, each while the registry still works on the report of the one before.
+      const tasks = names.map((name, n) => ledger.task(name, { script: `sleep 0.${n}` }));
+      const { planId } = must(await client.plans.dispatch({ name: `short-${round}`, tasks }));
+      expect(planStatusWord((await cluster.planEnd(planId)).status)).toBe("SUCCEEDED");
+      // Less than the 60 s after which the agent sends a sample anyhow: what is forgotten until then is found.
+      await nothingPromised(cluster, 30_000);
+    }
+    const [agent] = must(await client.capacity.listAvailable()).agents;
+    expect(agent).toMatchObject({ cpuCoresAvailable: 4, memoryAvailableGb: 8, gpuVramAvailableGb: 24 });
   });
 });

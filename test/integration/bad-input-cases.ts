@@ -42,12 +42,7 @@ const post = (service: RestRequest["service"], path: string, body: unknown): Res
 });
 
 /** A field that breaks a rule. */
-function wrongField(
-  name: string,
-  field: string,
-  says: RegExp,
-  faces: Pick<BadCase, "grpc" | "rest">,
-): BadCase {
+function wrongField(name: string, field: string, says: RegExp, faces: Pick<BadCase, "grpc" | "rest">): BadCase {
   return { name, ...faces, code: "INVALID_ARGUMENT", reason: /^[A-Z][A-Z_]+$/, field, says };
 }
 
@@ -56,7 +51,10 @@ function notThere(name: string, reason: RegExp, faces: Pick<BadCase, "grpc" | "r
   return { name, ...faces, code: "NOT_FOUND", reason, says: new RegExp(nobody) };
 }
 
-const list = (constraints: Partial<wire.ListAvailableCapacityRequest>, query: string): Pick<BadCase, "grpc" | "rest"> => ({
+const list = (
+  constraints: Partial<wire.ListAvailableCapacityRequest>,
+  query: string,
+): Pick<BadCase, "grpc" | "rest"> => ({
   grpc: ({ capacity }) => capacity.listAvailableCapacity(wire.ListAvailableCapacityRequest.fromPartial(constraints)),
   rest: get("registry", `/api/v1/agents/available-capacity?${query}`),
 });
@@ -93,20 +91,47 @@ export const registryCases: readonly BadCase[] = [
     rest: post("registry", `/api/v1/agents/${nobody}:cordon`, {}),
   }),
   wrongField("R-CAP-4: less than no VRAM", "min_gpu_vram_gb", /0/, list({ minGpuVramGb: -1 }, "min_gpu_vram_gb=-1")),
-  wrongField("R-CAP-4: not a number of VRAM", "min_gpu_vram_gb", /finite|number/, list({ minGpuVramGb: Number.NaN }, "min_gpu_vram_gb=NaN")),
+  wrongField(
+    "R-CAP-4: not a number of VRAM",
+    "min_gpu_vram_gb",
+    /finite|number/,
+    list({ minGpuVramGb: Number.NaN }, "min_gpu_vram_gb=NaN"),
+  ),
   wrongField("R-CAP-4: fewer than one core", "min_cpu_cores", /1/, list({ minCpuCores: 0.5 }, "min_cpu_cores=0.5")),
-  wrongField("an absurd number of cores", "min_cpu_cores", /1048576/, list({ minCpuCores: 1e300 }, "min_cpu_cores=1e300")),
-  wrongField("infinitely much memory", "min_memory_gb", /finite|number/, list({ minMemoryGb: Number.POSITIVE_INFINITY }, "min_memory_gb=Infinity")),
+  wrongField(
+    "an absurd number of cores",
+    "min_cpu_cores",
+    /1048576/,
+    list({ minCpuCores: 1e300 }, "min_cpu_cores=1e300"),
+  ),
+  wrongField(
+    "infinitely much memory",
+    "min_memory_gb",
+    /finite|number/,
+    list({ minMemoryGb: Number.POSITIVE_INFINITY }, "min_memory_gb=Infinity"),
+  ),
   wrongField("too many rows at once", "page_size", /1000/, list({ pageSize: 5_000 }, "page_size=5000")),
-  wrongField("a page token of somebody else", "page_token", /token/, list({ pageToken: "not-a-token" }, "page_token=not-a-token")),
-  wrongField("an order by what is not there", "order_by", /cpu_cores_available|order/, list({ orderBy: "colour desc" }, "order_by=colour%20desc")),
+  wrongField(
+    "a page token of somebody else",
+    "page_token",
+    /token/,
+    list({ pageToken: "not-a-token" }, "page_token=not-a-token"),
+  ),
+  wrongField(
+    "an order by what is not there",
+    "order_by",
+    /cpu_cores_available|order/,
+    list({ orderBy: "colour desc" }, "order_by=colour%20desc"),
+  ),
   wrongField("no reservation at all", "reservations", /1/, {
     grpc: reserving(),
     rest: post("registry", "/api/v1/reservations:reserve", { reservations: [] }),
   }),
   wrongField("a reservation with fence 0", "reservations[0].fence", /1/, {
     grpc: reserving(reserve({ fence: 0 })),
-    rest: post("registry", "/api/v1/reservations:reserve", { reservations: [{ attempt_id: nobody, fence: 0, needs: {} }] }),
+    rest: post("registry", "/api/v1/reservations:reserve", {
+      reservations: [{ attempt_id: nobody, fence: 0, needs: {} }],
+    }),
   }),
   wrongField("a reservation for fewer cores than none", "reservations[1].needs.cpu_cores", /0/, {
     grpc: reserving(reserve({}), reserve({ needs: { cpuCores: -4 } })),
@@ -118,7 +143,8 @@ export const registryCases: readonly BadCase[] = [
     }),
   }),
   wrongField("needs that no machine has ever met", "needs.gpu_vram_gb", /4096/, {
-    grpc: ({ capacity }) => capacity.explainCapacity({ needs: wire.ResourceNeeds.fromPartial({ gpuVramGb: 1e12 }), maxAgents: 0 }),
+    grpc: ({ capacity }) =>
+      capacity.explainCapacity({ needs: wire.ResourceNeeds.fromPartial({ gpuVramGb: 1e12 }), maxAgents: 0 }),
     rest: post("registry", "/api/v1/capacity:explain", { needs: { gpu_vram_gb: 1e12 } }),
   }),
 ];
@@ -299,7 +325,9 @@ export const orchestratorCases: readonly BadCase[] = [
   {
     name: "a preview, which is not built yet",
     grpc: ({ plans }) =>
-      plans.previewPlan({ plan: wire.WorkPlan.fromPartial({ name: "p", tasks: [{ name: "one", command: { argv: ["true"] } }] }) }),
+      plans.previewPlan({
+        plan: wire.WorkPlan.fromPartial({ name: "p", tasks: [{ name: "one", command: { argv: ["true"] } }] }),
+      }),
     rest: post("orchestrator", "/api/v1/plans:preview", { plan: { name: "p", tasks: [jsonTask()] } }),
     code: "UNIMPLEMENTED",
     reason: /^NOT_BUILT_YET$/,

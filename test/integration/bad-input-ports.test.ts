@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { wire } from "@headroom/client";
-import { createChannel, createClient, type DuplexStream, HeadroomError, type RpcClient, type ServiceDefinition } from "@headroom/rpc";
+import {
+  createChannel,
+  createClient,
+  type DuplexStream,
+  HeadroomError,
+  type RpcClient,
+  type ServiceDefinition,
+} from "@headroom/rpc";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
@@ -77,12 +84,21 @@ describe("garbage on every port", () => {
   const garbage: readonly (readonly [string, Buffer])[] = [
     ["random bytes", Buffer.from(Array.from({ length: 4_096 }, (_, n) => (n * 131 + 7) % 256))],
     ["half an HTTP/2 preface", preface.subarray(0, 10)],
-    ["an HTTP/2 preface and a frame of a wrong length", Buffer.concat([preface, Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])])],
-    ["a settings frame with a payload of no sense", Buffer.concat([preface, Buffer.from([0, 0, 5, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5])])],
+    [
+      "an HTTP/2 preface and a frame of a wrong length",
+      Buffer.concat([preface, Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])]),
+    ],
+    [
+      "a settings frame with a payload of no sense",
+      Buffer.concat([preface, Buffer.from([0, 0, 5, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5])]),
+    ],
     ["a TLS hello", Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03])],
     ["an HTTP/1.1 request", Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n")],
     ["a header without an end", Buffer.from(`GET / HTTP/1.1\r\nX-Long: ${"a".repeat(70_000)}`)],
-    ["two requests of which the second is none", Buffer.from("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\0\0\0\r\n\r\n")],
+    [
+      "two requests of which the second is none",
+      Buffer.from("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\0\0\0\r\n\r\n"),
+    ],
     ["nothing at all", Buffer.alloc(0)],
   ];
 
@@ -99,7 +115,9 @@ describe("garbage on every port", () => {
         requestSerialize: () => Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),
       },
     };
-    const error = await failureOf(clientWith(broken, cluster.registry.grpcAddress, {}).getAgentCapacity({ agentId: "" }));
+    const error = await failureOf(
+      clientWith(broken, cluster.registry.grpcAddress, {}).getAgentCapacity({ agentId: "" }),
+    );
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", reason: "MALFORMED_MESSAGE" });
     expect(error.message).toContain("GetAgentCapacityRequest");
   });
@@ -149,14 +167,24 @@ describe("who may call", () => {
 
 describe("HTTP of the wrong kind", () => {
   it("a path that is not there tells those near it", async () => {
-    const answer = await restCall({ address: cluster.registry.httpAddress, verb: "GET", path: "/api/v1/agent/available-capacity" });
+    const answer = await restCall({
+      address: cluster.registry.httpAddress,
+      verb: "GET",
+      path: "/api/v1/agent/available-capacity",
+    });
     expect(answer.status).toBe(404);
     expect(errorOf(answer)).toMatchObject({ status: "NOT_FOUND", reason: "NO_SUCH_PATH" });
     expect(errorOf(answer).message).toContain("/api/v1/agents/available-capacity");
   });
 
   it("a wrong method tells the right ones", async () => {
-    const answer = await restCall({ address: cluster.orchestrator.httpAddress, verb: "PUT", path: "/api/v1/plans", token, body: {} });
+    const answer = await restCall({
+      address: cluster.orchestrator.httpAddress,
+      verb: "PUT",
+      path: "/api/v1/plans",
+      token,
+      body: {},
+    });
     expect(answer.status).toBe(405);
     expect(answer.headers["allow"]).toMatch(/GET.*POST/);
     expect(errorOf(answer).reason).toBe("METHOD_NOT_ALLOWED");
@@ -180,7 +208,13 @@ describe("HTTP of the wrong kind", () => {
 
   it("a body above the limit is refused, and told the limit", async () => {
     const body = Buffer.alloc(17 * 1_048_576, 0x20);
-    const answer = await restCall({ address: cluster.orchestrator.httpAddress, verb: "POST", path: "/api/v1/plans", token, body });
+    const answer = await restCall({
+      address: cluster.orchestrator.httpAddress,
+      verb: "POST",
+      path: "/api/v1/plans",
+      token,
+      body,
+    });
     expect(answer.status).toBe(413);
     expect(errorOf(answer)).toMatchObject({ status: "RESOURCE_EXHAUSTED", reason: "BODY_TOO_LARGE" });
     expect(errorOf(answer).message).toMatch(/16777216/);
@@ -189,7 +223,10 @@ describe("HTTP of the wrong kind", () => {
 
 describe("gRPC of the wrong kind", () => {
   it("a message above the limit is refused, and told the limit", async () => {
-    const plans = clientWith(wire.PlanServiceService, cluster.orchestrator.grpcAddress, { token, maxMessageBytes: 64 * 1_048_576 });
+    const plans = clientWith(wire.PlanServiceService, cluster.orchestrator.grpcAddress, {
+      token,
+      maxMessageBytes: 64 * 1_048_576,
+    });
     const argv = Array.from({ length: 170 }, () => "x".repeat(100_000));
     const error = await failureOf(
       plans.dispatchPlan(
@@ -202,9 +239,14 @@ describe("gRPC of the wrong kind", () => {
 
   it("a method that is not there is UNIMPLEMENTED", async () => {
     const other = {
-      getAgentCapacity: { ...wire.CapacityServiceService.getAgentCapacity, path: "/headroom.registry.v1.CapacityService/NoSuchMethod" },
+      getAgentCapacity: {
+        ...wire.CapacityServiceService.getAgentCapacity,
+        path: "/headroom.registry.v1.CapacityService/NoSuchMethod",
+      },
     };
-    const error = await failureOf(clientWith(other, cluster.registry.grpcAddress, { token }).getAgentCapacity({ agentId: "" }));
+    const error = await failureOf(
+      clientWith(other, cluster.registry.grpcAddress, { token }).getAgentCapacity({ agentId: "" }),
+    );
     expect(error.code).toBe("UNIMPLEMENTED");
   });
 
@@ -229,7 +271,10 @@ describe("gRPC of the wrong kind", () => {
 
   it("a work stream that does not begin with hello: FAILED_PRECONDITION, HELLO_EXPECTED", async () => {
     const work = clientWith(wire.WorkServiceService, cluster.orchestrator.grpcAddress, { token });
-    const error = await endOf(work.attach(), wire.AttachRequest.fromPartial({ message: { $case: "renew", value: {} } }));
+    const error = await endOf(
+      work.attach(),
+      wire.AttachRequest.fromPartial({ message: { $case: "renew", value: {} } }),
+    );
     expect(error).toMatchObject({ code: "FAILED_PRECONDITION", reason: "HELLO_EXPECTED" });
   });
 

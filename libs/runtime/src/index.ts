@@ -17,6 +17,7 @@ export {
   type Service,
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
+export { runProgram, type ProgramOptions } from "./run-program.ts";
 export { runUntilSignal, type ProcessPort, type RunUntilSignalOptions, type StopSignal } from "./signals.ts";
 
 export { option, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";

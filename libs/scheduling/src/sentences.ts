@@ -52,7 +52,7 @@ export function missSentence(found: Miss): string {
     case "not_enough_memory":
       return `${neededGbText(shortBy)} memory short${atMost(found, availableGbText)}`;
     case "not_enough_gpus":
-      return `${found.needed ?? 0} GPUs needed, it has ${found.total ?? 0}`;
+      return `${found.needed ?? 0} GPU${found.needed === 1 ? "" : "s"} needed, it has ${found.total ?? 0}`;
     case "not_enough_vram":
       return `${neededGbText(shortBy)} VRAM short on ${cardText(found)}${atMost(found, availableGbText)}`;
     case "card_not_exclusive":

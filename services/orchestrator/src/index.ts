@@ -1,4 +1,4 @@
-export { orchestratorConfig, orchestratorPaths, type OrchestratorConfig } from "./config.ts";
+export { orchestratorConfig, type OrchestratorConfig } from "./config.ts";
 export { createOrchestrator, type Orchestrator, type OrchestratorOverrides } from "./context.ts";
 export { runOrchestrator, type RunOrchestratorOptions } from "./main.ts";
 export type { FleetChange, FleetRevision, RegistryPort, RenewResult } from "./registry/port.ts";

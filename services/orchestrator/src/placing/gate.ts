@@ -40,7 +40,10 @@ export function gateSentence(verdict: GateVerdict): string {
   const gpu = averageGpuFreePercent === null ? "" : `, GPU ${averageGpuFreePercent.toFixed(0)} %`;
   const free = `free on average: CPU ${averageCpuFreePercent.toFixed(0)} %${gpu}`;
   const least = `${(100 * threshold).toFixed(0)} %`;
-  if (verdict.pause) return `All ${agentsOnline} online agents have less than ${least} free (${free}).`;
+  if (verdict.pause) {
+    const all = agentsOnline === 1 ? "The only online agent has" : `All ${agentsOnline} online agents have`;
+    return `${all} less than ${least} free (${free}).`;
+  }
   return `${agentsOnline - agentsBelow} of ${agentsOnline} online agents have at least ${least} free (${free}).`;
 }
 

@@ -68,7 +68,7 @@ describe("decideResult", () => {
     },
   );
 
-  it.each(["agent_restarted", "lease_expired", "evicted", "cancelled"] as const)(
+  it.each(["agent_restarted", "lease_expired", "cancelled"] as const)(
     "%s: what happened to it is tried again until max_attempts",
     (outcome) => {
       expect(decide(result(outcome))).toMatchObject({
@@ -83,6 +83,14 @@ describe("decideResult", () => {
       });
     },
   );
+
+  it("evicted: the owner may take the machine back as often as he likes, that costs the task no run", () => {
+    expect(decide(result("evicted"), { runsUsed: 3 })).toMatchObject({
+      kind: "requeue",
+      reason: "RETRY_BACKOFF",
+      runGivenBack: true,
+    });
+  });
 
   it("a cancelled task is cancelled, whatever ended its run", () => {
     expect(decide(result("cancelled"), { cancelRequested: true })).toMatchObject({

@@ -39,7 +39,8 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
       reason: "RETRY_BACKOFF",
       sentence: `${sentence}; it is tried again`,
       resumeAfterMs: backoffMs(situation.runsUsed, retryBackoff, random),
-      runGivenBack: false,
+      // The owner took the machine back, or the agent was stopped: not the task's fault, however often it happens.
+      runGivenBack: result.outcome === "evicted",
     });
   };
 }
@@ -88,6 +89,7 @@ export function decideLost(random: number): DecideAttempt {
 
 /** By reason: what the command did itself is tried again only on request, what happened to it always. */
 function mayRunAgain(outcome: AttemptOutcome, situation: AttemptSituation): boolean {
+  if (outcome === "evicted") return true;
   if (situation.runsUsed >= situation.maxAttempts) return false;
   switch (outcome) {
     case "exited":
@@ -97,7 +99,6 @@ function mayRunAgain(outcome: AttemptOutcome, situation: AttemptSituation): bool
       return situation.retryOnFailure;
     case "agent_restarted":
     case "lease_expired":
-    case "evicted":
     // Not by us: the agent's owner ended it.
     case "cancelled":
       return true;
@@ -150,11 +151,7 @@ function withAttempts(
   { runsUsed, maxAttempts, retryOnFailure }: AttemptSituation,
 ): string {
   const counts =
-    retryOnFailure ||
-    outcome === "evicted" ||
-    outcome === "agent_restarted" ||
-    outcome === "lease_expired" ||
-    outcome === "cancelled";
+    retryOnFailure || outcome === "agent_restarted" || outcome === "lease_expired" || outcome === "cancelled";
   return counts ? `${sentence}; that was run ${runsUsed} of ${maxAttempts}` : sentence;
 }
 
