@@ -15,7 +15,7 @@ import {
 const agentId = "aaaa1111-1111-4111-8111-111111111111";
 const planId = "bbbb1111-1111-4111-8111-111111111111";
 const taskId = "cccc1111-1111-4111-8111-111111111111";
-const { PLAN_STATUS_PAUSED, PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED, PLAN_STATUS_DISPATCHED } = wire.PlanStatus;
+const { PLAN_STATUS_PAUSED, PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED, PLAN_STATUS_PARTLY_PAUSED } = wire.PlanStatus;
 const { TASK_STATE_PAUSED, TASK_STATE_RUNNING, TASK_STATE_SUCCEEDED, TASK_STATE_FAILED } = wire.TaskState;
 const { PAUSE_REASON_NO_AGENT_FITS_NOW: noFit } = wire.PauseReason;
 
@@ -144,7 +144,7 @@ describe("plan dispatch --watch", () => {
           yield eventOf(
             2,
             { ...common, fromState: TASK_STATE_PAUSED, toState: TASK_STATE_RUNNING, agentId },
-            PLAN_STATUS_DISPATCHED,
+            PLAN_STATUS_PARTLY_PAUSED,
           );
           yield eventOf(3, { ...common, fromState: TASK_STATE_RUNNING, toState: lastState }, last);
         },
