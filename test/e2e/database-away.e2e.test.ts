@@ -75,7 +75,7 @@ describe("PostgreSQL goes away and comes back", () => {
     cluster.registry.start();
     cluster.orchestrator.start();
     for (const [index, service] of [cluster.orchestrator, cluster.registry].entries()) {
-      await waitFor(() => /DATABASE_URL|database/i.test(service.log().slice(from[index]!)), {
+      await waitFor(() => /DATABASE_URL|database/i.test(service.log().slice(from[index])), {
         describe: () => `${service.name} to say that its database is away\n${cluster.logs()}`,
       });
     }

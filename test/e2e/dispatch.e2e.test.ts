@@ -293,25 +293,4 @@ describe("from heartbeat to work done", () => {
     expect(kinds).toEqual(expect.arrayContaining(["TASK_ASSIGNED", "TASK_SUCCEEDED"]));
     expect(kinds.indexOf("TASK_ASSIGNED")).toBeLessThan(kinds.indexOf("TASK_SUCCEEDED"));
   });
-
-  it("DESIGN 3: however slow the registry's database is, no promise outlives its task", async () => {
-    const { client, ledger, sql } = cluster;
-    // A report that comes while an older one is being committed must not be forgotten over it.
-    await sql("CREATE FUNCTION slow_disk() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.15); RETURN NULL; END'");
-    await sql("CREATE TRIGGER slow_disk AFTER INSERT OR UPDATE ON registry.reservations EXECUTE FUNCTION slow_disk()");
-    try {
-      for (let round = 1; round <= 6; round += 1) {
-        const names = [1, 2, 3, 4].map((n) => `slow-${round}-${n}`);
-        const tasks = names.map((name, n) => ledger.task(name, { script: `sleep 0.${n + round}` }));
-        const { planId } = must(await client.plans.dispatch({ name: `slow-${round}`, tasks }));
-        expect(planStatusWord((await cluster.planEnd(planId)).status)).toBe("SUCCEEDED");
-        // Less than the 60 s after which the agent sends a sample anyhow: what is forgotten until then is found.
-        await nothingPromised(cluster, 30_000);
-      }
-    } finally {
-      await sql("DROP FUNCTION slow_disk CASCADE");
-    }
-    const [agent] = must(await client.capacity.listAvailable()).agents;
-    expect(agent).toMatchObject({ cpuCoresAvailable: 4, memoryAvailableGb: 8, gpuVramAvailableGb: 24 });
-  });
 });

@@ -54,7 +54,12 @@ describe("saturate, pause, room, resume: by events alone", () => {
       [second.planId],
     );
     expect(paused).toEqual(
-      Array(3).fill({ status: "waiting", reason: "FLEET_BELOW_THRESHOLD", resumed_at: null, state: "paused" }),
+      [1, 2, 3].map(() => ({
+        status: "waiting",
+        reason: "FLEET_BELOW_THRESHOLD",
+        resumed_at: null,
+        state: "paused",
+      })),
     );
 
     ledger.open("saturate");
@@ -77,7 +82,7 @@ describe("saturate, pause, room, resume: by events alone", () => {
       `SELECT resumed_at >= paused_at AND last_checked IS NOT NULL AS fine FROM orchestrator.pause_queue WHERE plan_id = $1`,
       [second.planId],
     );
-    expect(resumed).toEqual(Array(3).fill({ fine: true }));
+    expect(resumed).toEqual([1, 2, 3].map(() => ({ fine: true })));
   });
 
   it("R-PAUSE-10: one plan_id leads through the logs of all three programs", async () => {

@@ -5,15 +5,10 @@ import { HeadroomError } from "@headroom/rpc";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { must, mustFail } from "../e2e/support/results.ts";
-import {
-  type Api,
-  type BadCase,
-  jsonCases,
-  orchestratorCases,
-  planCases,
-  registryCases,
-  type RestRequest,
-} from "./bad-input-cases.ts";
+import type { Api, BadCase, RestRequest } from "./bad-input-cases.ts";
+import { jsonCases, orchestratorCases } from "./bad-input-orchestrator.ts";
+import { planCases } from "./bad-input-plans.ts";
+import { registryCases } from "./bad-input-registry.ts";
 import { errorOf, restCall } from "./bad-input-rest.ts";
 
 // A bound for a loaded machine; the waits inside have their own, and say what they waited for.

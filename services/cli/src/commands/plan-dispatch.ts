@@ -16,7 +16,6 @@ export interface PlanDispatchOptions {
   /** Of the watch, as `5m`. */
   readonly timeout?: string;
   readonly requestId?: string;
-  readonly failUnsatisfiable: boolean;
 }
 
 /** `headroom plan dispatch FILE` */
@@ -26,7 +25,6 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
     const { plan, describeField } = await loadPlan(file, context.io);
     const answer = need(
       await context.client().plans.dispatch(plan, {
-        failUnsatisfiable: options.failUnsatisfiable,
         ...(options.requestId !== undefined && { requestId: options.requestId }),
       }),
       describeField,
