@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { processStartTime, systemPorts } from "@headroom/runtime";
+import { processStartTime, silentLogger, systemPorts } from "@headroom/runtime";
 import { makeTempDir, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAgentConfig } from "./config/config.ts";
