@@ -7,7 +7,7 @@ import type { CallSettings, NeedsInput } from "./types.ts";
 export interface QueueClient {
   /** How much waits, why, and since when. */
   status(settings?: CallSettings): Promise<Result<wire.GetQueueStatusResponse>>;
-  /** The tasks that wait, in the order in which they will be tried. */
+  /** The tasks that wait, by priority and then by age: the order in which they are tried, less those that wait for another task or an operator. */
   listPaused(
     filter?: Partial<wire.ListPausedTasksRequest>,
     settings?: CallSettings,

@@ -69,7 +69,7 @@ function waitingSentence(deps: HandlerDeps, task: TaskRecord, capacity: wire.Cap
   }
   // More room will not help: what the gate says would send the reader the wrong way.
   if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) return capacity.sentence;
-  const answer = deps.gate.ask(task.needs);
+  const answer = deps.gate.askForPlacing(task.needs);
   if (answer.kind === "held") return answer.sentence;
   if (capacity === undefined) return "The registry cannot be asked at the moment.";
   const fits = capacity.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;

@@ -59,7 +59,7 @@ export interface DispatchPlanRequest {
   plan?:
     | WorkPlan
     | undefined;
-  /** Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Not built yet: a request with it is answered UNIMPLEMENTED. */
+  /** Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Registry away: UNAVAILABLE, nothing accepted. */
   failUnsatisfiable: boolean;
 }
 
