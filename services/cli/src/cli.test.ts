@@ -147,11 +147,16 @@ describe("task logs", () => {
           yield piece(OUTPUT_STREAM_STDOUT, "out\n");
           yield piece(OUTPUT_STREAM_STDERR, "err\n");
           yield piece(OUTPUT_STREAM_HEADROOM, "12 bytes left out");
+          yield piece(OUTPUT_STREAM_HEADROOM, "\n[headroom: 13 bytes left out]\n");
         },
       },
     };
     const { stdout, stderr, code } = await run(handlers, ["task", "logs", taskId]);
-    expect([stdout, stderr, code]).toEqual(["out\n", "err\nheadroom: 12 bytes left out\n", 0]);
+    expect([stdout, stderr, code]).toEqual([
+      "out\n",
+      "err\nheadroom: 12 bytes left out\nheadroom: 13 bytes left out\n",
+      0,
+    ]);
   });
 });
 

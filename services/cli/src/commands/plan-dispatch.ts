@@ -16,6 +16,8 @@ export interface PlanDispatchOptions {
   /** Of the watch, as `5m`. */
   readonly timeout?: string;
   readonly requestId?: string;
+  /** Refuse the plan when some task could never run on any agent known. */
+  readonly failUnsatisfiable: boolean;
 }
 
 /** `headroom plan dispatch FILE` */
@@ -25,6 +27,7 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
     const { plan, describeField } = await loadPlan(file, context.io);
     const answer = need(
       await context.client().plans.dispatch(plan, {
+        failUnsatisfiable: options.failUnsatisfiable,
         ...(options.requestId !== undefined && { requestId: options.requestId }),
       }),
       describeField,

@@ -14,6 +14,7 @@ interface DispatchFlags {
   watch?: boolean;
   timeout?: string;
   requestId?: string;
+  failUnsatisfiable?: boolean;
 }
 
 interface ListFlags {
@@ -35,12 +36,14 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
     .option("--watch", "follow it to its end")
     .option("--timeout <duration>", "with --watch: end the watch (not the plan) after this time, such as 5m")
     .option("--request-id <uuid>", "makes it safe to run the same command again: the plan is accepted once")
+    .option("--fail-unsatisfiable", "refuse the plan when some task could never run on any agent known")
     .addHelpText("after", planFileHelp)
     .addHelpText("after", exitCodeHelp)
     .action((file: string, flags: DispatchFlags) =>
       run(
         planDispatch(file, {
           watch: flags.watch ?? false,
+          failUnsatisfiable: flags.failUnsatisfiable ?? false,
           ...(flags.timeout !== undefined && { timeout: flags.timeout }),
           ...(flags.requestId !== undefined && { requestId: flags.requestId }),
         }),
