@@ -78,6 +78,7 @@ export {
   type WriteFileOptions,
 } from "./atomic-file.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
+export { makeFolders } from "./make-folders.ts";
 export { takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
 export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

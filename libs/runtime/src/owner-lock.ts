@@ -1,6 +1,7 @@
-import { link, mkdir, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { link, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "./clock.ts";
+import { makeFolders } from "./make-folders.ts";
 import { isSameProcess, processStartTime } from "./process-identity.ts";
 
 /** A folder's one owner. */
@@ -42,7 +43,7 @@ let drafts = 0;
  */
 export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions): Promise<OwnerLockResult> {
   const { clock, pid = process.pid } = options;
-  await mkdir(lockDir, { recursive: true, mode: 0o700 });
+  await makeFolders(lockDir, 0o700);
   const mine: Claim = { pid, start_time: (await processStartTime(pid)) ?? "ended", since_ms: clock.now() };
   for (let tries = 0; tries < maxTries; tries += 1) {
     const highest = await highestClaim(lockDir);

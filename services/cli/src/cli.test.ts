@@ -138,8 +138,9 @@ describe("ids", () => {
 
 describe("task logs", () => {
   it("keeps stdout and stderr apart, byte for byte", async () => {
+    let seq = 0;
     const piece = (stream: wire.OutputStream, text: string) =>
-      wire.StreamTaskLogsResponse.create({ attemptId: planId, stream, data: Buffer.from(text) });
+      wire.StreamTaskLogsResponse.create({ attemptId: planId, seq: (seq += 1), stream, data: Buffer.from(text) });
     const { OUTPUT_STREAM_STDOUT, OUTPUT_STREAM_STDERR, OUTPUT_STREAM_HEADROOM } = wire.OutputStream;
     const handlers: Handlers = {
       plans: {

@@ -78,7 +78,7 @@ export const orchestratorConfig = defineConfig({
   maxOutputMb: option.number({
     env: "HEADROOM_TASK_OUTPUT_MB",
     flag: "task-output-mb",
-    help: "Output kept of one run, in MiB; what is beyond is counted and left out.",
+    help: "Output kept of one run, in MiB: of more, the beginning and the newest; the middle is counted and left out.",
     default: 4,
     min: 0.001,
     max: 1_024,

@@ -5,5 +5,6 @@ export type { FleetChange, FleetRevision, RegistryPort, RenewResult } from "./re
 export * from "./store/port.ts";
 export type * from "./store/model.ts";
 export { orchestratorMigrations } from "./store/postgres/migrations/index.ts";
+export { createGrpcRegistry } from "./registry/grpc-registry.ts";
 export { createPostgresStore } from "./store/postgres/store.ts";
 export { orchestratorSchema } from "./store/open-store.ts";

@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import {
+  createGrpcRegistry,
   createOrchestrator,
   createPostgresStore,
   orchestratorConfig,
@@ -14,7 +15,6 @@ import {
 import { createDatabase } from "@headroom/postgres";
 import { createChannel, ensureTokenFile, serverPaths } from "@headroom/rpc";
 import { createLogger, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
-import { createGrpcRegistry } from "../../../services/orchestrator/src/registry/grpc-registry.ts";
 import { dyingAt } from "./crash-point.ts";
 
 const { env } = process;

@@ -1,6 +1,6 @@
-import { mkdir, realpath, rmdir } from "node:fs/promises";
+import { realpath, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Logger, type OwnerLock, type Ports, systemPorts, takeOwnerLock } from "@headroom/runtime";
+import { type Logger, makeFolders, type OwnerLock, type Ports, systemPorts, takeOwnerLock } from "@headroom/runtime";
 import { type Access, connectionUrl, prepareAccess } from "./access.ts";
 import { findBinaries } from "./binaries.ts";
 import { chooseAccount, clusterVersion, createCluster, writeSettings } from "./cluster.ts";
@@ -53,7 +53,7 @@ export interface EmbeddedPostgres {
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const wanted = resolve(options.dataDir);
   try {
-    await mkdir(dirname(wanted), { recursive: true, mode: 0o755 });
+    await makeFolders(dirname(wanted), 0o755);
     // Two names of one folder must find the same lock.
     const dataDir = join(await realpath(dirname(wanted)), basename(wanted));
     const owner = await takeOwnerLock(`${dataDir}.lock`, { clock: (options.ports ?? systemPorts).clock });

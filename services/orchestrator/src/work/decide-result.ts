@@ -155,24 +155,31 @@ function withAttempts(
   return counts ? `${sentence}; that was run ${runsUsed} of ${maxAttempts}` : sentence;
 }
 
+/** What happened, and what the agent says of it; the agent often begins with the same words. */
 function outcomeSentence(result: AttemptResult): string {
-  const more = result.sentence === "" ? "" : `: ${result.sentence}`;
+  const { sentence } = result;
+  const happened = outcomeText(result);
+  if (sentence === "") return happened;
+  return sentence.startsWith(happened) ? sentence : `${happened}: ${sentence}`;
+}
+
+function outcomeText(result: AttemptResult): string {
   switch (result.outcome) {
     case "exited":
-      return `the command ended with code ${result.exitCode ?? "unknown"}${more}`;
+      return `the command ended with code ${result.exitCode ?? "unknown"}`;
     case "signaled":
-      return `the command was ended by ${result.signal === "" ? "a signal" : result.signal}${more}`;
+      return `the command was ended by ${result.signal === "" ? "a signal" : result.signal}`;
     case "timed_out":
-      return `it ran longer than its run_timeout${more}`;
+      return "it ran longer than its run_timeout";
     case "cancelled":
-      return `it was cancelled${more}`;
+      return "it was cancelled";
     case "spawn_failed":
-      return `the command could not be started${more}`;
+      return "the command could not be started";
     case "agent_restarted":
-      return `the agent program was restarted while it ran${more}`;
+      return "the agent program was restarted while it ran";
     case "lease_expired":
-      return `the agent could not renew its lease and ended it${more}`;
+      return "the agent could not renew its lease and ended it";
     case "evicted":
-      return `the agent stopped, or its owner took the machine back${more}`;
+      return "the agent stopped, or its owner took the machine back";
   }
 }
