@@ -47,7 +47,7 @@ export function faultyStore(inner: RegistryStore): FaultyStore {
     store,
     lose: (method, loss) => void losses.set(method, loss),
     hold(method) {
-      const held = { came: createDeferred<void>(), gone: createDeferred<void>() };
+      const held = { came: createDeferred(), gone: createDeferred() };
       holds.set(method, held);
       return { come: held.came.promise, letGo: () => held.gone.resolve() };
     },
