@@ -8,6 +8,7 @@ import type {
   NewTask,
   OrchestratorStore,
 } from "@headroom/orchestrator";
+import type { OutputStream } from "@headroom/contracts";
 import { normalizeNeeds, planStatus, shapeKey } from "@headroom/scheduling";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
@@ -277,6 +278,14 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
     });
 
+    it("R-PAUSE-6: what waits for room was last checked at the moment it was paused, in the order of its plan", async () => {
+      const names = Array.from({ length: 50 }, (_, index) => `t${String(index).padStart(2, "0")}`);
+      await accept(newPlan(names.map((name, position) => ({ ...newTask(name, { pause: paused }), position }))));
+      const { items } = await store.listPaused({ planId: null, reasons: null }, { limit: 100, after: null });
+      expect(items.map((one) => one.taskName)).toEqual(names);
+      for (const { pause } of items) expect(pause.lastCheckedMs).toBe(pause.pausedAtMs);
+    });
+
     it("R-PAUSE-6: marks what was checked in vain, by shape and by kind; fresh rows with the same reason are left alone", async () => {
       await accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: { ...paused, blocked: true } })]));
       const checked = { planId: null, reason: "NO_AGENT_FITS_NOW", sentence: "s" } as const;
@@ -494,21 +503,59 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect((await kinds(plan.planId)).at(-1)).toBe("PLAN_FAILED");
     });
 
-    it("output: kept once and in order, up to the bound", async () => {
+    const chunk = (seq: number, text: string, stream: OutputStream = "stdout") => ({
+      seq,
+      stream,
+      atMs: Date.now(),
+      data: Buffer.from(text),
+    });
+    const textsAfter = async (attemptId: string, seq: number, limit = 10) =>
+      (await store.readOutput(attemptId, seq, limit)).map((one) => Buffer.from(one.data).toString());
+
+    it("output: kept once, in order and whole up to the bound", async () => {
       const { first } = await start();
-      const chunk = (seq: number, text: string) => ({
-        seq,
-        stream: "stdout" as const,
-        atMs: Date.now(),
-        data: Buffer.from(text),
-      });
       expect(await store.appendOutput(first, [chunk(2, "b"), chunk(1, "a")], 4)).toBe(2);
-      expect(await store.appendOutput(first, [chunk(2, "b"), chunk(3, "toolong")], 4)).toBe(3);
+      expect(await store.appendOutput(first, [chunk(2, "b"), chunk(3, "cd")], 4)).toBe(3);
       expect(await store.appendOutput({ attemptId: randomUUID(), fence: 1 }, [chunk(1, "x")], 4)).toBeNull();
-      const kept = await store.readOutput(first.attemptId, 0, 10);
-      expect(kept.map((one) => Buffer.from(one.data).toString())).toEqual(["a", "b"]);
-      expect(await store.readOutput(first.attemptId, 1, 10)).toHaveLength(1);
-      expect(await store.outputDroppedBytes(first.attemptId)).toBe(7);
+      expect(await textsAfter(first.attemptId, 0)).toEqual(["a", "b", "cd"]);
+      expect(await textsAfter(first.attemptId, 1)).toEqual(["b", "cd"]);
+      expect(await store.outputDroppedBytes(first.attemptId)).toBe(0);
+    });
+
+    it("output: beyond the bound beginning and end are kept, with one note in between", async () => {
+      const { first } = await start();
+      const { attemptId } = first;
+      const piece = (seq: number) => chunk(seq, String(seq).padStart(10, "."));
+      for (let seq = 1; seq <= 30; seq += 2) {
+        expect(await store.appendOutput(first, [piece(seq), piece(seq + 1)], 80)).toBe(seq + 1);
+        // Whoever follows closely misses nothing, and sees no note.
+        expect(await textsAfter(attemptId, seq - 1)).toEqual([seq, seq + 1].map((n) => String(n).padStart(10, ".")));
+      }
+      const note = expect.stringMatching(/^220 bytes of output left out here/);
+      const all = await textsAfter(attemptId, 0);
+      expect(all.map((text) => Number(/^\.*(\d+)$/.exec(text)?.[1] ?? -1))).toEqual([1, 2, 3, 4, 5, 6, -1, 29, 30]);
+      expect(all[6]).toEqual(note);
+      // Page by page the same; and whoever is behind is told.
+      expect(await textsAfter(attemptId, 6, 1)).toEqual([note]);
+      expect(await textsAfter(attemptId, 20, 2)).toEqual([note, "........29"]);
+      const [noteRow] = await store.readOutput(attemptId, 6, 1);
+      expect(noteRow).toMatchObject({ seq: 28, stream: "headroom" });
+      expect(await textsAfter(attemptId, 28)).toEqual(["........29", "........30"]);
+      expect(await store.outputDroppedBytes(attemptId)).toBe(0);
+    });
+
+    it("output: what an agent left out is counted in the one note", async () => {
+      const { first } = await start();
+      const told = "1000 bytes of output left out here: too fast\n";
+      await store.appendOutput(first, [chunk(1, "a".repeat(70)), chunk(2, told, "headroom")], 80);
+      await store.appendOutput(first, [chunk(9, "b".repeat(30)), chunk(10, "c".repeat(9)), chunk(11, "END")], 80);
+      const texts = await textsAfter(first.attemptId, 0);
+      expect(texts).toEqual([
+        expect.stringMatching(/^1070 bytes of output left out here/),
+        "b".repeat(30),
+        "c".repeat(9),
+        "END",
+      ]);
     });
   });
 

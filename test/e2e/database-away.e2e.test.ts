@@ -36,7 +36,9 @@ describe("PostgreSQL goes away and comes back", () => {
     await waitFor(() => names.slice(0, 4).every((name) => ledger.starts()[name] === 1));
 
     await postgres.stop();
-    const refused = mustFail(await client.plans.dispatch({ name: "refused", tasks: [ledger.task("refused")] }, { timeoutMs: 20_000 }));
+    const refused = mustFail(
+      await client.plans.dispatch({ name: "refused", tasks: [ledger.task("refused")] }, { timeoutMs: 20_000 }),
+    );
     expect(refused).toMatchObject({ kind: "unavailable", code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE" });
     expect(refused.message).toMatch(/database/i);
     expect(refused.message).not.toContain(postgres.dataDir);
@@ -73,7 +75,7 @@ describe("PostgreSQL goes away and comes back", () => {
     cluster.registry.start();
     cluster.orchestrator.start();
     for (const [index, service] of [cluster.orchestrator, cluster.registry].entries()) {
-      await waitFor(() => /DATABASE_URL|database/i.test(service.log().slice(from[index]!)), {
+      await waitFor(() => /DATABASE_URL|database/i.test(service.log().slice(from[index])), {
         describe: () => `${service.name} to say that its database is away\n${cluster.logs()}`,
       });
     }
@@ -86,7 +88,9 @@ describe("PostgreSQL goes away and comes back", () => {
   it("a crash of PostgreSQL (kill -9) in mid-flight loses nothing that was accepted", async () => {
     const { client, ledger } = cluster;
     const names = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `crash-${n}`);
-    const accepted = must(await client.plans.dispatch({ name: "crash", tasks: names.map((name) => ledger.task(name)) }));
+    const accepted = must(
+      await client.plans.dispatch({ name: "crash", tasks: names.map((name) => ledger.task(name)) }),
+    );
     postgres.kill9();
     await waitFor(async () => (await cluster.sql("SELECT 1 AS one")).length === 1, { timeoutMs: 30_000 });
     expect(planStatusWord((await cluster.planEnd(accepted.planId, 90_000)).status)).toBe("SUCCEEDED");

@@ -38,7 +38,9 @@ describe("saturate, pause, room, resume: by events alone", () => {
     );
     expect(planStatusWord(second.status)).toBe("PAUSED");
     expect(second).toMatchObject({ pausedTasks: 3, dispatchedTasks: 0 });
-    expect(second.tasks.map((task) => pauseReasonWord(task.pauseReason))).toEqual(Array(3).fill("FLEET_BELOW_THRESHOLD"));
+    expect(second.tasks.map((task) => pauseReasonWord(task.pauseReason))).toEqual(
+      Array(3).fill("FLEET_BELOW_THRESHOLD"),
+    );
 
     const check = must(await client.queue.check());
     expect(check).toMatchObject({ shouldPause: true, threshold: 0.2, agentsOnline: 1, averageCpuFreePercent: 0 });
@@ -52,7 +54,12 @@ describe("saturate, pause, room, resume: by events alone", () => {
       [second.planId],
     );
     expect(paused).toEqual(
-      Array(3).fill({ status: "waiting", reason: "FLEET_BELOW_THRESHOLD", resumed_at: null, state: "paused" }),
+      [1, 2, 3].map(() => ({
+        status: "waiting",
+        reason: "FLEET_BELOW_THRESHOLD",
+        resumed_at: null,
+        state: "paused",
+      })),
     );
 
     ledger.open("saturate");
@@ -64,7 +71,10 @@ describe("saturate, pause, room, resume: by events alone", () => {
     expect(await queueRows(cluster.sql, second.planId)).toEqual({ b1: ["resumed"], b2: ["resumed"], b3: ["resumed"] });
     const starts = ledger.starts();
     for (const task of [...first.tasks, ...second.tasks]) expect(starts[task.name], task.name).toBe(1);
-    const order = ledger.lines().filter((line) => line.what === "start").map((line) => line.task);
+    const order = ledger
+      .lines()
+      .filter((line) => line.what === "start")
+      .map((line) => line.task);
     expect(order.indexOf("s5")).toBeLessThan(order.indexOf("b3"));
     await nothingPromised(cluster);
 
@@ -72,14 +82,16 @@ describe("saturate, pause, room, resume: by events alone", () => {
       `SELECT resumed_at >= paused_at AND last_checked IS NOT NULL AS fine FROM orchestrator.pause_queue WHERE plan_id = $1`,
       [second.planId],
     );
-    expect(resumed).toEqual(Array(3).fill({ fine: true }));
+    expect(resumed).toEqual([1, 2, 3].map(() => ({ fine: true })));
   });
 
   it("R-PAUSE-10: one plan_id leads through the logs of all three programs", async () => {
     const answer = must(
       await cluster.client.plans.dispatch({
         name: "story",
-        tasks: [1, 2, 3, 4, 5].map((n) => cluster.ledger.task(`story${n}`, { env: { SECRET_OF_TASK: "s3cr3t-value" } })),
+        tasks: [1, 2, 3, 4, 5].map((n) =>
+          cluster.ledger.task(`story${n}`, { env: { SECRET_OF_TASK: "s3cr3t-value" } }),
+        ),
       }),
     );
     expect(answer.pausedTasks).toBeGreaterThan(0);
@@ -88,9 +100,15 @@ describe("saturate, pause, room, resume: by events alone", () => {
     const { planId } = answer;
     const of = (process: { log(): string }) => recordsOf(process.log(), planId);
     expect(
-      missingSteps(of(cluster.orchestrator), [/plan accepted/, /task paused/, /task assigned.*planner|planner.*task assigned/, /resume-loop/, /task succeeded/]),
+      missingSteps(of(cluster.orchestrator), [
+        /plan accepted/,
+        /task paused/,
+        /task assigned.*planner|planner.*task assigned/,
+        /resume-loop/,
+        /task succeeded/,
+      ]),
     ).toEqual([]);
-    expect(missingSteps(of(cluster.registry), [/promised/, /given back|released/])).toEqual([]);
+    expect(missingSteps(of(cluster.registry), [/room is promised/, /given back|omitted/])).toEqual([]);
     expect(missingSteps(of(cluster.agent), [/accepted/, /started/, /ended/])).toEqual([]);
     const attemptsTold = new Set(of(cluster.agent).flatMap(({ attempt_id }) => attempt_id ?? []));
     expect(attemptsTold.size).toBe(5);
@@ -112,7 +130,10 @@ describe("saturate, pause, room, resume: by events alone", () => {
   it("R-CAP-5: work that fits no agent waits with its reason, and starts when one joins", async () => {
     const { client, ledger } = cluster;
     const answer = must(
-      await client.plans.dispatch({ name: "wide", tasks: [ledger.task("wide", { needs: { cpuCores: 6, memoryGb: 1 } })] }),
+      await client.plans.dispatch({
+        name: "wide",
+        tasks: [ledger.task("wide", { needs: { cpuCores: 6, memoryGb: 1 } })],
+      }),
     );
     expect(planStatusWord(answer.status)).toBe("PAUSED");
     expect(pauseReasonWord(answer.tasks[0]!.pauseReason)).toBe("NO_AGENT_CAN_EVER_FIT");
@@ -136,7 +157,10 @@ describe("saturate, pause, room, resume: by events alone", () => {
     const { client, ledger } = cluster;
     const notBefore = new Date(Date.now() + 4_000);
     const answer = must(
-      await client.plans.dispatch({ name: "later", tasks: [ledger.task("later", { resumeAfter: { seconds: Math.floor(notBefore.getTime() / 1_000), nanos: 0 } })] }),
+      await client.plans.dispatch({
+        name: "later",
+        tasks: [ledger.task("later", { resumeAfter: { seconds: Math.floor(notBefore.getTime() / 1_000), nanos: 0 } })],
+      }),
     );
     expect(pauseReasonWord(answer.tasks[0]!.pauseReason)).toBe("RESUME_AFTER");
     expect(must(await client.queue.resume()).resumedTasks).toBe(0);
@@ -152,7 +176,10 @@ describe("saturate, pause, room, resume: by events alone", () => {
   it("R-PAUSE-8: waiting work survives a kill -9 of the orchestrator and is resumed once", async () => {
     const { client, ledger } = cluster;
     const running = must(
-      await client.plans.dispatch({ name: "holders", tasks: [1, 2, 3, 4].map((n) => ledger.task(`h${n}`, { gate: "holders" })) }),
+      await client.plans.dispatch({
+        name: "holders",
+        tasks: [1, 2, 3, 4].map((n) => ledger.task(`h${n}`, { gate: "holders" })),
+      }),
     );
     const waiting = must(
       await client.plans.dispatch({ name: "survivors", tasks: [1, 2, 3].map((n) => ledger.task(`v${n}`)) }),
@@ -192,6 +219,12 @@ describe("with events cut off", () => {
     const answer = must(await client.plans.dispatch({ name: "unheard", tasks: [ledger.task("unheard")] }));
     expect(planStatusWord(answer.status)).toBe("PAUSED");
     expect(pauseReasonWord(answer.tasks[0]!.pauseReason)).toBe("ALL_CORDONED");
+    // The pass that the new plan itself gave cause for is over; from here on only the poll looks.
+    const passes = new Set<string>();
+    await waitFor(async () => {
+      passes.add(JSON.stringify(must(await client.queue.status()).lastPassAt));
+      return passes.size >= 4;
+    });
     must(await client.fleet.uncordon(agentId));
     expect(statesOf(await cluster.planEnd(answer.planId))).toEqual({ unheard: "SUCCEEDED" });
     expect(await brokenBooks(cluster.sql, answer.planId)).toEqual([]);

@@ -47,15 +47,18 @@ const services = {
 } as const;
 
 describe("R-SHAPE-5: the running services, seen by an engineer with a reflection client", () => {
-  it.each(["registry", "orchestrator"] as const)("%s lists its services, health and both reflections among them", async (part) => {
-    const { grpcAddress } = cluster[part];
-    for (const protocol of ["grpc-v1", "grpc-v1alpha"]) {
-      const listed = await curl(grpcAddress, "", ["--list-services", "--reflect-protocol", protocol]);
-      for (const name of [...services[part], "grpc.health.v1.Health"]) expect(listed).toContain(name);
-    }
-    const methods = await curl(grpcAddress, "", ["--list-methods"]);
-    expect(methods).toContain(part === "registry" ? "CapacityService/GetAgentCapacity" : "PlanService/DispatchPlan");
-  });
+  it.each(["registry", "orchestrator"] as const)(
+    "%s lists its services, health and both reflections among them",
+    async (part) => {
+      const { grpcAddress } = cluster[part];
+      for (const protocol of ["grpc-v1", "grpc-v1alpha"]) {
+        const listed = await curl(grpcAddress, "", ["--list-services", "--reflect-protocol", protocol]);
+        for (const name of [...services[part], "grpc.health.v1.Health"]) expect(listed).toContain(name);
+      }
+      const methods = await curl(grpcAddress, "", ["--list-methods"]);
+      expect(methods).toContain(part === "registry" ? "CapacityService/GetAgentCapacity" : "PlanService/DispatchPlan");
+    },
+  );
 
   it("registry: one call with snake_case JSON; a Timestamp and a map resolve", async () => {
     const path = "/headroom.registry.v1.CapacityService/GetAgentCapacity";
@@ -68,7 +71,11 @@ describe("R-SHAPE-5: the running services, seen by an engineer with a reflection
 
   it("orchestrator: one call with snake_case JSON and the token; a map in the request resolves", async () => {
     const path = "/headroom.orchestrator.v1.PlanService/DispatchPlan";
-    const plan = { name: "by-curl", labels: { from: "buf" }, tasks: [{ name: "one", command: { argv: ["true"] }, depends_on: [] }] };
+    const plan = {
+      name: "by-curl",
+      labels: { from: "buf" },
+      tasks: [{ name: "one", command: { argv: ["true"] }, depends_on: [] }],
+    };
     const printed = await curl(cluster.orchestrator.grpcAddress, path, [
       "-H",
       `authorization: Bearer ${token}`,
@@ -82,7 +89,10 @@ describe("R-SHAPE-5: the running services, seen by an engineer with a reflection
 
   it("orchestrator: a call that needs no token, with a Duration in its answer", async () => {
     const path = "/headroom.orchestrator.v1.PauseQueueService/GetQueueStatus";
-    const answer = JSON.parse(await curl(cluster.orchestrator.grpcAddress, path, ["-d", "{}"])) as Record<string, unknown>;
+    const answer = JSON.parse(await curl(cluster.orchestrator.grpcAddress, path, ["-d", "{}"])) as Record<
+      string,
+      unknown
+    >;
     expect(answer).toMatchObject({ pollingInterval: "10s", registryConnected: true, threshold: 0.2 });
   });
 });
@@ -103,30 +113,56 @@ function loaded(file: string, path: readonly string[]): ServiceClientConstructor
 }
 
 /** One unary call of a client whose methods are known only by name. */
-function call(Service: ServiceClientConstructor, address: string, method: string, request: object): Promise<Record<string, unknown>> {
+function call(
+  Service: ServiceClientConstructor,
+  address: string,
+  method: string,
+  request: object,
+): Promise<Record<string, unknown>> {
   const client = new Service(address, credentials.createInsecure());
   const metadata = new Metadata();
   metadata.set("authorization", `Bearer ${token}`);
   return new Promise<Record<string, unknown>>((resolve, reject) => {
     const invoke: unknown = client[method];
     if (typeof invoke !== "function") throw new Error(`no method ${method}`);
-    invoke.call(client, request, metadata, { deadline: Date.now() + 20_000 }, (error: Error | null, answer: Record<string, unknown>) => {
-      if (error === null) resolve(answer);
-      else reject(error);
-    });
+    invoke.call(
+      client,
+      request,
+      metadata,
+      { deadline: Date.now() + 20_000 },
+      (error: Error | null, answer: Record<string, unknown>) => {
+        if (error === null) resolve(answer);
+        else reject(error);
+      },
+    );
   }).finally(() => client.close());
 }
 
 describe("R-SHAPE-3: the running services through proto-loader", () => {
   it("registry: GetAgentCapacity in the names of the .proto", async () => {
-    const Capacity = loaded("headroom/registry/v1/capacity_service.proto", ["headroom", "registry", "v1", "CapacityService"]);
+    const Capacity = loaded("headroom/registry/v1/capacity_service.proto", [
+      "headroom",
+      "registry",
+      "v1",
+      "CapacityService",
+    ]);
     const answer = await call(Capacity, cluster.registry.grpcAddress, "GetAgentCapacity", { agent_id: agentId });
-    expect(answer).toMatchObject({ agent_id: agentId, status: "AGENT_STATUS_ONLINE", cpu_cores_physical: 2, labels: { rack: "a1" } });
+    expect(answer).toMatchObject({
+      agent_id: agentId,
+      status: "AGENT_STATUS_ONLINE",
+      cpu_cores_physical: 2,
+      labels: { rack: "a1" },
+    });
     expect(Number(Reflect.get(Object(answer["timestamp"]), "seconds"))).toBeGreaterThan(1_700_000_000);
   });
 
   it("orchestrator: ListPlans in the names of the .proto", async () => {
-    const Plans = loaded("headroom/orchestrator/v1/plan_service.proto", ["headroom", "orchestrator", "v1", "PlanService"]);
+    const Plans = loaded("headroom/orchestrator/v1/plan_service.proto", [
+      "headroom",
+      "orchestrator",
+      "v1",
+      "PlanService",
+    ]);
     const answer = await call(Plans, cluster.orchestrator.grpcAddress, "ListPlans", { page_size: 10 });
     expect(answer).toMatchObject({ next_page_token: "" });
     expect(Array.isArray(answer["plans"])).toBe(true);

@@ -21,7 +21,10 @@ afterAll(() => cluster?.stop());
 async function load(name: string): Promise<{ readonly planId: string; readonly names: readonly string[] }> {
   const names = [1, 2, 3, 4, 5, 6].map((n) => `${name}-${n}`);
   const answer = must(
-    await cluster.client.plans.dispatch({ name, tasks: names.map((task) => cluster.ledger.task(task, { gate: name })) }),
+    await cluster.client.plans.dispatch({
+      name,
+      tasks: names.map((task) => cluster.ledger.task(task, { gate: name })),
+    }),
   );
   await waitFor(() => names.slice(0, 4).every((task) => cluster.ledger.starts()[task] === 1), {
     describe: () => `four tasks of ${name} to run\n${cluster.logs()}`,
@@ -73,14 +76,19 @@ describe("processes come and go under load", () => {
   it("agent kill -9 with running tasks: AGENT_RESTARTED, tried again, and the leftover process group is ended", async () => {
     const { ledger, client } = cluster;
     const answer = must(
-      await client.plans.dispatch({ name: "agent-kill", tasks: [ledger.task("ak", { gate: "agent-kill", script: "sleep 0.1" })] }),
+      await client.plans.dispatch({
+        name: "agent-kill",
+        tasks: [ledger.task("ak", { gate: "agent-kill", script: "sleep 0.1" })],
+      }),
     );
     await waitFor(() => ledger.starts()["ak"] === 1);
     const leftover = ledger.lines().find((line) => line.task === "ak")!;
     await cluster.agent.kill9();
     expect(isOurs(leftover.pid, ledger)).toBe(true);
     cluster.agent.start();
-    await waitFor(() => !isOurs(leftover.pid, ledger), { describe: () => `the leftover to be ended\n${cluster.logs()}` });
+    await waitFor(() => !isOurs(leftover.pid, ledger), {
+      describe: () => `the leftover to be ended\n${cluster.logs()}`,
+    });
     await waitFor(() => ledger.starts()["ak"] === 2, {
       timeoutMs: 60_000,
       describe: () => `the task to be tried again\n${cluster.logs()}`,
@@ -126,7 +134,10 @@ describe("processes come and go under load", () => {
       service.start();
       await cluster.ready();
       const more = must(
-        await cluster.client.plans.dispatch({ name: `during-${service.name}`, tasks: [cluster.ledger.task(`rolling-${service.name}`)] }),
+        await cluster.client.plans.dispatch({
+          name: `during-${service.name}`,
+          tasks: [cluster.ledger.task(`rolling-${service.name}`)],
+        }),
       );
       expect(planStatusWord(more.status)).toBe("PAUSED");
     }

@@ -80,15 +80,18 @@ const wrongSettings: readonly WrongSetting[] = [
 ];
 
 describe("a wrong setting", () => {
-  it.each(wrongSettings)("R-PAUSE-1: $part with $env=$value ends with 1 and says how to write it", async ({ part, env, value, says }) => {
-    const { ending, output } = await runWith(part, { [env]: value });
-    expect(ending, output).toBe(1);
-    expect(output).toContain(env);
-    expect(output).toContain(value);
-    expect(output).toMatch(says);
-    // For a person: no stack of ours.
-    expect(output).not.toMatch(/^\s+at .*\.(ts|mjs):\d+/m);
-  });
+  it.each(wrongSettings)(
+    "R-PAUSE-1: $part with $env=$value ends with 1 and says how to write it",
+    async ({ part, env, value, says }) => {
+      const { ending, output } = await runWith(part, { [env]: value });
+      expect(ending, output).toBe(1);
+      expect(output).toContain(env);
+      expect(output).toContain(value);
+      expect(output).toMatch(says);
+      // For a person: no stack of ours.
+      expect(output).not.toMatch(/^\s+at .*\.(ts|mjs):\d+/m);
+    },
+  );
 
   it("several wrong settings are told at once", async () => {
     const { ending, output } = await runWith("orchestrator", {
@@ -125,10 +128,16 @@ describe("a wrong setting", () => {
     }
   });
 
-  it.each(["registry", "orchestrator"] as const)("%s refuses to listen to the world without TLS and says what to set", async (part) => {
-    const [port] = await freePorts(1);
-    const { ending, output } = await runWith(part, { [`HEADROOM_${part.toUpperCase()}_GRPC_ADDR`]: `0.0.0.0:${port}` });
-    expect(ending, output).toBe(1);
-    for (const word of ["HEADROOM_TLS_CERT_FILE", "HEADROOM_TLS_KEY_FILE", "HEADROOM_ALLOW_PLAINTEXT"]) expect(output).toContain(word);
-  });
+  it.each(["registry", "orchestrator"] as const)(
+    "%s refuses to listen to the world without TLS and says what to set",
+    async (part) => {
+      const [port] = await freePorts(1);
+      const { ending, output } = await runWith(part, {
+        [`HEADROOM_${part.toUpperCase()}_GRPC_ADDR`]: `0.0.0.0:${port}`,
+      });
+      expect(ending, output).toBe(1);
+      for (const word of ["HEADROOM_TLS_CERT_FILE", "HEADROOM_TLS_KEY_FILE", "HEADROOM_ALLOW_PLAINTEXT"])
+        expect(output).toContain(word);
+    },
+  );
 });

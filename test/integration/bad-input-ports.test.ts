@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
 import { wire } from "@headroom/client";
-import { createChannel, createClient, type DuplexStream, HeadroomError, type RpcClient, type ServiceDefinition } from "@headroom/rpc";
-import { silentLogger, systemPorts } from "@headroom/runtime";
+import type { DuplexStream, HeadroomError } from "@headroom/rpc";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { must } from "../e2e/support/results.ts";
+import { failureOf, ownClients } from "./bad-input-grpc.ts";
+import { garbage, sendRaw } from "./bad-input-raw.ts";
 import { errorOf, restCall } from "./bad-input-rest.ts";
 
 // A bound for a loaded machine; the waits inside have their own, and say what they waited for.
@@ -13,79 +13,30 @@ vi.setConfig({ testTimeout: 120_000 });
 
 let cluster: Cluster;
 let token: string;
-const closers: (() => void)[] = [];
+const clients = ownClients();
+const pids = new Map<string, number>();
 
 beforeAll(async () => {
   cluster = await startCluster({ label: "bad-ports" });
   token = readFileSync(cluster.tokenFile, "utf8").trim();
+  for (const service of [cluster.registry, cluster.orchestrator]) pids.set(service.name, service.pid());
 }, 90_000);
 
 afterAll(() => cluster?.stop());
 
 // Whatever was thrown at a port: both services still answer, and nobody was restarted.
 afterEach(async () => {
-  for (const close of closers.splice(0)) close();
+  clients.close();
   expect(must(await cluster.client.fleet.list()).agents).toHaveLength(1);
   expect(must(await cluster.client.queue.status()).registryConnected).toBe(true);
   for (const service of [cluster.registry, cluster.orchestrator]) {
     const page = await restCall({ address: service.httpAddress, verb: "GET", path: "/healthz" });
     expect(page.status).toBe(200);
+    expect(service.pid()).toBe(pids.get(service.name));
   }
 });
 
-function clientWith<D extends ServiceDefinition>(
-  definition: D,
-  address: string,
-  options: { readonly token?: string; readonly maxMessageBytes?: number },
-): RpcClient<D> {
-  const channel = createChannel({ address, ports: systemPorts, logger: silentLogger, ...options });
-  closers.push(() => channel.close());
-  return createClient(definition, channel);
-}
-
-async function failureOf(call: Promise<unknown>): Promise<HeadroomError> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof HeadroomError) return error;
-    throw error;
-  }
-  throw new Error("it was accepted");
-}
-
-/** Sends bytes, and resolves when the peer has closed or, at the latest, when we have given up listening. */
-function sendRaw(address: string, bytes: Buffer, listenMs = 1_000): Promise<Buffer> {
-  const [host, port] = address.split(":");
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    const socket = connect({ host: host!, port: Number(port) }, () => socket.write(bytes));
-    const end = (): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(Buffer.concat(chunks));
-    };
-    const timer = setTimeout(end, listenMs);
-    socket.on("data", (chunk) => chunks.push(chunk));
-    socket.on("error", end);
-    socket.on("close", end);
-  });
-}
-
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-
 describe("garbage on every port", () => {
-  const garbage: readonly (readonly [string, Buffer])[] = [
-    ["random bytes", Buffer.from(Array.from({ length: 4_096 }, (_, n) => (n * 131 + 7) % 256))],
-    ["half an HTTP/2 preface", preface.subarray(0, 10)],
-    ["an HTTP/2 preface and a frame of a wrong length", Buffer.concat([preface, Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])])],
-    ["a settings frame with a payload of no sense", Buffer.concat([preface, Buffer.from([0, 0, 5, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5])])],
-    ["a TLS hello", Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03])],
-    ["an HTTP/1.1 request", Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n")],
-    ["a header without an end", Buffer.from(`GET / HTTP/1.1\r\nX-Long: ${"a".repeat(70_000)}`)],
-    ["two requests of which the second is none", Buffer.from("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\0\0\0\r\n\r\n")],
-    ["nothing at all", Buffer.alloc(0)],
-  ];
-
   it.each(garbage)("R-SHAPE-5: %s", async (_, bytes) => {
     const addresses = [cluster.registry, cluster.orchestrator].flatMap((one) => [one.grpcAddress, one.httpAddress]);
     await Promise.all(addresses.flatMap((address) => [sendRaw(address, bytes), sendRaw(address, bytes)]));
@@ -99,7 +50,9 @@ describe("garbage on every port", () => {
         requestSerialize: () => Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),
       },
     };
-    const error = await failureOf(clientWith(broken, cluster.registry.grpcAddress, {}).getAgentCapacity({ agentId: "" }));
+    const error = await failureOf(
+      clients.of(broken, cluster.registry.grpcAddress, {}).getAgentCapacity({ agentId: "" }),
+    );
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", reason: "MALFORMED_MESSAGE" });
     expect(error.message).toContain("GetAgentCapacityRequest");
   });
@@ -107,7 +60,7 @@ describe("garbage on every port", () => {
 
 describe("who may call", () => {
   it("no token: UNAUTHENTICATED, where it lies and how to pass it", async () => {
-    const plans = clientWith(wire.PlanServiceService, cluster.orchestrator.grpcAddress, {});
+    const plans = clients.of(wire.PlanServiceService, cluster.orchestrator.grpcAddress, {});
     const error = await failureOf(plans.listPlans(wire.ListPlansRequest.create()));
     expect(error).toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_REQUIRED" });
     expect(error.message).toContain(cluster.tokenFile);
@@ -120,7 +73,7 @@ describe("who may call", () => {
 
   it("a wrong token is refused, also where none is needed", async () => {
     const wrong = "0".repeat(token.length);
-    const capacity = clientWith(wire.CapacityServiceService, cluster.registry.grpcAddress, { token: wrong });
+    const capacity = clients.of(wire.CapacityServiceService, cluster.registry.grpcAddress, { token: wrong });
     const error = await failureOf(capacity.listAvailableCapacity(wire.ListAvailableCapacityRequest.create()));
     expect(error).toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" });
     const rest = await restCall({
@@ -149,14 +102,24 @@ describe("who may call", () => {
 
 describe("HTTP of the wrong kind", () => {
   it("a path that is not there tells those near it", async () => {
-    const answer = await restCall({ address: cluster.registry.httpAddress, verb: "GET", path: "/api/v1/agent/available-capacity" });
+    const answer = await restCall({
+      address: cluster.registry.httpAddress,
+      verb: "GET",
+      path: "/api/v1/agent/available-capacity",
+    });
     expect(answer.status).toBe(404);
     expect(errorOf(answer)).toMatchObject({ status: "NOT_FOUND", reason: "NO_SUCH_PATH" });
     expect(errorOf(answer).message).toContain("/api/v1/agents/available-capacity");
   });
 
   it("a wrong method tells the right ones", async () => {
-    const answer = await restCall({ address: cluster.orchestrator.httpAddress, verb: "PUT", path: "/api/v1/plans", token, body: {} });
+    const answer = await restCall({
+      address: cluster.orchestrator.httpAddress,
+      verb: "PUT",
+      path: "/api/v1/plans",
+      token,
+      body: {},
+    });
     expect(answer.status).toBe(405);
     expect(answer.headers["allow"]).toMatch(/GET.*POST/);
     expect(errorOf(answer).reason).toBe("METHOD_NOT_ALLOWED");
@@ -180,7 +143,13 @@ describe("HTTP of the wrong kind", () => {
 
   it("a body above the limit is refused, and told the limit", async () => {
     const body = Buffer.alloc(17 * 1_048_576, 0x20);
-    const answer = await restCall({ address: cluster.orchestrator.httpAddress, verb: "POST", path: "/api/v1/plans", token, body });
+    const answer = await restCall({
+      address: cluster.orchestrator.httpAddress,
+      verb: "POST",
+      path: "/api/v1/plans",
+      token,
+      body,
+    });
     expect(answer.status).toBe(413);
     expect(errorOf(answer)).toMatchObject({ status: "RESOURCE_EXHAUSTED", reason: "BODY_TOO_LARGE" });
     expect(errorOf(answer).message).toMatch(/16777216/);
@@ -189,7 +158,10 @@ describe("HTTP of the wrong kind", () => {
 
 describe("gRPC of the wrong kind", () => {
   it("a message above the limit is refused, and told the limit", async () => {
-    const plans = clientWith(wire.PlanServiceService, cluster.orchestrator.grpcAddress, { token, maxMessageBytes: 64 * 1_048_576 });
+    const plans = clients.of(wire.PlanServiceService, cluster.orchestrator.grpcAddress, {
+      token,
+      maxMessageBytes: 64 * 1_048_576,
+    });
     const argv = Array.from({ length: 170 }, () => "x".repeat(100_000));
     const error = await failureOf(
       plans.dispatchPlan(
@@ -202,9 +174,14 @@ describe("gRPC of the wrong kind", () => {
 
   it("a method that is not there is UNIMPLEMENTED", async () => {
     const other = {
-      getAgentCapacity: { ...wire.CapacityServiceService.getAgentCapacity, path: "/headroom.registry.v1.CapacityService/NoSuchMethod" },
+      getAgentCapacity: {
+        ...wire.CapacityServiceService.getAgentCapacity,
+        path: "/headroom.registry.v1.CapacityService/NoSuchMethod",
+      },
     };
-    const error = await failureOf(clientWith(other, cluster.registry.grpcAddress, { token }).getAgentCapacity({ agentId: "" }));
+    const error = await failureOf(
+      clients.of(other, cluster.registry.grpcAddress, { token }).getAgentCapacity({ agentId: "" }),
+    );
     expect(error.code).toBe("UNIMPLEMENTED");
   });
 
@@ -219,7 +196,7 @@ describe("gRPC of the wrong kind", () => {
   }
 
   it("a heartbeat that does not begin with hello: FAILED_PRECONDITION, HELLO_EXPECTED", async () => {
-    const agents = clientWith(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
+    const agents = clients.of(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
     const error = await endOf(
       agents.heartbeat(),
       wire.HeartbeatRequest.fromPartial({ message: { $case: "beat", value: { seq: 1 } } }),
@@ -228,13 +205,16 @@ describe("gRPC of the wrong kind", () => {
   });
 
   it("a work stream that does not begin with hello: FAILED_PRECONDITION, HELLO_EXPECTED", async () => {
-    const work = clientWith(wire.WorkServiceService, cluster.orchestrator.grpcAddress, { token });
-    const error = await endOf(work.attach(), wire.AttachRequest.fromPartial({ message: { $case: "renew", value: {} } }));
+    const work = clients.of(wire.WorkServiceService, cluster.orchestrator.grpcAddress, { token });
+    const error = await endOf(
+      work.attach(),
+      wire.AttachRequest.fromPartial({ message: { $case: "renew", value: {} } }),
+    );
     expect(error).toMatchObject({ code: "FAILED_PRECONDITION", reason: "HELLO_EXPECTED" });
   });
 
   it("a heartbeat whose hello breaks the rules names the field", async () => {
-    const agents = clientWith(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
+    const agents = clients.of(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
     const error = await endOf(
       agents.heartbeat(),
       wire.HeartbeatRequest.fromPartial({
@@ -246,7 +226,7 @@ describe("gRPC of the wrong kind", () => {
   });
 
   it("R-CAP-4: a sample of impossible figures is refused and changes nothing", async () => {
-    const agents = clientWith(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
+    const agents = clients.of(wire.AgentServiceService, cluster.registry.grpcAddress, { token });
     const before = must(await cluster.client.fleet.list()).totalSize;
     const error = await endOf(
       agents.heartbeat(),

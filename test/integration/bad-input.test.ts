@@ -1,19 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { wire } from "@headroom/client";
-import { HeadroomError } from "@headroom/rpc";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { must, mustFail } from "../e2e/support/results.ts";
-import {
-  type Api,
-  type BadCase,
-  jsonCases,
-  orchestratorCases,
-  planCases,
-  registryCases,
-  type RestRequest,
-} from "./bad-input-cases.ts";
+import type { Api, BadCase, RestRequest } from "./bad-input-cases.ts";
+import { jsonCases, orchestratorCases } from "./bad-input-orchestrator.ts";
+import { planCases } from "./bad-input-plans.ts";
+import { registryCases } from "./bad-input-registry.ts";
+import { failureOf } from "./bad-input-grpc.ts";
 import { errorOf, restCall } from "./bad-input-rest.ts";
 
 // A bound for a loaded machine; the waits inside have their own, and say what they waited for.
@@ -42,16 +37,6 @@ afterEach(async () => {
   expect(must(await cluster.client.fleet.list()).agents).toHaveLength(1);
   expect(must(await cluster.client.queue.status())).toMatchObject({ waitingTasks: 0, runningAttempts: 0 });
 });
-
-async function failureOf(call: Promise<unknown>): Promise<HeadroomError> {
-  try {
-    const answer = await call;
-    throw new Error(`it was accepted: ${JSON.stringify(answer)?.slice(0, 500)}`);
-  } catch (error) {
-    if (error instanceof HeadroomError) return error;
-    throw error;
-  }
-}
 
 const httpStatus: Readonly<Partial<Record<BadCase["code"], number>>> = {
   INVALID_ARGUMENT: 400,

@@ -7,7 +7,10 @@ import type { CallSettings, NeedsInput } from "./types.ts";
 export interface QueueClient {
   /** How much waits, why, and since when. */
   status(settings?: CallSettings): Promise<Result<wire.GetQueueStatusResponse>>;
-  /** The tasks that wait, in the order in which they will be tried. */
+  /**
+   * The tasks that wait, by priority and then by age: the order in which they are tried. Those that wait for another task of their plan
+   * or for an operator stand among them, and are passed over.
+   */
   listPaused(
     filter?: Partial<wire.ListPausedTasksRequest>,
     settings?: CallSettings,

@@ -52,7 +52,6 @@ export function createTasksClient(context: ClientContext): TasksClient {
         context,
         signal: settings.signal,
         open: async (options) => {
-          skipper.restart();
           const attemptId = skipper.attemptId() ?? settings.attemptId ?? "";
           const client = await service();
           return client.streamTaskLogs({ taskId, attemptId, follow: settings.follow ?? false }, options);

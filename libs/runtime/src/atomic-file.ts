@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { chmod, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolders } from "./make-folders.ts";
 
 export interface WriteFileOptions {
   /** Permissions of the file, whatever it had before. Default 0600. */
@@ -49,7 +50,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** Creates a folder and those above it; the folder itself gets exactly `mode` (default 0700), even if it was there before. */
 export async function ensureDir(path: string, mode = 0o700): Promise<void> {
-  await mkdir(path, { recursive: true, mode });
+  await makeFolders(path, mode);
   if (process.platform === "win32") return;
   const present = (await stat(path)).mode & 0o777;
   if (present !== mode) await chmod(path, mode);

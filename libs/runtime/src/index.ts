@@ -17,6 +17,7 @@ export {
   type Service,
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
+export { runProgram, type ProgramOptions } from "./run-program.ts";
 export { runUntilSignal, type ProcessPort, type RunUntilSignalOptions, type StopSignal } from "./signals.ts";
 
 export { option, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";
@@ -77,4 +78,7 @@ export {
   type WriteFileOptions,
 } from "./atomic-file.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
+export { makeFolders } from "./make-folders.ts";
+export { takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
+export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

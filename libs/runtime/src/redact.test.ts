@@ -21,6 +21,17 @@ it("hides secret fields at any depth and in any spelling", () => {
   );
 });
 
+it("leaves out what PostgreSQL quotes of the data", () => {
+  const error = Object.assign(new Error("invalid input"), {
+    code: "22P05",
+    detail: "Key (x)=(hush)",
+    where: "JSON data: hush",
+  });
+  const logged = JSON.stringify(redactFields({ err: error }));
+  expect(logged).toContain("22P05");
+  expect(logged).not.toContain("hush");
+});
+
 it("spells errors out, with their causes and codes, and hides in them too", () => {
   const error = Object.assign(new Error("no", { cause: new TypeError("why") }), { code: "E1", config: { token: "x" } });
   expect(redactFields({ err: error })).toMatchObject({

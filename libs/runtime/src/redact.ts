@@ -105,13 +105,17 @@ function copyItems(items: readonly unknown[], depth: number, path: Set<object>):
   return copies;
 }
 
+/** What PostgreSQL adds to an error may quote the row: a task's command, its environment. The code and the message say what was wrong. */
+const quotesData = new Set(["where", "detail", "internalQuery", "query", "parameters", "bindings"]);
+
 function copyError(error: Error, depth: number, path: Set<object>): Record<string, unknown> {
+  const own = Object.fromEntries(Object.entries(error).filter(([key]) => !quotesData.has(key)));
   return {
     type: error.name,
     message: shorten(error.message),
     stack: shorten(error.stack ?? ""),
     ...(error.cause === undefined ? {} : { cause: copyValue(error.cause, depth + 1, path) }),
     ...(error instanceof AggregateError ? { errors: copyItems(error.errors, depth, path) } : {}),
-    ...copyObject(error, depth, path),
+    ...copyObject(own, depth, path),
   };
 }

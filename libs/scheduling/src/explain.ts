@@ -61,7 +61,13 @@ export function explain(
     verdict,
     judged.flatMap(({ view, fit: found }) => (found.kind === "no" ? [{ view, fit: found }] : [])),
   );
-  const sentence = fleetSentence(verdict, reason, nearest?.miss ?? null, views.length);
+  const eligible = judged.filter(({ fit: found }) => found.kind === "fits" || isEligible(found));
+  const sentence = fleetSentence(verdict, reason, nearest?.miss ?? null, {
+    agentsJudged: views.length,
+    eligible: eligible.length,
+    eligibleOnline: eligible.filter(({ view }) => view.status === "online").length,
+    isPinned: needs.agentId !== null,
+  });
   return { verdict, reason, sentence, nearest, agents, agentsJudged: views.length };
 }
 
@@ -104,9 +110,28 @@ function fleetVerdict(judged: readonly { readonly view: AgentView; readonly verd
 }
 
 /** How far an agent is from taking the task, most telling figure first. */
-type Rank = readonly [never: number, unreachable: number, blocked: number, misses: number, shortShare: number];
+type Rank = readonly [
+  never: number,
+  notMeant: number,
+  unreachable: number,
+  blocked: number,
+  misses: number,
+  shortShare: number,
+];
 
-const FITS_RANK: Rank = [-1, 0, 0, 0, 0];
+const FITS_RANK: Rank = [-1, 0, 0, 0, 0, 0];
+
+const NOT_MEANT: ReadonlySet<MissCode> = new Set<MissCode>([
+  "wrong_agent",
+  "wrong_type",
+  "wrong_pool",
+  "labels_mismatch",
+]);
+
+/** The task may run on it, by name, type, pool and labels. */
+function isEligible({ misses }: FitsNot): boolean {
+  return !misses.some(({ code }) => NOT_MEANT.has(code));
+}
 
 const UNREACHABLE: ReadonlySet<MissCode> = new Set<MissCode>(["not_online"]);
 
@@ -114,6 +139,7 @@ function rankOf(found: FitsNot): Rank {
   const { misses, never } = found;
   return [
     Number(never),
+    Number(!isEligible(found)),
     Number(misses.some(({ code }) => UNREACHABLE.has(code))),
     Number(misses.some(({ dimension }) => dimension === "state")),
     misses.length,
@@ -122,5 +148,5 @@ function rankOf(found: FitsNot): Rank {
 }
 
 function compareRanks(a: Rank, b: Rank): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3] || a[4] - b[4];
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3] || a[4] - b[4] || a[5] - b[5];
 }

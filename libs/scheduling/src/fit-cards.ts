@@ -62,7 +62,7 @@ function cardProblem(card: CardRoom, needs: Needs): Miss | null {
     return miss("card_not_exclusive", { ...where, permanent, detail: "in use" });
   }
   if (needed <= free) return null;
-  return miss("not_enough_vram", { ...where, permanent, shortBy: needed - free });
+  return miss("not_enough_vram", { ...where, permanent, shortBy: needed - (permanent ? total : free) });
 }
 
 /** Mendable ones before permanent ones, then by what is missing. */

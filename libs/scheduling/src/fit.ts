@@ -79,6 +79,8 @@ function fitAmount(
 ): readonly Miss[] {
   const { free, ceiling: total } = room;
   const permanent = leastNeeded > total;
-  const shortBy = (permanent ? Math.max(needed, leastNeeded) : needed) - free;
-  return shortBy > 0 ? [miss(code, { needed: free + shortBy, free, total, shortBy, permanent })] : [];
+  // What can never fit is short of what the machine has, however much of it is in use at the moment.
+  const asked = permanent ? Math.max(needed, leastNeeded) : needed;
+  const shortBy = asked - (permanent ? total : free);
+  return shortBy > 0 ? [miss(code, { needed: asked, free, total, shortBy, permanent })] : [];
 }

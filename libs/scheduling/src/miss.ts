@@ -34,7 +34,7 @@ export interface Miss {
   readonly free: number | null;
   /** The most there could be for Headroom: min(total, offer). */
   readonly total: number | null;
-  /** needed − free, above 0; null where no amount is missing. */
+  /** needed − free, or needed − total where it is permanent; above 0; null where no amount is missing. */
   readonly shortBy: number | null;
   /** What was found or asked for, in a few words ("pool render, not lab"); null where the figures say it all. */
   readonly detail: string | null;

@@ -27,7 +27,12 @@ describe("needs", () => {
   it("DESIGN-2: whole cards can be asked for or declined in words", () => {
     expect(normalizeNeeds({ gpuVramMib: 1, gpuExclusive: true }).gpuExclusive).toBe(true);
     expect(normalizeNeeds({ gpuCount: 1, gpuExclusive: false }).gpuExclusive).toBe(false);
-    expect(normalizeNeeds({ gpuExclusive: true }).gpuExclusive).toBe(false);
+    expect(normalizeNeeds({ gpuExclusive: true })).toMatchObject({ gpuCount: 1, gpuExclusive: true });
+    expect(normalizeNeeds({ gpuExclusive: false })).toMatchObject({ gpuCount: 0, gpuExclusive: false });
+  });
+
+  it("DESIGN-2: a model is of a card, so one is asked for", () => {
+    expect(normalizeNeeds({ gpuModels: ["RTX 4090"] })).toMatchObject({ gpuCount: 1, gpuExclusive: true });
   });
 
   it("reserves the same amount on every card", () => {

@@ -25,12 +25,13 @@ export type PartialNeeds = { readonly [K in keyof Needs]?: Needs[K] | undefined 
 export const DEFAULT_CPU_MILLICORES: Millicores = 1000;
 
 /**
- * Fills in what was left unsaid: one core; one card if VRAM is asked for, else none; whole cards only when cards are
- * asked for without saying how much of them.
+ * Fills in what was left unsaid: one core; one card if anything is said of cards (VRAM, a model, whole cards), else none; whole
+ * cards only when cards are asked for without saying how much of them.
  */
 export function normalizeNeeds(asked: PartialNeeds): Needs {
   const gpuVramMib = asked.gpuVramMib ?? 0;
-  const gpuCount = asked.gpuCount ?? (gpuVramMib > 0 ? 1 : 0);
+  const speaksOfCards = gpuVramMib > 0 || asked.gpuExclusive === true || (asked.gpuModels?.length ?? 0) > 0;
+  const gpuCount = asked.gpuCount ?? (speaksOfCards ? 1 : 0);
   return {
     cpuMillicores: asked.cpuMillicores ?? DEFAULT_CPU_MILLICORES,
     memoryMib: asked.memoryMib ?? 0,

@@ -54,7 +54,7 @@ export function missSentence(found: Miss): string {
     case "not_enough_memory":
       return `${neededGbText(shortBy)} memory short${atMost(found, availableGbText)}`;
     case "not_enough_gpus":
-      return `${found.needed ?? 0} GPUs needed, it has ${found.total ?? 0}`;
+      return `${found.needed ?? 0} GPU${found.needed === 1 ? "" : "s"} needed, it has ${found.total ?? 0}`;
     case "not_enough_vram":
       return `${neededGbText(shortBy)} VRAM short on ${cardText(found)}${atMost(found, availableGbText)}`;
     case "card_not_exclusive":
@@ -62,13 +62,24 @@ export function missSentence(found: Miss): string {
   }
 }
 
+/** Which agents a verdict over the fleet speaks of. */
+export interface FleetScope {
+  readonly agentsJudged: number;
+  /** Of those, the ones the task may run on by name, type, pool and labels, and how many of them are online. */
+  readonly eligible: number;
+  readonly eligibleOnline: number;
+  /** The task names its agent. */
+  readonly isPinned: boolean;
+}
+
 /** The verdict over the fleet, in one sentence that names the nearest miss. */
 export function fleetSentence(
   verdict: FleetVerdict,
   reason: PauseReason | null,
   nearest: Miss | null,
-  agentsJudged: number,
+  scope: FleetScope,
 ): string {
+  const { agentsJudged, eligibleOnline } = scope;
   const closest = nearest === null ? "" : `; the nearest: ${missSentence(nearest)}`;
   switch (verdict) {
     case "fits":
@@ -77,12 +88,39 @@ export function fleetSentence(
       if (agentsJudged === 0) return "No agent is known.";
       return agentsJudged === 1 ? "The only agent is not online." : `None of the ${agentsJudged} agents is online.`;
     case "never":
-      return `It can never fit on ${agentsText(agentsJudged)}${closest}.`;
+      return `It can never fit on ${everyText(scope)}${closest}.`;
     case "not_now":
       if (reason === "AGENT_NOT_ATTACHED") return "It fits, but the agent's work stream to an orchestrator is down.";
       if (reason === "ALL_CORDONED") return "It fits only on agents that are cordoned or being drained.";
-      return `No room now on ${agentsText(agentsJudged)}${closest}.`;
+      if (eligibleOnline === 0) return offlineText(scope);
+      return `No room now on ${onlineText(scope)}${closest}.`;
   }
+}
+
+/** Of what can never fit: offline agents count too, their machines are known. */
+function everyText({ agentsJudged, eligible, isPinned }: FleetScope): string {
+  if (agentsJudged === 1) return "the only agent";
+  if (eligible === 0 || eligible === agentsJudged) return `any of the ${agentsJudged} agents`;
+  if (isPinned) return "the agent it asks for";
+  return eligible === 1 ? "the only agent it may run on" : `any of the ${eligible} agents it may run on`;
+}
+
+/** Of what has no room now: agents that are online; the others are told apart, one of them may have room when it comes back. */
+function onlineText({ agentsJudged, eligible, eligibleOnline, isPinned }: FleetScope): string {
+  if (agentsJudged === 1) return "the only agent";
+  if (isPinned) return "the agent it asks for";
+  const which = eligibleOnline < eligible ? "online agent" : "agent";
+  const mayRun = eligible < agentsJudged ? " it may run on" : "";
+  const away = eligible - eligibleOnline;
+  const others = away === 0 ? "" : ` (${away} more ${away === 1 ? "is" : "are"} not online)`;
+  if (eligibleOnline === 1) return `the only ${which}${mayRun}${others}`;
+  return `any of the ${eligibleOnline} ${which}s${mayRun}${others}`;
+}
+
+function offlineText({ eligible, isPinned }: FleetScope): string {
+  if (isPinned) return "The agent it asks for is not online.";
+  if (eligible === 1) return "The only agent it may run on is not online.";
+  return `None of the ${eligible} agents it may run on is online.`;
 }
 
 /** What would unblock it on one agent, for a person. */
@@ -130,8 +168,4 @@ function atMost(found: Miss, textOf: (amount: number) => string): string {
 
 function cardText(found: Miss): string {
   return found.cardIndex === null ? "a GPU" : `GPU ${found.cardIndex}`;
-}
-
-function agentsText(count: number): string {
-  return count === 1 ? "the only agent" : `any of the ${count} agents`;
 }

@@ -1,16 +1,14 @@
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { silentLogger, systemPorts, systemRandom } from "@headroom/runtime";
+import { processStartTime, silentLogger, systemPorts } from "@headroom/runtime";
 import { makeTempDir, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAgentConfig } from "./config/config.ts";
 import { AgentDirInUseError, lockDataDir } from "./data-dir-lock.ts";
 import { agentHome } from "./home.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
-import { systemProcessTable } from "./processes/system-table.ts";
 
-const processes = systemProcessTable();
 let dir: TempDir;
 beforeEach(async () => {
   dir = await makeTempDir("agent-home");
@@ -21,7 +19,7 @@ describe("the agent's folder", () => {
   it("keeps one identity over restarts", async () => {
     const ids: string[] = [];
     for (let start = 0; start < 3; start += 1) {
-      const home = agentHome(join(dir.path, "agent"), processes, systemRandom);
+      const home = agentHome(join(dir.path, "agent"), systemPorts);
       ids.push(await home.open());
       await home.close();
       await home.close();
@@ -32,12 +30,12 @@ describe("the agent's folder", () => {
 
   it("refuses a second agent, naming the first one's process and the way out", async () => {
     const child = spawn("sleep", ["1000"], { stdio: "ignore" });
-    const held = await lockDataDir(dir.path, processes, child.pid ?? 0);
-    const second = agentHome(dir.path, processes, systemRandom);
+    const held = await lockDataDir(dir.path, systemPorts.clock, child.pid ?? 0);
+    const second = agentHome(dir.path, systemPorts);
     await expect(second.open()).rejects.toThrow(new RegExp(`process ${child.pid}.*HEADROOM_DATA_DIR`));
     await expect(second.open()).rejects.toBeInstanceOf(AgentDirInUseError);
     child.kill("SIGKILL");
-    await waitFor(async () => (await processes.startToken(child.pid ?? 0)) === null);
+    await waitFor(async () => (await processStartTime(child.pid ?? 0)) === null);
     // A dead owner does not keep the folder.
     await second.open();
     await second.close();
@@ -45,8 +43,8 @@ describe("the agent's folder", () => {
   });
 
   it("lets one alone in when many find the last owner dead", async () => {
-    await lockDataDir(dir.path, processes, 4_000_000);
-    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dir.path, processes)));
+    await lockDataDir(dir.path, systemPorts.clock, 4_000_000);
+    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dir.path, systemPorts.clock)));
     expect(tries.filter((one) => one.status === "fulfilled")).toHaveLength(1);
   });
 
@@ -54,12 +52,12 @@ describe("the agent's folder", () => {
     await mkdir(join(dir.path, "agent"), { recursive: true });
     for (const text of ["{", '{"agent_id":"nonsense"}']) {
       await writeFile(join(dir.path, "agent", "identity.json"), text);
-      await expect(agentHome(join(dir.path, "agent"), processes, systemRandom).open()).rejects.toThrow(
+      await expect(agentHome(join(dir.path, "agent"), systemPorts).open()).rejects.toThrow(
         /delete the file to join as a new agent/,
       );
     }
     await rm(join(dir.path, "agent", "identity.json"));
-    const home = agentHome(join(dir.path, "agent"), processes, systemRandom);
+    const home = agentHome(join(dir.path, "agent"), systemPorts);
     expect(
       JSON.parse(await home.open().then(() => readFile(join(dir.path, "agent", "identity.json"), "utf8"))),
     ).toHaveProperty("agent_id");

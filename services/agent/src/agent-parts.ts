@@ -55,7 +55,7 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
   return {
     ports,
     logger,
-    home: overrides.home ?? agentHome(config.agentDir, processes, ports.random),
+    home: overrides.home ?? agentHome(config.agentDir, ports),
     journal: overrides.journal ?? fileJournal({ path: paths.journal, logger }),
     stores: overrides.stores ?? fileOutputStores(paths.spoolDir),
     runner: overrides.runner ?? systemRunner({ ports, logger, processes, freshDir: paths.freshDir, env }),

@@ -1,9 +1,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureDir, type Random } from "@headroom/runtime";
+import { ensureDir, type Ports } from "@headroom/runtime";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { loadAgentId } from "./identity.ts";
-import type { ProcessTable } from "./processes/process-table.ts";
 
 /** Where things lie in the agent's folder. */
 export interface AgentPaths {
@@ -29,12 +28,12 @@ export interface AgentHome {
   close(): Promise<void>;
 }
 
-export function agentHome(agentDir: string, processes: ProcessTable, random: Random): AgentHome {
+export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "clock" | "random">): AgentHome {
   let release: (() => Promise<void>) | undefined;
   return {
     async open() {
       await ensureDir(agentDir);
-      const lock = await lockDataDir(agentDir, processes);
+      const lock = await lockDataDir(agentDir, clock);
       try {
         const agentId = await loadAgentId(agentDir, random);
         // Fresh folders of attempts that an earlier program did not see to the end.

@@ -1,31 +1,57 @@
+/** The program: reads its settings, runs until told to stop. */
 import { join } from "node:path";
-import { createLogger, ensureDir, runUntilSignal, systemPorts } from "@headroom/runtime";
-import { createAgent } from "./agent.ts";
+import { type Ports, runProgram, sleep, systemPorts } from "@headroom/runtime";
+import { type Agent, createAgent } from "./agent.ts";
 import { loadAgentConfig, type AgentConfigInput } from "./config/config.ts";
+
+export interface RunAgentOptions extends AgentConfigInput {
+  /** Called when the registry has welcomed it and its work stream is up, or after a few seconds without. */
+  onReady?(agentId: string): void;
+  /** Another way to stop it gracefully, beside signals. */
+  readonly until?: AbortSignal;
+  /** Short lines for people on stderr besides the log file. Default false: JSON from "warn" on. */
+  readonly pretty?: boolean;
+}
 
 /** Room for what follows the last task's end: delivering results, goodbye, closing. */
 const afterGraceMs = 15_000;
+/** An agent does its work without services, too: it waits for them no longer than this. */
+const waitForServicesMs = 5_000;
+const lookEveryMs = 25;
 
 /**
- * Runs an agent until SIGTERM or SIGINT and answers the exit code. Logs to `logs/agent.log` of the data folder and to stderr.
- * Throws what a person can put right, to be shown without a stack: ConfigError, AgentDirInUseError, IdentityError.
+ * Runs this machine's agent until it is told to stop and answers the exit code. Logs to `logs/agent.log` of the data folder.
+ * Rejects with what a person can put right, to be shown without a stack: ConfigError, AgentDirInUseError, IdentityError.
  */
-export async function runAgent(input: AgentConfigInput = { env: process.env }): Promise<number> {
-  const config = await loadAgentConfig(input);
-  await ensureDir(config.logsDir);
-  const logger = createLogger({
+export async function runAgent(options: RunAgentOptions = { env: process.env }): Promise<number> {
+  const config = await loadAgentConfig(options);
+  return runProgram({
     name: "agent",
-    level: config.logLevel,
-    file: join(config.logsDir, "agent.log"),
-    stderr: true,
+    logFile: join(config.logsDir, "agent.log"),
+    logLevel: config.logLevel,
+    pretty: options.pretty,
+    until: options.until,
+    stopTimeoutMs: config.stopGraceMs + afterGraceMs,
+    build(logger) {
+      const agent = createAgent(config, { logger, env: options.env });
+      return {
+        async start() {
+          await agent.start();
+          if (options.onReady === undefined) return;
+          await untilConnected(agent, systemPorts);
+          options.onReady(agent.status()?.agentId ?? "");
+        },
+        stop: (reason) => agent.stop(reason),
+      };
+    },
   });
-  try {
-    return await runUntilSignal(createAgent(config, { logger, env: input.env }), {
-      logger,
-      ports: systemPorts,
-      stopTimeoutMs: config.stopGraceMs + afterGraceMs,
-    });
-  } finally {
-    logger.close();
+}
+
+async function untilConnected(agent: Agent, ports: Ports): Promise<void> {
+  const endMs = ports.clock.monotonic() + waitForServicesMs;
+  for (;;) {
+    const status = agent.status();
+    if (status === null || (status.isOnline && status.isAttached) || ports.clock.monotonic() >= endMs) return;
+    await sleep(ports.timers, lookEveryMs);
   }
 }

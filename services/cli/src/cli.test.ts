@@ -138,8 +138,9 @@ describe("ids", () => {
 
 describe("task logs", () => {
   it("keeps stdout and stderr apart, byte for byte", async () => {
+    let seq = 0;
     const piece = (stream: wire.OutputStream, text: string) =>
-      wire.StreamTaskLogsResponse.create({ attemptId: planId, stream, data: Buffer.from(text) });
+      wire.StreamTaskLogsResponse.create({ attemptId: planId, seq: (seq += 1), stream, data: Buffer.from(text) });
     const { OUTPUT_STREAM_STDOUT, OUTPUT_STREAM_STDERR, OUTPUT_STREAM_HEADROOM } = wire.OutputStream;
     const handlers: Handlers = {
       plans: {
@@ -147,11 +148,16 @@ describe("task logs", () => {
           yield piece(OUTPUT_STREAM_STDOUT, "out\n");
           yield piece(OUTPUT_STREAM_STDERR, "err\n");
           yield piece(OUTPUT_STREAM_HEADROOM, "12 bytes left out");
+          yield piece(OUTPUT_STREAM_HEADROOM, "\n[headroom: 13 bytes left out]\n");
         },
       },
     };
     const { stdout, stderr, code } = await run(handlers, ["task", "logs", taskId]);
-    expect([stdout, stderr, code]).toEqual(["out\n", "err\nheadroom: 12 bytes left out\n", 0]);
+    expect([stdout, stderr, code]).toEqual([
+      "out\n",
+      "err\nheadroom: 12 bytes left out\nheadroom: 13 bytes left out\n",
+      0,
+    ]);
   });
 });
 

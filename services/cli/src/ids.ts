@@ -2,6 +2,7 @@ import { type wire } from "@headroom/contracts";
 import { type CommandContext, need } from "./context.ts";
 import { CliError } from "./errors/cli-error.ts";
 import { shortId } from "./output/format.ts";
+import { word } from "./output/words.ts";
 
 const fullId = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const prefixOfId = /^[0-9a-f][0-9a-f-]{3,35}$/i;
@@ -19,8 +20,25 @@ export async function agentIdOf(context: CommandContext, given: string): Promise
   const { agents } = need(await context.client().fleet.list({ pageSize: listedAtMost }));
   const byName = agents.filter(({ hostname }) => hostname === given);
   if (byName.length === 1 && byName[0] !== undefined) return byName[0].agentId;
+  if (byName.length > 1) throw sharedName(given, byName);
   const candidates = agents.map(({ agentId, hostname }) => ({ id: agentId, name: hostname }));
   return complete("agent", given, candidates, "headroom agents list");
+}
+
+/** As many candidates as a screen shows beside its question. */
+const shownAtMost = 10;
+
+function sharedName(hostname: string, agents: readonly wire.Agent[]): CliError {
+  const hidden = agents.length - shownAtMost;
+  return new CliError({
+    message: `${JSON.stringify(hostname)} is the host name of ${agents.length} agents`,
+    reason: "AMBIGUOUS_NAME",
+    details: [
+      ...agents.slice(0, shownAtMost).map(({ agentId, status }) => `${agentId}  ${word("AgentStatus", status)}`),
+      ...(hidden > 0 ? [`and ${hidden} more: headroom agents list shows all`] : []),
+    ],
+    wayOut: "write the id of the one that is meant, or the first characters of it, four at least",
+  });
 }
 
 /** The id of a plan: itself or its first characters. */
@@ -73,7 +91,7 @@ export function complete(what: string, given: string, candidates: readonly Named
   throw new CliError({
     message: `${matching.length} ${what}s begin with ${given}`,
     reason: "AMBIGUOUS_ID",
-    details: matching.slice(0, 10).map(({ id, name }) => `${id}  ${name}`),
+    details: matching.slice(0, shownAtMost).map(({ id, name }) => `${id}  ${name}`),
     wayOut: `write more of the id than ${shortId(given)}`,
   });
 }

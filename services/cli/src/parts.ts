@@ -1,4 +1,4 @@
-import { agentOptions, loadAgentConfig } from "@headroom/agent";
+import { agentOptions, loadAgentConfig, runAgent } from "@headroom/agent";
 import { orchestratorConfig, runOrchestrator } from "@headroom/orchestrator";
 import { registryConfig, runRegistry } from "@headroom/registry";
 import {
@@ -9,7 +9,6 @@ import {
   type HostPort,
   loadConfig,
 } from "@headroom/runtime";
-import { runAgentHere } from "./run-agent.ts";
 
 export type PartName = "registry" | "orchestrator" | "agent";
 
@@ -91,7 +90,7 @@ const agent: Part = {
   summary: "the program that runs work on this machine",
   schema: agentOptions,
   run: ({ onReady, ...options }) =>
-    runAgentHere({ ...options, onReady: (agentId) => onReady({ grpc: null, http: null, agentId }) }),
+    runAgent({ ...options, onReady: (agentId) => onReady({ grpc: null, http: null, agentId }) }),
   async check(input) {
     try {
       await loadAgentConfig(input);

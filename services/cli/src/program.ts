@@ -84,6 +84,7 @@ function strict(command: Command, io: CliIo): void {
     .exitOverride()
     .allowExcessArguments(false)
     .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text.replace(/^error: /, "headroom: ")),

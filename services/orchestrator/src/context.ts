@@ -5,10 +5,9 @@ import {
   createChannel,
   createHttpServer,
   createRpcServer,
-  createTokenAuth,
-  ensureTokenFile,
   type HttpServer,
   type RpcServer,
+  serverSecurity,
 } from "@headroom/rpc";
 import {
   createMetrics,
@@ -22,7 +21,7 @@ import {
   systemPorts,
   withTimeout,
 } from "@headroom/runtime";
-import { type OrchestratorConfig, orchestratorPaths, registryTlsOf, serverTlsOf } from "./config.ts";
+import { type OrchestratorConfig, registryTlsOf } from "./config.ts";
 import { createParts, type Parts } from "./parts.ts";
 import { createGrpcRegistry } from "./registry/grpc-registry.ts";
 import type { RegistryPort } from "./registry/port.ts";
@@ -130,11 +129,7 @@ async function assemble(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
-  const { tokenFile } = orchestratorPaths(config);
-  const token = await ensureTokenFile(tokenFile);
-  const auth = createTokenAuth({ token, tokenFile });
-  const tls = serverTlsOf(config);
-  const security = { auth, allowPlaintext: config.allowPlaintext, ...(tls !== undefined && { tls }) };
+  const { token, security } = await serverSecurity(config, "orchestrator");
   const channel = overrides.registry === undefined ? registryChannel(config, token, ports, logger) : null;
   let wake = (): void => undefined;
   const opened = openStore(config, overrides, metrics, ports, logger, () => wake());

@@ -1,8 +1,7 @@
 /** The program: reads its settings, runs until told to stop. */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { createLogger, createMetrics, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
-import { orchestratorConfig, orchestratorPaths } from "./config.ts";
+import { serverPaths } from "@headroom/rpc";
+import { loadConfigOrThrow, runProgram } from "@headroom/runtime";
+import { orchestratorConfig } from "./config.ts";
 import { createOrchestrator, type Orchestrator } from "./context.ts";
 
 export interface RunOrchestratorOptions {
@@ -24,32 +23,21 @@ export async function runOrchestrator(options: RunOrchestratorOptions = {}): Pro
     env,
     ...(options.flags && { flags: options.flags }),
   });
-  const { logFile } = orchestratorPaths(config, env);
-  mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-  const logger = createLogger({
+  return runProgram({
     name: "orchestrator",
-    level: config.logLevel,
-    file: logFile,
-    stderr: options.pretty === true ? "info" : "warn",
-    pretty: options.pretty ?? false,
-  });
-  const metrics = createMetrics();
-  const orchestrator = createOrchestrator(config, { logger, metrics });
-  try {
-    return await runUntilSignal(
-      {
+    logFile: serverPaths(config, "orchestrator", env).logFile,
+    logLevel: config.logLevel,
+    pretty: options.pretty,
+    until: options.until,
+    build(logger, metrics) {
+      const orchestrator = createOrchestrator(config, { logger, metrics });
+      return {
         async start() {
           await orchestrator.start();
           options.onReady?.(orchestrator);
         },
         stop: (reason) => orchestrator.stop(reason),
-      },
-      { logger, ports: systemPorts, metrics, ...(options.until && { until: options.until }) },
-    );
-  } catch (error) {
-    logger.error({ err: error }, "the orchestrator could not start");
-    throw error;
-  } finally {
-    logger.close();
-  }
+      };
+    },
+  });
 }

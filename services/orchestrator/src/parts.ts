@@ -84,7 +84,7 @@ export function createParts(options: PartsOptions): Parts {
   });
   const wakeLoop = (cause: string): void => loop.wake(cause);
   const settle = createSettle({ releaser, wakeLoop, planChanged, attemptChanged, metrics: counters });
-  const acceptor = createAcceptor({ store, gate, placer, claimer, ports, wakeLoop, planChanged });
+  const acceptor = createAcceptor({ store, gate, placer, registry, claimer, ports, wakeLoop, planChanged });
   const maxOutputBytes = Math.floor(config.maxOutputMb * 1_048_576);
   const messages = createAgentMessages({ store, settle, avoided, ports, planChanged, attemptChanged, maxOutputBytes });
   const delivery = createDeliveryLoop({ store, sessions, listener, ports, logger, errorDelayMs: smallErrorDelayMs });

@@ -1,8 +1,6 @@
 /** The program: reads its settings, runs until told to stop. */
 import { serverPaths } from "@headroom/rpc";
-import { createLogger, createMetrics, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { loadConfigOrThrow, runProgram } from "@headroom/runtime";
 import { registryConfig } from "./config.ts";
 import { createRegistry, type Registry } from "./context.ts";
 
@@ -22,32 +20,21 @@ export interface RunRegistryOptions {
 export async function runRegistry(options: RunRegistryOptions = {}): Promise<number> {
   const env = options.env ?? process.env;
   const { values: config } = loadConfigOrThrow(registryConfig, { env, ...(options.flags && { flags: options.flags }) });
-  const { logFile } = serverPaths(config, "registry", env);
-  mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-  const logger = createLogger({
+  return runProgram({
     name: "registry",
-    level: config.logLevel,
-    file: logFile,
-    stderr: options.pretty === true ? "info" : "warn",
-    pretty: options.pretty ?? false,
-  });
-  const metrics = createMetrics();
-  const registry = createRegistry(config, { logger, metrics });
-  try {
-    return await runUntilSignal(
-      {
+    logFile: serverPaths(config, "registry", env).logFile,
+    logLevel: config.logLevel,
+    pretty: options.pretty,
+    until: options.until,
+    build(logger, metrics) {
+      const registry = createRegistry(config, { logger, metrics });
+      return {
         async start() {
           await registry.start();
           options.onReady?.(registry);
         },
         stop: (reason) => registry.stop(reason),
-      },
-      { logger, ports: systemPorts, metrics, ...(options.until && { until: options.until }) },
-    );
-  } catch (error) {
-    logger.error({ err: error }, "the registry could not start");
-    throw error;
-  } finally {
-    logger.close();
-  }
+      };
+    },
+  });
 }

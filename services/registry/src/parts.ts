@@ -101,7 +101,16 @@ export function createParts(options: PartsOptions): Parts {
     isHeldElsewhere: (agent) => replicas.isHeldElsewhere(agent),
     onOffline: (agentId) => sessions.of(agentId)?.giveUp(),
   });
-  observeRegistry(metrics, { fleet, sessions, pulses, writer, feed, admissions, sweep, monotonicMs: () => ports.clock.monotonic() });
+  observeRegistry(metrics, {
+    fleet,
+    sessions,
+    pulses,
+    writer,
+    feed,
+    admissions,
+    sweep,
+    monotonicMs: () => ports.clock.monotonic(),
+  });
 
   let isReady = false;
   let readyAtMs = 0;

@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { mkdir, rename } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { checkoutDir } from "./built-command.ts";
@@ -10,15 +10,14 @@ import { checkoutDir } from "./built-command.ts";
  */
 export async function bundleTestProgram(source: URL): Promise<string> {
   const entry = fileURLToPath(source);
-  const outfile = join(
-    checkoutDir,
-    "node_modules/.cache/headroom-test",
-    `${basename(entry, ".ts")}-${process.pid}.mjs`,
-  );
-  await mkdir(dirname(outfile), { recursive: true });
+  const folder = join(checkoutDir, "node_modules/.cache/headroom-test");
+  const outfile = join(folder, `${basename(entry, ".ts")}.mjs`);
+  // Test files that bundle the same program at once each write a file of their own and rename it into place.
+  const partial = `${outfile}.${process.pid}`;
+  await mkdir(folder, { recursive: true });
   await build({
     entryPoints: [entry],
-    outfile,
+    outfile: partial,
     bundle: true,
     platform: "node",
     format: "esm",
@@ -35,5 +34,6 @@ export async function bundleTestProgram(source: URL): Promise<string> {
       },
     ],
   });
+  await rename(partial, outfile);
   return outfile;
 }

@@ -120,7 +120,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     return made;
   }
 
-  const logs = (lines?: number): string => everyone().map((one) => lastWords(one, lines)).join("\n");
+  const logs = (lines?: number): string =>
+    everyone()
+      .map((one) => lastWords(one, lines))
+      .join("\n");
 
   async function ready({ agents: wanted = agents.length, timeoutMs = 45_000 }: ReadySettings = {}): Promise<void> {
     let seen = "nothing yet";

@@ -16,13 +16,19 @@ export async function promised(sql: RunSql): Promise<Promised> {
   return { reservations: Number(row!.n), cpuMillicores: Number(row!.cpu), memoryMib: Number(row!.memory) };
 }
 
-/** Waits until nothing is promised any more: every task's room has come back. */
-export async function nothingPromised(cluster: Cluster, timeoutMs = 45_000): Promise<void> {
+/** Waits until nothing is promised any more: every task's room has come back. `forMs`: and stays so for this time. */
+export async function nothingPromised(
+  cluster: Cluster,
+  { timeoutMs = 45_000, forMs = 0 }: { readonly timeoutMs?: number; readonly forMs?: number } = {},
+): Promise<void> {
   let seen: Promised | undefined;
+  let sinceMs: number | undefined;
   await waitFor(
     async () => {
       seen = await promised(cluster.sql);
-      return seen.reservations === 0;
+      if (seen.reservations > 0) sinceMs = undefined;
+      else sinceMs ??= performance.now();
+      return sinceMs !== undefined && performance.now() - sinceMs >= forMs;
     },
     { timeoutMs, describe: () => `no reservation left; seen ${JSON.stringify(seen)}\n${cluster.logs()}` },
   );

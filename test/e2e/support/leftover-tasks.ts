@@ -6,7 +6,12 @@ import type { Ledger } from "./ledger.ts";
  * process id has another environment.
  */
 export function endLeftoverTasks(ledger: Ledger): void {
-  const ended = new Set(ledger.lines().filter(({ what }) => what === "end").map(({ attemptId }) => attemptId));
+  const ended = new Set(
+    ledger
+      .lines()
+      .filter(({ what }) => what === "end")
+      .map(({ attemptId }) => attemptId),
+  );
   for (const { what, attemptId, pid } of ledger.lines()) {
     if (what !== "start" || ended.has(attemptId) || !isOurs(pid, ledger)) continue;
     try {

@@ -29,7 +29,6 @@ export interface MemberSettings {
 /** Beats and graces short, so that tests do not wait for them; everything logged, so that a failing one explains itself. */
 const fastSettings = {
   HEADROOM_LOG_LEVEL: "debug",
-  LOG_LEVEL: "debug",
   HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "1",
   HEADROOM_OFFLINE_GRACE_SECONDS: "5",
 } as const;

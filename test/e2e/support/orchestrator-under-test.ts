@@ -5,22 +5,21 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import {
+  createGrpcRegistry,
   createOrchestrator,
   createPostgresStore,
   orchestratorConfig,
-  orchestratorPaths,
   orchestratorSchema,
   type RegistryPort,
 } from "@headroom/orchestrator";
 import { createDatabase } from "@headroom/postgres";
-import { createChannel, ensureTokenFile } from "@headroom/rpc";
+import { createChannel, ensureTokenFile, serverPaths } from "@headroom/rpc";
 import { createLogger, loadConfigOrThrow, runUntilSignal, systemPorts } from "@headroom/runtime";
-import { createGrpcRegistry } from "../../../services/orchestrator/src/registry/grpc-registry.ts";
 import { dyingAt } from "./crash-point.ts";
 
 const { env } = process;
 const { values: config } = loadConfigOrThrow(orchestratorConfig, { env });
-const { logFile, tokenFile } = orchestratorPaths(config, env);
+const { logFile, tokenFile } = serverPaths(config, "orchestrator", env);
 mkdirSync(dirname(logFile), { recursive: true });
 const logger = createLogger({ name: "orchestrator", level: config.logLevel, file: logFile, stderr: "warn" });
 const ports = systemPorts;

@@ -22,6 +22,8 @@ export async function readOutput(client: HeadroomClient, taskId: string): Promis
   }
   return {
     text: (stream) =>
-      Buffer.concat(pieces.filter((piece) => piece.stream === streamOf[stream]).map(({ data }) => data)).toString("utf8"),
+      Buffer.concat(pieces.filter((piece) => piece.stream === streamOf[stream]).map(({ data }) => data)).toString(
+        "utf8",
+      ),
   };
 }

@@ -31,12 +31,12 @@ const look = `
 
 /** Looks again and again, while a burst runs, whether the sums of what is promised stay within the machines. */
 export function watchPromises(sql: RunSql): PromiseWatch {
-  let ended = false;
+  const ended = new AbortController();
   let looks = 0;
   let mostPromisedMillicores = 0;
   const overPromised: string[] = [];
   const looking = (async () => {
-    while (!ended) {
+    while (!ended.signal.aborted) {
       for (const row of await sql<AgentRow>(look)) {
         mostPromisedMillicores = Math.max(mostPromisedMillicores, Number(row.cpu_promised));
         for (const [what, promised, total] of [
@@ -53,7 +53,7 @@ export function watchPromises(sql: RunSql): PromiseWatch {
   })();
   return {
     async end() {
-      ended = true;
+      ended.abort();
       await looking;
       return { looks, overPromised, mostPromisedMillicores };
     },

@@ -26,7 +26,10 @@ export interface ServiceProcess {
   pid(): number;
   isRunning(): boolean;
   /** Starts it; throws when it runs already. `env` is added for this start only. */
-  start(overrides?: { readonly argv?: readonly [string, ...string[]]; readonly env?: Readonly<Record<string, string>> }): void;
+  start(overrides?: {
+    readonly argv?: readonly [string, ...string[]];
+    readonly env?: Readonly<Record<string, string>>;
+  }): void;
   /** Resolves when the process of the last start has ended. */
   ended(): Promise<Ending>;
   /** SIGKILL; resolves when it is gone. Idempotent. */
@@ -48,7 +51,9 @@ process.once("exit", () => {
 const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "USER", "XDG_RUNTIME_DIR"] as const;
 
 function baseEnvironment(): Record<string, string> {
-  return Object.fromEntries(inherited.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]])));
+  return Object.fromEntries(
+    inherited.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]])),
+  );
 }
 
 export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
@@ -102,10 +107,7 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
       child?.kill("SIGTERM");
       const late = new AbortController();
       try {
-        const outcome = await Promise.race([
-          ended,
-          pause(limitMs, "late" as const, { signal: late.signal }),
-        ]);
+        const outcome = await Promise.race([ended, pause(limitMs, "late" as const, { signal: late.signal })]);
         if (outcome !== "late") return outcome;
       } finally {
         late.abort();

@@ -12,11 +12,13 @@ export interface LogRecord {
 
 /** What `grep ID` finds in a log: the records that hold it anywhere. */
 export function recordsOf(log: string, id: string): readonly LogRecord[] {
-  return log
-    .split("\n")
-    .filter((line) => line.startsWith("{") && line.includes(id))
-    // Our own programs wrote it, and a field that is missing fails the assertion that reads it.
-    .map((line) => JSON.parse(line) as LogRecord);
+  return (
+    log
+      .split("\n")
+      .filter((line) => line.startsWith("{") && line.includes(id))
+      // Our own programs wrote it, and a field that is missing fails the assertion that reads it.
+      .map((line) => JSON.parse(line) as LogRecord)
+  );
 }
 
 /** The steps that no record tells of, in its message or its fields. */

@@ -17,8 +17,3 @@ export const agentStatusWord = (status: wire.AgentStatus): string => word(wire.A
 export function statesOf(plan: wire.Plan): Readonly<Record<string, string>> {
   return Object.fromEntries(plan.tasks.map((task) => [task.name, taskStateWord(task.state)]));
 }
-
-/** One reading for many tasks: `allAre(plan, "SUCCEEDED")`. */
-export function allAre(plan: wire.Plan, state: string): boolean {
-  return plan.tasks.length > 0 && plan.tasks.every((task) => taskStateWord(task.state) === state);
-}

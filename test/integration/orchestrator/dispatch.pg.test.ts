@@ -68,6 +68,43 @@ describe("dispatch", () => {
     expect(explained.sentence).toMatch(/never/);
   });
 
+  it("fail_unsatisfiable: a plan that can never fit is refused whole, naming the task", async () => {
+    const running = await world.start();
+    await world.agent(running, { cores: 2 });
+    await fleetSeen(running, 1);
+    const [fits, never] = [planOf(1), planOf(1, { cpuCores: 64 })].map(({ plan }) => plan!.tasks[0]!);
+    const plan = {
+      ...planOf(1).plan!,
+      tasks: [
+        { ...fits!, name: "fits" },
+        { ...never!, name: "never" },
+      ],
+    };
+    const refused = await running.plans
+      .dispatchPlan({ ...planOf(1), plan, failUnsatisfiable: true })
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "CAN_NEVER_FIT",
+      fieldViolations: [{ field: "plan.tasks[1].needs" }],
+    });
+    expect((await running.plans.listPlans({ statuses: [], name: "", pageSize: 0, pageToken: "" })).plans).toEqual([]);
+    const accepted = await running.plans.dispatchPlan({ ...planOf(1), failUnsatisfiable: true });
+    expect(accepted.status).toBe(PlanStatus.PLAN_STATUS_DISPATCHED);
+  });
+
+  it("R-PAUSE-2: GPU work on a fleet without a GPU waits because nothing can ever take it, not for a threshold", async () => {
+    const running = await world.start();
+    await world.agent(running, { cores: 2 });
+    await fleetSeen(running, 1);
+    const check = await running.queue.checkCapacity({ needs: wire.ResourceNeeds.fromPartial({ gpuVramGb: 8 }) });
+    expect(check.shouldPause).toBe(true);
+    expect(check.sentence).toBe("No online agent has a GPU to give.");
+    const answer = await running.plans.dispatchPlan(planOf(1, { gpuVramGb: 8 }));
+    expect(answer.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
+    expect(answer.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_CAN_EVER_FIT);
+  });
+
   it("R-PAUSE-9: with the registry away a plan is accepted and waits; it runs when the registry is back", async () => {
     const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "3600" });
     const agent = await world.agent(running, { cores: 4 });
@@ -228,9 +265,6 @@ describe("bad plans", () => {
     expect(await fields(dispatch([{ name: "a", command, gang: "g" }]))).toMatchObject({
       code: "UNIMPLEMENTED",
       fieldViolations: [{ field: "plan.tasks[0].gang" }],
-    });
-    expect(await fields(dispatch([{ name: "a", command }], { failUnsatisfiable: true }))).toMatchObject({
-      code: "UNIMPLEMENTED",
     });
     expect((await fields(dispatch([]))).code).toBe("INVALID_ARGUMENT");
     expect(

@@ -312,10 +312,21 @@ describe("output and events", () => {
     agent.output(given.attemptId, 1, "hello ");
     agent.output(given.attemptId, 2, "world\n");
     agent.output(given.attemptId, 3, "x".repeat(2_000));
+    agent.output(given.attemptId, 4, "END\n");
     agent.finish(given.attemptId);
     await following;
     expect(seen.slice(0, 2)).toEqual(["hello ", "world\n"]);
-    expect(seen[2]).toMatch(/^2000 bytes of output left out/);
+    expect(seen.at(-1)).toBe("END\n");
+    const afterwards: string[] = [];
+    for await (const piece of running.plans.streamTaskLogs({ taskId, attemptId: "", follow: false })) {
+      afterwards.push(piece.data.toString());
+    }
+    expect(afterwards).toEqual([
+      "hello ",
+      "world\n",
+      expect.stringMatching(/^2000 bytes of output left out here/),
+      "END\n",
+    ]);
     await expect(
       (async () => {
         for await (const piece of running.plans.streamTaskLogs({

@@ -71,6 +71,25 @@ describe("crash points", () => {
     expect((await at.capacity.reserveCapacity(other)).results[0]!.outcome!.$case).toBe("noRoom");
   });
 
+  it("an attempt that ended while its adoption was being written holds no room afterwards", async () => {
+    const agent = await at.join();
+    const attemptId = randomUUID();
+    const adoption = faulty.hold("commitReservations");
+    await agent.beat({ sample: machineOf({ cores: 16 }, [useOf(attemptId)]) });
+    await adoption.come;
+    // Compared with reservations that know nothing of the attempt yet, this list says nothing new.
+    await agent.beat({ sample: machineOf({ cores: 16 }) });
+    adoption.letGo();
+    const state = async (): Promise<string | undefined> =>
+      (
+        await database.sql<{ state: string }>("SELECT state FROM registry.reservations WHERE attempt_id = $1", [
+          attemptId,
+        ])
+      )[0]?.state;
+    await waitFor(async () => (await state()) === "released");
+    await waitFor(async () => (await freeCores(agent.agentId)) === 16);
+  });
+
   it("a reservation whose answer was lost takes its room from others, and comes back by its lease", async () => {
     const { agentId } = await at.join();
     const attemptId = randomUUID();

@@ -4,7 +4,7 @@ import pg from "pg";
 import { clientConfig } from "../connection.ts";
 import { type Access, connectionUrl } from "./access.ts";
 import { DataDirUnusableError } from "./errors.ts";
-import { processStartTime } from "./process-identity.ts";
+import { processStartTime } from "@headroom/runtime";
 
 /** A running PostgreSQL, told from any other process that may get its pid later. */
 export interface Postmaster {

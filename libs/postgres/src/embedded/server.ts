@@ -4,7 +4,7 @@ import type { Access } from "./access.ts";
 import type { Binaries } from "./binaries.ts";
 import { InitFailedError } from "./errors.ts";
 import { askDataDirectory, findPostmaster, type Postmaster } from "./postmaster.ts";
-import { isSameProcess } from "./process-identity.ts";
+import { isSameProcess } from "@headroom/runtime";
 import { type Account, runCommand } from "./run-command.ts";
 import { logDirOf, readLogTail, startupLogPath } from "./server-log.ts";
 

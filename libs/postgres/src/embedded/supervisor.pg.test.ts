@@ -6,7 +6,7 @@ import { silentLogger } from "@headroom/runtime";
 import { captureLogger, makeTempDir, type SpawnedScript, spawnScript, waitFor } from "@headroom/testing";
 import pg from "pg";
 import { DataDirInUseError, DataDirUnusableError, type EmbeddedPostgres, startEmbedded } from "../index.ts";
-import { processStartTime } from "./process-identity.ts";
+import { processStartTime } from "@headroom/runtime";
 
 const ownerProgram = fileURLToPath(new URL("./owner.test-helper.ts", import.meta.url));
 const isRoot = process.getuid?.() === 0;

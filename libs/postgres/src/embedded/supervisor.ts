@@ -1,12 +1,11 @@
-import { mkdir, realpath, rmdir } from "node:fs/promises";
+import { realpath, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Logger, type Ports, systemPorts } from "@headroom/runtime";
+import { type Logger, makeFolders, type OwnerLock, type Ports, systemPorts, takeOwnerLock } from "@headroom/runtime";
 import { type Access, connectionUrl, prepareAccess } from "./access.ts";
 import { findBinaries } from "./binaries.ts";
 import { chooseAccount, clusterVersion, createCluster, writeSettings } from "./cluster.ts";
 import { createDatabaseIfMissing } from "./database.ts";
-import { DataDirUnusableError, EmbeddedPostgresError } from "./errors.ts";
-import { type OwnerLock, takeOwnerLock } from "./owner-lock.ts";
+import { DataDirInUseError, DataDirUnusableError, EmbeddedPostgresError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
 import { openTheWay } from "./reach.ts";
 import { findRunningServer, type ServerPlace, startServer, stopServer } from "./server.ts";
@@ -54,10 +53,12 @@ export interface EmbeddedPostgres {
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const wanted = resolve(options.dataDir);
   try {
-    await mkdir(dirname(wanted), { recursive: true, mode: 0o755 });
+    await makeFolders(dirname(wanted), 0o755);
     // Two names of one folder must find the same lock.
     const dataDir = join(await realpath(dirname(wanted)), basename(wanted));
-    const lock = await takeOwnerLock(`${dataDir}.lock`, dataDir);
+    const owner = await takeOwnerLock(`${dataDir}.lock`, { clock: (options.ports ?? systemPorts).clock });
+    if (owner.kind === "held") throw new DataDirInUseError(dataDir, owner.pid);
+    const { lock } = owner;
     try {
       const place = await preparePlace(dataDir, options);
       return supervise(place, await adoptOrStart(place, options), lock, options);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import type { Postmaster } from "./postmaster.ts";
-import { processStartTime } from "./process-identity.ts";
+import { processStartTime } from "@headroom/runtime";
 import { watchServer } from "./watch.ts";
 
 const dead: Postmaster = { pid: 2 ** 22 + 1, startTime: "boot 1" };

@@ -1,6 +1,6 @@
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
 import type { Postmaster } from "./postmaster.ts";
-import { isSameProcess } from "./process-identity.ts";
+import { isSameProcess } from "@headroom/runtime";
 import { readLogTail } from "./server-log.ts";
 
 export interface WatchOptions {

@@ -107,7 +107,7 @@ export async function serverSecurity(
     throw wrongSetting(
       "token",
       `at least ${SHORTEST_TOKEN} characters`,
-      "the output of openssl rand -hex 32",
+      "write a longer one, such as the output of openssl rand -hex 32",
       `HEADROOM_TOKEN has fewer than ${SHORTEST_TOKEN} characters`,
     );
   }

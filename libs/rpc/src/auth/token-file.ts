@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { link, open, readFile, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolders } from "@headroom/runtime";
 
 /** A token file that cannot be used, and what to do about it. */
 export class TokenFileError extends Error {
@@ -34,7 +35,7 @@ export async function ensureTokenFile(path: string): Promise<string> {
 }
 
 async function createTokenFile(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolders(dirname(path), 0o700);
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     const file = await open(temporary, "wx", 0o600);

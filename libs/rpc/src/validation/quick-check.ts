@@ -150,7 +150,10 @@ function bothOf(first: Check, second: Check): Check {
 }
 
 /** Bytes that are no UTF-8 were decoded with replacement characters: whether they are refused is for the strict decoder to say. */
-const wellFormed: Check = (value) => typeof value !== "string" || !value.includes("\uFFFD");
+const wellFormed: Check = (value) => typeof value !== "string" || isPlainText(value);
+
+/** Neither what may stand for broken bytes, nor a NUL character, which is refused in any text (no-nul.ts). */
+const isPlainText = (text: string): boolean => !text.includes("\uFFFD") && !text.includes("\0");
 
 type Kind = Exclude<FieldRules["type"]["case"], undefined>;
 
@@ -196,7 +199,7 @@ function stringCheck({
     typeof value === "string" &&
     value.length >= least &&
     value.length <= most &&
-    !value.includes("\uFFFD") &&
+    isPlainText(value) &&
     (expected === null || expected.test(value));
 }
 

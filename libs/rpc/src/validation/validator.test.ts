@@ -63,6 +63,32 @@ describe("validation by the rules of the .proto", () => {
     expect(plan([])).toHaveProperty("plan.tasks");
   });
 
+  it("refuses a NUL character in any text, in lists and maps too, which PostgreSQL could not keep", () => {
+    const spec = {
+      name: "t",
+      command: { argv: ["ok", "a\0b"], env: { KEY: "\0" }, workingDir: "" },
+      needs: { labels: { room: "x\0" }, gpuModels: ["\0"] },
+    };
+    expect(Object.keys(plan([spec])).sort()).toEqual([
+      "plan.tasks[0].command.argv[1]",
+      'plan.tasks[0].command.env["KEY"]',
+      "plan.tasks[0].needs.gpu_models[0]",
+      'plan.tasks[0].needs.labels["room"]',
+    ]);
+    // Zero bytes elsewhere are none of its business.
+    expect(plan([{ name: "t", command, needs: { cpuCores: 2, memoryGb: 0 } }])).toEqual({});
+  });
+
+  it("refuses needs that contradict themselves", () => {
+    for (const needs of [{ gpuVramGb: 4 }, { gpuExclusive: true }, { gpuModels: ["RTX"] }]) {
+      expect(plan([{ name: "t", command, needs: { gpuCount: 0, ...needs } }])).toEqual({
+        "plan.tasks[0].needs": expect.stringContaining("leave gpu_count out"),
+      });
+      expect(plan([{ name: "t", command, needs }])).toEqual({});
+    }
+    expect(plan([{ name: "t", command, needs: { gpuCount: 0, gpuVramGb: 0, gpuExclusive: false } }])).toEqual({});
+  });
+
   it("tells a few of very many violations", () => {
     const found = plan(Array.from({ length: 5_000 }, () => ({ name: "", command })));
     expect(Object.keys(found)).toHaveLength(50);

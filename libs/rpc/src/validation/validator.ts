@@ -4,6 +4,7 @@ import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { descriptorRegistry } from "@headroom/contracts";
 import { HeadroomError, invalidArgument, type FieldViolation } from "../errors.ts";
 import { hasRules } from "./has-rules.ts";
+import { findNul } from "./no-nul.ts";
 import { describeViolations } from "./violations.ts";
 
 /** Throws HeadroomError INVALID_ARGUMENT, naming every field at fault. */
@@ -34,9 +35,12 @@ export function createMessageCheck(typeName: string): ValidateBytes {
 function check(validator: Validator, type: DescMessage, bytes: Uint8Array): void {
   const message = decode(type, bytes);
   const result = validator.validate(type, message);
-  if (result.kind === "valid") return;
   if (result.kind === "error") throw result.error;
-  throw tooManyCut(describeViolations(reflect(type, message), result.violations));
+  const violations = [
+    ...(result.kind === "invalid" ? describeViolations(reflect(type, message), result.violations) : []),
+    ...findNul(type, message, bytes, maxViolations),
+  ];
+  if (violations.length > 0) throw tooManyCut(violations);
 }
 
 function tooManyCut(violations: readonly FieldViolation[]): HeadroomError {

@@ -131,8 +131,13 @@ export class Backlog {
     return removed;
   }
 
-  /** The first segment past half the bound, neither on its way nor being written; so beginning and end stay. */
+  /**
+   * The segment after a gap that nobody has seen yet, so that the gap grows: many small gaps would be many notes. Else the
+   * first past half the bound. Neither on its way nor being written; so beginning and end stay.
+   */
   #middle(): number {
+    const gap = this.#parts.findIndex((part) => part.kind === "gap" && part.seq > this.#handedOut);
+    if (gap >= 0 && gap < this.#parts.length - 2 && this.#parts[gap + 1]?.kind === "segment") return gap + 1;
     let before = 0;
     let fallback = -1;
     for (const [index, part] of this.#parts.entries()) {

@@ -110,6 +110,32 @@ describe.each(kinds)("OutputSpool %s", (_name, stores) => {
     expect(numbers).toEqual(numbers.toSorted((one, other) => one - other));
   });
 
+  it("while it is delivered too slowly, one gap grows instead of many", async () => {
+    const spool = spoolOf(stores().open("a"), 64_000);
+    const received: OutputPiece[] = [];
+    const receive = async (): Promise<boolean> => {
+      const piece = await spool.read((received.at(-1)?.seq ?? 0) + 1);
+      if (piece === null) return false;
+      received.push(piece);
+      spool.delivered(piece.seq);
+      return true;
+    };
+    // 500 pieces of 1,000 bytes; of five written, two are delivered.
+    for (let line = 0; line < 500; line += 1) {
+      await spool.write(line % 2 === 0 ? "stdout" : "stderr", Buffer.from(`${line}`.padEnd(1_000)));
+      if (line % 5 === 0) for (let turn = 0; turn < 2; turn += 1) await receive();
+    }
+    await spool.flush();
+    while (await receive());
+    const notes = received.filter((piece) => piece.source === "headroom").map((piece) => piece.data.toString());
+    const kept = received.filter((piece) => piece.source !== "headroom").length * 1_000;
+    const left = notes.reduce((sum, note) => sum + Number(/^(\d+) bytes of output left out here/.exec(note)?.[1]), 0);
+    expect(kept + left).toBe(500_000);
+    // A note for each 32,000 bytes that come through before it, not one for each segment of 4,000.
+    expect(notes.length).toBeLessThanOrEqual(Math.ceil(kept / 32_000));
+    expect(received.at(-1)?.data.toString().trim()).toBe("499");
+  });
+
   it("gives the next agent program what was not delivered", async () => {
     const shared = stores();
     const before = spoolOf(shared.open("a"));

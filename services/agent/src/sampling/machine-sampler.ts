@@ -70,7 +70,8 @@ export function machineSampler(options: MachineSamplerOptions): Sampler {
         );
       last = measured;
       // Without process figures use is derived from what is available: nothing to correct then.
-      const settled = processUse === null ? measured : { ...measured, cpuAvailableMillicores: settledCpu(measured, uses) };
+      const settled =
+        processUse === null ? measured : { ...measured, cpuAvailableMillicores: settledCpu(measured, uses) };
       return toSample(settled, uses, sampledAtMs, declared, offer);
     },
     async watchPeaks(attempts) {

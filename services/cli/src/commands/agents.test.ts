@@ -1,82 +1,108 @@
-import { durationFromMs, timestampFromMs, wire } from "@headroom/contracts";
+import { wire } from "@headroom/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { type CliOutcome, type Handlers, runTestCli, startTestServices } from "../cli.test-helper.ts";
-
-const agentId = "aaaa1111-1111-4111-8111-111111111111";
-const deadlineMs = Date.parse("2026-01-02T03:04:05Z");
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function run(fleet: Handlers["fleet"], ...args: readonly string[]): Promise<CliOutcome> {
-  const services = await startTestServices({ fleet: fleet ?? {} });
+async function run(handlers: Handlers, args: readonly string[]): Promise<CliOutcome> {
+  const services = await startTestServices(handlers);
   cleanups.push(() => services.stop());
-  return runTestCli([...services.flags, "agents", ...args]);
+  return runTestCli([...services.flags, ...args]);
 }
 
-describe("headroom agents drain", () => {
-  const drained = wire.Agent.create({
-    agentId,
-    hostname: "desk-1",
-    cordoned: true,
-    draining: true,
-    attemptIds: ["one", "two"],
-    capacity: wire.AgentCapacity.create({ draining: true, drainDeadline: timestampFromMs(deadlineMs) }),
+const { AGENT_STATUS_ONLINE, AGENT_STATUS_SUSPECT, AGENT_STATUS_OFFLINE } = wire.AgentStatus;
+const { AGENT_TYPE_DESKTOP, AGENT_TYPE_INFRA } = wire.AgentType;
+const idOf = (index: number): string => `aaaa${String(index).padStart(4, "0")}-1111-4111-8111-111111111111`;
+
+interface Given extends Omit<Partial<wire.Agent>, "capacity"> {
+  readonly capacity?: Partial<wire.AgentCapacity>;
+}
+
+function agent({ capacity, ...given }: Given): wire.Agent {
+  const status = given.status ?? AGENT_STATUS_ONLINE;
+  return wire.Agent.create({
+    agentId: idOf(0),
+    hostname: "desk",
+    agentType: AGENT_TYPE_DESKTOP,
+    poolName: "default",
+    ...given,
+    status,
+    capacity: wire.AgentCapacity.create({
+      status,
+      attached: true,
+      cpuCoresAvailable: 8,
+      cpuCoresPhysical: 8,
+      memoryAvailableGb: 64,
+      memoryTotalGb: 64,
+      gpuVramAvailableGb: 24,
+      gpuVramTotalGb: 24,
+      gpus: [wire.GpuCapacity.create({ model: "RTX 4090", vramAvailableGb: 24, vramTotalGb: 24 })],
+      ...capacity,
+    }),
+  });
+}
+
+function fleetOf(...agents: wire.Agent[]): Handlers {
+  return {
+    fleet: {
+      listAgents: () => Promise.resolve(wire.ListAgentsResponse.create({ agents, totalSize: agents.length })),
+      getAgent: (request) => Promise.resolve({ agent: agents.find(({ agentId }) => agentId === request.agentId) }),
+    },
+  };
+}
+
+const rowOf = ({ stdout }: CliOutcome, host: string): string =>
+  stdout.split("\n").find((line) => line.includes(` ${host} `)) ?? "";
+
+describe("agents list", () => {
+  it("shows what is free only of agents that are online", async () => {
+    const outcome = await run(
+      fleetOf(
+        agent({ hostname: "desk-on" }),
+        agent({ hostname: "desk-late", status: AGENT_STATUS_SUSPECT }),
+        agent({ hostname: "desk-off", status: AGENT_STATUS_OFFLINE }),
+      ),
+      ["agents", "list"],
+    );
+    expect(rowOf(outcome, "desk-on")).toMatch(/online .* 8 \/ 8 +64 \/ 64 GB +24 \/ 24 GB +0$/);
+    expect(rowOf(outcome, "desk-late")).toMatch(/suspect +- +default +- +- +- +0$/);
+    expect(rowOf(outcome, "desk-off")).toMatch(/offline +- +default +- +- +- +0$/);
   });
 
-  it("passes deadline and reason on, and says what is left and until when", async () => {
-    const asked: wire.DrainAgentRequest[] = [];
-    const fleet: Handlers["fleet"] = {
-      drainAgent: (request) => {
-        asked.push(request);
-        return Promise.resolve({ agent: drained });
-      },
-    };
-    const { code, stderr } = await run(fleet, "drain", agentId, "--deadline", "10m", "--reason", "new disk");
-    expect(asked).toEqual([{ agentId, deadline: durationFromMs(600_000), reason: "new disk" }]);
-    expect([code, stderr]).toEqual([
-      0,
-      `desk-1 (${agentId}) is being drained: no new work; 2 tasks there may end, until 2026-01-02T03:04:05.000Z\n`,
+  it.each<[string, Given]>([
+    ["infra: is never given work", { agentType: AGENT_TYPE_INFRA }],
+    ["cordoned (new disk)", { cordoned: true, cordonReason: "new disk" }],
+    ["draining", { capacity: { draining: true } }],
+    ["held by its owner", { capacity: { ownerHold: true } }],
+    ["not attached", { capacity: { attached: false } }],
+    ["declared: cpu, gpu", { capacity: { declared: ["cpu", "gpu"] } }],
+  ])("notes %s", async (note, given) => {
+    const outcome = await run(fleetOf(agent(given)), ["agents", "list"]);
+    expect(rowOf(outcome, "desk").endsWith(`  0     ${note}`)).toBe(true);
+  });
+});
+
+describe("agents get", () => {
+  it("gives the size of an agent that is offline, and nothing as free", async () => {
+    const { stdout } = await run(fleetOf(agent({ status: AGENT_STATUS_OFFLINE })), ["agents", "get", idOf(0)]);
+    expect(stdout).toMatch(/CPU +8 cores; nothing is free while the agent is not online\n/);
+    expect(stdout).toMatch(/memory +64 GB\n/);
+    expect(stdout).toMatch(/GPU 0 +RTX 4090: 24 GB\n/);
+  });
+
+  it("by a host name that several agents share lists their ids", async () => {
+    const agents = Array.from({ length: 12 }, (_, index) => agent({ agentId: idOf(index), hostname: "vm" }));
+    const { code, stdout, stderr } = await run(fleetOf(...agents), ["agents", "get", "vm"]);
+    expect(stderr.split("\n")).toEqual([
+      'headroom: "vm" is the host name of 12 agents (AMBIGUOUS_NAME)',
+      ...agents.slice(0, 10).map(({ agentId }) => `  - ${agentId}  online`),
+      "  - and 2 more: headroom agents list shows all",
+      "  write the id of the one that is meant, or the first characters of it, four at least",
+      "",
     ]);
-    await run(fleet, "drain", agentId);
-    expect(asked.at(-1)).toMatchObject({ deadline: undefined, reason: "" });
-  });
-
-  it("refuses what is no duration, with an example", async () => {
-    const { code, stderr } = await run({}, "drain", agentId, "--deadline", "soon");
-    expect(code).not.toBe(0);
-    expect(stderr).toContain("It must be a duration, such as 90s");
-  });
-
-  it("a drain and a probation are shown among the notes", async () => {
-    const agent = wire.Agent.create({ ...drained, cordoned: false, probationUntil: timestampFromMs(deadlineMs) });
-    const { stdout } = await run({ getAgent: () => Promise.resolve({ agent }) }, "get", agentId);
-    expect(stdout).toContain("draining until 2026-01-02T03:04:05.000Z, on probation until 2026-01-02T03:04:05.000Z");
-  });
-});
-
-describe("headroom agents confirm-losses", () => {
-  it.each([
-    [0, "no agent is kept from going offline\n"],
-    [12, "12 agents kept suspect: now given up as offline\n"],
-  ])("says how many were held (%i)", async (agentsHeld, said) => {
-    const { code, stderr } = await run({ confirmLosses: () => Promise.resolve({ agentsHeld }) }, "confirm-losses");
-    expect([code, stderr]).toEqual([0, said]);
-  });
-});
-
-describe("headroom agents remove", () => {
-  it("forgets an agent", async () => {
-    const asked: wire.RemoveAgentRequest[] = [];
-    const fleet: Handlers["fleet"] = {
-      removeAgent: (request) => {
-        asked.push(request);
-        return Promise.resolve({});
-      },
-    };
-    const { code, stderr } = await run(fleet, "remove", agentId);
-    expect([code, stderr, asked]).toEqual([0, `agent ${agentId} is forgotten\n`, [{ agentId }]]);
+    expect([code, stdout]).toEqual([1, ""]);
   });
 });

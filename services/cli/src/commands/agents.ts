@@ -38,7 +38,6 @@ function printAgents(context: CommandContext, answer: wire.ListAgentsResponse): 
 }
 
 function agentRow(agent: wire.Agent, nowMs: number): Cell[] {
-  const { capacity } = agent;
   const status = word("AgentStatus", agent.status);
   return [
     shortId(agent.agentId),
@@ -46,23 +45,35 @@ function agentRow(agent: wire.Agent, nowMs: number): Cell[] {
     { text: status, colour: colourOfState(status) },
     age(timeOf(agent.statusSince), nowMs),
     agent.poolName,
-    capacity === undefined ? "-" : `${amount(capacity.cpuCoresAvailable)} / ${amount(capacity.cpuCoresPhysical)}`,
-    capacity === undefined ? "-" : gbOf(capacity.memoryAvailableGb, capacity.memoryTotalGb),
-    capacity === undefined ? "-" : gbOf(capacity.gpuVramAvailableGb, capacity.gpuVramTotalGb),
+    ...freeCells(agent),
     String(agent.attemptIds.length),
     notesOf(agent).join(", "),
   ];
 }
 
-/** What keeps work away. */
+/** CPU, memory and VRAM. Only an online agent has anything to give: the last figures of another would be read as room. */
+function freeCells({ capacity, status }: wire.Agent): Cell[] {
+  if (capacity === undefined || !isOnline(status)) return ["-", "-", "-"];
+  return [
+    `${amount(capacity.cpuCoresAvailable)} / ${amount(capacity.cpuCoresPhysical)}`,
+    gbOf(capacity.memoryAvailableGb, capacity.memoryTotalGb),
+    gbOf(capacity.gpuVramAvailableGb, capacity.gpuVramTotalGb),
+  ];
+}
+
+const isOnline = (status: wire.AgentStatus): boolean => word("AgentStatus", status) === "online";
+
+/** What keeps work away, and what else is not as usual. */
 export function notesOf(agent: wire.Agent): string[] {
   const notes: string[] = [];
+  const type = word("AgentType", agent.agentType);
+  if (type !== "" && type !== "desktop") notes.push(`${type}: is never given work`);
   if (agent.cordoned) notes.push(agent.cordonReason === "" ? "cordoned" : `cordoned (${agent.cordonReason})`);
   if (agent.draining) notes.push(drainNote(agent));
   const probationUntil = timeOf(agent.probationUntil);
   if (probationUntil !== null) notes.push(`on probation until ${new Date(probationUntil).toISOString()}`);
   if (agent.capacity?.ownerHold === true) notes.push("held by its owner");
-  if (word("AgentStatus", agent.status) === "online" && agent.capacity?.attached === false) notes.push("not attached");
+  if (isOnline(agent.status) && agent.capacity?.attached === false) notes.push("not attached");
   if ((agent.capacity?.declared.length ?? 0) > 0) notes.push(`declared: ${agent.capacity?.declared.join(", ")}`);
   return notes;
 }
@@ -177,23 +188,26 @@ function printAgent(context: CommandContext, agent: wire.Agent): void {
   context.printFacts(facts);
 }
 
-/** Free, promised and total of one agent, card by card. */
+/** Free, promised and total of one agent, card by card; of one that is not online only the total. */
 export function capacityFacts(capacity: wire.AgentCapacity | wire.GetAgentCapacityResponse): [string, Cell][] {
   const reserved = capacity.reserved;
+  const online = isOnline(capacity.status);
+  const ofTotalGb = (available: number, total: number) =>
+    online ? `${gb(available)} of ${gb(total)} free` : gb(total);
+  const cores = `${amount(capacity.cpuCoresPhysical)} cores`;
   const facts: [string, Cell][] = [
     [
       "CPU",
-      `${amount(capacity.cpuCoresAvailable)} of ${amount(capacity.cpuCoresPhysical)} cores free, load ${Math.round(capacity.cpuLoad)} %`,
+      online
+        ? `${amount(capacity.cpuCoresAvailable)} of ${cores} free, load ${Math.round(capacity.cpuLoad)} %`
+        : `${cores}; nothing is free while the agent is not online`,
     ],
-    ["memory", `${gb(capacity.memoryAvailableGb)} of ${gb(capacity.memoryTotalGb)} free`],
+    ["memory", ofTotalGb(capacity.memoryAvailableGb, capacity.memoryTotalGb)],
   ];
   if (capacity.gpus.length === 0) facts.push(["GPU", "none"]);
   for (const card of capacity.gpus) {
     const whole = card.exclusive ? ", given away whole" : "";
-    facts.push([
-      `GPU ${card.index}`,
-      `${card.model}: ${gb(card.vramAvailableGb)} of ${gb(card.vramTotalGb)} free${whole}`,
-    ]);
+    facts.push([`GPU ${card.index}`, `${card.model}: ${ofTotalGb(card.vramAvailableGb, card.vramTotalGb)}${whole}`]);
   }
   if (reserved !== undefined && reserved.reservations > 0) {
     const parts = [`${amount(reserved.cpuCores)} cores`, gb(reserved.memoryGb)];

@@ -15,7 +15,7 @@ import {
 const agentId = "aaaa1111-1111-4111-8111-111111111111";
 const planId = "bbbb1111-1111-4111-8111-111111111111";
 const taskId = "cccc1111-1111-4111-8111-111111111111";
-const { PLAN_STATUS_PAUSED, PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED, PLAN_STATUS_DISPATCHED } = wire.PlanStatus;
+const { PLAN_STATUS_PAUSED, PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED, PLAN_STATUS_PARTLY_PAUSED } = wire.PlanStatus;
 const { TASK_STATE_PAUSED, TASK_STATE_RUNNING, TASK_STATE_SUCCEEDED, TASK_STATE_FAILED } = wire.TaskState;
 const { PAUSE_REASON_NO_AGENT_FITS_NOW: noFit } = wire.PauseReason;
 
@@ -33,7 +33,11 @@ async function run(handlers: Handlers, args: readonly string[], options: TestCli
 const planFile = "name: demo\ntasks:\n  - name: one\n    command: { argv: [node] }\n    needs:\n      cpu_cores: 2\n";
 
 describe("plan dispatch", () => {
-  const answering = (status: wire.PlanStatus, requests: wire.DispatchPlanRequest[] = []): Handlers => ({
+  const answering = (
+    status: wire.PlanStatus,
+    requests: wire.DispatchPlanRequest[] = [],
+    pauseReason: wire.PauseReason = noFit,
+  ): Handlers => ({
     plans: {
       dispatchPlan: (request) => {
         requests.push(request);
@@ -42,7 +46,7 @@ describe("plan dispatch", () => {
             taskId,
             name: "one",
             state: TASK_STATE_PAUSED,
-            pauseReason: noFit,
+            pauseReason,
             sentence: "2 cores short",
           }),
         ];
@@ -63,11 +67,16 @@ describe("plan dispatch", () => {
     expect(requests[0]?.plan?.tasks[0]?.needs?.cpuCores).toBe(2);
   });
 
-  it("answers 0 when everything started, and hands a request id on", async () => {
+  it("answers 0 when nothing waits for capacity but only for its turn in the plan, and hands a request id on", async () => {
     const requests: wire.DispatchPlanRequest[] = [];
     const args = ["plan", "dispatch", "-", "--request-id", taskId, "-o", "json"];
-    const { code, stdout } = await run(answering(PLAN_STATUS_DISPATCHED, requests), args, { stdin: planFile });
-    expect(JSON.parse(stdout)).toMatchObject({ plan_id: planId, status: "dispatched", tasks: [{ state: "paused" }] });
+    const handlers = answering(PLAN_STATUS_PARTLY_PAUSED, requests, wire.PauseReason.PAUSE_REASON_DEPENDENCY_PENDING);
+    const { code, stdout } = await run(handlers, args, { stdin: planFile });
+    expect(JSON.parse(stdout)).toMatchObject({
+      plan_id: planId,
+      status: "partly_paused",
+      tasks: [{ state: "paused", pause_reason: "dependency_pending" }],
+    });
     expect([code, requests[0]?.requestId]).toEqual([0, taskId]);
   });
 
@@ -135,7 +144,7 @@ describe("plan dispatch --watch", () => {
           yield eventOf(
             2,
             { ...common, fromState: TASK_STATE_PAUSED, toState: TASK_STATE_RUNNING, agentId },
-            PLAN_STATUS_DISPATCHED,
+            PLAN_STATUS_PARTLY_PAUSED,
           );
           yield eventOf(3, { ...common, fromState: TASK_STATE_RUNNING, toState: lastState }, last);
         },

@@ -16,6 +16,7 @@ export interface PlanDispatchOptions {
   /** Of the watch, as `5m`. */
   readonly timeout?: string;
   readonly requestId?: string;
+  /** Refuse the plan when some task could never run on any agent known. */
   readonly failUnsatisfiable: boolean;
 }
 
@@ -37,7 +38,7 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
     }
     if (context.isJson) context.printJson("orchestrator", "DispatchPlanResponse", answer);
     else printAnswer(context, plan.name, answer);
-    return isWaiting(answer.status) ? exitCodes.waiting : exitCodes.done;
+    return waitsForCapacity(answer) ? exitCodes.waiting : exitCodes.done;
   };
 }
 
@@ -53,8 +54,15 @@ function readTimeout(text: string | undefined): number | null {
   throw new CliError({ message: `--timeout ${text} is no duration: write 90s, 5m or 2h`, reason: "INVALID_OPTION" });
 }
 
-function isWaiting(status: wire.PlanStatus): boolean {
-  return status === wire.PlanStatus.PLAN_STATUS_PAUSED || status === wire.PlanStatus.PLAN_STATUS_PARTLY_PAUSED;
+/** What waits because its author said so (its turn in the plan, its time) does not wait for capacity. */
+const AS_PLANNED: ReadonlySet<wire.PauseReason> = new Set<wire.PauseReason>([
+  wire.PauseReason.PAUSE_REASON_UNSPECIFIED,
+  wire.PauseReason.PAUSE_REASON_DEPENDENCY_PENDING,
+  wire.PauseReason.PAUSE_REASON_RESUME_AFTER,
+]);
+
+function waitsForCapacity(answer: wire.DispatchPlanResponse): boolean {
+  return answer.tasks.some((task) => !AS_PLANNED.has(task.pauseReason));
 }
 
 function outcomeText(answer: wire.DispatchPlanResponse): string {

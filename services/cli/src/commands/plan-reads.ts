@@ -6,6 +6,7 @@ import { colourOfState } from "../output/colour.ts";
 import { age, instant, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { attemptSinceMs } from "../watch/progress.ts";
 
 /** `headroom plan get ID` */
 export function planGet(given: string): Run {
@@ -104,26 +105,22 @@ function taskRow(task: wire.Task, nowMs: number): Cell[] {
   const state = word("TaskState", task.state);
   const attempt = task.attempts[0];
   const waiting = task.pause;
-  const sinceMs = waiting === undefined ? attemptSinceMs(attempt) : timeOf(waiting.pausedAt);
   return [
     shortId(task.taskId),
     task.name,
     { text: state, colour: colourOfState(state) },
     waiting === undefined && attempt !== undefined ? shortId(attempt.agentId) : "-",
-    ran(attempt) ?? age(sinceMs, nowMs),
+    waiting === undefined ? tookOf(task, nowMs) : age(timeOf(waiting.pausedAt), nowMs),
     waiting === undefined ? (state === "succeeded" ? "" : task.outcomeReason) : waitsFor(waiting),
   ];
 }
 
-function attemptSinceMs(attempt: wire.Attempt | undefined): number | null {
-  return attempt === undefined ? null : (timeOf(attempt.startedAt) ?? timeOf(attempt.assignedAt));
-}
-
-/** How long a run took that has ended. */
-function ran(attempt: wire.Attempt | undefined): string | null {
-  const startedAtMs = timeOf(attempt?.startedAt);
-  const finishedAtMs = timeOf(attempt?.finishedAt);
-  return startedAtMs === null || finishedAtMs === null ? null : age(startedAtMs, finishedAtMs);
+/** How long the newest run took, or has been on its agent so far; "-" when it ended without a start. */
+function tookOf(task: wire.Task, nowMs: number): string {
+  const attempt = task.attempts[0];
+  const endedAtMs = timeOf(attempt?.finishedAt) ?? timeOf(task.finishedAt);
+  if (endedAtMs === null) return age(attemptSinceMs(attempt), nowMs);
+  return age(timeOf(attempt?.startedAt), endedAtMs);
 }
 
 /** Why a task waits: the sentence, else the reason's word. */

@@ -34,8 +34,14 @@ function printPiece(context: CommandContext, piece: wire.StreamTaskLogsResponse)
   } else if (piece.stream === wire.OutputStream.OUTPUT_STREAM_STDOUT) {
     context.io.stdout.write(piece.data);
   } else if (piece.stream === wire.OutputStream.OUTPUT_STREAM_HEADROOM) {
-    context.say(`headroom: ${piece.data.toString("utf8").trimEnd()}`);
+    context.say(`headroom: ${noteText(piece.data)}`);
   } else {
     context.io.stderr.write(piece.data);
   }
+}
+
+/** A note is set off from the output around it by brackets and the name; on a line of its own it needs neither. */
+function noteText(data: Buffer): string {
+  const text = data.toString("utf8").trim();
+  return /^\[headroom: (.*)\]$/s.exec(text)?.[1] ?? text;
 }

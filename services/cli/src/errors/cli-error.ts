@@ -34,14 +34,30 @@ export function cliErrorOf(
   describeField: (violation: FieldViolation) => string = fieldLine,
 ): CliError {
   const details = error.fieldViolations.map(describeField);
-  // The message of an invalid request repeats its fields; once is enough.
-  const message = error.kind === "invalid" && details.length > 0 ? "the request is not valid" : error.message;
-  const wayOut = wayOutOf(error);
+  const rest = afterFirstField(error);
+  const wayOut = rest === null || rest === "" ? wayOutOf(error) : rest;
+  const message = details.length === 0 ? error.message : summaryOf(error, rest !== null);
   return new CliError({ message, reason: error.reason, details, ...(wayOut !== null && { wayOut }) });
 }
 
 function fieldLine(violation: FieldViolation): string {
   return violation.field === "" ? violation.description : `${violation.field}: ${violation.description}`;
+}
+
+/**
+ * A message may begin with its first field, which the details tell too: what follows it, or null when it does not begin so. That of an
+ * invalid request is its fields and nothing else.
+ */
+function afterFirstField({ kind, message, fieldViolations: [first] }: ClientError): string | null {
+  if (kind === "invalid" || first === undefined || first.field === "") return null;
+  const beginning = fieldLine(first);
+  return message.startsWith(beginning) ? message.slice(beginning.length).trim() : null;
+}
+
+/** What stands above the details; it need not repeat them. */
+function summaryOf({ kind, message }: ClientError, isRepeated: boolean): string {
+  if (kind === "invalid") return "the request is not valid";
+  return isRepeated ? "the request cannot be met" : message;
 }
 
 /** Where the service's own message does not say it already. */

@@ -30,6 +30,12 @@ function addPart(program: Command, part: Part, { io, globals, setExitCode }: Pro
     .description(`run ${part.summary}, in the foreground`)
     .addHelpText("after", `\nSettings, each by flag or environment variable:\n${configHelp(part.schema)}`);
   const options = flagOptions(part);
+  if (options.some(([flag]) => flag === "registry-addr")) {
+    command.addHelpText(
+      "after",
+      "\n--registry and --orchestrator, as all commands know them, set the same two addresses.",
+    );
+  }
   for (const [, option] of options) command.addOption(option);
   command.action(async () => {
     const given: Record<string, unknown> = command.opts();

@@ -36,7 +36,7 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
     .option("--watch", "follow it to its end")
     .option("--timeout <duration>", "with --watch: end the watch (not the plan) after this time, such as 5m")
     .option("--request-id <uuid>", "makes it safe to run the same command again: the plan is accepted once")
-    .option("--fail-unsatisfiable", "refuse the plan when a task can never fit on any agent known")
+    .option("--fail-unsatisfiable", "refuse the plan when some task could never run on any agent known")
     .addHelpText("after", planFileHelp)
     .addHelpText("after", exitCodeHelp)
     .action((file: string, flags: DispatchFlags) =>

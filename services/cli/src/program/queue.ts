@@ -16,7 +16,7 @@ export function addQueueCommands(program: Command, { run }: ProgramContext): voi
   const words = wordsOf("PauseReason");
   queue
     .command("list", { isDefault: true })
-    .description("the tasks that wait, in the order in which they are tried")
+    .description("the tasks that wait, in the order in which they are tried; last those that are not tried yet")
     .addOption(
       new Option("--reason <reason>", `only those that wait for: ${words.join(", ")}`).argParser(
         enumOption("headroom.orchestrator.v1.PauseReason", words),

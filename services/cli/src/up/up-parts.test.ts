@@ -39,7 +39,7 @@ describe("the lock of a data folder", () => {
 
   it("of many that find a dead owner one alone gets in", async () => {
     await mkdir(join(dir.path, "run", "up.lock"), { recursive: true });
-    const dead = { pid: 2 ** 22 + 1, process_start: "long ago", since_ms: 1 };
+    const dead = { pid: 2 ** 22 + 1, start_time: "long ago", since_ms: 1 };
     await writeFile(join(dir.path, "run", "up.lock", "7"), JSON.stringify(dead));
     const tries = await Promise.allSettled(Array.from({ length: 8 }, take));
     expect(tries.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
@@ -50,7 +50,7 @@ describe("the lock of a data folder", () => {
   it("a pid that another process has by now, and a torn file, count for nothing", async () => {
     await mkdir(join(dir.path, "run", "up.lock"), { recursive: true });
     for (const [index, text] of [
-      JSON.stringify({ pid: 1, process_start: "another time", since_ms: 1 }),
+      JSON.stringify({ pid: 1, start_time: "another time", since_ms: 1 }),
       "",
       '{"pid":',
     ].entries()) {

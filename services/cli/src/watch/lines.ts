@@ -10,11 +10,17 @@ import type { WatchView } from "./view.ts";
 export function linesView(output: Output, paint: Paint): WatchView {
   return {
     show: (progress, message) => {
-      if (message.event !== undefined) output.write(`${eventLine(message.event, progress, paint)}\n`);
+      const { event } = message;
+      if (event !== undefined && !isRepeated(event)) output.write(`${eventLine(event, progress, paint)}\n`);
     },
     note: (line) => output.write(`${line}\n`),
     end: () => undefined,
   };
+}
+
+/** An agent that took a task says so twice, accepted and started: its state is running from the first on, and one line tells it. */
+function isRepeated(event: wire.PlanEvent): boolean {
+  return event.kind === "TASK_STARTED" && event.fromState === event.toState;
 }
 
 /** "12:00:01Z  primes-3  paused     no_agent_fits_now: 0.5 cores short". Exported for tests. */
@@ -22,7 +28,7 @@ export function eventLine(event: wire.PlanEvent, progress: PlanProgress, paint: 
   const names = [...progress.tasks.values()].map(({ name }) => name.length);
   const width = Math.min(40, Math.max(6, ...names));
   const state = word("TaskState", event.toState);
-  // A step that leaves the state as it is (or is about the plan) is told by its own word: started, resumed, accepted.
+  // A step that leaves the state as it is (or is about the plan) is told by its own word: resumed, accepted.
   const isMove = state !== "" && event.fromState !== event.toState;
   const what = isMove ? state : event.kind.toLowerCase().replace(/^(task|plan)_/, "");
   // Where it was before it had to wait again is of no interest here.

@@ -43,12 +43,18 @@ export function progressOf(plan: wire.Plan): PlanProgress {
         name: task.name,
         state,
         agentId: attempt !== undefined && (onAgent.has(state) || ended.has(state)) ? attempt.agentId : "",
-        sinceMs: timeOf(task.pause?.pausedAt) ?? timeOf(attempt?.startedAt) ?? timeOf(task.createdAt),
+        sinceMs:
+          timeOf(task.finishedAt) ?? timeOf(task.pause?.pausedAt) ?? attemptSinceMs(attempt) ?? timeOf(task.createdAt),
         why: told.has(state) ? why : "",
       },
     ];
   });
   return { tasks: new Map(tasks), status: word("PlanStatus", plan.status) };
+}
+
+/** Since when a run is on its agent: from its start, before that from its assignment; null without a run. */
+export function attemptSinceMs(attempt: wire.Attempt | undefined): number | null {
+  return attempt === undefined ? null : (timeOf(attempt.startedAt) ?? timeOf(attempt.assignedAt));
 }
 
 /** The plan after one more event. */

@@ -7,13 +7,16 @@ import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
 import type { ClaimedTask, NewPause, NewPlan } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import type { RegistryPort } from "../registry/port.ts";
 import { expandPlan, hashPlan, type Holds } from "./expand-plan.ts";
+import { refuseUnsatisfiable } from "./refuse-unsatisfiable.ts";
 import { validatePlan } from "./validate-plan.ts";
 
 export interface AcceptorOptions {
   readonly store: OrchestratorStore;
   readonly gate: Gate;
   readonly placer: Placer;
+  readonly registry: Pick<RegistryPort, "explain">;
   readonly claimer: Claimer;
   readonly ports: Ports;
   /** A task was paused, or could not be placed at once: the loop is to look. */
@@ -51,7 +54,8 @@ async function accept(options: AcceptorOptions, request: wire.DispatchPlanReques
   const requestId = request.requestId === "" ? null : request.requestId.toLowerCase();
   const earlier = requestId === null ? null : await options.store.findRequest(requestId);
   if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === hashPlan(plan));
-  validatePlan(request, plan, options.ports.clock.now());
+  validatePlan(plan, options.ports.clock.now());
+  if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
   const newPlan = expandPlan(plan, requestId, options.ports.random, await whatHolds(options, plan, logger));
   const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
@@ -85,7 +89,7 @@ async function whatHolds(options: AcceptorOptions, plan: wire.WorkPlan, logger: 
     const usesGpu = needsGpu(needs);
     let answer = answers.get(usesGpu);
     if (answer === undefined) {
-      answer = options.gate.ask(needs);
+      answer = options.gate.askForPlacing(needs);
       answers.set(usesGpu, answer);
       logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
     }

@@ -10,8 +10,8 @@ const earliestResumeAfterMs = Date.UTC(2000, 0, 1);
 const farthestResumeAfterMs = 10 * 366 * 86_400_000;
 
 /** What the rules in the .proto cannot say. Throws HeadroomError: INVALID_ARGUMENT with every field, or UNIMPLEMENTED. */
-export function validatePlan(request: wire.DispatchPlanRequest, plan: wire.WorkPlan, nowMs: number): void {
-  refuseUnbuilt(request, plan);
+export function validatePlan(plan: wire.WorkPlan, nowMs: number): void {
+  refuseUnbuilt(plan);
   const bytes = Buffer.byteLength(JSON.stringify(plan));
   if (bytes > maxPlanBytes) {
     const description = `has ${bytes} bytes as JSON; ${maxPlanBytes} are the most: split it into several plans`;
@@ -21,8 +21,7 @@ export function validatePlan(request: wire.DispatchPlanRequest, plan: wire.WorkP
   if (violations.length > 0) throw invalidArgument(violations.slice(0, maxViolations), "INVALID_PLAN");
 }
 
-function refuseUnbuilt(request: wire.DispatchPlanRequest, plan: wire.WorkPlan): void {
-  if (request.failUnsatisfiable) throw notBuilt("fail_unsatisfiable");
+function refuseUnbuilt(plan: wire.WorkPlan): void {
   for (const [index, task] of plan.tasks.entries()) {
     if (task.gang !== "") throw notBuilt(`plan.tasks[${index}].gang`);
     if (task.waitTimeout !== undefined) throw notBuilt(`plan.tasks[${index}].wait_timeout`);

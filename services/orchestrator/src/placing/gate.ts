@@ -1,5 +1,5 @@
 import type { Logger } from "@headroom/runtime";
-import { type GateVerdict, type Needs, type PauseReason, shouldPause } from "@headroom/scheduling";
+import { type GateVerdict, type Needs, needsGpu, type PauseReason, shouldPause } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 
 /** The gate's word on one kind of task (R-PAUSE-1, R-PAUSE-2). */
@@ -15,32 +15,52 @@ export type GateAnswer =
 export interface Gate {
   /** `task` null: judged on anything an agent has. */
   ask(task: Pick<Needs, "gpuCount"> | null): GateAnswer;
+  /**
+   * The same for a task that is about to be placed, but GPU work passes while no online agent has a GPU: there is nothing to hold
+   * back, and the registry, which knows the agents that are away too, says better than a threshold why it cannot run.
+   */
+  askForPlacing(task: Pick<Needs, "gpuCount">): GateAnswer;
   readonly threshold: number;
 }
 
 export function createGate(fleet: Pick<FleetView, "snapshot">, threshold: number): Gate {
+  const ask = (task: Pick<Needs, "gpuCount"> | null): GateAnswer => {
+    const snapshot = fleet.snapshot();
+    if (snapshot.kind === "down") {
+      return { kind: "held", reason: "REGISTRY_UNAVAILABLE", sentence: snapshot.sentence, verdict: null };
+    }
+    const verdict = shouldPause({ agents: snapshot.gateAgents, threshold, task });
+    if (verdict.reason === null) return { kind: "open", verdict };
+    return { kind: "held", reason: verdict.reason, sentence: gateSentence(verdict, task), verdict };
+  };
   return {
     threshold,
-    ask(task) {
-      const snapshot = fleet.snapshot();
-      if (snapshot.kind === "down") {
-        return { kind: "held", reason: "REGISTRY_UNAVAILABLE", sentence: snapshot.sentence, verdict: null };
-      }
-      const verdict = shouldPause({ agents: snapshot.gateAgents, threshold, task });
-      if (verdict.reason === null) return { kind: "open", verdict };
-      return { kind: "held", reason: verdict.reason, sentence: gateSentence(verdict), verdict };
+    ask,
+    askForPlacing(task) {
+      const answer = ask(task);
+      if (answer.kind === "open" || answer.verdict === null) return answer;
+      return lacksGpus(answer.verdict, task) ? { kind: "open", verdict: answer.verdict } : answer;
     },
   };
 }
 
+/** Agents are online, the task wants a GPU, and none of them has one. */
+function lacksGpus(verdict: GateVerdict, task: Pick<Needs, "gpuCount"> | null): boolean {
+  return verdict.agentsOnline > 0 && task !== null && needsGpu(task) && verdict.averageGpuFreePercent === null;
+}
+
 /** The verdict with its figures, for a person. */
-export function gateSentence(verdict: GateVerdict): string {
+export function gateSentence(verdict: GateVerdict, task: Pick<Needs, "gpuCount"> | null): string {
   const { agentsOnline, agentsBelow, averageCpuFreePercent, averageGpuFreePercent, threshold } = verdict;
   if (agentsOnline === 0) return "No agent is online.";
+  if (lacksGpus(verdict, task)) return "No online agent has a GPU to give.";
   const gpu = averageGpuFreePercent === null ? "" : `, GPU ${averageGpuFreePercent.toFixed(0)} %`;
   const free = `free on average: CPU ${averageCpuFreePercent.toFixed(0)} %${gpu}`;
   const least = `${(100 * threshold).toFixed(0)} %`;
-  if (verdict.pause) return `All ${agentsOnline} online agents have less than ${least} free (${free}).`;
+  if (verdict.pause) {
+    const all = agentsOnline === 1 ? "The only online agent has" : `All ${agentsOnline} online agents have`;
+    return `${all} less than ${least} free (${free}).`;
+  }
   return `${agentsOnline - agentsBelow} of ${agentsOnline} online agents have at least ${least} free (${free}).`;
 }
 

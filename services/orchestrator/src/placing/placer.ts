@@ -114,7 +114,7 @@ function askGate(
   const held: NewPark[] = [];
   for (const task of claimed) {
     const usesGpu = needsGpu(task.needs);
-    const answer = answers.get(usesGpu) ?? gate.ask(task.needs);
+    const answer = answers.get(usesGpu) ?? gate.askForPlacing(task.needs);
     answers.set(usesGpu, answer);
     if (answer.kind === "open") open.push(task);
     else held.push({ claimed: task, reason: answer.reason, sentence: answer.sentence, attemptIdKept: false });

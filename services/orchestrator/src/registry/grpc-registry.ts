@@ -64,8 +64,26 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
 
     async *watch(signal) {
       const request = wire.WatchCapacityRequest.fromPartial({});
-      for await (const message of client.watchCapacity(request, { signal })) yield changeFromWire(message);
+      let begun: FleetChange | null = null;
+      for await (const message of client.watchCapacity(request, { signal })) {
+        begun = begun === null ? changeFromWire(message) : joined(begun, changeFromWire(message));
+        // A part of a large fleet is no fleet to judge by: it is told when it is whole.
+        if (message.more) continue;
+        yield begun;
+        begun = null;
+      }
     },
+  };
+}
+
+/** Parts of one change that was too large for one message; the revision comes with the last. */
+function joined(first: FleetChange, next: FleetChange): FleetChange {
+  return {
+    revision: next.revision,
+    snapshot: first.snapshot || next.snapshot,
+    agents: [...first.agents, ...next.agents],
+    removedAgentIds: [...first.removedAgentIds, ...next.removedAgentIds],
+    roomAppeared: first.roomAppeared || next.roomAppeared,
   };
 }
 

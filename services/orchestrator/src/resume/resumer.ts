@@ -84,7 +84,7 @@ interface Answers {
 function judge(options: ResumerOptions, due: { readonly cpuTasks: number; readonly gpuTasks: number }): Answers {
   const ask = (tasks: number, gpuCount: number): GateAnswer | null => {
     if (tasks === 0) return null;
-    const answer = options.gate.ask({ gpuCount });
+    const answer = options.gate.askForPlacing({ gpuCount });
     logDecision(options.logger, answer, gpuCount > 0 ? "gpu" : "cpu", tasks);
     return answer;
   };

@@ -28,7 +28,7 @@ export function checkCapacity({
           cpuFreePercent: agent.cpuFreePercent,
           gpuFreePercent: agent.gpuFreePercent ?? undefined,
         })),
-        sentence: answer.kind === "held" ? answer.sentence : gateSentence(answer.verdict),
+        sentence: answer.kind === "held" ? answer.sentence : gateSentence(answer.verdict, needs),
       }),
     );
   };

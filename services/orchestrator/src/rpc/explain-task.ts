@@ -59,7 +59,7 @@ function sentenceFor(deps: HandlerDeps, task: TaskRecord, capacity: wire.Capacit
   }
 }
 
-/** What is in the way for itself first; then the gate; then room. */
+/** What is in the way for itself first; then what can never fit; then the gate; then room. */
 function waitingSentence(deps: HandlerDeps, task: TaskRecord, capacity: wire.CapacityExplanation | undefined): string {
   const { pause } = task;
   if (pause?.reason === "DEPENDENCY_PENDING" || pause?.reason === "HELD") return pause.sentence;
@@ -67,7 +67,9 @@ function waitingSentence(deps: HandlerDeps, task: TaskRecord, capacity: wire.Cap
   if (resumeAfterMs !== null && resumeAfterMs > deps.ports.clock.now()) {
     return `It does not start before ${new Date(resumeAfterMs).toISOString()}. ${pause?.sentence ?? ""}`.trim();
   }
-  const answer = deps.gate.ask(task.needs);
+  // More room will not help: what the gate says would send the reader the wrong way.
+  if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) return capacity.sentence;
+  const answer = deps.gate.askForPlacing(task.needs);
   if (answer.kind === "held") return answer.sentence;
   if (capacity === undefined) return "The registry cannot be asked at the moment.";
   const fits = capacity.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;

@@ -31,6 +31,7 @@ export function streamTaskLogs(
             stream: outputStreamWire.toWire(chunk.stream),
             data: Buffer.from(chunk.data),
             at: timestampFromMs(chunk.atMs),
+            seq: chunk.seq,
           });
           afterSeq = chunk.seq;
         }
@@ -39,19 +40,20 @@ export function streamTaskLogs(
         await watch.wait(pollMs, signal);
       }
       const droppedBytes = await deps.store.outputDroppedBytes(attemptId);
-      if (droppedBytes > 0) yield leftOut(attemptId, droppedBytes, deps.ports.clock.now());
+      if (droppedBytes > 0) yield leftOut(attemptId, droppedBytes, deps.ports.clock.now(), afterSeq + 1);
     } finally {
       watch.close();
     }
   };
 }
 
-function leftOut(attemptId: string, bytes: number, nowMs: number): wire.StreamTaskLogsResponse {
+function leftOut(attemptId: string, bytes: number, nowMs: number, seq: number): wire.StreamTaskLogsResponse {
   return wire.StreamTaskLogsResponse.fromPartial({
     attemptId,
     stream: wire.OutputStream.OUTPUT_STREAM_HEADROOM,
     data: Buffer.from(`${bytes} bytes of output left out here: the run wrote more than is kept\n`),
     at: timestampFromMs(nowMs),
+    seq,
   });
 }
 

@@ -132,7 +132,11 @@ export interface OrchestratorStore {
   markStarted(attempt: FencedAttempt, agentId: string, startedAtMs: number): Promise<AttemptKnown | null>;
   /** Extends leases of running attempts; answers those extended. */
   renewLeases(attempts: readonly FencedAttempt[], agentId: string): Promise<readonly AttemptKnown[]>;
-  /** Keeps output up to `maxBytes` per attempt; pieces that came before are dropped. Answers the last number held, null for an unknown attempt. */
+  /**
+   * Keeps output up to `maxBytes` per attempt, and at least the newest piece: of what is more, three quarters of the bound
+   * for the beginning and the rest for the newest. Pieces that came before are dropped. Answers the last number held, null
+   * for an unknown attempt.
+   */
   appendOutput(attempt: FencedAttempt, chunks: readonly OutputChunk[], maxBytes: number): Promise<number | null>;
   /** Null: no such attempt. */
   finishAttempt(result: AttemptResult, decide: DecideAttempt): Promise<AppliedVerdict | null>;
@@ -191,7 +195,9 @@ export interface OrchestratorStore {
   ): Promise<Listed<PausedTaskRecord> & { readonly total: number }>;
   /** Null: no such attempt of this task. `attemptId` null: the newest. */
   findAttempt(taskId: string, attemptId: string | null): Promise<AttemptRecord | null>;
+  /** In order. Between beginning and end stands a piece of stream "headroom" that says how many bytes are left out there. */
   readOutput(attemptId: string, afterSeq: number, limit: number): Promise<readonly OutputChunk[]>;
+  /** Bytes left out after the last piece that is kept. */
   outputDroppedBytes(attemptId: string): Promise<number>;
   eventsAfter(planId: string, afterEventId: number, limit: number): Promise<readonly EventRecord[]>;
   ping(): Promise<void>;

@@ -36,6 +36,14 @@ const decide = (told: AttemptResult, overrides: Partial<AttemptSituation> = {}) 
   decideResult(told, 0.5)(situation(overrides));
 
 describe("decideResult", () => {
+  it("says once what happened, also when the agent says it too", () => {
+    const sentence = "it ran longer than its run_timeout of 2 s";
+    expect(decide(result("timed_out", null, { sentence }))).toMatchObject({ sentence });
+    expect(decide(result("exited", 3, { sentence: "2 processes were ended" }))).toMatchObject({
+      sentence: "the command ended with code 3: 2 processes were ended",
+    });
+  });
+
   it("code 0 succeeds, also before the start was heard of, and also when somebody had asked to cancel", () => {
     expect(decide(result("exited", 0))).toMatchObject({
       kind: "final",
@@ -68,7 +76,7 @@ describe("decideResult", () => {
     },
   );
 
-  it.each(["agent_restarted", "lease_expired", "evicted", "cancelled"] as const)(
+  it.each(["agent_restarted", "lease_expired", "cancelled"] as const)(
     "%s: what happened to it is tried again until max_attempts",
     (outcome) => {
       expect(decide(result(outcome))).toMatchObject({
@@ -83,6 +91,14 @@ describe("decideResult", () => {
       });
     },
   );
+
+  it("evicted: the owner may take the machine back as often as he likes, that costs the task no run", () => {
+    expect(decide(result("evicted"), { runsUsed: 3 })).toMatchObject({
+      kind: "requeue",
+      reason: "RETRY_BACKOFF",
+      runGivenBack: true,
+    });
+  });
 
   it("a cancelled task is cancelled, whatever ended its run", () => {
     expect(decide(result("cancelled"), { cancelRequested: true })).toMatchObject({

@@ -39,7 +39,8 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
       reason: "RETRY_BACKOFF",
       sentence: `${sentence}; it is tried again`,
       resumeAfterMs: backoffMs(situation.runsUsed, retryBackoff, random),
-      runGivenBack: false,
+      // The owner took the machine back, or the agent was stopped: not the task's fault, however often it happens.
+      runGivenBack: result.outcome === "evicted",
     });
   };
 }
@@ -88,6 +89,7 @@ export function decideLost(random: number): DecideAttempt {
 
 /** By reason: what the command did itself is tried again only on request, what happened to it always. */
 function mayRunAgain(outcome: AttemptOutcome, situation: AttemptSituation): boolean {
+  if (outcome === "evicted") return true;
   if (situation.runsUsed >= situation.maxAttempts) return false;
   switch (outcome) {
     case "exited":
@@ -97,7 +99,6 @@ function mayRunAgain(outcome: AttemptOutcome, situation: AttemptSituation): bool
       return situation.retryOnFailure;
     case "agent_restarted":
     case "lease_expired":
-    case "evicted":
     // Not by us: the agent's owner ended it.
     case "cancelled":
       return true;
@@ -150,32 +151,35 @@ function withAttempts(
   { runsUsed, maxAttempts, retryOnFailure }: AttemptSituation,
 ): string {
   const counts =
-    retryOnFailure ||
-    outcome === "evicted" ||
-    outcome === "agent_restarted" ||
-    outcome === "lease_expired" ||
-    outcome === "cancelled";
+    retryOnFailure || outcome === "agent_restarted" || outcome === "lease_expired" || outcome === "cancelled";
   return counts ? `${sentence}; that was run ${runsUsed} of ${maxAttempts}` : sentence;
 }
 
+/** What happened, and what the agent says of it; the agent often begins with the same words. */
 function outcomeSentence(result: AttemptResult): string {
-  const more = result.sentence === "" ? "" : `: ${result.sentence}`;
+  const { sentence } = result;
+  const happened = outcomeText(result);
+  if (sentence === "") return happened;
+  return sentence.startsWith(happened) ? sentence : `${happened}: ${sentence}`;
+}
+
+function outcomeText(result: AttemptResult): string {
   switch (result.outcome) {
     case "exited":
-      return `the command ended with code ${result.exitCode ?? "unknown"}${more}`;
+      return `the command ended with code ${result.exitCode ?? "unknown"}`;
     case "signaled":
-      return `the command was ended by ${result.signal === "" ? "a signal" : result.signal}${more}`;
+      return `the command was ended by ${result.signal === "" ? "a signal" : result.signal}`;
     case "timed_out":
-      return `it ran longer than its run_timeout${more}`;
+      return "it ran longer than its run_timeout";
     case "cancelled":
-      return `it was cancelled${more}`;
+      return "it was cancelled";
     case "spawn_failed":
-      return `the command could not be started${more}`;
+      return "the command could not be started";
     case "agent_restarted":
-      return `the agent program was restarted while it ran${more}`;
+      return "the agent program was restarted while it ran";
     case "lease_expired":
-      return `the agent could not renew its lease and ended it${more}`;
+      return "the agent could not renew its lease and ended it";
     case "evicted":
-      return `the agent stopped, or its owner took the machine back${more}`;
+      return "the agent stopped, or its owner took the machine back";
   }
 }

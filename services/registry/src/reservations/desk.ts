@@ -20,7 +20,7 @@ import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
 import { idsOf } from "./ids-of.ts";
 import type { Operation } from "./operation.ts";
-import { reconcile, type Reconciled } from "./reconcile.ts";
+import { listsOtherAttempts, reconcile, type Reconciled } from "./reconcile.ts";
 
 export interface DeskOptions {
   readonly fleet: Fleet;
@@ -126,6 +126,7 @@ export class ReservationDesk {
         if (this.#unreconciled.get(agentId) === report) this.#unreconciled.delete(agentId);
       }
       this.#tell(expired, reconciled);
+      if (commit !== null) this.#compareAgain(commit);
       return results;
     }
     throw unavailable(
@@ -203,6 +204,17 @@ export class ReservationDesk {
         guardVersion: version + 1,
         reservations: afterWrites(agent, written, byAgent.get(agentId) ?? [], outcome.nowMs),
       });
+    }
+  }
+
+  /**
+   * A sample that came while the commit was under way was compared with what the reservations said before it, and may say something
+   * else of what they say now: an attempt that the commit took up by an older list may be gone by then.
+   */
+  #compareAgain(commit: ReservationCommit): void {
+    for (const { agentId } of commit.guards) {
+      const agent = this.#options.fleet.get(agentId);
+      if (agent?.sample && listsOtherAttempts(agent, agent.sample)) this.reconcileSoon(agentId, "beat");
     }
   }
 

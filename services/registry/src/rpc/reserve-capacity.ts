@@ -88,7 +88,8 @@ function logResult(logger: Logger, request: ReserveRequest | undefined, result: 
       logger.info({ ...ids, ...idsOf(result.reservation), fence, state: result.reservation.state }, "room is promised");
       return;
     case "no_room":
-      logger.info({ ...ids, reason: result.explanation.reason }, `no room: ${result.explanation.sentence}`);
+      // The orchestrator logs a pause when it begins; a task that waits on is refused again at every wake-up.
+      logger.debug({ ...ids, reason: result.explanation.reason }, `no room: ${result.explanation.sentence}`);
       return;
     case "stale_fence":
       logger.warn({ ...ids, fence, current_fence: result.currentFence }, "a superseded caller asked for room");

@@ -1,5 +1,6 @@
 /** A store that loses questions or answers when told to, as a network or a crash does. */
 import { type RegistryStore, StoreUnavailableError } from "@headroom/registry";
+import { createDeferred, type Deferred } from "@headroom/runtime";
 
 /** `before`: the change does not happen; `after`: it happens and nobody learns of it. */
 export type Loss = "before" | "after";
@@ -8,17 +9,31 @@ export interface FaultyStore {
   readonly store: RegistryStore;
   /** The next call of this method is lost in this way. */
   lose(method: keyof RegistryStore, loss: Loss): void;
+  /** The next call of this method waits before it reaches the store. */
+  hold(method: keyof RegistryStore): Held;
   /** All losses asked for have happened. */
   readonly isSpent: boolean;
 }
 
+/** A call that waits. */
+export interface Held {
+  /** Resolves when the call has come. */
+  readonly come: Promise<void>;
+  letGo(): void;
+}
+
 export function faultyStore(inner: RegistryStore): FaultyStore {
   const losses = new Map<string, Loss>();
+  const holds = new Map<string, { readonly came: Deferred<void>; readonly gone: Deferred<void> }>();
   const store = new Proxy(inner, {
     get(target, method, receiver) {
       const value: unknown = Reflect.get(target, method, receiver);
       if (typeof value !== "function" || typeof method !== "string") return value;
       return async (...args: unknown[]): Promise<unknown> => {
+        const held = holds.get(method);
+        holds.delete(method);
+        held?.came.resolve();
+        await held?.gone.promise;
         const loss = losses.get(method);
         losses.delete(method);
         if (loss === "before") throw new StoreUnavailableError("lost on the way to the store");
@@ -31,6 +46,11 @@ export function faultyStore(inner: RegistryStore): FaultyStore {
   return {
     store,
     lose: (method, loss) => void losses.set(method, loss),
+    hold(method) {
+      const held = { came: createDeferred(), gone: createDeferred() };
+      holds.set(method, held);
+      return { come: held.came.promise, letGo: () => held.gone.resolve() };
+    },
     get isSpent() {
       return losses.size === 0;
     },

@@ -1,10 +1,18 @@
-import { type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { type Database, defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import type { OutputStream } from "@headroom/contracts";
 import type { FencedAttempt, OutputChunk } from "../model.ts";
+import { bytesGone, leftOutNote, type OutputPlan, planOutput } from "../output-keeping.ts";
 
-const lockOutput = defineStatement<{ readonly output_last_seq: number; readonly output_bytes: number }>({
+const lockOutput = defineStatement<{
+  readonly output_last_seq: number;
+  readonly output_bytes: number;
+  readonly output_tail_bytes: number;
+  readonly output_head_last_seq: number | null;
+}>({
   name: "attempts_lock_output",
-  text: `SELECT output_last_seq, output_bytes FROM attempts WHERE attempt_id = $1 AND fence = $2 FOR NO KEY UPDATE`,
+  text: `
+    SELECT output_last_seq, output_bytes, output_tail_bytes, output_head_last_seq
+      FROM attempts WHERE attempt_id = $1 AND fence = $2 FOR NO KEY UPDATE`,
 });
 
 const insertOutput = defineStatement({
@@ -15,15 +23,35 @@ const insertOutput = defineStatement({
       FROM unnest($2::bigint[], $3::text[], $4::double precision[], $5::bytea[]) AS o(seq, stream, at_ms, data)`,
 });
 
+// The oldest pieces of the end, until $3 bytes have gone. At most 4,096 at a time, many more than come at a time: should
+// that not be enough, the next ones go on.
+const evictOutput = defineStatement<{
+  readonly seq: number;
+  readonly stream: OutputStream;
+  readonly length: number;
+  readonly note: Buffer | null;
+}>({
+  name: "task_output_evict",
+  text: `
+    DELETE FROM task_output o
+     USING (SELECT seq, sum(length) OVER (ORDER BY seq) - length AS bytes_before
+              FROM (SELECT seq, octet_length(data) AS length FROM task_output
+                     WHERE attempt_id = $1 AND seq > $2 ORDER BY seq LIMIT 4096) oldest) e
+     WHERE o.attempt_id = $1 AND o.seq = e.seq AND e.bytes_before < $3
+    RETURNING o.seq, o.stream, octet_length(o.data) AS length, CASE WHEN o.stream = 'headroom' THEN o.data END AS note`,
+});
+
 const noteOutput = defineStatement({
   name: "attempts_note_output",
   text: `
     UPDATE attempts
-       SET output_last_seq = $2, output_bytes = output_bytes + $3, output_dropped_bytes = output_dropped_bytes + $4
+       SET output_last_seq = $2, output_head_last_seq = $3, output_bytes = output_bytes + $4,
+           output_tail_bytes = output_tail_bytes + $5, output_dropped_bytes = output_dropped_bytes + $6,
+           output_gap_seq = coalesce($7, output_gap_seq)
      WHERE attempt_id = $1`,
 });
 
-/** Keeps pieces in their order up to `maxBytes`; what is beyond is only counted. Pieces that came before are dropped. */
+/** Keeps beginning and end of what is more than `maxBytes`, and counts the rest. Pieces that came before are dropped. */
 export function appendOutput(
   db: Database,
   attempt: FencedAttempt,
@@ -33,33 +61,66 @@ export function appendOutput(
   return db.transaction(async (tx) => {
     const [row] = await tx.query(lockOutput, [attempt.attemptId, attempt.fence]);
     if (row === undefined) return null;
-    const kept: OutputChunk[] = [];
-    let keptBytes = 0;
-    let droppedBytes = 0;
-    let lastSeq = row.output_last_seq;
-    for (const chunk of [...chunks].sort((a, b) => a.seq - b.seq)) {
-      if (chunk.seq <= lastSeq) continue;
-      lastSeq = chunk.seq;
-      if (row.output_bytes + keptBytes + chunk.data.byteLength <= maxBytes) {
-        kept.push(chunk);
-        keptBytes += chunk.data.byteLength;
-      } else {
-        droppedBytes += chunk.data.byteLength;
-      }
-    }
-    if (lastSeq === row.output_last_seq) return lastSeq;
-    if (kept.length > 0) {
-      await tx.execute(insertOutput, [
-        attempt.attemptId,
-        kept.map(({ seq }) => seq),
-        kept.map(({ stream }) => stream),
-        kept.map(({ atMs }) => atMs),
-        kept.map(({ data }) => Buffer.from(data)),
-      ]);
-    }
-    await tx.execute(noteOutput, [attempt.attemptId, lastSeq, keptBytes, droppedBytes]);
-    return lastSeq;
+    const kept = {
+      lastSeq: row.output_last_seq,
+      headLastSeq: row.output_head_last_seq,
+      headBytes: row.output_bytes - row.output_tail_bytes,
+      tailBytes: row.output_tail_bytes,
+    };
+    const plan = planOutput(kept, chunks, maxBytes);
+    if (plan.lastSeq === kept.lastSeq) return plan.lastSeq;
+    const evicted = await evict(tx, attempt.attemptId, plan);
+    await insert(tx, attempt.attemptId, [...plan.head, ...plan.tail]);
+    const gone = [
+      ...evicted,
+      ...plan.leftOut.map(({ seq, stream, data }) => goneOf(seq, stream, data, data.byteLength)),
+    ];
+    const evictedBytes = evicted.reduce((sum, { length }) => sum + length, 0);
+    const tailBytes = lengthOf(plan.tail) - evictedBytes;
+    await tx.execute(noteOutput, [
+      attempt.attemptId,
+      plan.lastSeq,
+      plan.headLastSeq,
+      lengthOf(plan.head) + tailBytes,
+      tailBytes,
+      gone.reduce((sum, { bytes }) => sum + bytes, 0),
+      gone.length === 0 ? null : Math.max(...gone.map(({ seq }) => seq)),
+    ]);
+    return plan.lastSeq;
   });
+}
+
+interface Gone {
+  readonly seq: number;
+  /** As stored. */
+  readonly length: number;
+  /** Output that is gone with it. */
+  readonly bytes: number;
+}
+
+function goneOf(seq: number, stream: OutputStream, data: Uint8Array | null, length: number): Gone {
+  return { seq, length, bytes: bytesGone(stream, data, length) };
+}
+
+async function evict(tx: Transaction, attemptId: string, plan: OutputPlan): Promise<readonly Gone[]> {
+  if (plan.evictBytes === 0) return [];
+  const rows = await tx.query(evictOutput, [attemptId, plan.headLastSeq, plan.evictBytes]);
+  return rows.map(({ seq, stream, length, note }) => goneOf(seq, stream, note, length));
+}
+
+async function insert(tx: Transaction, attemptId: string, chunks: readonly OutputChunk[]): Promise<void> {
+  if (chunks.length === 0) return;
+  await tx.execute(insertOutput, [
+    attemptId,
+    chunks.map(({ seq }) => seq),
+    chunks.map(({ stream }) => stream),
+    chunks.map(({ atMs }) => atMs),
+    chunks.map(({ data }) => Buffer.from(data)),
+  ]);
+}
+
+function lengthOf(chunks: readonly OutputChunk[]): number {
+  return chunks.reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 const selectOutput = defineStatement<{
@@ -67,11 +128,21 @@ const selectOutput = defineStatement<{
   readonly stream: OutputStream;
   readonly at: number;
   readonly data: Buffer;
+  readonly left_out_bytes: number | null;
 }>({
   name: "task_output_after",
-  text: `SELECT seq, stream, at, data FROM task_output WHERE attempt_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`,
+  text: `
+    (SELECT seq, stream, at, data, NULL::bigint AS left_out_bytes
+       FROM task_output WHERE attempt_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
+    UNION ALL
+    SELECT a.output_gap_seq, 'headroom',
+           (SELECT n.at FROM task_output n WHERE n.attempt_id = $1 AND n.seq > a.output_gap_seq ORDER BY n.seq LIMIT 1),
+           ''::bytea, a.output_dropped_bytes
+      FROM attempts a WHERE a.attempt_id = $1 AND a.output_gap_seq > $2 AND a.output_tail_bytes > 0
+     ORDER BY seq LIMIT $3`,
 });
 
+/** What is left out has a note in its place, under the number of the last piece that is missing. */
 export async function readOutput(
   db: Queryable,
   attemptId: string,
@@ -79,15 +150,21 @@ export async function readOutput(
   limit: number,
 ): Promise<readonly OutputChunk[]> {
   const rows = await db.query(selectOutput, [attemptId, afterSeq, limit]);
-  return rows.map((row) => ({ seq: row.seq, stream: row.stream, atMs: row.at, data: row.data }));
+  return rows.map(({ seq, stream, at, data, left_out_bytes: leftOutBytes }) => ({
+    seq,
+    stream,
+    atMs: at,
+    data: leftOutBytes === null ? data : Buffer.from(leftOutNote(leftOutBytes)),
+  }));
 }
 
-const selectDropped = defineStatement<{ readonly output_dropped_bytes: number }>({
+const selectDropped = defineStatement<{ readonly bytes: number }>({
   name: "attempts_output_dropped",
-  text: `SELECT output_dropped_bytes FROM attempts WHERE attempt_id = $1`,
+  text: `SELECT CASE WHEN output_tail_bytes = 0 THEN output_dropped_bytes ELSE 0 END AS bytes FROM attempts WHERE attempt_id = $1`,
 });
 
+/** Only of runs from before the end was kept: what is left out of others has its note in `readOutput`. */
 export async function outputDroppedBytes(db: Queryable, attemptId: string): Promise<number> {
   const [row] = await db.query(selectDropped, [attemptId]);
-  return row?.output_dropped_bytes ?? 0;
+  return row?.bytes ?? 0;
 }

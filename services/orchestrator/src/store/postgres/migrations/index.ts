@@ -1,5 +1,6 @@
 import type { Migration } from "@headroom/postgres";
 import { initial } from "./0001_initial.ts";
+import { outputTail } from "./0002_output_tail.ts";
 
 /** The schema's whole history, oldest first. */
-export const orchestratorMigrations: readonly Migration[] = [initial];
+export const orchestratorMigrations: readonly Migration[] = [initial, outputTail];

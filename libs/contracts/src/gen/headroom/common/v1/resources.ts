@@ -24,7 +24,7 @@ export interface ResourceNeeds {
   memoryGb?:
     | number
     | undefined;
-  /** Cards. Default 1 if gpu_vram_gb is above 0, else 0. At most 64. */
+  /** Cards. Default 1 if gpu_vram_gb, gpu_exclusive or gpu_models asks for something, else 0. At most 64. */
   gpuCount?:
     | number
     | undefined;

@@ -1158,7 +1158,7 @@ export const PauseQueueServiceService = {
       Buffer.from(CheckCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CheckCapacityResponse => CheckCapacityResponse.decode(value),
   },
-  /** The tasks that wait, in the order in which they will be tried. */
+  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
   listPausedTasks: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ListPausedTasks" as const,
     requestStream: false as const,
@@ -1199,7 +1199,7 @@ export const PauseQueueServiceService = {
 export interface PauseQueueServiceServer extends UntypedServiceImplementation {
   /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
   checkCapacity: handleUnaryCall<CheckCapacityRequest, CheckCapacityResponse>;
-  /** The tasks that wait, in the order in which they will be tried. */
+  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
   listPausedTasks: handleUnaryCall<ListPausedTasksRequest, ListPausedTasksResponse>;
   /** Looks for room for waiting tasks now, as the loop does (R-PAUSE-6). */
   resumePausedWork: handleUnaryCall<ResumePausedWorkRequest, ResumePausedWorkResponse>;
@@ -1224,7 +1224,7 @@ export interface PauseQueueServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CheckCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** The tasks that wait, in the order in which they will be tried. */
+  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
   listPausedTasks(
     request: ListPausedTasksRequest,
     callback: (error: ServiceError | null, response: ListPausedTasksResponse) => void,

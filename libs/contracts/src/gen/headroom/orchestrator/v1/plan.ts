@@ -18,7 +18,7 @@ export const protobufFileName = "headroom/orchestrator/v1/plan.proto";
 export const PlanStatus = {
   /** PLAN_STATUS_UNSPECIFIED - Not stated; never sent by a service. */
   PLAN_STATUS_UNSPECIFIED: 0,
-  /** PLAN_STATUS_DISPATCHED - Every task that may start has started, and none waits for room. */
+  /** PLAN_STATUS_DISPATCHED - Every task has started, and none waits. */
   PLAN_STATUS_DISPATCHED: 1,
   /** PLAN_STATUS_PARTLY_PAUSED - Some tasks started, some wait. */
   PLAN_STATUS_PARTLY_PAUSED: 2,

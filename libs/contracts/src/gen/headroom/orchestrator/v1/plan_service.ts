@@ -59,7 +59,7 @@ export interface DispatchPlanRequest {
   plan?:
     | WorkPlan
     | undefined;
-  /** Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Not built yet: a request with it is answered UNIMPLEMENTED. */
+  /** Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Registry away: UNAVAILABLE, nothing accepted. */
   failUnsatisfiable: boolean;
 }
 
@@ -268,7 +268,11 @@ export interface StreamTaskLogsResponse {
   /** The bytes as written. */
   data: Buffer;
   /** When the agent read them. */
-  at?: Timestamp | undefined;
+  at?:
+    | Timestamp
+    | undefined;
+  /** Its place in the output of the attempt, growing; a reader that comes back leaves out what it has seen. */
+  seq: number;
 }
 
 function createBaseDispatchPlanRequest(): DispatchPlanRequest {
@@ -1914,7 +1918,7 @@ export const StreamTaskLogsRequest: MessageFns<StreamTaskLogsRequest> = {
 };
 
 function createBaseStreamTaskLogsResponse(): StreamTaskLogsResponse {
-  return { attemptId: "", stream: 0, data: Buffer.alloc(0), at: undefined };
+  return { attemptId: "", stream: 0, data: Buffer.alloc(0), at: undefined, seq: 0 };
 }
 
 export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
@@ -1930,6 +1934,9 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
     }
     if (message.at !== undefined) {
       Timestamp.encode(message.at, writer.uint32(34).fork()).join();
+    }
+    if (message.seq !== 0) {
+      writer.uint32(40).int64(message.seq);
     }
     return writer;
   },
@@ -1979,6 +1986,14 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
             message.at = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2000,6 +2015,7 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
     message.stream = object.stream ?? 0;
     message.data = object.data ?? Buffer.alloc(0);
     message.at = (object.at !== undefined && object.at !== null) ? Timestamp.fromPartial(object.at) : undefined;
+    message.seq = object.seq ?? 0;
     return message;
   },
 };

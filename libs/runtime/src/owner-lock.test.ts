@@ -1,8 +1,8 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { makeTempDir } from "@headroom/testing";
-import { DataDirInUseError } from "./errors.ts";
+import { systemClock as clock } from "./clock.ts";
 import { type OwnerLock, takeOwnerLock } from "./owner-lock.ts";
 import { isSameProcess, processStartTime } from "./process-identity.ts";
 
@@ -12,9 +12,15 @@ afterEach(async () => {
 });
 
 async function lockDir(): Promise<string> {
-  const dir = await makeTempDir("lock");
-  cleanups.push(() => dir.remove());
-  return join(dir.path, "data.lock");
+  const dir = await mkdtemp(join(tmpdir(), "headroom-lock-"));
+  cleanups.push(() => rm(dir, { recursive: true, force: true }));
+  return join(dir, "data.lock");
+}
+
+async function taken(dir: string): Promise<OwnerLock> {
+  const result = await takeOwnerLock(dir, { clock });
+  if (result.kind === "held") throw new Error(`held by ${result.pid}`);
+  return result.lock;
 }
 
 async function claim(dir: string, number: number, content: string): Promise<void> {
@@ -25,25 +31,29 @@ async function claim(dir: string, number: number, content: string): Promise<void
 describe("owner lock", () => {
   it("has one owner at a time, and the next after a release", async () => {
     const dir = await lockDir();
-    const first = await takeOwnerLock(dir, "data");
-    await expect(takeOwnerLock(dir, "data")).rejects.toThrow(DataDirInUseError);
+    const beforeMs = clock.now();
+    const first = await taken(dir);
+    const held = await takeOwnerLock(dir, { clock });
+    expect(held).toMatchObject({ kind: "held", pid: process.pid });
+    if (held.kind === "held") expect(held.sinceMs).toBeGreaterThanOrEqual(beforeMs);
     await first.release();
     await first.release();
-    const second = await takeOwnerLock(dir, "data");
+    const second = await taken(dir);
+    // The first owner's late release does not let others in on the second.
     await first.release();
-    await expect(takeOwnerLock(dir, "data")).rejects.toThrow(`process ${process.pid} already runs`);
+    expect(await takeOwnerLock(dir, { clock })).toMatchObject({ kind: "held" });
     await second.release();
   });
 
   it("takes over from the dead, from a pid that was given to another process, and from half a file", async () => {
     for (const content of [
-      JSON.stringify({ pid: 2 ** 22 + 1, start_time: "boot 1" }),
-      JSON.stringify({ pid: process.pid, start_time: "an earlier boot 1" }),
+      JSON.stringify({ pid: 2 ** 22 + 1, start_time: "boot 1", since_ms: 1 }),
+      JSON.stringify({ pid: process.pid, start_time: "an earlier boot 1", since_ms: 1 }),
       "",
     ]) {
       const dir = await lockDir();
       await claim(dir, 7, content);
-      await (await takeOwnerLock(dir, "data")).release();
+      await (await taken(dir)).release();
       expect((await readdir(dir)).toSorted()).toEqual(["8"]);
     }
   });
@@ -51,16 +61,11 @@ describe("owner lock", () => {
   it("of many who find the owner dead one alone takes over, round after round", async () => {
     const dir = await lockDir();
     for (let round = 0; round < 30; round += 1) {
-      await claim(dir, 1_000 * (round + 1), JSON.stringify({ pid: 2 ** 22 + 1, start_time: "boot 1" }));
-      const tries = await Promise.allSettled(Array.from({ length: 8 }, () => takeOwnerLock(dir, "data")));
-      const won = tries.filter(
-        (outcome): outcome is PromiseFulfilledResult<OwnerLock> => outcome.status === "fulfilled",
-      );
+      await claim(dir, 1_000 * (round + 1), JSON.stringify({ pid: 2 ** 22 + 1, start_time: "boot 1", since_ms: 1 }));
+      const results = await Promise.all(Array.from({ length: 8 }, () => takeOwnerLock(dir, { clock })));
+      const won = results.flatMap((result) => (result.kind === "taken" ? [result.lock] : []));
       expect(won).toHaveLength(1);
-      for (const outcome of tries) {
-        if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(DataDirInUseError);
-      }
-      await won[0]?.value.release();
+      await won[0]?.release();
     }
   });
 });

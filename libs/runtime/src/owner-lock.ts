@@ -1,6 +1,7 @@
-import { link, mkdir, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { link, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DataDirInUseError, EmbeddedPostgresError } from "./errors.ts";
+import type { Clock } from "./clock.ts";
+import { makeFolders } from "./make-folders.ts";
 import { isSameProcess, processStartTime } from "./process-identity.ts";
 
 /** A folder's one owner. */
@@ -9,9 +10,21 @@ export interface OwnerLock {
   release(): Promise<void>;
 }
 
+export type OwnerLockResult =
+  | { readonly kind: "taken"; readonly lock: OwnerLock }
+  /** By a process that runs. */
+  | { readonly kind: "held"; readonly pid: number; readonly sinceMs: number };
+
+export interface OwnerLockOptions {
+  readonly clock: Clock;
+  /** The owner to be. Default: this process. */
+  readonly pid?: number;
+}
+
 interface Claim {
   readonly pid: number;
   readonly start_time: string;
+  readonly since_ms: number;
   /** Set when the owner let go by itself. */
   readonly released?: boolean;
 }
@@ -22,30 +35,29 @@ const maxTries = 100;
 let drafts = 0;
 
 /**
- * Takes the lock that lies in the folder `lockDir`, or throws DataDirInUseError. It survives a kill -9 in both senses: a dead
- * owner does not keep it, and two who find it dead do not both get it.
+ * Takes the lock that lies in the folder `lockDir`. It survives a kill -9 in both senses: a dead owner does not keep it, and two
+ * who find it dead do not both get it. Throws when the folder cannot be written.
  *
  * The lock is a row of claims named by number, of which the highest counts and is never deleted. A claim is made by
  * `link`, which fails if the number is taken; so of all who saw claim n dead, one alone makes n + 1.
  */
-export async function takeOwnerLock(lockDir: string, dataDir: string): Promise<OwnerLock> {
-  await mkdir(lockDir, { recursive: true, mode: 0o700 });
-  const startTime = await processStartTime(process.pid);
-  if (startTime === null) throw new EmbeddedPostgresError(`cannot tell when process ${process.pid} started`);
-  const mine: Claim = { pid: process.pid, start_time: startTime };
+export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions): Promise<OwnerLockResult> {
+  const { clock, pid = process.pid } = options;
+  await makeFolders(lockDir, 0o700);
+  const mine: Claim = { pid, start_time: (await processStartTime(pid)) ?? "ended", since_ms: clock.now() };
   for (let tries = 0; tries < maxTries; tries += 1) {
     const highest = await highestClaim(lockDir);
     if (highest > 0) {
       const claim = await readClaim(lockDir, highest);
       if (claim === "gone") continue;
-      if (await isHeld(claim)) throw new DataDirInUseError(dataDir, claim.pid);
+      if (await isHeld(claim)) return { kind: "held", pid: claim.pid, sinceMs: claim.since_ms };
     }
     if (await makeClaim(lockDir, highest + 1, mine)) {
       await deleteClaimsBelow(lockDir, highest + 1);
-      return ownerLock(lockDir, highest + 1, mine);
+      return { kind: "taken", lock: ownerLock(lockDir, highest + 1, mine) };
     }
   }
-  throw new EmbeddedPostgresError(`could not take the lock ${lockDir} in ${maxTries} tries`);
+  throw new Error(`could not take the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
 }
 
 function ownerLock(lockDir: string, number: number, mine: Claim): OwnerLock {
@@ -78,7 +90,7 @@ async function readClaim(lockDir: string, number: number): Promise<Claim | "gone
     // Written by us in one piece; after a power cut it may be empty, and then its owner is gone as well.
     return JSON.parse(text) as Claim;
   } catch {
-    return { pid: 0, start_time: "", released: true };
+    return { pid: 0, start_time: "", since_ms: 0, released: true };
   }
 }
 

@@ -1,0 +1,30 @@
+import { mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/**
+ * Makes a folder and those above it that are missing, as `mkdir` with `recursive` does; that one never returns on Node 20 where a
+ * folder cannot be made although the one above it is there (below /proc, on some network mounts). Throws the file system's own error.
+ */
+export async function makeFolders(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code === "EEXIST") return mustBeFolder(path, error);
+    const above = dirname(path);
+    if (code !== "ENOENT" || above === path || (await isThere(above))) throw error;
+    await makeFolders(above, mode);
+    await makeFolders(path, mode);
+  }
+}
+
+async function mustBeFolder(path: string, error: unknown): Promise<void> {
+  if (!(await stat(path)).isDirectory()) throw error;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,82 @@
+import { durationFromMs, timestampFromMs, wire } from "@headroom/contracts";
+import { afterEach, describe, expect, it } from "vitest";
+import { type CliOutcome, type Handlers, runTestCli, startTestServices } from "../cli.test-helper.ts";
+
+const agentId = "aaaa1111-1111-4111-8111-111111111111";
+const deadlineMs = Date.parse("2026-01-02T03:04:05Z");
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function run(fleet: Handlers["fleet"], ...args: readonly string[]): Promise<CliOutcome> {
+  const services = await startTestServices({ fleet: fleet ?? {} });
+  cleanups.push(() => services.stop());
+  return runTestCli([...services.flags, "agents", ...args]);
+}
+
+describe("headroom agents drain", () => {
+  const drained = wire.Agent.create({
+    agentId,
+    hostname: "desk-1",
+    cordoned: true,
+    draining: true,
+    attemptIds: ["one", "two"],
+    capacity: wire.AgentCapacity.create({ draining: true, drainDeadline: timestampFromMs(deadlineMs) }),
+  });
+
+  it("passes deadline and reason on, and says what is left and until when", async () => {
+    const asked: wire.DrainAgentRequest[] = [];
+    const fleet: Handlers["fleet"] = {
+      drainAgent: (request) => {
+        asked.push(request);
+        return Promise.resolve({ agent: drained });
+      },
+    };
+    const { code, stderr } = await run(fleet, "drain", agentId, "--deadline", "10m", "--reason", "new disk");
+    expect(asked).toEqual([{ agentId, deadline: durationFromMs(600_000), reason: "new disk" }]);
+    expect([code, stderr]).toEqual([
+      0,
+      `desk-1 (${agentId}) is being drained: no new work; 2 tasks there may end, until 2026-01-02T03:04:05.000Z\n`,
+    ]);
+    await run(fleet, "drain", agentId);
+    expect(asked.at(-1)).toMatchObject({ deadline: undefined, reason: "" });
+  });
+
+  it("refuses what is no duration, with an example", async () => {
+    const { code, stderr } = await run({}, "drain", agentId, "--deadline", "soon");
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("It must be a duration, such as 90s");
+  });
+
+  it("a drain and a probation are shown among the notes", async () => {
+    const agent = wire.Agent.create({ ...drained, cordoned: false, probationUntil: timestampFromMs(deadlineMs) });
+    const { stdout } = await run({ getAgent: () => Promise.resolve({ agent }) }, "get", agentId);
+    expect(stdout).toContain("draining until 2026-01-02T03:04:05.000Z, on probation until 2026-01-02T03:04:05.000Z");
+  });
+});
+
+describe("headroom agents confirm-losses", () => {
+  it.each([
+    [0, "no agent is kept from going offline\n"],
+    [12, "12 agents kept suspect: now given up as offline\n"],
+  ])("says how many were held (%i)", async (agentsHeld, said) => {
+    const { code, stderr } = await run({ confirmLosses: () => Promise.resolve({ agentsHeld }) }, "confirm-losses");
+    expect([code, stderr]).toEqual([0, said]);
+  });
+});
+
+describe("headroom agents remove", () => {
+  it("forgets an agent", async () => {
+    const asked: wire.RemoveAgentRequest[] = [];
+    const fleet: Handlers["fleet"] = {
+      removeAgent: (request) => {
+        asked.push(request);
+        return Promise.resolve({});
+      },
+    };
+    const { code, stderr } = await run(fleet, "remove", agentId);
+    expect([code, stderr, asked]).toEqual([0, `agent ${agentId} is forgotten\n`, [{ agentId }]]);
+  });
+});
