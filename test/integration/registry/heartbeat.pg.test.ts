@@ -81,19 +81,23 @@ describe("heartbeat", () => {
     expect(error!.fieldViolations[0]!.field).toBe("hello.sample.sampled_at");
   });
 
-  it("names that PostgreSQL cannot write keep no other agent from joining or being written", async () => {
-    const odd = { hostname: "a\0b", labels: { "k\0": "v\0" }, poolName: "p\0" };
-    const cards = [cardOf({ cardId: "c\0", model: "m\0" })];
-    const agents = await Promise.all([
-      at.join({ ...odd, sample: { ...machineOf({ cores: 2 }), cards } }),
-      ...Array.from({ length: 5 }, () => at.join()),
+  it("names that PostgreSQL cannot write are refused, and keep no other agent from joining or being written", async () => {
+    const cards = [cardOf({ cardId: "c\0", model: "m" })];
+    const odd = [{ hostname: "a\0b" }, { labels: { k: "v\0" } }, { sample: { ...machineOf({ cores: 2 }), cards } }];
+    const [agents, refused] = await Promise.all([
+      Promise.all(Array.from({ length: 5 }, () => at.join())),
+      Promise.all(odd.map((options) => at.join(options).catch((error: unknown) => error))),
     ]);
+    expect(refused.map(String)).toEqual(
+      ["hello.hostname", 'hello.labels["k"]', "hello.sample.cards[0].card_id"].map((field) =>
+        expect.stringContaining(`${field}: must not hold a NUL character`),
+      ),
+    );
     await waitFor(async () => {
       const rows = await database.sql<{ agent_id: string }>("SELECT agent_id FROM registry.agent_samples");
       const written = new Set(rows.map((row) => row.agent_id));
       return agents.every(({ agentId }) => written.has(agentId));
     });
-    await at.fleet.cordonAgent({ agentId: agents[0].agentId, reason: "why\0" });
   });
 
   it("a new sample shows in the very next query", async () => {
