@@ -46,6 +46,7 @@ export async function runTestCli(args: readonly string[], options: TestCliOption
     cwd: options.cwd ?? process.cwd(),
     ports: systemPorts,
     interrupted: () => options.interrupt ?? new AbortController().signal,
+    outliveReaders: () => undefined,
   };
   const code = await runCli(args, io);
   return { code, ...chunks };

@@ -248,4 +248,19 @@ describe("errors", () => {
     expect(stderr).toMatch(/HEADROOM_AGENT_TYPE/);
     expect(code).toBe(1);
   });
+
+  it.each([
+    [{ HEADROOM_TOKEN: "short" }, /^ {2}- HEADROOM_TOKEN has fewer than 16 characters: write/m],
+    [{ HEADROOM_TLS_CERT_FILE: "/nope" }, /^ {2}- HEADROOM_TLS_CERT_FILE and HEADROOM_TLS_KEY_FILE belong together/m],
+    [
+      { HEADROOM_REGISTRY_GRPC_ADDR: "0.0.0.0:7401" },
+      /^ {2}- HEADROOM_REGISTRY_GRPC_ADDR=0\.0\.0\.0:7401: will not listen .*HEADROOM_ALLOW_PLAINTEXT/m,
+    ],
+  ])("%j is told before anything starts", async (env, line) => {
+    const { code, stderr } = await runTestCli(["up"], { env });
+    expect(stderr).toMatch(/One setting is wrong/);
+    expect(stderr).toMatch(line);
+    expect(stderr).not.toMatch(/stopping/);
+    expect(code).toBe(1);
+  });
 });

@@ -24,4 +24,6 @@ export interface CliIo {
   readonly ports: Ports;
   /** Aborts at the first SIGINT or SIGTERM once somebody listens; until then a signal ends the process as always. */
   interrupted(): AbortSignal;
+  /** From now on a reader of stdout or stderr that goes away ends nothing; what is written to it is lost. */
+  outliveReaders(): void;
 }

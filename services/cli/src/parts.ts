@@ -9,6 +9,7 @@ import {
   type HostPort,
   loadConfig,
 } from "@headroom/runtime";
+import { checkSecurity } from "./check-security.ts";
 
 export type PartName = "registry" | "orchestrator" | "agent";
 
@@ -62,11 +63,12 @@ function factsOf(service: Addressed): PartFacts {
   };
 }
 
-function checkSchema(schema: ConfigSchema): (input: PartConfigInput) => Promise<readonly ConfigProblem[]> {
-  return (input) => {
-    const loaded = loadConfig(schema, input);
-    return Promise.resolve(loaded.kind === "invalid" ? loaded.problems : []);
-  };
+async function checkService(
+  schema: typeof registryConfig | typeof orchestratorConfig,
+  input: PartConfigInput,
+): Promise<readonly ConfigProblem[]> {
+  const loaded = loadConfig<ConfigSchema>(schema, input);
+  return loaded.kind === "invalid" ? loaded.problems : checkSecurity(schema, input);
 }
 
 const registry: Part = {
@@ -74,7 +76,7 @@ const registry: Part = {
   summary: "the service that knows where is room",
   schema: registryConfig,
   run: ({ onReady, ...options }) => runRegistry({ ...options, onReady: (service) => onReady(factsOf(service)) }),
-  check: checkSchema(registryConfig),
+  check: (input) => checkService(registryConfig, input),
 };
 
 const orchestrator: Part = {
@@ -82,7 +84,7 @@ const orchestrator: Part = {
   summary: "the service that knows what work waits",
   schema: orchestratorConfig,
   run: ({ onReady, ...options }) => runOrchestrator({ ...options, onReady: (service) => onReady(factsOf(service)) }),
-  check: checkSchema(orchestratorConfig),
+  check: (input) => checkService(orchestratorConfig, input),
 };
 
 const agent: Part = {

@@ -2,9 +2,11 @@ import { isatty } from "node:tty";
 import { systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
 
-/** The real world. A reader that has gone (`| head`) ends the process quietly with 0: it has all that it wanted. */
+/** The real world. A reader that has gone (`| head`) ends the process quietly with 0, for it has all that it wanted; see outliveReaders. */
 export function processIo(): CliIo {
+  let readersMatter = true;
   const leave = (error: NodeJS.ErrnoException): void => {
+    if (!readersMatter) return;
     if (error.code === "EPIPE") process.exit(0);
     throw error;
   };
@@ -21,6 +23,9 @@ export function processIo(): CliIo {
     interrupted() {
       interrupt ??= listenForInterrupt();
       return interrupt.signal;
+    },
+    outliveReaders() {
+      readersMatter = false;
     },
   };
 }

@@ -36,6 +36,11 @@ describe("the supervisor's watch", () => {
     expect(gaveUp?.message).toContain("10 times in a row");
     expect(gaveUp?.cause).toMatchObject({ message: "port taken" });
     expect(logger.has("left alone", "error")).toBe(true);
+    // Errors reach the terminal: PostgreSQL's own lines are for the file.
+    const lost = logger.records.find(({ message }) => message.startsWith("PostgreSQL ended unexpectedly"));
+    expect(lost).toMatchObject({ level: "error", fields: { log_dir: "/nowhere/log" } });
+    const withTail = logger.records.filter(({ fields }) => "log_tail" in fields);
+    expect(withTail.map(({ level }) => level)).toEqual(["info"]);
     expect(watch.pid()).toBeNull();
     await watch.stop();
     expect(ports.timers.pendingDelays()).toEqual([]);

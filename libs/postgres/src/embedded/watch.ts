@@ -1,7 +1,7 @@
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
 import type { Postmaster } from "./postmaster.ts";
 import { isSameProcess } from "@headroom/runtime";
-import { readLogTail } from "./server-log.ts";
+import { logDirOf, readLogTail } from "./server-log.ts";
 
 export interface WatchOptions {
   readonly postmaster: Postmaster;
@@ -68,10 +68,9 @@ export function watchServer(options: WatchOptions): Watch {
     const { logger, ports, dataDir } = options;
     let failures = failuresBefore;
     let lastError: unknown = new Error("PostgreSQL ended unexpectedly");
-    logger.error(
-      { data_dir: dataDir, log_tail: await readLogTail(dataDir) },
-      "PostgreSQL ended unexpectedly; starting it again",
-    );
+    logger.error({ log_dir: logDirOf(dataDir) }, "PostgreSQL ended unexpectedly; starting it again");
+    // Many lines: for the log file, not for a terminal that shows errors.
+    logger.info({ data_dir: dataDir, log_tail: await readLogTail(dataDir) }, "the end of PostgreSQL's own log");
     while (!abort.signal.aborted) {
       failures += 1;
       if (failures > maxRestarts) {

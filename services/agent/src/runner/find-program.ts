@@ -4,7 +4,9 @@ import { delimiter, isAbsolute, join, resolve } from "node:path";
 
 export type FoundProgram = { readonly kind: "found" } | { readonly kind: "missing"; readonly sentence: string };
 
-const maxShownPath = 600;
+/** The sentence stands in a table's cell; a PATH may have dozens. */
+const maxShownFolders = 3;
+const maxShownFolder = 200;
 
 /**
  * Looks where the system will look for a program, so that "not found" can say where. On Windows the system's own
@@ -33,10 +35,17 @@ export async function findProgram(
     if (verdict !== "does not exist") near ??= `${quote(file)} ${verdict}`;
   }
   if (near !== undefined) return missing(`the program ${near}, and the rest of PATH has no other`);
-  const where = folders.length === 0 ? "PATH is empty" : `looked in ${folders.join(", ").slice(0, maxShownPath)}`;
+  const where = folders.length === 0 ? "PATH is empty" : `looked in ${listFolders(folders)}`;
   return missing(
     `the program ${quote(program)} was not found on this agent: ${where}. Install it there, or name it by its full path`,
   );
+}
+
+/** "/a, /b, /c and 12 more" */
+function listFolders(folders: readonly string[]): string {
+  const shown = folders.slice(0, maxShownFolders).map((folder) => folder.slice(0, maxShownFolder));
+  const more = folders.length - shown.length;
+  return `${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
 }
 
 async function look(

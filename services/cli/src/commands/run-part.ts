@@ -5,6 +5,8 @@ import { findSupervisor } from "../supervised.ts";
 
 /** Runs one part in the foreground until it is told to stop, and answers its exit code. */
 export async function runPart(part: Part, io: CliIo, flags: Readonly<Record<string, unknown>>): Promise<number> {
+  // It has a stop to make, and a log of its own.
+  io.outliveReaders();
   const supervisor = findSupervisor(io.env);
   if (supervisor !== null) return runSupervised(part, io, flags, supervisor);
   return part.run({

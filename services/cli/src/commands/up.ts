@@ -14,6 +14,8 @@ export async function runUp(io: CliIo, flags: Readonly<Record<string, unknown>>,
   const startedAtMs = io.ports.clock.monotonic();
   const settings = await readUpSettings(io.env, flags);
   const say = (line: string): void => io.stderr.write(`${line}\n`);
+  // `headroom up | head` must not leave PostgreSQL behind; what is said stands in its log too.
+  io.outliveReaders();
   const ending = createDeferred<number>();
   const up = new UpSupervisor({
     settings,

@@ -23,6 +23,8 @@ export interface Child {
   /** Resolves when it is ready for the first time; rejects when it cannot start. */
   start(): Promise<PartFacts>;
   pid(): number | null;
+  /** Whether it ever did its work. */
+  wasReady(): boolean;
   /** SIGTERM, and SIGKILL after the grace. Resolves when it is gone. Idempotent. */
   stop(graceMs: number): Promise<void>;
   /** SIGKILL. */
@@ -104,6 +106,7 @@ export function superviseChild(options: ChildOptions): Child {
       return firstReady.promise;
     },
     pid: () => current?.pid ?? null,
+    wasReady: () => wasReady,
     kill() {
       stopping = true;
       current?.kill("SIGKILL");
@@ -165,7 +168,12 @@ function parseRecord(line: string): object | null {
   }
 }
 
-function startError({ name, logFile }: ChildOptions, how: string, failure: string): CliError {
+/** What `renderError` said in the part, as an error of this command. */
+export function startError(
+  { name, logFile }: Pick<ChildOptions, "name" | "logFile">,
+  how: string,
+  failure: string,
+): CliError {
   const said = failure
     .trimEnd()
     .replace(/^headroom: /, "")
@@ -173,7 +181,8 @@ function startError({ name, logFile }: ChildOptions, how: string, failure: strin
   return new CliError({
     message: failure === "" ? `the ${name} could not start (${how})` : `the ${name} could not start: ${said[0] ?? how}`,
     reason: "START_FAILED",
-    details: said.slice(1).map((line) => line.trim()),
+    // Each is given its own dash when it is printed.
+    details: said.slice(1).map((line) => line.trim().replace(/^- /, "")),
     wayOut: `its log: ${logFile}`,
   });
 }

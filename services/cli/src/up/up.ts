@@ -52,6 +52,7 @@ export class UpSupervisor {
   #starting: Promise<Up> | undefined;
   #stopping: Promise<void> | undefined;
   #isStopping = false;
+  #logger: RootLogger | undefined;
 
   constructor(options: UpOptions) {
     this.#options = options;
@@ -79,7 +80,8 @@ export class UpSupervisor {
       stderr: "error",
       pretty: true,
     });
-    this.#undos.push({ what: "the log", run: () => Promise.resolve(logger.close()) });
+    this.#logger = logger;
+    this.#undos.push({ what: "the log", run: () => this.#closeLog(logger) });
     const embedded = settings.databaseUrl === null ? await this.#startPostgres(logger) : null;
     this.#throwIfStopping();
     const agentId = await this.#startParts(chosen, embedded?.connectionString ?? settings.databaseUrl ?? "");
@@ -114,10 +116,20 @@ export class UpSupervisor {
   async #undoAll(): Promise<void> {
     for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
       const { what } = undo;
-      await undo
-        .run()
-        .catch((error: unknown) => this.#options.say(`headroom: ${what} did not stop cleanly: ${String(error)}`));
+      await undo.run().catch((error: unknown) => this.#say(`headroom: ${what} did not stop cleanly: ${String(error)}`));
     }
+  }
+
+  /** In the log too: the terminal may be gone. */
+  readonly #say = (line: string): void => {
+    this.#options.say(line);
+    this.#logger?.info(line);
+  };
+
+  #closeLog(logger: RootLogger): Promise<void> {
+    this.#logger = undefined;
+    logger.close();
+    return Promise.resolve();
   }
 
   #throwIfStopping(): void {
@@ -125,7 +137,8 @@ export class UpSupervisor {
   }
 
   async #startPostgres(logger: RootLogger): Promise<EmbeddedPostgres> {
-    const { settings, ports, say, onFatal } = this.#options;
+    const { settings, ports, onFatal } = this.#options;
+    const say = this.#say;
     const embedded = await startEmbedded({ dataDir: settings.paths.postgresDir, logger, ports, onGaveUp: onFatal });
     if (embedded.adopted) say("headroom: took over the PostgreSQL that an earlier run had left running");
     this.#undos.push({
@@ -140,7 +153,8 @@ export class UpSupervisor {
 
   /** All at once: each waits for the others by itself. */
   async #startParts(chosen: Readonly<Record<AddressKey, HostPort>>, databaseUrl: string): Promise<string | null> {
-    const { settings, ports, say } = this.#options;
+    const { settings, ports } = this.#options;
+    const say = this.#say;
     const listen = (key: AddressKey): Record<string, string> => ({
       [settings.addresses[key].variable]: formatHostPort(chosen[key]),
     });
@@ -215,10 +229,11 @@ export class UpSupervisor {
   }
 }
 
-async function stopChild(child: Child, name: PartName, say: (line: string) => void): Promise<void> {
+/** Ends a part, and says so if it runs. */
+export async function stopChild(child: Child, name: PartName, say: (line: string) => void): Promise<void> {
   if (child.pid() !== null) {
     say(
-      name === "agent"
+      name === "agent" && child.wasReady()
         ? "headroom: stopping the agent; what it runs is ended and goes back to the queue"
         : `headroom: stopping the ${name}`,
     );

@@ -220,7 +220,7 @@ export class HeartbeatSession {
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;
     writer.sampled(agentId);
-    if (listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat");
+    if (desk.isCommitting || listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat");
   }
 
   #onGoodbye(goodbye: wire.Goodbye): void {

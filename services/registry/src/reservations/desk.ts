@@ -20,7 +20,7 @@ import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
 import { idsOf } from "./ids-of.ts";
 import type { Operation } from "./operation.ts";
-import { listsOtherAttempts, reconcile, type Reconciled } from "./reconcile.ts";
+import { reconcile, type Reconciled } from "./reconcile.ts";
 
 export interface DeskOptions {
   readonly fleet: Fleet;
@@ -57,6 +57,7 @@ export class ReservationDesk {
   readonly #groups: Grouped<Operation<unknown>, unknown>;
   /** Agents whose list of attempts is newer than their reservations; a Hello's says more than a Beat's. */
   readonly #unreconciled = new Map<string, Report>();
+  #isCommitting = false;
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -103,7 +104,24 @@ export class ReservationDesk {
     return this.#groups.idle();
   }
 
+  /**
+   * Whether a commit is under way. Until it is over, what memory says of reservations is not the last word: a list that says nothing
+   * new compared with it may say something else than what is being written, and has to be compared again.
+   */
+  get isCommitting(): boolean {
+    return this.#isCommitting;
+  }
+
   async #runGroup(operations: readonly Operation<unknown>[]): Promise<readonly Settled[]> {
+    this.#isCommitting = true;
+    try {
+      return await this.#planAndCommit(operations);
+    } finally {
+      this.#isCommitting = false;
+    }
+  }
+
+  async #planAndCommit(operations: readonly Operation<unknown>[]): Promise<readonly Settled[]> {
     const { fleet, store, storeClock, onConflict } = this.#options;
     await this.#loadUnknown(operations.flatMap(({ attemptIds }) => attemptIds));
     const due = await this.#findDue();
@@ -126,7 +144,6 @@ export class ReservationDesk {
         if (this.#unreconciled.get(agentId) === report) this.#unreconciled.delete(agentId);
       }
       this.#tell(expired, reconciled);
-      if (commit !== null) this.#compareAgain(commit);
       return results;
     }
     throw unavailable(
@@ -204,17 +221,6 @@ export class ReservationDesk {
         guardVersion: version + 1,
         reservations: afterWrites(agent, written, byAgent.get(agentId) ?? [], outcome.nowMs),
       });
-    }
-  }
-
-  /**
-   * A sample that came while the commit was under way was compared with what the reservations said before it, and may say something
-   * else of what they say now: an attempt that the commit took up by an older list may be gone by then.
-   */
-  #compareAgain(commit: ReservationCommit): void {
-    for (const { agentId } of commit.guards) {
-      const agent = this.#options.fleet.get(agentId);
-      if (agent?.sample && listsOtherAttempts(agent, agent.sample)) this.reconcileSoon(agentId, "beat");
     }
   }
 
