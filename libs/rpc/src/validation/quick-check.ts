@@ -49,8 +49,7 @@ export function compileQuickCheck(typeName: string): Check | null {
 function messageCheck(type: DescMessage, known: Map<DescMessage, Check>): Check {
   const made = known.get(type);
   if (made !== undefined) return made;
-  if (hasOption(type, messageRules)) throw new UnknownRuleError(type.typeName);
-  const checks: Check[] = [];
+  const checks: Check[] = expressionChecks(type);
   // Types may contain themselves: the checks are filled in below.
   const check: Check = (value) => checks.every((each) => each(value));
   known.set(type, check);
@@ -66,6 +65,30 @@ function messageCheck(type: DescMessage, known: Map<DescMessage, Check>): Check 
     checks.push((message) => ofValue((message as Fields)[name]));
   }
   return check;
+}
+
+/** The CEL rules of messages, by their id, in a few words of our own; the property test holds them against protovalidate's. */
+const expressions: ReadonlyMap<string, (message: Fields) => boolean> = new Map([
+  [
+    "resource_needs.cards",
+    ({ gpuCount, gpuVramGb, gpuExclusive, gpuModels }: Fields) =>
+      gpuCount !== 0 ||
+      ((gpuVramGb === undefined || gpuVramGb === 0) &&
+        gpuExclusive !== true &&
+        Array.isArray(gpuModels) &&
+        gpuModels.length === 0),
+  ],
+]);
+
+function expressionChecks(type: DescMessage): Check[] {
+  if (!hasOption(type, messageRules)) return [];
+  const { cel, celExpression, oneof } = getOption(type, messageRules);
+  if (celExpression.length > 0 || oneof.length > 0) throw new UnknownRuleError(type.typeName);
+  return cel.map(({ id }) => {
+    const known = expressions.get(id);
+    if (known === undefined) throw new UnknownRuleError(id);
+    return (message) => known(message as Fields);
+  });
 }
 
 function oneofCheck(name: string, cases: ReadonlyMap<string, Check>, isRequired: boolean): Check {

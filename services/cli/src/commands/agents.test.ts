@@ -75,7 +75,7 @@ describe("agents list", () => {
   it.each<[string, Given]>([
     ["infra: is never given work", { agentType: AGENT_TYPE_INFRA }],
     ["cordoned (new disk)", { cordoned: true, cordonReason: "new disk" }],
-    ["draining", { capacity: { draining: true } }],
+    ["draining", { draining: true }],
     ["held by its owner", { capacity: { ownerHold: true } }],
     ["not attached", { capacity: { attached: false } }],
     ["declared: cpu, gpu", { capacity: { declared: ["cpu", "gpu"] } }],
