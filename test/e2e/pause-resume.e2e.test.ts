@@ -33,6 +33,8 @@ describe("saturate, pause, room, resume: by events alone", () => {
       expect(waiting.sentence).not.toBe("");
     }
 
+    // The gate judges by the watched fleet, which learns of the promises a moment after they are made.
+    await waitFor(async () => must(await client.queue.check()).shouldPause);
     const second = must(
       await client.plans.dispatch({ name: "behind", tasks: [ledger.task("b1"), ledger.task("b2"), ledger.task("b3")] }),
     );
