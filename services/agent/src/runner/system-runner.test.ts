@@ -199,6 +199,8 @@ describe("systemRunner", () => {
     );
     expect(await isAlive(run.pid)).toBe(true);
     const { attemptId } = wanted;
+    // The shell and its sleep: two, once the shell has forked.
+    await waitFor(async () => (await processes.withEnvironment(`HEADROOM_ATTEMPT_ID=${attemptId}`)).length === 2);
     expect(await runner.endLeftover({ attemptId, pid: run.pid, startToken: run.startToken }, 10_000)).toBe(2);
     expect((await run.ended).signal).toBe("SIGTERM");
   });
