@@ -176,6 +176,7 @@ export function createParts(options: PartsOptions): Parts {
       desk,
       admissions,
       sessions,
+      storeClock,
       ports,
       requireReady,
     },
