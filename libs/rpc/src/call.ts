@@ -1,4 +1,5 @@
 import type { Logger } from "@headroom/runtime";
+import type { AgentCredential } from "./auth/agent-credential.ts";
 import type { HeadroomError } from "./errors.ts";
 
 /** What a caller may do; ordered by the method option headroom.common.v1.access. */
@@ -9,6 +10,8 @@ export interface Caller {
   readonly roles: ReadonlySet<Role>;
   /** Address of the peer, for logs. */
   readonly peer: string;
+  /** The agent that speaks, if it has shown a credential of its own; see `requireOwnId`. */
+  readonly agent?: AgentCredential;
 }
 
 /** What a handler knows of the call it serves. */

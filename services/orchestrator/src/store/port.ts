@@ -135,9 +135,14 @@ export interface OrchestratorStore {
   /**
    * Keeps output up to `maxBytes` per attempt, and at least the newest piece: of what is more, three quarters of the bound
    * for the beginning and the rest for the newest. Pieces that came before are dropped. Answers the last number held, null
-   * for an unknown attempt.
+   * for an attempt that is unknown or another agent's.
    */
-  appendOutput(attempt: FencedAttempt, chunks: readonly OutputChunk[], maxBytes: number): Promise<number | null>;
+  appendOutput(
+    attempt: FencedAttempt,
+    agentId: string,
+    chunks: readonly OutputChunk[],
+    maxBytes: number,
+  ): Promise<number | null>;
   /** Null: no such attempt. */
   finishAttempt(result: AttemptResult, decide: DecideAttempt): Promise<AppliedVerdict | null>;
   /** The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`. */

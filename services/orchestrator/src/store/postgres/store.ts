@@ -51,7 +51,7 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     acceptAttempt: (attempt, agentId) => acceptOrStart(db, attempt, agentId, null),
     markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(db, attempt, agentId, startedAtMs),
     renewLeases: (attempts, agentId) => renewLeases(db, attempts, agentId),
-    appendOutput: (attempt, chunks, maxBytes) => appendOutput(db, attempt, chunks, maxBytes),
+    appendOutput: (attempt, agentId, chunks, maxBytes) => appendOutput(db, attempt, agentId, chunks, maxBytes),
     finishAttempt: (result, decide) => finishAttempt(db, result, decide),
     undeliver: (attempt, agentId, decide) => undeliver(db, attempt, agentId, decide),
 
