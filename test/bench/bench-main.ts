@@ -4,6 +4,7 @@ import { capacity } from "./capacity.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
+import { placement } from "./placement.ts";
 import { reserve } from "./reserve.ts";
 import { storm } from "./storm.ts";
 import type { Bench, BenchResult } from "./support/bench.ts";
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "heartbeat-memory": heartbeatMemory,
   "heartbeat-writes": heartbeatWrites,
   capacity,
+  placement,
   reserve,
   storm,
 };

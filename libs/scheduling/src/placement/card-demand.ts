@@ -1,26 +1,23 @@
 /** The mix as the cards of one class see it: which tasks could come to such a card, and what they leave of it. */
+import { type CardHistory, type CardTask, cpuPerCard } from "./card-history.ts";
 import type { CardClass } from "./machine-state.ts";
 import { admitsClass } from "./shape.ts";
 import type { ShapeWeight } from "./task-mix.ts";
 
-interface CardTask {
-  /** Of one of its cards. */
-  readonly cpuMillicores: number;
-  readonly perCardMib: number;
-  readonly share: number;
-}
-
-/** How far CPU is told apart, in millicores: the table of leftovers has a row for each step. */
+/** How far CPU is told apart, in millicores: the table of leftovers has a column for each step. */
 const CPU_STEP_MILLICORES = 500;
 /** 128 cores: more than that a single card's tasks hardly need. */
 const CPU_STEPS = 256;
 const UNKNOWN = -1;
 
+/** Looks so far ahead, in arrivals per card of the fleet: what is not filled by then counts as left over. */
+const HORIZON_ARRIVALS_PER_CARD = 0.8;
+
 export class CardDemand {
+  readonly #cardClass: CardClass;
+  readonly #history: CardHistory;
   /** Tasks that could come, the least demanding of CPU first. */
   readonly #tasks: readonly CardTask[];
-  /** Weight of giving up against the shares of the tasks that fit. */
-  readonly #patience: number;
   /** By free MiB, then by step of CPU. */
   readonly #leftovers: (Float64Array | undefined)[] = [];
   /** Distinct amounts of CPU of the tasks that take one card; for each of them the share of tasks that fit, by size. */
@@ -29,10 +26,14 @@ export class CardDemand {
   /** Free VRAM in MiB -> how many of the sizes of single-card tasks are at most that. */
   readonly #sizesWithin: Int16Array;
 
-  constructor(weights: readonly ShapeWeight[], cardClass: CardClass, patience: number) {
-    this.#patience = patience;
+  constructor(weights: readonly ShapeWeight[], cardClass: CardClass, history: CardHistory) {
+    this.#cardClass = cardClass;
+    this.#history = history;
     this.#tasks = cardTasks(weights, cardClass);
-    const single = singleCardTasks(weights, cardClass);
+    const single = cardTasks(
+      weights.filter(({ shape }) => shape.gpuCount === 1),
+      cardClass,
+    );
     const sizes = [...new Set(single.map((task) => task.perCardMib))].sort((a, b) => a - b);
     this.#cpuLevels = [...new Set(single.map((task) => task.cpuMillicores))].sort((a, b) => a - b);
     this.#sizesWithin = countWithin(sizes, cardClass.totalMib);
@@ -40,11 +41,12 @@ export class CardDemand {
   }
 
   /**
-   * What is expected to be left of a card with so much free, in MiB, once nothing more comes to it: tasks come by chance,
-   * each takes what it needs of the card and of the CPU, and the card is given up with the odds of `patience` to one
-   * against the tasks that would still fit.
+   * What is expected to be left of a card with g MiB free, in MiB, at the horizon, when it may use so much CPU: tasks come at the
+   * rates λ of the history, each takes what it needs of both, and at the rate π the horizon is reached.
    *
-   *     L(g, c) = (π·g + Σ p_m·L(g − g_m, c − c_m)) / (π + Σ p_m)      over the tasks m with g_m ≤ g and c_m ≤ c
+   *     L(g, c) = (π·g + Σ λ_m(g)·L(g − g_m, c − c_m)) / (π + Σ λ_m(g))      over the tasks m with g_m ≤ g and c_m ≤ c
+   *
+   * For a card that is wholly free π is 0: where anything comes at all, it will be used.
    */
   leftover(freeMib: number, cpuMillicores: number): number {
     if (freeMib <= 0) return 0;
@@ -52,21 +54,24 @@ export class CardDemand {
     const row = (this.#leftovers[freeMib] ??= new Float64Array(CPU_STEPS).fill(UNKNOWN));
     const known = row[step] ?? UNKNOWN;
     if (known !== UNKNOWN) return known;
-    let weight = this.#patience;
-    let sum = this.#patience * freeMib;
+    const isWhole = freeMib >= this.#cardClass.totalMib;
+    const rateOf = this.#history.rate(this.#cardClass, freeMib);
+    let weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
+    let sum = weight * freeMib;
     const cpu = step * CPU_STEP_MILLICORES;
     for (const task of this.#tasks) {
       if (task.cpuMillicores > cpu) break;
       if (task.perCardMib > freeMib) continue;
-      weight += task.share;
-      sum += task.share * this.leftover(freeMib - task.perCardMib, cpu - task.cpuMillicores);
+      const rate = rateOf(task);
+      weight += rate;
+      sum += rate * this.leftover(freeMib - task.perCardMib, cpu - task.cpuMillicores);
     }
     const left = weight > 0 ? sum / weight : freeMib;
     row[step] = left;
     return left;
   }
 
-  /** How many of the CPU amounts of single-card tasks are at most that: what `unfitShare` is asked with. */
+  /** How many of the CPU amounts of single-card tasks are at most that: what `fittingShare` is asked with. */
   cpuLevel(cpuMillicores: number): number {
     let low = 0;
     let high = this.#cpuLevels.length;
@@ -88,20 +93,13 @@ function cardTasks(weights: readonly ShapeWeight[], cardClass: CardClass): reado
   const tasks = new Map<string, CardTask>();
   for (const { shape, share } of weights) {
     if (shape.gpuCount === 0 || !admitsClass(shape, cardClass)) continue;
-    const cpuMillicores = shape.cpuMillicores / shape.gpuCount;
+    const cpuMillicores = cpuPerCard(shape);
     const perCardMib = shape.exclusive ? cardClass.totalMib : shape.perCardMib;
     const key = `${cpuMillicores} ${perCardMib}`;
     const known = tasks.get(key)?.share ?? 0;
     tasks.set(key, { cpuMillicores, perCardMib, share: known + share });
   }
   return [...tasks.values()].sort((a, b) => a.cpuMillicores - b.cpuMillicores || a.perCardMib - b.perCardMib);
-}
-
-function singleCardTasks(weights: readonly ShapeWeight[], cardClass: CardClass): readonly CardTask[] {
-  return cardTasks(
-    weights.filter(({ shape }) => shape.gpuCount === 1),
-    cardClass,
-  );
 }
 
 function countWithin(sizes: readonly number[], totalMib: number): Int16Array {

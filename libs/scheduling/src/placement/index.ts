@@ -6,3 +6,5 @@ export { StrandedEstimate, type StrandedWeights } from "./stranded.ts";
 export { PlacementEngine, type Placed } from "./engine.ts";
 export type { Admits } from "./shape-ranking.ts";
 export * from "./simulate.ts";
+export { arrivalOrder, seededRandom, shuffled } from "./arrivals.ts";
+export { agentFacts, type CardFacts, type MachineFacts, MachineKinds, type MachineOf } from "./machine-kinds.ts";

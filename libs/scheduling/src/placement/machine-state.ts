@@ -61,3 +61,14 @@ export function kindKey(kind: Omit<MachineKind, "key">): string {
   const cards = cardClasses.map(({ model, totalMib, sharedMemory }) => [model, totalMib, sharedMemory]);
   return JSON.stringify([cpuTotalMillicores, memoryTotalMib, cards, admission]);
 }
+
+/** A machine of that kind with nothing on it. */
+export function idleState(kind: MachineKind): MachineState {
+  return {
+    kind,
+    cpuMillicores: kind.cpuTotalMillicores,
+    memoryMib: kind.memoryTotalMib,
+    cards: kind.cardClasses.map(({ totalMib }) => cardValue(totalMib, true)),
+    vramMib: kind.cardClasses.reduce((sum, { totalMib }) => sum + totalMib, 0),
+  };
+}

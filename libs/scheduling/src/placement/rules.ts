@@ -2,10 +2,18 @@
  * The policies, as the one thing in which they differ: a number for a placement, given the machine before and after it.
  * The larger is preferred; of equal ones the first machine in the order of their names.
  */
-import type { MachineState } from "./machine-state.ts";
+import { CardHistory } from "./card-history.ts";
+import type { MachineKind, MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 import { StrandedEstimate, type StrandedWeights } from "./stranded.ts";
 import { covering, type TaskMix, withoutMemory } from "./task-mix.ts";
+
+export interface FleetKind {
+  readonly kind: MachineKind;
+  /** A machine of the kind with nothing on it. */
+  readonly idle: MachineState;
+  readonly count: number;
+}
 
 /** What is known of the fleet as a whole. */
 export interface FleetFacts {
@@ -14,6 +22,7 @@ export interface FleetFacts {
   readonly maxVramMib: number;
   /** Mean over all cards: "one card" where a formula speaks of one. */
   readonly meanCardMib: number;
+  readonly kinds: readonly FleetKind[];
 }
 
 export interface PlacementRule {
@@ -24,7 +33,9 @@ export interface RuleMaker {
   readonly name: string;
   /** Whether what it says depends on the mix: it is made anew when the mix has changed. */
   readonly learns: boolean;
-  readonly make: (fleet: FleetFacts, mix: TaskMix) => PlacementRule;
+  /** Chooses by chance among the machines that fit, with this seed. */
+  readonly random?: number;
+  readonly make: (fleet: FleetFacts, mix: TaskMix, history: CardHistory) => PlacementRule;
 }
 
 /** Score steps of the published implementations. */
@@ -101,6 +112,8 @@ function freeOfTaken(before: MachineState, after: MachineState): number {
   return left;
 }
 
+/** FGD needs none. */
+const NO_HISTORY = new CardHistory();
 /** FGD looks at the most frequent shapes that make up this share of all tasks. */
 const FGD_COVER = 0.95;
 
@@ -111,24 +124,29 @@ const FGD_COVER = 0.95;
 export const FRAGMENTATION_RULE: RuleMaker = {
   name: "fragmentation",
   learns: true,
-  make: ({ meanCardMib }, mix) => {
+  make: (fleet, mix) => {
     const weights = covering(withoutMemory(mix.weights()), FGD_COVER);
     const cardShare = weights.reduce((sum, { shape, share }) => sum + (shape.gpuCount > 0 ? share : 0), 0);
-    const estimate = new StrandedEstimate(weights, { fragmentation: 1, starvation: 0, leftover: 0, patience: 1 });
+    const estimate = new StrandedEstimate(
+      weights,
+      fleet,
+      { fragmentation: 1, hosting: 0, starvation: 0, leftover: 0 },
+      NO_HISTORY,
+    );
     const measure = remembered((state) => {
       return cardShare * estimate.fragmentation(state) + (1 - cardShare) * state.vramMib;
     });
     return {
       score: (before, after) => {
         const fall = measure.before(before) - measure.of(after);
-        return Math.floor(STEPS / (1 + Math.exp(-fall / Math.max(1, meanCardMib))));
+        return Math.floor(STEPS / (1 + Math.exp(-fall / Math.max(1, fleet.meanCardMib))));
       },
     };
   },
 };
 
 /** Found on five public workloads; what the terms measure comes from the mix. See docs/placement.md. */
-export const STRANDED_WEIGHTS: StrandedWeights = { fragmentation: 0.3, starvation: 0.1, leftover: 1, patience: 0.05 };
+export const STRANDED_WEIGHTS: StrandedWeights = { fragmentation: 0.1, hosting: 0.2, starvation: 0.25, leftover: 1 };
 
 /** The default: least growth of what will be stranded. */
 export const STRANDED_RULE: RuleMaker = strandedRule("stranded", STRANDED_WEIGHTS);
@@ -137,8 +155,8 @@ export function strandedRule(name: string, weights: StrandedWeights): RuleMaker 
   return {
     name,
     learns: true,
-    make: (_fleet, mix) => {
-      const estimate = new StrandedEstimate(withoutMemory(mix.weights()), weights);
+    make: (fleet, mix, history) => {
+      const estimate = new StrandedEstimate(withoutMemory(mix.weights()), fleet, weights, history);
       const measure = remembered((state) => estimate.of(state));
       return { score: (before, after) => measure.before(before) - measure.of(after) };
     },
@@ -165,8 +183,16 @@ function ratio(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
 }
 
+/** What an unsuspecting dispatcher does: any machine on which the task fits. Only simulations use it, as the baseline. */
+export function randomRule(seed: number): RuleMaker {
+  return { name: "random", learns: false, random: seed, make: () => ({ score: () => 0 }) };
+}
+
 export const RULES: ReadonlyMap<string, RuleMaker> = new Map(
   [MOST_FREE_VRAM_RULE, BEST_FIT_RULE, DOT_PRODUCT_RULE, PACKING_RULE, FRAGMENTATION_RULE, STRANDED_RULE].map(
     (rule) => [rule.name, rule],
   ),
 );
+
+/** What a registry uses unless it is told otherwise. */
+export const DEFAULT_RULE_NAME = STRANDED_RULE.name;

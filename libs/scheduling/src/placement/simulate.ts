@@ -6,6 +6,7 @@ import { PlacementEngine } from "./engine.ts";
 import type { MachineState } from "./machine-state.ts";
 import type { RuleMaker } from "./rules.ts";
 import { type PlacementShape, vramOf } from "./shape.ts";
+import { StrandedEstimate } from "./stranded.ts";
 
 export interface SimulatedMachine {
   readonly machineId: string;
@@ -33,7 +34,8 @@ export interface Outcome {
   readonly curve: readonly CurvePoint[];
   /** At the last point of the curve. */
   readonly allocatedPercent: number;
-  /** VRAM that is left, and the mix's expected share of it that the next task cannot use, in percent of all. */
+  /** Of the VRAM that is left, what the next task is expected not to be able to use (FGD's measure), in percent of all. */
+  readonly fragmentedPercent: number;
   readonly arrived: Readonly<Record<TaskClass, number>>;
   readonly failed: Readonly<Record<TaskClass, number>>;
 }
@@ -41,8 +43,20 @@ export interface Outcome {
 export interface SimulateOptions {
   /** Stops when so much has been asked for, as a share of what the fleet has: 1.3. */
   readonly until: number;
+  /**
+   * The gate's threshold, 0..1: a task is held back, and fails here, while no machine has this share of its CPU free, and for a
+   * task with cards of its VRAM. Default 0: only what does not fit is held back.
+   */
+  readonly threshold?: number;
   /** Called after each arrival with the share of the way that is done, 0..1. */
   readonly onProgress?: (done: number) => void;
+}
+
+/** The class that figures are told apart by: a share of one card, one whole, several, none. */
+export function taskClassOf(shape: PlacementShape, wholeCardMib: number): TaskClass {
+  if (shape.gpuCount === 0) return "cpuOnly";
+  if (shape.gpuCount > 1) return "severalCards";
+  return shape.exclusive || shape.perCardMib >= wholeCardMib ? "oneCard" : "share";
 }
 
 const NO_COUNTS: Readonly<Record<TaskClass, number>> = { share: 0, oneCard: 0, severalCards: 0, cpuOnly: 0 };
@@ -51,7 +65,7 @@ export function simulate(
   machines: readonly SimulatedMachine[],
   tasks: Iterable<SimulatedTask>,
   policy: RuleMaker,
-  { until, onProgress }: SimulateOptions,
+  { until, threshold = 0, onProgress }: SimulateOptions,
 ): Outcome {
   const engine = new PlacementEngine(policy);
   let capacityMib = 0;
@@ -68,10 +82,11 @@ export function simulate(
     engine.mix.arrive(shape);
     requestedMib += vramOf(shape);
     arrived[taskClass] += 1;
-    const placed = engine.choose(shape);
+    const isOpen = threshold <= 0 || engine.someState((state) => isAbove(state, shape, threshold));
+    const placed = isOpen ? engine.choose(shape) : null;
     if (placed === null) failed[taskClass] += 1;
     else {
-      engine.put(placed.machineId, placed.after);
+      engine.take(placed, shape);
       allocatedMib += vramOf(shape);
     }
     curve.add(requestedMib / capacityMib, allocatedMib / capacityMib);
@@ -80,7 +95,24 @@ export function simulate(
   }
   const points = curve.points(until);
   const allocatedPercent = points.at(-1)?.allocatedPercent ?? 0;
-  return { policy: policy.name, curve: points, allocatedPercent, arrived, failed };
+  const fragmentedPercent = (fragmentation(engine, machines) / capacityMib) * 100;
+  return { policy: policy.name, curve: points, allocatedPercent, fragmentedPercent, arrived, failed };
+}
+
+function fragmentation(engine: PlacementEngine, machines: readonly SimulatedMachine[]): number {
+  const estimate = StrandedEstimate.ofFragmentation(engine.mix);
+  let sum = 0;
+  for (const { machineId, state } of machines) sum += estimate.fragmentation(engine.stateOf(machineId) ?? state);
+  return sum;
+}
+
+/** Machines without cards count as below for tasks that need some. */
+function isAbove(state: MachineState, shape: PlacementShape, threshold: number): boolean {
+  const { kind, cpuMillicores, vramMib } = state;
+  if (cpuMillicores < threshold * kind.cpuTotalMillicores) return false;
+  if (shape.gpuCount === 0) return true;
+  const totalMib = kind.cardClasses.reduce((sum, { totalMib: ofCard }) => sum + ofCard, 0);
+  return totalMib > 0 && vramMib >= threshold * totalMib;
 }
 
 class Curve {

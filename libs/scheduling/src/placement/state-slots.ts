@@ -42,6 +42,10 @@ export class StateSlots {
     return this.#logStart + this.#log.length;
   }
 
+  machineIds(): readonly string[] {
+    return [...this.#slotOf.keys()].sort();
+  }
+
   stateOf(machineId: string): MachineState | undefined {
     return this.#slotOf.get(machineId)?.state;
   }
