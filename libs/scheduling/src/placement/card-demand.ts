@@ -13,13 +13,21 @@ const UNKNOWN = -1;
 /** Looks so far ahead, in arrivals per card of the fleet: what is not filled by then counts as left over. */
 const HORIZON_ARRIVALS_PER_CARD = 0.8;
 
+/** Cards with so much free. */
+interface Hole {
+  /** Expected leftover by step of CPU; `UNKNOWN` until it is asked for. */
+  readonly left: Float64Array;
+  /** Rates at which the tasks come. */
+  readonly rates: Float64Array;
+}
+
 export class CardDemand {
   readonly #cardClass: CardClass;
   readonly #history: CardHistory;
   /** Tasks that could come, the least demanding of CPU first. */
   readonly #tasks: readonly CardTask[];
-  /** By free MiB, then by step of CPU. */
-  readonly #leftovers: (Float64Array | undefined)[] = [];
+  /** By free MiB. */
+  readonly #holes: (Hole | undefined)[] = [];
   /** Distinct amounts of CPU of the tasks that take one card; for each of them the share of tasks that fit, by size. */
   readonly #cpuLevels: readonly number[];
   readonly #fitting: readonly Float64Array[];
@@ -51,24 +59,32 @@ export class CardDemand {
   leftover(freeMib: number, cpuMillicores: number): number {
     if (freeMib <= 0) return 0;
     const step = Math.min(Math.floor(cpuMillicores / CPU_STEP_MILLICORES), CPU_STEPS - 1);
-    const row = (this.#leftovers[freeMib] ??= new Float64Array(CPU_STEPS).fill(UNKNOWN));
+    const { left: row, rates } = (this.#holes[freeMib] ??= this.#holeOf(freeMib));
     const known = row[step] ?? UNKNOWN;
     if (known !== UNKNOWN) return known;
     const isWhole = freeMib >= this.#cardClass.totalMib;
-    const rateOf = this.#history.rate(this.#cardClass, freeMib);
     let weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
     let sum = weight * freeMib;
     const cpu = step * CPU_STEP_MILLICORES;
-    for (const task of this.#tasks) {
-      if (task.cpuMillicores > cpu) break;
+    for (let index = 0; index < this.#tasks.length; index += 1) {
+      const task = this.#tasks[index];
+      if (task === undefined || task.cpuMillicores > cpu) break;
       if (task.perCardMib > freeMib) continue;
-      const rate = rateOf(task);
+      const rate = rates[index] ?? 0;
       weight += rate;
       sum += rate * this.leftover(freeMib - task.perCardMib, cpu - task.cpuMillicores);
     }
-    const left = weight > 0 ? sum / weight : freeMib;
-    row[step] = left;
-    return left;
+    const expected = weight > 0 ? sum / weight : freeMib;
+    row[step] = expected;
+    return expected;
+  }
+
+  #holeOf(freeMib: number): Hole {
+    const rateOf = this.#history.rate(this.#cardClass, freeMib);
+    return {
+      left: new Float64Array(CPU_STEPS).fill(UNKNOWN),
+      rates: Float64Array.from(this.#tasks, (task) => (task.perCardMib <= freeMib ? rateOf(task) : 0)),
+    };
   }
 
   /** How many of the CPU amounts of single-card tasks are at most that: what `fittingShare` is asked with. */

@@ -2,13 +2,6 @@
 import { canBeWhole, type MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 
-/** What became of the cards: a view that is used again for the next option, so whoever keeps it copies it. */
-export interface Option {
-  readonly after: MachineState;
-  /** Positions of the cards taken. */
-  readonly positions: readonly number[];
-}
-
 /**
  * Calls `take` for each distinct way, tightest cards first. Of one card, every distinct amount of free VRAM is a way of
  * its own; of several, the tightest that hold the task are taken, which for whole cards are all the same.

@@ -90,10 +90,11 @@ export class ShapeRanking {
   }
 
   #rank(slot: Slot): void {
-    const machineId = this.#slots.first(slot);
-    if (machineId === undefined) return;
+    if (slot.count === 0) return;
     const score = this.#scoreOfSlot(slot);
-    if (score > -Infinity) this.#ranking.push({ slot, score, machineId });
+    if (score === -Infinity) return;
+    const machineId = this.#slots.first(slot);
+    if (machineId !== undefined) this.#ranking.push({ slot, score, machineId });
   }
 
   #scoreOfSlot(slot: Slot): number {

@@ -69,11 +69,6 @@ export class StateSlots {
     if (known !== undefined) this.#leave(machineId, known);
   }
 
-  /** Whether the slot still stands for machines. */
-  isOpen(slot: Slot): boolean {
-    return slot.count > 0;
-  }
-
   /** The first of its machines in the order of their names. */
   first(slot: Slot): string | undefined {
     if (slot.count === 0) return undefined;

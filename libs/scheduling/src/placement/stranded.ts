@@ -10,8 +10,15 @@
  */
 import { CardHistory } from "./card-history.ts";
 import { CardDemand } from "./card-demand.ts";
-import { canBeWhole, type CardClass, freeMibOf, type MachineState } from "./machine-state.ts";
-import { admitsClass, type PlacementShape, vramOf } from "./shape.ts";
+import {
+  canBeWhole,
+  type CardClass,
+  freeMibOf,
+  idleState,
+  type MachineKind,
+  type MachineState,
+} from "./machine-state.ts";
+import { admitsClass, admittedCards, type PlacementShape, vramOf } from "./shape.ts";
 import type { FleetFacts } from "./rules.ts";
 import { cpuPerVram, type ShapeWeight, type TaskMix, withoutMemory } from "./task-mix.ts";
 
@@ -28,6 +35,8 @@ export interface StrandedWeights {
 
 /** A card's tasks may use this much more than the card's share of the CPU: not all cards need theirs. */
 const CPU_SLACK = 1.5;
+/** Nobody has asked for a whole machine of a kind yet: it is reckoned with all the same, as this share of the tasks with cards. */
+const WHOLE_MACHINE_SHARE = 3 / 1_000;
 /** A card that is free but for what its owner's desktop draws on it counts as free. */
 const WHOLE_SHARE = 0.9;
 
@@ -38,6 +47,9 @@ export class StrandedEstimate {
   readonly #manyCards: readonly ShapeWeight[];
   readonly #cpuPerVram: number;
   readonly #rare: readonly RareShape[];
+  readonly #profiles = new Map<MachineKind, KindProfile>();
+  #lastKind: MachineKind | null = null;
+  #lastProfile: KindProfile | null = null;
   readonly #demands = new Map<CardClass, CardDemand>();
   readonly #demandsBySignature = new Map<string, CardDemand>();
 
@@ -73,13 +85,14 @@ export class StrandedEstimate {
   }
 
   leftover({ kind, cards, vramMib, cpuMillicores }: MachineState): number {
+    const { demands } = this.#profileOf(kind);
     let sum = 0;
     for (let position = 0; position < cards.length; position += 1) {
-      const cardClass = kind.cardClasses[position];
-      const free = effectiveFree(cards[position] ?? 0, cardClass);
-      if (free <= 0 || cardClass === undefined) continue;
+      const demand = demands[position];
+      const free = effectiveFree(cards[position] ?? 0, kind.cardClasses[position]);
+      if (free <= 0 || demand === undefined) continue;
       const cpu = Math.min(cpuMillicores, (CPU_SLACK * cpuMillicores * free) / vramMib);
-      sum += this.#demandOf(cardClass).leftover(free, cpu);
+      sum += demand.leftover(free, cpu);
     }
     return sum;
   }
@@ -87,31 +100,54 @@ export class StrandedEstimate {
   /** FGD's measure, of the tasks with cards: Σ p_m · (VRAM that a task of shape m, coming next, could not use). */
   fragmentation(state: MachineState): number {
     const { kind, cards, vramMib, cpuMillicores } = state;
-    let used = 0;
+    const { demands, manyCards } = this.#profileOf(kind);
+    let usable = 0;
     let level = -1;
     let levelOf: CardDemand | null = null;
     for (let position = 0; position < cards.length; position += 1) {
-      const cardClass = kind.cardClasses[position];
-      const free = effectiveFree(cards[position] ?? 0, cardClass);
-      if (free <= 0 || cardClass === undefined) continue;
-      const demand = this.#demandOf(cardClass);
+      const demand = demands[position];
+      const free = effectiveFree(cards[position] ?? 0, kind.cardClasses[position]);
+      if (free <= 0 || demand === undefined) continue;
       if (demand !== levelOf) {
         level = demand.cpuLevel(cpuMillicores);
         levelOf = demand;
       }
-      used += free * demand.fittingShare(free, level);
+      usable += free * demand.fittingShare(free, level);
     }
-    for (const { shape, share } of this.#manyCards) {
-      if (shape.cpuMillicores <= cpuMillicores) used += share * usableByMany(state, shape);
+    for (const { shape, share, admitted } of manyCards) {
+      if (shape.cpuMillicores <= cpuMillicores) usable += share * usableByMany(state, shape, admitted);
     }
-    return vramMib - used;
+    return vramMib - usable;
   }
 
   /** What is lost with the machine no longer holding a task that few others can hold. */
   hosting(state: MachineState): number {
     let value = 0;
-    for (const { shape, worth } of this.#rare) if (holds(state, shape)) value -= worth;
+    for (const { shape, worth, admitted } of this.#profileOf(state.kind).rare) {
+      if (holds(state, shape, admitted)) value -= worth;
+    }
     return value;
+  }
+
+  #profileOf(kind: MachineKind): KindProfile {
+    if (kind === this.#lastKind && this.#lastProfile !== null) return this.#lastProfile;
+    let profile = this.#profiles.get(kind);
+    if (profile === undefined) {
+      const idle = idleState(kind);
+      const withAdmitted = <Entry extends { readonly shape: PlacementShape }>(entries: readonly Entry[]) =>
+        entries
+          .map((entry) => ({ ...entry, admitted: admittedCards(entry.shape, kind) }))
+          .filter(({ shape, admitted }) => holds(idle, shape, admitted));
+      profile = {
+        demands: kind.cardClasses.map((cardClass) => this.#demandOf(cardClass)),
+        manyCards: withAdmitted(this.#manyCards),
+        rare: withAdmitted(this.#rare),
+      };
+      this.#profiles.set(kind, profile);
+    }
+    this.#lastKind = kind;
+    this.#lastProfile = profile;
+    return profile;
   }
 
   #demandOf(cardClass: CardClass): CardDemand {
@@ -127,6 +163,14 @@ export class StrandedEstimate {
   }
 }
 
+/** What the mix means to machines of one kind. */
+interface KindProfile {
+  /** By position of the card. */
+  readonly demands: readonly CardDemand[];
+  readonly manyCards: readonly (ShapeWeight & { readonly admitted: readonly boolean[] })[];
+  readonly rare: readonly (RareShape & { readonly admitted: readonly boolean[] })[];
+}
+
 interface RareShape {
   readonly shape: PlacementShape;
   readonly worth: number;
@@ -135,32 +179,51 @@ interface RareShape {
 /** Shapes that fill much of a machine: a machine that can still hold one is worth the more the fewer could at all. */
 function rareShapes(mix: readonly ShapeWeight[], { kinds }: FleetFacts, cpuPerVramMib: number, total: number) {
   const machines = kinds.reduce((sum, { count }) => sum + count, 0);
-  return mix.flatMap(({ shape, share }): readonly RareShape[] => {
-    if (shape.gpuCount === 1) return [];
-    const hosts = kinds.reduce((sum, { idle, count }) => sum + (holds(idle, shape) ? count : 0), 0);
+  const guessed = kinds.map(({ kind }) => ({ shape: wholeMachine(kind), share: WHOLE_MACHINE_SHARE * total }));
+  // Of tasks with one card there are so many places that the machines that hold them need no guarding.
+  const large = mix.filter(({ shape }) => shape.gpuCount !== 1);
+  return [...large, ...guessed].flatMap(({ shape, share }): readonly RareShape[] => {
+    const hosts = kinds.reduce(
+      (sum, { kind, idle, count }) => sum + (holds(idle, shape, admittedCards(shape, kind)) ? count : 0),
+      0,
+    );
     if (hosts === 0) return [];
     const size = shape.gpuCount > 0 ? vramOf(shape) : cpuPerVramMib > 0 ? shape.cpuMillicores / cpuPerVramMib : 0;
     return [{ shape, worth: (share / total) * size * (machines / hosts) }];
   });
 }
 
-function holds(state: MachineState, shape: PlacementShape): boolean {
-  if (state.cpuMillicores < shape.cpuMillicores || state.memoryMib < shape.memoryMib) return false;
-  return shape.gpuCount === 0 || usableByMany(state, shape) > 0;
+/** A task that would need all cards of such a machine, and nearly all of its CPU. */
+function wholeMachine({ key, cpuTotalMillicores, cardClasses }: MachineKind): PlacementShape {
+  const perCardMib = Math.min(...cardClasses.map(({ totalMib }) => totalMib));
+  return {
+    key: `whole ${key}`,
+    cpuMillicores: Math.floor(cpuTotalMillicores * WHOLE_SHARE),
+    memoryMib: 0,
+    gpuCount: cardClasses.length,
+    perCardMib: cardClasses.length > 0 ? perCardMib : 0,
+    exclusive: false,
+    gpuModels: [],
+  };
 }
 
-function usableByMany({ kind, cards }: MachineState, shape: PlacementShape): number {
+function holds(state: MachineState, shape: PlacementShape, admitted: readonly boolean[]): boolean {
+  if (state.cpuMillicores < shape.cpuMillicores || state.memoryMib < shape.memoryMib) return false;
+  return shape.gpuCount === 0 || usableByMany(state, shape, admitted) > 0;
+}
+
+/** VRAM of the cards that a task with several could have some of; 0 when they are too few. */
+function usableByMany({ cards }: MachineState, shape: PlacementShape, admitted: readonly boolean[]): number {
+  const { gpuCount, perCardMib, exclusive } = shape;
   let count = 0;
   let usable = 0;
   for (let position = 0; position < cards.length; position += 1) {
-    const cardClass = kind.cardClasses[position];
     const value = cards[position] ?? 0;
-    if (cardClass === undefined || freeMibOf(value) < shape.perCardMib || !admitsClass(shape, cardClass)) continue;
-    if (shape.exclusive && !canBeWhole(value)) continue;
+    if (value < perCardMib * 2 || admitted[position] !== true || (exclusive && !canBeWhole(value))) continue;
     count += 1;
     usable += freeMibOf(value);
   }
-  return count >= shape.gpuCount ? usable : 0;
+  return count >= gpuCount ? usable : 0;
 }
 
 function effectiveFree(value: number, cardClass: CardClass | undefined): number {
