@@ -36,6 +36,7 @@ function newTask(name: string, overrides: Partial<NewTask> = {}): NewTask {
     maxAttempts: 3,
     retryOnFailure: false,
     runTimeoutMs: null,
+    waitTimeoutMs: null,
     workLeaseMs: 300_000,
     expectedDurationMs: null,
     pause: null,
@@ -53,6 +54,7 @@ function newPlan(tasks: readonly NewTask[], overrides: Partial<NewPlan> = {}): N
     requestId: null,
     requestHash: "hash",
     tasks: tasks.map((task, position) => ({ ...task, position })),
+    call: { requestId: "", traceparent: "" },
     ...overrides,
   };
 }

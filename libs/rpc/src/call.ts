@@ -20,6 +20,8 @@ export interface CallContext {
   readonly method: string;
   /** From the caller's `x-request-id`, else made here. Also in every log line of `logger`. */
   readonly requestId: string;
+  /** W3C trace context of the caller, as it sent it; null when it sent none that is well-formed. */
+  readonly traceparent: string | null;
   /** Aborted when the caller goes away, the deadline passes or the server stops. */
   readonly signal: AbortSignal;
   /** Time left when the call arrived; null without a deadline. */

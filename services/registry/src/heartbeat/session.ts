@@ -202,12 +202,14 @@ export class HeartbeatSession {
     if (beat.seq <= this.#lastSeq) return;
     const agent = fleet.get(agentId);
     if (agent === undefined || agent.epoch !== this.#epoch) throw supersededError();
-    const sample = readSample(beat.sample, "beat.sample");
-    if (!liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
+    const sample = readSample(beat.sample, "beat.sample", agent.sample);
+    // A beat of an agent that is online already changes nothing about that, and most beats are such.
+    if (agent.status !== "online" && !liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
     this.#lastSeq = beat.seq;
-    pulses.heard(agentId, ports.clock.monotonic());
-    this.#takeBeat(agentId, beat, sample);
-    pulses.told(agentId, intervalMs);
+    pulses.beat(agentId, ports.clock.monotonic(), intervalMs);
+    if (sample !== null || agent.attached !== beat.attached || agent.ownerHold !== beat.ownerHold) {
+      this.#takeBeat(agentId, beat, sample);
+    }
     // Whoever was silent is believed again with figures of now.
     const wantFull = sample === null && (agent.sample === null || agent.status !== "online");
     this.#acks.acknowledge(beat.seq, jitter(ports.random, intervalMs, INTERVAL_JITTER), wantFull);
@@ -218,7 +220,6 @@ export class HeartbeatSession {
     const agent = fleet.get(agentId);
     if (agent === undefined) return;
     const isFlagged = agent.attached !== attached || agent.ownerHold !== ownerHold;
-    if (sample === null && !isFlagged) return;
     fleet.put({ ...agent, attached, ownerHold, sample: sample ?? agent.sample });
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;
