@@ -1,4 +1,4 @@
-import { withTimeout, type Logger, type Ports } from "@headroom/runtime";
+import { withTimeout, type Logger } from "@headroom/runtime";
 import type { GpuProbe, GpuReading } from "../gpu.ts";
 import { nvidiaSmiProbe, type NvidiaSmiOptions } from "./nvidia-smi.ts";
 import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
