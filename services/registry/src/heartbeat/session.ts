@@ -1,6 +1,6 @@
 /** One heartbeat stream, from its Hello to its end. Whatever comes late from a superseded one changes nothing. */
 import { durationFromMs, goodbyeReasonWire, wire } from "@headroom/contracts";
-import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument } from "@headroom/rpc";
+import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument, requireOwnId } from "@headroom/rpc";
 import { jitter, type Ports, type Timer } from "@headroom/runtime";
 import { ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -129,9 +129,12 @@ export class HeartbeatSession {
     requireReady();
     if (sessions.isClosing) throw stoppingError();
     const hello = readHello(message);
+    const { caller } = this.#context;
+    requireOwnId(caller, hello.identity.agentId);
     this.#refuseClone(hello);
     const { identity, incarnation, attached, ownerHold } = hello;
-    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold });
+    const credentialId = caller.agent?.credentialId ?? null;
+    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold, credentialId });
     this.#open(hello, admitted);
   }
 
@@ -199,12 +202,14 @@ export class HeartbeatSession {
     if (beat.seq <= this.#lastSeq) return;
     const agent = fleet.get(agentId);
     if (agent === undefined || agent.epoch !== this.#epoch) throw supersededError();
-    const sample = readSample(beat.sample, "beat.sample");
-    if (!liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
+    const sample = readSample(beat.sample, "beat.sample", agent.sample);
+    // A beat of an agent that is online already changes nothing about that, and most beats are such.
+    if (agent.status !== "online" && !liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
     this.#lastSeq = beat.seq;
-    pulses.heard(agentId, ports.clock.monotonic());
-    this.#takeBeat(agentId, beat, sample);
-    pulses.told(agentId, intervalMs);
+    pulses.beat(agentId, ports.clock.monotonic(), intervalMs);
+    if (sample !== null || agent.attached !== beat.attached || agent.ownerHold !== beat.ownerHold) {
+      this.#takeBeat(agentId, beat, sample);
+    }
     // Whoever was silent is believed again with figures of now.
     const wantFull = sample === null && (agent.sample === null || agent.status !== "online");
     this.#acks.acknowledge(beat.seq, jitter(ports.random, intervalMs, INTERVAL_JITTER), wantFull);
@@ -215,7 +220,6 @@ export class HeartbeatSession {
     const agent = fleet.get(agentId);
     if (agent === undefined) return;
     const isFlagged = agent.attached !== attached || agent.ownerHold !== ownerHold;
-    if (sample === null && !isFlagged) return;
     fleet.put({ ...agent, attached, ownerHold, sample: sample ?? agent.sample });
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;

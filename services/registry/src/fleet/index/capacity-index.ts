@@ -14,8 +14,6 @@ import { RangeColumn } from "./range-column.ts";
 import { SlotSet, SlotSets } from "./slot-set.ts";
 import { SortedSlots, type SortValue } from "./sorted-slots.ts";
 
-/** Changes taken in at once at most, so that no single question has to pay for a long silence. */
-const MAX_PENDING = 4_096;
 /** Orders kept; each is made when it is first asked for. */
 const MAX_ORDERS = 64;
 
@@ -54,17 +52,26 @@ export class CapacityIndex {
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
     for (const { agentId } of fleet.agents()) this.#pending.add(agentId);
-    fleet.onChange(({ agentId }) => {
-      this.#pending.add(agentId);
-      if (this.#pending.size >= MAX_PENDING) this.refresh();
-    });
+    fleet.onChange(({ agentId }) => void this.#pending.add(agentId));
   }
 
   /** Takes in what has changed since the last question. */
   refresh(): void {
-    if (this.#pending.size === 0) return;
-    for (const agentId of this.#pending) this.#take(agentId, this.#fleet.get(agentId));
-    this.#pending.clear();
+    this.refreshSome(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Takes in this many changes at most. Called every second, so that no question has to pay for a long silence, and a
+   * flood of beats that nobody asks about does not pay for each of its samples.
+   */
+  refreshSome(limit: number): void {
+    let left = limit;
+    for (const agentId of this.#pending) {
+      if (left <= 0) return;
+      left -= 1;
+      this.#pending.delete(agentId);
+      this.#take(agentId, this.#fleet.get(agentId));
+    }
   }
 
   agentAt(slot: number): StoredAgent {
