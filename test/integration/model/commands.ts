@@ -138,9 +138,7 @@ const loseAgent = desktop.map((which) =>
   }),
 );
 
-const wait = fc
-  .integer({ min: 20, max: 400 })
-  .map((ms) => command(`${ms} ms pass`, async () => void (await pause(ms))));
+const wait = fc.integer({ min: 20, max: 400 }).map((ms) => command(`${ms} ms pass`, () => pause(ms)));
 
 export const someCommands = fc.commands<Done, World>(
   [
@@ -157,6 +155,6 @@ export const someCommands = fc.commands<Done, World>(
     restartAgent,
     loseAgent,
     wait,
-  ].map((arbitrary) => arbitrary as fc.Arbitrary<Command>),
+  ],
   { size: "+1", maxCommands: 14 },
 ) as fc.Arbitrary<Iterable<Command>>;

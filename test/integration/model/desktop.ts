@@ -137,6 +137,7 @@ export async function createDesktop(options: DesktopOptions): Promise<Desktop> {
             open(options.orchestrator, (channel) =>
               withFaults(kept(createClient(wire.WorkServiceService, channel).attach())),
             ),
+          enroll: () => Promise.reject(new Error("a desktop of the model has its token")),
           close: () => undefined,
         },
       });
@@ -154,7 +155,7 @@ export async function createDesktop(options: DesktopOptions): Promise<Desktop> {
       isCut = false;
     },
     isCut: () => isCut,
-    running: runner.running,
+    running: () => runner.running(),
     doubleResults(count) {
       doubled += count;
     },

@@ -20,7 +20,8 @@ export interface FateControl extends Fate {
 export function createFate(): FateControl {
   let dead = false;
   let left: { calls: number; when: "before" | "after" } | null = null;
-  let frozen: { readonly until: Promise<void>; readonly thaw: () => void } | null = null;
+  let thawed: Promise<void> = Promise.resolve();
+  let release: (() => void) | null = null;
   let tellDied: () => void = () => undefined;
   const died = new Promise<void>((resolve) => {
     tellDied = resolve;
@@ -29,9 +30,6 @@ export function createFate(): FateControl {
   function die(): void {
     dead = true;
     tellDied();
-  }
-  async function whenThawed(): Promise<void> {
-    while (frozen !== null) await frozen.until;
   }
   function assertAlive(): void {
     if (dead) throw Object.assign(new Error("this process is dead"), { code: "ECONNREFUSED" });
@@ -45,19 +43,17 @@ export function createFate(): FateControl {
       left = { calls, when };
     },
     freeze() {
-      if (frozen !== null) return;
-      let thaw: () => void = () => undefined;
-      const until = new Promise<void>((resolve) => {
-        thaw = resolve;
+      if (release !== null) return;
+      thawed = new Promise<void>((resolve) => {
+        release = resolve;
       });
-      frozen = { until, thaw };
     },
     thaw() {
-      frozen?.thaw();
-      frozen = null;
+      release?.();
+      release = null;
     },
     async through(call) {
-      await whenThawed();
+      await thawed;
       assertAlive();
       if (left !== null) left.calls -= 1;
       const isLast = left !== null && left.calls <= 0;
@@ -65,7 +61,7 @@ export function createFate(): FateControl {
       assertAlive();
       const answer = await call();
       if (isLast) die();
-      await whenThawed();
+      await thawed;
       assertAlive();
       return answer;
     },

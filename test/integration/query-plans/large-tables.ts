@@ -7,7 +7,7 @@ export interface Sizes {
 }
 
 /** Tasks of one plan. */
-const perPlan = 100;
+const perPlan = 10;
 
 /**
  * Fills the tables of both services as years of work would, and takes their statistics. Foreign keys and triggers are not looked at while

@@ -47,7 +47,7 @@ class Agents {
 }
 
 function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, agents: Agents): Change {
-  const recorded = { seq: Number(seq), commit, atMs: Number(atMs) };
+  const recorded = { seq: Number(seq), commit, atMs };
   switch (what) {
     case "task": {
       const { task_id: taskId, state, fence } = data as { task_id: string; state: TaskState; fence: number };

@@ -22,7 +22,7 @@ export async function readFacts(sql: RunSql): Promise<StoredFacts> {
     events: await readEvents(sql),
     changes: await readChanges(sql),
     machines: await readMachines(sql),
-    untilMs: Number(clock!.ms),
+    untilMs: clock!.ms,
   };
 }
 

@@ -122,6 +122,5 @@ function paused(status: "waiting" | "resumed", atMs: number, commit: string): Wi
 
 /** Changes with their numbers, in the order given. */
 export function numbered(changes: readonly WithoutSeq<Change>[]): readonly Change[] {
-  // Omit loses which member of the union it was; putting the number back restores it.
-  return changes.map((change, index) => ({ ...change, seq: index + 1 }) as Change);
+  return changes.map((change, index) => ({ ...change, seq: index + 1 }));
 }
