@@ -191,6 +191,7 @@ export function createParts(options: PartsOptions): Parts {
       desk,
       admissions,
       sessions,
+      storeClock,
       ports,
       requireReady,
     },
