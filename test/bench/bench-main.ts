@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [--quick] [--report]`: progress on stderr, one JSON line on stdout at the end. */
 import { arch, cpus, platform, totalmem } from "node:os";
 import { capacity } from "./capacity.ts";
+import { drain } from "./drain.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   capacity,
   reserve,
   storm,
+  drain,
 };
 
 const USAGE = `npm run bench -- NAME [--quick] [--report]

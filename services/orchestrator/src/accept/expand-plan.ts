@@ -18,7 +18,15 @@ export type Holds = (task: {
 }) => NewPause | null;
 
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
-export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random: Random, holds: Holds): NewPlan {
+export function expandPlan(
+  plan: wire.WorkPlan,
+  {
+    requestId,
+    pointMs,
+    random,
+    holds,
+  }: { readonly requestId: string | null; readonly pointMs: number; readonly random: Random; readonly holds: Holds },
+): NewPlan {
   const ids = new Map(
     plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]),
   );
@@ -57,6 +65,7 @@ export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random
     labels: { ...plan.labels },
     requestId,
     requestHash: hashPlan(plan),
+    pointMs,
     tasks,
   };
 }

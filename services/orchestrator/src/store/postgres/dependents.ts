@@ -89,6 +89,9 @@ export async function cancelDependents(
       actor: "orchestrator",
     })),
   );
-  await finishTasks(tx, planId, ids, "cancelled", why);
+  await finishTasks(
+    tx,
+    ids.map((taskId) => ({ planId, taskId, state: "cancelled", outcomeReason: why })),
+  );
   return ids.length;
 }

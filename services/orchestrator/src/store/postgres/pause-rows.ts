@@ -15,10 +15,10 @@ export interface NewPauseRow {
 const insertPauseRows = defineStatement({
   name: "pause_queue_insert",
   text: `
-    INSERT INTO pause_queue (task_id, plan_id, work_plan_json, paused_at, resume_after, last_checked, reason, reason_detail, blocked, priority, shape_key, uses_gpu)
+    INSERT INTO pause_queue (task_id, plan_id, work_plan_json, paused_at, resume_after, last_checked, reason, reason_detail, blocked, priority, shape_key, uses_gpu, rank, later)
     SELECT n.task_id, n.plan_id, n.work_plan_json, n.at, n.resume_after,
            CASE WHEN n.blocked OR n.reason = 'RESUME_AFTER' THEN NULL ELSE n.at END,
-           n.reason, n.sentence, n.blocked, n.priority, n.shape_key, n.uses_gpu
+           n.reason, n.sentence, n.blocked, n.priority, n.shape_key, n.uses_gpu, n.rank, coalesce(n.resume_after > now(), false)
       FROM (
         SELECT t.task_id, t.plan_id, clock_timestamp() AS at,
                jsonb_build_object('plan_name', pl.name, 'task_name', t.name, 'position', t.position, 'command', t.command, 'needs', t.needs,
@@ -29,7 +29,7 @@ const insertPauseRows = defineStatement({
                                  WHERE d.task_id = t.task_id)) AS work_plan_json,
                CASE WHEN p."resumeAfterMs" IS NULL THEN t.resume_after
                     ELSE now() + p."resumeAfterMs" * interval '1 millisecond' END AS resume_after,
-               p.reason, p.sentence, p.blocked, t.priority, t.shape_key, t.uses_gpu
+               p.reason, p.sentence, p.blocked, t.priority, t.shape_key, t.uses_gpu, t.rank
           FROM jsonb_to_recordset($1::jsonb) AS p("taskId" uuid, reason text, sentence text, blocked boolean, "resumeAfterMs" double precision)
           JOIN tasks t ON t.task_id = p."taskId"
           JOIN plans pl ON pl.plan_id = t.plan_id

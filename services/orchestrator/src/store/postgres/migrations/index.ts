@@ -1,6 +1,7 @@
 import type { Migration } from "@headroom/postgres";
 import { initial } from "./0001_initial.ts";
 import { outputTail } from "./0002_output_tail.ts";
+import { queueRank } from "./0003_queue_rank.ts";
 
 /** The schema's whole history, oldest first. */
-export const orchestratorMigrations: readonly Migration[] = [initial, outputTail];
+export const orchestratorMigrations: readonly Migration[] = [initial, outputTail, queueRank];
