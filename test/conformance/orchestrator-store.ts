@@ -208,7 +208,11 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
     it("takes rows of one shape, of one plan or all; the heads of all shapes are known in their order", async () => {
       const gpuNeeds = normalizeNeeds({ gpuCount: 1 });
       const gpu = { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) };
-      const plan = newPlan([newTask("cpu", { pause: paused }), newTask("cpu 2", { pause: paused }), newTask("gpu", gpu)]);
+      const plan = newPlan([
+        newTask("cpu", { pause: paused }),
+        newTask("cpu 2", { pause: paused }),
+        newTask("gpu", gpu),
+      ]);
       await accept(plan);
       await accept(newPlan([newTask("urgent gpu", { ...gpu, priority: 1 })]));
       const heads = await store.queueHeads(null);
@@ -216,7 +220,12 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
         ["urgent gpu", true],
         ["cpu", false],
       ]);
-      expect(heads[1]).toMatchObject({ shapeKey: shapeKey(needs), needs, planId: plan.planId, expectedDurationMs: null });
+      expect(heads[1]).toMatchObject({
+        shapeKey: shapeKey(needs),
+        needs,
+        planId: plan.planId,
+        expectedDurationMs: null,
+      });
       expect((await store.queueHeads(plan.planId)).map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
       expect(await store.queueHeads(randomUUID())).toEqual([]);
       expect(await claim({ planId: randomUUID() })).toEqual([]);

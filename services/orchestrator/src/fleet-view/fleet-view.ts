@@ -122,8 +122,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       const meant = [...agents.values()].filter(({ agentId }) => isMeant(agentId));
       return fleetRoomBound(meant.map(roomFigures), needs, limit);
     },
-    roomSince: ({ instance, counter }) =>
-      roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
+    roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     cardIndex(agentId, cardId) {
       const known = agents.get(agentId)?.cards.find((card) => card.cardId === cardId)?.index;
       if (known !== undefined) return known;

@@ -53,10 +53,7 @@ export async function finishTasks(tx: Transaction, tasks: readonly FinishedTask[
     tasks.map(({ outcomeReason }) => outcomeReason),
   ]);
   if (counts.length === 0) return;
-  const left = await tx.query(countDown, [
-    counts.map((row) => row.plan_id),
-    counts.map((row) => row.finished),
-  ]);
+  const left = await tx.query(countDown, [counts.map((row) => row.plan_id), counts.map((row) => row.finished)]);
   const over = left.filter((row) => row.unfinished_tasks === 0).map((row) => row.plan_id);
   if (over.length === 0) return;
   const ended = await tx.query(finishPlans, [over]);

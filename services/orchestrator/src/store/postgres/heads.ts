@@ -56,8 +56,7 @@ const headsOfPlanStatement = defineStatement<HeadRow>({
 
 /** The first due task of each shape, in the order of the queue. */
 export async function queueHeads(db: Queryable, planId: string | null): Promise<readonly QueueHead[]> {
-  const rows =
-    planId === null ? await db.query(headsStatement, []) : await db.query(headsOfPlanStatement, [planId]);
+  const rows = planId === null ? await db.query(headsStatement, []) : await db.query(headsOfPlanStatement, [planId]);
   return rows.map((row) => ({
     taskId: row.task_id,
     planId: row.plan_id,

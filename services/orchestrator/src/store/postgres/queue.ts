@@ -14,10 +14,7 @@ const queueFrontsStatement = defineStatement<{ readonly shape_key: string; reado
             LIMIT 1) AS head`,
 });
 
-export async function queueFronts(
-  db: Queryable,
-  shapeKeys: readonly string[],
-): Promise<ReadonlyMap<string, number>> {
+export async function queueFronts(db: Queryable, shapeKeys: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const rows = await db.query(queueFrontsStatement, [shapeKeys]);
   return new Map(rows.map((row) => [row.shape_key, row.lead_ms]));
 }

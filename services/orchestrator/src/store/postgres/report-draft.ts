@@ -87,7 +87,11 @@ export class ReportDraft {
     return { kind: "ends", applied: { verdict, planId: row.plan_id, taskId: row.task_id, released: 0 } };
   }
 
-  #note(change: AttemptChange, { told, actor }: Extract<Report, { readonly kind: "ends" }>, verdict: AttemptVerdict): void {
+  #note(
+    change: AttemptChange,
+    { told, actor }: Extract<Report, { readonly kind: "ends" }>,
+    verdict: AttemptVerdict,
+  ): void {
     const { row } = change;
     const event = { ...about(row), actor };
     switch (verdict.kind) {

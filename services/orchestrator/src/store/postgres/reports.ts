@@ -11,10 +11,7 @@ import { ReportDraft } from "./report-draft.ts";
 import { writeReports } from "./write-reports.ts";
 
 /** Facts of an attempt's end, as far as somebody told them. */
-export type Told = Pick<
-  AttemptResult,
-  "exitCode" | "signal" | "sentence" | "startedAtMs" | "finishedAtMs" | "used"
-> & {
+export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "startedAtMs" | "finishedAtMs" | "used"> & {
   readonly reason: string;
 };
 

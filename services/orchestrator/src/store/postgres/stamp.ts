@@ -1,7 +1,11 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { CheckedInVain, QueuePlace } from "../port.ts";
 
-const stampStatement = defineStatement<{ readonly stamped: number; readonly rank: number | null; readonly id: string | null }>({
+const stampStatement = defineStatement<{
+  readonly stamped: number;
+  readonly rank: number | null;
+  readonly id: string | null;
+}>({
   name: "pause_queue_stamp",
   text: `
     WITH seen AS MATERIALIZED (
@@ -11,7 +15,7 @@ const stampStatement = defineStatement<{ readonly stamped: number; readonly rank
          AND ($2::uuid IS NULL OR plan_id = $2)
          AND ($6::double precision IS NULL OR (rank, pause_queue_id) > ($6::double precision, $7::uuid))
        ORDER BY rank, pause_queue_id
-       LIMIT ${1_000}),
+       LIMIT 1000),
     stamped AS (
       UPDATE pause_queue q SET last_checked = now(), reason = $3, reason_detail = $4
         FROM seen
@@ -38,6 +42,7 @@ export async function markChecked(
     after?.rank ?? null,
     after?.pauseQueueId ?? null,
   ]);
-  const last = row === undefined || row.rank === null || row.id === null ? null : { rank: row.rank, pauseQueueId: row.id };
+  const last =
+    row === undefined || row.rank === null || row.id === null ? null : { rank: row.rank, pauseQueueId: row.id };
   return { marked: row?.stamped ?? 0, last };
 }
