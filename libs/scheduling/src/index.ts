@@ -26,6 +26,7 @@ export * from "./ordering.ts";
 export * from "./room-bound.ts";
 export * from "./backoff.ts";
 export * from "./dependencies.ts";
+export { chooseRetry, type RetryCandidate, type RetryChoice } from "./retry.ts";
 export * from "./liveness.ts";
 export * from "./mass-loss-brake.ts";
 export * from "./flap-damping.ts";

@@ -25,6 +25,14 @@ export async function agentIdOf(context: CommandContext, given: string): Promise
   return complete("agent", given, candidates, "headroom agents list");
 }
 
+/** The id of a join token: itself, or its first characters. */
+export async function joinTokenIdOf(context: CommandContext, given: string): Promise<string> {
+  if (fullId.test(given)) return given.toLowerCase();
+  const { tokens } = need(await context.client().fleet.listJoinTokens(listedAtMost));
+  const candidates = tokens.map(({ tokenId, poolName }) => ({ id: tokenId, name: `pool ${poolName}` }));
+  return complete("join token", given, candidates, "headroom agents token list");
+}
+
 /** As many candidates as a screen shows beside its question. */
 const shownAtMost = 10;
 

@@ -124,8 +124,8 @@ async function createServers(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
-  const { security } = await serverSecurity(config, "registry");
-  const parts = createParts({ config, store, ports, logger, metrics });
+  const { token, security } = await serverSecurity(config, "registry");
+  const parts = createParts({ config, token, store, ports, logger, metrics });
   const rpc = createRpcServer({
     name: "registry",
     ports,

@@ -1,8 +1,9 @@
 /** What the registry consists of, put together; nothing here runs yet. */
 import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
-import { unavailable } from "@headroom/rpc";
+import { createAgentCredentials, unavailable } from "@headroom/rpc";
 import { BEST_FIT, policyNamed, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
+import { createJoinTokens } from "./enrolment/join-tokens.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { CapacityIndex } from "./fleet/index/capacity-index.ts";
 import { StoreClock } from "./fleet/store-clock.ts";
@@ -24,6 +25,8 @@ import { CapacityFeed } from "./watch/capacity-feed.ts";
 
 export interface PartsOptions {
   readonly config: RegistryConfig;
+  /** The token of this Headroom, with which join tokens and credentials are signed. */
+  readonly token: string;
   readonly store: RegistryStore;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -140,6 +143,8 @@ export function createParts(options: PartsOptions): Parts {
     get heartbeatIntervalMs() {
       return pace.intervalMs;
     },
+    joinTokens: createJoinTokens(options.token),
+    credentials: createAgentCredentials(options.token),
     policy: policyNamed(config.placementPolicy) ?? BEST_FIT,
     fleet,
     index,

@@ -63,6 +63,7 @@ export function observedConnections(
 ): Connections {
   return {
     openHeartbeat: () => connections.openHeartbeat(),
+    enroll: (request, signal) => connections.enroll(request, signal),
     close: () => connections.close(),
     async openAttach() {
       const open = await connections.openAttach();

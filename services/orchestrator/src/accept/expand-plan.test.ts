@@ -24,12 +24,7 @@ const plan = wire.WorkPlan.fromPartial({
 
 describe("expandPlan", () => {
   it("fills in defaults, lets tasks override the plan, and turns names into ids", () => {
-    const expanded = expandPlan(plan, {
-      requestId: null,
-      pointMs: 1_000,
-      random: new SeededRandom(1),
-      holds: () => null,
-    });
+    const expanded = expandPlan(plan, null, new SeededRandom(1), () => null);
     const [one, two] = expanded.tasks;
     expect(one).toMatchObject({
       priority: 3,

@@ -3,7 +3,7 @@ import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, type w
 import { invalidArgument } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
 import { type Needs, shapeKey } from "@headroom/scheduling";
-import type { NewPause, NewPlan, NewTask } from "../store/model.ts";
+import { type CallTrace, type NewPause, type NewPlan, type NewTask, NO_CALL } from "../store/model.ts";
 
 export const defaultMaxAttempts = 3;
 export const defaultWorkLeaseMs = 300_000;
@@ -17,15 +17,24 @@ export type Holds = (task: {
   readonly dependsOn: readonly string[];
 }) => NewPause | null;
 
+/** What is known beside the plan itself. */
+export interface Known {
+  readonly call: CallTrace;
+  /** How long a task took before; null: unknown. */
+  readonly learnedMs: (taskName: string) => number | null;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
+}
+
+const NOTHING_KNOWN: Known = { call: NO_CALL, learnedMs: () => null, pointMs: 600_000 };
+
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
 export function expandPlan(
   plan: wire.WorkPlan,
-  {
-    requestId,
-    pointMs,
-    random,
-    holds,
-  }: { readonly requestId: string | null; readonly pointMs: number; readonly random: Random; readonly holds: Holds },
+  requestId: string | null,
+  random: Random,
+  holds: Holds,
+  known: Known = NOTHING_KNOWN,
 ): NewPlan {
   const ids = new Map(
     plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]),
@@ -53,7 +62,8 @@ export function expandPlan(
       retryOnFailure: spec.retryOnFailure,
       runTimeoutMs: msFromDuration(spec.runTimeout),
       workLeaseMs: msFromDuration(spec.workLease) ?? defaultWorkLeaseMs,
-      expectedDurationMs: msFromDuration(spec.expectedDuration),
+      waitTimeoutMs: msFromDuration(spec.waitTimeout),
+      expectedDurationMs: msFromDuration(spec.expectedDuration) ?? known.learnedMs(spec.name),
       pause: holds({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn: spec.dependsOn }),
     };
   });
@@ -65,8 +75,9 @@ export function expandPlan(
     labels: { ...plan.labels },
     requestId,
     requestHash: hashPlan(plan),
-    pointMs,
+    pointMs: known.pointMs,
     tasks,
+    call: known.call,
   };
 }
 

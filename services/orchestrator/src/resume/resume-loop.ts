@@ -60,9 +60,10 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     jitterFraction: 0.1,
     async run(signal, cause) {
       const polled = cause === "interval" || cause === "start" || cause === "retry";
-      const isMeant = onlyOurs && !polled ? holds : () => true;
+      const isNarrow = onlyOurs && !polled;
       onlyOurs = true;
-      const result = await resumer.pass({ planId: null, cause, thorough: polled, isMeant, signal });
+      const isMeant = isNarrow ? { isMeant: holds } : {};
+      const result = await resumer.pass({ planId: null, cause, thorough: polled, ...isMeant, signal });
       lastPassAtMs = ports.clock.now();
       const found = result.resumed - result.takenOver;
       if (cause === "interval" && found > 0) {

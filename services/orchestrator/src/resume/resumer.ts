@@ -30,7 +30,7 @@ export interface PassRequest {
    * when it was checked. Else the pass answers an event, and its work does not grow with the queue.
    */
   readonly thorough: boolean;
-  /** Whose room a pass that answers an event may fill; absent: everybody's. */
+  /** The pass answers room that has appeared, and may fill only that of these agents; absent: any room, whatever the reason. */
   readonly isMeant?: (agentId: string) => boolean;
   readonly signal: AbortSignal;
 }
@@ -72,7 +72,8 @@ export function createResumer(options: ResumerOptions): Resumer {
 
 async function runPass(options: ResumerOptions, request: PassRequest): Promise<PassResult> {
   const { store, stamper } = options;
-  const orphans = request.thorough ? await resumeOrphans(options, request) : 0;
+  // Room that appears makes no orphans.
+  const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
   await store.ripen();
   const heads = await store.queueHeads(request.planId);
   const { open, held } = await judge(options, request, heads);

@@ -1,7 +1,7 @@
 /** Says of rows that wait when room was last looked for, and what was found: R-PAUSE-6, within bounds. */
 import type { Clock } from "@headroom/runtime";
 import type { Held } from "../placing/placer.ts";
-import type { OrchestratorStore, QueuePlace } from "../store/port.ts";
+import type { OrchestratorStore, QueueSpot } from "../store/port.ts";
 import type { PassRequest } from "./resumer.ts";
 
 export interface Stamper {
@@ -28,7 +28,7 @@ export function createStamper(options: {
 }): Stamper {
   const { store, clock, freshMs } = options;
   const told = new Map<string, Told>();
-  const places = new Map<string, QueuePlace>();
+  const places = new Map<string, QueueSpot>();
 
   function remember(shapeKey: string, reason: string): void {
     told.delete(shapeKey);

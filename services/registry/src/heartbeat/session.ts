@@ -1,6 +1,6 @@
 /** One heartbeat stream, from its Hello to its end. Whatever comes late from a superseded one changes nothing. */
 import { durationFromMs, goodbyeReasonWire, wire } from "@headroom/contracts";
-import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument } from "@headroom/rpc";
+import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument, requireOwnId } from "@headroom/rpc";
 import { jitter, type Ports, type Timer } from "@headroom/runtime";
 import { ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -129,9 +129,12 @@ export class HeartbeatSession {
     requireReady();
     if (sessions.isClosing) throw stoppingError();
     const hello = readHello(message);
+    const { caller } = this.#context;
+    requireOwnId(caller, hello.identity.agentId);
     this.#refuseClone(hello);
     const { identity, incarnation, attached, ownerHold } = hello;
-    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold });
+    const credentialId = caller.agent?.credentialId ?? null;
+    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold, credentialId });
     this.#open(hello, admitted);
   }
 

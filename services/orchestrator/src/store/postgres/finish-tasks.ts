@@ -37,7 +37,7 @@ const finishPlans = defineStatement<{
   name: "plans_finish",
   text: `
     UPDATE plans p
-       SET finished_at = now(),
+       SET finished_at = now(), held_at = NULL, held_by = '', hold_reason = '',
            outcome = CASE WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.plan_id = p.plan_id AND t.state = 'failed') THEN 'failed'
                           WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.plan_id = p.plan_id AND t.state = 'cancelled') THEN 'cancelled'
                           ELSE 'succeeded' END

@@ -1,5 +1,5 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
-import type { CheckedInVain, QueuePlace } from "../port.ts";
+import type { CheckedInVain, QueueSpot } from "../port.ts";
 
 const stampStatement = defineStatement<{
   readonly stamped: number;
@@ -31,7 +31,7 @@ const stampStatement = defineStatement<{
 export async function markChecked(
   db: Queryable,
   checked: CheckedInVain,
-): Promise<{ readonly marked: number; readonly last: QueuePlace | null }> {
+): Promise<{ readonly marked: number; readonly last: QueueSpot | null }> {
   const { shapeKey, reason, sentence, planId, freshMs, after } = checked;
   const [row] = await db.query(stampStatement, [
     shapeKey,
