@@ -51,7 +51,10 @@ async function startAgent(plan: WorkersPlan, index: number): Promise<void> {
     logger,
     runner: noopRunner(() => plan.holdMs),
     sampler: emptyMachine(plan.cores),
-    connections: observedConnections(grpcConnections({ ...config, credentialFile: join(dir, "credential"), ports: systemPorts, logger }), seen),
+    connections: observedConnections(
+      grpcConnections({ ...config, credentialFile: join(dir, "credential"), ports: systemPorts, logger }),
+      seen,
+    ),
   });
   await agent.start();
   agents.push(agent);
