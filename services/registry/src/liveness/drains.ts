@@ -36,7 +36,7 @@ export class Drains {
       if (this.#told.size > 0) this.#told.delete(agentId);
       return;
     }
-    const attempts = [...agent.reservations.values()].filter(holdsRoom).length;
+    const attempts = agent.reservations.heldCount;
     if (attempts === 0) {
       if (this.#empty.size < MAX_ENDED) this.#empty.add(agentId);
       return;

@@ -25,6 +25,6 @@ export function agentToWire(agent: StoredAgent, lastBeatAtMs: EpochMs | null, no
     recentFlaps: flapsRemembered(agent.flapping, nowMs),
     probationUntil: timestampFromMsOrNull(agent.flapping.probationUntilMs),
     capacity: capacityOf(agent, nowMs),
-    attemptIds: [...agent.reservations.values()].filter(holdsRoom).map(({ attemptId }) => attemptId),
+    attemptIds: [...agent.reservations.held()].map(({ attemptId }) => attemptId),
   });
 }

@@ -18,7 +18,7 @@ export function drainAgent(deps: HandlerDeps): UnaryHandler<wire.DrainAgentReque
     // Of the session nothing new is learned here; what the store says of cordon, drain and reservations is taken over.
     const agent = mergeLoaded(current, { ...stored, epoch: current.epoch }, "this_process");
     deps.fleet.put(agent);
-    const attempts = [...agent.reservations.values()].filter(holdsRoom).length;
+    const attempts = agent.reservations.heldCount;
     context.logger.info({ agent_id: agentId, reason, deadline_ms: deadlineMs, attempts }, "agent is being drained");
     return { agent: showAgent(deps, agent) };
   };
