@@ -15,7 +15,9 @@ describe("OrchestratorStore on PostgreSQL", () => {
     return {
       store: createPostgresStore(pool),
       async clear() {
-        await pool.knex.raw("TRUNCATE plans, tasks, task_dependencies, attempts, pause_queue, events, task_output");
+        await pool.knex.raw(
+          "TRUNCATE plans, tasks, task_dependencies, attempts, pause_queue, events, task_output, queue_hold, queue_events, retry_requests, task_durations",
+        );
       },
       async close() {
         await pool.close();

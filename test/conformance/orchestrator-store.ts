@@ -36,6 +36,7 @@ function newTask(name: string, overrides: Partial<NewTask> = {}): NewTask {
     maxAttempts: 3,
     retryOnFailure: false,
     runTimeoutMs: null,
+    waitTimeoutMs: null,
     workLeaseMs: 300_000,
     expectedDurationMs: null,
     pause: null,
@@ -53,6 +54,7 @@ function newPlan(tasks: readonly NewTask[], overrides: Partial<NewPlan> = {}): N
     requestId: null,
     requestHash: "hash",
     tasks: tasks.map((task, position) => ({ ...task, position })),
+    call: { requestId: "", traceparent: "" },
     ...overrides,
   };
 }
@@ -513,21 +515,23 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       (await store.readOutput(attemptId, seq, limit)).map((one) => Buffer.from(one.data).toString());
 
     it("output: kept once, in order and whole up to the bound", async () => {
-      const { first } = await start();
-      expect(await store.appendOutput(first, [chunk(2, "b"), chunk(1, "a")], 4)).toBe(2);
-      expect(await store.appendOutput(first, [chunk(2, "b"), chunk(3, "cd")], 4)).toBe(3);
-      expect(await store.appendOutput({ attemptId: randomUUID(), fence: 1 }, [chunk(1, "x")], 4)).toBeNull();
+      const { agentId, first } = await start();
+      expect(await store.appendOutput(first, agentId, [chunk(2, "b"), chunk(1, "a")], 4)).toBe(2);
+      expect(await store.appendOutput(first, agentId, [chunk(2, "b"), chunk(3, "cd")], 4)).toBe(3);
+      expect(await store.appendOutput({ attemptId: randomUUID(), fence: 1 }, agentId, [chunk(1, "x")], 4)).toBeNull();
+      // An agent speaks only for itself.
+      expect(await store.appendOutput(first, randomUUID(), [chunk(4, "forged")], 99)).toBeNull();
       expect(await textsAfter(first.attemptId, 0)).toEqual(["a", "b", "cd"]);
       expect(await textsAfter(first.attemptId, 1)).toEqual(["b", "cd"]);
       expect(await store.outputDroppedBytes(first.attemptId)).toBe(0);
     });
 
     it("output: beyond the bound beginning and end are kept, with one note in between", async () => {
-      const { first } = await start();
+      const { agentId, first } = await start();
       const { attemptId } = first;
       const piece = (seq: number) => chunk(seq, String(seq).padStart(10, "."));
       for (let seq = 1; seq <= 30; seq += 2) {
-        expect(await store.appendOutput(first, [piece(seq), piece(seq + 1)], 80)).toBe(seq + 1);
+        expect(await store.appendOutput(first, agentId, [piece(seq), piece(seq + 1)], 80)).toBe(seq + 1);
         // Whoever follows closely misses nothing, and sees no note.
         expect(await textsAfter(attemptId, seq - 1)).toEqual([seq, seq + 1].map((n) => String(n).padStart(10, ".")));
       }
@@ -545,10 +549,15 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
     });
 
     it("output: what an agent left out is counted in the one note", async () => {
-      const { first } = await start();
+      const { agentId, first } = await start();
       const told = "1000 bytes of output left out here: too fast\n";
-      await store.appendOutput(first, [chunk(1, "a".repeat(70)), chunk(2, told, "headroom")], 80);
-      await store.appendOutput(first, [chunk(9, "b".repeat(30)), chunk(10, "c".repeat(9)), chunk(11, "END")], 80);
+      await store.appendOutput(first, agentId, [chunk(1, "a".repeat(70)), chunk(2, told, "headroom")], 80);
+      await store.appendOutput(
+        first,
+        agentId,
+        [chunk(9, "b".repeat(30)), chunk(10, "c".repeat(9)), chunk(11, "END")],
+        80,
+      );
       const texts = await textsAfter(first.attemptId, 0);
       expect(texts).toEqual([
         expect.stringMatching(/^1070 bytes of output left out here/),

@@ -2,9 +2,13 @@ import { createDatabase, migrate } from "@headroom/postgres";
 import { createPostgresStore, REGISTRY_SCHEMA, registryMigrations } from "@headroom/registry";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase } from "@headroom/testing";
-import { registryStoreConformance } from "./registry-store.ts";
+import { registryEnrolmentConformance } from "./registry-enrolment.ts";
+import { registryStoreConformance, type StoreUnderTest } from "./registry-store.ts";
 
-registryStoreConformance(async () => {
+registryStoreConformance(openStores);
+registryEnrolmentConformance(openStores);
+
+async function openStores(): Promise<StoreUnderTest> {
   const database = await createTestDatabase({ label: "registry store" });
   const shared = {
     connection: database.connectionString,
@@ -24,4 +28,4 @@ registryStoreConformance(async () => {
       await database.drop();
     },
   };
-});
+}

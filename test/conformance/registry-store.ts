@@ -40,7 +40,7 @@ export function sampleOf(overrides: Partial<Sample> = {}): Sample {
   };
 }
 
-function admissionOf(agentId: string, overrides: Partial<Admission> = {}): Admission {
+export function admissionOf(agentId: string, overrides: Partial<Admission> = {}): Admission {
   return {
     identity: {
       agentId,
@@ -55,6 +55,7 @@ function admissionOf(agentId: string, overrides: Partial<Admission> = {}): Admis
     replicaId: randomUUID(),
     attached: true,
     ownerHold: false,
+    credentialId: null,
     ...overrides,
   };
 }
@@ -305,15 +306,15 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       await store.renewReplica(one, 60_000);
       await store.renewReplica(two, 60_000);
       const first = admissionOf(agentId, { replicaId: one });
-      expect((await store.admit([first])).clonedAgentIds).toEqual([]);
+      expect((await store.admit([first])).refused).toEqual([]);
       const other = admissionOf(agentId, { replicaId: two });
       const refused = await under.second.admit([{ ...other, identity: { ...other.identity, hostname: "copy" } }]);
-      expect(refused.clonedAgentIds).toEqual([agentId]);
+      expect(refused.refused).toEqual([{ agentId, why: "cloned" }]);
       expect(await load(agentId)).toMatchObject({ epoch: 1, incarnation: first.incarnation, hostname: "desk-1" });
       // The same start may go where it likes, and another one may come once the first is in doubt or its process gone.
       expect((await store.admit([{ ...first, replicaId: two }])).agents[0]).toMatchObject({ epoch: 2, replicaId: two });
       await store.retireReplica(two);
-      expect((await store.admit([admissionOf(agentId, { replicaId: one })])).clonedAgentIds).toEqual([]);
+      expect((await store.admit([admissionOf(agentId, { replicaId: one })])).refused).toEqual([]);
       await store.retireReplica(one);
     });
 
@@ -328,7 +329,7 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
             store.admit([admissionOf(agentId, { replicaId: one })]),
             under.second.admit([admissionOf(agentId, { replicaId: two })]),
           ]);
-          return both.flatMap(({ clonedAgentIds }) => clonedAgentIds);
+          return both.flatMap(({ refused }) => refused.map((refusal) => refusal.agentId));
         }),
       );
       expect(refused).toEqual(agentIds.map((agentId) => [agentId]));

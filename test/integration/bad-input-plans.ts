@@ -114,12 +114,8 @@ export const planCases: readonly BadCase[] = [
     reason: /^NOT_BUILT_YET$/,
     says: /gang/,
   },
-  {
-    name: "a wait_timeout, which is not built yet",
-    grpc: dispatching({ tasks: [task({ waitTimeout: { seconds: 60, nanos: 0 } })] }),
-    rest: dispatchingJson(jsonTask({ wait_timeout: "60s" })),
-    code: "UNIMPLEMENTED",
-    reason: /^NOT_BUILT_YET$/,
-    says: /wait_timeout/,
-  },
+  wrongField("a wait_timeout of nothing", "plan.tasks[0].wait_timeout", /greater|more|above|> 0/, {
+    grpc: dispatching({ tasks: [task({ waitTimeout: { seconds: 0, nanos: 0 } })] }),
+    rest: dispatchingJson(jsonTask({ wait_timeout: "0s" })),
+  }),
 ];

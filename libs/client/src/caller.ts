@@ -16,5 +16,6 @@ export function callOptions(context: ClientContext, settings: CallSettings): Cal
   return {
     deadlineMs: settings.timeoutMs ?? context.timeoutMs,
     ...(settings.signal !== undefined && { signal: settings.signal }),
+    ...(settings.traceparent !== undefined && { traceparent: settings.traceparent }),
   };
 }

@@ -18,7 +18,22 @@ export interface FleetClient {
   ): Promise<Result<wire.Agent>>;
   /** The agents that the mass-loss brake keeps SUSPECT are really gone. Answers how many the process asked has held. */
   confirmLosses(settings?: CallSettings): Promise<Result<wire.ConfirmLossesResponse>>;
-  /** Forgets an agent that is OFFLINE; else `precondition`, reason AGENT_NOT_OFFLINE. */
+  /** A token with which agents on other machines join. It can be read in this answer only. */
+  createJoinToken(
+    options?: {
+      readonly poolName?: string;
+      readonly agentType?: wire.AgentType;
+      /** Default 1 h. */
+      readonly ttlMs?: number;
+      /** Default 1. */
+      readonly maxUses?: number;
+    },
+    settings?: CallSettings,
+  ): Promise<Result<wire.CreateJoinTokenResponse>>;
+  listJoinTokens(pageSize?: number, settings?: CallSettings): Promise<Result<wire.ListJoinTokensResponse>>;
+  /** Nobody joins with it any more; who has stays. */
+  revokeJoinToken(tokenId: string, settings?: CallSettings): Promise<Result<void>>;
+  /** Forgets an agent that is OFFLINE, with its credential; else `precondition`, reason AGENT_NOT_OFFLINE. */
   remove(agentId: string, settings?: CallSettings): Promise<Result<void>>;
 }
 
@@ -54,6 +69,23 @@ export function createFleetClient(context: ClientContext): FleetClient {
       }),
     confirmLosses: (settings = {}) =>
       attempt(async () => (await service()).confirmLosses({}, callOptions(context, settings))),
+    createJoinToken: ({ ttlMs, ...rest } = {}, settings = {}) =>
+      attempt(async () => {
+        const request = wire.CreateJoinTokenRequest.fromPartial({
+          ...rest,
+          requestId: context.ports.random.uuid(),
+          ...(ttlMs !== undefined && { ttl: durationFromMs(ttlMs) }),
+        });
+        return (await service()).createJoinToken(request, callOptions(context, settings));
+      }),
+    listJoinTokens: (pageSize = 0, settings = {}) =>
+      attempt(async () =>
+        (await service()).listJoinTokens({ pageSize, pageToken: "" }, callOptions(context, settings)),
+      ),
+    revokeJoinToken: (tokenId, settings = {}) =>
+      attempt(async () => {
+        await (await service()).revokeJoinToken({ tokenId }, callOptions(context, settings));
+      }),
     remove: (agentId, settings = {}) =>
       attempt(async () => {
         await (await service()).removeAgent({ agentId }, callOptions(context, settings));

@@ -7,7 +7,14 @@ export {
 } from "./client.ts";
 export { type CapacityClient } from "./capacity.ts";
 export { type FleetClient } from "./fleet.ts";
-export { type DispatchSettings, isPlanFinished, type PlansClient } from "./plans.ts";
+export {
+  type DispatchSettings,
+  type HoldInput,
+  isPlanFinished,
+  type PlansClient,
+  type ReleaseInput,
+  type RetrySettings,
+} from "./plans.ts";
 export { type TasksClient } from "./tasks.ts";
 export { type QueueClient } from "./queue.ts";
 export { type Channels, type ServiceName } from "./channels.ts";

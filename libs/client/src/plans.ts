@@ -19,6 +19,20 @@ export interface PlansClient {
   list(filter?: Partial<wire.ListPlansRequest>, settings?: CallSettings): Promise<Result<wire.ListPlansResponse>>;
   /** Cancels what has not ended of a plan. */
   cancel(planId: string, reason?: string, settings?: CallSettings): Promise<Result<wire.Plan>>;
+  /** Keeps its waiting tasks from starting, until `release`; what runs goes on. Ended: `precondition`, reason PLAN_ALREADY_FINISHED. */
+  hold(planId: string, why?: HoldInput, settings?: CallSettings): Promise<Result<wire.HoldPlanResponse>>;
+  /** Ends a hold; without one nothing changes. */
+  release(planId: string, why?: ReleaseInput, settings?: CallSettings): Promise<Result<wire.ReleasePlanResponse>>;
+  /** Runs what failed again, and what was cancelled because of it. Safe to repeat with the same `requestId` (one is made when none is given). */
+  retry(planId: string, settings?: RetrySettings): Promise<Result<wire.RetryPlanResponse>>;
+  /** What would run where, what would wait and why. Nothing is kept and nothing promised. */
+  preview(plan: PlanInput, settings?: CallSettings): Promise<Result<wire.PreviewPlanResponse>>;
+  /** The history, the oldest first. */
+  events(
+    planId: string,
+    filter?: Partial<Omit<wire.ListPlanEventsRequest, "planId">>,
+    settings?: CallSettings,
+  ): Promise<Result<wire.ListPlanEventsResponse>>;
   /**
    * The events of a plan from the first (or after `afterEventId`) until all its tasks have ended, each exactly once and in order:
    * after an interruption the watch goes on behind the last event seen.
@@ -27,6 +41,23 @@ export interface PlansClient {
     planId: string,
     settings?: { readonly afterEventId?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<WatchItem<wire.WatchPlanResponse>>;
+}
+
+/** Why and by whom, for people. */
+export interface HoldInput {
+  readonly reason?: string;
+  readonly heldBy?: string;
+}
+
+export interface ReleaseInput {
+  readonly reason?: string;
+  readonly releasedBy?: string;
+}
+
+export interface RetrySettings extends CallSettings {
+  /** UUID. */
+  readonly requestId?: string;
+  readonly reason?: string;
 }
 
 export interface DispatchSettings extends CallSettings {
@@ -38,7 +69,7 @@ export interface DispatchSettings extends CallSettings {
 
 /** A large plan takes the orchestrator longer than a read. */
 const leastDispatchTimeoutMs = 30_000;
-const dispatchRetryDelaysMs = [200, 800] as const;
+const retryDelaysMs = [200, 800] as const;
 
 export function createPlansClient(context: ClientContext): PlansClient {
   const service = () => context.channels.client("orchestrator", wire.PlanServiceService);
@@ -50,12 +81,19 @@ export function createPlansClient(context: ClientContext): PlansClient {
       failUnsatisfiable: settings.failUnsatisfiable ?? false,
     });
     const timeoutMs = settings.timeoutMs ?? Math.max(context.timeoutMs, leastDispatchTimeoutMs);
-    const once = () =>
-      attempt(async () => (await service()).dispatchPlan(request, callOptions(context, { ...settings, timeoutMs })));
+    return repeatedly(
+      () =>
+        attempt(async () => (await service()).dispatchPlan(request, callOptions(context, { ...settings, timeoutMs }))),
+      settings.signal,
+    );
+  }
+
+  /** For calls that a request id makes safe to repeat. */
+  async function repeatedly<T>(once: () => Promise<Result<T>>, signal: AbortSignal | undefined): Promise<Result<T>> {
     let outcome = await once();
-    for (const delayMs of dispatchRetryDelaysMs) {
-      if (outcome.kind === "ok" || outcome.error.kind !== "unavailable" || settings.signal?.aborted === true) break;
-      await sleep(context.ports.timers, delayMs, settings.signal).catch(() => undefined);
+    for (const delayMs of retryDelaysMs) {
+      if (outcome.kind === "ok" || outcome.error.kind !== "unavailable" || signal?.aborted === true) break;
+      await sleep(context.ports.timers, delayMs, signal).catch(() => undefined);
       outcome = await once();
     }
     return outcome;
@@ -77,6 +115,44 @@ export function createPlansClient(context: ClientContext): PlansClient {
         const answer = await (await service()).cancelPlan({ planId, reason }, callOptions(context, settings));
         return present(answer.plan, "the plan");
       }),
+    hold: (planId, why = {}, settings = {}) =>
+      attempt(async () =>
+        (await service()).holdPlan(
+          wire.HoldPlanRequest.fromPartial({ ...why, planId }),
+          callOptions(context, settings),
+        ),
+      ),
+    release: (planId, why = {}, settings = {}) =>
+      attempt(async () =>
+        (await service()).releasePlan(
+          wire.ReleasePlanRequest.fromPartial({ ...why, planId }),
+          callOptions(context, settings),
+        ),
+      ),
+    retry(planId, settings = {}) {
+      const requestId = settings.requestId ?? context.ports.random.uuid();
+      const request = wire.RetryPlanRequest.fromPartial({ planId, requestId, reason: settings.reason ?? "" });
+      return repeatedly(
+        () => attempt(async () => (await service()).retryPlan(request, callOptions(context, settings))),
+        settings.signal,
+      );
+    },
+    preview(plan, settings = {}) {
+      const timeoutMs = settings.timeoutMs ?? Math.max(context.timeoutMs, leastDispatchTimeoutMs);
+      return attempt(async () =>
+        (await service()).previewPlan(
+          { plan: wire.WorkPlan.fromPartial(plan) },
+          callOptions(context, { ...settings, timeoutMs }),
+        ),
+      );
+    },
+    events: (planId, filter = {}, settings = {}) =>
+      attempt(async () =>
+        (await service()).listPlanEvents(
+          wire.ListPlanEventsRequest.fromPartial({ ...filter, planId }),
+          callOptions(context, settings),
+        ),
+      ),
     watch(planId, settings = {}) {
       let lastEventId = settings.afterEventId ?? 0;
       return watchStream<wire.WatchPlanResponse>({

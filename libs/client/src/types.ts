@@ -19,4 +19,6 @@ export interface CallSettings {
   /** Time the call may take in all, retries included. Default: the client's `timeoutMs`. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** W3C trace context (`traceparent`) of the program: kept in the history beside what the call changed. */
+  readonly traceparent?: string;
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "@headroom/runtime";
+import type { AgentCredential } from "./auth/agent-credential.ts";
 import type { HeadroomError } from "./errors.ts";
 
 /** What a caller may do; ordered by the method option headroom.common.v1.access. */
@@ -9,6 +10,8 @@ export interface Caller {
   readonly roles: ReadonlySet<Role>;
   /** Address of the peer, for logs. */
   readonly peer: string;
+  /** The agent that speaks, if it has shown a credential of its own; see `requireOwnId`. */
+  readonly agent?: AgentCredential;
 }
 
 /** What a handler knows of the call it serves. */
@@ -17,6 +20,8 @@ export interface CallContext {
   readonly method: string;
   /** From the caller's `x-request-id`, else made here. Also in every log line of `logger`. */
   readonly requestId: string;
+  /** W3C trace context of the caller, as it sent it; null when it sent none that is well-formed. */
+  readonly traceparent: string | null;
   /** Aborted when the caller goes away, the deadline passes or the server stops. */
   readonly signal: AbortSignal;
   /** Time left when the call arrived; null without a deadline. */

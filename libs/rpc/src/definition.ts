@@ -41,6 +41,8 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
   readonly requestId?: string;
+  /** W3C trace context that the call belongs to; kept with what the call changes. */
+  readonly traceparent?: string;
 }
 
 type ClientMethodOf<M extends MethodShape> = M["requestStream"] extends true

@@ -45,6 +45,13 @@ export {
   type ServerSecurity,
   type ServerSettings,
 } from "./auth/server-settings.ts";
+export {
+  createAgentCredentials,
+  requireOwnId,
+  type AgentCredential,
+  type AgentCredentials,
+} from "./auth/agent-credential.ts";
+export { createSealed, type Sealed } from "./auth/sealed.ts";
 export { createTokenAuth, type TokenAuthOptions } from "./auth/token-auth.ts";
 export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-file.ts";
 export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";

@@ -1,6 +1,7 @@
-/** When room for a task is expected, from the expected ends of what runs. */
+/** When room for a task is expected, and when its turn comes, from the expected ends of what runs. */
 import { withoutReservations, type AgentView } from "./agent-view.ts";
 import { fit, type FitOptions } from "./fit.ts";
+import { MinHeap } from "./min-heap.ts";
 import type { Needs } from "./needs.ts";
 import type { EpochMs } from "./resources.ts";
 
@@ -51,4 +52,96 @@ function knownEnds(view: AgentView): readonly { readonly attemptId: string; read
       expectedEndAtMs === null ? [] : [{ attemptId, endsAtMs: expectedEndAtMs }],
     )
     .sort((a, b) => a.endsAtMs - b.endsAtMs);
+}
+
+/** The earlier end of a range allows for this much less than expected. */
+export const UNDERRUN_FACTOR = 0.75;
+
+export interface DurationRange {
+  readonly lowMs: number;
+  /** Null: nobody knows. */
+  readonly highMs: number | null;
+}
+
+/** What is known of a duration that was declared, or learned; null: nothing. */
+export function durationRange(expectedMs: number | null): DurationRange {
+  if (expectedMs === null) return { lowMs: 0, highMs: null };
+  return { lowMs: expectedMs * UNDERRUN_FACTOR, highMs: expectedMs * OVERRUN_FACTOR };
+}
+
+/** What is left of a run that has gone on for `elapsedMs`. One that is late already is allowed to be late by half of that again. */
+export function remainingRange(expectedMs: number | null, elapsedMs: number): DurationRange {
+  const gone = Math.max(0, elapsedMs);
+  const { lowMs, highMs } = durationRange(expectedMs);
+  const low = Math.max(0, lowMs - gone);
+  if (highMs === null) return { lowMs: low, highMs };
+  return { lowMs: low, highMs: highMs > gone ? Math.max(low, highMs - gone) : gone * (OVERRUN_FACTOR - 1) };
+}
+
+/** Each older run counts this much less than the one after it. */
+const DECAY = 0.85;
+
+/** The middle of earlier durations, the newest first; newer ones weigh more. Null without any. */
+export function typicalDurationMs(recentMs: readonly number[]): number | null {
+  const weighed = recentMs.map((ms, age) => ({ ms, weight: DECAY ** age })).sort((a, b) => a.ms - b.ms);
+  const half = weighed.reduce((sum, { weight }) => sum + weight, 0) / 2;
+  let sum = 0;
+  for (const { ms, weight } of weighed) {
+    sum += weight;
+    if (sum >= half) return ms;
+  }
+  return null;
+}
+
+export interface StartQuestion {
+  readonly nowMs: EpochMs;
+  /** Tasks that start before it, at least 0. */
+  readonly ahead: number;
+  /** What is left of everything that runs; each end lets one task start. */
+  readonly running: readonly DurationRange[];
+  /** How long those before it run; null: nobody knows. */
+  readonly typicalMs: number | null;
+  /** When there is room for its needs, the queue not counted; null: unknown. Now or earlier: there is room now. */
+  readonly roomAtMs: EpochMs | null;
+}
+
+export interface StartRange {
+  readonly earliestMs: EpochMs;
+  /** Null: nobody knows. */
+  readonly latestMs: EpochMs | null;
+}
+
+/**
+ * When a waiting task is expected to start: tasks before it take the places that fall free, and free them again after their
+ * own time. Computed once with everything as short and once with everything as long as it may be, so that the range never is
+ * negative, grows with what is not known, and never moves forward for a place further back. Null: nothing is known.
+ */
+export function expectedStart(question: StartQuestion): StartRange | null {
+  const { nowMs, running, roomAtMs } = question;
+  const hasRoom = roomAtMs !== null && roomAtMs <= nowMs;
+  if (running.length === 0 && !hasRoom) {
+    if (roomAtMs === null || question.ahead > 0) return null;
+    return { earliestMs: roomAtMs, latestMs: nowMs + Math.ceil((roomAtMs - nowMs) * OVERRUN_FACTOR) };
+  }
+  const typical = durationRange(question.typicalMs);
+  const free = hasRoom ? [0] : [];
+  const roomInMs = roomAtMs === null ? 0 : Math.max(0, roomAtMs - nowMs);
+  const low = turnAfterMs([...free, ...running.map(({ lowMs }) => lowMs)], typical.lowMs, question.ahead);
+  const high = turnAfterMs(
+    [...free, ...running.map(({ highMs }) => highMs ?? Number.POSITIVE_INFINITY)],
+    typical.highMs ?? Number.POSITIVE_INFINITY,
+    question.ahead,
+  );
+  const latestInMs = Math.max(high, roomInMs * OVERRUN_FACTOR);
+  return {
+    earliestMs: nowMs + Math.floor(Math.max(low, roomInMs)),
+    latestMs: Number.isFinite(latestInMs) ? nowMs + Math.ceil(latestInMs) : null,
+  };
+}
+
+/** When the place after `ahead` others falls free: each of them takes the one that is free first, and gives it back after `eachMs`. */
+function turnAfterMs(endsMs: readonly number[], eachMs: number, ahead: number): number {
+  const places = new MinHeap(endsMs);
+  for (let before = 0; before < ahead; before += 1) places.replaceSmallest(places.smallest() + eachMs);
+  return places.smallest();
 }

@@ -1,6 +1,7 @@
 import { silentLogger, systemPorts, type Logger, type Ports } from "@headroom/runtime";
 import type { AgentConfig } from "./config/config.ts";
 import { grpcConnections, type Connections } from "./connection/open-stream.ts";
+import { credentialPath } from "./enrolment/credential-file.ts";
 import { agentHome, agentPaths, type AgentHome } from "./home.ts";
 import { fileJournal } from "./journal/file-journal.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -60,7 +61,9 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
     stores: overrides.stores ?? fileOutputStores(paths.spoolDir),
     runner: overrides.runner ?? systemRunner({ ports, logger, processes, freshDir: paths.freshDir, env }),
     sampler: overrides.sampler ?? sampler(),
-    connections: overrides.connections ?? grpcConnections({ ...config, ports, logger }),
+    connections:
+      overrides.connections ??
+      grpcConnections({ ...config, credentialFile: credentialPath(config.agentDir), ports, logger }),
   };
 }
 

@@ -11,6 +11,7 @@ import {
 } from "@headroom/runtime";
 import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.ts";
 import type { AgentConfig } from "./config/config.ts";
+import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
 import { agentVersion } from "./version.ts";
@@ -46,10 +47,18 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
   let running: RunningAgent | undefined;
   const service = lifecycle({
     name: "agent",
-    async start() {
+    async start(signal) {
       const parts = agentParts(config, overrides);
       const agentId = await parts.home.open();
-      const started = assemble(config, { ...parts, logger: parts.logger.child({ agent_id: agentId }) }, agentId);
+      const logger = parts.logger.child({ agent_id: agentId });
+      try {
+        await join(config, { ...parts, logger }, agentId, signal);
+      } catch (error) {
+        parts.connections.close();
+        await parts.home.close();
+        throw error;
+      }
+      const started = assemble(config, { ...parts, logger }, agentId);
       try {
         await started.start();
       } catch (error) {
@@ -70,6 +79,25 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
     state: () => service.state(),
     status: () => running?.status() ?? null,
   };
+}
+
+/** With a join token the agent first becomes one of the fleet. */
+async function join(config: AgentConfig, parts: AgentParts, agentId: string, signal: AbortSignal): Promise<void> {
+  const { joinToken, agentDir } = config;
+  if (joinToken === null) return;
+  const { ports, logger, connections } = parts;
+  const { hostname: host, poolName, agentType } = about(config, agentId, "");
+  await enrol(
+    {
+      ports,
+      logger,
+      agentDir,
+      joinToken,
+      about: { agentId, hostname: host, poolName, agentType },
+      enroll: (request, stopped) => connections.enroll(request, stopped),
+    },
+    signal,
+  );
 }
 
 interface RunningAgent extends Service {
@@ -111,6 +139,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     about: about(config, agentId, incarnation),
     open: () => connections.openHeartbeat(),
     measure: oneAtATime(() => sampler.sample(supervisor.listed())),
+    evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached(),
     isHeldByOwner,
   });

@@ -11,6 +11,7 @@ export {
 } from "./config/config.ts";
 export { agentOptions } from "./config/options.ts";
 export { AgentDirInUseError } from "./data-dir-lock.ts";
+export { CredentialFileError } from "./enrolment/credential-file.ts";
 export { IdentityError } from "./identity.ts";
 export { ownerHoldFileName } from "./owner-hold.ts";
 

@@ -83,6 +83,14 @@ export const orchestratorConfig = defineConfig({
     min: 0.001,
     max: 1_024,
   }),
+  historyDays: option.number({
+    env: "HEADROOM_HISTORY_DAYS",
+    flag: "history-days",
+    help: "Plans that ended, and all events, are deleted when they are older than so many days. 0 keeps them for ever.",
+    default: 30,
+    min: 0,
+    max: 36_500,
+  }),
   tlsCaFile: option.path({
     env: "HEADROOM_TLS_CA_FILE",
     flag: "tls-ca-file",

@@ -4,9 +4,13 @@ import type { Logger, ManagedService, Metrics, Ports, Service } from "@headroom/
 import { createAcceptor } from "./accept/acceptor.ts";
 import type { OrchestratorConfig } from "./config.ts";
 import { createChangeHub } from "./events/change-hub.ts";
+import { createDurations } from "./estimates/durations.ts";
 import { createFleetView, type FleetView } from "./fleet-view/fleet-view.ts";
 import { createSweep } from "./lost/sweep.ts";
 import { createOrchestratorMetrics, registerGauges } from "./orchestrator-metrics.ts";
+import { createQueueHoldView } from "./operate/queue-hold-view.ts";
+import { createRetention } from "./operate/retention.ts";
+import { createWaitTimeouts } from "./operate/wait-timeouts.ts";
 import { createAvoidedAgents } from "./placing/avoided-agents.ts";
 import { createGate } from "./placing/gate.ts";
 import { createPlacer } from "./placing/placer.ts";
@@ -20,7 +24,7 @@ import type { Claimer, OrchestratorStore } from "./store/port.ts";
 import { createAgentMessages } from "./work/agent-messages.ts";
 import { createDeliveryLoop } from "./work/delivery-loop.ts";
 import { createSessions, type Sessions } from "./work/sessions.ts";
-import { createSettle } from "./work/settlement.ts";
+import { createSettle, type Settle } from "./work/settlement.ts";
 
 export interface PartsOptions {
   readonly config: OrchestratorConfig;
@@ -55,7 +59,16 @@ export function createParts(options: PartsOptions): Parts {
   const sessions = createSessions(notifier, logger);
   const avoided = createAvoidedAgents(ports.clock);
   const releaser = createReleaser({ registry, ports, logger });
-  const gate = createGate(fleet, config.pauseThreshold);
+  const queueHold = createQueueHoldView({
+    store,
+    notifier,
+    listener,
+    ports,
+    logger,
+    onRelease: () => loop.wake("the queue is released"),
+  });
+  const gate = createGate(fleet, config.pauseThreshold, () => queueHold.current());
+  const durations = createDurations({ store, ports, logger });
   const claimer: Claimer = { owner: instance, leaseMs: config.claimLeaseMs };
   const planChanged = (planId: string): void => hub.changed(planId);
   const attemptChanged = (attemptId: string): void => hub.changed(attemptId);
@@ -83,22 +96,45 @@ export function createParts(options: PartsOptions): Parts {
     metrics: counters,
   });
   const wakeLoop = (cause: string): void => loop.wake(cause);
-  const settle = createSettle({ releaser, wakeLoop, planChanged, attemptChanged, metrics: counters });
-  const acceptor = createAcceptor({ store, gate, placer, registry, claimer, ports, wakeLoop, planChanged });
+  const settleOne = createSettle({ releaser, wakeLoop, planChanged, attemptChanged, metrics: counters });
+  const settle: Settle = (attempt, applied, cause, to) => {
+    const { verdict } = applied;
+    if (verdict.kind === "final" && verdict.attemptState === "succeeded") durations.note(attempt.attemptId);
+    settleOne(attempt, applied, cause, to);
+  };
+  const expectDurations = (planName: string) => durations.expect(planName);
+  const acceptor = createAcceptor({
+    store,
+    gate,
+    placer,
+    registry,
+    claimer,
+    ports,
+    wakeLoop,
+    planChanged,
+    expectDurations,
+  });
   const maxOutputBytes = Math.floor(config.maxOutputMb * 1_048_576);
   const messages = createAgentMessages({ store, settle, avoided, ports, planChanged, attemptChanged, maxOutputBytes });
   const delivery = createDeliveryLoop({ store, sessions, listener, ports, logger, errorDelayMs: smallErrorDelayMs });
   const sweep = createSweep({ store, registry, settle, avoided, ports, logger, errorDelayMs: smallErrorDelayMs });
+  const waitTimeouts = createWaitTimeouts({ store, planChanged, ports, logger });
+  const keepMs = config.historyDays * 86_400_000;
+  const retention = keepMs === 0 ? [] : [createRetention({ store, keepMs, ports, logger })];
   registerGauges(options.metrics, { store, fleet, sessions, logger });
   const services: readonly (Service | ManagedService)[] = [
     notifier,
     ...(listener === null ? [] : [listener]),
     hub,
     releaser,
+    queueHold,
     fleet,
     delivery,
     sweep,
     loop,
+    durations,
+    waitTimeouts,
+    ...retention,
   ];
   const deps: HandlerDeps = {
     instance,
@@ -110,6 +146,7 @@ export function createParts(options: PartsOptions): Parts {
     registry,
     resumer,
     loop,
+    queueHold,
     hub,
     sessions,
     messages,

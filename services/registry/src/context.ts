@@ -124,8 +124,8 @@ async function createServers(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
-  const { security } = await serverSecurity(config, "registry");
-  const parts = createParts({ config, store, ports, logger, metrics });
+  const { token, security } = await serverSecurity(config, "registry");
+  const parts = createParts({ config, token, store, ports, logger, metrics });
   const rpc = createRpcServer({
     name: "registry",
     ports,
@@ -157,7 +157,7 @@ async function createServers(
     drainMs: config.drainMs,
   });
   const health = createHealthLoop(rpc, parts, ports, logger);
-  const loops = [parts.handlers.writer, parts.sweep, parts.leases, parts.replicas.loop, health];
+  const loops = [parts.handlers.writer, parts.sweep, parts.leases, parts.indexing, parts.replicas.loop, health];
   return { rpc, http, parts, store, loops };
 }
 

@@ -1,10 +1,12 @@
 export { registryConfig, type RegistryConfig } from "./config.ts";
 export { createRegistry, type Registry, type RegistryOverrides } from "./context.ts";
 export { runRegistry, type RunRegistryOptions } from "./main.ts";
+export type { Enrolment, EnrolmentOutcome, EnrolmentStore, JoinToken, NewJoinToken } from "./store/enrolment-store.ts";
 export {
   type Admission,
   type BeatWrite,
   type CommitResult,
+  type RefusedAdmission,
   type RegistryStore,
   type ReservationCommit,
   type ReservationWrite,

@@ -1,8 +1,9 @@
 /** What the registry consists of, put together; nothing here runs yet. */
 import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
-import { unavailable } from "@headroom/rpc";
+import { createAgentCredentials, unavailable } from "@headroom/rpc";
 import { BEST_FIT, policyNamed, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
+import { createJoinTokens } from "./enrolment/join-tokens.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { CapacityIndex } from "./fleet/index/capacity-index.ts";
 import { StoreClock } from "./fleet/store-clock.ts";
@@ -24,6 +25,8 @@ import { CapacityFeed } from "./watch/capacity-feed.ts";
 
 export interface PartsOptions {
   readonly config: RegistryConfig;
+  /** The token of this Headroom, with which join tokens and credentials are signed. */
+  readonly token: string;
   readonly store: RegistryStore;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -39,6 +42,7 @@ export interface Parts {
   readonly pace: Pace;
   readonly sweep: RunLoop;
   readonly leases: RunLoop;
+  readonly indexing: RunLoop;
   /** Takes the fleet over from the store; from then on calls are answered. */
   load(): Promise<void>;
   readonly isReady: boolean;
@@ -50,6 +54,8 @@ const LEASE_CHECK_MS = 1_000;
 /** Tombstones are deleted in portions; one a second keeps up with 1,000 ends a second. */
 const MAX_PURGED = 1_000;
 const PURGE_INTERVAL_MS = 1_000;
+/** What the index takes in each second without being asked: about 20 ms of work, and more than a process's target rate of beats brings. */
+const INDEXED_UNASKED = 2_000;
 
 export function createParts(options: PartsOptions): Parts {
   const { config, store, ports, logger, metrics } = options;
@@ -140,6 +146,8 @@ export function createParts(options: PartsOptions): Parts {
     get heartbeatIntervalMs() {
       return pace.intervalMs;
     },
+    joinTokens: createJoinTokens(options.token),
+    credentials: createAgentCredentials(options.token),
     policy: policyNamed(config.placementPolicy) ?? BEST_FIT,
     fleet,
     index,
@@ -164,6 +172,13 @@ export function createParts(options: PartsOptions): Parts {
     pace,
     sweep: sweep.loop,
     leases: createLeaseLoop(handlers, ports, logger),
+    indexing: new RunLoop({
+      name: "capacity-index",
+      ports,
+      intervalMs: 1_000,
+      run: () => index.refreshSome(INDEXED_UNASKED),
+      onError: (error) => logger.error({ err: error }, "the index could not take in what agents said"),
+    }),
     sessionServices: {
       replicaId,
       get intervalMs() {
@@ -176,6 +191,7 @@ export function createParts(options: PartsOptions): Parts {
       desk,
       admissions,
       sessions,
+      storeClock,
       ports,
       requireReady,
     },

@@ -1,5 +1,4 @@
 /** R-CAP-6: the REST face of the registry, through real sockets. */
-import { wire } from "@headroom/contracts";
 import { createTestDatabase, type TestDatabase } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -126,8 +125,24 @@ describe("REST", () => {
     expect(await send("/api/v1/agents:confirmLosses", {})).toEqual({ agents_held: 0 });
   });
 
-  it("what is not built yet says so", async () => {
-    const request = wire.CreateJoinTokenRequest.fromPartial({});
-    await expect(at.fleet.createJoinToken(request)).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+  it("makes, lists and ends join tokens over REST too", async () => {
+    const call = async (method: string, path: string, body?: object): Promise<Record<string, unknown>> => {
+      const response = await fetch(`${at.restUrl}${path}`, {
+        method,
+        headers: { "content-type": "application/json", authorization: `Bearer ${at.token}` },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      // An object, by the contract.
+      return { status: response.status, ...((await response.json()) as object) };
+    };
+    const made = await call("POST", "/api/v1/join-tokens", { pool_name: "gpu", ttl: "600s", agent_type: "research" });
+    expect(made).toMatchObject({ status: 200, join_token: expect.stringMatching(/^hrj1\./) });
+    const path = `/api/v1/join-tokens/${String(made["token_id"])}`;
+    expect(await call("DELETE", path, {})).toEqual({ status: 200 });
+    const { tokens } = await call("GET", "/api/v1/join-tokens?page_size=1");
+    expect(tokens).toMatchObject([
+      { token_id: made["token_id"], pool_name: "gpu", agent_type: "research", uses: 0, max_uses: 1, usable: false },
+    ]);
+    expect(JSON.stringify(tokens)).not.toContain(String(made["join_token"]));
   });
 });

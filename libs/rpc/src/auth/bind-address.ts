@@ -21,6 +21,11 @@ export function isLoopbackHost(host: string): boolean {
   return /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(bare);
 }
 
+/** Whether a call comes from this machine; `peer` is "ADDRESS:PORT" as the socket says, which nobody elsewhere can pretend. */
+export function isLoopbackPeer(peer: string): boolean {
+  return isLoopbackHost(peer.replace(/:\d+$/, ""));
+}
+
 /** Throws InsecureBindError when other machines could reach the address and nothing protects it; the message says what to set. */
 export function checkBindAddress(address: BindAddress): void {
   if (isLoopbackHost(address.host)) return;

@@ -96,7 +96,10 @@ export function serverPaths(
   return { tokenFile: settings.tokenFile ?? paths.tokenFile, logFile: `${paths.logsDir}/${service}.log` };
 }
 
-/** The token to ask callers for; a file that is missing is written. Throws TokenFileError, ConfigError. */
+/**
+ * The token to ask callers for; a file that is missing is written. The services of one Headroom share it, and sign with it what
+ * agents show (`createAgentCredentials`). Throws TokenFileError, ConfigError.
+ */
 export async function serverSecurity(
   settings: ServerSettings,
   service: string,

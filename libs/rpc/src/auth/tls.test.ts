@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
+import { writeCertificates } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { createClient, TlsFileError, type ClientTls } from "../index.ts";
 import { addressOf, agentId, makeServer, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
-import { writeCertificates } from "./certificates.test-helper.ts";
 
 function certificates() {
   const folder = mkdtempSync(join(tmpdir(), "headroom-tls-"));

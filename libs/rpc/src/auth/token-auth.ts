@@ -1,22 +1,31 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Caller, Role } from "../call.ts";
 import { HeadroomError } from "../errors.ts";
+import { type AgentCredentials, createAgentCredentials, looksLikeCredential } from "./agent-credential.ts";
 import type { AccessRequest, AuthPolicy } from "./auth-policy.ts";
+import { isLoopbackPeer } from "./bind-address.ts";
 
 export interface TokenAuthOptions {
-  /** The token that callers show; it holds all roles. */
+  /** The token that callers show. It holds all roles on this machine; from elsewhere all but that of an agent. */
   readonly token: string;
   /** Where it lies on this machine, for the error's way out. */
   readonly tokenFile?: string;
 }
 
-const allRoles: ReadonlySet<Role> = new Set<Role>(["agent", "planner", "operator"]);
+const localRoles: ReadonlySet<Role> = new Set<Role>(["agent", "planner", "operator"]);
+const remoteRoles: ReadonlySet<Role> = new Set<Role>(["planner", "operator"]);
+const agentRoles: ReadonlySet<Role> = new Set<Role>(["agent"]);
 const noRoles: ReadonlySet<Role> = new Set<Role>();
 
-/** One token for everything that is not open: `authorization: Bearer TOKEN`. */
+/**
+ * `authorization: Bearer TOKEN` for everything that is not open. The token is the one of this Headroom, or the credential of an
+ * agent, which holds the role of an agent and no other. Agents on other machines show a credential: the token would make every
+ * desktop an operator.
+ */
 export function createTokenAuth(options: TokenAuthOptions): AuthPolicy {
   // Digests have one length, so that the comparison takes the same time for every guess.
   const expected = digest(options.token);
+  const credentials = createAgentCredentials(options.token);
   return {
     requiresCredential: true,
     authorize(request): Caller {
@@ -25,12 +34,36 @@ export function createTokenAuth(options: TokenAuthOptions): AuthPolicy {
         throw tokenRequired(request, options.tokenFile);
       }
       const shown = /^Bearer +(\S+) *$/i.exec(request.authorization)?.[1];
-      if (shown !== undefined && timingSafeEqual(digest(shown), expected))
-        return { roles: allRoles, peer: request.peer };
+      if (shown !== undefined && looksLikeCredential(shown)) return agentCaller(credentials, shown, request.peer);
+      if (shown !== undefined && timingSafeEqual(digest(shown), expected)) return tokenCaller(request);
       // A caller who shows a wrong token believes to be someone: saying nothing would hide the mistake.
       throw tokenInvalid(shown === undefined, options.tokenFile);
     },
   };
+}
+
+function tokenCaller({ access, method, peer }: AccessRequest): Caller {
+  if (isLoopbackPeer(peer)) return { roles: localRoles, peer };
+  if (access !== "agent") return { roles: remoteRoles, peer };
+  throw new HeadroomError({
+    code: "PERMISSION_DENIED",
+    reason: "ENROLMENT_REQUIRED",
+    message:
+      `${method} is for agents, and an agent on another machine shows a credential of its own and not the token: ` +
+      'make a join token with "headroom agents token create" and start the agent with "headroom agent --join TOKEN"',
+  });
+}
+
+function agentCaller(credentials: AgentCredentials, shown: string, peer: string): Caller {
+  const agent = credentials.read(shown);
+  if (agent !== null) return { roles: agentRoles, peer, agent };
+  throw new HeadroomError({
+    code: "UNAUTHENTICATED",
+    reason: "CREDENTIAL_INVALID",
+    message:
+      "the agent's credential is not of this Headroom, or its token was changed since; " +
+      'enrol again: make a join token with "headroom agents token create" and start the agent with "headroom agent --join TOKEN"',
+  });
 }
 
 function digest(token: string): Buffer {

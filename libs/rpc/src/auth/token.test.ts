@@ -32,7 +32,7 @@ describe("the token on calls", () => {
     const authorize = (
       authorization: string | undefined,
       access: "open" | "agent" | "planner" | "operator" = "operator",
-    ) => policy.authorize({ method: "x.Y/Z", access, authorization, peer: "p" });
+    ) => policy.authorize({ method: "x.Y/Z", access, authorization, peer: "127.0.0.1:1" });
     for (const wrong of ["Bearer wrong", `bearer ${token}x`, `Basic ${token}`, "", token, `Bearer ${token} ${token}`]) {
       expect(() => authorize(wrong)).toThrow(
         expect.objectContaining({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" }),

@@ -18,6 +18,7 @@ export function nameOf(method: AnyMethod): string {
 export function outgoingMetadata(channel: Channel, options: CallOptions): Metadata {
   const metadata = new Metadata();
   metadata.set("x-request-id", options.requestId ?? channel.ports.random.uuid());
+  if (options.traceparent !== undefined) metadata.set("traceparent", options.traceparent);
   if (channel.token !== undefined) metadata.set("authorization", `Bearer ${channel.token}`);
   return metadata;
 }

@@ -128,6 +128,8 @@ function callMeta(
     peer,
     authorization: request.headers.authorization,
     requestId,
+    // Node joins what comes twice with a comma, which is not well-formed then.
+    traceparent: request.headers["traceparent"]?.toString(),
     deadlineLeftMs,
     signal,
   };

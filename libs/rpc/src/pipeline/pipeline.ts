@@ -7,6 +7,7 @@ import { openCallScope, type CallScope } from "./call-scope.ts";
 import { toHeadroomError, type MapError } from "./map-error.ts";
 import { createCallObserver, type CallObserver } from "./observer.ts";
 import { chooseRequestId } from "./request-id.ts";
+import { readTraceparent } from "./traceparent.ts";
 import { ServerCallContext } from "./server-call-context.ts";
 
 export interface PipelineOptions {
@@ -66,6 +67,7 @@ export class Pipeline {
       new ServerCallContext({
         method: method.name,
         requestId,
+        traceparent: readTraceparent(meta.traceparent),
         signal: scope.signal,
         deadlineLeftMs,
         caller,

@@ -4,6 +4,7 @@ import type { CallContext, Caller } from "../call.ts";
 export interface ServerCallContextOptions {
   readonly method: string;
   readonly requestId: string;
+  readonly traceparent: string | null;
   readonly signal: AbortSignal;
   readonly deadlineLeftMs: number | null;
   readonly caller: Caller;
@@ -14,6 +15,7 @@ export interface ServerCallContextOptions {
 export class ServerCallContext implements CallContext {
   readonly method: string;
   readonly requestId: string;
+  readonly traceparent: string | null;
   readonly signal: AbortSignal;
   readonly deadlineLeftMs: number | null;
   readonly caller: Caller;
@@ -23,6 +25,7 @@ export class ServerCallContext implements CallContext {
   constructor(options: ServerCallContextOptions) {
     this.method = options.method;
     this.requestId = options.requestId;
+    this.traceparent = options.traceparent;
     this.signal = options.signal;
     this.deadlineLeftMs = options.deadlineLeftMs;
     this.caller = options.caller;

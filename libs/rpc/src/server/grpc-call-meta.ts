@@ -17,6 +17,7 @@ export function grpcCallMeta(call: GrpcCall, clock: Clock, signal: AbortSignal |
     peer: call.getPeer(),
     authorization: textHeader(call.metadata, "authorization"),
     requestId: textHeader(call.metadata, "x-request-id"),
+    traceparent: textHeader(call.metadata, "traceparent"),
     deadlineLeftMs: deadlineLeftMs(call.getDeadline(), clock),
   };
   return signal === undefined ? meta : { ...meta, signal };

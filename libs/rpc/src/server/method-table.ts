@@ -17,6 +17,8 @@ export interface CallMeta {
   readonly authorization: string | undefined;
   /** The `x-request-id` header as it came, or the result of `chooseRequestId` where the transport tells it to the caller. */
   readonly requestId: string | undefined;
+  /** The `traceparent` header as it came. */
+  readonly traceparent: string | undefined;
   /** Time left for the call; null: no deadline. */
   readonly deadlineLeftMs: number | null;
   /** Aborted when the caller goes away. */

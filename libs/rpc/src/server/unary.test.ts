@@ -135,7 +135,9 @@ describe("unary calls through a real socket", () => {
     });
     await capacity.getAgentCapacity({ agentId });
     expect(reads).toBe(3);
-    expect(await failureOf(agent.enrollAgent({ joinToken: "x", agentId, hostname: "" }))).toMatchObject({
+    expect(
+      await failureOf(agent.enrollAgent(wire.EnrollAgentRequest.fromPartial({ joinToken: "x", agentId }))),
+    ).toMatchObject({
       reason: "NOT_YET",
     });
     expect(enrolments).toBe(1);
@@ -182,7 +184,9 @@ describe("unary calls through a real socket", () => {
   it("a request beyond the limit is RESOURCE_EXHAUSTED with the limit named, and the server goes on", async () => {
     const { server, capacity } = await startPair({}, { maxMessageBytes: 64 * 1_024 });
     const roomy = createClient(wire.AgentServiceService, openChannel(addressOf(server)));
-    const error = await failureOf(roomy.enrollAgent({ joinToken: "x".repeat(100_000), agentId, hostname: "" }));
+    const error = await failureOf(
+      roomy.enrollAgent(wire.EnrollAgentRequest.fromPartial({ joinToken: "x".repeat(100_000), agentId })),
+    );
     expect(error).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "MESSAGE_TOO_LARGE" });
     expect(error.message).toContain("65536");
     await capacity.getAgentCapacity({ agentId });

@@ -102,7 +102,9 @@ describe("validation by the rules of the .proto", () => {
     expect(long["agent_id"]).toBe("must be a valid UUID");
     const secret = violations(
       "headroom.registry.v1.EnrollAgentRequest",
-      wire.EnrollAgentRequest.encode({ joinToken: "s".repeat(513), agentId: id, hostname: "" }).finish(),
+      wire.EnrollAgentRequest.encode(
+        wire.EnrollAgentRequest.fromPartial({ joinToken: "s".repeat(513), agentId: id }),
+      ).finish(),
     );
     expect(secret["join_token"]).not.toContain("sss");
   });

@@ -30,6 +30,8 @@ export interface AgentConfig {
   readonly registryAddr: HostPort;
   readonly orchestratorAddr: HostPort;
   readonly token: string | null;
+  /** Exchanged once for a credential; null: the agent has one, or needs none. */
+  readonly joinToken: string | null;
   /** Read at each start when no token is given itself; it need not exist. */
   readonly tokenFile: string;
   readonly tls: AgentTls | null;
@@ -49,6 +51,8 @@ export interface AgentConfigInput {
   /** By the flag's name in kebab-case. */
   readonly flags?: Readonly<Record<string, unknown>>;
 }
+
+const orchestratorPort = 7_411;
 
 type Values = ConfigValues<typeof agentOptions>;
 
@@ -76,8 +80,10 @@ function agentConfig(values: Values): AgentConfig {
     agentDir: paths.agentDir,
     logsDir: paths.logsDir,
     registryAddr: values.registryAddr,
-    orchestratorAddr: values.orchestratorAddr,
+    // Who names one service of another machine most likely means both.
+    orchestratorAddr: values.orchestratorAddr ?? { host: values.registryAddr.host, port: orchestratorPort },
     token: values.token,
+    joinToken: values.joinToken,
     tokenFile: values.tokenFile ?? paths.tokenFile,
     tls: tls.value,
     pool: values.pool,

@@ -22,8 +22,15 @@ export const agentOptions = defineConfig({
   orchestratorAddr: option.hostPort({
     env: "HEADROOM_ORCHESTRATOR_ADDR",
     flag: "orchestrator-addr",
-    help: "Where the orchestrator takes gRPC.",
-    default: "127.0.0.1:7411",
+    help: "Where the orchestrator takes gRPC. Default: the registry's host, port 7411.",
+    default: null,
+  }),
+  joinToken: option.string({
+    env: "HEADROOM_JOIN_TOKEN",
+    flag: "join",
+    help: "Join token, exchanged once for a credential that is kept in the agent's folder.",
+    default: null,
+    secret: true,
   }),
   tokenFile: option.path({
     env: "HEADROOM_TOKEN_FILE",

@@ -3,6 +3,7 @@ import { wire } from "@headroom/contracts";
 import { createChannel, createClient, type Channel, type DuplexStream } from "@headroom/rpc";
 import type { HostPort, Logger, Ports } from "@headroom/runtime";
 import type { AgentTls } from "../config/config.ts";
+import { readCredentialFile } from "../enrolment/credential-file.ts";
 import { agentVersion } from "../version.ts";
 
 /** Opens streams to the two services, as a port; a simulation gives its own network. */
@@ -10,6 +11,8 @@ export interface Connections {
   /** Makes ready for a stream. What it answers opens it; set all handlers in the same turn. */
   openHeartbeat(): Promise<() => DuplexStream<wire.HeartbeatResponse, wire.HeartbeatRequest>>;
   openAttach(): Promise<() => DuplexStream<wire.AttachResponse, wire.AttachRequest>>;
+  /** `AgentService.EnrollAgent`, for an agent that has nothing to show yet. */
+  enroll(request: wire.EnrollAgentRequest, signal: AbortSignal): Promise<wire.EnrollAgentResponse>;
   /** Idempotent. */
   close(): void;
 }
@@ -19,6 +22,8 @@ export interface ConnectionsOptions {
   readonly logger: Logger;
   readonly registryAddr: HostPort;
   readonly orchestratorAddr: HostPort;
+  /** Shown before any token, if it is there: an agent that has joined speaks for itself. */
+  readonly credentialFile: string;
   readonly token: string | null;
   /** Read again for each stream: the service writes it at its first start, which may come after ours. */
   readonly tokenFile: string;
@@ -37,6 +42,14 @@ export function grpcConnections(options: ConnectionsOptions): Connections {
     async openAttach() {
       const client = createClient(wire.WorkServiceService, await orchestrator.next());
       return () => client.attach();
+    },
+    async enroll(request, signal) {
+      const channel = openChannel(options, options.registryAddr, null);
+      try {
+        return await createClient(wire.AgentServiceService, channel).enrollAgent(request, { signal });
+      } finally {
+        channel.close();
+      }
     },
     close() {
       registry.close();
@@ -58,17 +71,10 @@ function freshChannels(options: ConnectionsOptions, address: HostPort): FreshCha
   let channel: Channel | undefined;
   return {
     async next() {
-      const token = options.token ?? (await readToken(options.tokenFile));
+      const credential = (await readCredentialFile(options.credentialFile))?.credential ?? null;
+      const token = credential ?? options.token ?? (await readToken(options.tokenFile));
       channel?.close();
-      channel = createChannel({
-        address,
-        ports: options.ports,
-        logger: options.logger,
-        userAgent: `headroom-agent/${agentVersion}`,
-        howToStart: 'start it with "headroom up"; the agent keeps trying',
-        ...(token === null ? {} : { token }),
-        ...(options.tls === null ? {} : { tls: clientTls(options.tls) }),
-      });
+      channel = openChannel(options, address, token);
       return channel;
     },
     close() {
@@ -76,6 +82,18 @@ function freshChannels(options: ConnectionsOptions, address: HostPort): FreshCha
       channel = undefined;
     },
   };
+}
+
+function openChannel({ ports, logger, tls }: ConnectionsOptions, address: HostPort, token: string | null): Channel {
+  return createChannel({
+    address,
+    ports,
+    logger,
+    userAgent: `headroom-agent/${agentVersion}`,
+    howToStart: 'start it with "headroom up"; the agent keeps trying',
+    ...(token === null ? {} : { token }),
+    ...(tls === null ? {} : { tls: clientTls(tls) }),
+  });
 }
 
 function clientTls(tls: AgentTls): { caFile: string; certFile?: string; keyFile?: string } {

@@ -6,6 +6,7 @@ import { colourOfState } from "../output/colour.ts";
 import { age, instant, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { holdText } from "./plan-operate.ts";
 import { attemptSinceMs } from "../watch/progress.ts";
 
 /** `headroom plan get ID` */
@@ -91,6 +92,7 @@ export function printPlan(context: CommandContext, plan: wire.Plan): void {
   ];
   if (finishedAtMs !== null) facts.push(["finished", instant(finishedAtMs)]);
   if (plan.priority !== 0) facts.push(["priority", String(plan.priority)]);
+  if (plan.hold !== undefined) facts.push(["held", { text: `yes${holdText(plan.hold)}`, colour: "yellow" }]);
   if (plan.cancelRequested) facts.push(["cancel", "asked for"]);
   context.printFacts(facts);
   if (plan.tasks.length === 0) return;

@@ -5,6 +5,7 @@ import { planIdOf } from "../ids.ts";
 import { age, amount, count, percent, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { holdText } from "./plan-operate.ts";
 import { needsText } from "./task.ts";
 
 export interface QueueOptions {
@@ -71,6 +72,7 @@ function printQueue(context: CommandContext, answer: wire.ListPausedTasksRespons
 
 async function sayStatus(context: CommandContext): Promise<void> {
   const status = need(await context.client().queue.status());
+  if (status.hold !== undefined) context.say(`the queue is held${holdText(status.hold)}: headroom queue release`);
   const reasons = status.reasons.map(({ reason, tasks }) => `${tasks} ${word("PauseReason", reason)}`).join(", ");
   const detail = reasons === "" ? "" : ` (${reasons})`;
   context.say(

@@ -3,7 +3,7 @@ import { need, type CommandContext, type Run } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { taskIdOf } from "../ids.ts";
 import { colourOfState } from "../output/colour.ts";
-import { age, amount, commandLine, gb, instant, shortId } from "../output/format.ts";
+import { age, amount, commandLine, gb, instant, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { waitsFor } from "./plan-reads.ts";
@@ -41,6 +41,8 @@ export function taskExplain(given: string): Run {
       return exitCodes.done;
     }
     context.io.stdout.write(`${answer.sentence}\n`);
+    const expected = expectedStart(answer, context.io.ports.clock.now());
+    if (answer.queuePosition > 0) context.io.stdout.write(`place in the queue: ${answer.queuePosition}${expected}\n`);
     const verdicts = answer.capacity?.agents ?? [];
     if (verdicts.length > 0) {
       context.io.stdout.write("\n");
@@ -48,6 +50,18 @@ export function taskExplain(given: string): Run {
     }
     return exitCodes.done;
   };
+}
+
+/** "; expected to start in 3 m 05 s to 12 m 00 s", from what runs and how long that takes. */
+function expectedStart(answer: wire.ExplainTaskResponse, nowMs: number): string {
+  const earliestMs = timeOf(answer.expectedStartEarliest);
+  if (earliestMs === null) return "";
+  const latestMs = timeOf(answer.expectedStartLatest);
+  const from = earliestMs <= nowMs ? "now" : `in ${span(earliestMs - nowMs)}`;
+  if (latestMs === null) return `; expected to start ${from} at the earliest`;
+  return latestMs - earliestMs < 1_000
+    ? `; expected to start ${from}`
+    : `; expected to start ${from} to ${span(latestMs - nowMs)}`;
 }
 
 function verdictRow(verdict: wire.AgentVerdict): Cell[] {
@@ -72,6 +86,8 @@ function printTask(context: CommandContext, task: wire.Task): void {
     const resumeAfterMs = timeOf(task.pause.resumeAfter);
     if (resumeAfterMs !== null) facts.push(["not before", instant(resumeAfterMs)]);
     facts.push(["last looked", instant(timeOf(task.pause.lastChecked))]);
+    const waitDeadlineMs = timeOf(task.pause.waitDeadline);
+    if (waitDeadlineMs !== null) facts.push(["fails at", `${instant(waitDeadlineMs)} (wait_timeout)`]);
   }
   if (task.outcomeReason !== "") facts.push(["outcome", task.outcomeReason]);
   facts.push(["command", commandLine(task.argv, 200)], ["needs", needsText(task.needs)]);

@@ -4,11 +4,13 @@ import { CliError } from "./cli-error.ts";
 /** Errors whose message was written for the person at the keyboard, by name; a stack would only hide it. */
 const toldInFull: ReadonlySet<string> = new Set([
   "BinariesMissingError",
+  "CredentialFileError",
   "DataDirInUseError",
   "DataDirUnusableError",
   "DatabaseAwayError",
   "EmbeddedPostgresError",
   "HeadroomError",
+  "IdentityError",
   "InitFailedError",
   "InsecureBindError",
   "PortInUseError",

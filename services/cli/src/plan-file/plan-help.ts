@@ -23,6 +23,7 @@ A plan file (YAML or JSON) is the WorkPlan of proto/headroom/orchestrator/v1/pla
         agent_id: ID                  # this agent and no other
       depends_on: []                  # names of tasks that must have succeeded
       run_timeout: 1h30m              # durations: 90s, 5m, 2h, 1h30m
+      wait_timeout: 12h               # it fails when it has waited so long for room; left out: it waits as long as it takes
       max_attempts: 3
       retry_on_failure: false
       expected_duration: 10m          # helps to tell when room will be

@@ -2,20 +2,27 @@ import type { Command } from "commander";
 import {
   agentsConfirmLosses,
   agentsCordon,
-  agentsDrain,
-  type AgentsDrainOptions,
   agentsGet,
   agentsList,
   agentsRemove,
   agentsUncordon,
 } from "../commands/agents.ts";
+import { agentsDrain, type AgentsDrainOptions } from "../commands/agents-drain.ts";
+import {
+  joinTokenCreate,
+  type JoinTokenCreateOptions,
+  joinTokenList,
+  joinTokenRevoke,
+} from "../commands/agents-token.ts";
 import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
-import { collect, collectPairs, duration, numberFrom, wholeNumber } from "../options.ts";
+import { collect, collectPairs, duration, enumOption, numberFrom, wholeNumber } from "../options.ts";
 import type { ProgramContext } from "../program.ts";
 
 /** `agents …` and `capacity`. */
 export function addAgentCommands(program: Command, { run }: ProgramContext): void {
-  const agents = program.command("agents").description("the fleet: list, get, cordon, uncordon, drain, remove");
+  const agents = program
+    .command("agents")
+    .description("the fleet: list, get, cordon, uncordon, drain, remove, and how to join it: token");
   agents
     .command("list", { isDefault: true })
     .description("all agents known, whatever their state")
@@ -40,9 +47,11 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .description("keep new work away from an agent and let what runs there end; uncordon ends a drain")
     .option(
       "--deadline <duration>",
-      "what runs longer than that is stopped, such as 10m; default: wait without end",
+      "what runs longer than that is stopped and tried elsewhere, such as 10m; default: none is stopped",
       duration,
     )
+    .option("--wait", "follow the drain to its end; the default with a deadline")
+    .option("--no-wait", "answer at once")
     .option("--reason <text>", "why, for people", "")
     .action((agent: string, options: AgentsDrainOptions) => run(agentsDrain(agent, options)));
   agents
@@ -51,8 +60,10 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .action(() => run(agentsConfirmLosses()));
   agents
     .command("remove <agent>")
-    .description("forget an agent that is offline")
+    .description("forget an agent that is offline; its credential is useless from then on")
     .action((agent: string) => run(agentsRemove(agent)));
+
+  addTokenCommands(agents, run);
 
   program
     .command("capacity [agent]")
@@ -73,4 +84,28 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .action((agent: string | undefined, options: CapacityOptions) =>
       run(agent === undefined ? capacityList(options) : capacityGet(agent)),
     );
+}
+
+const agentTypes = ["desktop", "infra", "code", "research"];
+
+/** `agents token …` */
+function addTokenCommands(agents: Command, run: ProgramContext["run"]): void {
+  const token = agents.command("token").description("join tokens, with which agents on other machines join the fleet");
+  token
+    .command("create")
+    .description("make one; it is shown once, on stdout, and what to type on the other machine beside it")
+    .option("--pool <name>", "pool that agents join with it", "default")
+    .option("--type <type>", "what the agents are for", enumOption("headroom.common.v1.AgentType", agentTypes))
+    .option("--ttl <duration>", "how long it can be used, up to 30d (default 1h)", duration)
+    .option("--max-uses <n>", "how many agents can join with it", wholeNumber(1, 100_000), 1)
+    .action((options: JoinTokenCreateOptions) => run(joinTokenCreate(options)));
+  token
+    .command("list", { isDefault: true })
+    .description("the tokens that were made, those that have ended for a month; never the tokens themselves")
+    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .action((options: { limit: number }) => run(joinTokenList(options.limit)));
+  token
+    .command("revoke <token>")
+    .description("end one, by its id or the first characters of it; agents that have joined with it stay")
+    .action((given: string) => run(joinTokenRevoke(given)));
 }

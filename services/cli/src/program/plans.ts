@@ -1,6 +1,8 @@
 import type { wire } from "@headroom/contracts";
 import { type Command, Option } from "commander";
 import { planDispatch, planWatch } from "../commands/plan-dispatch.ts";
+import { planHistory } from "../commands/plan-history.ts";
+import { planHold, planRelease, planRetry, type WhyFlags } from "../commands/plan-operate.ts";
 import { planCancel, planGet, planList } from "../commands/plan-reads.ts";
 import { taskCancel, taskExplain, taskGet } from "../commands/task.ts";
 import { taskLogs } from "../commands/task-logs.ts";
@@ -25,7 +27,12 @@ interface ListFlags {
 
 /** `plan …` and `task …`. */
 export function addPlanCommands(program: Command, context: ProgramContext): void {
-  addPlan(program.command("plan").description("plans: dispatch, watch, get, list, cancel"), context);
+  addPlan(
+    program
+      .command("plan")
+      .description("plans: dispatch, preview, watch, get, list, history, hold, release, retry, cancel"),
+    context,
+  );
   addTask(program.command("task").description("single tasks: get, logs, cancel, explain"), context);
 }
 
@@ -75,6 +82,30 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
     .option("--name <name>", "only plans of this name")
     .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 50)
     .action((flags: ListFlags) => run(planList({ ...flags, status: flags.status ?? [] })));
+  plan
+    .command("history <plan>")
+    .description("every step of a plan and its tasks, the oldest first, with who caused it")
+    .option("--task <task>", "only of this task: its id, its first characters, or its name in the plan")
+    .option("--limit <n>", "rows at most, the newest", wholeNumber(1, 100_000), 1_000)
+    .action((id: string, flags: { task?: string; limit: number }) => run(planHistory(id, flags)));
+  plan
+    .command("hold <plan>")
+    .description("keep its waiting tasks from starting, until released; what runs goes on")
+    .option("--reason <text>", "why, for people", "")
+    .option("--by <name>", "who, for people; left out: you at this machine")
+    .action((id: string, flags: WhyFlags) => run(planHold(id, flags)));
+  plan
+    .command("release <plan>")
+    .description("end a hold")
+    .option("--reason <text>", "why, for people", "")
+    .option("--by <name>", "who, for people; left out: you at this machine")
+    .action((id: string, flags: WhyFlags) => run(planRelease(id, flags)));
+  plan
+    .command("retry <plan>")
+    .description("run what failed again, and what was cancelled because of it")
+    .option("--reason <text>", "why, for people", "")
+    .option("--request-id <uuid>", "makes it safe to run the same command again: the plan is tried again once")
+    .action((id: string, flags: { reason: string; requestId?: string }) => run(planRetry(id, flags)));
   plan
     .command("cancel <plan>")
     .description("cancel what has not ended of a plan")

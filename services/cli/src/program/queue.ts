@@ -1,5 +1,7 @@
 import type { wire } from "@headroom/contracts";
 import { type Command, Option } from "commander";
+import type { WhyFlags } from "../commands/plan-operate.ts";
+import { queueHistory, queueHold, queueRelease } from "../commands/queue-operate.ts";
 import { queueCheck, queueList, queueResume, queueStatus } from "../commands/queue.ts";
 import { enumOption, numberFrom, wholeNumber } from "../options.ts";
 import { wordsOf } from "../output/words.ts";
@@ -12,7 +14,9 @@ interface CheckFlags {
 
 /** `queue …` */
 export function addQueueCommands(program: Command, { run }: ProgramContext): void {
-  const queue = program.command("queue").description("what waits, why, and since when: list, status, resume, check");
+  const queue = program
+    .command("queue")
+    .description("what waits, why, and since when: list, status, hold, release, history, resume, check");
   const words = wordsOf("PauseReason");
   queue
     .command("list", { isDefault: true })
@@ -29,6 +33,23 @@ export function addQueueCommands(program: Command, { run }: ProgramContext): voi
     .command("status")
     .description("how much waits, at a glance")
     .action(() => run(queueStatus()));
+  queue
+    .command("hold")
+    .description("keep everything that waits, and what comes, from starting, until released; what runs goes on")
+    .option("--reason <text>", "why, for people", "")
+    .option("--by <name>", "who, for people; left out: you at this machine")
+    .action((flags: WhyFlags) => run(queueHold(flags)));
+  queue
+    .command("release")
+    .description("end a hold of the queue")
+    .option("--reason <text>", "why, for people", "")
+    .option("--by <name>", "who, for people; left out: you at this machine")
+    .action((flags: WhyFlags) => run(queueRelease(flags)));
+  queue
+    .command("history")
+    .description("who held and released the queue, the newest first")
+    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 50)
+    .action((flags: { limit: number }) => run(queueHistory(flags.limit)));
   queue
     .command("resume")
     .description("look for room now, as the loop does by itself")

@@ -17,6 +17,8 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
   const interrupted = context.io.interrupted();
   const onInterrupt = (): void => stop.abort();
   interrupted.addEventListener("abort", onInterrupt, { once: true });
+  // It may have come while the plan was read.
+  if (interrupted.aborted) onInterrupt();
   const timer = timeoutMs === null ? null : context.io.ports.timers.after(timeoutMs, () => stop.abort());
   const view = viewFor(context, plan, progress);
   try {

@@ -5,7 +5,7 @@ import { needsFromWire } from "@headroom/contracts";
 import { needsGpu, type PauseReason, shapeKey, type TaskState } from "@headroom/scheduling";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
-import type { ClaimedTask, NewPause, NewPlan } from "../store/model.ts";
+import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { expandPlan, hashPlan, type Holds } from "./expand-plan.ts";
@@ -22,6 +22,8 @@ export interface AcceptorOptions {
   /** A task was paused, or could not be placed at once: the loop is to look. */
   readonly wakeLoop: (cause: string) => void;
   readonly planChanged: (planId: string) => void;
+  /** How long tasks of a plan of this name took before. */
+  readonly expectDurations: (planName: string) => Promise<(taskName: string) => number | null>;
 }
 
 /** What became of a task on acceptance. */
@@ -41,14 +43,19 @@ export type Accepted =
 
 /** Accepts plans: DESIGN 5. Nothing of an accepted plan is lost, whatever fails afterwards. */
 export interface Acceptor {
-  accept(request: wire.DispatchPlanRequest, logger: Logger): Promise<Accepted>;
+  accept(request: wire.DispatchPlanRequest, logger: Logger, call?: CallTrace): Promise<Accepted>;
 }
 
 export function createAcceptor(options: AcceptorOptions): Acceptor {
-  return { accept: (request, logger) => accept(options, request, logger) };
+  return { accept: (request, logger, call = NO_CALL) => accept(options, request, logger, call) };
 }
 
-async function accept(options: AcceptorOptions, request: wire.DispatchPlanRequest, logger: Logger): Promise<Accepted> {
+async function accept(
+  options: AcceptorOptions,
+  request: wire.DispatchPlanRequest,
+  logger: Logger,
+  call: CallTrace,
+): Promise<Accepted> {
   const { plan } = request;
   if (plan === undefined) throw invalidArgument([{ field: "plan", description: "is missing" }]);
   const requestId = request.requestId === "" ? null : request.requestId.toLowerCase();
@@ -57,7 +64,8 @@ async function accept(options: AcceptorOptions, request: wire.DispatchPlanReques
   validatePlan(plan, options.ports.clock.now());
   if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
-  const newPlan = expandPlan(plan, requestId, options.ports.random, await whatHolds(options, plan, logger));
+  const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
+  const newPlan = expandPlan(plan, requestId, options.ports.random, holds, { call, learnedMs });
   const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
   switch (outcome.kind) {
     case "request_id_used":

@@ -3,7 +3,7 @@ import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, type w
 import { invalidArgument } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
 import { type Needs, shapeKey } from "@headroom/scheduling";
-import type { NewPause, NewPlan, NewTask } from "../store/model.ts";
+import { type CallTrace, type NewPause, type NewPlan, type NewTask, NO_CALL } from "../store/model.ts";
 
 export const defaultMaxAttempts = 3;
 export const defaultWorkLeaseMs = 300_000;
@@ -17,8 +17,23 @@ export type Holds = (task: {
   readonly dependsOn: readonly string[];
 }) => NewPause | null;
 
+/** What is known beside the plan itself. */
+export interface Known {
+  readonly call: CallTrace;
+  /** How long a task took before; null: unknown. */
+  readonly learnedMs: (taskName: string) => number | null;
+}
+
+const NOTHING_KNOWN: Known = { call: NO_CALL, learnedMs: () => null };
+
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
-export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random: Random, holds: Holds): NewPlan {
+export function expandPlan(
+  plan: wire.WorkPlan,
+  requestId: string | null,
+  random: Random,
+  holds: Holds,
+  known: Known = NOTHING_KNOWN,
+): NewPlan {
   const ids = new Map(
     plan.tasks.map((task) => [task.name, task.taskId === "" ? random.uuid() : task.taskId.toLowerCase()]),
   );
@@ -45,7 +60,8 @@ export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random
       retryOnFailure: spec.retryOnFailure,
       runTimeoutMs: msFromDuration(spec.runTimeout),
       workLeaseMs: msFromDuration(spec.workLease) ?? defaultWorkLeaseMs,
-      expectedDurationMs: msFromDuration(spec.expectedDuration),
+      waitTimeoutMs: msFromDuration(spec.waitTimeout),
+      expectedDurationMs: msFromDuration(spec.expectedDuration) ?? known.learnedMs(spec.name),
       pause: holds({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn: spec.dependsOn }),
     };
   });
@@ -58,6 +74,7 @@ export function expandPlan(plan: wire.WorkPlan, requestId: string | null, random
     requestId,
     requestHash: hashPlan(plan),
     tasks,
+    call: known.call,
   };
 }
 

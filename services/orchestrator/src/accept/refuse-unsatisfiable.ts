@@ -37,7 +37,7 @@ async function judge(
   plan: wire.WorkPlan,
   indexes: readonly number[],
 ): Promise<FieldViolation[]> {
-  const explanation = await registry.explain(needsFromWire(plan.tasks[indexes[0] ?? 0]?.needs), 1);
+  const { explanation } = await registry.explain(needsFromWire(plan.tasks[indexes[0] ?? 0]?.needs), 1);
   if (explanation.verdict !== wire.FleetVerdict.FLEET_VERDICT_NEVER) return [];
   return indexes.map((index) => ({ field: `plan.tasks[${index}].needs`, description: explanation.sentence }));
 }

@@ -24,7 +24,6 @@ export function validatePlan(plan: wire.WorkPlan, nowMs: number): void {
 function refuseUnbuilt(plan: wire.WorkPlan): void {
   for (const [index, task] of plan.tasks.entries()) {
     if (task.gang !== "") throw notBuilt(`plan.tasks[${index}].gang`);
-    if (task.waitTimeout !== undefined) throw notBuilt(`plan.tasks[${index}].wait_timeout`);
   }
 }
 

@@ -1,6 +1,8 @@
 import type { Logger } from "@headroom/runtime";
 import { type GateVerdict, type Needs, needsGpu, type PauseReason, shouldPause } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import { queueHoldSentence } from "../operate/queue-hold-view.ts";
+import type { HoldRecord } from "../store/model.ts";
 
 /** The gate's word on one kind of task (R-PAUSE-1, R-PAUSE-2). */
 export type GateAnswer =
@@ -23,8 +25,20 @@ export interface Gate {
   readonly threshold: number;
 }
 
-export function createGate(fleet: Pick<FleetView, "snapshot">, threshold: number): Gate {
+/** `queueHold`: an operator's hold on everything comes before all figures. */
+export function createGate(
+  fleet: Pick<FleetView, "snapshot">,
+  threshold: number,
+  queueHold: () => HoldRecord | null = () => null,
+): Gate {
   const ask = (task: Pick<Needs, "gpuCount"> | null): GateAnswer => {
+    const hold = queueHold();
+    const answer = askFleet(task);
+    return hold === null
+      ? answer
+      : { kind: "held", reason: "HELD", sentence: queueHoldSentence(hold), verdict: answer.verdict };
+  };
+  const askFleet = (task: Pick<Needs, "gpuCount"> | null): GateAnswer => {
     const snapshot = fleet.snapshot();
     if (snapshot.kind === "down") {
       return { kind: "held", reason: "REGISTRY_UNAVAILABLE", sentence: snapshot.sentence, verdict: null };
@@ -38,7 +52,7 @@ export function createGate(fleet: Pick<FleetView, "snapshot">, threshold: number
     ask,
     askForPlacing(task) {
       const answer = ask(task);
-      if (answer.kind === "open" || answer.verdict === null) return answer;
+      if (answer.kind === "open" || answer.verdict === null || answer.reason === "HELD") return answer;
       return lacksGpus(answer.verdict, task) ? { kind: "open", verdict: answer.verdict } : answer;
     },
   };

@@ -15,6 +15,8 @@ export function eventToWire(event: EventRecord): wire.PlanEvent {
     toState: event.toState === null ? 0 : taskStateWire.toWire(event.toState),
     sentence: event.sentence,
     actor: event.actor,
+    requestId: event.requestId,
+    traceparent: event.traceparent,
     pauseReason: event.pauseReason === null ? 0 : pauseReasonWire.toWire(event.pauseReason),
   });
 }

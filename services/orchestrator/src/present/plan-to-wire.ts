@@ -1,6 +1,7 @@
 import { planStatusWire, timestampFromMs, timestampFromMsOrNull, wire } from "@headroom/contracts";
 import { planSummary, type TaskCounts } from "@headroom/scheduling";
 import type { PlanRecord, TaskRecord } from "../store/model.ts";
+import { holdToWire } from "./hold-to-wire.ts";
 import { taskToWire } from "./task-to-wire.ts";
 
 /** A plan for its readers; its tasks only where asked for. */
@@ -17,6 +18,8 @@ export function planToWire(plan: PlanRecord, tasks: readonly TaskRecord[] = []):
     tasks: tasks.map(taskToWire),
     cancelRequested: plan.cancelRequested,
     namespace: plan.namespace,
+    hold: holdToWire(plan.hold),
+    traceparent: plan.traceparent,
   });
 }
 

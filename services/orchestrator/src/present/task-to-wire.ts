@@ -2,6 +2,7 @@ import {
   amountsToWire,
   attemptStateWire,
   durationFromMs,
+  durationFromMsOrNull,
   gbFromMib,
   needsToWire,
   pauseReasonWire,
@@ -27,6 +28,9 @@ export function taskToWire(task: TaskRecord): wire.Task {
     attempts: task.attempts.map(attemptToWire),
     pause: task.pause === null ? undefined : pauseToWire(task.pause),
     outcomeReason: task.outcomeReason,
+    outcomeCode: task.outcomeCode,
+    waitTimeout: durationFromMsOrNull(task.waitTimeoutMs),
+    expectedDuration: durationFromMsOrNull(task.expectedDurationMs),
     maxAttempts: task.maxAttempts,
     cancelRequested: task.cancelRequested,
   });
@@ -52,6 +56,7 @@ function pauseToWire(pause: PauseRecord): wire.PauseInfo {
     pausedAt: timestampFromMs(pause.pausedAtMs),
     resumeAfter: timestampFromMsOrNull(pause.resumeAfterMs),
     lastChecked: timestampFromMsOrNull(pause.lastCheckedMs),
+    waitDeadline: timestampFromMsOrNull(pause.waitDeadlineMs),
   });
 }
 

@@ -3,6 +3,7 @@ import {
   durationFromMsOrNull,
   type FromWire,
   msFromDuration,
+  msFromTimestamp,
   needsToWire,
   releaseOutcomeWire,
   renewOutcomeWire,
@@ -57,9 +58,9 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
 
     async explain(needs, maxAgents) {
       const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
-      const { explanation } = await client.explainCapacity(request);
+      const { explanation, expectedAvailableAt } = await client.explainCapacity(request);
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
-      return explanation;
+      return { explanation, roomAtMs: msFromTimestamp(expectedAvailableAt) };
     },
 
     async *watch(signal) {

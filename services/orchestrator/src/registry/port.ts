@@ -31,6 +31,12 @@ export interface RenewResult {
   readonly leaseLeftMs: number | null;
 }
 
+/** Why needs fit or not, and when there is room for them, the queue not counted; null: unknown. */
+export interface CapacityAnswer {
+  readonly explanation: wire.CapacityExplanation;
+  readonly roomAtMs: number | null;
+}
+
 /** Where is room: the registry, as the orchestrator needs it. Failures are HeadroomErrors; UNAVAILABLE when it is away. */
 export interface RegistryPort {
   /** One outcome for each request, in the same order. At most 1000. */
@@ -38,7 +44,7 @@ export interface RegistryPort {
   renew(attempts: readonly FencedAttempt[]): Promise<readonly RenewResult[]>;
   release(attempts: readonly FencedAttempt[], reason: string): Promise<readonly ReleaseOutcome[]>;
   /** Passed on to whoever asks why a task waits. */
-  explain(needs: Needs, maxAgents: number): Promise<wire.CapacityExplanation>;
+  explain(needs: Needs, maxAgents: number): Promise<CapacityAnswer>;
   /** The whole fleet first, then what changes. Ends or throws when the connection does. */
   watch(signal: AbortSignal): AsyncIterable<FleetChange>;
 }

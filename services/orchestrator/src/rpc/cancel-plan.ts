@@ -1,6 +1,7 @@
 import { wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { afterCancel } from "./after-cancel.ts";
+import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { wholePlan } from "./get-plan.ts";
 import { planNotFound } from "./not-found.ts";
@@ -9,7 +10,7 @@ import { planNotFound } from "./not-found.ts";
 export function cancelPlan(deps: HandlerDeps): UnaryHandler<wire.CancelPlanRequest, wire.CancelPlanResponse> {
   return async (request, context) => {
     const planId = request.planId.toLowerCase();
-    const outcome = await deps.store.cancelPlan(planId, request.reason, "planner");
+    const outcome = await deps.store.cancelPlan(planId, request.reason, "planner", callOf(context));
     if (outcome === null) throw planNotFound(planId);
     context.logger.info(
       {

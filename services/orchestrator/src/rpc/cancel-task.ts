@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { failedPrecondition, type UnaryHandler } from "@headroom/rpc";
 import { taskToWire } from "../present/task-to-wire.ts";
 import { afterCancel } from "./after-cancel.ts";
+import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { taskNotFound } from "./not-found.ts";
 
@@ -9,7 +10,7 @@ import { taskNotFound } from "./not-found.ts";
 export function cancelTask(deps: HandlerDeps): UnaryHandler<wire.CancelTaskRequest, wire.CancelTaskResponse> {
   return async (request, context) => {
     const taskId = request.taskId.toLowerCase();
-    const outcome = await deps.store.cancelTask(taskId, request.reason, "planner");
+    const outcome = await deps.store.cancelTask(taskId, request.reason, "planner", callOf(context));
     if (outcome.kind === "unknown") throw taskNotFound(taskId);
     if (outcome.kind === "finished" && outcome.state !== "cancelled") {
       throw failedPrecondition(

@@ -3,13 +3,14 @@ import type { UnaryHandler } from "@headroom/rpc";
 import { countTasks, planStatus } from "@headroom/scheduling";
 import type { TaskNow } from "../accept/acceptor.ts";
 import type { TaskRecord } from "../store/model.ts";
+import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { planNotFound } from "./not-found.ts";
 
 /** Accepts a plan. That it must wait is an answer, not an error (R-PAUSE-5). */
 export function dispatchPlan(deps: HandlerDeps): UnaryHandler<wire.DispatchPlanRequest, wire.DispatchPlanResponse> {
   return async (request, context) => {
-    const accepted = await deps.acceptor.accept(request, context.logger);
+    const accepted = await deps.acceptor.accept(request, context.logger, callOf(context));
     if (accepted.kind === "accepted") return answer(accepted.planId, accepted.tasks, false);
     const [plan, tasks] = await Promise.all([
       deps.store.getPlan(accepted.planId),

@@ -12,7 +12,8 @@ export function getPlan({ store }: HandlerDeps): UnaryHandler<wire.GetPlanReques
 
 /** Throws PLAN_NOT_FOUND. */
 export async function wholePlan(store: OrchestratorStore, planId: string): Promise<wire.Plan> {
-  const [plan, tasks] = await Promise.all([store.getPlan(planId), store.planTasks(planId)]);
+  // The plan first: of one that had ended then, every task has too.
+  const plan = await store.getPlan(planId);
   if (plan === null) throw planNotFound(planId);
-  return planToWire(plan, tasks);
+  return planToWire(plan, await store.planTasks(planId));
 }

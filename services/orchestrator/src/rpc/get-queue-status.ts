@@ -1,5 +1,6 @@
 import { durationFromMs, pauseReasonWire, timestampFromMsOrNull, wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
+import { holdToWire } from "../present/hold-to-wire.ts";
 import type { HandlerDeps } from "./deps.ts";
 
 /** How much waits, why, and since when. */
@@ -22,6 +23,7 @@ export function getQueueStatus(
       threshold: deps.gate.threshold,
       registryConnected: deps.fleet.snapshot().kind === "up",
       runningAttempts: summary.runningAttempts,
+      hold: holdToWire(deps.queueHold.current()),
     });
   };
 }

@@ -42,3 +42,16 @@ function hashOf(question: unknown): string {
 function badToken(description: string): HeadroomError {
   return invalidArgument([{ field: "page_token", description }], "INVALID_PAGE_TOKEN");
 }
+
+/** The same for a list in the order of growing ids: `after` is the last one seen, 0 at the beginning. */
+export function readCountingPage(
+  request: { readonly pageSize: number; readonly pageToken: string },
+  defaultSize: number,
+  question: unknown,
+): { readonly limit: number; readonly after: number } {
+  const { limit, after } = readPage(request, defaultSize, question);
+  if (after === null) return { limit, after: 0 };
+  const id = /^\d{1,15}$/.test(after) ? Number(after) : Number.NaN;
+  if (Number.isNaN(id)) throw badToken("is not a next_page_token of this list");
+  return { limit, after: id };
+}

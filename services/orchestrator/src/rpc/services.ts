@@ -11,10 +11,17 @@ import { explainTask } from "./explain-task.ts";
 import { getPlan } from "./get-plan.ts";
 import { getQueueStatus } from "./get-queue-status.ts";
 import { getTask } from "./get-task.ts";
+import { holdPlan } from "./hold-plan.ts";
+import { holdQueue } from "./hold-queue.ts";
 import { listPausedTasks } from "./list-paused-tasks.ts";
+import { listPlanEvents } from "./list-plan-events.ts";
 import { listPlans } from "./list-plans.ts";
+import { listQueueEvents } from "./list-queue-events.ts";
 import { listTasks } from "./list-tasks.ts";
+import { releasePlan } from "./release-plan.ts";
+import { releaseQueue } from "./release-queue.ts";
 import { resumePausedWork } from "./resume-paused-work.ts";
+import { retryPlan } from "./retry-plan.ts";
 import { streamTaskLogs } from "./stream-task-logs.ts";
 import { watchPlan } from "./watch-plan.ts";
 
@@ -30,6 +37,10 @@ export function orchestratorServices(deps: HandlerDeps): readonly BoundService[]
       getPlan: getPlan(deps),
       listPlans: listPlans(deps),
       cancelPlan: cancelPlan(deps),
+      holdPlan: holdPlan(deps),
+      releasePlan: releasePlan(deps),
+      retryPlan: retryPlan(deps),
+      listPlanEvents: listPlanEvents(deps),
       watchPlan: watchPlan(deps),
       getTask: getTask(deps),
       listTasks: listTasks(deps),
@@ -41,6 +52,9 @@ export function orchestratorServices(deps: HandlerDeps): readonly BoundService[]
       checkCapacity: checkCapacity(deps),
       listPausedTasks: listPausedTasks(deps),
       resumePausedWork: resumePausedWork(deps),
+      holdQueue: holdQueue(deps),
+      releaseQueue: releaseQueue(deps),
+      listQueueEvents: listQueueEvents(deps),
       getQueueStatus: getQueueStatus(deps),
     }),
     bindService(wire.WorkServiceService, {

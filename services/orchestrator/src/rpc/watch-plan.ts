@@ -1,5 +1,5 @@
 import { wire } from "@headroom/contracts";
-import type { ServerStreamHandler } from "@headroom/rpc";
+import { HeadroomError, type ServerStreamHandler } from "@headroom/rpc";
 import { planSummary } from "@headroom/scheduling";
 import { eventToWire } from "../present/event-to-wire.ts";
 import { planToWire } from "../present/plan-to-wire.ts";
@@ -24,6 +24,8 @@ export function watchPlan({
         // The plan first: what was its last event when it had ended is then among those read.
         const plan = await store.getPlan(planId);
         if (plan === null) throw planNotFound(planId);
+        // From the beginning means from what is kept; from a point that somebody has seen, nothing may be left out.
+        if (after !== 0 && after < plan.eventsTrimmedThrough) throw eventsTrimmed(plan.eventsTrimmedThrough);
         const events = await store.eventsAfter(planId, after, batch);
         const shown = planToWire(plan);
         for (const event of events) {
@@ -38,6 +40,16 @@ export function watchPlan({
       watch.close();
     }
   };
+}
+
+function eventsTrimmed(through: number): HeadroomError {
+  return new HeadroomError({
+    code: "OUT_OF_RANGE",
+    reason: "EVENTS_TRIMMED",
+    message: `events behind that point were deleted, for their age: read the plan's state with GetPlan and watch on with after_event_id ${through}`,
+    fieldViolations: [{ field: "after_event_id", description: `must be 0, or at least ${through}` }],
+    metadata: { first_after_event_id: String(through) },
+  });
 }
 
 function hasEnded(plan: Parameters<typeof planToWire>[0]): boolean {

@@ -7,6 +7,7 @@ import type {
   Needs,
   PauseReason,
   PauseState,
+  PlanStatus,
   TaskCounts,
   TaskState,
 } from "@headroom/scheduling";
@@ -28,7 +29,10 @@ export interface NewTask {
   readonly maxAttempts: number;
   readonly retryOnFailure: boolean;
   readonly runTimeoutMs: number | null;
+  /** Longest time it may wait for room, each time it waits; null: no limit. */
+  readonly waitTimeoutMs: number | null;
   readonly workLeaseMs: number;
+  /** As declared, else as learned. */
   readonly expectedDurationMs: number | null;
   /** Null: it is placed at once, claimed by the replica that accepts it. */
   readonly pause: NewPause | null;
@@ -51,6 +55,54 @@ export interface NewPlan {
   readonly requestId: string | null;
   readonly requestHash: string;
   readonly tasks: readonly NewTask[];
+  readonly call: CallTrace;
+}
+
+/** The call that caused something, for the history. Empty texts where no call did, or it told nothing. */
+export interface CallTrace {
+  readonly requestId: string;
+  readonly traceparent: string;
+}
+
+export const NO_CALL: CallTrace = { requestId: "", traceparent: "" };
+
+/** Somebody keeps waiting work from starting. */
+export interface HoldRecord {
+  readonly reason: string;
+  readonly heldBy: string;
+  readonly heldAtMs: EpochMs;
+}
+
+/** Why and by whom something is held or let go, as given. */
+export interface HoldRequest {
+  readonly reason: string;
+  readonly by: string;
+  readonly call: CallTrace;
+}
+
+export type HoldPlanOutcome =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "finished"; readonly status: PlanStatus }
+  | { readonly kind: "held"; readonly heldTasks: number };
+
+export type RetryOutcome =
+  | { readonly kind: "unknown" }
+  /** The request_id belongs to the retry of another plan. */
+  | { readonly kind: "request_id_used"; readonly planId: string }
+  | {
+      readonly kind: "retried";
+      readonly retriedTasks: number;
+      readonly restoredTasks: number;
+      readonly duplicate: boolean;
+    };
+
+export interface QueueEventRecord {
+  readonly eventId: number;
+  readonly atMs: EpochMs;
+  readonly kind: "QUEUE_HELD" | "QUEUE_RELEASED";
+  readonly reason: string;
+  readonly by: string;
+  readonly requestId: string;
 }
 
 export type AcceptOutcome =
@@ -224,6 +276,10 @@ export interface PlanRecord {
   readonly finishedAtMs: EpochMs | null;
   readonly cancelRequested: boolean;
   readonly counts: TaskCounts;
+  readonly hold: HoldRecord | null;
+  readonly traceparent: string;
+  /** Its events up to this one have been deleted; 0: none. */
+  readonly eventsTrimmedThrough: number;
 }
 
 export interface TaskRecord {
@@ -240,6 +296,9 @@ export interface TaskRecord {
   readonly createdAtMs: EpochMs;
   readonly finishedAtMs: EpochMs | null;
   readonly outcomeReason: string;
+  readonly outcomeCode: string;
+  readonly waitTimeoutMs: number | null;
+  readonly expectedDurationMs: number | null;
   readonly cancelRequested: boolean;
   readonly pause: PauseRecord | null;
   /** The newest first. */
@@ -254,6 +313,7 @@ export interface PauseRecord {
   readonly pausedAtMs: EpochMs;
   readonly resumeAfterMs: EpochMs | null;
   readonly lastCheckedMs: EpochMs | null;
+  readonly waitDeadlineMs: EpochMs | null;
 }
 
 export interface AttemptRecord extends FencedAttempt {
@@ -302,6 +362,8 @@ export interface EventRecord {
   readonly pauseReason: PauseReason | null;
   readonly sentence: string;
   readonly actor: string;
+  readonly requestId: string;
+  readonly traceparent: string;
 }
 
 export type Actor = "planner" | "operator" | "resume-loop" | "agent" | "orchestrator";

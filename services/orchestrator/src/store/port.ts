@@ -7,18 +7,24 @@ import type {
   AttemptKnown,
   AttemptRecord,
   AttemptResult,
+  CallTrace,
   ClaimedTask,
   DecideAttempt,
   EndedAttempt,
   EventRecord,
   FencedAttempt,
+  HoldPlanOutcome,
+  HoldRecord,
+  HoldRequest,
   NewAssignment,
   NewPark,
   NewPlan,
   OutputChunk,
   PausedTaskRecord,
   PlanRecord,
+  QueueEventRecord,
   QueueSummary,
+  RetryOutcome,
   TaskRecord,
 } from "./model.ts";
 
@@ -68,6 +74,33 @@ export interface Listed<Item> {
 /** A place in a list that this store never gave out. */
 export class BadCursorError extends Error {
   override readonly name = "BadCursorError";
+}
+
+/** A task that failed because it waited too long. */
+export interface WaitedTooLong {
+  readonly taskId: string;
+  readonly planId: string;
+  readonly sentence: string;
+}
+
+/** What earlier runs of a plan's name tell. */
+export interface LearnedDuration {
+  /** Empty: of all tasks of the plan's name. */
+  readonly taskName: string;
+  /** The newest first. */
+  readonly recentMs: readonly number[];
+}
+
+/** How many tasks that may start stand before one. */
+export interface QueuePlace {
+  readonly higherPriority: number;
+  readonly samePriority: number;
+}
+
+/** What runs, or is on its way to an agent. */
+export interface RunningExpectation {
+  readonly sinceMs: number;
+  readonly expectedDurationMs: number | null;
 }
 
 export interface CancelOutcome {
@@ -135,9 +168,14 @@ export interface OrchestratorStore {
   /**
    * Keeps output up to `maxBytes` per attempt, and at least the newest piece: of what is more, three quarters of the bound
    * for the beginning and the rest for the newest. Pieces that came before are dropped. Answers the last number held, null
-   * for an unknown attempt.
+   * for an attempt that is unknown or another agent's.
    */
-  appendOutput(attempt: FencedAttempt, chunks: readonly OutputChunk[], maxBytes: number): Promise<number | null>;
+  appendOutput(
+    attempt: FencedAttempt,
+    agentId: string,
+    chunks: readonly OutputChunk[],
+    maxBytes: number,
+  ): Promise<number | null>;
   /** Null: no such attempt. */
   finishAttempt(result: AttemptResult, decide: DecideAttempt): Promise<AppliedVerdict | null>;
   /** The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`. */
@@ -160,17 +198,49 @@ export interface OrchestratorStore {
 
   // Cancelling
   /** Null: no such plan. */
-  cancelPlan(planId: string, reason: string, actor: Actor): Promise<CancelOutcome | null>;
+  cancelPlan(planId: string, reason: string, actor: Actor, call?: CallTrace): Promise<CancelOutcome | null>;
   /** `finished`: it had ended already, in this state. */
   cancelTask(
     taskId: string,
     reason: string,
     actor: Actor,
+    call?: CallTrace,
   ): Promise<
     | ({ readonly kind: "cancelled" } & CancelOutcome)
     | { readonly kind: "finished"; readonly state: TaskState }
     | { readonly kind: "unknown" }
   >;
+
+  // Operating
+  /** Nothing of the plan is assigned after this, until it is released. */
+  holdPlan(planId: string, request: HoldRequest): Promise<HoldPlanOutcome>;
+  /** Answers how many tasks may start again; null: no such plan. */
+  releasePlan(planId: string, request: HoldRequest): Promise<number | null>;
+  /** Failed tasks wait again, with all attempts anew, and what was cancelled because of them. `requestId` null: not idempotent. */
+  retryPlan(planId: string, requestId: string | null, reason: string, call: CallTrace): Promise<RetryOutcome>;
+  /** Null: nobody holds the queue. */
+  queueHold(): Promise<HoldRecord | null>;
+  /** Takes all claims away: what was being placed is assigned no more. */
+  holdQueue(request: HoldRequest): Promise<HoldRecord>;
+  /** Answers the hold that ended; null: there was none. */
+  releaseQueue(request: HoldRequest): Promise<HoldRecord | null>;
+  /** The newest first. */
+  listQueueEvents(page: Page): Promise<Listed<QueueEventRecord>>;
+
+  // What ends by time
+  /** Fails tasks that have waited longer than they were to, at most `limit`; none while the queue is held. */
+  failWaitedTooLong(limit: number): Promise<readonly WaitedTooLong[]>;
+  /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan: events first. False: nothing was left to delete. */
+  trimHistory(olderThanMs: number, limit: number): Promise<boolean>;
+
+  // Estimates
+  /** Remembers how long these runs took, as far as they succeeded. */
+  learnDurations(attemptIds: readonly string[]): Promise<void>;
+  learnedDurations(planName: string): Promise<readonly LearnedDuration[]>;
+  /** Counted up to `bound` each; null: it does not wait for room. */
+  queuePlace(taskId: string, bound: number): Promise<QueuePlace | null>;
+  /** At most `limit`, those that began first. */
+  runningExpectations(limit: number): Promise<readonly RunningExpectation[]>;
 
   // Reading
   getPlan(planId: string): Promise<PlanRecord | null>;
@@ -199,6 +269,12 @@ export interface OrchestratorStore {
   readOutput(attemptId: string, afterSeq: number, limit: number): Promise<readonly OutputChunk[]>;
   /** Bytes left out after the last piece that is kept. */
   outputDroppedBytes(attemptId: string): Promise<number>;
-  eventsAfter(planId: string, afterEventId: number, limit: number): Promise<readonly EventRecord[]>;
+  /** `taskId`: only those of one task. */
+  eventsAfter(
+    planId: string,
+    afterEventId: number,
+    limit: number,
+    taskId?: string | null,
+  ): Promise<readonly EventRecord[]>;
   ping(): Promise<void>;
 }

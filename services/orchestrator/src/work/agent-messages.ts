@@ -122,7 +122,7 @@ async function output(
   const attempt = fenced(last);
   const nowMs = options.ports.clock.now();
   const chunks = pieces.map((piece) => understood(chunkFromWire(piece, nowMs)));
-  const seq = await options.store.appendOutput(attempt, chunks, options.maxOutputBytes);
+  const seq = await options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes);
   // Unknown: nobody will ever read it, so the agent need not keep it.
   session.send(outputAckMessage(attempt.attemptId, seq ?? last.seq));
   if (seq !== null) options.attemptChanged(attempt.attemptId);

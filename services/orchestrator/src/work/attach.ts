@@ -1,5 +1,5 @@
 import type { wire } from "@headroom/contracts";
-import { type CallContext, failedPrecondition, HeadroomError, unavailable } from "@headroom/rpc";
+import { type CallContext, failedPrecondition, HeadroomError, requireOwnId, unavailable } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AgentMessages } from "./agent-messages.ts";
 import { KeyedChains } from "./keyed-chains.ts";
@@ -37,6 +37,7 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
 
   async function begin(hello: wire.AttachHello): Promise<void> {
     const agentId = hello.agentId.toLowerCase();
+    requireOwnId(context.caller, agentId);
     const logger = context.logger.child({ agent_id: agentId });
     const begun = new Session({
       agentId,

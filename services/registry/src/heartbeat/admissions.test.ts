@@ -4,18 +4,25 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { StoreClock } from "../fleet/store-clock.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
-import type { Admission } from "../store/registry-store.ts";
+import type { Admission, RefusedAdmission } from "../store/registry-store.ts";
 import { agentWith } from "../test-agents.test-helper.ts";
 import { Admissions } from "./admissions.ts";
 
 function admissionOf(agentId: string = randomUUID()): Admission {
   const { hostname, agentType, poolName, labels, version, platform } = agentWith();
   const identity = { agentId, hostname, agentType, poolName, labels, version, platform };
-  return { identity, incarnation: randomUUID(), replicaId: randomUUID(), attached: true, ownerHold: false };
+  return {
+    identity,
+    incarnation: randomUUID(),
+    replicaId: randomUUID(),
+    attached: true,
+    ownerHold: false,
+    credentialId: null,
+  };
 }
 
 /** A store that admits whoever comes once its gate is open. */
-function start(options: { maxWaiting?: number; cloned?: readonly string[] } = {}) {
+function start(options: { maxWaiting?: number; refused?: readonly RefusedAdmission[] } = {}) {
   const gate = createDeferred();
   const groups: number[] = [];
   let refused = 0;
@@ -24,8 +31,8 @@ function start(options: { maxWaiting?: number; cloned?: readonly string[] } = {}
       async admit(asked) {
         groups.push(asked.length);
         await gate.promise;
-        const clonedAgentIds = options.cloned ?? [];
-        return { agents: asked.map(({ identity }) => agentWith(identity)), clonedAgentIds, nowMs: 1 };
+        const refused = options.refused ?? [];
+        return { agents: asked.map(({ identity }) => agentWith(identity)), refused, nowMs: 1 };
       },
     }),
     storeClock: new StoreClock({ now: () => 0, monotonic: () => 0 }),
@@ -65,7 +72,7 @@ describe("admission of a whole fleet at once", () => {
 
   it("DESIGN-4: a clone is refused, the others of its group are let in", async () => {
     const [copy, other] = [admissionOf(), admissionOf()];
-    const { admissions, gate } = start({ cloned: [copy.identity.agentId] });
+    const { admissions, gate } = start({ refused: [{ agentId: copy.identity.agentId, why: "cloned" }] });
     const refused = admissions.admit(copy).catch((error: unknown) => error);
     const admitted = admissions.admit(other);
     gate.resolve();

@@ -2,13 +2,18 @@
  * Opens sessions in the store, many Hellos in one statement: a whole fleet may reconnect at once. One group is at work
  * while the next one gathers; more than a few seconds' worth may not wait, and is sent to come back, spread over time.
  */
-import { unavailable } from "@headroom/rpc";
+import { type HeadroomError, unavailable } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { Grouped } from "../grouped.ts";
-import { type Admission, type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
-import type { StoredAgent } from "../store/stored-agent.ts";
-import { clonedError } from "./errors.ts";
+import {
+  type Admission,
+  type RefusedAdmission,
+  type RegistryStore,
+  StoreUnavailableError,
+} from "../store/registry-store.ts";
+import type { AgentIdentity, StoredAgent } from "../store/stored-agent.ts";
+import { clonedError, credentialEndedError, otherScopeError } from "./errors.ts";
 
 const MAX_GROUP = 200;
 /** An agent waits 10 s for its welcome; a busy database admits some 1,000 in a second. */
@@ -43,13 +48,13 @@ export class Admissions {
         return unavailable("REGISTRY_BUSY", "too many agents are joining at once; come back soon", retryAfterMs);
       },
       async run(admissions) {
-        const { agents, clonedAgentIds, nowMs } = await store.admit(admissions);
+        const { agents, refused, nowMs } = await store.admit(admissions);
         storeClock.observe(nowMs);
         const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
-        const cloned = new Set(clonedAgentIds);
+        const refusals = new Map(refused.map((refusal) => [refusal.agentId, refusal]));
         return admissions.map((admission) => {
           const { agentId } = admission.identity;
-          return settle(admission, byId.get(agentId), cloned.has(agentId));
+          return settle(admission, byId.get(agentId), refusals.get(agentId));
         });
       },
     });
@@ -78,13 +83,24 @@ export class Admissions {
 function settle(
   { identity }: Admission,
   agent: StoredAgent | undefined,
-  isCloned: boolean,
+  refusal: RefusedAdmission | undefined,
 ): PromiseSettledResult<StoredAgent> {
-  if (isCloned) return { status: "rejected", reason: clonedError(identity.agentId, identity.hostname) };
+  if (refusal !== undefined) return { status: "rejected", reason: refusalError(identity, refusal) };
   return agent === undefined
     ? {
         status: "rejected",
         reason: unavailable("AGENT_REMOVED_MEANWHILE", "the agent was removed while it joined; say hello again", 1_000),
       }
     : { status: "fulfilled", value: agent };
+}
+
+function refusalError({ agentId, hostname }: AgentIdentity, refusal: RefusedAdmission): HeadroomError {
+  switch (refusal.why) {
+    case "cloned":
+      return clonedError(agentId, hostname);
+    case "credential_ended":
+      return credentialEndedError(agentId);
+    case "other_scope":
+      return otherScopeError(agentId, refusal.scope);
+  }
 }

@@ -1,5 +1,6 @@
 /** Why a heartbeat stream is ended by the registry, and what the agent (or its owner) can do. */
 import { failedPrecondition, HeadroomError, unavailable } from "@headroom/rpc";
+import type { EnrolmentScope } from "../store/enrolment-store.ts";
 
 export function helloExpectedError(what: string): HeadroomError {
   return failedPrecondition("HELLO_EXPECTED", `${what}; a heartbeat stream begins with hello`);
@@ -36,5 +37,29 @@ export function clonedError(agentId: string, hostname: string): HeadroomError {
       "delete the agent's identity file in its data folder and start it again: it will get an id of its own. " +
       "If the agent was just restarted, it is let in as soon as the old stream is closed",
     metadata: { agent_id: agentId },
+  });
+}
+
+/** The agent was removed from the fleet, or has joined anew since. */
+export function credentialEndedError(agentId: string): HeadroomError {
+  return new HeadroomError({
+    code: "PERMISSION_DENIED",
+    reason: "CREDENTIAL_ENDED",
+    message:
+      `the credential of agent ${agentId} is no longer good: the agent was removed from the fleet, or has joined anew since. ` +
+      'To come back: make a join token with "headroom agents token create" and start the agent with "headroom agent --join TOKEN"',
+    metadata: { agent_id: agentId },
+  });
+}
+
+/** The agent's settings have changed since it joined. */
+export function otherScopeError(agentId: string, { poolName, agentType }: EnrolmentScope): HeadroomError {
+  return new HeadroomError({
+    code: "PERMISSION_DENIED",
+    reason: "OUTSIDE_CREDENTIAL",
+    message:
+      `the credential of agent ${agentId} is for the type ${agentType} in the pool "${poolName}" only: start the agent with ` +
+      `--pool ${poolName} --type ${agentType}, or remove it from the fleet and let it join anew with a token for where it belongs now`,
+    metadata: { agent_id: agentId, pool_name: poolName, agent_type: agentType },
   });
 }

@@ -1,7 +1,9 @@
 /** What the handlers of the registry work with. */
+import type { AgentCredentials } from "@headroom/rpc";
 import type { Clock, Random, Timers } from "@headroom/runtime";
 import type { PlacementPolicy } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { JoinTokens } from "../enrolment/join-tokens.ts";
 import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { Liveness } from "../liveness/liveness.ts";
@@ -17,6 +19,8 @@ export interface HandlerDeps {
   /** At this moment: it changes with the number of agents. */
   readonly heartbeatIntervalMs: number;
   readonly policy: PlacementPolicy;
+  readonly joinTokens: JoinTokens;
+  readonly credentials: AgentCredentials;
   readonly fleet: Fleet;
   /** Answers questions about capacity without looking at every agent. */
   readonly index: CapacityIndex;

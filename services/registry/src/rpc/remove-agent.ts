@@ -1,15 +1,15 @@
 import type { wire } from "@headroom/contracts";
 import { failedPrecondition, type UnaryHandler } from "@headroom/rpc";
 import type { HandlerDeps } from "./deps.ts";
-import { agentNotFound, findAgent } from "./find-agent.ts";
+import { agentNotFound } from "./find-agent.ts";
 
-/** Forgets an agent that is OFFLINE. */
+/** Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. */
 export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentRequest, wire.RemoveAgentResponse> {
   return async (request, context) => {
     deps.requireReady();
-    const agent = findAgent(deps, request.agentId, context);
-    const { agentId } = agent;
-    if (agent.status !== "offline") throw notOffline(agentId, agent.status);
+    const agentId = request.agentId.toLowerCase();
+    const agent = deps.fleet.get(agentId);
+    if (agent !== undefined && agent.status !== "offline") throw notOffline(agentId, agent.status);
     // Its status may be on its way to the store still.
     await deps.writer.flush();
     const outcome = await deps.store.removeAgent(agentId);

@@ -6,6 +6,7 @@
  * Every method throws StoreUnavailableError when the store cannot be reached; the change may or may not have happened then.
  */
 import type { AgentStatus, EpochMs, Flapping, Sample } from "@headroom/scheduling";
+import type { EnrolmentScope, EnrolmentStore } from "./enrolment-store.ts";
 import type { AgentIdentity, StoredAgent, StoredReservation } from "./stored-agent.ts";
 
 /** The store is away; the cause is the driver's error. */
@@ -29,7 +30,23 @@ export interface Admission {
   readonly replicaId: string;
   readonly attached: boolean;
   readonly ownerHold: boolean;
+  /** The credential that the agent has shown; null: it came with the token of this machine. */
+  readonly credentialId: string | null;
 }
+
+/** A Hello that does not become a session. */
+export type RefusedAdmission = { readonly agentId: string } & (
+  | {
+      /** `cloned`: another living registry process holds the agent as online under another incarnation. `credential_ended`: the
+       * agent was removed, or has joined anew with another credential. */
+      readonly why: "cloned" | "credential_ended";
+    }
+  | {
+      /** The credential is not for this pool or type, but for these. */
+      readonly why: "other_scope";
+      readonly scope: EnrolmentScope;
+    }
+);
 
 /** What beats said since the last write of this agent. */
 export interface BeatWrite {
@@ -96,7 +113,7 @@ export interface ReplicaLeases extends Timed {
   readonly lossesConfirmedAtMs: EpochMs | null;
 }
 
-export interface RegistryStore {
+export interface RegistryStore extends EnrolmentStore {
   /** Resolves when the store answers. */
   ping(): Promise<Timed>;
 
@@ -111,10 +128,9 @@ export interface RegistryStore {
 
   /**
    * Registers agents, or brings removed ones back, and opens a session for each with an epoch above all before. At most
-   * one admission per agent in one call. Answers the agents as they are then, in any order. Not admitted, and named as
-   * clones, are those that another living registry process holds as online under another incarnation.
+   * one admission per agent in one call. Answers the agents as they are then, in any order, and which were not admitted.
    */
-  admit(admissions: readonly Admission[]): Promise<StoredAgents & { readonly clonedAgentIds: readonly string[] }>;
+  admit(admissions: readonly Admission[]): Promise<StoredAgents & { readonly refused: readonly RefusedAdmission[] }>;
   /** Writes samples and the times of last beats. A write of an older epoch changes nothing. Never touches a guard. */
   writeBeats(beats: readonly BeatWrite[]): Promise<Timed>;
   /** Writes states of liveness. A write of an older epoch changes nothing. */
@@ -136,7 +152,10 @@ export interface RegistryStore {
   startDrain(agentId: string, deadlineMs: number | null, reason: string): Promise<StoredAgent | null>;
   /** Ends the drains of those of these agents on which nothing holds room: they stay cordoned. Answers them. */
   endDrains(agentIds: readonly string[]): Promise<StoredAgents>;
-  /** Forgets an agent that is OFFLINE, and its reservations. */
+  /**
+   * Forgets an agent that is OFFLINE, its reservations and its credential, which lets nobody in from then on. One that has
+   * enrolled and never said Hello has a credential only.
+   */
   removeAgent(agentId: string): Promise<"removed" | "not_offline" | "not_found">;
 
   /** Says that this registry process lives, and answers which ones have said so. */

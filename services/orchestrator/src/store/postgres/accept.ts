@@ -18,22 +18,25 @@ const findTaskIds = defineStatement<{ readonly task_id: string }>({
 const insertPlan = defineStatement({
   name: "plans_insert",
   text: `
-    INSERT INTO plans (plan_id, name, namespace, priority, labels, request_id, request_hash, total_tasks, unfinished_tasks)
-    VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $8)`,
+    INSERT INTO plans (plan_id, name, namespace, priority, labels, request_id, request_hash, total_tasks, unfinished_tasks,
+                       traceparent)
+    VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $8, $9)`,
 });
 
 const insertTasks = defineStatement({
   name: "tasks_insert",
   text: `
     INSERT INTO tasks (task_id, plan_id, name, position, state, priority, needs, shape_key, uses_gpu, command, resume_after,
-                       depends_remaining, max_attempts, retry_on_failure, run_timeout_ms, work_lease_ms, expected_duration_ms)
+                       depends_remaining, max_attempts, retry_on_failure, run_timeout_ms, work_lease_ms, expected_duration_ms,
+                       wait_timeout_ms)
     SELECT t.task_id, $1, t.name, t.position, t.state, t.priority, t.needs, t.shape_key, t.uses_gpu, t.command,
            to_timestamp(t.resume_after_ms / 1000.0), t.depends_remaining, t.max_attempts, t.retry_on_failure,
-           t.run_timeout_ms, t.work_lease_ms, t.expected_duration_ms
+           t.run_timeout_ms, t.work_lease_ms, t.expected_duration_ms, t.wait_timeout_ms
       FROM jsonb_to_recordset($2::jsonb) AS t(
            task_id uuid, name text, position integer, state text, priority integer, needs jsonb, shape_key text, uses_gpu boolean,
            command jsonb, resume_after_ms double precision, depends_remaining integer, max_attempts integer,
-           retry_on_failure boolean, run_timeout_ms bigint, work_lease_ms bigint, expected_duration_ms bigint)`,
+           retry_on_failure boolean, run_timeout_ms bigint, work_lease_ms bigint, expected_duration_ms bigint,
+           wait_timeout_ms bigint)`,
 });
 
 const insertDependencies = defineStatement({
@@ -100,6 +103,7 @@ async function insertAll(
     plan.requestId,
     plan.requestHash,
     tasks.length,
+    plan.call.traceparent,
   ]);
   await tx.execute(insertTasks, [planId, JSON.stringify(tasks.map(taskRow))]);
   const pairs = tasks.flatMap((task) => task.dependsOnTaskIds.map((dependsOn) => [task.taskId, dependsOn] as const));
@@ -109,7 +113,13 @@ async function insertAll(
   const paused = tasks.flatMap((task) => (task.pause === null ? [] : [{ taskId: task.taskId, ...task.pause }]));
   await insertPauses(tx, paused);
   await appendEvents(tx, [
-    { planId, kind: "PLAN_ACCEPTED", actor: "planner", sentence: `accepted with ${tasks.length} tasks` },
+    {
+      planId,
+      kind: "PLAN_ACCEPTED",
+      actor: "planner",
+      sentence: `accepted with ${tasks.length} tasks`,
+      call: plan.call,
+    },
     ...tasks.flatMap((task) => pausedEvent(planId, task)),
   ]);
   return claimOrphans(tx, claimer, claimLimit, planId);
@@ -150,5 +160,6 @@ function taskRow(task: NewTask): Record<string, unknown> {
     run_timeout_ms: task.runTimeoutMs,
     work_lease_ms: task.workLeaseMs,
     expected_duration_ms: task.expectedDurationMs,
+    wait_timeout_ms: task.waitTimeoutMs,
   };
 }

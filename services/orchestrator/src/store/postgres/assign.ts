@@ -22,7 +22,7 @@ const takeTasks = defineStatement<AssignedRow>({
            attempts_made = t.attempts_made + 1, runs_used = t.runs_used + 1
       FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS a(task_id, attempt_id, fence)
      WHERE t.task_id = a.task_id AND t.claim_owner = $1 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id
-       AND t.state IN ('pending', 'paused')
+       AND t.state IN ('pending', 'paused') AND NOT EXISTS (SELECT 1 FROM queue_hold)
  RETURNING t.task_id, a.attempt_id, t.attempts_made AS number, t.work_lease_ms, t.run_timeout_ms, t.command`,
 });
 

@@ -1,6 +1,6 @@
 import { type Database, defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import { isFinalTaskState, type TaskState } from "@headroom/scheduling";
-import type { Actor, EndedAttempt } from "../model.ts";
+import { type Actor, type CallTrace, type EndedAttempt, NO_CALL } from "../model.ts";
 import type { CancelOutcome, OrchestratorStore } from "../port.ts";
 import { cancelDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
@@ -75,6 +75,7 @@ export async function cancelPlan(
   planId: string,
   reason: string,
   actor: Actor,
+  call: CallTrace = NO_CALL,
 ): Promise<CancelOutcome | null> {
   const [plan] = await db.query(planExists, [planId]);
   if (plan === undefined) return null;
@@ -82,9 +83,9 @@ export async function cancelPlan(
     await lockPlans(tx, [planId]);
     const rows = await tx.query(tasksOfPlan, [planId]);
     if ((await tx.execute(requestPlanCancel, [planId])) > 0) {
-      await appendEvents(tx, [{ planId, kind: "PLAN_CANCEL_REQUESTED", sentence: reason, actor }]);
+      await appendEvents(tx, [{ planId, kind: "PLAN_CANCEL_REQUESTED", sentence: reason, actor, call }]);
     }
-    return cancelRows(tx, planId, rows, reason, actor);
+    return cancelRows(tx, planId, rows, { reason, actor, call });
   });
 }
 
@@ -93,6 +94,7 @@ export async function cancelTask(
   taskId: string,
   reason: string,
   actor: Actor,
+  call: CallTrace = NO_CALL,
 ): ReturnType<OrchestratorStore["cancelTask"]> {
   const planId = await planIdOf(db, taskId);
   if (planId === null) return { kind: "unknown" };
@@ -102,7 +104,7 @@ export async function cancelTask(
     const [row] = rows;
     if (row === undefined) return { kind: "unknown" };
     if (isFinalTaskState(row.state)) return { kind: "finished", state: row.state };
-    return { kind: "cancelled", ...(await cancelRows(tx, planId, rows, reason, actor)) };
+    return { kind: "cancelled", ...(await cancelRows(tx, planId, rows, { reason, actor, call })) };
   });
 }
 
@@ -116,8 +118,7 @@ async function cancelRows(
   tx: Transaction,
   planId: string,
   rows: readonly CancelRow[],
-  reason: string,
-  actor: Actor,
+  { reason, actor, call }: { readonly reason: string; readonly actor: Actor; readonly call: CallTrace },
 ): Promise<CancelOutcome> {
   const unsentIds = rows.flatMap((row) => (row.unsent === true && row.attempt_id !== null ? [row.attempt_id] : []));
   const taken = unsentIds.length === 0 ? [] : await tx.query(takeBack, [unsentIds]);
@@ -132,7 +133,7 @@ async function cancelRows(
     ending.map((row) => row.task_id),
     "cancelled",
   );
-  const about = (row: CancelRow) => ({ planId, taskId: row.task_id, taskName: row.name, sentence, actor });
+  const about = (row: CancelRow) => ({ planId, taskId: row.task_id, taskName: row.name, sentence, actor, call });
   await appendEvents(tx, [
     ...ending.map((row) => ({
       ...about(row),

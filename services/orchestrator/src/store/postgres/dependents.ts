@@ -2,7 +2,7 @@ import { defineStatement, type Transaction } from "@headroom/postgres";
 import type { PauseReason, TaskState } from "@headroom/scheduling";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
-import { endPauses } from "./pause-rows.ts";
+import { endPauses, holdSentence } from "./pause-rows.ts";
 
 const countDownDependents = defineStatement<{ readonly task_id: string; readonly name: string }>({
   name: "tasks_count_down_dependents",
@@ -17,12 +17,16 @@ const unblock = defineStatement<{ readonly task_id: string; readonly reason: Pau
   name: "pause_queue_unblock",
   text: `
     UPDATE pause_queue q
-       SET blocked = false,
-           reason = CASE WHEN q.resume_after > now() THEN 'RESUME_AFTER' ELSE 'AWAITING_TURN' END,
-           reason_detail = CASE WHEN q.resume_after > now() THEN 'Its resume_after lies ahead.' ELSE 'All that it depends on has succeeded.' END
-      FROM tasks t
+       SET blocked = pl.held_at IS NOT NULL,
+           reason = CASE WHEN pl.held_at IS NOT NULL THEN 'HELD'
+                         WHEN q.resume_after > now() THEN 'RESUME_AFTER' ELSE 'AWAITING_TURN' END,
+           reason_detail = CASE WHEN pl.held_at IS NOT NULL THEN ${holdSentence("pl")}
+                                WHEN q.resume_after > now() THEN 'Its resume_after lies ahead.' ELSE 'All that it depends on has succeeded.' END,
+           wait_deadline = CASE WHEN pl.held_at IS NULL
+                                THEN greatest(clock_timestamp(), q.resume_after) + t.wait_timeout_ms * interval '1 millisecond' END
+      FROM tasks t, plans pl
      WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND q.reason = 'DEPENDENCY_PENDING'
-       AND t.task_id = q.task_id AND t.depends_remaining = 0
+       AND t.task_id = q.task_id AND t.depends_remaining = 0 AND pl.plan_id = q.plan_id
  RETURNING q.task_id, q.reason`,
 });
 
@@ -65,6 +69,12 @@ const selectDependents = defineStatement<{
      ORDER BY t.position`,
 });
 
+/** Told apart from what somebody cancelled: a retry of what failed brings these back. */
+const markDependencyNotMet = defineStatement({
+  name: "tasks_mark_dependency_not_met",
+  text: `UPDATE tasks SET outcome_code = 'DEPENDENCY_NOT_MET' WHERE task_id = ANY($1::uuid[])`,
+});
+
 /** Tasks did not succeed: all that depends on them, directly or not, is cancelled. None of it can have started. */
 export async function cancelDependents(
   tx: Transaction,
@@ -90,5 +100,6 @@ export async function cancelDependents(
     })),
   );
   await finishTasks(tx, planId, ids, "cancelled", why);
+  await tx.execute(markDependencyNotMet, [ids]);
   return ids.length;
 }

@@ -1,6 +1,6 @@
 import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import type { PauseReason, TaskState } from "@headroom/scheduling";
-import type { Actor, EventRecord } from "../model.ts";
+import type { Actor, CallTrace, EventRecord } from "../model.ts";
 
 export interface NewEvent {
   readonly planId: string;
@@ -14,17 +14,19 @@ export interface NewEvent {
   readonly pauseReason?: PauseReason;
   readonly sentence?: string;
   readonly actor: Actor;
+  /** Absent: no call caused it. */
+  readonly call?: CallTrace;
 }
 
 const insertEvents = defineStatement({
   name: "events_insert",
   text: `
-    INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor)
+    INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor, request_id, traceparent)
     SELECT e."planId", e."taskId", coalesce(e."taskName", ''), e."attemptId", e."agentId", e.kind, e."fromState", e."toState",
-           e."pauseReason", coalesce(e.sentence, ''), e.actor
+           e."pauseReason", coalesce(e.sentence, ''), e.actor, coalesce(e.call->>'requestId', ''), coalesce(e.call->>'traceparent', '')
       FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
            "planId" uuid, "taskId" uuid, "taskName" text, "attemptId" uuid, "agentId" uuid, kind text, "fromState" text,
-           "toState" text, "pauseReason" text, sentence text, actor text)) WITH ORDINALITY AS e
+           "toState" text, "pauseReason" text, sentence text, actor text, call jsonb)) WITH ORDINALITY AS e
      ORDER BY e.ordinality`,
 });
 
@@ -47,14 +49,17 @@ interface EventRow {
   readonly pause_reason: PauseReason | null;
   readonly sentence: string;
   readonly actor: string;
+  readonly request_id: string;
+  readonly traceparent: string;
 }
 
 const selectEvents = defineStatement<EventRow>({
   name: "events_after",
   text: `
-    SELECT event_id, at, plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor
+    SELECT event_id, at, plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor,
+           request_id, traceparent
       FROM events
-     WHERE plan_id = $1 AND event_id > $2
+     WHERE plan_id = $1 AND event_id > $2 AND ($4::uuid IS NULL OR task_id = $4)
      ORDER BY event_id
      LIMIT $3`,
 });
@@ -64,8 +69,9 @@ export async function eventsAfter(
   planId: string,
   afterEventId: number,
   limit: number,
+  taskId: string | null = null,
 ): Promise<readonly EventRecord[]> {
-  const rows = await db.query(selectEvents, [planId, afterEventId, limit]);
+  const rows = await db.query(selectEvents, [planId, afterEventId, limit, taskId]);
   return rows.map((row) => ({
     eventId: row.event_id,
     atMs: row.at,
@@ -80,5 +86,7 @@ export async function eventsAfter(
     pauseReason: row.pause_reason,
     sentence: row.sentence,
     actor: row.actor,
+    requestId: row.request_id,
+    traceparent: row.traceparent,
   }));
 }

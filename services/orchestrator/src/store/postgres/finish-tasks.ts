@@ -18,7 +18,7 @@ const finishPlan = defineStatement<{ readonly outcome: "succeeded" | "failed" | 
   name: "plans_finish",
   text: `
     UPDATE plans
-       SET finished_at = now(),
+       SET finished_at = now(), held_at = NULL, held_by = '', hold_reason = '',
            outcome = CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE plan_id = $1 AND state = 'failed') THEN 'failed'
                           WHEN EXISTS (SELECT 1 FROM tasks WHERE plan_id = $1 AND state = 'cancelled') THEN 'cancelled'
                           ELSE 'succeeded' END

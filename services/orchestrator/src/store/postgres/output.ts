@@ -12,7 +12,7 @@ const lockOutput = defineStatement<{
   name: "attempts_lock_output",
   text: `
     SELECT output_last_seq, output_bytes, output_tail_bytes, output_head_last_seq
-      FROM attempts WHERE attempt_id = $1 AND fence = $2 FOR NO KEY UPDATE`,
+      FROM attempts WHERE attempt_id = $1 AND fence = $2 AND agent_id = $3 FOR NO KEY UPDATE`,
 });
 
 const insertOutput = defineStatement({
@@ -55,11 +55,12 @@ const noteOutput = defineStatement({
 export function appendOutput(
   db: Database,
   attempt: FencedAttempt,
+  agentId: string,
   chunks: readonly OutputChunk[],
   maxBytes: number,
 ): Promise<number | null> {
   return db.transaction(async (tx) => {
-    const [row] = await tx.query(lockOutput, [attempt.attemptId, attempt.fence]);
+    const [row] = await tx.query(lockOutput, [attempt.attemptId, attempt.fence, agentId]);
     if (row === undefined) return null;
     const kept = {
       lastSeq: row.output_last_seq,

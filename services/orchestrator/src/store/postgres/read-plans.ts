@@ -14,6 +14,11 @@ interface PlanRow {
   readonly created_text: string;
   readonly finished_at: number | null;
   readonly cancel_requested: boolean;
+  readonly held_at: number | null;
+  readonly held_by: string;
+  readonly hold_reason: string;
+  readonly traceparent: string;
+  readonly events_trimmed_through: number;
   readonly pending: number;
   readonly paused: number;
   readonly reserved: number;
@@ -26,7 +31,7 @@ interface PlanRow {
 }
 
 const planColumns = `p.plan_id, p.name, p.namespace, p.priority, p.labels, p.created_at, p.created_at::text AS created_text, p.finished_at,
-           p.cancel_requested_at IS NOT NULL AS cancel_requested,
+           p.cancel_requested_at IS NOT NULL AS cancel_requested, p.held_at, p.held_by, p.hold_reason, p.traceparent, p.events_trimmed_through,
            c.pending, c.paused, c.reserved, c.assigned, c.running, c.succeeded, c.failed, c.cancelled, c.lost`;
 
 const countsOfPlan = `
@@ -88,5 +93,8 @@ function planFromRow(row: PlanRow): PlanRecord {
     finishedAtMs: row.finished_at,
     cancelRequested: row.cancel_requested,
     counts,
+    hold: row.held_at === null ? null : { reason: row.hold_reason, heldBy: row.held_by, heldAtMs: row.held_at },
+    traceparent: row.traceparent,
+    eventsTrimmedThrough: row.events_trimmed_through,
   };
 }

@@ -18,13 +18,14 @@ interface PausedRow {
   readonly paused_text: string;
   readonly resume_after: number | null;
   readonly last_checked: number | null;
+  readonly wait_deadline: number | null;
 }
 
 const selectPaused = defineStatement<PausedRow>({
   name: "pause_queue_list",
   text: `
     SELECT q.task_id, q.plan_id, t.name AS task_name, p.name AS plan_name, q.priority, t.needs, q.pause_queue_id, q.reason,
-           q.reason_detail, q.paused_at, q.paused_at::text AS paused_text, q.resume_after, q.last_checked
+           q.reason_detail, q.paused_at, q.paused_at::text AS paused_text, q.resume_after, q.last_checked, q.wait_deadline
       FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id JOIN plans p ON p.plan_id = q.plan_id
      WHERE q.status = 'waiting'
        AND ($1::uuid IS NULL OR q.plan_id = $1)
@@ -71,6 +72,7 @@ function pausedFromRow(row: PausedRow): PausedTaskRecord {
       pausedAtMs: row.paused_at,
       resumeAfterMs: row.resume_after,
       lastCheckedMs: row.last_checked,
+      waitDeadlineMs: row.wait_deadline,
     },
   };
 }

@@ -16,6 +16,9 @@ interface TaskRow {
   readonly argv: readonly string[];
   readonly depends_on: readonly string[];
   readonly max_attempts: number;
+  readonly wait_timeout_ms: number | null;
+  readonly expected_duration_ms: number | null;
+  readonly outcome_code: string;
   readonly created_at: number;
   readonly created_text: string;
   readonly finished_at: number | null;
@@ -28,6 +31,7 @@ interface TaskRow {
   readonly paused_at: number | null;
   readonly pause_resume_after: number | null;
   readonly pause_last_checked: number | null;
+  readonly wait_deadline: number | null;
   /** The newest attempt. */
   readonly attempt: AttemptRow | null;
 }
@@ -35,10 +39,10 @@ interface TaskRow {
 const taskColumns = `t.task_id, t.plan_id, t.name, t.position, t.state, t.priority, t.needs, t.command->'argv' AS argv,
            ARRAY(SELECT other.name FROM task_dependencies d JOIN tasks other ON other.task_id = d.depends_on_task_id
                   WHERE d.task_id = t.task_id ORDER BY other.position) AS depends_on,
-           t.max_attempts, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
+           t.max_attempts, t.wait_timeout_ms, t.expected_duration_ms, t.outcome_code, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
            t.cancel_requested_at IS NOT NULL AS cancel_requested,
            q.pause_queue_id, q.status AS pause_status, q.reason AS pause_reason, q.reason_detail AS pause_sentence, q.paused_at,
-           q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked`;
+           q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked, q.wait_deadline`;
 
 const withPause = `LEFT JOIN pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting'`;
 const newestAttempt = `(SELECT to_jsonb(newest) FROM (SELECT ${attemptColumns} FROM attempts a WHERE a.attempt_id = t.attempt_id) AS newest) AS attempt`;
@@ -100,6 +104,9 @@ function taskFromRow(row: TaskRow): TaskRecord {
     createdAtMs: row.created_at,
     finishedAtMs: row.finished_at,
     outcomeReason: row.outcome_reason,
+    outcomeCode: row.outcome_code,
+    waitTimeoutMs: row.wait_timeout_ms,
+    expectedDurationMs: row.expected_duration_ms,
     cancelRequested: row.cancel_requested,
     pause: pauseOf(row),
     attempts: row.attempt === null ? [] : [attemptFromRow(row.attempt)],
@@ -116,5 +123,6 @@ function pauseOf(row: TaskRow): PauseRecord | null {
     pausedAtMs: row.paused_at,
     resumeAfterMs: row.pause_resume_after,
     lastCheckedMs: row.pause_last_checked,
+    waitDeadlineMs: row.wait_deadline,
   };
 }

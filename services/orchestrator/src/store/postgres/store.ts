@@ -15,6 +15,13 @@ import {
   openAttempts,
   reservationsEndingWithin,
 } from "./known-attempts.ts";
+import { learnDurations, learnedDurations } from "./durations.ts";
+import { holdPlan, releasePlan } from "./hold-plan.ts";
+import { holdQueue, listQueueEvents, queueHold, releaseQueue } from "./queue-hold.ts";
+import { queuePlace, runningExpectations } from "./queue-place.ts";
+import { trimHistory } from "./retention.ts";
+import { retryPlan } from "./retry-plan.ts";
+import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
 import { markChecked, park } from "./park.ts";
 import { countDue, countWaiting, nextDueInMs, queueSummary, waitingPriorities } from "./queue.ts";
@@ -51,7 +58,7 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     acceptAttempt: (attempt, agentId) => acceptOrStart(db, attempt, agentId, null),
     markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(db, attempt, agentId, startedAtMs),
     renewLeases: (attempts, agentId) => renewLeases(db, attempts, agentId),
-    appendOutput: (attempt, chunks, maxBytes) => appendOutput(db, attempt, chunks, maxBytes),
+    appendOutput: (attempt, agentId, chunks, maxBytes) => appendOutput(db, attempt, agentId, chunks, maxBytes),
     finishAttempt: (result, decide) => finishAttempt(db, result, decide),
     undeliver: (attempt, agentId, decide) => undeliver(db, attempt, agentId, decide),
 
@@ -62,8 +69,24 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     reservationsEndingWithin: (ms, limit) => reservationsEndingWithin(db, ms, limit),
     noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),
 
-    cancelPlan: (planId, reason, actor) => cancelPlan(db, planId, reason, actor),
-    cancelTask: (taskId, reason, actor) => cancelTask(db, taskId, reason, actor),
+    cancelPlan: (planId, reason, actor, call) => cancelPlan(db, planId, reason, actor, call),
+    cancelTask: (taskId, reason, actor, call) => cancelTask(db, taskId, reason, actor, call),
+
+    holdPlan: (planId, request) => holdPlan(db, planId, request),
+    releasePlan: (planId, request) => releasePlan(db, planId, request),
+    retryPlan: (planId, requestId, reason, call) => retryPlan(db, planId, requestId, reason, call),
+    queueHold: () => queueHold(db),
+    holdQueue: (request) => holdQueue(db, request),
+    releaseQueue: (request) => releaseQueue(db, request),
+    listQueueEvents: (page) => listQueueEvents(db, page),
+
+    failWaitedTooLong: (limit) => failWaitedTooLong(db, limit),
+    trimHistory: (olderThanMs, limit) => trimHistory(db, olderThanMs, limit),
+
+    learnDurations: (attemptIds) => learnDurations(db, attemptIds),
+    learnedDurations: (planName) => learnedDurations(db, planName),
+    queuePlace: (taskId, bound) => queuePlace(db, taskId, bound),
+    runningExpectations: (limit) => runningExpectations(db, limit),
 
     getPlan: (planId) => getPlan(db, planId),
     listPlans: (filter, page) => listPlans(db, filter, page),
@@ -74,7 +97,7 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     findAttempt: (taskId, attemptId) => findAttempt(db, taskId, attemptId),
     readOutput: (attemptId, afterSeq, limit) => readOutput(db, attemptId, afterSeq, limit),
     outputDroppedBytes: (attemptId) => outputDroppedBytes(db, attemptId),
-    eventsAfter: (planId, afterEventId, limit) => eventsAfter(db, planId, afterEventId, limit),
+    eventsAfter: (planId, afterEventId, limit, taskId) => eventsAfter(db, planId, afterEventId, limit, taskId),
     ping: () => db.ping(),
   };
 }

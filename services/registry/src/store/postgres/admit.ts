@@ -1,10 +1,12 @@
 /**
  * Registers agents and opens their sessions: one statement for a whole group of Hellos. Of two starts of an agent that
  * come to two registry processes at once, the row lets the first one in; whom a living process holds as online under
- * another incarnation is a clone, and keeps its row as it is.
+ * another incarnation is a clone, and keeps its row as it is. Whoever shows a credential is let in only with the one that
+ * is good; its row is locked meanwhile, so that no agent comes back while it is being removed.
  */
 import { defineStatement, type Queryable } from "@headroom/postgres";
-import type { Admission } from "../registry-store.ts";
+import type { Admission, RefusedAdmission } from "../registry-store.ts";
+import { findCredentials } from "./enrolments.ts";
 import { toJson } from "./to-json.ts";
 
 const statement = defineStatement<{ readonly agent_id: string }>({
@@ -13,13 +15,18 @@ const statement = defineStatement<{ readonly agent_id: string }>({
 WITH given AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS h(
     agent_id uuid, hostname text, agent_type text, pool_name text, labels jsonb, version text, platform text,
-    incarnation uuid, replica_id uuid, attached boolean, owner_hold boolean)
+    incarnation uuid, replica_id uuid, attached boolean, owner_hold boolean, credential_id uuid)
+), credentialed AS (
+  SELECT c.agent_id FROM agent_credentials c JOIN given USING (agent_id)
+   WHERE c.credential_id = given.credential_id AND c.pool_name = given.pool_name AND c.agent_type = given.agent_type
+     FOR SHARE OF c
 ), hello AS (
   SELECT given.* FROM given
    WHERE NOT EXISTS (
      SELECT FROM agent_liveness held JOIN replicas r ON r.replica_id = held.replica_id AND r.lease_expires_at > now()
       WHERE held.agent_id = given.agent_id AND held.status = 'online'
         AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id)
+     AND (given.credential_id IS NULL OR EXISTS (SELECT FROM credentialed c WHERE c.agent_id = given.agent_id))
    ORDER BY given.agent_id
 ), agent AS (
   INSERT INTO agents AS a (agent_id, hostname, agent_type, pool_name, labels, version, platform)
@@ -44,9 +51,9 @@ ON CONFLICT (agent_id) DO UPDATE
 RETURNING l.agent_id`,
 });
 
-/** Answers the agents that were not admitted, being clones. */
-export async function admitAgents(db: Queryable, admissions: readonly Admission[]): Promise<string[]> {
-  const rows = admissions.map(({ identity, incarnation, replicaId, attached, ownerHold }) => ({
+/** Answers the agents that were not admitted, and why. */
+export async function admitAgents(db: Queryable, admissions: readonly Admission[]): Promise<RefusedAdmission[]> {
+  const rows = admissions.map(({ identity, incarnation, replicaId, attached, ownerHold, credentialId }) => ({
     agent_id: identity.agentId,
     hostname: identity.hostname,
     agent_type: identity.agentType,
@@ -58,7 +65,29 @@ export async function admitAgents(db: Queryable, admissions: readonly Admission[
     replica_id: replicaId,
     attached,
     owner_hold: ownerHold,
+    credential_id: credentialId,
   }));
   const admitted = new Set((await db.query(statement, [toJson(rows)])).map((row) => row.agent_id));
-  return admissions.map(({ identity }) => identity.agentId).filter((agentId) => !admitted.has(agentId));
+  const refused = admissions.filter(({ identity }) => !admitted.has(identity.agentId));
+  return refused.length === 0 ? [] : explain(db, refused);
+}
+
+/** Read afterwards, for people: what is said of a credential that was removed in this moment may be one moment newer. */
+async function explain(db: Queryable, refused: readonly Admission[]): Promise<RefusedAdmission[]> {
+  const withCredential = refused.filter(({ credentialId }) => credentialId !== null);
+  const good =
+    withCredential.length === 0
+      ? new Map<string, never>()
+      : await findCredentials(
+          db,
+          withCredential.map(({ identity }) => identity.agentId),
+        );
+  return refused.map(({ identity, credentialId }): RefusedAdmission => {
+    const { agentId, poolName, agentType } = identity;
+    if (credentialId === null) return { agentId, why: "cloned" };
+    const credential = good.get(agentId);
+    if (credential?.credentialId !== credentialId) return { agentId, why: "credential_ended" };
+    const isInScope = credential.poolName === poolName && credential.agentType === agentType;
+    return isInScope ? { agentId, why: "cloned" } : { agentId, why: "other_scope", scope: credential };
+  });
 }

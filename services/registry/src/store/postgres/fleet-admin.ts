@@ -21,7 +21,9 @@ export function removeAgent(db: Database, agentId: string): Promise<"removed" | 
 }
 
 async function removeIn({ knex }: Transaction, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
-  // The guard first, as every change of reservations does; then nothing can be promised there meanwhile.
+  // The credential first, as a Hello does: it waits, and finds it gone.
+  const credential = await knex("agent_credentials").where({ agent_id: agentId }).forUpdate().select("agent_id");
+  // Then the guard, as every change of reservations does; nothing can be promised there meanwhile.
   await knex("agent_guards").where({ agent_id: agentId }).forUpdate().select("agent_id");
   const agent = await knex("agents")
     .join("agent_liveness", "agent_liveness.agent_id", "agents.agent_id")
@@ -29,8 +31,9 @@ async function removeIn({ knex }: Transaction, agentId: string): Promise<"remove
     .whereNull("agents.removed_at")
     .forUpdate()
     .first<{ status: string } | undefined>("agent_liveness.status");
-  if (agent === undefined) return "not_found";
-  if (agent.status !== "offline") return "not_offline";
+  if (agent !== undefined && agent.status !== "offline") return "not_offline";
+  await knex("agent_credentials").where({ agent_id: agentId }).delete();
+  if (agent === undefined) return credential.length > 0 ? "removed" : "not_found";
   const now = knex.fn.now();
   await knex("agents").where({ agent_id: agentId }).update({
     removed_at: now,

@@ -1,5 +1,6 @@
 /** The schema `registry`, from nothing to now. A migration that has been released is never changed: add another. */
 import type { Migration } from "@headroom/postgres";
+import { enrolmentMigrations } from "./migrations-enrolment.ts";
 import { livenessMigrations } from "./migrations-liveness.ts";
 
 export const REGISTRY_SCHEMA = "registry";
@@ -170,4 +171,5 @@ export const registryMigrations: readonly Migration[] = [
   { name: "0002_reservations", up: [guardsSql, reservationsSql] },
   { name: "0003_replicas", up: replicasSql },
   ...livenessMigrations,
+  ...enrolmentMigrations,
 ];

@@ -3,11 +3,13 @@ import { classifyError, type Database, defineStatement, type Queryable } from "@
 import type { EpochMs } from "@headroom/scheduling";
 import { type RegistryStore, StoreUnavailableError } from "../registry-store.ts";
 import { admitAgents } from "./admit.ts";
+import { enrolAgent } from "./enrolments.ts";
 import { commitReservations } from "./commit-reservations.ts";
 import { removeAgent, setCordon } from "./fleet-admin.ts";
 import { endDrains, startDrain } from "./drains.ts";
 import { findDueLeases, findReservations, purgeTombstones } from "./leases.ts";
 import { loadAgents, loadChangedSince, loadFleet } from "./load-agents.ts";
+import { createJoinToken, listJoinTokens, revokeJoinToken } from "./join-tokens.ts";
 import { confirmLosses, renewReplica, retireReplica } from "./replicas.ts";
 import { writeBeats } from "./write-beats.ts";
 import { writeStatuses } from "./write-statuses.ts";
@@ -48,9 +50,9 @@ export function createPostgresStore(db: Database): RegistryStore {
     findReservations: (attemptIds) => call(() => findReservations(db, attemptIds)),
     admit: (admissions) =>
       timed(async () => {
-        const clonedAgentIds = await admitAgents(db, admissions);
+        const refused = await admitAgents(db, admissions);
         return {
-          clonedAgentIds,
+          refused,
           agents: await loadAgents(
             db,
             admissions.map(({ identity }) => identity.agentId),
@@ -84,6 +86,10 @@ export function createPostgresStore(db: Database): RegistryStore {
       }),
     endDrains: (agentIds) => timed(async () => ({ agents: await loadAgents(db, await endDrains(db, agentIds)) })),
     removeAgent: (agentId) => call(() => removeAgent(db, agentId)),
+    createJoinToken: (token) => call(() => createJoinToken(db, token)),
+    listJoinTokens: () => call(() => listJoinTokens(db)),
+    revokeJoinToken: (tokenId) => call(() => revokeJoinToken(db, tokenId)),
+    enrolAgent: (enrolment) => call(() => enrolAgent(db, enrolment)),
     renewReplica: (replicaId, leaseMs) => timed(() => renewReplica(db, replicaId, leaseMs)),
     confirmLosses: () =>
       timed(async () => {

@@ -1,6 +1,8 @@
 import type { Migration } from "@headroom/postgres";
 import { initial } from "./0001_initial.ts";
 import { outputTail } from "./0002_output_tail.ts";
+import { operating } from "./0010_operating.ts";
+import { lists } from "./0011_lists.ts";
 
 /** The schema's whole history, oldest first. */
-export const orchestratorMigrations: readonly Migration[] = [initial, outputTail];
+export const orchestratorMigrations: readonly Migration[] = [initial, outputTail, operating, lists];

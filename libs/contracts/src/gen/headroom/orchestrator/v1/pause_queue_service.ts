@@ -21,7 +21,7 @@ import {
 import { Duration } from "../../../google/protobuf/duration.ts";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { ResourceNeeds } from "../../common/v1/resources.ts";
-import { PauseInfo, PauseReason } from "./plan.ts";
+import { Hold, PauseInfo, PauseReason } from "./plan.ts";
 
 export const protobufPackage = "headroom.orchestrator.v1";
 
@@ -123,6 +123,68 @@ export interface ResumePausedWorkResponse {
   waitingTasks: number;
 }
 
+/** Why the queue is held. */
+export interface HoldQueueRequest {
+  /** Why, for people. */
+  reason: string;
+  /** Who, for people, such as "ana@desk-7". */
+  heldBy: string;
+}
+
+/** The queue is held. */
+export interface HoldQueueResponse {
+  /** The hold in force. */
+  hold?: Hold | undefined;
+}
+
+/** Why the queue is let go. */
+export interface ReleaseQueueRequest {
+  /** Why, for people. */
+  reason: string;
+  /** Who, for people. */
+  releasedBy: string;
+}
+
+/** The queue is not held. */
+export interface ReleaseQueueResponse {
+  /** The hold that has ended; absent when there was none. */
+  released?: Hold | undefined;
+}
+
+/** Which events of the queue. */
+export interface ListQueueEventsRequest {
+  /** Rows at most. Default 50, at most 1000. */
+  pageSize: number;
+  /** next_page_token of the answer before. */
+  pageToken: string;
+}
+
+/** The events of the queue as a whole. */
+export interface ListQueueEventsResponse {
+  /** The events. */
+  events: QueueEvent[];
+  /** Ask again with it for the next rows; empty at the end. */
+  nextPageToken: string;
+}
+
+/** A hold or a release of the whole queue. Never changed once written. */
+export interface QueueEvent {
+  /** Grows with time. */
+  eventId: number;
+  /** When. */
+  at?:
+    | Timestamp
+    | undefined;
+  /** QUEUE_HELD or QUEUE_RELEASED. */
+  kind: string;
+  /** Why, as given. */
+  reason: string;
+  /** Who, as given. */
+  by: string;
+  /** The call that caused it (its x-request-id). */
+  requestId: string;
+}
+
 /** Nothing to say. */
 export interface GetQueueStatusRequest {
 }
@@ -151,6 +213,12 @@ export interface GetQueueStatusResponse {
   registryConnected: boolean;
   /** Attempts given to agents or running. */
   runningAttempts: number;
+  /** An operator holds the whole queue; absent when nobody does. */
+  hold?:
+    | Hold
+    | undefined;
+  /** When this was counted. A long queue is not counted anew for every question: the figures may then be some seconds old. */
+  countedAt?: Timestamp | undefined;
 }
 
 /** How many wait for one reason. */
@@ -880,6 +948,501 @@ export const ResumePausedWorkResponse: MessageFns<ResumePausedWorkResponse> = {
   },
 };
 
+function createBaseHoldQueueRequest(): HoldQueueRequest {
+  return { reason: "", heldBy: "" };
+}
+
+export const HoldQueueRequest: MessageFns<HoldQueueRequest> = {
+  encode(message: HoldQueueRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.heldBy !== "") {
+      writer.uint32(18).string(message.heldBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldQueueRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldQueueRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.heldBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldQueueRequest>, I>>(base?: I): HoldQueueRequest {
+    return HoldQueueRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldQueueRequest>, I>>(object: I): HoldQueueRequest {
+    const message = createBaseHoldQueueRequest();
+    message.reason = object.reason ?? "";
+    message.heldBy = object.heldBy ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldQueueResponse(): HoldQueueResponse {
+  return { hold: undefined };
+}
+
+export const HoldQueueResponse: MessageFns<HoldQueueResponse> = {
+  encode(message: HoldQueueResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hold !== undefined) {
+      Hold.encode(message.hold, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldQueueResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldQueueResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldQueueResponse>, I>>(base?: I): HoldQueueResponse {
+    return HoldQueueResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldQueueResponse>, I>>(object: I): HoldQueueResponse {
+    const message = createBaseHoldQueueResponse();
+    message.hold = (object.hold !== undefined && object.hold !== null) ? Hold.fromPartial(object.hold) : undefined;
+    return message;
+  },
+};
+
+function createBaseReleaseQueueRequest(): ReleaseQueueRequest {
+  return { reason: "", releasedBy: "" };
+}
+
+export const ReleaseQueueRequest: MessageFns<ReleaseQueueRequest> = {
+  encode(message: ReleaseQueueRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.releasedBy !== "") {
+      writer.uint32(18).string(message.releasedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseQueueRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseQueueRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.releasedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleaseQueueRequest>, I>>(base?: I): ReleaseQueueRequest {
+    return ReleaseQueueRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleaseQueueRequest>, I>>(object: I): ReleaseQueueRequest {
+    const message = createBaseReleaseQueueRequest();
+    message.reason = object.reason ?? "";
+    message.releasedBy = object.releasedBy ?? "";
+    return message;
+  },
+};
+
+function createBaseReleaseQueueResponse(): ReleaseQueueResponse {
+  return { released: undefined };
+}
+
+export const ReleaseQueueResponse: MessageFns<ReleaseQueueResponse> = {
+  encode(message: ReleaseQueueResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.released !== undefined) {
+      Hold.encode(message.released, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseQueueResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseQueueResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.released = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleaseQueueResponse>, I>>(base?: I): ReleaseQueueResponse {
+    return ReleaseQueueResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleaseQueueResponse>, I>>(object: I): ReleaseQueueResponse {
+    const message = createBaseReleaseQueueResponse();
+    message.released = (object.released !== undefined && object.released !== null)
+      ? Hold.fromPartial(object.released)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListQueueEventsRequest(): ListQueueEventsRequest {
+  return { pageSize: 0, pageToken: "" };
+}
+
+export const ListQueueEventsRequest: MessageFns<ListQueueEventsRequest> = {
+  encode(message: ListQueueEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListQueueEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListQueueEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListQueueEventsRequest>, I>>(base?: I): ListQueueEventsRequest {
+    return ListQueueEventsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListQueueEventsRequest>, I>>(object: I): ListQueueEventsRequest {
+    const message = createBaseListQueueEventsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListQueueEventsResponse(): ListQueueEventsResponse {
+  return { events: [], nextPageToken: "" };
+}
+
+export const ListQueueEventsResponse: MessageFns<ListQueueEventsResponse> = {
+  encode(message: ListQueueEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      QueueEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListQueueEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListQueueEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(QueueEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListQueueEventsResponse>, I>>(base?: I): ListQueueEventsResponse {
+    return ListQueueEventsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListQueueEventsResponse>, I>>(object: I): ListQueueEventsResponse {
+    const message = createBaseListQueueEventsResponse();
+    message.events = object.events?.map((e) => QueueEvent.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseQueueEvent(): QueueEvent {
+  return { eventId: 0, at: undefined, kind: "", reason: "", by: "", requestId: "" };
+}
+
+export const QueueEvent: MessageFns<QueueEvent> = {
+  encode(message: QueueEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.eventId !== 0) {
+      writer.uint32(8).int64(message.eventId);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(message.at, writer.uint32(18).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(42).string(message.by);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(50).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.eventId = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QueueEvent>, I>>(base?: I): QueueEvent {
+    return QueueEvent.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QueueEvent>, I>>(object: I): QueueEvent {
+    const message = createBaseQueueEvent();
+    message.eventId = object.eventId ?? 0;
+    message.at = (object.at !== undefined && object.at !== null) ? Timestamp.fromPartial(object.at) : undefined;
+    message.kind = object.kind ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
 function createBaseGetQueueStatusRequest(): GetQueueStatusRequest {
   return {};
 }
@@ -933,6 +1496,8 @@ function createBaseGetQueueStatusResponse(): GetQueueStatusResponse {
     threshold: 0,
     registryConnected: false,
     runningAttempts: 0,
+    hold: undefined,
+    countedAt: undefined,
   };
 }
 
@@ -961,6 +1526,12 @@ export const GetQueueStatusResponse: MessageFns<GetQueueStatusResponse> = {
     }
     if (message.runningAttempts !== 0) {
       writer.uint32(64).uint32(message.runningAttempts);
+    }
+    if (message.hold !== undefined) {
+      Hold.encode(message.hold, writer.uint32(74).fork()).join();
+    }
+    if (message.countedAt !== undefined) {
+      Timestamp.encode(message.countedAt, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1042,6 +1613,22 @@ export const GetQueueStatusResponse: MessageFns<GetQueueStatusResponse> = {
             message.runningAttempts = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.hold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.countedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1073,6 +1660,10 @@ export const GetQueueStatusResponse: MessageFns<GetQueueStatusResponse> = {
     message.threshold = object.threshold ?? 0;
     message.registryConnected = object.registryConnected ?? false;
     message.runningAttempts = object.runningAttempts ?? 0;
+    message.hold = (object.hold !== undefined && object.hold !== null) ? Hold.fromPartial(object.hold) : undefined;
+    message.countedAt = (object.countedAt !== undefined && object.countedAt !== null)
+      ? Timestamp.fromPartial(object.countedAt)
+      : undefined;
     return message;
   },
 };
@@ -1158,7 +1749,10 @@ export const PauseQueueServiceService = {
       Buffer.from(CheckCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CheckCapacityResponse => CheckCapacityResponse.decode(value),
   },
-  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
+  /**
+   * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   */
   listPausedTasks: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ListPausedTasks" as const,
     requestStream: false as const,
@@ -1182,6 +1776,42 @@ export const PauseQueueServiceService = {
       Buffer.from(ResumePausedWorkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResumePausedWorkResponse => ResumePausedWorkResponse.decode(value),
   },
+  /**
+   * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
+   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   */
+  holdQueue: {
+    path: "/headroom.orchestrator.v1.PauseQueueService/HoldQueue" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldQueueRequest): Buffer => Buffer.from(HoldQueueRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldQueueRequest => HoldQueueRequest.decode(value),
+    responseSerialize: (value: HoldQueueResponse): Buffer => Buffer.from(HoldQueueResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldQueueResponse => HoldQueueResponse.decode(value),
+  },
+  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  releaseQueue: {
+    path: "/headroom.orchestrator.v1.PauseQueueService/ReleaseQueue" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseQueueRequest): Buffer => Buffer.from(ReleaseQueueRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseQueueRequest => ReleaseQueueRequest.decode(value),
+    responseSerialize: (value: ReleaseQueueResponse): Buffer =>
+      Buffer.from(ReleaseQueueResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReleaseQueueResponse => ReleaseQueueResponse.decode(value),
+  },
+  /** The holds and releases of the queue, the newest first. */
+  listQueueEvents: {
+    path: "/headroom.orchestrator.v1.PauseQueueService/ListQueueEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListQueueEventsRequest): Buffer =>
+      Buffer.from(ListQueueEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListQueueEventsRequest => ListQueueEventsRequest.decode(value),
+    responseSerialize: (value: ListQueueEventsResponse): Buffer =>
+      Buffer.from(ListQueueEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListQueueEventsResponse => ListQueueEventsResponse.decode(value),
+  },
   /** How much waits, why, and since when. */
   getQueueStatus: {
     path: "/headroom.orchestrator.v1.PauseQueueService/GetQueueStatus" as const,
@@ -1199,10 +1829,22 @@ export const PauseQueueServiceService = {
 export interface PauseQueueServiceServer extends UntypedServiceImplementation {
   /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
   checkCapacity: handleUnaryCall<CheckCapacityRequest, CheckCapacityResponse>;
-  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
+  /**
+   * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   */
   listPausedTasks: handleUnaryCall<ListPausedTasksRequest, ListPausedTasksResponse>;
   /** Looks for room for waiting tasks now, as the loop does (R-PAUSE-6). */
   resumePausedWork: handleUnaryCall<ResumePausedWorkRequest, ResumePausedWorkResponse>;
+  /**
+   * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
+   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   */
+  holdQueue: handleUnaryCall<HoldQueueRequest, HoldQueueResponse>;
+  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  releaseQueue: handleUnaryCall<ReleaseQueueRequest, ReleaseQueueResponse>;
+  /** The holds and releases of the queue, the newest first. */
+  listQueueEvents: handleUnaryCall<ListQueueEventsRequest, ListQueueEventsResponse>;
   /** How much waits, why, and since when. */
   getQueueStatus: handleUnaryCall<GetQueueStatusRequest, GetQueueStatusResponse>;
 }
@@ -1224,7 +1866,10 @@ export interface PauseQueueServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CheckCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** The tasks that wait, by priority and age: those that may start are tried in this order. */
+  /**
+   * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   */
   listPausedTasks(
     request: ListPausedTasksRequest,
     callback: (error: ServiceError | null, response: ListPausedTasksResponse) => void,
@@ -1255,6 +1900,57 @@ export interface PauseQueueServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResumePausedWorkResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
+   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   */
+  holdQueue(
+    request: HoldQueueRequest,
+    callback: (error: ServiceError | null, response: HoldQueueResponse) => void,
+  ): ClientUnaryCall;
+  holdQueue(
+    request: HoldQueueRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldQueueResponse) => void,
+  ): ClientUnaryCall;
+  holdQueue(
+    request: HoldQueueRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldQueueResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  releaseQueue(
+    request: ReleaseQueueRequest,
+    callback: (error: ServiceError | null, response: ReleaseQueueResponse) => void,
+  ): ClientUnaryCall;
+  releaseQueue(
+    request: ReleaseQueueRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReleaseQueueResponse) => void,
+  ): ClientUnaryCall;
+  releaseQueue(
+    request: ReleaseQueueRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReleaseQueueResponse) => void,
+  ): ClientUnaryCall;
+  /** The holds and releases of the queue, the newest first. */
+  listQueueEvents(
+    request: ListQueueEventsRequest,
+    callback: (error: ServiceError | null, response: ListQueueEventsResponse) => void,
+  ): ClientUnaryCall;
+  listQueueEvents(
+    request: ListQueueEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListQueueEventsResponse) => void,
+  ): ClientUnaryCall;
+  listQueueEvents(
+    request: ListQueueEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListQueueEventsResponse) => void,
   ): ClientUnaryCall;
   /** How much waits, why, and since when. */
   getQueueStatus(
@@ -1295,6 +1991,17 @@ export type DeepPartial<T> = T extends Builtin ? T
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -226,7 +226,10 @@ export interface TaskSpec {
   runTimeout?:
     | Duration
     | undefined;
-  /** Longest time it may wait for room; it fails then (WAIT_TIMED_OUT). Absent means no limit. Not enforced yet: a plan with it is refused with UNIMPLEMENTED. */
+  /**
+   * Longest time it may wait for room, each time it waits; it fails then (WAIT_TIMED_OUT). Counts from when it could start: waiting for
+   * a dependency, for its resume_after or for an operator's release does not count. Absent means no limit.
+   */
   waitTimeout?:
     | Duration
     | undefined;
@@ -291,11 +294,27 @@ export interface Plan {
   cancelRequested: boolean;
   /** Share of the fleet it belongs to. */
   namespace: string;
+  /** An operator holds it: none of its waiting tasks starts; absent when nobody does. */
+  hold?:
+    | Hold
+    | undefined;
+  /** W3C traceparent of the call that handed it over; empty when the caller sent none. */
+  traceparent: string;
 }
 
 export interface Plan_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** Somebody keeps waiting work from starting, until it is released. Survives restarts. */
+export interface Hold {
+  /** Why, as given. */
+  reason: string;
+  /** Who, as given by the caller, such as "ana@desk-7"; a name for people, not verified. Empty when not given. */
+  heldBy: string;
+  /** Since when. */
+  heldAt?: Timestamp | undefined;
 }
 
 /** How many tasks of a plan are in which state. */
@@ -360,6 +379,17 @@ export interface Task {
   maxAttempts: number;
   /** Someone asked to cancel it. */
   cancelRequested: boolean;
+  /**
+   * Why it ended as it did, a stable word: WAIT_TIMED_OUT, DEPENDENCY_NOT_MET. Empty before it ended, and where its newest attempt or the
+   * request to cancel it says why.
+   */
+  outcomeCode: string;
+  /** Longest time it may wait for room; absent means no limit. */
+  waitTimeout?:
+    | Duration
+    | undefined;
+  /** How long it is expected to run: as declared, else as learned from earlier runs; absent means unknown. */
+  expectedDuration?: Duration | undefined;
 }
 
 /** Why a task waits. */
@@ -379,7 +409,11 @@ export interface PauseInfo {
     | Timestamp
     | undefined;
   /** When room was last looked for; absent when not yet. */
-  lastChecked?: Timestamp | undefined;
+  lastChecked?:
+    | Timestamp
+    | undefined;
+  /** When it fails for having waited too long; absent without a wait_timeout, and while that does not count. */
+  waitDeadline?: Timestamp | undefined;
 }
 
 /** One run of a task. */
@@ -452,7 +486,10 @@ export interface PlanEvent {
   attemptId: string;
   /** The agent; empty when it is about none. */
   agentId: string;
-  /** What happened: a stable word such as PLAN_ACCEPTED, TASK_PAUSED, TASK_RESUMED, TASK_ASSIGNED, TASK_STARTED, TASK_SUCCEEDED, TASK_RESULT_REFUSED. */
+  /**
+   * What happened: a stable word such as PLAN_ACCEPTED, PLAN_HELD, PLAN_RELEASED, PLAN_RETRY_REQUESTED, TASK_PAUSED, TASK_RESUMED,
+   * TASK_ASSIGNED, TASK_STARTED, TASK_SUCCEEDED, TASK_WAIT_TIMED_OUT, TASK_RETRIED, TASK_RESULT_REFUSED.
+   */
   kind: string;
   /** State of the task before; UNSPECIFIED when it is about the plan. */
   fromState: TaskState;
@@ -464,6 +501,10 @@ export interface PlanEvent {
   actor: string;
   /** Why a task waits; UNSPECIFIED unless it was paused. */
   pauseReason: PauseReason;
+  /** The call that caused it (its x-request-id, which stands in the logs too); empty when no call did. */
+  requestId: string;
+  /** W3C traceparent of that call; empty when it carried none. */
+  traceparent: string;
 }
 
 function createBaseWorkPlan(): WorkPlan {
@@ -1071,6 +1112,8 @@ function createBasePlan(): Plan {
     tasks: [],
     cancelRequested: false,
     namespace: "",
+    hold: undefined,
+    traceparent: "",
   };
 }
 
@@ -1108,6 +1151,12 @@ export const Plan: MessageFns<Plan> = {
     }
     if (message.namespace !== "") {
       writer.uint32(90).string(message.namespace);
+    }
+    if (message.hold !== undefined) {
+      Hold.encode(message.hold, writer.uint32(98).fork()).join();
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(106).string(message.traceparent);
     }
     return writer;
   },
@@ -1216,6 +1265,22 @@ export const Plan: MessageFns<Plan> = {
             message.namespace = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.hold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1258,6 +1323,8 @@ export const Plan: MessageFns<Plan> = {
     message.tasks = object.tasks?.map((e) => Task.fromPartial(e)) || [];
     message.cancelRequested = object.cancelRequested ?? false;
     message.namespace = object.namespace ?? "";
+    message.hold = (object.hold !== undefined && object.hold !== null) ? Hold.fromPartial(object.hold) : undefined;
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };
@@ -1325,6 +1392,87 @@ export const Plan_LabelsEntry: MessageFns<Plan_LabelsEntry> = {
     const message = createBasePlan_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseHold(): Hold {
+  return { reason: "", heldBy: "", heldAt: undefined };
+}
+
+export const Hold: MessageFns<Hold> = {
+  encode(message: Hold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.heldBy !== "") {
+      writer.uint32(18).string(message.heldBy);
+    }
+    if (message.heldAt !== undefined) {
+      Timestamp.encode(message.heldAt, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Hold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.heldBy = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.heldAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Hold>, I>>(base?: I): Hold {
+    return Hold.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Hold>, I>>(object: I): Hold {
+    const message = createBaseHold();
+    message.reason = object.reason ?? "";
+    message.heldBy = object.heldBy ?? "";
+    message.heldAt = (object.heldAt !== undefined && object.heldAt !== null)
+      ? Timestamp.fromPartial(object.heldAt)
+      : undefined;
     return message;
   },
 };
@@ -1497,6 +1645,9 @@ function createBaseTask(): Task {
     outcomeReason: "",
     maxAttempts: 0,
     cancelRequested: false,
+    outcomeCode: "",
+    waitTimeout: undefined,
+    expectedDuration: undefined,
   };
 }
 
@@ -1546,6 +1697,15 @@ export const Task: MessageFns<Task> = {
     }
     if (message.cancelRequested !== false) {
       writer.uint32(120).bool(message.cancelRequested);
+    }
+    if (message.outcomeCode !== "") {
+      writer.uint32(130).string(message.outcomeCode);
+    }
+    if (message.waitTimeout !== undefined) {
+      Duration.encode(message.waitTimeout, writer.uint32(138).fork()).join();
+    }
+    if (message.expectedDuration !== undefined) {
+      Duration.encode(message.expectedDuration, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -1683,6 +1843,30 @@ export const Task: MessageFns<Task> = {
             message.cancelRequested = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.outcomeCode = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.waitTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.expectedDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1723,6 +1907,13 @@ export const Task: MessageFns<Task> = {
     message.outcomeReason = object.outcomeReason ?? "";
     message.maxAttempts = object.maxAttempts ?? 0;
     message.cancelRequested = object.cancelRequested ?? false;
+    message.outcomeCode = object.outcomeCode ?? "";
+    message.waitTimeout = (object.waitTimeout !== undefined && object.waitTimeout !== null)
+      ? Duration.fromPartial(object.waitTimeout)
+      : undefined;
+    message.expectedDuration = (object.expectedDuration !== undefined && object.expectedDuration !== null)
+      ? Duration.fromPartial(object.expectedDuration)
+      : undefined;
     return message;
   },
 };
@@ -1735,6 +1926,7 @@ function createBasePauseInfo(): PauseInfo {
     pausedAt: undefined,
     resumeAfter: undefined,
     lastChecked: undefined,
+    waitDeadline: undefined,
   };
 }
 
@@ -1757,6 +1949,9 @@ export const PauseInfo: MessageFns<PauseInfo> = {
     }
     if (message.lastChecked !== undefined) {
       Timestamp.encode(message.lastChecked, writer.uint32(50).fork()).join();
+    }
+    if (message.waitDeadline !== undefined) {
+      Timestamp.encode(message.waitDeadline, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1822,6 +2017,14 @@ export const PauseInfo: MessageFns<PauseInfo> = {
             message.lastChecked = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.waitDeadline = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1850,6 +2053,9 @@ export const PauseInfo: MessageFns<PauseInfo> = {
       : undefined;
     message.lastChecked = (object.lastChecked !== undefined && object.lastChecked !== null)
       ? Timestamp.fromPartial(object.lastChecked)
+      : undefined;
+    message.waitDeadline = (object.waitDeadline !== undefined && object.waitDeadline !== null)
+      ? Timestamp.fromPartial(object.waitDeadline)
       : undefined;
     return message;
   },
@@ -2186,6 +2392,8 @@ function createBasePlanEvent(): PlanEvent {
     sentence: "",
     actor: "",
     pauseReason: 0,
+    requestId: "",
+    traceparent: "",
   };
 }
 
@@ -2229,6 +2437,12 @@ export const PlanEvent: MessageFns<PlanEvent> = {
     }
     if (message.pauseReason !== 0) {
       writer.uint32(104).int32(message.pauseReason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(114).string(message.requestId);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(122).string(message.traceparent);
     }
     return writer;
   },
@@ -2350,6 +2564,22 @@ export const PlanEvent: MessageFns<PlanEvent> = {
             message.pauseReason = reader.int32() as any;
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2380,6 +2610,8 @@ export const PlanEvent: MessageFns<PlanEvent> = {
     message.sentence = object.sentence ?? "";
     message.actor = object.actor ?? "";
     message.pauseReason = object.pauseReason ?? 0;
+    message.requestId = object.requestId ?? "";
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };

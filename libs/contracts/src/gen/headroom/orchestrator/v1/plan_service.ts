@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { CapacityExplanation } from "../../common/v1/explanation.ts";
-import { PauseReason, Plan, PlanEvent, PlanStatus, Task, TaskState, WorkPlan } from "./plan.ts";
+import { Hold, PauseReason, Plan, PlanEvent, PlanStatus, Task, TaskState, WorkPlan } from "./plan.ts";
 
 export const protobufPackage = "headroom.orchestrator.v1";
 
@@ -155,11 +155,97 @@ export interface CancelPlanResponse {
   plan?: Plan | undefined;
 }
 
+/** Which plan to hold, and why. */
+export interface HoldPlanRequest {
+  /** The plan (UUID). */
+  planId: string;
+  /** Why, for people. */
+  reason: string;
+  /** Who, for people, such as "ana@desk-7". */
+  heldBy: string;
+}
+
+/** The plan afterwards. */
+export interface HoldPlanResponse {
+  /** The plan with its tasks. */
+  plan?:
+    | Plan
+    | undefined;
+  /** Tasks that wait and are held. */
+  heldTasks: number;
+}
+
+/** Which plan to let go. */
+export interface ReleasePlanRequest {
+  /** The plan (UUID). */
+  planId: string;
+  /** Why, for people. */
+  reason: string;
+  /** Who, for people. */
+  releasedBy: string;
+}
+
+/** The plan afterwards. */
+export interface ReleasePlanResponse {
+  /** The plan with its tasks. */
+  plan?:
+    | Plan
+    | undefined;
+  /** Tasks that may start again. */
+  releasedTasks: number;
+}
+
+/** Which plan to run again. */
+export interface RetryPlanRequest {
+  /** Makes the call idempotent (UUID, optional). */
+  requestId: string;
+  /** The plan (UUID). */
+  planId: string;
+  /** Why, for people. */
+  reason: string;
+}
+
+/** The plan afterwards. */
+export interface RetryPlanResponse {
+  /** The plan with its tasks. */
+  plan?:
+    | Plan
+    | undefined;
+  /** Failed tasks that run again. */
+  retriedTasks: number;
+  /** Tasks that had been cancelled because of them and are back. */
+  restoredTasks: number;
+  /** The request_id had been used for this plan before; the figures are those of then. */
+  duplicate: boolean;
+}
+
+/** Which events. */
+export interface ListPlanEventsRequest {
+  /** The plan (UUID). */
+  planId: string;
+  /** Only events of this task (UUID); empty means all of the plan. */
+  taskId: string;
+  /** Rows at most. Default 100, at most 1000. */
+  pageSize: number;
+  /** next_page_token of the answer before. */
+  pageToken: string;
+}
+
+/** The events, the oldest first. */
+export interface ListPlanEventsResponse {
+  /** The events. */
+  events: PlanEvent[];
+  /** Ask again with it for the next rows; empty at the end. */
+  nextPageToken: string;
+  /** Events up to this one have been deleted by retention; 0 when none has. */
+  trimmedThroughEventId: number;
+}
+
 /** Which plan, from where. */
 export interface WatchPlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Events after this one; 0 means from the first. */
+  /** Events after this one, such as the last one seen; 0 means from the first that is kept. */
   afterEventId: number;
 }
 
@@ -239,14 +325,22 @@ export interface ExplainTaskResponse {
   capacity?:
     | CapacityExplanation
     | undefined;
-  /** Its place among waiting tasks, from 1; 0 when unknown. */
+  /** Its place among the waiting tasks that may start, from 1; 0 when it does not wait for room. Counted up to 10001, which then means "or later". */
   queuePosition: number;
   /** Earliest expected start; absent when unknown. */
   expectedStartEarliest?:
     | Timestamp
     | undefined;
   /** Latest expected start; absent when unknown. */
-  expectedStartLatest?: Timestamp | undefined;
+  expectedStartLatest?:
+    | Timestamp
+    | undefined;
+  /** Of those before it, how many have a higher priority. */
+  tasksAheadOfHigherPriority: number;
+  /** Of those before it, how many have the same priority and have waited longer. */
+  tasksAheadOfSamePriority: number;
+  /** What holds it, when an operator does: its plan or the whole queue. */
+  hold?: Hold | undefined;
 }
 
 /** Which output. */
@@ -1106,6 +1200,638 @@ export const CancelPlanResponse: MessageFns<CancelPlanResponse> = {
   },
 };
 
+function createBaseHoldPlanRequest(): HoldPlanRequest {
+  return { planId: "", reason: "", heldBy: "" };
+}
+
+export const HoldPlanRequest: MessageFns<HoldPlanRequest> = {
+  encode(message: HoldPlanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.planId !== "") {
+      writer.uint32(10).string(message.planId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.heldBy !== "") {
+      writer.uint32(26).string(message.heldBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldPlanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldPlanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.planId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.heldBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldPlanRequest>, I>>(base?: I): HoldPlanRequest {
+    return HoldPlanRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldPlanRequest>, I>>(object: I): HoldPlanRequest {
+    const message = createBaseHoldPlanRequest();
+    message.planId = object.planId ?? "";
+    message.reason = object.reason ?? "";
+    message.heldBy = object.heldBy ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldPlanResponse(): HoldPlanResponse {
+  return { plan: undefined, heldTasks: 0 };
+}
+
+export const HoldPlanResponse: MessageFns<HoldPlanResponse> = {
+  encode(message: HoldPlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plan !== undefined) {
+      Plan.encode(message.plan, writer.uint32(10).fork()).join();
+    }
+    if (message.heldTasks !== 0) {
+      writer.uint32(16).uint32(message.heldTasks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldPlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldPlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plan = Plan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.heldTasks = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HoldPlanResponse>, I>>(base?: I): HoldPlanResponse {
+    return HoldPlanResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldPlanResponse>, I>>(object: I): HoldPlanResponse {
+    const message = createBaseHoldPlanResponse();
+    message.plan = (object.plan !== undefined && object.plan !== null) ? Plan.fromPartial(object.plan) : undefined;
+    message.heldTasks = object.heldTasks ?? 0;
+    return message;
+  },
+};
+
+function createBaseReleasePlanRequest(): ReleasePlanRequest {
+  return { planId: "", reason: "", releasedBy: "" };
+}
+
+export const ReleasePlanRequest: MessageFns<ReleasePlanRequest> = {
+  encode(message: ReleasePlanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.planId !== "") {
+      writer.uint32(10).string(message.planId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.releasedBy !== "") {
+      writer.uint32(26).string(message.releasedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleasePlanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleasePlanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.planId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.releasedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleasePlanRequest>, I>>(base?: I): ReleasePlanRequest {
+    return ReleasePlanRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleasePlanRequest>, I>>(object: I): ReleasePlanRequest {
+    const message = createBaseReleasePlanRequest();
+    message.planId = object.planId ?? "";
+    message.reason = object.reason ?? "";
+    message.releasedBy = object.releasedBy ?? "";
+    return message;
+  },
+};
+
+function createBaseReleasePlanResponse(): ReleasePlanResponse {
+  return { plan: undefined, releasedTasks: 0 };
+}
+
+export const ReleasePlanResponse: MessageFns<ReleasePlanResponse> = {
+  encode(message: ReleasePlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plan !== undefined) {
+      Plan.encode(message.plan, writer.uint32(10).fork()).join();
+    }
+    if (message.releasedTasks !== 0) {
+      writer.uint32(16).uint32(message.releasedTasks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleasePlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleasePlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plan = Plan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.releasedTasks = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReleasePlanResponse>, I>>(base?: I): ReleasePlanResponse {
+    return ReleasePlanResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReleasePlanResponse>, I>>(object: I): ReleasePlanResponse {
+    const message = createBaseReleasePlanResponse();
+    message.plan = (object.plan !== undefined && object.plan !== null) ? Plan.fromPartial(object.plan) : undefined;
+    message.releasedTasks = object.releasedTasks ?? 0;
+    return message;
+  },
+};
+
+function createBaseRetryPlanRequest(): RetryPlanRequest {
+  return { requestId: "", planId: "", reason: "" };
+}
+
+export const RetryPlanRequest: MessageFns<RetryPlanRequest> = {
+  encode(message: RetryPlanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.planId !== "") {
+      writer.uint32(18).string(message.planId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryPlanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryPlanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.planId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetryPlanRequest>, I>>(base?: I): RetryPlanRequest {
+    return RetryPlanRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryPlanRequest>, I>>(object: I): RetryPlanRequest {
+    const message = createBaseRetryPlanRequest();
+    message.requestId = object.requestId ?? "";
+    message.planId = object.planId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRetryPlanResponse(): RetryPlanResponse {
+  return { plan: undefined, retriedTasks: 0, restoredTasks: 0, duplicate: false };
+}
+
+export const RetryPlanResponse: MessageFns<RetryPlanResponse> = {
+  encode(message: RetryPlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plan !== undefined) {
+      Plan.encode(message.plan, writer.uint32(10).fork()).join();
+    }
+    if (message.retriedTasks !== 0) {
+      writer.uint32(16).uint32(message.retriedTasks);
+    }
+    if (message.restoredTasks !== 0) {
+      writer.uint32(24).uint32(message.restoredTasks);
+    }
+    if (message.duplicate !== false) {
+      writer.uint32(32).bool(message.duplicate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryPlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryPlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plan = Plan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.retriedTasks = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.restoredTasks = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.duplicate = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetryPlanResponse>, I>>(base?: I): RetryPlanResponse {
+    return RetryPlanResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryPlanResponse>, I>>(object: I): RetryPlanResponse {
+    const message = createBaseRetryPlanResponse();
+    message.plan = (object.plan !== undefined && object.plan !== null) ? Plan.fromPartial(object.plan) : undefined;
+    message.retriedTasks = object.retriedTasks ?? 0;
+    message.restoredTasks = object.restoredTasks ?? 0;
+    message.duplicate = object.duplicate ?? false;
+    return message;
+  },
+};
+
+function createBaseListPlanEventsRequest(): ListPlanEventsRequest {
+  return { planId: "", taskId: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListPlanEventsRequest: MessageFns<ListPlanEventsRequest> = {
+  encode(message: ListPlanEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.planId !== "") {
+      writer.uint32(10).string(message.planId);
+    }
+    if (message.taskId !== "") {
+      writer.uint32(18).string(message.taskId);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPlanEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPlanEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.planId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListPlanEventsRequest>, I>>(base?: I): ListPlanEventsRequest {
+    return ListPlanEventsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListPlanEventsRequest>, I>>(object: I): ListPlanEventsRequest {
+    const message = createBaseListPlanEventsRequest();
+    message.planId = object.planId ?? "";
+    message.taskId = object.taskId ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListPlanEventsResponse(): ListPlanEventsResponse {
+  return { events: [], nextPageToken: "", trimmedThroughEventId: 0 };
+}
+
+export const ListPlanEventsResponse: MessageFns<ListPlanEventsResponse> = {
+  encode(message: ListPlanEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      PlanEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.trimmedThroughEventId !== 0) {
+      writer.uint32(24).int64(message.trimmedThroughEventId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPlanEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPlanEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(PlanEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.trimmedThroughEventId = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListPlanEventsResponse>, I>>(base?: I): ListPlanEventsResponse {
+    return ListPlanEventsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListPlanEventsResponse>, I>>(object: I): ListPlanEventsResponse {
+    const message = createBaseListPlanEventsResponse();
+    message.events = object.events?.map((e) => PlanEvent.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.trimmedThroughEventId = object.trimmedThroughEventId ?? 0;
+    return message;
+  },
+};
+
 function createBaseWatchPlanRequest(): WatchPlanRequest {
   return { planId: "", afterEventId: 0 };
 }
@@ -1717,6 +2443,9 @@ function createBaseExplainTaskResponse(): ExplainTaskResponse {
     queuePosition: 0,
     expectedStartEarliest: undefined,
     expectedStartLatest: undefined,
+    tasksAheadOfHigherPriority: 0,
+    tasksAheadOfSamePriority: 0,
+    hold: undefined,
   };
 }
 
@@ -1739,6 +2468,15 @@ export const ExplainTaskResponse: MessageFns<ExplainTaskResponse> = {
     }
     if (message.expectedStartLatest !== undefined) {
       Timestamp.encode(message.expectedStartLatest, writer.uint32(50).fork()).join();
+    }
+    if (message.tasksAheadOfHigherPriority !== 0) {
+      writer.uint32(56).uint32(message.tasksAheadOfHigherPriority);
+    }
+    if (message.tasksAheadOfSamePriority !== 0) {
+      writer.uint32(64).uint32(message.tasksAheadOfSamePriority);
+    }
+    if (message.hold !== undefined) {
+      Hold.encode(message.hold, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1804,6 +2542,30 @@ export const ExplainTaskResponse: MessageFns<ExplainTaskResponse> = {
             message.expectedStartLatest = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.tasksAheadOfHigherPriority = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.tasksAheadOfSamePriority = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.hold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1834,6 +2596,9 @@ export const ExplainTaskResponse: MessageFns<ExplainTaskResponse> = {
     message.expectedStartLatest = (object.expectedStartLatest !== undefined && object.expectedStartLatest !== null)
       ? Timestamp.fromPartial(object.expectedStartLatest)
       : undefined;
+    message.tasksAheadOfHigherPriority = object.tasksAheadOfHigherPriority ?? 0;
+    message.tasksAheadOfSamePriority = object.tasksAheadOfSamePriority ?? 0;
+    message.hold = (object.hold !== undefined && object.hold !== null) ? Hold.fromPartial(object.hold) : undefined;
     return message;
   },
 };
@@ -2038,7 +2803,11 @@ export const PlanServiceService = {
       Buffer.from(DispatchPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DispatchPlanResponse => DispatchPlanResponse.decode(value),
   },
-  /** What would run where, what would wait and why, without touching anything. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
+   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   */
   previewPlan: {
     path: "/headroom.orchestrator.v1.PlanService/PreviewPlan" as const,
     requestStream: false as const,
@@ -2078,7 +2847,60 @@ export const PlanServiceService = {
     responseSerialize: (value: CancelPlanResponse): Buffer => Buffer.from(CancelPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelPlanResponse => CancelPlanResponse.decode(value),
   },
-  /** The events of a plan, from the point given, until all its tasks have ended. */
+  /**
+   * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   */
+  holdPlan: {
+    path: "/headroom.orchestrator.v1.PlanService/HoldPlan" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldPlanRequest): Buffer => Buffer.from(HoldPlanRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldPlanRequest => HoldPlanRequest.decode(value),
+    responseSerialize: (value: HoldPlanResponse): Buffer => Buffer.from(HoldPlanResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldPlanResponse => HoldPlanResponse.decode(value),
+  },
+  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  releasePlan: {
+    path: "/headroom.orchestrator.v1.PlanService/ReleasePlan" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleasePlanRequest): Buffer => Buffer.from(ReleasePlanRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleasePlanRequest => ReleasePlanRequest.decode(value),
+    responseSerialize: (value: ReleasePlanResponse): Buffer => Buffer.from(ReleasePlanResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReleasePlanResponse => ReleasePlanResponse.decode(value),
+  },
+  /**
+   * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
+   * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
+  retryPlan: {
+    path: "/headroom.orchestrator.v1.PlanService/RetryPlan" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryPlanRequest): Buffer => Buffer.from(RetryPlanRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryPlanRequest => RetryPlanRequest.decode(value),
+    responseSerialize: (value: RetryPlanResponse): Buffer => Buffer.from(RetryPlanResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryPlanResponse => RetryPlanResponse.decode(value),
+  },
+  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  listPlanEvents: {
+    path: "/headroom.orchestrator.v1.PlanService/ListPlanEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListPlanEventsRequest): Buffer =>
+      Buffer.from(ListPlanEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPlanEventsRequest => ListPlanEventsRequest.decode(value),
+    responseSerialize: (value: ListPlanEventsResponse): Buffer =>
+      Buffer.from(ListPlanEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPlanEventsResponse => ListPlanEventsResponse.decode(value),
+  },
+  /**
+   * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
+   * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
+   * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   */
   watchPlan: {
     path: "/headroom.orchestrator.v1.PlanService/WatchPlan" as const,
     requestStream: false as const,
@@ -2118,7 +2940,7 @@ export const PlanServiceService = {
     responseSerialize: (value: CancelTaskResponse): Buffer => Buffer.from(CancelTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelTaskResponse => CancelTaskResponse.decode(value),
   },
-  /** Why a task does not run, from the gate's and the registry's own verdicts. Its place in the order is not built yet and stays 0. */
+  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
   explainTask: {
     path: "/headroom.orchestrator.v1.PlanService/ExplainTask" as const,
     requestStream: false as const,
@@ -2149,7 +2971,11 @@ export interface PlanServiceServer extends UntypedServiceImplementation {
    * request_id again gives the same plan; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Database away: UNAVAILABLE, nothing accepted.
    */
   dispatchPlan: handleUnaryCall<DispatchPlanRequest, DispatchPlanResponse>;
-  /** What would run where, what would wait and why, without touching anything. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
+   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   */
   previewPlan: handleUnaryCall<PreviewPlanRequest, PreviewPlanResponse>;
   /** One plan with its tasks. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). */
   getPlan: handleUnaryCall<GetPlanRequest, GetPlanResponse>;
@@ -2157,7 +2983,26 @@ export interface PlanServiceServer extends UntypedServiceImplementation {
   listPlans: handleUnaryCall<ListPlansRequest, ListPlansResponse>;
   /** Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice is fine. */
   cancelPlan: handleUnaryCall<CancelPlanRequest, CancelPlanResponse>;
-  /** The events of a plan, from the point given, until all its tasks have ended. */
+  /**
+   * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   */
+  holdPlan: handleUnaryCall<HoldPlanRequest, HoldPlanResponse>;
+  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  releasePlan: handleUnaryCall<ReleasePlanRequest, ReleasePlanResponse>;
+  /**
+   * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
+   * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
+  retryPlan: handleUnaryCall<RetryPlanRequest, RetryPlanResponse>;
+  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  listPlanEvents: handleUnaryCall<ListPlanEventsRequest, ListPlanEventsResponse>;
+  /**
+   * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
+   * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
+   * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   */
   watchPlan: handleServerStreamingCall<WatchPlanRequest, WatchPlanResponse>;
   /** One task. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
@@ -2165,7 +3010,7 @@ export interface PlanServiceServer extends UntypedServiceImplementation {
   listTasks: handleUnaryCall<ListTasksRequest, ListTasksResponse>;
   /** Cancels one task. A task that has ended: FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. */
   cancelTask: handleUnaryCall<CancelTaskRequest, CancelTaskResponse>;
-  /** Why a task does not run, from the gate's and the registry's own verdicts. Its place in the order is not built yet and stays 0. */
+  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
   explainTask: handleUnaryCall<ExplainTaskRequest, ExplainTaskResponse>;
   /** What a task wrote to its standard output and error, kept up to a bound per attempt; with follow, until it ends. */
   streamTaskLogs: handleServerStreamingCall<StreamTaskLogsRequest, StreamTaskLogsResponse>;
@@ -2192,7 +3037,11 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DispatchPlanResponse) => void,
   ): ClientUnaryCall;
-  /** What would run where, what would wait and why, without touching anything. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
+   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   */
   previewPlan(
     request: PreviewPlanRequest,
     callback: (error: ServiceError | null, response: PreviewPlanResponse) => void,
@@ -2256,7 +3105,82 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelPlanResponse) => void,
   ): ClientUnaryCall;
-  /** The events of a plan, from the point given, until all its tasks have ended. */
+  /**
+   * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   */
+  holdPlan(
+    request: HoldPlanRequest,
+    callback: (error: ServiceError | null, response: HoldPlanResponse) => void,
+  ): ClientUnaryCall;
+  holdPlan(
+    request: HoldPlanRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldPlanResponse) => void,
+  ): ClientUnaryCall;
+  holdPlan(
+    request: HoldPlanRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldPlanResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  releasePlan(
+    request: ReleasePlanRequest,
+    callback: (error: ServiceError | null, response: ReleasePlanResponse) => void,
+  ): ClientUnaryCall;
+  releasePlan(
+    request: ReleasePlanRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReleasePlanResponse) => void,
+  ): ClientUnaryCall;
+  releasePlan(
+    request: ReleasePlanRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReleasePlanResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
+   * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
+  retryPlan(
+    request: RetryPlanRequest,
+    callback: (error: ServiceError | null, response: RetryPlanResponse) => void,
+  ): ClientUnaryCall;
+  retryPlan(
+    request: RetryPlanRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryPlanResponse) => void,
+  ): ClientUnaryCall;
+  retryPlan(
+    request: RetryPlanRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryPlanResponse) => void,
+  ): ClientUnaryCall;
+  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  listPlanEvents(
+    request: ListPlanEventsRequest,
+    callback: (error: ServiceError | null, response: ListPlanEventsResponse) => void,
+  ): ClientUnaryCall;
+  listPlanEvents(
+    request: ListPlanEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListPlanEventsResponse) => void,
+  ): ClientUnaryCall;
+  listPlanEvents(
+    request: ListPlanEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListPlanEventsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
+   * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
+   * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   */
   watchPlan(request: WatchPlanRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchPlanResponse>;
   watchPlan(
     request: WatchPlanRequest,
@@ -2311,7 +3235,7 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelTaskResponse) => void,
   ): ClientUnaryCall;
-  /** Why a task does not run, from the gate's and the registry's own verdicts. Its place in the order is not built yet and stays 0. */
+  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
   explainTask(
     request: ExplainTaskRequest,
     callback: (error: ServiceError | null, response: ExplainTaskResponse) => void,

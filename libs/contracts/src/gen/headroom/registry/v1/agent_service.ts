@@ -62,11 +62,23 @@ export interface EnrollAgentRequest {
   agentId: string;
   /** Host name, for people. */
   hostname: string;
+  /** Pool that the agent is for; empty means "default". The credential is good for this pool only. */
+  poolName: string;
+  /** What the agent is for; not stated means desktop. The credential is good for this type only. */
+  agentType: AgentType;
+  /**
+   * Makes the call idempotent (UUID, optional): asked again with the same id, the same credential is answered and no use counted.
+   * It must be known to nobody else.
+   */
+  requestId: string;
 }
 
 /** The credential of an agent. */
 export interface EnrollAgentResponse {
-  /** Keep it in a file of mode 0600. It is shown once. */
+  /**
+   * Keep it in a file of mode 0600. It binds the agent's id: an agent speaks only for itself. It does not expire; removing the
+   * agent (RemoveAgent) makes it useless.
+   */
   credential: string;
 }
 
@@ -259,6 +271,11 @@ export interface Ack {
     | undefined;
   /** Send a full sample with the next beat. */
   wantFull: boolean;
+  /**
+   * Attempts that have outlasted the deadline of a drain: the agent ends them (a signal to end, ten seconds, then by force) and
+   * tells their orchestrator that they were evicted. Named in each Ack until they have no room there any more.
+   */
+  evictAttemptIds: string[];
 }
 
 /** Come back: the server is about to stop. */
@@ -268,7 +285,7 @@ export interface Reconnect {
 }
 
 function createBaseEnrollAgentRequest(): EnrollAgentRequest {
-  return { joinToken: "", agentId: "", hostname: "" };
+  return { joinToken: "", agentId: "", hostname: "", poolName: "", agentType: 0, requestId: "" };
 }
 
 export const EnrollAgentRequest: MessageFns<EnrollAgentRequest> = {
@@ -281,6 +298,15 @@ export const EnrollAgentRequest: MessageFns<EnrollAgentRequest> = {
     }
     if (message.hostname !== "") {
       writer.uint32(26).string(message.hostname);
+    }
+    if (message.poolName !== "") {
+      writer.uint32(34).string(message.poolName);
+    }
+    if (message.agentType !== 0) {
+      writer.uint32(40).int32(message.agentType);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(50).string(message.requestId);
     }
     return writer;
   },
@@ -322,6 +348,30 @@ export const EnrollAgentRequest: MessageFns<EnrollAgentRequest> = {
             message.hostname = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.poolName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.agentType = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -342,6 +392,9 @@ export const EnrollAgentRequest: MessageFns<EnrollAgentRequest> = {
     message.joinToken = object.joinToken ?? "";
     message.agentId = object.agentId ?? "";
     message.hostname = object.hostname ?? "";
+    message.poolName = object.poolName ?? "";
+    message.agentType = object.agentType ?? 0;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -1617,7 +1670,7 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBaseAck(): Ack {
-  return { seq: 0, nextInterval: undefined, wantFull: false };
+  return { seq: 0, nextInterval: undefined, wantFull: false, evictAttemptIds: [] };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -1630,6 +1683,9 @@ export const Ack: MessageFns<Ack> = {
     }
     if (message.wantFull !== false) {
       writer.uint32(24).bool(message.wantFull);
+    }
+    for (const v of message.evictAttemptIds) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -1671,6 +1727,14 @@ export const Ack: MessageFns<Ack> = {
             message.wantFull = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.evictAttemptIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1693,6 +1757,7 @@ export const Ack: MessageFns<Ack> = {
       ? Duration.fromPartial(object.nextInterval)
       : undefined;
     message.wantFull = object.wantFull ?? false;
+    message.evictAttemptIds = object.evictAttemptIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1757,7 +1822,13 @@ export const Reconnect: MessageFns<Reconnect> = {
 /** Called by desktop agents. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
-  /** Exchanges a join token for a credential of this agent. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Exchanges a join token for a credential of this agent, which it shows to both services from then on. Each exchange counts as
+   * one use of the token. A token that does not exist, or is not written right: UNAUTHENTICATED (JOIN_TOKEN_INVALID). One that has
+   * ended: FAILED_PRECONDITION (JOIN_TOKEN_EXPIRED, JOIN_TOKEN_REVOKED, JOIN_TOKEN_USED_UP). One for other agents:
+   * PERMISSION_DENIED (JOIN_TOKEN_WRONG_POOL, JOIN_TOKEN_WRONG_TYPE). An id that belongs to the fleet already: ALREADY_EXISTS
+   * (AGENT_ALREADY_ENROLLED); an operator removes that agent first.
+   */
   enrollAgent: {
     path: "/headroom.registry.v1.AgentService/EnrollAgent" as const,
     requestStream: false as const,
@@ -1784,7 +1855,13 @@ export const AgentServiceService = {
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
-  /** Exchanges a join token for a credential of this agent. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Exchanges a join token for a credential of this agent, which it shows to both services from then on. Each exchange counts as
+   * one use of the token. A token that does not exist, or is not written right: UNAUTHENTICATED (JOIN_TOKEN_INVALID). One that has
+   * ended: FAILED_PRECONDITION (JOIN_TOKEN_EXPIRED, JOIN_TOKEN_REVOKED, JOIN_TOKEN_USED_UP). One for other agents:
+   * PERMISSION_DENIED (JOIN_TOKEN_WRONG_POOL, JOIN_TOKEN_WRONG_TYPE). An id that belongs to the fleet already: ALREADY_EXISTS
+   * (AGENT_ALREADY_ENROLLED); an operator removes that agent first.
+   */
   enrollAgent: handleUnaryCall<EnrollAgentRequest, EnrollAgentResponse>;
   /**
    * The heartbeat of one agent, for as long as it lives. The first message is `hello`, then `beat`s at the interval that the
@@ -1795,7 +1872,13 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
 }
 
 export interface AgentServiceClient extends Client {
-  /** Exchanges a join token for a credential of this agent. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Exchanges a join token for a credential of this agent, which it shows to both services from then on. Each exchange counts as
+   * one use of the token. A token that does not exist, or is not written right: UNAUTHENTICATED (JOIN_TOKEN_INVALID). One that has
+   * ended: FAILED_PRECONDITION (JOIN_TOKEN_EXPIRED, JOIN_TOKEN_REVOKED, JOIN_TOKEN_USED_UP). One for other agents:
+   * PERMISSION_DENIED (JOIN_TOKEN_WRONG_POOL, JOIN_TOKEN_WRONG_TYPE). An id that belongs to the fleet already: ALREADY_EXISTS
+   * (AGENT_ALREADY_ENROLLED); an operator removes that agent first.
+   */
   enrollAgent(
     request: EnrollAgentRequest,
     callback: (error: ServiceError | null, response: EnrollAgentResponse) => void,

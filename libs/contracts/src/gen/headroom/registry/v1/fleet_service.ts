@@ -92,6 +92,10 @@ export interface ListAgentsRequest {
   pageSize: number;
   /** next_page_token of the answer before. */
   pageToken: string;
+  /** Only agents with exactly this host name (several machines may bear the same); empty means any. */
+  hostname: string;
+  /** Only agents whose id begins like this, letter case aside; empty means any. Hexadecimal digits and hyphens. */
+  agentIdPrefix: string;
 }
 
 /** The agents, ordered by host name and id. */
@@ -192,6 +196,8 @@ export interface CreateJoinTokenRequest {
     | undefined;
   /** How many agents can join with it. Default 1. */
   maxUses: number;
+  /** What the agents are for; not stated means desktop. */
+  agentType: AgentType;
 }
 
 /** The token. */
@@ -204,9 +210,55 @@ export interface CreateJoinTokenResponse {
   expiresAt?: Timestamp | undefined;
 }
 
+/** A join token without the token itself. */
+export interface JoinToken {
+  /** Names the token. */
+  tokenId: string;
+  /** Pool that agents join with it. */
+  poolName: string;
+  /** What the agents are for. */
+  agentType: AgentType;
+  /** How many agents can join with it. */
+  maxUses: number;
+  /** How many have. */
+  uses: number;
+  /** When it was made. */
+  createdAt?:
+    | Timestamp
+    | undefined;
+  /** When it ends, or ended. */
+  expiresAt?:
+    | Timestamp
+    | undefined;
+  /** When an operator ended it; absent when none did. */
+  revokedAt?:
+    | Timestamp
+    | undefined;
+  /** An agent can still join with it. */
+  usable: boolean;
+}
+
+/** Which join tokens. */
+export interface ListJoinTokensRequest {
+  /** Rows at most. Default 100, at most 1000. */
+  pageSize: number;
+  /** next_page_token of the answer before. */
+  pageToken: string;
+}
+
+/** The join tokens. */
+export interface ListJoinTokensResponse {
+  /** The tokens, the newest first. */
+  tokens: JoinToken[];
+  /** Ask again with it for the next rows; empty at the end. */
+  nextPageToken: string;
+  /** How many there are, on all pages. */
+  totalSize: number;
+}
+
 /** Names one token. */
 export interface RevokeJoinTokenRequest {
-  /** The token. */
+  /** The token's id (UUID), as CreateJoinToken answered it. */
   tokenId: string;
 }
 
@@ -594,7 +646,7 @@ export const Agent_LabelsEntry: MessageFns<Agent_LabelsEntry> = {
 };
 
 function createBaseListAgentsRequest(): ListAgentsRequest {
-  return { statuses: [], poolName: "", pageSize: 0, pageToken: "" };
+  return { statuses: [], poolName: "", pageSize: 0, pageToken: "", hostname: "", agentIdPrefix: "" };
 }
 
 export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
@@ -610,6 +662,12 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    if (message.hostname !== "") {
+      writer.uint32(42).string(message.hostname);
+    }
+    if (message.agentIdPrefix !== "") {
+      writer.uint32(50).string(message.agentIdPrefix);
     }
     return writer;
   },
@@ -669,6 +727,22 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hostname = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.agentIdPrefix = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -690,6 +764,8 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     message.poolName = object.poolName ?? "";
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.hostname = object.hostname ?? "";
+    message.agentIdPrefix = object.agentIdPrefix ?? "";
     return message;
   },
 };
@@ -1448,7 +1524,7 @@ export const RemoveAgentResponse: MessageFns<RemoveAgentResponse> = {
 };
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
-  return { requestId: "", poolName: "", ttl: undefined, maxUses: 0 };
+  return { requestId: "", poolName: "", ttl: undefined, maxUses: 0, agentType: 0 };
 }
 
 export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
@@ -1464,6 +1540,9 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
     }
     if (message.maxUses !== 0) {
       writer.uint32(32).uint32(message.maxUses);
+    }
+    if (message.agentType !== 0) {
+      writer.uint32(40).int32(message.agentType);
     }
     return writer;
   },
@@ -1513,6 +1592,14 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
             message.maxUses = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.agentType = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1534,6 +1621,7 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
     message.poolName = object.poolName ?? "";
     message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
     message.maxUses = object.maxUses ?? 0;
+    message.agentType = object.agentType ?? 0;
     return message;
   },
 };
@@ -1615,6 +1703,319 @@ export const CreateJoinTokenResponse: MessageFns<CreateJoinTokenResponse> = {
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null)
       ? Timestamp.fromPartial(object.expiresAt)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseJoinToken(): JoinToken {
+  return {
+    tokenId: "",
+    poolName: "",
+    agentType: 0,
+    maxUses: 0,
+    uses: 0,
+    createdAt: undefined,
+    expiresAt: undefined,
+    revokedAt: undefined,
+    usable: false,
+  };
+}
+
+export const JoinToken: MessageFns<JoinToken> = {
+  encode(message: JoinToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tokenId !== "") {
+      writer.uint32(10).string(message.tokenId);
+    }
+    if (message.poolName !== "") {
+      writer.uint32(18).string(message.poolName);
+    }
+    if (message.agentType !== 0) {
+      writer.uint32(24).int32(message.agentType);
+    }
+    if (message.maxUses !== 0) {
+      writer.uint32(32).uint32(message.maxUses);
+    }
+    if (message.uses !== 0) {
+      writer.uint32(40).uint32(message.uses);
+    }
+    if (message.createdAt !== undefined) {
+      Timestamp.encode(message.createdAt, writer.uint32(50).fork()).join();
+    }
+    if (message.expiresAt !== undefined) {
+      Timestamp.encode(message.expiresAt, writer.uint32(58).fork()).join();
+    }
+    if (message.revokedAt !== undefined) {
+      Timestamp.encode(message.revokedAt, writer.uint32(66).fork()).join();
+    }
+    if (message.usable !== false) {
+      writer.uint32(72).bool(message.usable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tokenId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.poolName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.agentType = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxUses = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.uses = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.createdAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.expiresAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.revokedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.usable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<JoinToken>, I>>(base?: I): JoinToken {
+    return JoinToken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JoinToken>, I>>(object: I): JoinToken {
+    const message = createBaseJoinToken();
+    message.tokenId = object.tokenId ?? "";
+    message.poolName = object.poolName ?? "";
+    message.agentType = object.agentType ?? 0;
+    message.maxUses = object.maxUses ?? 0;
+    message.uses = object.uses ?? 0;
+    message.createdAt = (object.createdAt !== undefined && object.createdAt !== null)
+      ? Timestamp.fromPartial(object.createdAt)
+      : undefined;
+    message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null)
+      ? Timestamp.fromPartial(object.expiresAt)
+      : undefined;
+    message.revokedAt = (object.revokedAt !== undefined && object.revokedAt !== null)
+      ? Timestamp.fromPartial(object.revokedAt)
+      : undefined;
+    message.usable = object.usable ?? false;
+    return message;
+  },
+};
+
+function createBaseListJoinTokensRequest(): ListJoinTokensRequest {
+  return { pageSize: 0, pageToken: "" };
+}
+
+export const ListJoinTokensRequest: MessageFns<ListJoinTokensRequest> = {
+  encode(message: ListJoinTokensRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListJoinTokensRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListJoinTokensRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListJoinTokensRequest>, I>>(base?: I): ListJoinTokensRequest {
+    return ListJoinTokensRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListJoinTokensRequest>, I>>(object: I): ListJoinTokensRequest {
+    const message = createBaseListJoinTokensRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListJoinTokensResponse(): ListJoinTokensResponse {
+  return { tokens: [], nextPageToken: "", totalSize: 0 };
+}
+
+export const ListJoinTokensResponse: MessageFns<ListJoinTokensResponse> = {
+  encode(message: ListJoinTokensResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tokens) {
+      JoinToken.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.totalSize !== 0) {
+      writer.uint32(24).uint32(message.totalSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListJoinTokensResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListJoinTokensResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tokens.push(JoinToken.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.totalSize = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListJoinTokensResponse>, I>>(base?: I): ListJoinTokensResponse {
+    return ListJoinTokensResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListJoinTokensResponse>, I>>(object: I): ListJoinTokensResponse {
+    const message = createBaseListJoinTokensResponse();
+    message.tokens = object.tokens?.map((e) => JoinToken.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.totalSize = object.totalSize ?? 0;
     return message;
   },
 };
@@ -1764,7 +2165,7 @@ export const FleetServiceService = {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent: {
     path: "/headroom.registry.v1.FleetService/DrainAgent" as const,
@@ -1789,7 +2190,7 @@ export const FleetServiceService = {
       Buffer.from(ConfirmLossesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ConfirmLossesResponse => ConfirmLossesResponse.decode(value),
   },
-  /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent: {
     path: "/headroom.registry.v1.FleetService/RemoveAgent" as const,
     requestStream: false as const,
@@ -1799,7 +2200,10 @@ export const FleetServiceService = {
     responseSerialize: (value: RemoveAgentResponse): Buffer => Buffer.from(RemoveAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveAgentResponse => RemoveAgentResponse.decode(value),
   },
-  /** Makes a token with which agents can join. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
+   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
   createJoinToken: {
     path: "/headroom.registry.v1.FleetService/CreateJoinToken" as const,
     requestStream: false as const,
@@ -1811,7 +2215,22 @@ export const FleetServiceService = {
       Buffer.from(CreateJoinTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateJoinTokenResponse => CreateJoinTokenResponse.decode(value),
   },
-  /** Ends a join token. Not built yet: answers UNIMPLEMENTED. */
+  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  listJoinTokens: {
+    path: "/headroom.registry.v1.FleetService/ListJoinTokens" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListJoinTokensRequest): Buffer =>
+      Buffer.from(ListJoinTokensRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListJoinTokensRequest => ListJoinTokensRequest.decode(value),
+    responseSerialize: (value: ListJoinTokensResponse): Buffer =>
+      Buffer.from(ListJoinTokensResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListJoinTokensResponse => ListJoinTokensResponse.decode(value),
+  },
+  /**
+   * Ends a join token: nobody joins with it any more. Agents that have joined with it stay. Revoking twice is fine. An unknown
+   * token: NOT_FOUND (JOIN_TOKEN_NOT_FOUND).
+   */
   revokeJoinToken: {
     path: "/headroom.registry.v1.FleetService/RevokeJoinToken" as const,
     requestStream: false as const,
@@ -1837,7 +2256,7 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
   /**
@@ -1845,11 +2264,19 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
    * in every registry process. Without an engaged brake it changes nothing.
    */
   confirmLosses: handleUnaryCall<ConfirmLossesRequest, ConfirmLossesResponse>;
-  /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent: handleUnaryCall<RemoveAgentRequest, RemoveAgentResponse>;
-  /** Makes a token with which agents can join. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
+   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
   createJoinToken: handleUnaryCall<CreateJoinTokenRequest, CreateJoinTokenResponse>;
-  /** Ends a join token. Not built yet: answers UNIMPLEMENTED. */
+  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  listJoinTokens: handleUnaryCall<ListJoinTokensRequest, ListJoinTokensResponse>;
+  /**
+   * Ends a join token: nobody joins with it any more. Agents that have joined with it stay. Revoking twice is fine. An unknown
+   * token: NOT_FOUND (JOIN_TOKEN_NOT_FOUND).
+   */
   revokeJoinToken: handleUnaryCall<RevokeJoinTokenRequest, RevokeJoinTokenResponse>;
 }
 
@@ -1921,7 +2348,7 @@ export interface FleetServiceClient extends Client {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent(
     request: DrainAgentRequest,
@@ -1957,7 +2384,7 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ConfirmLossesResponse) => void,
   ): ClientUnaryCall;
-  /** Forgets an agent that is OFFLINE. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
   removeAgent(
     request: RemoveAgentRequest,
     callback: (error: ServiceError | null, response: RemoveAgentResponse) => void,
@@ -1973,7 +2400,10 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveAgentResponse) => void,
   ): ClientUnaryCall;
-  /** Makes a token with which agents can join. Not built yet: answers UNIMPLEMENTED. */
+  /**
+   * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
+   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   */
   createJoinToken(
     request: CreateJoinTokenRequest,
     callback: (error: ServiceError | null, response: CreateJoinTokenResponse) => void,
@@ -1989,7 +2419,26 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateJoinTokenResponse) => void,
   ): ClientUnaryCall;
-  /** Ends a join token. Not built yet: answers UNIMPLEMENTED. */
+  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  listJoinTokens(
+    request: ListJoinTokensRequest,
+    callback: (error: ServiceError | null, response: ListJoinTokensResponse) => void,
+  ): ClientUnaryCall;
+  listJoinTokens(
+    request: ListJoinTokensRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListJoinTokensResponse) => void,
+  ): ClientUnaryCall;
+  listJoinTokens(
+    request: ListJoinTokensRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListJoinTokensResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends a join token: nobody joins with it any more. Agents that have joined with it stay. Revoking twice is fine. An unknown
+   * token: NOT_FOUND (JOIN_TOKEN_NOT_FOUND).
+   */
   revokeJoinToken(
     request: RevokeJoinTokenRequest,
     callback: (error: ServiceError | null, response: RevokeJoinTokenResponse) => void,

@@ -1,0 +1,84 @@
+import type { wire } from "@headroom/contracts";
+import { need, type CommandContext, type Run } from "../context.ts";
+import { CliError } from "../errors/cli-error.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { planIdOf } from "../ids.ts";
+import { instant, shortId } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
+import { jsonOf, timeOf } from "../output/words.ts";
+import { eventWhy } from "../watch/progress.ts";
+
+export interface HistoryOptions {
+  readonly task?: string;
+  /** The newest so many. */
+  readonly limit: number;
+}
+
+const pageSize = 1_000;
+
+/** `headroom plan history ID`. As JSON: one PlanEvent a line. */
+export function planHistory(given: string, options: HistoryOptions): Run {
+  return async (context) => {
+    const planId = await planIdOf(context, given);
+    const taskId = options.task === undefined ? "" : await taskOfPlan(context, planId, options.task);
+    const { events, leftOut, trimmed } = await newestEvents(context, planId, taskId, options.limit);
+    if (context.isJson) {
+      for (const event of events) {
+        context.io.stdout.write(`${JSON.stringify(jsonOf("orchestrator", "PlanEvent", event))}\n`);
+      }
+      return exitCodes.done;
+    }
+    if (trimmed) context.say("its oldest events have been deleted, for their age");
+    if (leftOut > 0) context.say(`${leftOut} older ones are not shown; --limit shows more`);
+    context.printTable(["AT", "TASK", "WHAT", "BY", "AGENT", "WHY"], events.map(eventRow));
+    return exitCodes.done;
+  };
+}
+
+async function newestEvents(
+  context: CommandContext,
+  planId: string,
+  taskId: string,
+  limit: number,
+): Promise<{ readonly events: readonly wire.PlanEvent[]; readonly leftOut: number; readonly trimmed: boolean }> {
+  let events: wire.PlanEvent[] = [];
+  let leftOut = 0;
+  let pageToken = "";
+  let trimmed = false;
+  do {
+    const page = need(await context.client().plans.events(planId, { taskId, pageSize, pageToken }));
+    const all = [...events, ...page.events];
+    leftOut += Math.max(0, all.length - limit);
+    events = all.slice(-limit);
+    pageToken = page.nextPageToken;
+    trimmed = page.trimmedThroughEventId > 0;
+  } while (pageToken !== "");
+  return { events, leftOut, trimmed };
+}
+
+async function taskOfPlan(context: CommandContext, planId: string, given: string): Promise<string> {
+  const plan = need(await context.client().plans.get(planId));
+  const byName = plan.tasks.find(({ name }) => name === given);
+  const matches =
+    byName === undefined ? plan.tasks.filter((task) => task.taskId.startsWith(given.toLowerCase())) : [byName];
+  const [task] = matches;
+  if (matches.length === 1 && task !== undefined) return task.taskId;
+  throw new CliError({
+    message: `${matches.length === 0 ? "no task" : "more than one task"} of plan ${shortId(planId)} is ${given}; "headroom plan get ${shortId(planId)}" lists them`,
+    reason: "TASK_NOT_FOUND",
+  });
+}
+
+function eventRow(event: wire.PlanEvent): Cell[] {
+  return [
+    instant(timeOf(event.at)),
+    event.taskId === "" ? "(plan)" : event.taskName,
+    event.kind
+      .toLowerCase()
+      .replace(/^(task|plan)_/, "")
+      .replaceAll("_", " "),
+    event.actor,
+    event.agentId === "" ? "-" : shortId(event.agentId),
+    eventWhy(event) || "-",
+  ];
+}

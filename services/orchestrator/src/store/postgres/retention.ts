@@ -1,0 +1,118 @@
+import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import { lockPlans } from "./lock-plans.ts";
+
+interface OldRow {
+  readonly event_id: number;
+  readonly plan_id: string;
+}
+
+/** The oldest events in the order of their ids, which is the order in which they were written: the first ones say whether any is old enough. */
+const findOldEvents = defineStatement<OldRow>({
+  name: "events_find_old",
+  text: `
+    WITH oldest AS MATERIALIZED (SELECT event_id, plan_id, at FROM events ORDER BY event_id LIMIT $2)
+    SELECT event_id, plan_id FROM oldest WHERE at < now() - $1 * interval '1 millisecond'`,
+});
+
+const deleteEvents = defineStatement<OldRow>({
+  name: "events_delete",
+  text: `DELETE FROM events WHERE event_id = ANY($1::bigint[]) RETURNING event_id, plan_id`,
+});
+
+/** Whoever watches the plan from before is told of the gap. */
+const noteTrimmed = defineStatement({
+  name: "plans_note_trimmed",
+  text: `
+    UPDATE plans p SET events_trimmed_through = greatest(p.events_trimmed_through, g.last)
+      FROM unnest($1::uuid[], $2::bigint[]) AS g(plan_id, last)
+     WHERE p.plan_id = g.plan_id`,
+});
+
+const findOldPlan = defineStatement<{ readonly plan_id: string }>({
+  name: "plans_find_old",
+  text: `
+    SELECT plan_id FROM plans
+     WHERE finished_at < now() - $1 * interval '1 millisecond'
+     ORDER BY finished_at
+     LIMIT 1`,
+});
+
+/** Retried since it was found, or taken by another replica: left alone. */
+const lockOldPlan = defineStatement<{ readonly plan_id: string }>({
+  name: "plans_lock_old",
+  text: `
+    SELECT plan_id FROM plans
+     WHERE plan_id = $1 AND finished_at < now() - $2 * interval '1 millisecond'
+       FOR UPDATE SKIP LOCKED`,
+});
+
+/** What a plan has most of, in portions. */
+const trimOutput = defineStatement({
+  name: "task_output_trim_plan",
+  text: `
+    DELETE FROM task_output
+     WHERE (attempt_id, seq) IN (
+           SELECT o.attempt_id, o.seq FROM attempts a JOIN tasks t ON t.task_id = a.task_id JOIN task_output o ON o.attempt_id = a.attempt_id
+            WHERE t.plan_id = $1 LIMIT $2)`,
+});
+
+const trimEventsOfPlan = defineStatement({
+  name: "events_trim_plan",
+  text: `DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE plan_id = $1 ORDER BY event_id LIMIT $2)`,
+});
+
+/** The rest, children first: bounded by what a plan may have, 10,000 tasks. */
+const rest = [
+  { name: "pause_queue", text: `DELETE FROM pause_queue WHERE plan_id = $1` },
+  {
+    name: "task_dependencies",
+    text: `DELETE FROM task_dependencies d USING tasks t WHERE t.plan_id = $1 AND d.task_id = t.task_id`,
+  },
+  { name: "attempts", text: `DELETE FROM attempts a USING tasks t WHERE t.plan_id = $1 AND a.task_id = t.task_id` },
+  { name: "tasks", text: `DELETE FROM tasks WHERE plan_id = $1` },
+  { name: "plans", text: `DELETE FROM plans WHERE plan_id = $1` },
+].map(({ name, text }) => defineStatement({ name: `${name}_delete_plan`, text }));
+
+const forgetDurations = defineStatement({
+  name: "task_durations_forget",
+  text: `
+    DELETE FROM task_durations
+     WHERE (plan_name, task_name) IN (
+           SELECT plan_name, task_name FROM task_durations
+            WHERE updated_at < now() - $1 * interval '1 millisecond' ORDER BY updated_at LIMIT $2)`,
+});
+
+/** One portion; false when nothing was left to delete. Any number of replicas may do this at once. */
+export async function trimHistory(db: Database, olderThanMs: number, limit: number): Promise<boolean> {
+  if (await trimEvents(db, olderThanMs, limit)) return true;
+  const [plan] = await db.query(findOldPlan, [olderThanMs]);
+  if (plan !== undefined) return db.transaction((tx) => trimPlan(tx, plan.plan_id, olderThanMs, limit));
+  return (await db.execute(forgetDurations, [olderThanMs, limit])) > 0;
+}
+
+async function trimEvents(db: Database, olderThanMs: number, limit: number): Promise<boolean> {
+  const old = await db.query(findOldEvents, [olderThanMs, limit]);
+  if (old.length === 0) return false;
+  await db.transaction(async (tx) => {
+    await lockPlans(
+      tx,
+      old.map((row) => row.plan_id),
+    );
+    const last = new Map<string, number>();
+    for (const row of await tx.query(deleteEvents, [old.map(({ event_id: id }) => id)])) {
+      last.set(row.plan_id, Math.max(row.event_id, last.get(row.plan_id) ?? 0));
+    }
+    await tx.execute(noteTrimmed, [[...last.keys()], [...last.values()]]);
+  });
+  return true;
+}
+
+async function trimPlan(tx: Transaction, planId: string, olderThanMs: number, limit: number): Promise<boolean> {
+  const [plan] = await tx.query(lockOldPlan, [planId, olderThanMs]);
+  // Another replica is at it: it does the rest.
+  if (plan === undefined) return false;
+  if ((await tx.execute(trimOutput, [planId, limit])) > 0) return true;
+  if ((await tx.execute(trimEventsOfPlan, [planId, limit])) > 0) return true;
+  for (const statement of rest) await tx.execute(statement, [planId]);
+  return true;
+}

@@ -1,0 +1,84 @@
+import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import type { WaitedTooLong } from "../port.ts";
+import { cancelDependents } from "./dependents.ts";
+import { appendEvents } from "./events.ts";
+import { finishTasks } from "./finish-tasks.ts";
+import { lockPlans } from "./lock-plans.ts";
+import { endPauses } from "./pause-rows.ts";
+
+const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: string }>({
+  name: "pause_queue_find_waited_too_long",
+  text: `
+    SELECT q.task_id, q.plan_id
+      FROM pause_queue q
+     WHERE q.status = 'waiting' AND q.wait_deadline <= now()
+       AND NOT EXISTS (SELECT 1 FROM queue_hold)
+     ORDER BY q.wait_deadline
+     LIMIT $1`,
+});
+
+interface DueRow {
+  readonly task_id: string;
+  readonly name: string;
+  readonly wait_timeout_ms: number;
+  readonly reason_detail: string;
+}
+
+/** As they are now that the plan is locked: one that was assigned meanwhile waits no more. */
+const lockDue = defineStatement<DueRow>({
+  name: "pause_queue_lock_waited_too_long",
+  text: `
+    SELECT t.task_id, t.name, t.wait_timeout_ms, q.reason_detail
+      FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
+     WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND q.wait_deadline <= now() AND t.state = 'paused'
+       AND NOT EXISTS (SELECT 1 FROM queue_hold)
+       FOR UPDATE OF t`,
+});
+
+const markTimedOut = defineStatement({
+  name: "tasks_mark_wait_timed_out",
+  text: `UPDATE tasks SET outcome_code = 'WAIT_TIMED_OUT' WHERE task_id = ANY($1::uuid[])`,
+});
+
+/** By the database's clock. One transaction for each plan; whoever places one of them at this moment finds its claim gone. */
+export async function failWaitedTooLong(db: Database, limit: number): Promise<readonly WaitedTooLong[]> {
+  const byPlan = new Map<string, string[]>();
+  for (const row of await db.query(findDue, [limit])) {
+    byPlan.set(row.plan_id, [...(byPlan.get(row.plan_id) ?? []), row.task_id]);
+  }
+  const failed: WaitedTooLong[] = [];
+  for (const [planId, taskIds] of byPlan) {
+    failed.push(...(await db.transaction((tx) => failThose(tx, planId, taskIds))));
+  }
+  return failed;
+}
+
+async function failThose(tx: Transaction, planId: string, taskIds: readonly string[]): Promise<WaitedTooLong[]> {
+  await lockPlans(tx, [planId]);
+  const rows = await tx.query(lockDue, [taskIds]);
+  const failed = rows.map((row) => ({ planId, taskId: row.task_id, taskName: row.name, sentence: sentenceOf(row) }));
+  if (failed.length === 0) return [];
+  const ids = failed.map(({ taskId }) => taskId);
+  await endPauses(tx, ids, "failed");
+  await appendEvents(
+    tx,
+    failed.map((task) => ({
+      ...task,
+      kind: "TASK_WAIT_TIMED_OUT",
+      fromState: "paused",
+      toState: "failed",
+      actor: "orchestrator",
+    })),
+  );
+  for (const { taskId, taskName, sentence } of failed) {
+    await finishTasks(tx, planId, [taskId], "failed", sentence);
+    await cancelDependents(tx, planId, [taskId], `it depends on "${taskName}", which failed`);
+  }
+  await tx.execute(markTimedOut, [ids]);
+  return failed;
+}
+
+function sentenceOf(row: DueRow): string {
+  const last = row.reason_detail === "" ? "" : ` (${row.reason_detail.replace(/\.$/, "")})`;
+  return `it waited longer than its wait_timeout of ${row.wait_timeout_ms / 1_000} s${last}`;
+}
