@@ -190,10 +190,18 @@ function holdingMore<R extends DimensionRoom>(room: R, amount: number): R {
 function cardAfter(card: CardRoom, reserved: Amounts, memoryFreeMib: Mib): CardRoom {
   const here = reserved.cards.filter(({ cardId }) => cardId === card.cardId);
   if (here.length === 0 && !card.sharedMemory) return card;
-  const room = holdingMore(card, vramOn(reserved, (cardId) => cardId === card.cardId));
+  const room = holdingMore(
+    card,
+    vramOn(reserved, (cardId) => cardId === card.cardId),
+  );
   const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
   const exclusivelyHeld = card.exclusivelyHeld || here.some(({ exclusive }) => exclusive);
-  return { ...room, free: exclusivelyHeld ? 0 : reachable, occupied: card.occupied || here.length > 0, exclusivelyHeld };
+  return {
+    ...room,
+    free: exclusivelyHeld ? 0 : reachable,
+    occupied: card.occupied || here.length > 0,
+    exclusivelyHeld,
+  };
 }
 
 function vramOn(amounts: Amounts, isCounted: (cardId: string) => boolean): Mib {

@@ -23,8 +23,7 @@ function changesOf(changes: readonly { attemptId: string; what: string }[], nowM
   );
 }
 
-const byId = (rows: Iterable<StoredReservation>) =>
-  [...rows].toSorted((a, b) => (a.attemptId < b.attemptId ? -1 : 1));
+const byId = (rows: Iterable<StoredReservation>) => [...rows].toSorted((a, b) => (a.attemptId < b.attemptId ? -1 : 1));
 
 describe("ReservationBook", () => {
   it("holds what a plain map would, after any history, and tells what changed", () => {
