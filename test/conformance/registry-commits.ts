@@ -86,7 +86,7 @@ export function registryCommitConformance(makeStore: () => Promise<StoreUnderTes
       });
       if (outcome.kind !== "committed") throw new Error("a conflict out of nowhere");
       const after = await stateOf([one, two]);
-      expect(after.map(({ guardVersion }) => guardVersion).toSorted()).toEqual([2, 3]);
+      expect(new Set(after.map(({ guardVersion }) => guardVersion))).toEqual(new Set([2, 3]));
       const stored = after.flatMap(({ rows }) => rows);
       expect(stored).toHaveLength(6);
       for (const row of outcome.reservations) {
@@ -221,7 +221,7 @@ export function registryCommitConformance(makeStore: () => Promise<StoreUnderTes
           under.second.commitReservations(commit),
           store.purgeTombstones(0, 1_000),
         ]);
-        expect([first.kind, second.kind].toSorted()).toEqual(["committed", "conflict"]);
+        expect(new Set([first.kind, second.kind])).toEqual(new Set(["committed", "conflict"]));
         known = { ...known, agentId: to };
         const rows = (await stateOf(agentIds)).flatMap((state) => state.rows);
         expect(rows.filter(({ state }) => state !== "released")).toMatchObject([

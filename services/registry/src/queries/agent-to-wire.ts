@@ -1,6 +1,6 @@
 /** An agent as FleetService shows it. */
 import { agentStatusWire, agentTypeWire, timestampFromMs, timestampFromMsOrNull, wire } from "@headroom/contracts";
-import { flapsRemembered, holdsRoom, type EpochMs } from "@headroom/scheduling";
+import { flapsRemembered, type EpochMs } from "@headroom/scheduling";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { capacityOf } from "./capacity-of.ts";
 

@@ -1,6 +1,6 @@
 /** An agent's capacity as every answer shows it: single, fleet and watch alike (R-CAP-7). */
 import { agentCapacityToWire, wire } from "@headroom/contracts";
-import { type EpochMs, holdsRoom } from "@headroom/scheduling";
+import type { EpochMs } from "@headroom/scheduling";
 import { viewOf } from "../fleet/agent-views.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 

@@ -1,6 +1,5 @@
 import { msFromDuration, type wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
-import { holdsRoom } from "@headroom/scheduling";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound, findAgent } from "./find-agent.ts";
