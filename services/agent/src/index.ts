@@ -16,11 +16,12 @@ export { IdentityError } from "./identity.ts";
 export { ownerHoldFileName } from "./owner-hold.ts";
 
 // Ports, for those that run an agent inside a simulation.
-export type { Connections } from "./connection/open-stream.ts";
+export { grpcConnections, type Connections } from "./connection/open-stream.ts";
 export type { AgentHome } from "./home.ts";
 export type { Journal, JournalContent, JournalEntry, JournalRecord } from "./journal/journal.ts";
 export { memoryJournal, type MemoryJournal } from "./journal/memory-journal.ts";
 export { memoryOutputStores } from "./output/memory-segments.ts";
 export type { OutputStores, SegmentStore, StoredChunk } from "./output/segment-store.ts";
 export type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunSpec, RunStart } from "./runner/runner.ts";
+export { silentSleepSource, type SleepListener, type SleepSource } from "./sleep/sleep-source.ts";
 export type { ListedAttempt, Sampler } from "./sampling/sampler.ts";

@@ -6,7 +6,7 @@ export function orderSentence({ higherPriority, samePriority }: QueuePlace, boun
   if (higherPriority > 0) parts.push(`${counted(higherPriority, bound)} of higher priority`);
   if (samePriority > 0) {
     const what = parts.length === 0 ? counted(samePriority, bound) : figure(samePriority, bound);
-    parts.push(`${what} of the same priority that ${samePriority === 1 ? "has" : "have"} waited longer`);
+    parts.push(`${what} that ${samePriority === 1 ? "has" : "have"} waited longer`);
   }
   if (parts.length === 0) return "";
   return `${parts.join(" and ")} ${higherPriority + samePriority === 1 ? "waits" : "wait"} before it.`;

@@ -25,6 +25,13 @@ export interface FleetChange {
   readonly roomAppeared: boolean;
 }
 
+/** What the registry says to a batch of requests, and the state of the fleet that it decided on. */
+export interface ReserveAnswer {
+  /** In the order of the requests. */
+  readonly outcomes: readonly ReserveOutcome[];
+  readonly revision: FleetRevision;
+}
+
 export interface RenewResult {
   readonly attemptId: string;
   readonly outcome: RenewOutcome;
@@ -40,7 +47,7 @@ export interface CapacityAnswer {
 /** Where is room: the registry, as the orchestrator needs it. Failures are HeadroomErrors; UNAVAILABLE when it is away. */
 export interface RegistryPort {
   /** One outcome for each request, in the same order. At most 1000. */
-  reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]>;
+  reserve(requests: readonly ReserveRequest[]): Promise<ReserveAnswer>;
   renew(attempts: readonly FencedAttempt[]): Promise<readonly RenewResult[]>;
   release(attempts: readonly FencedAttempt[], reason: string): Promise<readonly ReleaseOutcome[]>;
   /** Passed on to whoever asks why a task waits. */

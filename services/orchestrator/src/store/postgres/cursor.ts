@@ -18,13 +18,15 @@ export function decodeTimeCursor(cursor: string | null): readonly [string | null
   return [at, id];
 }
 
-/** `[priority, time, id]`. */
-export function decodeQueueCursor(cursor: string | null): readonly [number | null, string | null, string | null] {
-  if (cursor === null) return [null, null, null];
-  const separator = cursor.indexOf("|");
-  const priority = Number(cursor.slice(0, separator));
-  if (separator < 1 || !Number.isSafeInteger(priority)) throw new BadCursorError("not a cursor of this list");
-  return [priority, ...decodeTimeCursor(cursor.slice(separator + 1))];
+/** `[rank, id]`. */
+export function decodeRankCursor(cursor: string | null): readonly [number | null, string | null] {
+  if (cursor === null) return [null, null];
+  const [text = "", id, ...rest] = cursor.split("|");
+  const rank = text === "" ? Number.NaN : Number(text);
+  if (!Number.isFinite(rank) || id === undefined || rest.length > 0 || !uuidPattern.test(id)) {
+    throw new BadCursorError("not a cursor of this list");
+  }
+  return [rank, id];
 }
 
 /** Reads one row more than the page holds: whether there is more is then known. */

@@ -2,7 +2,7 @@ import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Needs, PauseReason } from "@headroom/scheduling";
 import type { PausedTaskRecord } from "../model.ts";
 import type { Listed, Page } from "../port.ts";
-import { decodeQueueCursor, listed } from "./cursor.ts";
+import { decodeRankCursor, listed } from "./cursor.ts";
 
 interface PausedRow {
   readonly task_id: string;
@@ -15,7 +15,7 @@ interface PausedRow {
   readonly reason: PauseReason;
   readonly reason_detail: string;
   readonly paused_at: number;
-  readonly paused_text: string;
+  readonly rank: number;
   readonly resume_after: number | null;
   readonly last_checked: number | null;
   readonly wait_deadline: number | null;
@@ -25,14 +25,14 @@ const selectPaused = defineStatement<PausedRow>({
   name: "pause_queue_list",
   text: `
     SELECT q.task_id, q.plan_id, t.name AS task_name, p.name AS plan_name, q.priority, t.needs, q.pause_queue_id, q.reason,
-           q.reason_detail, q.paused_at, q.paused_at::text AS paused_text, q.resume_after, q.last_checked, q.wait_deadline
+           q.reason_detail, q.paused_at, q.rank, q.resume_after, q.last_checked, q.wait_deadline
       FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id JOIN plans p ON p.plan_id = q.plan_id
      WHERE q.status = 'waiting'
        AND ($1::uuid IS NULL OR q.plan_id = $1)
        AND ($2::text[] IS NULL OR q.reason = ANY($2))
-       AND ($3::integer IS NULL OR (-q.priority, q.paused_at, q.pause_queue_id) > (-$3::integer, $4::timestamptz, $5::uuid))
-     ORDER BY q.priority DESC, q.paused_at, q.pause_queue_id
-     LIMIT $6`,
+       AND ($3::double precision IS NULL OR (q.rank, q.pause_queue_id) > ($3::double precision, $4::uuid))
+     ORDER BY q.rank, q.pause_queue_id
+     LIMIT $5`,
 });
 
 const countPaused = defineStatement<{ readonly total: number }>({
@@ -47,12 +47,12 @@ export async function listPaused(
   filter: { readonly planId: string | null; readonly reasons: readonly PauseReason[] | null },
   page: Page,
 ): Promise<Listed<PausedTaskRecord> & { readonly total: number }> {
-  const [priority, at, id] = decodeQueueCursor(page.after);
+  const [rank, id] = decodeRankCursor(page.after);
   const [rows, [count]] = await Promise.all([
-    db.query(selectPaused, [filter.planId, filter.reasons, priority, at, id, page.limit + 1]),
+    db.query(selectPaused, [filter.planId, filter.reasons, rank, id, page.limit + 1]),
     db.query(countPaused, [filter.planId, filter.reasons]),
   ]);
-  const cursorOf = (row: PausedRow): readonly string[] => [String(row.priority), row.paused_text, row.pause_queue_id];
+  const cursorOf = (row: PausedRow): readonly string[] => [String(row.rank), row.pause_queue_id];
   return { ...listed(rows, page.limit, cursorOf, pausedFromRow), total: count?.total ?? 0 };
 }
 
