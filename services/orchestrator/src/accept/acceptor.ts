@@ -82,7 +82,15 @@ async function accept(
 }
 
 /** Judges by the watched snapshot, once for each kind of task, and by what waits already. */
-async function whatHolds(options: AcceptorOptions, plan: wire.WorkPlan, logger: Logger): Promise<Holds> {
+export async function whatHolds(
+  options: {
+    readonly ports: Ports;
+    readonly store: Pick<OrchestratorStore, "waitingPriorities">;
+    readonly gate: Gate;
+  },
+  plan: wire.WorkPlan,
+  logger: Logger,
+): Promise<Holds> {
   const nowMs = options.ports.clock.now();
   const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
   const waiting = await options.store.waitingPriorities(shapes);
