@@ -1,4 +1,4 @@
-import { BadCursorError } from "../port.ts";
+import { BadCursorError, type Page } from "../port.ts";
 
 /** A place in a sorted list, as text: the sort columns of the last row, exact to the microsecond. */
 export function encodeCursor(parts: readonly string[]): string {
@@ -25,6 +25,12 @@ export function decodeQueueCursor(cursor: string | null): readonly [number | nul
   const priority = Number(cursor.slice(0, separator));
   if (separator < 1 || !Number.isSafeInteger(priority)) throw new BadCursorError("not a cursor of this list");
   return [priority, ...decodeTimeCursor(cursor.slice(separator + 1))];
+}
+
+/** Where a list of the newest first goes on, as `[time, id]` to compare with; from the beginning: later than everything. */
+export function newestFirst(page: Page): readonly [string, string] {
+  const [at, id] = decodeTimeCursor(page.after);
+  return [at ?? "infinity", id ?? "ffffffff-ffff-ffff-ffff-ffffffffffff"];
 }
 
 /** Reads one row more than the page holds: whether there is more is then known. */

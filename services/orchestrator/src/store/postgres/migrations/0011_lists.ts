@@ -9,7 +9,8 @@ export const lists: Migration = {
   up: `
 CREATE INDEX tasks_by_state ON tasks (state, created_at DESC, task_id DESC);
 DROP INDEX tasks_newest;
-CREATE INDEX plans_by_outcome ON plans (outcome, created_at DESC, plan_id DESC);
+CREATE INDEX plans_by_outcome ON plans (outcome, created_at DESC, plan_id DESC) WHERE outcome IS NOT NULL;
+CREATE INDEX plans_unfinished ON plans (created_at DESC, plan_id DESC) WHERE outcome IS NULL;
 CREATE INDEX plans_by_name ON plans (name, created_at DESC, plan_id DESC);
 CREATE INDEX plans_finished ON plans (finished_at) WHERE finished_at IS NOT NULL;
 `,
