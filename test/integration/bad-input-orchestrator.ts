@@ -62,7 +62,9 @@ export const orchestratorCases: readonly BadCase[] = [
           tasks: [{ name: "one", command: { argv: ["true"] }, dependsOn: ["two"] }],
         }),
       }),
-    rest: post("orchestrator", "/api/v1/plans:preview", { plan: { name: "p", tasks: [jsonTask({ depends_on: ["two"] })] } }),
+    rest: post("orchestrator", "/api/v1/plans:preview", {
+      plan: { name: "p", tasks: [jsonTask({ depends_on: ["two"] })] },
+    }),
   }),
 ];
 

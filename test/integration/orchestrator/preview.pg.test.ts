@@ -29,7 +29,9 @@ describe("PreviewPlan", () => {
     );
     const preview = await running.plans.previewPlan({ plan: given });
     expect(preview.status).toBe(PlanStatus.PLAN_STATUS_PARTLY_PAUSED);
-    expect(preview.tasks.map(({ name, state, pauseReason, agentId, taskId }) => [name, state, pauseReason, agentId, taskId])).toEqual([
+    expect(
+      preview.tasks.map(({ name, state, pauseReason, agentId, taskId }) => [name, state, pauseReason, agentId, taskId]),
+    ).toEqual([
       ["large", TaskState.TASK_STATE_PAUSED, PauseReason.PAUSE_REASON_NO_AGENT_FITS_NOW, "", ""],
       ["first", TaskState.TASK_STATE_ASSIGNED, 0, agent.agentId, ""],
       ["small", TaskState.TASK_STATE_ASSIGNED, 0, agent.agentId, ""],

@@ -25,10 +25,11 @@ export function reserveCapacity(
       random: deps.random.next(),
       revision: () => deps.fleet.revision,
     });
-    const { results, revision } = request.dryRun === true
-      ? // Nobody commits this draft.
-        operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
-      : await deps.desk.submit(operation);
+    const { results, revision } =
+      request.dryRun === true
+        ? // Nobody commits this draft.
+          operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
+        : await deps.desk.submit(operation);
     if (request.dryRun !== true) {
       for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
     }
