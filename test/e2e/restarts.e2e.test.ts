@@ -127,6 +127,34 @@ describe("processes come and go under load", () => {
     await nothingPromised(cluster);
   });
 
+  it("DESIGN 3: a drain's deadline passes: what runs is ended, costs no run, and runs again where there is room", async () => {
+    const { ledger, client } = cluster;
+    const { agentId } = must(await client.fleet.list()).agents[0]!;
+    const answer = must(
+      await client.plans.dispatch({ name: "drain", tasks: [ledger.task("dr", { gate: "drain", maxAttempts: 1 })] }),
+    );
+    await waitFor(() => ledger.starts()["dr"] === 1);
+    const drained = ledger.lines().find((line) => line.task === "dr")!;
+    must(await client.fleet.drain(agentId, { deadlineMs: 1_000, reason: "e2e" }));
+    await waitFor(async () => !must(await client.fleet.get(agentId)).draining, {
+      timeoutMs: 60_000,
+      describe: () => `the end of the drain\n${cluster.logs()}`,
+    });
+    expect(isOurs(drained.pid, ledger), "the task outlived the drain").toBe(false);
+    const waiting = must(await client.tasks.get(answer.tasks[0]!.taskId));
+    expect(waiting.attempts).toMatchObject([{ reason: "EVICTED" }]);
+    // Nothing is left to run it: the only agent stays cordoned until an operator says otherwise.
+    must(await client.fleet.uncordon(agentId));
+    await waitFor(() => ledger.starts()["dr"] === 2, {
+      timeoutMs: 60_000,
+      describe: () => `the task to run again\n${cluster.logs()}`,
+    });
+    ledger.open("drain");
+    expect(statesOf(await cluster.planEnd(answer.planId))).toEqual({ dr: "SUCCEEDED" });
+    expect(ledger.ends()["dr"]).toBe(1);
+    await nothingPromised(cluster);
+  });
+
   it("SIGTERM of orchestrator and registry in turn under load: no accepted work is lost and agents reconnect", async () => {
     const work = await load("rolling");
     for (const service of [cluster.orchestrator, cluster.registry]) {

@@ -99,7 +99,12 @@ export function fakeServices(): FakeServices {
         stream.send({ message: { $case: "welcome", value } });
       }
       if (message.$case === "beat") {
-        const value = { seq: message.value.seq, nextInterval: durationFromMs(500), wantFull: false };
+        const value = {
+          seq: message.value.seq,
+          nextInterval: durationFromMs(500),
+          wantFull: false,
+          evictAttemptIds: [],
+        };
         stream.send({ message: { $case: "ack", value } });
       }
     });

@@ -57,7 +57,7 @@ describe("messageToJson", () => {
         "headroom.registry.v1.Ack",
         wire.Ack.fromPartial({ seq: 5, nextInterval: { seconds: 3, nanos: 0 } }),
       ),
-    ).toEqual({ seq: 5, next_interval: "3s", want_full: false });
+    ).toEqual({ seq: 5, next_interval: "3s", want_full: false, evict_attempt_ids: [] });
     const output = wire.AttemptOutput.fromPartial({
       attemptId: "a",
       data: Buffer.from("hi"),

@@ -88,6 +88,35 @@ describe("migrations", () => {
     await expect(older).rejects.toThrow("newer Headroom");
   });
 
+  it("are no obstacle to an older program that they leave room to work: it may restart in the middle of an update", async () => {
+    const expansion: Migration = {
+      name: "0002_agents_colour",
+      up: "ALTER TABLE agents ADD COLUMN colour text NOT NULL DEFAULT ''",
+      usableFrom: "0001_agents",
+    };
+    const logger = captureLogger();
+    expect(await run([first, expansion])).toEqual(["0001_agents", "0002_agents_colour"]);
+    expect(await run([first], "registry", logger)).toEqual([]);
+    expect(JSON.stringify(logger.records)).toContain("0002_agents_colour");
+    // Two versions behind: the second expansion says that only the first may be missing.
+    const next: Migration = { name: "0003_agents_size", up: "SELECT 1", usableFrom: "0002_agents_colour" };
+    expect(await run([first, expansion, next])).toEqual(["0003_agents_size"]);
+    expect(await run([first, expansion])).toEqual([]);
+    await expect(run([first])).rejects.toThrow(SchemaTooNewError);
+    // A contraction says nothing, and turns older ones away.
+    expect(await run([first, expansion, next, { name: "0004_contract", up: "SELECT 1" }])).toEqual(["0004_contract"]);
+    await expect(run([first, expansion, next])).rejects.toMatchObject({ unknownMigrations: ["0004_contract"] });
+  });
+
+  it("whose mark a crash kept from being written turn older programs away, until the next start mends it", async () => {
+    const expansion: Migration = { name: "0002_expand", up: "SELECT 1", usableFrom: "0001_agents" };
+    await run([first, expansion]);
+    await test.sql("DELETE FROM registry.migrations_usable");
+    await expect(run([first])).rejects.toThrow(SchemaTooNewError);
+    expect(await run([first, expansion])).toEqual([]);
+    expect(await run([first])).toEqual([]);
+  });
+
   it("wait for whoever migrates, but not for ever", async () => {
     const options = {
       connection: test,
@@ -114,5 +143,6 @@ describe("migrations", () => {
     await expect(run([{ ...first, name: "agents" }])).rejects.toThrow("named like");
     await expect(run([second, first])).rejects.toThrow('"0001_agents" must sort after "0002_pools"');
     await expect(run([first, first])).rejects.toThrow("must sort after");
+    await expect(run([first, { ...second, usableFrom: "0002_pools" }])).rejects.toThrow("an earlier migration");
   });
 });

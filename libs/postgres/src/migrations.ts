@@ -8,7 +8,8 @@ import { quoteIdentifier } from "./session.ts";
 /**
  * One step of a schema. Steps are only ever added at the end. Replicas of the old and the new version run side by
  * side during an update, so a release expands (adds, nullable or with a default) and a later one contracts
- * (removes what no running version reads).
+ * (removes what no running version reads). A step that only expands says from where on older programs can use the schema
+ * after it: one of these that restarts in the middle of an update then goes on, instead of refusing a schema it does not know.
  */
 export interface Migration {
   /** Like `0001_agents`; the names sort in the order they run in. */
@@ -23,6 +24,11 @@ export interface Migration {
    * (`DROP INDEX CONCURRENTLY IF EXISTS` before `CREATE INDEX CONCURRENTLY`: an interrupted one stays behind, invalid).
    */
   readonly transaction?: boolean;
+  /**
+   * Programs whose newest migration is this one or a later one work on the schema after this step, too; so an expansion names
+   * the migration before it. Absent: older programs are turned away, as a contraction must.
+   */
+  readonly usableFrom?: string;
 }
 
 export interface MigrateOptions {
@@ -56,6 +62,8 @@ export class SchemaTooNewError extends Error {
 }
 
 const tableName = "migrations";
+/** For each migration that older programs can live with: the oldest of them, by its newest migration. */
+const marksTable = "migrations_usable";
 const namePattern = /^\d{4}_[a-z0-9_]+$/;
 
 /**
@@ -91,16 +99,63 @@ async function migrateLocked(db: Knex, options: MigrateOptions): Promise<Migrate
   const done = await finishedMigrations(db, schema);
   const known = new Set(migrations.map((migration) => migration.name));
   const unknown = done.filter((name) => !known.has(name));
-  if (unknown.length > 0) throw new SchemaTooNewError(schema, unknown);
+  if (unknown.length > 0) return useNewerSchema(db, options, done, unknown);
 
   const config: Knex.MigratorConfig = { tableName, schemaName: schema, migrationSource: sourceOf(migrations) };
   const pending = migrations.filter((migration) => !done.includes(migration.name));
-  if (pending.length === 0) return { applied: [] };
+  if (pending.length === 0) {
+    await writeMarks(db, options);
+    return { applied: [] };
+  }
   // We hold the advisory lock, so a lock in knex's table is what a killed process left behind.
   await db.migrate.forceFreeMigrationsLock(config);
   logger.info({ schema, pending: pending.map((migration) => migration.name) }, "migrating the database schema");
   await db.migrate.latest(config);
+  await writeMarks(db, options);
   return { applied: pending.map((migration) => migration.name) };
+}
+
+/** Runs nothing: what this program knows has run, and what it does not know leaves it room to work. Else SchemaTooNewError. */
+async function useNewerSchema(
+  db: Knex,
+  { schema, migrations, logger }: MigrateOptions,
+  done: readonly string[],
+  unknown: readonly string[],
+): Promise<MigrateResult> {
+  const newest = migrations.at(-1)?.name ?? "";
+  const marks = await readMarks(db, schema);
+  const isUsable = (name: string): boolean => (marks.get(name) ?? "9") <= newest;
+  const hasAll = migrations.every(({ name }) => done.includes(name));
+  if (!hasAll || !unknown.every(isUsable)) throw new SchemaTooNewError(schema, unknown);
+  logger.warn(
+    { schema, newer_migrations: unknown },
+    "the database schema was made by a newer version, and this version can still use it: finish the update soon",
+  );
+  return { applied: [] };
+}
+
+/** Written after the migrations: whoever dies in between leaves a schema that turns older programs away, and the next start mends it. */
+async function writeMarks(db: Knex, { schema, migrations }: MigrateOptions): Promise<void> {
+  const marks = migrations.flatMap(({ name, usableFrom }) =>
+    usableFrom === undefined ? [] : [{ name, usable_from: usableFrom }],
+  );
+  if (marks.length === 0) return;
+  if (!(await db.schema.withSchema(schema).hasTable(marksTable))) {
+    await db.schema.withSchema(schema).createTable(marksTable, (table) => {
+      table.text("name").primary();
+      table.text("usable_from").notNullable();
+    });
+  }
+  await db.withSchema(schema).table(marksTable).insert(marks).onConflict("name").ignore();
+}
+
+async function readMarks(db: Knex, schema: string): Promise<ReadonlyMap<string, string>> {
+  if (!(await db.schema.withSchema(schema).hasTable(marksTable))) return new Map();
+  const rows = await db
+    .withSchema(schema)
+    .from<{ name: string; usable_from: string }>(marksTable)
+    .select("name", "usable_from");
+  return new Map(rows.map((row) => [row.name, row.usable_from]));
 }
 
 async function finishedMigrations(db: Knex, schema: string): Promise<string[]> {
@@ -141,9 +196,12 @@ async function runUp(db: Knex, migration: Migration): Promise<void> {
 
 function checkNames(migrations: readonly Migration[]): void {
   let previous = "";
-  for (const { name } of migrations) {
+  for (const { name, usableFrom } of migrations) {
     if (!namePattern.test(name)) throw new Error(`migration "${name}" must be named like 0001_agents`);
     if (name <= previous) throw new Error(`migration "${name}" must sort after "${previous}"`);
+    if (usableFrom !== undefined && usableFrom >= name) {
+      throw new Error(`migration "${name}": usableFrom must name an earlier migration`);
+    }
     previous = name;
   }
 }

@@ -1,7 +1,8 @@
 /** Why a task runs nowhere: the verdict of every agent, the nearest miss, and what would unblock it. */
 import type { AgentView } from "./agent-view.ts";
-import { fit, type FitOptions, type FitsNot } from "./fit.ts";
-import type { Miss, MissCode } from "./miss.ts";
+import { fit, type Fit, type FitOptions } from "./fit.ts";
+import { judgeAll, type JudgedFleet, weightOf } from "./judge.ts";
+import type { Miss } from "./miss.ts";
 import type { Needs } from "./needs.ts";
 import { pauseReason } from "./pause-reason.ts";
 import type { PauseReason } from "./reasons.ts";
@@ -38,6 +39,8 @@ export interface FleetExplanation {
 
 /** Agents listed in an explanation unless told otherwise. */
 export const DEFAULT_EXPLAINED_AGENTS = 20;
+/** Agents listed in the explanation of a refusal: whoever wants more asks for an explanation. */
+export const REFUSAL_EXPLAINED_AGENTS = 3;
 
 /** Judges the fleet with the same predicate that reserves. */
 export function explain(
@@ -46,29 +49,28 @@ export function explain(
   options: FitOptions = {},
   maxAgents: number = DEFAULT_EXPLAINED_AGENTS,
 ): FleetExplanation {
-  const judged = views.map((view) => ({ view, fit: fit(view, needs, options) }));
-  const ranked = judged
-    .map(({ view, fit: found }) => ({ view, found, rank: found.kind === "fits" ? FITS_RANK : rankOf(found) }))
-    .sort((a, b) => compareRanks(a.rank, b.rank) || (a.view.agentId < b.view.agentId ? -1 : 1));
-  const agents = ranked.slice(0, maxAgents).map(({ view }) => explainAgent(view, needs, options));
-  const verdict = fleetVerdict(judged.map(({ view, fit: found }) => ({ view, verdict: verdictOf(found) })));
-  const best = ranked[0];
-  const nearest =
-    verdict === "fits" || best === undefined || best.found.kind === "fits"
-      ? null
-      : { agentId: best.view.agentId, miss: nearestMiss(best.found.misses) };
-  const reason = pauseReason(
-    verdict,
-    judged.flatMap(({ view, fit: found }) => (found.kind === "no" ? [{ view, fit: found }] : [])),
-  );
-  const eligible = judged.filter(({ fit: found }) => found.kind === "fits" || isEligible(found));
-  const sentence = fleetSentence(verdict, reason, nearest?.miss ?? null, {
-    agentsJudged: views.length,
-    eligible: eligible.length,
-    eligibleOnline: eligible.filter(({ view }) => view.status === "online").length,
-    isPinned: needs.agentId !== null,
-  });
-  return { verdict, reason, sentence, nearest, agents, agentsJudged: views.length };
+  return explanationOf(judgeAll(views, needs, options, Math.max(1, maxAgents)), needs, options, maxAgents);
+}
+
+/** `judged` must hold the nearest agent, even when `maxAgents` is 0. */
+export function explanationOf(
+  judged: JudgedFleet,
+  needs: Needs,
+  options: FitOptions,
+  maxAgents: number,
+): FleetExplanation {
+  const { agentsJudged, eligible, eligibleOnline, nearest: views } = judged;
+  const [best] = views;
+  const found = best === undefined ? null : fit(best, needs, options);
+  const verdict = fleetVerdict(judged, found);
+  const isRefused = verdict !== "fits" && best !== undefined && found?.kind === "no";
+  const nearest = isRefused ? { agentId: best.agentId, miss: nearestMiss(found.misses) } : null;
+  const reason = pauseReason(verdict, judged);
+  const isPinned = needs.agentId !== null;
+  const scope = { agentsJudged, eligible, eligibleOnline, isPinned };
+  const sentence = fleetSentence(verdict, reason, nearest?.miss ?? null, scope);
+  const agents = views.slice(0, maxAgents).map((view) => explainAgent(view, needs, options));
+  return { verdict, reason, sentence, nearest, agents, agentsJudged };
 }
 
 /** One agent's verdict. */
@@ -91,62 +93,14 @@ export function nearestMiss(misses: readonly Miss[]): Miss {
   return others.reduce((best, other) => (weightOf(other) > weightOf(best) ? other : best), first);
 }
 
-/** Permanent before passing, state before amounts, larger shortages (as a share of the need) before smaller ones. */
-function weightOf(found: Miss): number {
-  const shortShare =
-    found.shortBy === null || found.needed === null || found.needed === 0 ? 0 : found.shortBy / found.needed;
-  return (found.permanent ? 4 : 0) + (found.dimension === "state" ? 2 : 0) + shortShare;
-}
-
 function verdictOf(found: ReturnType<typeof fit>): Verdict {
   if (found.kind === "fits") return "fits";
   return found.never ? "never" : "not_now";
 }
 
-function fleetVerdict(judged: readonly { readonly view: AgentView; readonly verdict: Verdict }[]): FleetVerdict {
-  if (judged.some(({ verdict }) => verdict === "fits")) return "fits";
-  if (!judged.some(({ view }) => view.status === "online")) return "no_agent_online";
-  return judged.every(({ verdict }) => verdict === "never") ? "never" : "not_now";
-}
-
-/** How far an agent is from taking the task, most telling figure first. */
-type Rank = readonly [
-  never: number,
-  notMeant: number,
-  unreachable: number,
-  blocked: number,
-  misses: number,
-  shortShare: number,
-];
-
-const FITS_RANK: Rank = [-1, 0, 0, 0, 0, 0];
-
-const NOT_MEANT: ReadonlySet<MissCode> = new Set<MissCode>([
-  "wrong_agent",
-  "wrong_type",
-  "wrong_pool",
-  "labels_mismatch",
-]);
-
-/** The task may run on it, by name, type, pool and labels. */
-function isEligible({ misses }: FitsNot): boolean {
-  return !misses.some(({ code }) => NOT_MEANT.has(code));
-}
-
-const UNREACHABLE: ReadonlySet<MissCode> = new Set<MissCode>(["not_online"]);
-
-function rankOf(found: FitsNot): Rank {
-  const { misses, never } = found;
-  return [
-    Number(never),
-    Number(!isEligible(found)),
-    Number(misses.some(({ code }) => UNREACHABLE.has(code))),
-    Number(misses.some(({ dimension }) => dimension === "state")),
-    misses.length,
-    misses.reduce((sum, found_) => sum + weightOf(found_), 0),
-  ];
-}
-
-function compareRanks(a: Rank, b: Rank): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3] || a[4] - b[4] || a[5] - b[5];
+/** The nearest agent tells: where it can never take the task, none can. */
+function fleetVerdict({ agentsOnline }: JudgedFleet, nearest: Fit | null): FleetVerdict {
+  if (nearest?.kind === "fits") return "fits";
+  if (agentsOnline === 0 || nearest === null) return "no_agent_online";
+  return nearest.never ? "never" : "not_now";
 }

@@ -34,11 +34,14 @@ export function fitCards(room: Room, needs: Needs): CardsFit {
     .sort(tightestFirst);
   const chosen = eligibleCards.slice(0, needs.gpuCount);
   const possibleOwn = verdicts.filter(({ card, problem }) => !card.sharedMemory && problem?.permanent !== true);
+  const sharedCards = ofModel.filter((card) => card.sharedMemory);
   const found = {
     eligibleCards,
     cardIds: chosen.map((card) => card.cardId),
     sharedVramMib: chosen.filter((card) => card.sharedMemory).length * needs.gpuVramMib,
-    leastSharedVramMib: Math.max(0, needs.gpuCount - possibleOwn.length) * needs.gpuVramMib,
+    // Cards that are not there take nothing.
+    leastSharedVramMib:
+      Math.min(sharedCards.length, Math.max(0, needs.gpuCount - possibleOwn.length)) * needs.gpuVramMib,
   };
   if (chosen.length === needs.gpuCount) return { ...found, misses: [] };
   const problems = verdicts.flatMap(({ problem }) => (problem === null ? [] : [problem])).sort(nearestFirst);

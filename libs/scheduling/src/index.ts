@@ -9,6 +9,7 @@ export { reservationStep } from "./reservation-step.ts";
 export * from "./miss.ts";
 export { fit, type Fit, type FitOptions, type Fits, type FitsNot } from "./fit.ts";
 export * from "./explain.ts";
+export * from "./judge.ts";
 export { endsThatMakeRoom, type Obstacle, type Unblock } from "./unblock.ts";
 export * from "./sentences.ts";
 export * from "./placement.ts";

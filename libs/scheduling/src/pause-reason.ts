@@ -1,12 +1,7 @@
 /** From a fleet's verdict to the one reason under which a task waits. */
-import type { AgentView } from "./agent-view.ts";
 import type { FleetVerdict } from "./explain.ts";
-import type { FitsNot } from "./fit.ts";
-import type { MissCode } from "./miss.ts";
+import type { JudgedFleet } from "./judge.ts";
 import type { PauseReason } from "./reasons.ts";
-
-const NOT_ATTACHED: ReadonlySet<MissCode> = new Set<MissCode>(["not_attached"]);
-const SET_ASIDE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "not_attached"]);
 
 /**
  * The reason for a verdict. Where room itself is not what is missing (an agent lacks only its work stream, or is set
@@ -14,7 +9,7 @@ const SET_ASIDE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "drainin
  */
 export function pauseReason(
   verdict: FleetVerdict,
-  refused: readonly { readonly view: AgentView; readonly fit: FitsNot }[],
+  { lacksOnlyStream, lacksOnlyLeave }: Pick<JudgedFleet, "lacksOnlyStream" | "lacksOnlyLeave">,
 ): PauseReason | null {
   switch (verdict) {
     case "fits":
@@ -24,14 +19,7 @@ export function pauseReason(
     case "never":
       return "NO_AGENT_CAN_EVER_FIT";
     case "not_now":
-      break;
+      if (lacksOnlyStream) return "AGENT_NOT_ATTACHED";
+      return lacksOnlyLeave ? "ALL_CORDONED" : "NO_AGENT_FITS_NOW";
   }
-  const online = refused.filter(({ view }) => view.status === "online").map(({ fit }) => fit);
-  if (online.some((found) => lacksOnly(found, NOT_ATTACHED))) return "AGENT_NOT_ATTACHED";
-  if (online.some((found) => lacksOnly(found, SET_ASIDE))) return "ALL_CORDONED";
-  return "NO_AGENT_FITS_NOW";
-}
-
-function lacksOnly(found: FitsNot, codes: ReadonlySet<MissCode>): boolean {
-  return found.misses.every(({ code }) => codes.has(code));
 }

@@ -3,6 +3,7 @@
  * agents on which it fits. So a request costs a look at some 32 agents, whatever the size of the fleet.
  */
 import type { AgentView } from "./agent-view.ts";
+import { explain, type FleetExplanation, REFUSAL_EXPLAINED_AGENTS } from "./explain.ts";
 import { fit, type FitOptions } from "./fit.ts";
 import type { Needs } from "./needs.ts";
 import type { Candidate } from "./placement.ts";
@@ -11,8 +12,8 @@ import type { Candidate } from "./placement.ts";
 export interface PlacementFleet {
   /** Agents on which the needs fit, the most promising for the policy first: `limit` of them, or all there are. */
   shortlist(needs: Needs, options: FitOptions, limit: number): Shortlist;
-  /** All agents, for an explanation. */
-  views(): readonly AgentView[];
+  /** Why the needs fit nowhere, with these agents as they are given here instead of as the fleet knows them. */
+  explain(needs: Needs, options: FitOptions, changed: ReadonlyMap<string, AgentView>): FleetExplanation;
 }
 
 export interface Shortlist {
@@ -30,7 +31,10 @@ const FEW = 8;
 export function wholeFleet(views: readonly AgentView[]): PlacementFleet {
   return {
     shortlist: (needs, options) => ({ candidates: candidatesAmong(views, needs, options), isComplete: true }),
-    views: () => views,
+    explain: (needs, options, changed) => {
+      const current = views.map((view) => changed.get(view.agentId) ?? view);
+      return explain(current, needs, options, REFUSAL_EXPLAINED_AGENTS);
+    },
   };
 }
 
@@ -82,9 +86,9 @@ export class PlacementBoard {
     return shortlist.candidates;
   }
 
-  /** All agents, with what the batch has taken. */
-  views(): readonly AgentView[] {
-    return this.#fleet.views().map((view) => this.#changed.get(view.agentId) ?? view);
+  /** Why the needs fit nowhere, with what the batch has taken. */
+  explain(needs: Needs, options: FitOptions): FleetExplanation {
+    return this.#fleet.explain(needs, options, this.#changed);
   }
 
   #update({ candidates, isComplete }: Shortlist, needs: Needs, options: FitOptions): Shortlist {

@@ -1,6 +1,6 @@
 /** Where work goes. A policy chooses among the agents on which a task fits; a batch never promises the same room twice. */
 import { withReservation, type AgentView } from "./agent-view.ts";
-import { explain, type FleetExplanation } from "./explain.ts";
+import type { FleetExplanation } from "./explain.ts";
 import type { FitOptions, Fits } from "./fit.ts";
 import { amountsFor, shapeKey, type Needs } from "./needs.ts";
 import { PlacementBoard, type PlacementFleet, wholeFleet } from "./placement-board.ts";
@@ -111,7 +111,7 @@ function placeTogether(
       placements.push(placement);
       continue;
     }
-    const explanation = known ?? explain(board.views(), request.needs, request.options ?? {});
+    const explanation = known ?? board.explain(request.needs, request.options ?? {});
     goBack?.();
     // A group's refusal was decided on a fleet that the group itself had filled: it says nothing of later requests.
     if (members.length === 1) refusals.set(key, explanation);

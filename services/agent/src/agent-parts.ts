@@ -16,7 +16,7 @@ import { cpuMemoryMeter } from "./sampling/cpu-memory.ts";
 import { declaredProbe } from "./sampling/declared.ts";
 import { combinedProbe, type GpuProbe } from "./sampling/gpu.ts";
 import { machineSampler } from "./sampling/machine-sampler.ts";
-import { nvidiaProbe } from "./sampling/nvidia.ts";
+import { nvidiaProbe } from "./sampling/nvidia/nvidia.ts";
 import type { Sampler } from "./sampling/sampler.ts";
 
 /** What the agent takes from the outside; a simulation or a test gives its own of any of them. */

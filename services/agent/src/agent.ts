@@ -139,6 +139,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     about: about(config, agentId, incarnation),
     open: () => connections.openHeartbeat(),
     measure: oneAtATime(() => sampler.sample(supervisor.listed())),
+    evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached(),
     isHeldByOwner,
   });

@@ -97,3 +97,16 @@ function complete<D extends ServiceDefinition>(
   // Every method of the definition is there: the test's own, else one that answers UNIMPLEMENTED.
   return { ...Object.fromEntries(missing), ...given } as Implementation<D>;
 }
+
+/** ListAgents as the registry answers it: filtered, one page. */
+export function listed(
+  { hostname, agentIdPrefix, pageSize }: wire.ListAgentsRequest,
+  agents: readonly wire.Agent[],
+): wire.ListAgentsResponse {
+  const prefix = agentIdPrefix.toLowerCase();
+  const found = agents.filter(
+    (agent) => (hostname === "" || agent.hostname === hostname) && agent.agentId.startsWith(prefix),
+  );
+  const page = found.slice(0, pageSize === 0 ? 100 : pageSize);
+  return wire.ListAgentsResponse.create({ agents: page, totalSize: found.length });
+}

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import {
   type CliOutcome,
   type Handlers,
+  listed,
   runTestCli,
   startTestServices,
   type TestCliOptions,
@@ -103,14 +104,12 @@ describe("output", () => {
 describe("ids", () => {
   const fleet: Handlers = {
     fleet: {
-      listAgents: () =>
+      listAgents: (request) =>
         Promise.resolve(
-          wire.ListAgentsResponse.create({
-            agents: [
-              wire.Agent.create({ agentId, hostname: "desk-1" }),
-              wire.Agent.create({ agentId: otherAgentId, hostname: "desk-2" }),
-            ],
-          }),
+          listed(request, [
+            wire.Agent.create({ agentId, hostname: "desk-1" }),
+            wire.Agent.create({ agentId: otherAgentId, hostname: "desk-2" }),
+          ]),
         ),
       cordonAgent: (request) =>
         Promise.resolve({ agent: wire.Agent.create({ agentId: request.agentId, hostname: request.reason }) }),

@@ -14,16 +14,22 @@ interface Named {
   readonly name: string;
 }
 
-/** The id of an agent: itself, its first characters (four at least), or its host name. */
+/** The id of an agent: itself, its first characters (four at least), or its host name; the registry looks among all it knows. */
 export async function agentIdOf(context: CommandContext, given: string): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
-  const { agents } = need(await context.client().fleet.list({ pageSize: listedAtMost }));
-  const byName = agents.filter(({ hostname }) => hostname === given);
-  if (byName.length === 1 && byName[0] !== undefined) return byName[0].agentId;
-  if (byName.length > 1) throw sharedName(given, byName);
-  const candidates = agents.map(({ agentId, hostname }) => ({ id: agentId, name: hostname }));
-  return complete("agent", given, candidates, "headroom agents list");
+  const { fleet } = context.client();
+  const byName = need(await fleet.list({ hostname: given, pageSize: shownAtMost }));
+  const [named] = byName.agents;
+  if (named !== undefined && byName.totalSize === 1) return named.agentId;
+  if (named !== undefined) throw sharedName(given, byName);
+  const byId = prefixOfId.test(given)
+    ? need(await fleet.list({ agentIdPrefix: given, pageSize: shownAtMost }))
+    : noAgents;
+  const candidates = byId.agents.map(({ agentId, hostname }) => ({ id: agentId, name: hostname }));
+  return complete("agent", given, candidates, "headroom agents list", byId.totalSize);
 }
+
+const noAgents: Pick<wire.ListAgentsResponse, "agents" | "totalSize"> = { agents: [], totalSize: 0 };
 
 /** The id of a join token: itself, or its first characters. */
 export async function joinTokenIdOf(context: CommandContext, given: string): Promise<string> {
@@ -36,13 +42,13 @@ export async function joinTokenIdOf(context: CommandContext, given: string): Pro
 /** As many candidates as a screen shows beside its question. */
 const shownAtMost = 10;
 
-function sharedName(hostname: string, agents: readonly wire.Agent[]): CliError {
-  const hidden = agents.length - shownAtMost;
+function sharedName(hostname: string, { agents, totalSize }: wire.ListAgentsResponse): CliError {
+  const hidden = totalSize - agents.length;
   return new CliError({
-    message: `${JSON.stringify(hostname)} is the host name of ${agents.length} agents`,
+    message: `${JSON.stringify(hostname)} is the host name of ${totalSize} agents`,
     reason: "AMBIGUOUS_NAME",
     details: [
-      ...agents.slice(0, shownAtMost).map(({ agentId, status }) => `${agentId}  ${word("AgentStatus", status)}`),
+      ...agents.map(({ agentId, status }) => `${agentId}  ${word("AgentStatus", status)}`),
       ...(hidden > 0 ? [`and ${hidden} more: headroom agents list shows all`] : []),
     ],
     wayOut: "write the id of the one that is meant, or the first characters of it, four at least",
@@ -84,7 +90,13 @@ function checkPrefix(what: string, given: string): void {
 }
 
 /** Exported for tests. */
-export function complete(what: string, given: string, candidates: readonly Named[], list: string): string {
+export function complete(
+  what: string,
+  given: string,
+  candidates: readonly Named[],
+  list: string,
+  total: number | null = null,
+): string {
   const prefix = given.toLowerCase();
   const matching = prefixOfId.test(given) ? candidates.filter(({ id }) => id.startsWith(prefix)) : [];
   const [first, ...others] = matching;
@@ -97,7 +109,7 @@ export function complete(what: string, given: string, candidates: readonly Named
     });
   }
   throw new CliError({
-    message: `${matching.length} ${what}s begin with ${given}`,
+    message: `${total ?? matching.length} ${what}s begin with ${given}`,
     reason: "AMBIGUOUS_ID",
     details: matching.slice(0, shownAtMost).map(({ id, name }) => `${id}  ${name}`),
     wayOut: `write more of the id than ${shortId(given)}`,

@@ -42,6 +42,7 @@ export interface Parts {
   readonly pace: Pace;
   readonly sweep: RunLoop;
   readonly leases: RunLoop;
+  readonly indexing: RunLoop;
   /** Takes the fleet over from the store; from then on calls are answered. */
   load(): Promise<void>;
   readonly isReady: boolean;
@@ -53,6 +54,8 @@ const LEASE_CHECK_MS = 1_000;
 /** Tombstones are deleted in portions; one a second keeps up with 1,000 ends a second. */
 const MAX_PURGED = 1_000;
 const PURGE_INTERVAL_MS = 1_000;
+/** What the index takes in each second without being asked: about 20 ms of work, and more than a process's target rate of beats brings. */
+const INDEXED_UNASKED = 2_000;
 
 export function createParts(options: PartsOptions): Parts {
   const { config, store, ports, logger, metrics } = options;
@@ -169,6 +172,13 @@ export function createParts(options: PartsOptions): Parts {
     pace,
     sweep: sweep.loop,
     leases: createLeaseLoop(handlers, ports, logger),
+    indexing: new RunLoop({
+      name: "capacity-index",
+      ports,
+      intervalMs: 1_000,
+      run: () => index.refreshSome(INDEXED_UNASKED),
+      onError: (error) => logger.error({ err: error }, "the index could not take in what agents said"),
+    }),
     sessionServices: {
       replicaId,
       get intervalMs() {
@@ -181,6 +191,7 @@ export function createParts(options: PartsOptions): Parts {
       desk,
       admissions,
       sessions,
+      storeClock,
       ports,
       requireReady,
     },

@@ -21,7 +21,7 @@ const heartbeat: handleBidiStreamingCall<wire.HeartbeatRequest, wire.HeartbeatRe
       const welcome = { epoch: 1, interval: INTERVAL, ttl: { seconds: 15, nanos: 0 }, registryInstance: "" };
       stream.write({ message: { $case: "welcome", value: welcome } });
     } else if (message?.$case === "beat") {
-      const ack = { seq: message.value.seq, nextInterval: INTERVAL, wantFull: false };
+      const ack = { seq: message.value.seq, nextInterval: INTERVAL, wantFull: false, evictAttemptIds: [] };
       stream.write({ message: { $case: "ack", value: ack } });
     }
   });

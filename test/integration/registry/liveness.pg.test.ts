@@ -191,8 +191,12 @@ describe("liveness rules", () => {
     for (const at of [one, two]) {
       await waitFor(async () => (await show(at, agentId)).capacity!.evictAttemptIds.includes(attemptId));
     }
+    // The agent is told with each beat, at the process that holds its stream.
+    const busy = machineOf({ cores: 16 }, [useOf(attemptId)]);
+    expect((await agent.beat({ sample: busy })).evictAttemptIds).toEqual([attemptId]);
+    expect((await agent.beat({})).evictAttemptIds).toEqual([attemptId]);
     await one.capacity.releaseCapacity({ attempts: [{ attemptId, fence: 1 }], reason: "test" });
-    await agent.beat({ sample: machineOf({ cores: 16 }) });
+    expect((await agent.beat({ sample: machineOf({ cores: 16 }) })).evictAttemptIds).toEqual([]);
     for (const at of [one, two]) {
       await waitFor(async () => !(await show(at, agentId)).draining, { describe: "the end of the drain" });
       const after = await show(at, agentId);

@@ -52,10 +52,16 @@ async function loop(options: KeepConnectedOptions, signal: AbortSignal): Promise
     const code = end.error?.reason ?? "ENDED";
     const isNews = end.wasUp || code !== saidCode;
     saidCode = code;
-    const fields = { err: end.error ?? undefined, failures, retry_in_ms: Math.round(delayMs) };
-    if (!isNews) logger.debug(fields, `${name}: still no connection`);
-    else if (isTransient(end.error)) logger.info(fields, `${name}: the stream ended; coming back`);
-    else logger.error(fields, `${name}: refused; somebody has to act, trying on`);
+    const fields = { reason: code, failures, retry_in_ms: Math.round(delayMs) };
+    const said = end.error === null ? "" : `: ${end.error.message}`;
+    if (!isNews) logger.debug({ ...fields, err: end.error ?? undefined }, `${name}: still no connection`);
+    // A service that stops or restarts is no fault of the program: where in it that was noticed helps nobody.
+    else if (isTransient(end.error)) logger.info(fields, `${name}: the stream ended; coming back${said}`);
+    else
+      logger.error(
+        { ...fields, err: end.error ?? undefined },
+        `${name}: refused; somebody has to act, trying on${said}`,
+      );
     await sleep(ports.timers, delayMs, signal).catch(() => undefined);
   }
 }

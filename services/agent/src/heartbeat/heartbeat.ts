@@ -17,6 +17,8 @@ export interface HeartbeatOptions {
   open(): Promise<() => Stream>;
   /** A full sample of this moment. One call at a time. */
   measure(): Promise<wire.Sample>;
+  /** The deadline of a drain is over: these attempts have to end. Told again with each beat until they are gone. */
+  evict(attemptIds: readonly string[]): void;
   isAttached(): boolean;
   isHeldByOwner(): boolean;
 }
@@ -139,6 +141,7 @@ class HeartbeatSession {
         return this.handle({ kind: "welcome", intervalMs, ttlMs: msFromDuration(value.ttl) ?? 3 * intervalMs });
       }
       case "ack":
+        if (message.value.evictAttemptIds.length > 0) this.#options.evict(message.value.evictAttemptIds);
         return this.handle({
           kind: "ack",
           nextIntervalMs: msFromDuration(message.value.nextInterval),

@@ -5,7 +5,7 @@ import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { amdProbe } from "./amd.ts";
 import { combinedProbe, noCards, type GpuProbe } from "./gpu.ts";
-import { nvidiaProbe } from "./nvidia.ts";
+import { nvidiaSmiProbe } from "./nvidia/nvidia-smi.ts";
 
 const bytesPerMib = 1_048_576;
 
@@ -28,7 +28,7 @@ describe("NVIDIA cards", () => {
     const env = await fakeTool(
       `case "$1" in *query-gpu*) echo "${gpuLine}"; echo "1, GPU-bbb, [N/A], [N/A], [N/A], Odd, one";; *) echo "GPU-aaa, 77, 3000"; echo "GPU-aaa, 78, [N/A]";; esac`,
     );
-    const probe = nvidiaProbe({ ports: systemPorts, logger: silentLogger, env });
+    const probe = nvidiaSmiProbe({ ports: systemPorts, logger: silentLogger, env });
     expect(await probe.read(true)).toEqual({
       cards: [
         {
@@ -64,7 +64,7 @@ describe("NVIDIA cards", () => {
     const state = join(dir.path, "broken");
     const env = await fakeTool(`test -e ${state} && { echo "driver mismatch" >&2; exit 9; }; echo "${gpuLine}"`);
     const logger = captureLogger();
-    const probe = nvidiaProbe({ ports, logger, env });
+    const probe = nvidiaSmiProbe({ ports, logger, env });
     expect((await probe.read(false)).cards[0]?.availableMib).toBe(20_000);
     await writeFile(state, "");
     expect((await probe.read(false)).cards[0]).toMatchObject({ totalMib: 24_564, availableMib: 0 });
@@ -78,14 +78,14 @@ describe("NVIDIA cards", () => {
   it.runIf(isPosix)("does not wait for a tool that hangs", async () => {
     const env = await fakeTool("exec sleep 1000");
     const logger = captureLogger();
-    const probe = nvidiaProbe({ ports: systemPorts, logger, env, timeoutMs: 200 });
+    const probe = nvidiaSmiProbe({ ports: systemPorts, logger, env, timeoutMs: 200 });
     expect(await probe.read(false)).toEqual({ cards: [], processes: null });
     expect(logger.records[0]?.fields.err).toMatchObject({ message: expect.stringContaining("200 ms") });
   });
 
   it("is no error where there is no tool, and no cost either", async () => {
     const logger = captureLogger();
-    const probe = nvidiaProbe({ ports: systemPorts, logger, env: { PATH: dir.path } });
+    const probe = nvidiaSmiProbe({ ports: systemPorts, logger, env: { PATH: dir.path } });
     expect(await probe.read(true)).toEqual(noCards);
     expect(await probe.read(true)).toEqual(noCards);
     expect(logger.records).toEqual([]);

@@ -32,6 +32,11 @@ export interface GpuProbe {
 
 export const noCards: GpuReading = { cards: [], processes: [] };
 
+/** What cannot be measured now is still there, and nothing of it is given away. */
+export function withoutRoom(cards: readonly CardMeasure[]): GpuReading {
+  return { cards: cards.map((card) => ({ ...card, availableMib: 0, utilization: 0 })), processes: null };
+}
+
 /** Several vendors as one. */
 export function combinedProbe(probes: readonly GpuProbe[]): GpuProbe {
   return {

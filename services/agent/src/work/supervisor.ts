@@ -91,6 +91,16 @@ export class Supervisor {
     }
   }
 
+  /** The deadline of a drain is over; asking again for what is being ended changes nothing. */
+  evict(attemptIds: readonly string[]): void {
+    for (const attemptId of attemptIds) {
+      const attempt = this.#table.get(attemptId);
+      // What is not accepted yet is evicted when it is: it is asked for again.
+      if (attempt === undefined || !attempt.isAccepted || attempt.endCause !== null) continue;
+      this.#end(attempt, "evicted", "the agent is being drained, and the drain's deadline has passed", defaultGraceMs);
+    }
+  }
+
   /** These may go on for their whole lease, counted from when the renewal was asked for. */
   renewed(attemptIds: readonly string[], askedAtMs: number): void {
     for (const attemptId of attemptIds) {

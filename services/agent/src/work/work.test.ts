@@ -523,6 +523,23 @@ describe("a restart of the agent program", () => {
     expect(runner.runs).toHaveLength(1);
   });
 
+  it("DESIGN-3: evicts what outlasts a drain's deadline, once, and leaves the rest alone", async () => {
+    await welcome();
+    await assign(attemptA);
+    await assign(attemptB);
+    supervisor.evict([attemptA, "an attempt of nobody"]);
+    supervisor.evict([attemptA]);
+    await ports.settle();
+    expect(runner.runs.map(({ graces }) => graces)).toEqual([[10_000], []]);
+    expect(sentOf("finished")).toMatchObject([
+      {
+        attemptId: attemptA,
+        outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EVICTED,
+        sentence: expect.stringContaining("the drain's deadline has passed"),
+      },
+    ]);
+  });
+
   it("evicts what runs when it stops, and keeps the results", async () => {
     await welcome();
     await assign(attemptA);

@@ -34,7 +34,16 @@ describe("headroom agents drain", () => {
         return Promise.resolve({ agent: drained });
       },
     };
-    const { code, stderr } = await run(fleet, "drain", agentId, "--deadline", "10m", "--reason", "new disk");
+    const { code, stderr } = await run(
+      fleet,
+      "drain",
+      agentId,
+      "--deadline",
+      "10m",
+      "--no-wait",
+      "--reason",
+      "new disk",
+    );
     expect(asked).toEqual([{ agentId, deadline: durationFromMs(600_000), reason: "new disk" }]);
     expect([code, stderr]).toEqual([
       0,
@@ -42,6 +51,30 @@ describe("headroom agents drain", () => {
     ]);
     await run(fleet, "drain", agentId);
     expect(asked.at(-1)).toMatchObject({ deadline: undefined, reason: "" });
+  });
+
+  it("with a deadline, follows the drain: what is left, what is stopped, and the end", async () => {
+    const capacity = { ...drained.capacity, evictAttemptIds: ["one"] };
+    const agents = [
+      drained,
+      { ...drained, attemptIds: ["one"], capacity },
+      { ...drained, attemptIds: [], draining: false, capacity: {} },
+    ].map((each) => wire.Agent.fromPartial(each));
+    const [first, ...later] = agents;
+    const fleet: Handlers["fleet"] = {
+      drainAgent: () => Promise.resolve({ agent: first }),
+      getAgent: () => Promise.resolve({ agent: later.shift() }),
+    };
+    const { code, stderr } = await run(fleet, "drain", agentId, "--deadline", "1s");
+    expect([code, stderr.split("\n").slice(1)]).toEqual([
+      0,
+      [
+        "1 task left; the deadline has passed: 1 being stopped, to be tried elsewhere",
+        `desk-1 (${agentId}) is drained: nothing runs there; headroom agents uncordon ${agentId} lets it work again`,
+        "",
+      ],
+    ]);
+    expect(later).toEqual([]);
   });
 
   it("refuses what is no duration, with an example", async () => {

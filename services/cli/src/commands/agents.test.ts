@@ -1,6 +1,6 @@
 import { wire } from "@headroom/contracts";
 import { afterEach, describe, expect, it } from "vitest";
-import { type CliOutcome, type Handlers, runTestCli, startTestServices } from "../cli.test-helper.ts";
+import { type CliOutcome, type Handlers, listed, runTestCli, startTestServices } from "../cli.test-helper.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -48,7 +48,7 @@ function agent({ capacity, ...given }: Given): wire.Agent {
 function fleetOf(...agents: wire.Agent[]): Handlers {
   return {
     fleet: {
-      listAgents: () => Promise.resolve(wire.ListAgentsResponse.create({ agents, totalSize: agents.length })),
+      listAgents: (request) => Promise.resolve(listed(request, agents)),
       getAgent: (request) => Promise.resolve({ agent: agents.find(({ agentId }) => agentId === request.agentId) }),
     },
   };

@@ -117,29 +117,6 @@ export function agentsUncordon(given: string): Run {
   };
 }
 
-export interface AgentsDrainOptions {
-  /** In milliseconds. */
-  readonly deadline?: number;
-  readonly reason: string;
-}
-
-/** `headroom agents drain ID` */
-export function agentsDrain(given: string, { deadline, reason }: AgentsDrainOptions): Run {
-  return async (context) => {
-    const options = { reason, ...(deadline !== undefined && { deadlineMs: deadline }) };
-    const agent = need(await context.client().fleet.drain(await agentIdOf(context, given), options));
-    if (context.isJson) context.printJson("registry", "DrainAgentResponse", { agent });
-    else {
-      const running = agent.attemptIds.length;
-      const limit = timeOf(agent.capacity?.drainDeadline);
-      const until = limit === null ? "" : `, until ${new Date(limit).toISOString()}`;
-      const rest = running === 0 ? "nothing runs there" : `${count(running, "task")} there may end${until}`;
-      context.say(`${agent.hostname} (${agent.agentId}) is being drained: no new work; ${rest}`);
-    }
-    return exitCodes.done;
-  };
-}
-
 /** `headroom agents confirm-losses` */
 export function agentsConfirmLosses(): Run {
   return async (context) => {

@@ -2,6 +2,7 @@ import { renderError } from "../errors/render.ts";
 import type { CliIo } from "../io.ts";
 import type { Part } from "../parts.ts";
 import { findSupervisor } from "../supervised.ts";
+import { unknownSettings } from "../unknown-settings.ts";
 
 /** Runs one part in the foreground until it is told to stop, and answers its exit code. */
 export async function runPart(part: Part, io: CliIo, flags: Readonly<Record<string, unknown>>): Promise<number> {
@@ -9,6 +10,7 @@ export async function runPart(part: Part, io: CliIo, flags: Readonly<Record<stri
   io.outliveReaders();
   const supervisor = findSupervisor(io.env);
   if (supervisor !== null) return runSupervised(part, io, flags, supervisor);
+  for (const line of unknownSettings(io.env)) io.stderr.write(`headroom: ${line}\n`);
   return part.run({
     env: io.env,
     flags,

@@ -3,6 +3,7 @@ import { renderError } from "../errors/render.ts";
 import type { CliIo } from "../io.ts";
 import { paintFor } from "../output/colour.ts";
 import { renderBanner } from "../up/banner.ts";
+import { unknownSettings } from "../unknown-settings.ts";
 import { readUpSettings, type UpSettings } from "../up/settings.ts";
 import { type Up, UpSupervisor } from "../up/up.ts";
 
@@ -16,6 +17,7 @@ export async function runUp(io: CliIo, flags: Readonly<Record<string, unknown>>,
   const say = (line: string): void => io.stderr.write(`${line}\n`);
   // `headroom up | head` must not leave PostgreSQL behind; what is said stands in its log too.
   io.outliveReaders();
+  for (const line of unknownSettings(io.env)) say(`headroom: ${line}`);
   const ending = createDeferred<number>();
   const up = new UpSupervisor({
     settings,

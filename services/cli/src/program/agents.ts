@@ -2,13 +2,12 @@ import type { Command } from "commander";
 import {
   agentsConfirmLosses,
   agentsCordon,
-  agentsDrain,
-  type AgentsDrainOptions,
   agentsGet,
   agentsList,
   agentsRemove,
   agentsUncordon,
 } from "../commands/agents.ts";
+import { agentsDrain, type AgentsDrainOptions } from "../commands/agents-drain.ts";
 import {
   joinTokenCreate,
   type JoinTokenCreateOptions,
@@ -48,9 +47,11 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .description("keep new work away from an agent and let what runs there end; uncordon ends a drain")
     .option(
       "--deadline <duration>",
-      "what runs longer than that is stopped, such as 10m; default: wait without end",
+      "what runs longer than that is stopped and tried elsewhere, such as 10m; default: none is stopped",
       duration,
     )
+    .option("--wait", "follow the drain to its end; the default with a deadline")
+    .option("--no-wait", "answer at once")
     .option("--reason <text>", "why, for people", "")
     .action((agent: string, options: AgentsDrainOptions) => run(agentsDrain(agent, options)));
   agents

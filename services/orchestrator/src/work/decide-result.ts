@@ -39,7 +39,7 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
       reason: "RETRY_BACKOFF",
       sentence: `${sentence}; it is tried again`,
       resumeAfterMs: backoffMs(situation.runsUsed, retryBackoff, random),
-      // The owner took the machine back, or the agent was stopped: not the task's fault, however often it happens.
+      // The owner took the machine back, the agent was drained or stopped: not the task's fault, however often it happens.
       runGivenBack: result.outcome === "evicted",
     });
   };
@@ -180,6 +180,6 @@ function outcomeText(result: AttemptResult): string {
     case "lease_expired":
       return "the agent could not renew its lease and ended it";
     case "evicted":
-      return "the agent stopped, or its owner took the machine back";
+      return "its agent ended it before its time";
   }
 }

@@ -17,8 +17,8 @@ export class AckSlot {
     });
   }
 
-  acknowledge(seq: number, nextIntervalMs: number, wantFull: boolean): void {
-    const ack: wire.Ack = { seq, nextInterval: durationFromMs(nextIntervalMs), wantFull };
+  acknowledge(seq: number, nextIntervalMs: number, wantFull: boolean, evictAttemptIds: string[]): void {
+    const ack: wire.Ack = { seq, nextInterval: durationFromMs(nextIntervalMs), wantFull, evictAttemptIds };
     if (this.#isFull) this.#pending = ack;
     else this.#send(ack);
   }

@@ -4,11 +4,13 @@ import { type CallContext, type DuplexStream, failedPrecondition, invalidArgumen
 import { jitter, type Ports, type Timer } from "@headroom/runtime";
 import { ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { StoreClock } from "../fleet/store-clock.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { Liveness } from "../liveness/liveness.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
 import type { ReservationDesk } from "../reservations/desk.ts";
+import { overdueAttemptIds } from "../queries/capacity-of.ts";
 import { listsOtherAttempts } from "../reservations/reconcile.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { AckSlot } from "./ack-slot.ts";
@@ -28,6 +30,7 @@ export interface SessionServices {
   readonly desk: ReservationDesk;
   readonly admissions: Admissions;
   readonly sessions: Sessions;
+  readonly storeClock: StoreClock;
   readonly ports: Ports;
   /** Throws when the registry cannot take agents yet. */
   readonly requireReady: () => void;
@@ -37,6 +40,8 @@ export interface SessionServices {
 const HELLO_TIMEOUT_MS = 10_000;
 /** Beats of many agents that started together drift apart. */
 const INTERVAL_JITTER = 0.1;
+
+const NOTHING: string[] = [];
 
 type Stream = DuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>;
 
@@ -202,15 +207,27 @@ export class HeartbeatSession {
     if (beat.seq <= this.#lastSeq) return;
     const agent = fleet.get(agentId);
     if (agent === undefined || agent.epoch !== this.#epoch) throw supersededError();
-    const sample = readSample(beat.sample, "beat.sample");
-    if (!liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
+    const sample = readSample(beat.sample, "beat.sample", agent.sample);
+    // A beat of an agent that is online already changes nothing about that, and most beats are such.
+    if (agent.status !== "online" && !liveness.apply(agentId, "beat", "it beats again")) throw givenUpError();
     this.#lastSeq = beat.seq;
-    pulses.heard(agentId, ports.clock.monotonic());
-    this.#takeBeat(agentId, beat, sample);
-    pulses.told(agentId, intervalMs);
+    pulses.beat(agentId, ports.clock.monotonic(), intervalMs);
+    if (sample !== null || agent.attached !== beat.attached || agent.ownerHold !== beat.ownerHold) {
+      this.#takeBeat(agentId, beat, sample);
+    }
     // Whoever was silent is believed again with figures of now.
     const wantFull = sample === null && (agent.sample === null || agent.status !== "online");
-    this.#acks.acknowledge(beat.seq, jitter(ports.random, intervalMs, INTERVAL_JITTER), wantFull);
+    this.#acks.acknowledge(
+      beat.seq,
+      jitter(ports.random, intervalMs, INTERVAL_JITTER),
+      wantFull,
+      this.#toEvict(agentId),
+    );
+  }
+
+  #toEvict(agentId: string): string[] {
+    const agent = this.#services.fleet.get(agentId);
+    return agent?.draining === true ? overdueAttemptIds(agent, this.#services.storeClock.now()) : NOTHING;
   }
 
   #takeBeat(agentId: string, { attached, ownerHold }: wire.Beat, sample: StoredAgent["sample"]): void {
@@ -218,7 +235,6 @@ export class HeartbeatSession {
     const agent = fleet.get(agentId);
     if (agent === undefined) return;
     const isFlagged = agent.attached !== attached || agent.ownerHold !== ownerHold;
-    if (sample === null && !isFlagged) return;
     fleet.put({ ...agent, attached, ownerHold, sample: sample ?? agent.sample });
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;

@@ -1,6 +1,6 @@
 /**
  * Agents that are being emptied: a drain ends when nothing has room there any more. When its deadline passes, whoever
- * watches is told what is still there; stopping it is for the orchestrator, which knows the work.
+ * watches is told what is still there, and each Ack to the agent names it: the agent ends it and tells the orchestrator.
  */
 import type { Logger } from "@headroom/runtime";
 import { holdsRoom } from "@headroom/scheduling";

@@ -23,6 +23,17 @@ export class Pulses {
     else pulse.heardAtMs = nowMs;
   }
 
+  /** It has beaten now, and is told to beat again at this interval: both in one look-up, for this is the path of every beat. */
+  beat(agentId: string, nowMs: number, intervalMs: number): void {
+    const pulse = this.#pulses.get(agentId);
+    if (pulse === undefined) {
+      this.#pulses.set(agentId, { heardAtMs: nowMs, doubtedSinceMs: null, intervalMs });
+      return;
+    }
+    pulse.heardAtMs = nowMs;
+    pulse.intervalMs = intervalMs;
+  }
+
   /** The agent has been told to beat at this interval; it has been heard before. */
   told(agentId: string, intervalMs: number): void {
     const pulse = this.#pulses.get(agentId);

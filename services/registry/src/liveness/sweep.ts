@@ -65,14 +65,16 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { liveness, drains, ports, graceMs, replicaId } = this.#options;
+    const { liveness, drains, ports, graceMs, replicaId, isHeldElsewhere } = this.#options;
     const nowMs = ports.clock.monotonic();
     // While this process was slow it may have been deaf as well: its lateness is added to every deadline.
     const latenessMs = this.#sweptAtMs === null ? 0 : Math.max(0, nowMs - this.#sweptAtMs - SWEEP_INTERVAL_MS);
     this.#sweptAtMs = nowMs;
     const lost: StoredAgent[] = [];
     let living = 0;
-    for (const agent of this.#ownAgents()) {
+    for (const known of this.#options.fleet.agents()) {
+      if (isHeldElsewhere(known)) continue;
+      const agent = this.#endWhatIsOver(known);
       if (agent.status === "offline") continue;
       living += 1;
       const verdict = this.#verdictOn(agent, { nowMs, graceMs, latenessMs });
@@ -89,19 +91,15 @@ export class Sweep {
     await drains.finish();
   }
 
-  /** Those that this process judges; what time has ended for them besides is ended on the way. */
-  #ownAgents(): readonly StoredAgent[] {
-    const { fleet, writer, drains, storeClock, isHeldElsewhere } = this.#options;
-    const own = [...fleet.agents()].filter((agent) => !isHeldElsewhere(agent));
-    const nowMs = storeClock.now();
-    return own.map((agent) => {
-      drains.look(agent);
-      if (!isProbationOver(agent.flapping, nowMs)) return agent;
-      const released = { ...agent, flapping: { ...agent.flapping, probationUntilMs: null } };
-      fleet.put(released);
-      writer.statusChanged(agent.agentId);
-      return released;
-    });
+  /** What time has ended for an agent besides: a drain, a probation. Answers the agent as it is then. */
+  #endWhatIsOver(agent: StoredAgent): StoredAgent {
+    const { fleet, writer, drains, storeClock } = this.#options;
+    drains.look(agent);
+    if (agent.flapping.probationUntilMs === null || !isProbationOver(agent.flapping, storeClock.now())) return agent;
+    const released = { ...agent, flapping: { ...agent.flapping, probationUntilMs: null } };
+    fleet.put(released);
+    writer.statusChanged(agent.agentId);
+    return released;
   }
 
   #intervalOf({ agentId }: StoredAgent): number {

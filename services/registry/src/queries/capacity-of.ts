@@ -14,7 +14,7 @@ export function capacityOf(agent: StoredAgent, nowMs: EpochMs): wire.AgentCapaci
 }
 
 /** What still has room on an agent whose drain's deadline has passed. */
-function overdueAttemptIds({ draining, drainDeadlineMs, reservations }: StoredAgent, nowMs: EpochMs): string[] {
+export function overdueAttemptIds({ draining, drainDeadlineMs, reservations }: StoredAgent, nowMs: EpochMs): string[] {
   if (!draining || drainDeadlineMs === null || nowMs < drainDeadlineMs) return [];
   return [...reservations.values()].filter(holdsRoom).map(({ attemptId }) => attemptId);
 }
@@ -33,7 +33,7 @@ function nextExpectedEndMs(agent: StoredAgent, nowMs: EpochMs): EpochMs | null {
   return next === null ? null : Math.max(nowMs, next);
 }
 
-function firstExpectedEndMs(agent: StoredAgent): EpochMs | null {
+export function firstExpectedEndMs(agent: StoredAgent): EpochMs | null {
   let next: EpochMs | null = null;
   for (const { state, expectedEndAtMs } of agent.reservations.values()) {
     if (state === "released" || expectedEndAtMs === null) continue;

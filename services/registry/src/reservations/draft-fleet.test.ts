@@ -8,6 +8,7 @@ import {
   NO_AMOUNTS,
   normalizeNeeds,
   type PlacementPolicy,
+  REFUSAL_EXPLAINED_AGENTS,
 } from "@headroom/scheduling";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -91,7 +92,7 @@ describe("placement through the index", () => {
         const index = new CapacityIndex(fleet);
         const draft = new Draft(fleet, 0);
         all.forEach((needs, number) => {
-          const told = explain(draft.views(), needs);
+          const told = explain(draft.views(), needs, {}, REFUSAL_EXPLAINED_AGENTS);
           const [result] = reserveIn(fleet, index, draft, policy, [requestOf(number, needs)]);
           expect(result!.kind).toBe(told.verdict === "fits" ? "reserved" : "no_room");
           if (result!.kind === "no_room") expect(result!.explanation).toEqual(told);

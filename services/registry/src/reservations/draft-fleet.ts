@@ -1,26 +1,46 @@
 /** The fleet as placement sees it: the index tells where room is, the draft what is promised on top of it. */
 import {
+  type AgentView,
   candidatesAmong,
   type Candidate,
+  explanationOf,
   fit,
   type FitOptions,
+  type FleetExplanation,
   type Needs,
   type PlacementFleet,
   type PlacementPolicy,
+  REFUSAL_EXPLAINED_AGENTS,
   type Shortlist,
 } from "@headroom/scheduling";
 import { viewOf } from "../fleet/agent-views.ts";
 import { hasBit } from "../fleet/index/bits.ts";
 import type { CapacityIndex, OrderFigure } from "../fleet/index/capacity-index.ts";
+import { judgeFleet } from "../fleet/index/judge-fleet.ts";
 import { select } from "../fleet/index/select.ts";
 import type { Draft } from "./draft.ts";
 
 export function draftFleet(draft: Draft, index: CapacityIndex, policy: PlacementPolicy): PlacementFleet {
   const order = roughOrder(policy);
   return {
-    views: () => draft.views(),
+    explain: (needs, options, changed) => explainDraft(draft, index, needs, options, changed),
     shortlist: (needs, options, limit) => shortlist(draft, index, order, needs, options, limit),
   };
+}
+
+/** Why the needs fit nowhere, on the fleet as the draft and then `changed` have it. */
+export function explainDraft(
+  draft: Draft,
+  index: CapacityIndex,
+  needs: Needs,
+  options: FitOptions,
+  changed: ReadonlyMap<string, AgentView> = new Map(),
+): FleetExplanation {
+  const views = new Map<string, AgentView>();
+  for (const agent of draft.changedAgents()) views.set(agent.agentId, viewOf(agent));
+  for (const [agentId, view] of changed) views.set(agentId, view);
+  const judged = judgeFleet(index, needs, options, REFUSAL_EXPLAINED_AGENTS, views);
+  return explanationOf(judged, needs, options, REFUSAL_EXPLAINED_AGENTS);
 }
 
 function roughOrder({ name, roughScore }: PlacementPolicy): OrderFigure {

@@ -1,6 +1,5 @@
 /** Promises room to attempts: those that have a promise get the same again, the others are placed. */
 import {
-  explain,
   type FleetExplanation,
   type HoldEvent,
   placeBatch,
@@ -17,7 +16,7 @@ import type { FleetRevision } from "../fleet/fleet.ts";
 import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
 import type { Draft } from "./draft.ts";
-import { draftFleet } from "./draft-fleet.ts";
+import { draftFleet, explainDraft } from "./draft-fleet.ts";
 import { type Operation, stored } from "./operation.ts";
 
 export type ReserveResult =
@@ -86,7 +85,7 @@ function planReserve(
     const result = standing?.kind === "answer" ? standing.result : placed.get(request.attemptId);
     const culprit = broken.get(groupOf(request, options) ?? "");
     if (culprit !== undefined && (result === undefined || result.kind === "reserved")) {
-      return withheld(draft, request, culprit);
+      return withheld(draft, options.index, request, culprit);
     }
     if (standing?.kind === "answer" && standing.write !== null) draft.put(standing.write);
     return requireResult(result);
@@ -208,9 +207,9 @@ function notesOf({ needs, taskId, planId }: ReserveRequest): Pick<StoredReservat
 }
 
 /** What a member of a group is told that was not given anything because of another member. */
-function withheld(draft: Draft, request: ReserveRequest, culprit: ReserveResult): ReserveResult {
+function withheld(draft: Draft, index: CapacityIndex, request: ReserveRequest, culprit: ReserveResult): ReserveResult {
   if (culprit.kind === "no_room") return culprit;
-  const alone = explain(draft.views(), request.needs, { avoidAgentIds: request.avoidAgentIds });
+  const alone = explainDraft(draft, index, request.needs, { avoidAgentIds: request.avoidAgentIds });
   const sentence = "Another member of the group was refused, and it is all or nothing.";
   return { kind: "no_room", explanation: { ...alone, verdict: "not_now", reason: "NO_AGENT_FITS_NOW", sentence } };
 }

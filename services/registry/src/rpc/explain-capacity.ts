@@ -1,7 +1,8 @@
 import { explanationToWire, needsFromWire, timestampFromMsOrNull, wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
-import { DEFAULT_EXPLAINED_AGENTS, estimateRoom, explain } from "@headroom/scheduling";
-import { viewOf } from "../fleet/agent-views.ts";
+import { DEFAULT_EXPLAINED_AGENTS, estimateRoom, explanationOf } from "@headroom/scheduling";
+import { judgeFleet } from "../fleet/index/judge-fleet.ts";
+import { viewsBySoonestEnd } from "../queries/soonest-ends.ts";
 import type { HandlerDeps } from "./deps.ts";
 
 /** Why needs fit or do not fit, by the predicate that reserves. */
@@ -11,10 +12,13 @@ export function explainCapacity(
   return async (request) => {
     deps.requireReady();
     const needs = needsFromWire(request.needs);
-    const views = [...deps.fleet.agents()].map(viewOf);
     const maxAgents = request.maxAgents === 0 ? DEFAULT_EXPLAINED_AGENTS : request.maxAgents;
-    const explanation = explain(views, needs, {}, maxAgents);
-    const expected = explanation.verdict === "fits" ? null : estimateRoom(views, needs, deps.storeClock.now());
+    const judged = judgeFleet(deps.index, needs, {}, maxAgents, new Map());
+    const explanation = explanationOf(judged, needs, {}, maxAgents);
+    const isAmountShort = explanation.verdict === "not_now";
+    const expected = isAmountShort
+      ? estimateRoom(viewsBySoonestEnd(deps.index, needs), needs, deps.storeClock.now())
+      : null;
     return wire.ExplainCapacityResponse.fromPartial({
       explanation: explanationToWire(explanation, (agentId) => deps.fleet.get(agentId)),
       expectedAvailableAt: timestampFromMsOrNull(expected?.earliestMs ?? null),

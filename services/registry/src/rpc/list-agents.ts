@@ -1,7 +1,7 @@
 import { agentStatusWire, type wire } from "@headroom/contracts";
 import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { AgentStatus } from "@headroom/scheduling";
-import { pageOf } from "../queries/paging.ts";
+import { findAgents } from "../queries/find-agents.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { showAgent } from "./show-agent.ts";
 
@@ -9,18 +9,13 @@ const DEFAULT_PAGE_SIZE = 100;
 
 /** All agents known, ordered by host name and id. */
 export function listAgents(deps: HandlerDeps): UnaryHandler<wire.ListAgentsRequest, wire.ListAgentsResponse> {
-  return async ({ statuses, poolName, pageSize, pageToken }) => {
+  return async ({ statuses, pageSize, pageToken, ...rest }) => {
     deps.requireReady();
-    const wanted = new Set(statuses.map(readStatus));
-    const agents = [...deps.fleet.agents()].filter(
-      (agent) => (wanted.size === 0 || wanted.has(agent.status)) && (poolName === "" || agent.poolName === poolName),
+    const page = findAgents(
+      deps.index,
+      { ...rest, statuses: new Set(statuses.map(readStatus)) },
+      { pageSize: pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize, pageToken },
     );
-    const order = { descending: false };
-    const page = pageOf(agents, order, ({ hostname, agentId }) => ({ value: hostname, agentId }), {
-      pageSize: pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize,
-      pageToken,
-      question: ["agents", [...wanted].sort(), poolName],
-    });
     return {
       agents: page.rows.map((agent) => showAgent(deps, agent)),
       nextPageToken: page.nextPageToken,

@@ -38,6 +38,12 @@ export function keepCommon(found: Bits, other: Bits): void {
   found.fill(0, common);
 }
 
+/** Takes out of `found` what is in `other`. */
+export function dropCommon(found: Bits, other: Bits): void {
+  const common = Math.min(found.length, other.length);
+  for (let word = 0; word < common; word += 1) found[word] = (found[word] ?? 0) & ~(other[word] ?? 0);
+}
+
 export function countBits(bits: Bits): number {
   let count = 0;
   for (let index = 0; index < bits.length; index += 1) {

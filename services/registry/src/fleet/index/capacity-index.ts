@@ -3,19 +3,18 @@
  * whatever was asked for. Changes are noted at once and taken in when the next question comes, so an agent that beats ten
  * times between two questions costs one update.
  */
-import { type AgentView, isOpenForWork } from "@headroom/scheduling";
+import { type AgentStatus, type AgentView, isOpenForWork } from "@headroom/scheduling";
 import type { StoredAgent } from "../../store/stored-agent.ts";
 import { viewOf } from "../agent-views.ts";
 import type { Fleet } from "../fleet.ts";
 import { addBit, type Bits, dropBit, grown, keepCommon, wordsFor } from "./bits.ts";
 import { CardSets, largestCardsOf, RANKED_CARDS } from "./card-sets.ts";
+import { FitColumns } from "./fit-columns.ts";
 import { PoolTotals } from "./pool-totals.ts";
 import { RangeColumn } from "./range-column.ts";
 import { SlotSet, SlotSets } from "./slot-set.ts";
 import { SortedSlots, type SortValue } from "./sorted-slots.ts";
 
-/** Changes taken in at once at most, so that no single question has to pay for a long silence. */
-const MAX_PENDING = 4_096;
 /** Orders kept; each is made when it is first asked for. */
 const MAX_ORDERS = 64;
 
@@ -38,6 +37,7 @@ export class CapacityIndex {
   readonly rankedCards: readonly RangeColumn[] = Array.from({ length: RANKED_CARDS }, () => new RangeColumn());
   readonly cards = new CardSets();
   readonly pools = new PoolTotals();
+  readonly fitColumns = new FitColumns();
 
   readonly #fleet: Fleet;
   readonly #pending = new Set<string>();
@@ -46,6 +46,7 @@ export class CapacityIndex {
   readonly #freeSlots: number[] = [];
   readonly #poolMembers = new SlotSets();
   readonly #labelled = new SlotSets();
+  readonly #byStatus = new SlotSets();
   readonly #orders = new Map<string, Ordered>();
   #open: Bits = new Int32Array(2);
   #attached: Bits = new Int32Array(2);
@@ -54,17 +55,26 @@ export class CapacityIndex {
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
     for (const { agentId } of fleet.agents()) this.#pending.add(agentId);
-    fleet.onChange(({ agentId }) => {
-      this.#pending.add(agentId);
-      if (this.#pending.size >= MAX_PENDING) this.refresh();
-    });
+    fleet.onChange(({ agentId }) => void this.#pending.add(agentId));
   }
 
   /** Takes in what has changed since the last question. */
   refresh(): void {
-    if (this.#pending.size === 0) return;
-    for (const agentId of this.#pending) this.#take(agentId, this.#fleet.get(agentId));
-    this.#pending.clear();
+    this.refreshSome(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Takes in this many changes at most. Called every second, so that no question has to pay for a long silence, and a
+   * flood of beats that nobody asks about does not pay for each of its samples.
+   */
+  refreshSome(limit: number): void {
+    let left = limit;
+    for (const agentId of this.#pending) {
+      if (left <= 0) return;
+      left -= 1;
+      this.#pending.delete(agentId);
+      this.#take(agentId, this.#fleet.get(agentId));
+    }
   }
 
   agentAt(slot: number): StoredAgent {
@@ -75,6 +85,16 @@ export class CapacityIndex {
 
   viewAt(slot: number): AgentView {
     return viewOf(this.agentAt(slot));
+  }
+
+  /** Undefined: no such agent. */
+  slotOf(agentId: string): number | undefined {
+    return this.#slots.get(agentId);
+  }
+
+  /** All agents. */
+  *views(): Generator<AgentView> {
+    for (const slot of this.#slots.values()) yield this.viewAt(slot);
   }
 
   /** The slots of agents that take work, in a bitmap to be narrowed by the caller; the next call overwrites it. */
@@ -95,6 +115,14 @@ export class CapacityIndex {
       sets.push(set);
     }
     return sets;
+  }
+
+  /** Agents of these states; none given: all that are known. */
+  withStatus(statuses: ReadonlySet<AgentStatus>): Bits {
+    if (statuses.size === 0) return this.fitColumns.sets.known.slice();
+    const found: Bits = new Int32Array(this.fitColumns.words);
+    for (const status of statuses) this.#byStatus.get(status)?.addTo(found);
+    return found;
   }
 
   /** The order by this figure; made at the first call (80 ms for 100,000 agents), kept right from then on. */
@@ -119,6 +147,7 @@ export class CapacityIndex {
     if (before === agent) return;
     this.#agents[place] = agent;
     const view = viewOf(agent);
+    this.fitColumns.set(place, view);
     this.#setFigures(place, view);
     this.#setStates(place, agent, view);
     this.#setNames(place, before, agent);
@@ -141,9 +170,11 @@ export class CapacityIndex {
     for (const { slots } of this.#orders.values()) slots.delete(slot);
     for (const column of [this.cpu, this.memory, this.vram, ...this.rankedCards]) column.delete(slot);
     this.cards.change(slot, viewOf(agent).room.cards, []);
+    this.fitColumns.delete(slot);
     dropBit(this.#open, slot);
     dropBit(this.#attached, slot);
     this.#poolMembers.delete(agent.poolName, slot);
+    this.#byStatus.delete(agent.status, slot);
     for (const [key, value] of Object.entries(agent.labels)) this.#labelled.delete(labelKey(key, value), slot);
     this.pools.change(agent, undefined);
     this.#agents[slot] = undefined;
@@ -170,6 +201,10 @@ export class CapacityIndex {
     if (before?.poolName !== agent.poolName) {
       if (before !== undefined) this.#poolMembers.delete(before.poolName, slot);
       this.#poolMembers.add(agent.poolName, slot);
+    }
+    if (before?.status !== agent.status) {
+      if (before !== undefined) this.#byStatus.delete(before.status, slot);
+      this.#byStatus.add(agent.status, slot);
     }
     if (before?.labels !== agent.labels) {
       for (const [key, value] of Object.entries(before?.labels ?? {}))

@@ -21,6 +21,11 @@ export class RangeColumn {
   #size = 0;
   #writesSinceDivided = 0;
 
+  /** By slot, to be read only; another array after the next change. */
+  get values(): Float64Array {
+    return this.#values;
+  }
+
   valueOf(slot: number): number {
     return this.#values[slot] ?? Number.NaN;
   }

@@ -271,6 +271,11 @@ export interface Ack {
     | undefined;
   /** Send a full sample with the next beat. */
   wantFull: boolean;
+  /**
+   * Attempts that have outlasted the deadline of a drain: the agent ends them (a signal to end, ten seconds, then by force) and
+   * tells their orchestrator that they were evicted. Named in each Ack until they have no room there any more.
+   */
+  evictAttemptIds: string[];
 }
 
 /** Come back: the server is about to stop. */
@@ -1665,7 +1670,7 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBaseAck(): Ack {
-  return { seq: 0, nextInterval: undefined, wantFull: false };
+  return { seq: 0, nextInterval: undefined, wantFull: false, evictAttemptIds: [] };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -1678,6 +1683,9 @@ export const Ack: MessageFns<Ack> = {
     }
     if (message.wantFull !== false) {
       writer.uint32(24).bool(message.wantFull);
+    }
+    for (const v of message.evictAttemptIds) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -1719,6 +1727,14 @@ export const Ack: MessageFns<Ack> = {
             message.wantFull = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.evictAttemptIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1741,6 +1757,7 @@ export const Ack: MessageFns<Ack> = {
       ? Duration.fromPartial(object.nextInterval)
       : undefined;
     message.wantFull = object.wantFull ?? false;
+    message.evictAttemptIds = object.evictAttemptIds?.map((e) => e) || [];
     return message;
   },
 };

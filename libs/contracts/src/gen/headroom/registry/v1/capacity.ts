@@ -85,8 +85,8 @@ export interface AgentCapacity {
     | Timestamp
     | undefined;
   /**
-   * Attempts that still have room here although the drain's deadline has passed: their orchestrator is to stop them and to
-   * try them elsewhere. Empty otherwise.
+   * Attempts that still have room here although the drain's deadline has passed: their agent is told to end them, and
+   * they are tried elsewhere. Empty otherwise.
    */
   evictAttemptIds: string[];
 }

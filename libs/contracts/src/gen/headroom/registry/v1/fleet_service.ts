@@ -92,6 +92,10 @@ export interface ListAgentsRequest {
   pageSize: number;
   /** next_page_token of the answer before. */
   pageToken: string;
+  /** Only agents with exactly this host name (several machines may bear the same); empty means any. */
+  hostname: string;
+  /** Only agents whose id begins like this, letter case aside; empty means any. Hexadecimal digits and hyphens. */
+  agentIdPrefix: string;
 }
 
 /** The agents, ordered by host name and id. */
@@ -642,7 +646,7 @@ export const Agent_LabelsEntry: MessageFns<Agent_LabelsEntry> = {
 };
 
 function createBaseListAgentsRequest(): ListAgentsRequest {
-  return { statuses: [], poolName: "", pageSize: 0, pageToken: "" };
+  return { statuses: [], poolName: "", pageSize: 0, pageToken: "", hostname: "", agentIdPrefix: "" };
 }
 
 export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
@@ -658,6 +662,12 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    if (message.hostname !== "") {
+      writer.uint32(42).string(message.hostname);
+    }
+    if (message.agentIdPrefix !== "") {
+      writer.uint32(50).string(message.agentIdPrefix);
     }
     return writer;
   },
@@ -717,6 +727,22 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hostname = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.agentIdPrefix = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -738,6 +764,8 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     message.poolName = object.poolName ?? "";
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.hostname = object.hostname ?? "";
+    message.agentIdPrefix = object.agentIdPrefix ?? "";
     return message;
   },
 };
@@ -2137,7 +2165,7 @@ export const FleetServiceService = {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent: {
     path: "/headroom.registry.v1.FleetService/DrainAgent" as const,
@@ -2228,7 +2256,7 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
   /**
@@ -2320,7 +2348,7 @@ export interface FleetServiceClient extends Client {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids, for their orchestrator to stop. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent(
     request: DrainAgentRequest,

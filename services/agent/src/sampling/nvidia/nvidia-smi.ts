@@ -3,9 +3,9 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { withTimeout, type Logger, type Ports } from "@headroom/runtime";
-import { noCards, type CardMeasure, type GpuProbe, type GpuReading, type ProcessVram } from "./gpu.ts";
+import { noCards, withoutRoom, type CardMeasure, type GpuProbe, type GpuReading, type ProcessVram } from "../gpu.ts";
 
-export interface NvidiaOptions {
+export interface NvidiaSmiOptions {
   readonly ports: Ports;
   readonly logger: Logger;
   /** Where the tool is looked for: PATH and the folders known besides. */
@@ -26,8 +26,8 @@ const maxOutputBytes = 1_048_576;
 const cardQuery = "index,uuid,memory.total,memory.free,utilization.gpu,name";
 const processQuery = "gpu_uuid,pid,used_memory";
 
-/** NVIDIA cards through `nvidia-smi`, which every driver brings. */
-export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
+/** NVIDIA cards through `nvidia-smi`, which every driver brings: a process for each question. */
+export function nvidiaSmiProbe(options: NvidiaSmiOptions): GpuProbe {
   const { ports, logger, platform = process.platform, timeoutMs = defaultTimeoutMs } = options;
   let tool: string | null = null;
   let nextLookMs = Number.NEGATIVE_INFINITY;
@@ -79,11 +79,6 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
   return { read };
 }
 
-/** What cannot be measured now is still there, and nothing of it is given away. */
-function withoutRoom(cards: readonly CardMeasure[]): GpuReading {
-  return { cards: cards.map((card) => ({ ...card, availableMib: 0, utilization: 0 })), processes: null };
-}
-
 function run(path: string, args: readonly string[], timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const limits = { timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: maxOutputBytes, windowsHide: true } as const;
@@ -99,7 +94,7 @@ function run(path: string, args: readonly string[], timeoutMs: number): Promise<
   });
 }
 
-async function findTool(env: NvidiaOptions["env"], platform: NodeJS.Platform): Promise<string | null> {
+async function findTool(env: NvidiaSmiOptions["env"], platform: NodeJS.Platform): Promise<string | null> {
   const name = platform === "win32" ? "nvidia-smi.exe" : "nvidia-smi";
   const path = env["PATH"] ?? env["Path"] ?? "";
   // The second is where WSL mounts the driver of Windows.

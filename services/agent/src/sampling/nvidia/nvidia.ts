@@ -1,0 +1,81 @@
+import { withTimeout, type Logger } from "@headroom/runtime";
+import type { GpuProbe, GpuReading } from "../gpu.ts";
+import { nvidiaSmiProbe, type NvidiaSmiOptions } from "./nvidia-smi.ts";
+import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
+import { NvmlError, readNvml, type Nvml } from "./nvml.ts";
+
+export interface NvidiaOptions extends NvidiaSmiOptions {
+  /** Default: the driver's library, through koffi. */
+  readonly load?: () => Promise<NvmlLoad>;
+}
+
+const defaultTimeoutMs = 5_000;
+/** After NVML failed, and on a machine without it. `nvidia-smi` is asked meanwhile: it loads a driver that was updated afresh. */
+const tryAgainMs = 300_000;
+
+/** NVIDIA cards through the driver's library (NVML); where that cannot be, through `nvidia-smi`. Which of the two is said once. */
+export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
+  const { ports, load = () => loadNvml(options.platform), timeoutMs = defaultTimeoutMs } = options;
+  const tool = nvidiaSmiProbe(options);
+  const say = sayOnce(options.logger);
+  let nvml: Nvml | null = null;
+  let why = "";
+  let nextLoadMs = Number.NEGATIVE_INFINITY;
+  /** A call that hangs inside the driver: another one would only join it. */
+  let isHanging = false;
+
+  async function throughNvml(withProcesses: boolean): Promise<GpuReading | null> {
+    const nowMs = ports.clock.monotonic();
+    if (isHanging || (nvml === null && nowMs < nextLoadMs)) return null;
+    isHanging = true;
+    const reading = readOnce(withProcesses);
+    const done = (): void => {
+      isHanging = false;
+    };
+    reading.then(done, done);
+    try {
+      return await withTimeout(ports.timers, timeoutMs, reading, () => new NvmlError(`NVML hangs for ${timeoutMs} ms`));
+    } catch (error) {
+      nvml = null;
+      nextLoadMs = ports.clock.monotonic() + tryAgainMs;
+      why = error instanceof Error ? error.message : String(error);
+      return null;
+    }
+  }
+
+  async function readOnce(withProcesses: boolean): Promise<GpuReading | null> {
+    nvml ??= await begin();
+    return nvml === null ? null : readNvml(nvml, withProcesses);
+  }
+
+  async function begin(): Promise<Nvml | null> {
+    const loaded = await load();
+    if (loaded.kind === "loaded") return loaded.nvml;
+    why = loaded.kind === "unusable" ? loaded.why : "";
+    nextLoadMs = ports.clock.monotonic() + tryAgainMs;
+    return null;
+  }
+
+  return {
+    async read(withProcesses) {
+      const reading = await throughNvml(withProcesses);
+      if (reading !== null) {
+        say("NVML", { driver: nvml?.driverVersion, cards: reading.cards.length });
+        return reading;
+      }
+      const fromTool = await tool.read(withProcesses);
+      if (fromTool.cards.length > 0) say("nvidia-smi", { cards: fromTool.cards.length, ...(why !== "" && { why }) });
+      return fromTool;
+    },
+  };
+}
+
+/** Says by which way the cards are read, the first time and when it becomes another. */
+function sayOnce(logger: Logger): (way: string, fields: Readonly<Record<string, unknown>>) => void {
+  let said: string | null = null;
+  return (way, fields) => {
+    if (said === way) return;
+    said = way;
+    logger.info(fields, `NVIDIA cards are read through ${way}`);
+  };
+}
