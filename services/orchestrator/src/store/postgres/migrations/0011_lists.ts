@@ -6,6 +6,7 @@ import type { Migration } from "@headroom/postgres";
  */
 export const lists: Migration = {
   name: "0011_lists",
+  usableFrom: "0002_output_tail",
   up: `
 CREATE INDEX tasks_by_state ON tasks (state, created_at DESC, task_id DESC);
 DROP INDEX tasks_newest;
