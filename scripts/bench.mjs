@@ -17,7 +17,17 @@ const npmPackagesStayOutside = {
   },
 };
 
-const PROGRAMS = ["registry-main", "bare-main", "agents-main", "callers-main", "raw-sql-main"];
+const PROGRAMS = [
+  "registry-main",
+  "orchestrator-main",
+  "bare-main",
+  "agents-main",
+  "workers-main",
+  "callers-main",
+  "raw-sql-main",
+  "raw-queue-main",
+  "peers-main",
+];
 // Inside the checkout, from where npm packages are found.
 const outdir = join(root, `dist/bench-${process.pid}`);
 mkdirSync(outdir, { recursive: true });

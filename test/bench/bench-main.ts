@@ -1,10 +1,14 @@
 /** `npm run bench -- NAME [--quick] [--report]`: progress on stderr, one JSON line on stdout at the end. */
 import { arch, cpus, platform, totalmem } from "node:os";
 import { capacity } from "./capacity.ts";
+import { dispatch } from "./dispatch.ts";
+import { drain } from "./drain.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
+import { replicas } from "./replicas.ts";
 import { reserve } from "./reserve.ts";
+import { resumeLatency } from "./resume-latency.ts";
 import { storm } from "./storm.ts";
 import type { Bench, BenchResult } from "./support/bench.ts";
 import { endPrograms } from "./support/programs.ts";
@@ -17,6 +21,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   capacity,
   reserve,
   storm,
+  "resume-latency": resumeLatency,
+  drain,
+  dispatch,
+  replicas,
 };
 
 const USAGE = `npm run bench -- NAME [--quick] [--report]

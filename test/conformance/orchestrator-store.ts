@@ -9,6 +9,7 @@ import type {
   OrchestratorStore,
 } from "@headroom/orchestrator";
 import type { OutputStream } from "@headroom/contracts";
+import { waitFor } from "@headroom/testing";
 import { normalizeNeeds, planStatus, shapeKey } from "@headroom/scheduling";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
@@ -53,6 +54,7 @@ function newPlan(tasks: readonly NewTask[], overrides: Partial<NewPlan> = {}): N
     labels: { team: "a" },
     requestId: null,
     requestHash: "hash",
+    pointMs: 600_000,
     tasks: tasks.map((task, position) => ({ ...task, position })),
     call: { requestId: "", traceparent: "" },
     ...overrides,
@@ -93,9 +95,7 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       owner,
       leaseMs,
       limit: 100,
-      exceptShapes: [],
-      cpuTasks: true,
-      gpuTasks: true,
+      shapeKey: shapeKey(needs),
       planId: null,
       ...overrides,
     });
@@ -203,21 +203,73 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(await claim()).toEqual([]);
       expect(await store.nextDueInMs()).toBeGreaterThan(3_000_000);
       expect(await store.countDue(null)).toEqual({ cpuTasks: 3, gpuTasks: 0 });
-      expect(await store.countWaiting(null)).toBe(5);
+      expect(await store.countWaiting(null, null)).toBe(5);
+      expect(await store.countWaiting(null, 2)).toBe(2);
     });
 
-    it("leaves out shapes, kinds and other plans as asked", async () => {
+    it("takes rows of one shape, of one plan or all; the heads of all shapes are known in their order", async () => {
       const gpuNeeds = normalizeNeeds({ gpuCount: 1 });
+      const gpu = { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) };
       const plan = newPlan([
         newTask("cpu", { pause: paused }),
-        newTask("gpu", { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) }),
+        newTask("cpu 2", { pause: paused }),
+        newTask("gpu", gpu),
       ]);
       await accept(plan);
+      await accept(newPlan([newTask("urgent gpu", { ...gpu, priority: 1 })]));
+      const heads = await store.queueHeads(null);
+      expect(heads.map(({ taskName, usesGpu }) => [taskName, usesGpu])).toEqual([
+        ["urgent gpu", true],
+        ["cpu", false],
+      ]);
+      expect(heads[1]).toMatchObject({
+        shapeKey: shapeKey(needs),
+        needs,
+        planId: plan.planId,
+        expectedDurationMs: null,
+      });
+      expect((await store.queueHeads(plan.planId)).map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
+      expect(await store.queueHeads(randomUUID())).toEqual([]);
       expect(await claim({ planId: randomUUID() })).toEqual([]);
-      expect(await claim({ exceptShapes: [shapeKey(needs), shapeKey(gpuNeeds)] })).toEqual([]);
-      expect(await claim({ cpuTasks: false, gpuTasks: false })).toEqual([]);
-      expect((await claim({ cpuTasks: false })).map((one) => one.taskName)).toEqual(["gpu"]);
-      expect((await claim({ exceptShapes: [shapeKey(gpuNeeds)] })).map((one) => one.taskName)).toEqual(["cpu"]);
+      expect(await claim({ shapeKey: "another" })).toEqual([]);
+      expect((await claim({ shapeKey: shapeKey(gpuNeeds), planId: plan.planId })).map((one) => one.taskName)).toEqual([
+        "gpu",
+      ]);
+      expect((await claim({ limit: 1 })).map((one) => one.taskName)).toEqual(["cpu"]);
+    });
+
+    it("ageing: a point of priority is worth so much waiting, and a task that comes back keeps its place", async () => {
+      const pointMs = 50;
+      await accept(newPlan([newTask("old", { pause: paused })], { pointMs }));
+      await waitFor(async () => ((await store.queueFronts([shapeKey(needs)])).get(shapeKey(needs)) ?? 0) > 2 * pointMs);
+      await accept(newPlan([newTask("one point", { pause: paused, priority: 1 })], { pointMs }));
+      await accept(newPlan([newTask("many points", { pause: paused, priority: 1_000 })], { pointMs }));
+      const inOrder = await claim();
+      expect(inOrder.map((one) => one.taskName)).toEqual(["many points", "old", "one point"]);
+      const agentId = randomUUID();
+      const [attempt] = await assign(inOrder.slice(1, 2), agentId);
+      if (attempt === undefined) throw new Error("not assigned");
+      await store.undeliver(attempt, agentId, () => ({
+        kind: "requeue",
+        attemptState: "undelivered",
+        eventKind: "TASK_NOT_DELIVERED",
+        reason: "DELIVERY_FAILED",
+        sentence: "away",
+        resumeAfterMs: null,
+        runGivenBack: true,
+      }));
+      await store.giveBackClaims(owner);
+      expect((await claim()).map((one) => one.taskName)).toEqual(["many points", "old", "one point"]);
+    });
+
+    it("R-PAUSE-6: a row whose resume_after has passed is tried from then on, and no earlier", async () => {
+      const pause = { ...paused, reason: "RESUME_AFTER" } as const;
+      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 150 })]));
+      expect(await store.ripen()).toBe(0);
+      expect(await store.queueHeads(null)).toEqual([]);
+      expect(await claim()).toEqual([]);
+      await waitFor(async () => (await store.ripen()) === 1);
+      expect((await claim()).map((one) => one.taskName)).toEqual(["later"]);
     });
 
     it("an expired claim is taken over with the same attempt id and a higher fence; the old owner's writes change nothing", async () => {
@@ -273,10 +325,11 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(third?.attemptId).not.toBe(claimed.attemptId);
       const listed = await store.listPaused({ planId: null, reasons: null }, page);
       expect(listed).toMatchObject({
-        total: 1,
         items: [{ taskName: "a", planName: "plan", pause: { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never" } }],
       });
-      expect(await store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toMatchObject({ total: 0, items: [] });
+      expect(await store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toEqual({ items: [], next: null });
+      expect(await store.countPaused(plan.planId, null)).toBe(1);
+      expect(await store.countPaused(plan.planId, ["HELD"])).toBe(0);
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
     });
 
@@ -288,18 +341,22 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       for (const { pause } of items) expect(pause.lastCheckedMs).toBe(pause.pausedAtMs);
     });
 
-    it("R-PAUSE-6: marks what was checked in vain, by shape and by kind; fresh rows with the same reason are left alone", async () => {
+    it("R-PAUSE-6: marks what was checked in vain, a part of a shape at a time; fresh rows with the same reason are left alone", async () => {
       await accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: { ...paused, blocked: true } })]));
-      const checked = { planId: null, reason: "NO_AGENT_FITS_NOW", sentence: "s" } as const;
-      expect(await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: "another" }, freshMs: 0 })).toBe(
-        0,
-      );
-      expect(await store.markChecked({ ...checked, which: { kind: "gpu_tasks" }, freshMs: 0 })).toBe(0);
-      expect(await store.markChecked({ ...checked, which: { kind: "cpu_tasks" }, freshMs: 60_000 })).toBe(1);
-      expect(await store.markChecked({ ...checked, which: { kind: "cpu_tasks" }, freshMs: 60_000 })).toBe(0);
-      expect(
-        await store.markChecked({ ...checked, which: { kind: "shape", shapeKey: shapeKey(needs) }, freshMs: 0 }),
-      ).toBe(1);
+      const checked = {
+        shapeKey: shapeKey(needs),
+        planId: null,
+        reason: "NO_AGENT_FITS_NOW",
+        sentence: "s",
+        freshMs: 0,
+        after: null,
+      } as const;
+      expect(await store.markChecked({ ...checked, shapeKey: "another" })).toEqual({ marked: 0, last: null });
+      const first = await store.markChecked({ ...checked, freshMs: 60_000 });
+      expect(first.marked).toBe(1);
+      expect(await store.markChecked({ ...checked, freshMs: 60_000 })).toEqual({ marked: 0, last: first.last });
+      expect((await store.markChecked(checked)).marked).toBe(1);
+      expect(await store.markChecked({ ...checked, after: first.last })).toEqual({ marked: 0, last: null });
       const summary = await store.queueSummary();
       expect(summary).toMatchObject({ waiting: 2, runningAttempts: 0 });
       expect(summary.reasons.map(({ reason }) => reason).sort()).toEqual([
@@ -307,7 +364,9 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
         "NO_AGENT_FITS_NOW",
       ]);
       expect(summary.oldestAgeMs).toBeGreaterThanOrEqual(0);
-      expect(await store.waitingPriorities([shapeKey(needs), "another"])).toEqual(new Map([[shapeKey(needs), 0]]));
+      const fronts = await store.queueFronts([shapeKey(needs), "another"]);
+      expect([...fronts.keys()]).toEqual([shapeKey(needs)]);
+      expect(fronts.get(shapeKey(needs))).toBeGreaterThanOrEqual(0);
     });
 
     it("pages through the queue, exactly once each, in order", async () => {
@@ -327,6 +386,26 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       await expect(
         store.listPaused({ planId: null, reasons: null }, { limit: 4, after: "nonsense" }),
       ).rejects.toMatchObject({ name: "BadCursorError" });
+    });
+
+    it("lists what is not tried behind all that is, whatever its priority, on every page and of one plan too", async () => {
+      const blocked = { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true } as const;
+      const tasks = Array.from({ length: 9 }, (_, index) =>
+        newTask(`t${index}`, { priority: index, pause: index % 3 === 0 ? blocked : paused }),
+      );
+      const plan = newPlan(tasks);
+      await accept(plan);
+      const expected = ["t8", "t7", "t5", "t4", "t2", "t1", "t6", "t3", "t0"];
+      for (const planId of [null, plan.planId]) {
+        const seen: string[] = [];
+        for (let after: string | null = null; ;) {
+          const answer = await store.listPaused({ planId, reasons: null }, { limit: 2, after });
+          seen.push(...answer.items.map((one) => one.taskName));
+          after = answer.next;
+          if (after === null) break;
+        }
+        expect(seen).toEqual(expected);
+      }
     });
   });
 
@@ -354,7 +433,7 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
         workLeaseMs: 300_000,
         acceptWithinMs: 30_000,
       });
-      expect(await store.countWaiting(null)).toBe(0);
+      expect(await store.countWaiting(null, null)).toBe(0);
       expect(await store.openAttempts(agentId)).toMatchObject([
         { attemptId: sent?.attemptId, state: "assigned", sent: true },
       ]);

@@ -54,6 +54,8 @@ export {
   type MetricsOptions,
 } from "./metrics.ts";
 
+export { Grouped } from "./grouped.ts";
+
 export {
   BoundedQueue,
   Broadcast,

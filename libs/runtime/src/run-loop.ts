@@ -15,8 +15,10 @@ export interface RunLoopOptions {
   run(signal: AbortSignal, cause: RunCause): unknown;
   /** Told of every error of a run; an error of its own is swallowed. */
   onError?(error: unknown, cause: RunCause): void;
-  /** Wait after an error; wakes do not shorten it, so that a storm of events never hammers what is broken. Default 30,000. */
+  /** Wait after an error, until the next try that nobody asked for. Default 30,000. */
   readonly errorDelayMs?: number;
+  /** How long after an error a wake is not heeded, so that a storm of events never hammers what is broken. Default: all of errorDelayMs. */
+  readonly deafAfterErrorMs?: number;
   /** Spread of both waits, 0.1 for ± 10 %. Default 0. */
   readonly jitterFraction?: number;
   /** Whether the first run comes at the start and not one interval later. Default true. */
@@ -34,7 +36,7 @@ export class RunLoop implements ManagedService {
   readonly #options: RunLoopOptions;
   readonly #lifecycle: ManagedService;
   #pendingWake: RunCause | undefined;
-  /** Ends the present wait early; undefined while running or while waiting after an error. */
+  /** Ends the present wait early; undefined while running or while deaf after an error. */
   #cutWait: (() => void) | undefined;
   #finished: Promise<void> = Promise.resolve();
   #abort = new AbortController();
@@ -70,7 +72,7 @@ export class RunLoop implements ManagedService {
   }
 
   /**
-   * Asks for a run as soon as the present one, or the wait after an error, is over. Further wakes until then are the same
+   * Asks for a run as soon as the present one, or the time after an error in which wakes are not heeded, is over. Further wakes until then are the same
    * run, with the first one's cause. Does nothing while the loop is stopped.
    */
   wake(cause: RunCause): void {
@@ -92,9 +94,16 @@ export class RunLoop implements ManagedService {
       const startedAtMs = ports.clock.monotonic();
       const ok = await this.#runOnce(signal, cause);
       const tookMs = ports.clock.monotonic() - startedAtMs;
-      await this.#wait(ok ? intervalMs - (tookMs % intervalMs) : errorDelayMs, signal, ok);
+      if (ok) await this.#wait(intervalMs - (tookMs % intervalMs), signal, true);
+      else await this.#waitAfterError(errorDelayMs, signal);
       cause = ok ? "interval" : "retry";
     }
+  }
+
+  async #waitAfterError(delayMs: number, signal: AbortSignal): Promise<void> {
+    const deafMs = Math.min(delayMs, this.#options.deafAfterErrorMs ?? delayMs);
+    await this.#wait(deafMs, signal, false);
+    if (deafMs < delayMs) await this.#wait(delayMs - deafMs, signal, true);
   }
 
   #takeWake(): RunCause | undefined {

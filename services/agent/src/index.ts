@@ -16,7 +16,7 @@ export { IdentityError } from "./identity.ts";
 export { ownerHoldFileName } from "./owner-hold.ts";
 
 // Ports, for those that run an agent inside a simulation.
-export type { Connections } from "./connection/open-stream.ts";
+export { grpcConnections, type Connections } from "./connection/open-stream.ts";
 export type { AgentHome } from "./home.ts";
 export type { Journal, JournalContent, JournalEntry, JournalRecord } from "./journal/journal.ts";
 export { memoryJournal, type MemoryJournal } from "./journal/memory-journal.ts";

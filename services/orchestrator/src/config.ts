@@ -67,6 +67,14 @@ export const orchestratorConfig = defineConfig({
     min: 0.1,
     max: 3_600,
   }),
+  priorityPointMs: option.seconds({
+    env: "HEADROOM_PRIORITY_POINT_SECONDS",
+    flag: "priority-point-seconds",
+    help: "Ageing: one point of priority is worth so much time of waiting. Set it alike on all orchestrators.",
+    default: 600,
+    min: 1,
+    max: 31_536_000,
+  }),
   claimLeaseMs: option.seconds({
     env: "HEADROOM_CLAIM_LEASE_SECONDS",
     flag: "claim-lease-seconds",

@@ -116,7 +116,7 @@ export function createOrchestrator(config: OrchestratorConfig, overrides: Orches
     },
     async resumePausedWork() {
       if (running === null) throw new Error("the orchestrator does not run");
-      const request = { planId: null, cause: "asked to", freshMs: 0, signal: new AbortController().signal };
+      const request = { planId: null, cause: "asked to", thorough: true, signal: new AbortController().signal };
       return (await running.parts.deps.resumer.pass(request)).resumed;
     },
   };

@@ -18,7 +18,9 @@ import { createPlacer } from "./placing/placer.ts";
 import { createReleaser } from "./placing/releaser.ts";
 import type { RegistryPort } from "./registry/port.ts";
 import { createResumeLoop, type ResumeLoop } from "./resume/resume-loop.ts";
+import { createRefusals } from "./resume/refusals.ts";
 import { createResumer } from "./resume/resumer.ts";
+import { createStamper } from "./resume/stamper.ts";
 import type { HandlerDeps } from "./rpc/deps.ts";
 import { mapStoreError } from "./rpc/map-store-error.ts";
 import type { Claimer, OrchestratorStore } from "./store/port.ts";
@@ -84,12 +86,26 @@ export function createParts(options: PartsOptions): Parts {
     releaser,
     logger,
   });
-  const resumer = createResumer({ store, gate, placer, claimer, logger, planChanged, metrics: counters });
+  const refusals = createRefusals(fleet);
+  const stamper = createStamper({ store, clock: ports.clock, freshMs: config.pollingIntervalMs });
+  const resumer = createResumer({
+    store,
+    fleet,
+    gate,
+    placer,
+    refusals,
+    stamper,
+    claimer,
+    logger,
+    planChanged,
+    metrics: counters,
+  });
   const loop = createResumeLoop({
     resumer,
     store,
     fleet,
     avoided,
+    holds: (agentId) => sessions.holds(agentId),
     ports,
     logger,
     intervalMs: config.pollingIntervalMs,
@@ -106,11 +122,13 @@ export function createParts(options: PartsOptions): Parts {
   const expectDurations = (planName: string) => durations.expect(planName);
   const acceptor = createAcceptor({
     store,
+    fleet,
     gate,
     placer,
     registry,
     claimer,
     ports,
+    pointMs: config.priorityPointMs,
     wakeLoop,
     planChanged,
     expectDurations,
@@ -156,6 +174,7 @@ export function createParts(options: PartsOptions): Parts {
     avoided,
     releaser,
     pollingIntervalMs: config.pollingIntervalMs,
+    pointMs: config.priorityPointMs,
     mapError: mapStoreError,
   };
   return { deps, fleet, sessions, loop, services };

@@ -13,12 +13,18 @@ export const TOKEN = randomBytes(24).toString("hex");
 
 const undo: (() => Promise<unknown>)[] = [];
 
+/** Something of the bench that has to be undone at its end, before what was started earlier. */
+export function onEnd(step: () => Promise<unknown>): void {
+  undo.push(step);
+}
+
 let stopping: Promise<void> | undefined;
 
-/** Stops what the bench has started, in reverse order. Idempotent. */
+/** Stops what the bench has started so far, in reverse order. Idempotent; what is started later has a stop of its own. */
 export function stopAll(): Promise<void> {
   stopping ??= (async () => {
-    for (const step of undo.toReversed()) await step().catch((error: unknown) => progress(String(error)));
+    for (const step of undo.splice(0).toReversed()) await step().catch((error: unknown) => progress(String(error)));
+    stopping = undefined;
   })();
   return stopping;
 }

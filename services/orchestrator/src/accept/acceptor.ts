@@ -2,7 +2,8 @@ import { wire } from "@headroom/contracts";
 import { HeadroomError, invalidArgument } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import { needsFromWire } from "@headroom/contracts";
-import { needsGpu, type PauseReason, shapeKey, type TaskState } from "@headroom/scheduling";
+import { type Needs, needsGpu, type PauseReason, shapeKey, type TaskState } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
 import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
@@ -14,11 +15,14 @@ import { validatePlan } from "./validate-plan.ts";
 
 export interface AcceptorOptions {
   readonly store: OrchestratorStore;
+  readonly fleet: Pick<FleetView, "roomFor">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly registry: Pick<RegistryPort, "explain">;
   readonly claimer: Claimer;
   readonly ports: Ports;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
   /** A task was paused, or could not be placed at once: the loop is to look. */
   readonly wakeLoop: (cause: string) => void;
   readonly planChanged: (planId: string) => void;
@@ -64,8 +68,10 @@ async function accept(
   validatePlan(plan, options.ports.clock.now());
   if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
+  const { pointMs, ports } = options;
   const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
-  const newPlan = expandPlan(plan, requestId, options.ports.random, holds, { call, learnedMs });
+  const known = { call, learnedMs, pointMs };
+  const newPlan = expandPlan(plan, requestId, ports.random, holds, known);
   const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
   switch (outcome.kind) {
     case "request_id_used":
@@ -81,19 +87,27 @@ async function accept(
   }
 }
 
+/** So many more than the watch has room for: what it says is some milliseconds old, and they hear the registry's own words. */
+const triedBeyondRoom = 16;
+
 /** Judges by the watched snapshot, once for each kind of task, and by what waits already. */
 export async function whatHolds(
-  options: {
-    readonly ports: Ports;
-    readonly store: Pick<OrchestratorStore, "waitingPriorities">;
-    readonly gate: Gate;
+  options: Pick<AcceptorOptions, "ports" | "fleet" | "gate" | "pointMs"> & {
+    readonly store: Pick<OrchestratorStore, "queueFronts">;
   },
   plan: wire.WorkPlan,
   logger: Logger,
 ): Promise<Holds> {
   const nowMs = options.ports.clock.now();
   const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
-  const waiting = await options.store.waitingPriorities(shapes);
+  const fronts = await options.store.queueFronts(shapes);
+  const turns = new Map<string, number>();
+  /** Tasks of a shape that are placed at once; those behind them wait for their turn without a question to the registry. */
+  const turnsOf = (key: string, needs: Needs): number => {
+    const left = turns.get(key) ?? options.fleet.roomFor(needs, plan.tasks.length) + triedBeyondRoom;
+    turns.set(key, left - 1);
+    return left;
+  };
   const answers = new Map<boolean, GateAnswer>();
   return ({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn }): NewPause | null => {
     if (dependsOn.length > 0) {
@@ -110,8 +124,9 @@ export async function whatHolds(
       logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
     }
     if (answer.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
-    const ahead = waiting.get(key);
-    if (ahead === undefined || ahead < priority) return null;
+    const leadMs = fronts.get(key);
+    const isBehind = leadMs !== undefined && leadMs >= priority * options.pointMs;
+    if (!isBehind && turnsOf(key, needs) > 0) return null;
     return { reason: "AWAITING_TURN", sentence: "Tasks with the same needs wait before it.", blocked: false };
   };
 }

@@ -22,9 +22,11 @@ export interface Known {
   readonly call: CallTrace;
   /** How long a task took before; null: unknown. */
   readonly learnedMs: (taskName: string) => number | null;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
 }
 
-const NOTHING_KNOWN: Known = { call: NO_CALL, learnedMs: () => null };
+const NOTHING_KNOWN: Known = { call: NO_CALL, learnedMs: () => null, pointMs: 600_000 };
 
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
 export function expandPlan(
@@ -73,6 +75,7 @@ export function expandPlan(
     labels: { ...plan.labels },
     requestId,
     requestHash: hashPlan(plan),
+    pointMs: known.pointMs,
     tasks,
     call: known.call,
   };

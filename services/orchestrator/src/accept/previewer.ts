@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { HeadroomError } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import type { PauseReason } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { RegistryPort } from "../registry/port.ts";
@@ -12,11 +13,14 @@ import { expandPlan } from "./expand-plan.ts";
 import { validatePlan } from "./validate-plan.ts";
 
 export interface PreviewOptions {
-  readonly store: Pick<OrchestratorStore, "waitingPriorities">;
+  readonly store: Pick<OrchestratorStore, "queueFronts">;
+  readonly fleet: Pick<FleetView, "roomFor">;
   readonly gate: Gate;
   readonly registry: Pick<RegistryPort, "reserve" | "explain">;
   readonly avoided: Pick<AvoidedAgents, "current">;
   readonly ports: Ports;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
 }
 
 /** What one dry run takes. */
@@ -84,7 +88,7 @@ async function place(
     planId: "",
   }));
   try {
-    const outcomes = await options.registry.reserve(requests, { dryRun: true });
+    const { outcomes } = await options.registry.reserve(requests, { dryRun: true });
     for (const [index, { taskId, shapeKey }] of asked.entries()) {
       const outcome = outcomes[index];
       if (outcome?.kind === "reserved") {

@@ -50,8 +50,8 @@ describe("fleet view", () => {
       ports,
       logger: silentLogger,
     });
-    const news: FleetNews[] = [];
-    fleet.onNews((one) => news.push(one));
+    const news: FleetNews["kind"][] = [];
+    fleet.onNews((one) => news.push(one.kind));
     expect(fleet.snapshot().kind).toBe("down");
     await fleet.start();
     streams[0]?.push(

@@ -1,6 +1,6 @@
 import { type AgentCapacityFigures, gateAgentFromFigures } from "@headroom/contracts";
 import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
-import type { GateAgent } from "@headroom/scheduling";
+import { fleetRoomBound, type GateAgent, type Needs, type RoomFigures } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
 
 /** The fleet as the registry last told it. */
@@ -8,11 +8,25 @@ export type FleetSnapshot =
   | { readonly kind: "up"; readonly gateAgents: readonly GateAgent[]; readonly revision: FleetRevision }
   | { readonly kind: "down"; readonly sentence: string };
 
-export type FleetNews = "connected" | "disconnected" | "room_appeared";
+export type FleetNews =
+  | { readonly kind: "connected" }
+  | { readonly kind: "disconnected" }
+  /** `agentIds`: which changed; room has appeared on one of them at least. */
+  | { readonly kind: "room_appeared"; readonly agentIds: readonly string[] };
 
 /** Follows WatchCapacity for ever; the gate reads what it holds. */
 export interface FleetView extends ManagedService {
   snapshot(): FleetSnapshot;
+  /**
+   * How many tasks with these needs there may be room for, at most `limit`: an upper bound, from what the watch has told.
+   * `isMeant` leaves agents out.
+   */
+  roomFor(needs: Needs, limit: number, isMeant?: (agentId: string) => boolean): number;
+  /**
+   * Whether the watch has told of room that appeared after this revision. Another registry instance counts as newer: counters
+   * of two processes say nothing of each other.
+   */
+  roomSince(revision: FleetRevision): boolean;
   /** Index of a card on its agent, as the driver counts; null when unknown. */
   cardIndex(agentId: string, cardId: string): number | null;
   /** Called at once with each piece of news. Returns how to leave. */
@@ -35,6 +49,8 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     onListenerError: (error) => logger.error({ err: error }, "a listener of the fleet failed"),
   });
   let revision: FleetRevision | null = null;
+  /** The newest state of the fleet in which there was more room than before. */
+  let roomAt: FleetRevision | null = null;
   let trouble = "The registry has not answered yet.";
   let abort = new AbortController();
   let finished: Promise<void> = Promise.resolve();
@@ -45,11 +61,12 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     for (const agent of change.agents) agents.set(agent.agentId, agent);
     for (const agentId of change.removedAgentIds) agents.delete(agentId);
     revision = change.revision;
+    if (wasDown || change.snapshot || change.roomAppeared) roomAt = change.revision;
     if (wasDown) {
       logger.info({ agents: agents.size, registry_instance: revision.instance }, "the registry is being watched");
-      news.emit("connected");
+      news.emit({ kind: "connected" });
     } else if (change.roomAppeared) {
-      news.emit("room_appeared");
+      news.emit({ kind: "room_appeared", agentIds: change.agents.map(({ agentId }) => agentId) });
     }
   }
 
@@ -62,7 +79,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     revision = null;
     agents.clear();
     logger.warn({ err: error }, "the registry is not reachable: new work is accepted and waits");
-    news.emit("disconnected");
+    news.emit({ kind: "disconnected" });
   }
 
   async function follow(signal: AbortSignal): Promise<void> {
@@ -101,6 +118,11 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       const desktops = [...agents.values()].filter((agent) => agent.agentType === "desktop");
       return { kind: "up", gateAgents: desktops.map(gateAgentFromFigures), revision };
     },
+    roomFor(needs, limit, isMeant = () => true) {
+      const meant = [...agents.values()].filter(({ agentId }) => isMeant(agentId));
+      return fleetRoomBound(meant.map(roomFigures), needs, limit);
+    },
+    roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     cardIndex(agentId, cardId) {
       const known = agents.get(agentId)?.cards.find((card) => card.cardId === cardId)?.index;
       if (known !== undefined) return known;
@@ -108,5 +130,18 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       return counted === undefined ? null : Number(counted);
     },
     onNews: (listener) => news.on(listener),
+  };
+}
+
+function roomFigures(agent: AgentCapacityFigures): RoomFigures {
+  const isKept = agent.cordoned || agent.draining || agent.ownerHold;
+  return {
+    agentId: agent.agentId,
+    poolName: agent.poolName,
+    labels: agent.labels,
+    takesWork: agent.agentType === "desktop" && agent.status === "online" && agent.attached && !isKept,
+    cpuFreeMillicores: agent.cpu.free,
+    memoryFreeMib: agent.memory.free,
+    cards: agent.cards,
   };
 }

@@ -1,8 +1,7 @@
-import type { ReserveOutcome } from "@headroom/contracts";
 import type { Logger } from "@headroom/runtime";
 import { needsGpu, type PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
-import type { RegistryPort } from "../registry/port.ts";
+import type { FleetRevision, RegistryPort, ReserveAnswer } from "../registry/port.ts";
 import type { Actor, AssignmentToSend, ClaimedTask, FencedAttempt, NewAssignment, NewPark } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
@@ -14,6 +13,8 @@ export interface Placed {
   readonly parked: readonly Parked[];
   /** Shapes for which there is no room now, each with why. */
   readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  /** The state of the fleet that the registry decided on; null when it was not asked, or could not be. */
+  readonly revision: FleetRevision | null;
   /** The registry could not be asked. */
   readonly registryAway: boolean;
 }
@@ -68,7 +69,7 @@ export function createPlacer(options: PlacerOptions): Placer {
 
 async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], actor: Actor): Promise<Placed> {
   if (claimed.length === 0) {
-    return { assigned: [], parked: [], shapesWithoutRoom: new Map(), registryAway: false };
+    return { assigned: [], parked: [], shapesWithoutRoom: new Map(), revision: null, registryAway: false };
   }
   const { open, held } = askGate(options.gate, claimed);
   const reserved = await reserve(options, open);
@@ -87,6 +88,7 @@ async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], ac
       sentence,
     })),
     shapesWithoutRoom: reserved.shapesWithoutRoom,
+    revision: reserved.revision,
     registryAway: reserved.registryAway,
   };
 }
@@ -126,15 +128,24 @@ interface Reserved {
   readonly assignments: readonly NewAssignment[];
   readonly parks: readonly NewPark[];
   readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  readonly revision: FleetRevision | null;
   readonly registryAway: boolean;
 }
 
+const NOTHING: Reserved = {
+  assignments: [],
+  parks: [],
+  shapesWithoutRoom: new Map(),
+  revision: null,
+  registryAway: false,
+};
+
 async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): Promise<Reserved> {
-  if (tasks.length === 0) return { assignments: [], parks: [], shapesWithoutRoom: new Map(), registryAway: false };
+  if (tasks.length === 0) return NOTHING;
   const avoidAgentIds = options.avoided.current();
-  let outcomes: readonly ReserveOutcome[];
+  let answer: ReserveAnswer;
   try {
-    outcomes = await options.registry.reserve(
+    answer = await options.registry.reserve(
       tasks.map((task) => ({
         attemptId: task.attemptId,
         fence: task.fence,
@@ -159,15 +170,15 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
       sentence,
       attemptIdKept: true,
     }));
-    return { assignments: [], parks, shapesWithoutRoom: new Map(), registryAway: true };
+    return { ...NOTHING, parks, registryAway: true };
   }
-  return sortOutcomes(options, tasks, outcomes);
+  return sortOutcomes(options, tasks, answer);
 }
 
 function sortOutcomes(
   options: PlacerOptions,
   tasks: readonly ClaimedTask[],
-  outcomes: readonly ReserveOutcome[],
+  { outcomes, revision }: ReserveAnswer,
 ): Reserved {
   const assignments: NewAssignment[] = [];
   const parks: NewPark[] = [];
@@ -206,7 +217,7 @@ function sortOutcomes(
         break;
     }
   }
-  return { assignments, parks, shapesWithoutRoom, registryAway: false };
+  return { assignments, parks, shapesWithoutRoom, revision, registryAway: false };
 }
 
 /** A promise that the agent has confirmed already has no lease; the assignment is then a repetition. */

@@ -1,12 +1,12 @@
 import type { QueuePlace } from "../store/port.ts";
 
-/** "3 tasks of higher priority and 2 that have waited longer are before it."; `bound`: how far was counted. Empty: none is. */
+/** "3 tasks of higher priority and 2 that have waited longer wait before it."; `bound`: how far was counted. Empty: none is. */
 export function orderSentence({ higherPriority, samePriority }: QueuePlace, bound: number): string {
   const parts: string[] = [];
   if (higherPriority > 0) parts.push(`${counted(higherPriority, bound)} of higher priority`);
   if (samePriority > 0) {
     const what = parts.length === 0 ? counted(samePriority, bound) : figure(samePriority, bound);
-    parts.push(`${what} of the same priority that ${samePriority === 1 ? "has" : "have"} waited longer`);
+    parts.push(`${what} that ${samePriority === 1 ? "has" : "have"} waited longer`);
   }
   if (parts.length === 0) return "";
   return `${parts.join(" and ")} ${higherPriority + samePriority === 1 ? "waits" : "wait"} before it.`;

@@ -12,7 +12,7 @@ import {
   wire,
 } from "@headroom/contracts";
 import { type Channel, createClient, HeadroomError } from "@headroom/rpc";
-import type { FleetChange, RegistryPort } from "./port.ts";
+import type { FleetChange, FleetRevision, RegistryPort } from "./port.ts";
 
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
 const reserveDeadlineMs = 8_000;
@@ -35,10 +35,13 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
           planId: asked.planId,
         })),
       });
-      const { results } = await client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs });
+      const { results, revision } = await client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs });
       if (results.length !== requests.length)
         throw badAnswer("results", `${results.length} for ${requests.length} requests`);
-      return results.map((result) => understood(reserveResultFromWire(result)));
+      return {
+        outcomes: results.map((result) => understood(reserveResultFromWire(result))),
+        revision: revisionFromWire(revision),
+      };
     },
 
     async renew(attempts) {
@@ -91,15 +94,16 @@ function joined(first: FleetChange, next: FleetChange): FleetChange {
 
 function changeFromWire(message: wire.WatchCapacityResponse): FleetChange {
   return {
-    revision: {
-      instance: message.revision?.registryInstance ?? "",
-      counter: message.revision?.counter ?? 0,
-    },
+    revision: revisionFromWire(message.revision),
     snapshot: message.snapshot,
     agents: message.agents.map((agent) => understood(agentCapacityFromWire(agent))),
     removedAgentIds: message.removedAgentIds,
     roomAppeared: message.roomAppeared,
   };
+}
+
+function revisionFromWire(revision: wire.Revision | undefined): FleetRevision {
+  return { instance: revision?.registryInstance ?? "", counter: revision?.counter ?? 0 };
 }
 
 function understood<T>(read: FromWire<T>): T {

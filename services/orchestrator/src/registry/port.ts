@@ -25,6 +25,13 @@ export interface FleetChange {
   readonly roomAppeared: boolean;
 }
 
+/** What the registry says to a batch of requests, and the state of the fleet that it decided on. */
+export interface ReserveAnswer {
+  /** In the order of the requests. */
+  readonly outcomes: readonly ReserveOutcome[];
+  readonly revision: FleetRevision;
+}
+
 export interface RenewResult {
   readonly attemptId: string;
   readonly outcome: RenewOutcome;
@@ -46,7 +53,7 @@ export interface RegistryPort {
       /** Only say what would be promised: nothing is kept. */
       readonly dryRun?: boolean;
     },
-  ): Promise<readonly ReserveOutcome[]>;
+  ): Promise<ReserveAnswer>;
   renew(attempts: readonly FencedAttempt[]): Promise<readonly RenewResult[]>;
   release(attempts: readonly FencedAttempt[], reason: string): Promise<readonly ReleaseOutcome[]>;
   /** Passed on to whoever asks why a task waits. */

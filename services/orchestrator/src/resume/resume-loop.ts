@@ -1,5 +1,6 @@
 import {
   type Counter,
+  jitter,
   lifecycle,
   type Logger,
   type ManagedService,
@@ -7,7 +8,7 @@ import {
   RunLoop,
   type Timer,
 } from "@headroom/runtime";
-import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { FleetNews, FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { Resumer } from "./resumer.ts";
@@ -17,6 +18,8 @@ export interface ResumeLoopOptions {
   readonly store: Pick<OrchestratorStore, "nextDueInMs">;
   readonly fleet: Pick<FleetView, "onNews">;
   readonly avoided: Pick<AvoidedAgents, "endsInMs">;
+  /** Whether this replica has the agent's work stream. */
+  readonly holds: (agentId: string) => boolean;
   readonly ports: Ports;
   readonly logger: Logger;
   /** PAUSE_POLLING_INTERVAL_SECONDS. */
@@ -33,27 +36,39 @@ export interface ResumeLoop extends ManagedService {
   lastPassAtMs(): number | null;
 }
 
+/** After an error events are heeded again from here on: they may say that what was away has come back. */
+const deafAfterErrorMs = 1_000;
+/** Room on an agent of another replica is left to that one for so long; what it has not filled by then is everybody's. */
+const leaveToOthersMs = 50;
+
 /** R-PAUSE-7: a pass every interval, and whenever something is heard of. The poll is the truth, what is heard only a hint. */
 export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
-  const { resumer, store, ports, logger, intervalMs } = options;
+  const { resumer, store, ports, logger, intervalMs, holds } = options;
   let lastPassAtMs: number | null = null;
   let timer: Timer | undefined;
+  let othersTimer: Timer | undefined;
   let leave: (() => void) | undefined;
+  /** Since the last pass only room on agents held here was heard of. */
+  let onlyOurs = true;
 
   const loop = new RunLoop({
     name: "resume loop",
     ports,
     intervalMs,
     errorDelayMs: options.errorDelayMs,
+    deafAfterErrorMs,
     jitterFraction: 0.1,
     async run(signal, cause) {
       const polled = cause === "interval" || cause === "start" || cause === "retry";
-      // A wake-up writes little: rows that were checked within an interval keep their time.
-      const result = await resumer.pass({ planId: null, cause, freshMs: polled ? 0 : intervalMs, signal });
+      const isNarrow = onlyOurs && !polled;
+      onlyOurs = true;
+      const isMeant = isNarrow ? { isMeant: holds } : {};
+      const result = await resumer.pass({ planId: null, cause, thorough: polled, ...isMeant, signal });
       lastPassAtMs = ports.clock.now();
-      if (cause === "interval" && result.resumed > 0) {
-        options.metrics.pollFound.inc(result.resumed);
-        logger.debug({ resumed: result.resumed }, "the poll found work that no event had told of");
+      const found = result.resumed - result.takenOver;
+      if (cause === "interval" && found > 0) {
+        options.metrics.pollFound.inc(found);
+        logger.warn({ resumed: found }, "the poll found work that no event had told of");
       }
       await setTimer();
     },
@@ -70,27 +85,47 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     const times = [await store.nextDueInMs(), options.avoided.endsInMs()].filter((ms) => ms !== null);
     if (times.length === 0) return;
     // One more millisecond: the database compares in microseconds.
-    timer = ports.timers.after(Math.max(1, Math.ceil(Math.min(...times)) + 1), () => loop.wake("a task falls due"), {
+    timer = ports.timers.after(Math.max(1, Math.ceil(Math.min(...times)) + 1), () => wake("a task falls due"), {
       keepAlive: false,
     });
+  }
+
+  function wake(cause: string): void {
+    onlyOurs = false;
+    loop.wake(cause);
+  }
+
+  function heard(news: FleetNews): void {
+    if (news.kind === "disconnected") return;
+    if (news.kind === "connected") return wake("registry connected");
+    if (news.agentIds.some(holds)) loop.wake("room appeared");
+    if (news.agentIds.every(holds)) return;
+    othersTimer ??= ports.timers.after(
+      jitter(ports.random, leaveToOthersMs, 0.2),
+      () => {
+        othersTimer = undefined;
+        wake("room appeared elsewhere");
+      },
+      { keepAlive: false },
+    );
   }
 
   return {
     ...lifecycle({
       name: "resume loop",
       start() {
-        leave = options.fleet.onNews((news) => {
-          if (news !== "disconnected") loop.wake(news === "connected" ? "registry connected" : "room appeared");
-        });
+        leave = options.fleet.onNews(heard);
         return loop.start();
       },
       async stop(reason) {
         leave?.();
         await loop.stop(reason);
         timer?.cancel();
+        othersTimer?.cancel();
+        othersTimer = undefined;
       },
     }),
-    wake: (cause) => loop.wake(cause),
+    wake,
     lastPassAtMs: () => lastPassAtMs,
   };
 }

@@ -1,12 +1,20 @@
 import type { Counter, Logger } from "@headroom/runtime";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
-import type { Held, Placed, Placer } from "../placing/placer.ts";
+import type { Placed, Placer } from "../placing/placer.ts";
+import type { QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Stamper } from "./stamper.ts";
+import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
   readonly store: OrchestratorStore;
+  readonly fleet: Pick<FleetView, "roomFor" | "roomSince">;
   readonly gate: Gate;
   readonly placer: Placer;
+  readonly refusals: Refusals;
+  readonly stamper: Stamper;
   readonly claimer: Claimer;
   readonly logger: Logger;
   readonly planChanged: (planId: string) => void;
@@ -17,13 +25,21 @@ export interface PassRequest {
   /** Null: of all plans. */
   readonly planId: string | null;
   readonly cause: string;
-  /** Rows that keep their reason are not written again if they were checked within this time. 0: every row that was looked at says so. */
-  readonly freshMs: number;
+  /**
+   * Trusts nothing that was heard: tries the head of every shape, whatever the watch says of room, and says of all that waits
+   * when it was checked. Else the pass answers an event, and its work does not grow with the queue.
+   */
+  readonly thorough: boolean;
+  /** The pass answers room that has appeared, and may fill only that of these agents; absent: any room, whatever the reason. */
+  readonly isMeant?: (agentId: string) => boolean;
   readonly signal: AbortSignal;
 }
 
 export interface PassResult {
   readonly resumed: number;
+  /** Of them, those that a replica which is gone had begun to place. */
+  readonly takenOver: number;
+  /** What still waits; of a pass that answers an event at most `countedAtMost`. */
   readonly waiting: number;
   readonly endedAt: "registry away" | "done" | "stopped";
 }
@@ -33,8 +49,9 @@ export interface Resumer {
   pass(request: PassRequest): Promise<PassResult>;
 }
 
-const smallestClaim = 16;
 const largestClaim = 500;
+/** A pass that answers an event does not count a long queue to its end. */
+export const countedAtMost = 1_000;
 /** A pass that had to go on longer than this gives way: the loop begins another one at once. */
 const maxRounds = 1_000;
 
@@ -54,59 +71,62 @@ export function createResumer(options: ResumerOptions): Resumer {
 }
 
 async function runPass(options: ResumerOptions, request: PassRequest): Promise<PassResult> {
-  const { store, logger } = options;
-  const orphans = await resumeOrphans(options, request);
-  const due = await store.countDue(request.planId);
-  const answers = judge(options, due);
-  await markHeld(store, request, answers);
-  const rounds = await resumeDue(options, request, answers);
+  const { store, stamper } = options;
+  // Room that appears makes no orphans.
+  const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
+  await store.ripen();
+  const heads = await store.queueHeads(request.planId);
+  const { open, held } = await judge(options, request, heads);
+  for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
+  const rounds = await takeTurns({ ...options, tell: (placed) => tell(options, placed), maxRounds }, request, open);
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
-  const waiting = await store.countWaiting(request.planId);
+  const waiting = await countAndLog(options, request, resumed);
+  return { resumed, takenOver: orphans, waiting, endedAt: rounds.endedAt };
+}
+
+async function countAndLog(options: ResumerOptions, request: PassRequest, resumed: number): Promise<number> {
+  const { store, logger } = options;
+  const waiting = await store.countWaiting(request.planId, request.thorough ? null : countedAtMost + 1);
   const fields = {
     resumed,
     waiting,
     cause: request.cause,
     ...(request.planId !== null && { plan_id: request.planId }),
   };
-  // A pass over an empty queue, every ten seconds, is no news.
-  if (resumed > 0 || waiting > 0) logger.info(fields, `resumed ${resumed}, ${waiting} still waiting`);
-  else logger.debug(fields, "resumed 0, 0 still waiting");
-  return { resumed, waiting, endedAt: rounds.endedAt };
+  const counted = !request.thorough && waiting > countedAtMost ? `more than ${countedAtMost}` : `${waiting}`;
+  const news = `resumed ${resumed}, ${counted} still waiting`;
+  // A pass over an empty queue, every ten seconds, is no news; nor is an event that gave nothing.
+  if (resumed > 0 || (request.thorough && waiting > 0)) logger.info(fields, news);
+  else logger.debug(fields, news);
+  return waiting;
 }
 
-interface Answers {
-  readonly cpuTasks: GateAnswer | null;
-  readonly gpuTasks: GateAnswer | null;
+interface HeldHead {
+  readonly head: QueueHead;
+  readonly answer: Extract<GateAnswer, { readonly kind: "held" }>;
 }
 
-/** Null where no task of that kind is due: nothing is to be decided. */
-function judge(options: ResumerOptions, due: { readonly cpuTasks: number; readonly gpuTasks: number }): Answers {
-  const ask = (tasks: number, gpuCount: number): GateAnswer | null => {
-    if (tasks === 0) return null;
-    const answer = options.gate.askForPlacing({ gpuCount });
-    logDecision(options.logger, answer, gpuCount > 0 ? "gpu" : "cpu", tasks);
-    return answer;
-  };
-  return { cpuTasks: ask(due.cpuTasks, 0), gpuTasks: ask(due.gpuTasks, 1) };
-}
-
-async function markHeld(store: OrchestratorStore, request: PassRequest, answers: Answers): Promise<void> {
-  for (const [kind, answer] of [
-    ["cpu_tasks", answers.cpuTasks],
-    ["gpu_tasks", answers.gpuTasks],
-  ] as const) {
-    if (answer?.kind === "held") await markChecked(store, request, { kind }, answer);
+/** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
+async function judge(
+  options: ResumerOptions,
+  { planId, thorough }: PassRequest,
+  heads: readonly QueueHead[],
+): Promise<{ readonly open: readonly QueueHead[]; readonly held: readonly HeldHead[] }> {
+  if (heads.length === 0) return { open: [], held: [] };
+  const due = thorough ? await options.store.countDue(planId) : null;
+  const open: QueueHead[] = [];
+  const held: HeldHead[] = [];
+  for (const usesGpu of [false, true]) {
+    const ofKind = heads.filter((head) => head.usesGpu === usesGpu);
+    if (ofKind.length === 0) continue;
+    const answer = options.gate.askForPlacing({ gpuCount: usesGpu ? 1 : 0 });
+    const tasks = due === null ? ofKind.length : usesGpu ? due.gpuTasks : due.cpuTasks;
+    logDecision(options.logger, answer, usesGpu ? "gpu" : "cpu", tasks);
+    if (answer.kind === "open") open.push(...ofKind);
+    else held.push(...ofKind.map((head) => ({ head, answer })));
   }
-}
-
-function markChecked(
-  store: OrchestratorStore,
-  { planId, freshMs }: PassRequest,
-  which: Parameters<OrchestratorStore["markChecked"]>[0]["which"],
-  { reason, sentence }: Held,
-): Promise<number> {
-  return store.markChecked({ which, planId, reason, sentence, freshMs });
+  return { open, held };
 }
 
 /** Tasks whose replica died between accepting and placing them. */
@@ -124,44 +144,6 @@ async function resumeOrphans(options: ResumerOptions, { planId, signal }: PassRe
     resumed += placed.assigned.length;
   }
   return resumed;
-}
-
-/** Takes due rows in their order, few at first, more while all of them find room. A shape without room is not tried again in this pass. */
-async function resumeDue(
-  options: ResumerOptions,
-  request: PassRequest,
-  answers: Answers,
-): Promise<{ readonly resumed: number; readonly endedAt: PassResult["endedAt"] }> {
-  const exceptShapes: string[] = [];
-  const cpuTasks = answers.cpuTasks?.kind === "open";
-  const gpuTasks = answers.gpuTasks?.kind === "open";
-  let resumed = 0;
-  let limit = smallestClaim;
-  for (let round = 0; round < maxRounds; round += 1) {
-    if (!cpuTasks && !gpuTasks) break;
-    if (request.signal.aborted) return { resumed, endedAt: "stopped" };
-    const claimed = await options.store.claimWaiting({
-      ...options.claimer,
-      limit,
-      exceptShapes,
-      cpuTasks,
-      gpuTasks,
-      planId: request.planId,
-    });
-    if (claimed.length === 0) break;
-    const placed = await options.placer.place(claimed, "resume-loop");
-    tell(options, placed);
-    resumed += placed.assigned.length;
-    for (const [shapeKey, held] of placed.shapesWithoutRoom) {
-      exceptShapes.push(shapeKey);
-      await markChecked(options.store, request, { kind: "shape", shapeKey }, held);
-    }
-    if (placed.registryAway) return { resumed, endedAt: "registry away" };
-    // The gate closed under us: whoever asked for the rest would be told the same.
-    if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0) break;
-    limit = placed.shapesWithoutRoom.size > 0 ? smallestClaim : Math.min(largestClaim, limit * 4);
-  }
-  return { resumed, endedAt: "done" };
 }
 
 function tell(options: ResumerOptions, placed: Placed): void {

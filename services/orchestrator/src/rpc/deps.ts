@@ -35,5 +35,7 @@ export interface HandlerDeps {
   readonly avoided: AvoidedAgents;
   readonly releaser: Releaser;
   readonly pollingIntervalMs: number;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
   readonly mapError: (error: unknown) => HeadroomError | null;
 }

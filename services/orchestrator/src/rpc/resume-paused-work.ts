@@ -10,7 +10,7 @@ export function resumePausedWork({
     const { resumed, waiting } = await resumer.pass({
       planId: request.planId === "" ? null : request.planId.toLowerCase(),
       cause: "asked to",
-      freshMs: 0,
+      thorough: true,
       signal: context.signal,
     });
     return wire.ResumePausedWorkResponse.fromPartial({ resumedTasks: resumed, waitingTasks: waiting });

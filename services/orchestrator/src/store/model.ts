@@ -54,6 +54,8 @@ export interface NewPlan {
   readonly labels: Readonly<Record<string, string>>;
   readonly requestId: string | null;
   readonly requestHash: string;
+  /** Ageing: what a point of priority is worth in time of waiting, ms. */
+  readonly pointMs: number;
   readonly tasks: readonly NewTask[];
   readonly call: CallTrace;
 }
@@ -120,6 +122,8 @@ export interface ClaimedTask {
   readonly needs: Needs;
   readonly shapeKey: string;
   readonly priority: number;
+  /** Place in the queue, the lowest first. */
+  readonly rank: number;
   readonly pausedAtMs: EpochMs;
   readonly expectedDurationMs: number | null;
   /** Stays the same when another replica takes the claim over. */
@@ -127,6 +131,20 @@ export interface ClaimedTask {
   /** An earlier claimer may have been promised room under this id; nobody knows. */
   readonly mayHoldRoom: boolean;
   readonly fence: number;
+}
+
+/** The first task of its shape that is due and waits for room. */
+export interface QueueHead {
+  readonly taskId: string;
+  readonly planId: string;
+  readonly taskName: string;
+  readonly shapeKey: string;
+  /** The lowest comes first. */
+  readonly rank: number;
+  readonly usesGpu: boolean;
+  readonly needs: Needs;
+  readonly expectedDurationMs: number | null;
+  readonly waitedMs: number;
 }
 
 /** A claimed task for which the registry has promised room. */

@@ -23,6 +23,7 @@ import type {
   PausedTaskRecord,
   PlanRecord,
   QueueEventRecord,
+  QueueHead,
   QueueSummary,
   RetryOutcome,
   TaskRecord,
@@ -35,28 +36,29 @@ export interface Claimer {
 }
 
 export interface ClaimWaiting extends Claimer {
+  readonly shapeKey: string;
   /** At most so many, 1..500; the store may take fewer. */
   readonly limit: number;
-  /** Shapes for which there was no room a moment ago. */
-  readonly exceptShapes: readonly string[];
-  /** Whether tasks that use a GPU, and tasks that do not, may be taken. */
-  readonly gpuTasks: boolean;
-  readonly cpuTasks: boolean;
   /** Null: of all plans. */
   readonly planId: string | null;
 }
 
+/** A place between two rows of the queue. */
+export interface QueueSpot {
+  readonly rank: number;
+  readonly pauseQueueId: string;
+}
+
 /** Which due rows of the queue were looked at in vain. */
 export interface CheckedInVain {
-  readonly which:
-    | { readonly kind: "shape"; readonly shapeKey: string }
-    | { readonly kind: "gpu_tasks" }
-    | { readonly kind: "cpu_tasks" };
+  readonly shapeKey: string;
   readonly planId: string | null;
   readonly reason: PauseReason;
   readonly sentence: string;
   /** Rows with this reason already are left alone if they were checked within this time; 0 touches all. */
   readonly freshMs: number;
+  /** Only rows behind it; null: from the first. */
+  readonly after: QueueSpot | null;
 }
 
 export interface Page {
@@ -120,13 +122,16 @@ export interface OrchestratorStore {
   // Accepting
   /** The plan that an idempotency key was used for. */
   findRequest(requestId: string): Promise<{ readonly planId: string; readonly requestHash: string } | null>;
-  /** Highest priority among tasks that are due and wait for room, by shape; shapes for which none waits are left out. */
-  waitingPriorities(shapeKeys: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /**
+   * How far the first due task of a shape is ahead of one that is accepted now with priority 0, ms (negative: behind it); shapes
+   * for which none waits are left out.
+   */
+  queueFronts(shapeKeys: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Tasks without a pause are accepted as `pending`; the first `claimLimit` of them are claimed by `claimer`. */
   acceptPlan(plan: NewPlan, claimer: Claimer, claimLimit: number): Promise<AcceptOutcome>;
 
   // Placing
-  /** Claims due rows of the queue by priority, age and id; the answer is in that order. */
+  /** Claims the first due rows of a shape; the answer is in the order of the queue. */
   claimWaiting(request: ClaimWaiting): Promise<readonly ClaimedTask[]>;
   /** Claims pending tasks that nobody claims, and whatever a claim that has expired left behind: of `planId` if given. */
   claimOrphans(claimer: Claimer, limit: number, planId: string | null): Promise<readonly ClaimedTask[]>;
@@ -138,12 +143,17 @@ export interface OrchestratorStore {
   giveBackClaims(owner: string): Promise<number>;
 
   // The queue
-  markChecked(checked: CheckedInVain): Promise<number>;
+  /** The first due task of each shape, in the order of the queue. Work grows with the number of shapes, not of tasks. */
+  queueHeads(planId: string | null): Promise<readonly QueueHead[]>;
+  /** Rows whose `resume_after` has passed may be tried from now on; answers how many. */
+  ripen(): Promise<number>;
+  /** Marks rows of a shape as checked, at most 1,000 at a time. `last`: where it stopped; null: there were none. */
+  markChecked(checked: CheckedInVain): Promise<{ readonly marked: number; readonly last: QueueSpot | null }>;
   queueSummary(): Promise<QueueSummary>;
   /** Due rows that wait for room, of one plan or all, by whether they use a GPU. */
   countDue(planId: string | null): Promise<{ readonly cpuTasks: number; readonly gpuTasks: number }>;
-  /** Rows that wait, of one plan or all. */
-  countWaiting(planId: string | null): Promise<number>;
+  /** Rows that wait, of one plan or all; counting ends at `atMost`, null: it does not. */
+  countWaiting(planId: string | null, atMost: number | null): Promise<number>;
   /** Time until the next row falls due; null when none will. */
   nextDueInMs(): Promise<number | null>;
 
@@ -258,11 +268,13 @@ export interface OrchestratorStore {
     filter: { readonly planId: string | null; readonly states: readonly TaskState[] },
     page: Page,
   ): Promise<Listed<TaskRecord>>;
-  /** In the order in which they will be tried, with how many there are in all. */
+  /** First those that may start, in the order in which they will be tried; then those that are not tried, in the same order. */
   listPaused(
     filter: { readonly planId: string | null; readonly reasons: readonly PauseReason[] | null },
     page: Page,
-  ): Promise<Listed<PausedTaskRecord> & { readonly total: number }>;
+  ): Promise<Listed<PausedTaskRecord>>;
+  /** How many tasks of a plan wait, for these reasons or for any (null). */
+  countPaused(planId: string, reasons: readonly PauseReason[] | null): Promise<number>;
   /** Null: no such attempt of this task. `attemptId` null: the newest. */
   findAttempt(taskId: string, attemptId: string | null): Promise<AttemptRecord | null>;
   /** In order. Between beginning and end stands a piece of stream "headroom" that says how many bytes are left out there. */

@@ -16,8 +16,8 @@ export interface AttachOptions extends WelcomeOptions {
   readonly mapError: (error: unknown) => HeadroomError | null;
 }
 
-/** Messages of one agent that may be in work at once: each takes a connection of the pool for a moment. */
-const maxInWork = 32;
+/** Messages of one agent that may be in work at once: they are committed in groups. Its stream is read on as they end. */
+const maxInWork = 512;
 
 /** The life of one work stream: hello, welcome, then messages until either side ends it. */
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
@@ -66,7 +66,12 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
       const { attemptId } = message.value;
       return chains.add(attemptId, () => options.messages.output(current, outputs.take(attemptId)).catch(giveUp));
     }
-    return chains.add(keyOf(message), () => options.messages.handle(current, message).catch(giveUp));
+    const handle = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
+    // The store takes reports of one attempt in the order in which they are told, so they need not wait for each other's commit;
+    // a result waits for the output before it.
+    const { $case } = message;
+    if ($case === "answer" || $case === "started") return chains.addLoose(handle);
+    return chains.add(keyOf(message), handle);
   });
   stream.onPeerEnd(() => stream.end());
   stream.onClose((error) => {

@@ -5,6 +5,7 @@
 export class KeyedChains {
   readonly #max: number;
   readonly #chains = new Map<string, Promise<void>>();
+  readonly #loose = new Set<Promise<void>>();
   readonly #waiters: (() => void)[] = [];
   #pending = 0;
 
@@ -17,20 +18,38 @@ export class KeyedChains {
   }
 
   /** Queues work, which must not reject. Resolves as soon as there is room for more: await it before the next. */
-  async add(key: string, work: () => Promise<void>): Promise<void> {
-    this.#pending += 1;
-    const before = this.#chains.get(key) ?? Promise.resolve();
-    const chain = before.then(work).finally(() => {
-      this.#pending -= 1;
+  add(key: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#chains.get(key);
+    const chain = (before === undefined ? work() : before.then(work)).finally(() => {
       if (this.#chains.get(key) === chain) this.#chains.delete(key);
-      this.#waiters.shift()?.();
+      this.#done();
     });
     this.#chains.set(key, chain);
+    return this.#begun();
+  }
+
+  /** The same for work that waits for nothing, and for which nothing waits. */
+  addLoose(work: () => Promise<void>): Promise<void> {
+    const running = work().finally(() => {
+      this.#loose.delete(running);
+      this.#done();
+    });
+    this.#loose.add(running);
+    return this.#begun();
+  }
+
+  async #begun(): Promise<void> {
+    this.#pending += 1;
     if (this.#pending >= this.#max) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
+  #done(): void {
+    this.#pending -= 1;
+    this.#waiters.shift()?.();
   }
 
   /** Resolves when all that was queued is done. */
   async idle(): Promise<void> {
-    while (this.#chains.size > 0) await Promise.all(this.#chains.values());
+    while (this.#pending > 0) await Promise.all([...this.#chains.values(), ...this.#loose]);
   }
 }

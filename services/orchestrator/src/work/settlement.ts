@@ -20,7 +20,7 @@ export type Settle = (
 
 export function createSettle(options: SettlementOptions): Settle {
   const { releaser, metrics } = options;
-  return (attempt, { verdict, planId, taskId }, cause, logger) => {
+  return (attempt, { verdict, planId, taskId, released }, cause, logger) => {
     const about = { plan_id: planId, task_id: taskId, attempt_id: attempt.attemptId, agent_id: attempt.agentId };
     // Of every kind: whoever committed it first may have died before it gave the room back.
     releaser.release([attempt], cause);
@@ -45,7 +45,8 @@ export function createSettle(options: SettlementOptions): Settle {
     }
     options.planChanged(planId);
     options.attemptChanged(attempt.attemptId);
-    // Also when it comes back later: the loop then sets its timer for it.
-    options.wakeLoop(cause);
+    // The room is heard of from the registry as soon as it is there; looking before would find none. Work that comes (back) to the
+    // queue is news, also when it comes later: the loop then sets its timer for it.
+    if (verdict.kind === "requeue" || released > 0) options.wakeLoop(cause);
   };
 }

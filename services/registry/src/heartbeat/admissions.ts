@@ -3,9 +3,8 @@
  * while the next one gathers; more than a few seconds' worth may not wait, and is sent to come back, spread over time.
  */
 import { type HeadroomError, unavailable } from "@headroom/rpc";
-import type { Random } from "@headroom/runtime";
+import { Grouped, type Random } from "@headroom/runtime";
 import type { StoreClock } from "../fleet/store-clock.ts";
-import { Grouped } from "../grouped.ts";
 import {
   type Admission,
   type RefusedAdmission,

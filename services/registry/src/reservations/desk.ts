@@ -3,12 +3,11 @@
  * and committed in one transaction; the store's guards say whether memory was right. If another replica came first, what
  * it changed is loaded and all is planned again, so room is never promised twice.
  */
-import type { Logger } from "@headroom/runtime";
+import { Grouped, type Logger } from "@headroom/runtime";
 import { HeadroomError, unavailable } from "@headroom/rpc";
 import { type ReservationChange, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
-import { Grouped } from "../grouped.ts";
 import {
   type CommitResult,
   type RegistryStore,

@@ -28,10 +28,11 @@ const insertTasks = defineStatement({
   text: `
     INSERT INTO tasks (task_id, plan_id, name, position, state, priority, needs, shape_key, uses_gpu, command, resume_after,
                        depends_remaining, max_attempts, retry_on_failure, run_timeout_ms, work_lease_ms, expected_duration_ms,
-                       wait_timeout_ms)
+                       wait_timeout_ms, rank)
     SELECT t.task_id, $1, t.name, t.position, t.state, t.priority, t.needs, t.shape_key, t.uses_gpu, t.command,
            to_timestamp(t.resume_after_ms / 1000.0), t.depends_remaining, t.max_attempts, t.retry_on_failure,
-           t.run_timeout_ms, t.work_lease_ms, t.expected_duration_ms, t.wait_timeout_ms
+           t.run_timeout_ms, t.work_lease_ms, t.expected_duration_ms, t.wait_timeout_ms,
+           extract(epoch FROM now()) + t.position * 1e-6 - t.priority * $3::double precision
       FROM jsonb_to_recordset($2::jsonb) AS t(
            task_id uuid, name text, position integer, state text, priority integer, needs jsonb, shape_key text, uses_gpu boolean,
            command jsonb, resume_after_ms double precision, depends_remaining integer, max_attempts integer,
@@ -105,7 +106,7 @@ async function insertAll(
     tasks.length,
     plan.call.traceparent,
   ]);
-  await tx.execute(insertTasks, [planId, JSON.stringify(tasks.map(taskRow))]);
+  await tx.execute(insertTasks, [planId, JSON.stringify(tasks.map(taskRow)), plan.pointMs / 1_000]);
   const pairs = tasks.flatMap((task) => task.dependsOnTaskIds.map((dependsOn) => [task.taskId, dependsOn] as const));
   if (pairs.length > 0) {
     await tx.execute(insertDependencies, [pairs.map(([taskId]) => taskId), pairs.map(([, dependsOn]) => dependsOn)]);

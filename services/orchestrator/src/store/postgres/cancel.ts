@@ -148,7 +148,10 @@ async function cancelRows(
   const endingIds = ending.map((row) => row.task_id);
   let cancelledTasks = ending.length;
   if (endingIds.length > 0) {
-    await finishTasks(tx, planId, endingIds, "cancelled", sentence);
+    await finishTasks(
+      tx,
+      endingIds.map((taskId) => ({ planId, taskId, state: "cancelled", outcomeReason: sentence })),
+    );
     cancelledTasks += await cancelDependents(tx, planId, endingIds, `what it depends on was cancelled: ${sentence}`);
   }
   return {

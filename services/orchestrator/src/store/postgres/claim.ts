@@ -11,27 +11,37 @@ interface ClaimedRow {
   readonly needs: Needs;
   readonly shape_key: string;
   readonly priority: number;
+  readonly rank: number;
   readonly waiting_since: number;
-  readonly order_key: string;
   readonly expected_duration_ms: number | null;
   readonly placing_attempt_id: string;
   readonly may_hold_room: boolean;
   readonly fence: number;
 }
 
-const takeClaim = `
+const takeClaim = (from: string): string => `
     UPDATE tasks t
        SET claim_owner = $1,
            claim_expires_at = now() + $2 * interval '1 millisecond',
            fence = t.fence + 1,
            placing_attempt_id = coalesce(t.placing_attempt_id, gen_random_uuid())
-      FROM due
+      FROM ${from}
      WHERE t.task_id = due.task_id
- RETURNING t.task_id, t.plan_id, t.name, t.state, t.needs, t.shape_key, t.priority, due.waiting_since, due.order_key,
-           t.expected_duration_ms, t.placing_attempt_id, due.may_hold_room, t.fence`;
+ RETURNING t.task_id, t.plan_id, t.name, t.state, t.needs, t.shape_key, t.priority, t.rank, due.waiting_since, t.expected_duration_ms,
+           t.placing_attempt_id, due.may_hold_room, t.fence`;
 
-/** Limits stand in the text: a parameter there misleads the planner. Four of them are enough. */
-const claimLimits = [16, 64, 256, 500] as const;
+/** Limits stand in the text: a parameter there misleads the planner. A few of them are enough. */
+const claimLimits = [1, 4, 16, 64, 256, 500] as const;
+
+/**
+ * A claim need not survive a crash of the database, which is what waiting for the disk would be for: what it promised is
+ * found by nobody then, and whatever its owner writes is refused by the guards. Only a kept attempt id must not be given
+ * out twice under one fence.
+ */
+const withoutDiskWait = `
+    fast AS MATERIALIZED (
+      SELECT set_config('synchronous_commit', CASE WHEN bool_or(may_hold_room) THEN current_setting('synchronous_commit') ELSE 'off' END, true)
+        FROM due)`;
 
 const claimWaitingStatements: ReadonlyMap<number, Statement<ClaimedRow>> = new Map(
   claimLimits.map((limit) => [
@@ -40,25 +50,22 @@ const claimWaitingStatements: ReadonlyMap<number, Statement<ClaimedRow>> = new M
       name: `tasks_claim_waiting_${limit}`,
       text: `
     WITH due AS MATERIALIZED (
-      SELECT t.task_id, p.paused_at AS waiting_since, to_char(p.paused_at, 'YYYYMMDDHH24MISSUS') || p.pause_queue_id::text AS order_key,
-             t.placing_attempt_id IS NOT NULL AS may_hold_room
+      SELECT t.task_id, p.paused_at AS waiting_since, t.placing_attempt_id IS NOT NULL AS may_hold_room
         FROM pause_queue p
         JOIN tasks t ON t.task_id = p.task_id
-       WHERE p.status = 'waiting' AND NOT p.blocked
-         AND (p.resume_after IS NULL OR p.resume_after <= now())
-         AND p.uses_gpu = ANY($3::boolean[])
-         AND p.shape_key <> ALL($4::text[])
-         AND ($5::uuid IS NULL OR p.plan_id = $5)
+       WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
+         AND p.shape_key = $3
+         AND ($4::uuid IS NULL OR p.plan_id = $4)
          AND t.state = 'paused'
          AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
-       ORDER BY p.priority DESC, p.paused_at, p.pause_queue_id
+       ORDER BY p.rank, p.pause_queue_id
        LIMIT ${limit}
-         FOR UPDATE OF t SKIP LOCKED)${takeClaim}`,
+         FOR UPDATE OF t SKIP LOCKED),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
     }),
   ]),
 );
 
-/** Never more than asked for; when fewer are wanted than the smallest statement takes, the smallest is used. */
+/** Never more than asked for. */
 function statementFor(limit: number): Statement<ClaimedRow> {
   const size = claimLimits.findLast((candidate) => candidate <= limit) ?? claimLimits[0];
   const statement = claimWaitingStatements.get(size);
@@ -67,31 +74,22 @@ function statementFor(limit: number): Statement<ClaimedRow> {
 }
 
 export async function claimWaiting(db: Queryable, request: ClaimWaiting): Promise<readonly ClaimedTask[]> {
-  const uses = [...(request.gpuTasks ? [true] : []), ...(request.cpuTasks ? [false] : [])];
-  if (uses.length === 0) return [];
-  const rows = await db.query(statementFor(request.limit), [
-    request.owner,
-    request.leaseMs,
-    uses,
-    request.exceptShapes,
-    request.planId,
-  ]);
-  return inQueueOrder(rows);
+  const { owner, leaseMs, shapeKey, planId, limit } = request;
+  return inQueueOrder(await db.query(statementFor(limit), [owner, leaseMs, shapeKey, planId]));
 }
 
 const claimOrphansStatement = defineStatement<ClaimedRow>({
   name: "tasks_claim_orphans",
   text: `
     WITH due AS MATERIALIZED (
-      SELECT task_id, created_at AS waiting_since, to_char(position, 'FM0000000000') AS order_key,
-             placing_attempt_id IS NOT NULL AS may_hold_room
+      SELECT task_id, created_at AS waiting_since, placing_attempt_id IS NOT NULL AS may_hold_room
         FROM tasks
        WHERE (state = 'pending' OR (state = 'paused' AND claim_expires_at IS NOT NULL))
          AND (claim_expires_at IS NULL OR claim_expires_at <= now())
          AND ($3::uuid IS NULL OR plan_id = $3)
-       ORDER BY priority DESC, created_at, position
+       ORDER BY rank, task_id
        LIMIT $4
-         FOR UPDATE SKIP LOCKED)${takeClaim}`,
+         FOR UPDATE SKIP LOCKED)${takeClaim("due")}`,
 });
 
 /**
@@ -108,10 +106,11 @@ export async function claimOrphans(
   return inQueueOrder(await db.query(claimOrphansStatement, [claimer.owner, claimer.leaseMs, planId, limit]));
 }
 
+// The condition is the one of the index on claims, word for word: without it all tasks would be read.
 const giveBackStatement = defineStatement({
   name: "tasks_give_back_claims",
   text: `UPDATE tasks SET claim_owner = NULL, claim_expires_at = NULL
-          WHERE claim_owner = $1 AND state IN ('pending', 'paused')`,
+          WHERE (state = 'pending' OR (state = 'paused' AND claim_expires_at IS NOT NULL)) AND claim_owner = $1`,
 });
 
 export function giveBackClaims(db: Queryable, owner: string): Promise<number> {
@@ -120,9 +119,7 @@ export function giveBackClaims(db: Queryable, owner: string): Promise<number> {
 
 function inQueueOrder(rows: readonly ClaimedRow[]): readonly ClaimedTask[] {
   return [...rows]
-    .sort(
-      (a, b) => b.priority - a.priority || a.waiting_since - b.waiting_since || (a.order_key < b.order_key ? -1 : 1),
-    )
+    .sort((a, b) => a.rank - b.rank || (a.task_id < b.task_id ? -1 : 1))
     .map((row) => ({
       taskId: row.task_id,
       planId: row.plan_id,
@@ -131,6 +128,7 @@ function inQueueOrder(rows: readonly ClaimedRow[]): readonly ClaimedTask[] {
       needs: row.needs,
       shapeKey: row.shape_key,
       priority: row.priority,
+      rank: row.rank,
       pausedAtMs: row.waiting_since,
       expectedDurationMs: row.expected_duration_ms,
       attemptId: row.placing_attempt_id,

@@ -18,13 +18,14 @@ export function decodeTimeCursor(cursor: string | null): readonly [string | null
   return [at, id];
 }
 
-/** `[priority, time, id]`. */
-export function decodeQueueCursor(cursor: string | null): readonly [number | null, string | null, string | null] {
-  if (cursor === null) return [null, null, null];
-  const separator = cursor.indexOf("|");
-  const priority = Number(cursor.slice(0, separator));
-  if (separator < 1 || !Number.isSafeInteger(priority)) throw new BadCursorError("not a cursor of this list");
-  return [priority, ...decodeTimeCursor(cursor.slice(separator + 1))];
+/** `[whether it is in the half that is not tried, rank, id]`; from the beginning: before everything. */
+export function decodeQueueCursor(cursor: string | null): readonly [boolean, number, string] {
+  if (cursor === null) return [false, Number.NEGATIVE_INFINITY, "00000000-0000-0000-0000-000000000000"];
+  const [half, text = "", id, ...rest] = cursor.split("|");
+  const rank = text === "" ? Number.NaN : Number(text);
+  const isOurs = (half === "0" || half === "1") && Number.isFinite(rank) && rest.length === 0;
+  if (!isOurs || id === undefined || !uuidPattern.test(id)) throw new BadCursorError("not a cursor of this list");
+  return [half === "1", rank, id];
 }
 
 /** Where a list of the newest first goes on, as `[time, id]` to compare with; from the beginning: later than everything. */

@@ -99,7 +99,10 @@ export async function cancelDependents(
       actor: "orchestrator",
     })),
   );
-  await finishTasks(tx, planId, ids, "cancelled", why);
+  await finishTasks(
+    tx,
+    ids.map((taskId) => ({ planId, taskId, state: "cancelled", outcomeReason: why })),
+  );
   await tx.execute(markDependencyNotMet, [ids]);
   return ids.length;
 }

@@ -1,44 +1,64 @@
 import { defineStatement, type Transaction } from "@headroom/postgres";
 import { appendEvents } from "./events.ts";
 
-const finishTasksStatement = defineStatement({
+export interface FinishedTask {
+  readonly planId: string;
+  readonly taskId: string;
+  readonly state: "succeeded" | "failed" | "cancelled";
+  readonly outcomeReason: string;
+}
+
+const finishTasksStatement = defineStatement<{ readonly plan_id: string; readonly finished: number }>({
   name: "tasks_finish",
   text: `
-    UPDATE tasks
-       SET state = $2, finished_at = now(), outcome_reason = $3, claim_owner = NULL, claim_expires_at = NULL, placing_attempt_id = NULL
-     WHERE task_id = ANY($1::uuid[]) AND state NOT IN ('succeeded', 'failed', 'cancelled')`,
+    WITH finished AS (
+      UPDATE tasks t
+         SET state = f.state, finished_at = now(), outcome_reason = f.outcome_reason, claim_owner = NULL, claim_expires_at = NULL,
+             placing_attempt_id = NULL
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS f(task_id, state, outcome_reason)
+       WHERE t.task_id = f.task_id AND t.state NOT IN ('succeeded', 'failed', 'cancelled')
+   RETURNING t.plan_id)
+    SELECT plan_id, count(*) AS finished FROM finished GROUP BY plan_id`,
 });
 
-const countDown = defineStatement<{ readonly unfinished_tasks: number }>({
+const countDown = defineStatement<{ readonly plan_id: string; readonly unfinished_tasks: number }>({
   name: "plans_count_down",
-  text: `UPDATE plans SET unfinished_tasks = unfinished_tasks - $2 WHERE plan_id = $1 RETURNING unfinished_tasks`,
+  text: `
+    UPDATE plans p SET unfinished_tasks = p.unfinished_tasks - f.finished
+      FROM unnest($1::uuid[], $2::integer[]) AS f(plan_id, finished)
+     WHERE p.plan_id = f.plan_id
+ RETURNING p.plan_id, p.unfinished_tasks`,
 });
 
-const finishPlan = defineStatement<{ readonly outcome: "succeeded" | "failed" | "cancelled" }>({
+const finishPlans = defineStatement<{
+  readonly plan_id: string;
+  readonly outcome: "succeeded" | "failed" | "cancelled";
+}>({
   name: "plans_finish",
   text: `
-    UPDATE plans
+    UPDATE plans p
        SET finished_at = now(), held_at = NULL, held_by = '', hold_reason = '',
-           outcome = CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE plan_id = $1 AND state = 'failed') THEN 'failed'
-                          WHEN EXISTS (SELECT 1 FROM tasks WHERE plan_id = $1 AND state = 'cancelled') THEN 'cancelled'
+           outcome = CASE WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.plan_id = p.plan_id AND t.state = 'failed') THEN 'failed'
+                          WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.plan_id = p.plan_id AND t.state = 'cancelled') THEN 'cancelled'
                           ELSE 'succeeded' END
-     WHERE plan_id = $1 AND finished_at IS NULL
- RETURNING outcome`,
+     WHERE p.plan_id = ANY($1::uuid[]) AND p.finished_at IS NULL
+ RETURNING p.plan_id, p.outcome`,
 });
 
-/** Ends tasks for good, and their plan with the last of them. The plan is locked, so its count is right. */
-export async function finishTasks(
-  tx: Transaction,
-  planId: string,
-  taskIds: readonly string[],
-  state: "succeeded" | "failed" | "cancelled",
-  outcomeReason: string,
-): Promise<void> {
-  const finished = await tx.execute(finishTasksStatement, [taskIds, state, outcomeReason]);
-  if (finished === 0) return;
-  const [plan] = await tx.query(countDown, [planId, finished]);
-  if (plan?.unfinished_tasks !== 0) return;
-  const [ended] = await tx.query(finishPlan, [planId]);
-  if (ended === undefined) return;
-  await appendEvents(tx, [{ planId, kind: `PLAN_${ended.outcome.toUpperCase()}`, actor: "orchestrator" }]);
+/** Ends tasks for good, and each plan with the last of its tasks. The plans are locked, so their counts are right. */
+export async function finishTasks(tx: Transaction, tasks: readonly FinishedTask[]): Promise<void> {
+  const counts = await tx.query(finishTasksStatement, [
+    tasks.map(({ taskId }) => taskId),
+    tasks.map(({ state }) => state),
+    tasks.map(({ outcomeReason }) => outcomeReason),
+  ]);
+  if (counts.length === 0) return;
+  const left = await tx.query(countDown, [counts.map((row) => row.plan_id), counts.map((row) => row.finished)]);
+  const over = left.filter((row) => row.unfinished_tasks === 0).map((row) => row.plan_id);
+  if (over.length === 0) return;
+  const ended = await tx.query(finishPlans, [over]);
+  await appendEvents(
+    tx,
+    ended.map((row) => ({ planId: row.plan_id, kind: `PLAN_${row.outcome.toUpperCase()}`, actor: "orchestrator" })),
+  );
 }

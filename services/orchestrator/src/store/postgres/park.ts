@@ -1,6 +1,5 @@
-import { type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { type Database, defineStatement } from "@headroom/postgres";
 import type { Actor, NewPark } from "../model.ts";
-import type { CheckedInVain } from "../port.ts";
 import { appendEvents } from "./events.ts";
 import { lockPlans } from "./lock-plans.ts";
 import { insertPauses } from "./pause-rows.ts";
@@ -69,24 +68,4 @@ export function park(db: Database, parks: readonly NewPark[], owner: string, act
     );
     return parked.length;
   });
-}
-
-const markCheckedStatement = defineStatement({
-  name: "pause_queue_checked",
-  text: `
-    UPDATE pause_queue
-       SET last_checked = now(), reason = $3, reason_detail = $4
-     WHERE status = 'waiting' AND NOT blocked AND (resume_after IS NULL OR resume_after <= now())
-       AND ($1::text IS NULL OR shape_key = $1)
-       AND ($2::boolean IS NULL OR uses_gpu = $2)
-       AND ($5::uuid IS NULL OR plan_id = $5)
-       AND (reason <> $3 OR last_checked IS NULL OR last_checked <= now() - $6 * interval '1 millisecond')`,
-});
-
-/** One statement for all rows that share a verdict, instead of a claim for each. */
-export function markChecked(db: Queryable, checked: CheckedInVain): Promise<number> {
-  const { which, reason, sentence, planId, freshMs } = checked;
-  const shapeKey = which.kind === "shape" ? which.shapeKey : null;
-  const usesGpu = which.kind === "shape" ? null : which.kind === "gpu_tasks";
-  return db.execute(markCheckedStatement, [shapeKey, usesGpu, reason, sentence, planId, freshMs]);
 }

@@ -22,13 +22,14 @@ const insertPauseRows = defineStatement({
   name: "pause_queue_insert",
   text: `
     INSERT INTO pause_queue (task_id, plan_id, work_plan_json, paused_at, resume_after, last_checked, reason, reason_detail, blocked, priority, shape_key, uses_gpu,
-                             wait_deadline)
+                             wait_deadline, rank, later)
     SELECT n.task_id, n.plan_id, n.work_plan_json, n.at, n.resume_after,
            CASE WHEN n.blocked OR n.is_held OR n.reason = 'RESUME_AFTER' THEN NULL ELSE n.at END,
            CASE WHEN n.is_held THEN 'HELD' ELSE n.reason END, CASE WHEN n.is_held THEN n.hold_sentence ELSE n.sentence END,
            n.blocked OR n.is_held, n.priority, n.shape_key, n.uses_gpu,
            CASE WHEN NOT n.blocked AND NOT n.is_held
-                THEN greatest(n.at, n.resume_after) + n.wait_timeout_ms * interval '1 millisecond' END
+                THEN greatest(n.at, n.resume_after) + n.wait_timeout_ms * interval '1 millisecond' END,
+           n.rank, coalesce(n.resume_after > now(), false)
       FROM (
         SELECT t.task_id, t.plan_id, clock_timestamp() AS at,
                jsonb_build_object('plan_name', pl.name, 'task_name', t.name, 'position', t.position, 'command', t.command, 'needs', t.needs,
@@ -39,7 +40,7 @@ const insertPauseRows = defineStatement({
                                  WHERE d.task_id = t.task_id)) AS work_plan_json,
                CASE WHEN p."resumeAfterMs" IS NULL THEN t.resume_after
                     ELSE now() + p."resumeAfterMs" * interval '1 millisecond' END AS resume_after,
-               p.reason, p.sentence, p.blocked, t.priority, t.shape_key, t.uses_gpu, t.wait_timeout_ms,
+               p.reason, p.sentence, p.blocked, t.priority, t.shape_key, t.uses_gpu, t.wait_timeout_ms, t.rank,
                -- What waits for a dependency says so, also in a plan that is held: it is held once that has ended.
                pl.held_at IS NOT NULL AND p.reason <> 'DEPENDENCY_PENDING' AS is_held, ${holdSentence("pl")} AS hold_sentence
           FROM jsonb_to_recordset($1::jsonb) AS p("taskId" uuid, reason text, sentence text, blocked boolean, "resumeAfterMs" double precision)

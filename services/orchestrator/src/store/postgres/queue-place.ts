@@ -1,23 +1,20 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { QueuePlace, RunningExpectation } from "../port.ts";
 
-/** Two ranges of the index that the queue is served from, each read no further than the bound. */
+/** What is ahead of it in the index that the order of the queue is read from, no further than the bound. */
 const placeStatement = defineStatement<{ readonly higher: number; readonly same: number }>({
   name: "pause_queue_place",
   text: `
-    SELECT (SELECT count(*) FROM (
-             SELECT 1 FROM pause_queue q
-              WHERE q.status = 'waiting' AND NOT q.blocked AND q.priority > mine.priority
-                AND (q.resume_after IS NULL OR q.resume_after <= now())
-              LIMIT $2) AS ahead) AS higher,
-           (SELECT count(*) FROM (
-             SELECT 1 FROM pause_queue q
-              WHERE q.status = 'waiting' AND NOT q.blocked AND q.priority = mine.priority
-                AND (q.paused_at, q.pause_queue_id) < (mine.paused_at, mine.pause_queue_id)
-                AND (q.resume_after IS NULL OR q.resume_after <= now())
-              LIMIT $2) AS ahead) AS same
+    SELECT count(*) FILTER (WHERE ahead.is_higher) AS higher, count(*) FILTER (WHERE NOT ahead.is_higher) AS same
       FROM pause_queue mine
-     WHERE mine.task_id = $1 AND mine.status = 'waiting' AND NOT mine.blocked`,
+      LEFT JOIN LATERAL (
+           SELECT q.priority > mine.priority AS is_higher
+             FROM pause_queue q
+            WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later
+              AND (q.rank, q.pause_queue_id) < (mine.rank, mine.pause_queue_id)
+            LIMIT $2) AS ahead ON true
+     WHERE mine.task_id = $1 AND mine.status = 'waiting' AND NOT mine.blocked
+     GROUP BY mine.task_id`,
 });
 
 export async function queuePlace(db: Queryable, taskId: string, bound: number): Promise<QueuePlace | null> {

@@ -2,25 +2,21 @@ import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { PauseReason } from "@headroom/scheduling";
 import type { QueueSummary } from "../model.ts";
 
-const waitingPrioritiesStatement = defineStatement<{ readonly shape_key: string; readonly priority: number }>({
-  name: "pause_queue_priorities",
+const queueFrontsStatement = defineStatement<{ readonly shape_key: string; readonly lead_ms: number }>({
+  name: "pause_queue_fronts",
   text: `
-    SELECT s.shape_key, head.priority
+    SELECT s.shape_key, (extract(epoch FROM now()) - head.rank) * 1000 AS lead_ms
       FROM unnest($1::text[]) AS s(shape_key)
      CROSS JOIN LATERAL (
-           SELECT q.priority FROM pause_queue q
-            WHERE q.shape_key = s.shape_key AND q.status = 'waiting' AND NOT q.blocked
-              AND (q.resume_after IS NULL OR q.resume_after <= now())
-            ORDER BY q.priority DESC
+           SELECT q.rank FROM pause_queue q
+            WHERE q.shape_key = s.shape_key AND q.status = 'waiting' AND NOT q.blocked AND NOT q.later
+            ORDER BY q.rank, q.pause_queue_id
             LIMIT 1) AS head`,
 });
 
-export async function waitingPriorities(
-  db: Queryable,
-  shapeKeys: readonly string[],
-): Promise<ReadonlyMap<string, number>> {
-  const rows = await db.query(waitingPrioritiesStatement, [shapeKeys]);
-  return new Map(rows.map((row) => [row.shape_key, row.priority]));
+export async function queueFronts(db: Queryable, shapeKeys: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.query(queueFrontsStatement, [shapeKeys]);
+  return new Map(rows.map((row) => [row.shape_key, row.lead_ms]));
 }
 
 interface ReasonRow {
@@ -63,8 +59,7 @@ const countDueStatement = defineStatement<{ readonly cpu_tasks: number; readonly
   text: `
     SELECT count(*) FILTER (WHERE NOT uses_gpu) AS cpu_tasks, count(*) FILTER (WHERE uses_gpu) AS gpu_tasks
       FROM pause_queue
-     WHERE status = 'waiting' AND NOT blocked AND (resume_after IS NULL OR resume_after <= now())
-       AND ($1::uuid IS NULL OR plan_id = $1)`,
+     WHERE status = 'waiting' AND NOT blocked AND NOT later AND ($1::uuid IS NULL OR plan_id = $1)`,
 });
 
 export async function countDue(
@@ -77,11 +72,13 @@ export async function countDue(
 
 const countWaitingStatement = defineStatement<{ readonly waiting: number }>({
   name: "pause_queue_count_waiting",
-  text: `SELECT count(*) AS waiting FROM pause_queue WHERE status = 'waiting' AND ($1::uuid IS NULL OR plan_id = $1)`,
+  text: `
+    SELECT count(*) AS waiting FROM (
+      SELECT 1 FROM pause_queue WHERE status = 'waiting' AND ($1::uuid IS NULL OR plan_id = $1) LIMIT $2) AS counted`,
 });
 
-export async function countWaiting(db: Queryable, planId: string | null): Promise<number> {
-  const [row] = await db.query(countWaitingStatement, [planId]);
+export async function countWaiting(db: Queryable, planId: string | null, atMost: number | null): Promise<number> {
+  const [row] = await db.query(countWaitingStatement, [planId, atMost]);
   return row?.waiting ?? 0;
 }
 
@@ -90,7 +87,7 @@ const nextDueStatement = defineStatement<{ readonly due_in_ms: number | null }>(
   text: `
     SELECT (extract(epoch FROM min(resume_after) - now()) * 1000)::double precision AS due_in_ms
       FROM pause_queue
-     WHERE status = 'waiting' AND NOT blocked AND resume_after > now()`,
+     WHERE status = 'waiting' AND NOT blocked AND later`,
 });
 
 export async function nextDueInMs(db: Queryable): Promise<number | null> {

@@ -1,7 +1,6 @@
 import type { Database } from "@headroom/postgres";
 import type { OrchestratorStore } from "../port.ts";
 import { acceptPlan, findRequest } from "./accept.ts";
-import { acceptOrStart, renewLeases } from "./answer.ts";
 import { assign } from "./assign.ts";
 import { cancelPlan, cancelTask } from "./cancel.ts";
 import { claimOrphans, claimWaiting, giveBackClaims } from "./claim.ts";
@@ -23,19 +22,24 @@ import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
-import { markChecked, park } from "./park.ts";
-import { countDue, countWaiting, nextDueInMs, queueSummary, waitingPriorities } from "./queue.ts";
+import { queueHeads, ripen } from "./heads.ts";
+import { park } from "./park.ts";
+import { markChecked } from "./stamp.ts";
+import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
 import { findAttempt } from "./read-attempts.ts";
 import { getPlan, listPlans } from "./read-plans.ts";
-import { listPaused } from "./read-queue.ts";
+import { countPaused, listPaused } from "./read-queue.ts";
 import { getTask, listTasks, planTasks } from "./read-tasks.ts";
-import { finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
+import { renewLeases } from "./renew-leases.ts";
+import { createReports } from "./reports.ts";
+import { acceptOrStart, finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
 
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
 export function createPostgresStore(db: Database): OrchestratorStore {
+  const submit = createReports(db);
   return {
     findRequest: (requestId) => findRequest(db, requestId),
-    waitingPriorities: (shapeKeys) => waitingPriorities(db, shapeKeys),
+    queueFronts: (shapeKeys) => queueFronts(db, shapeKeys),
     acceptPlan: (plan, claimer, claimLimit) => acceptPlan(db, plan, claimer, claimLimit),
 
     claimWaiting: (request) => claimWaiting(db, request),
@@ -44,10 +48,12 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     park: (parks, owner, actor) => park(db, parks, owner, actor),
     giveBackClaims: (owner) => giveBackClaims(db, owner),
 
+    queueHeads: (planId) => queueHeads(db, planId),
+    ripen: () => ripen(db),
     markChecked: (checked) => markChecked(db, checked),
     queueSummary: () => queueSummary(db),
     countDue: (planId) => countDue(db, planId),
-    countWaiting: (planId) => countWaiting(db, planId),
+    countWaiting: (planId, atMost) => countWaiting(db, planId, atMost),
     nextDueInMs: () => nextDueInMs(db),
 
     openAttempts: (agentId) => openAttempts(db, agentId),
@@ -55,17 +61,17 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     takeToSend: (agentIds, resendMs) => takeToSend(db, agentIds, resendMs),
     takeToSendAgain: (attemptIds) => takeToSendAgain(db, attemptIds),
     takeToCancel: (agentIds, resendMs) => takeToCancel(db, agentIds, resendMs),
-    acceptAttempt: (attempt, agentId) => acceptOrStart(db, attempt, agentId, null),
-    markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(db, attempt, agentId, startedAtMs),
+    acceptAttempt: (attempt, agentId) => acceptOrStart(submit, attempt, agentId, null),
+    markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(submit, attempt, agentId, startedAtMs),
     renewLeases: (attempts, agentId) => renewLeases(db, attempts, agentId),
     appendOutput: (attempt, agentId, chunks, maxBytes) => appendOutput(db, attempt, agentId, chunks, maxBytes),
-    finishAttempt: (result, decide) => finishAttempt(db, result, decide),
-    undeliver: (attempt, agentId, decide) => undeliver(db, attempt, agentId, decide),
+    finishAttempt: (result, decide) => finishAttempt(submit, result, decide),
+    undeliver: (attempt, agentId, decide) => undeliver(submit, attempt, agentId, decide),
 
     findUndelivered: (olderThanMs, limit) => findUndelivered(db, olderThanMs, limit),
-    takeBackUnsent: (attempt, decide) => takeBackUnsent(db, attempt, decide),
+    takeBackUnsent: (attempt, decide) => takeBackUnsent(submit, attempt, decide),
     findLost: (graceMs, limit) => findLost(db, graceMs, limit),
-    loseAttempt: (attempt, graceMs, decide) => loseAttempt(db, attempt, graceMs, decide),
+    loseAttempt: (attempt, graceMs, decide) => loseAttempt(submit, attempt, graceMs, decide),
     reservationsEndingWithin: (ms, limit) => reservationsEndingWithin(db, ms, limit),
     noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),
 
@@ -94,6 +100,7 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     getTask: (taskId) => getTask(db, taskId),
     listTasks: (filter, page) => listTasks(db, filter, page),
     listPaused: (filter, page) => listPaused(db, filter, page),
+    countPaused: (planId, reasons) => countPaused(db, planId, reasons),
     findAttempt: (taskId, attemptId) => findAttempt(db, taskId, attemptId),
     readOutput: (attemptId, afterSeq, limit) => readOutput(db, attemptId, afterSeq, limit),
     outputDroppedBytes: (attemptId) => outputDroppedBytes(db, attemptId),

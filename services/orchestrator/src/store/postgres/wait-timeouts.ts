@@ -71,7 +71,7 @@ async function failThose(tx: Transaction, planId: string, taskIds: readonly stri
     })),
   );
   for (const { taskId, taskName, sentence } of failed) {
-    await finishTasks(tx, planId, [taskId], "failed", sentence);
+    await finishTasks(tx, [{ planId, taskId, state: "failed", outcomeReason: sentence }]);
     await cancelDependents(tx, planId, [taskId], `it depends on "${taskName}", which failed`);
   }
   await tx.execute(markTimedOut, [ids]);

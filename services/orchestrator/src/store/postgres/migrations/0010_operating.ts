@@ -13,7 +13,6 @@ ALTER TABLE plans
   ADD COLUMN events_trimmed_through bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN plans.held_at IS 'Since when an operator keeps its waiting tasks from starting; null: nobody does.';
 COMMENT ON COLUMN plans.held_by IS 'Who, as given: a name for people.';
-COMMENT ON COLUMN plans.hold_reason IS 'Why it is held, as given.';
 COMMENT ON COLUMN plans.traceparent IS 'W3C traceparent of the call that handed it over; empty when there was none.';
 COMMENT ON COLUMN plans.events_trimmed_through IS 'Its events up to this one have been deleted by retention; 0: none.';
 
@@ -71,7 +70,6 @@ CREATE TABLE task_durations (
   PRIMARY KEY (plan_name, task_name)
 );
 CREATE INDEX task_durations_oldest ON task_durations (updated_at);
-COMMENT ON COLUMN task_durations.recent_ms IS 'At most 16.';
 COMMENT ON TABLE task_durations IS 'How long tasks of these names took when they succeeded, the newest first; task_name '''' is all tasks of the plan''s name.';
 `,
 };

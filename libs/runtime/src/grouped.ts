@@ -2,7 +2,7 @@
  * Group commit: while one group is at work the next one gathers, so that a busy moment costs few transactions and a
  * quiet one no delay.
  */
-import { createDeferred, type Deferred } from "@headroom/runtime";
+import { createDeferred, type Deferred } from "./deferred.ts";
 
 export interface GroupedOptions<In, Out> {
   /** Items of one group at most. */

@@ -1,0 +1,98 @@
+/** Takes due tasks in the order of the queue, as many as there may be room for, until the room or the tasks have run out. */
+import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { Placed, Placer } from "../placing/placer.ts";
+import type { ClaimedTask, QueueHead } from "../store/model.ts";
+import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import type { Refusals } from "./refusals.ts";
+import type { PassRequest, PassResult } from "./resumer.ts";
+import type { Stamper } from "./stamper.ts";
+
+export interface TurnOptions {
+  readonly store: Pick<OrchestratorStore, "claimWaiting">;
+  readonly fleet: Pick<FleetView, "roomFor" | "roomSince">;
+  readonly placer: Placer;
+  readonly refusals: Refusals;
+  readonly stamper: Stamper;
+  readonly claimer: Claimer;
+  readonly tell: (placed: Placed) => void;
+  readonly maxRounds: number;
+}
+
+/** Placed together at most: what one ReserveCapacity takes, halved for the sake of its transaction. */
+const largestBatch = 500;
+/** Of each of several shapes at once, so that none of them takes the room of others that wait longer. */
+const atOnceOfEach = 64;
+
+/** A shape of which tasks are still to be taken in this pass. */
+interface Turn {
+  readonly head: QueueHead;
+  /** For how many more there may be room. */
+  left: number;
+}
+
+export async function takeTurns(
+  options: TurnOptions,
+  request: PassRequest,
+  heads: readonly QueueHead[],
+): Promise<Pick<PassResult, "resumed" | "endedAt">> {
+  let turns = heads.flatMap((head) => turnOf(options, request, head));
+  let resumed = 0;
+  for (let round = 0; round < options.maxRounds && turns.length > 0; round += 1) {
+    if (request.signal.aborted) return { resumed, endedAt: "stopped" };
+    const batch = await claimBatch(options, request, turns);
+    if (batch.length === 0) break;
+    const placed = await options.placer.place(batch, "resume-loop");
+    options.tell(placed);
+    resumed += placed.assigned.length;
+    await noteRefusals(options, request, placed, turns);
+    if (placed.registryAway) return { resumed, endedAt: "registry away" };
+    // The gate closed under us: whoever asked for the rest would be told the same.
+    if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0) break;
+    turns = turns.filter(({ left }) => left > 0);
+  }
+  return { resumed, endedAt: "done" };
+}
+
+function turnOf({ fleet, refusals }: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
+  const { thorough, isMeant } = request;
+  if (!thorough && refusals.stands(head.shapeKey)) return [];
+  const room = fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, isMeant);
+  // The poll is the truth: it asks for one of each shape, whatever the watch has told.
+  const left = thorough ? Math.max(1, room) : room;
+  return left > 0 ? [{ head, left }] : [];
+}
+
+/** In the order of the queue. */
+async function claimBatch(
+  { store, claimer }: TurnOptions,
+  { planId }: PassRequest,
+  turns: readonly Turn[],
+): Promise<readonly ClaimedTask[]> {
+  const batch: ClaimedTask[] = [];
+  const ofEach = turns.length > 1 ? atOnceOfEach : largestBatch;
+  for (const turn of turns) {
+    const limit = Math.min(turn.left, ofEach, largestBatch - batch.length);
+    if (limit <= 0) continue;
+    const claimed = await store.claimWaiting({ ...claimer, shapeKey: turn.head.shapeKey, limit, planId });
+    turn.left = claimed.length === 0 ? 0 : turn.left - claimed.length;
+    batch.push(...claimed);
+  }
+  return batch.sort((a, b) => a.rank - b.rank || (a.taskId < b.taskId ? -1 : 1));
+}
+
+/** A shape without room is not tried again in this pass, unless room has appeared since the refusal was decided. */
+async function noteRefusals(
+  { fleet, refusals, stamper }: TurnOptions,
+  request: PassRequest,
+  { shapesWithoutRoom, revision }: Placed,
+  turns: readonly Turn[],
+): Promise<void> {
+  for (const [shapeKey, held] of shapesWithoutRoom) {
+    if (revision !== null) refusals.note(shapeKey, revision);
+    await stamper.stamp(shapeKey, held, request);
+    const turn = turns.find(({ head }) => head.shapeKey === shapeKey);
+    if (turn === undefined) continue;
+    const isOld = revision !== null && fleet.roomSince(revision);
+    turn.left = isOld ? Math.max(1, turn.left) : 0;
+  }
+}

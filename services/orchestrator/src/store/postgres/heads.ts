@@ -1,0 +1,88 @@
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { Needs } from "@headroom/scheduling";
+import type { QueueHead } from "../model.ts";
+
+interface HeadRow {
+  readonly shape_key: string;
+  readonly task_id: string;
+  readonly plan_id: string;
+  readonly task_name: string;
+  readonly rank: number;
+  readonly uses_gpu: boolean;
+  readonly needs: Needs;
+  readonly expected_duration_ms: number | null;
+  readonly waited_ms: number;
+}
+
+/** Shapes that one pass looks at; the others come when these have gone. */
+const maxShapes = 1_000;
+
+const head = `
+      SELECT q.task_id, q.plan_id, t.name AS task_name, q.rank, q.uses_gpu, t.needs, t.expected_duration_ms,
+             (extract(epoch FROM now() - q.paused_at) * 1000)::double precision AS waited_ms
+        FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
+       WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later`;
+
+// From one shape straight to the next: the work grows with the number of shapes, never with that of the tasks that wait.
+const headsStatement = defineStatement<HeadRow>({
+  name: "pause_queue_heads",
+  text: `
+    WITH RECURSIVE shapes(shape_key, number) AS (
+      (SELECT shape_key, 1 FROM pause_queue WHERE status = 'waiting' AND NOT blocked AND NOT later ORDER BY shape_key LIMIT 1)
+      UNION ALL
+      SELECT (SELECT q.shape_key FROM pause_queue q
+               WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later AND q.shape_key > s.shape_key
+               ORDER BY q.shape_key LIMIT 1), s.number + 1
+        FROM shapes s WHERE s.shape_key IS NOT NULL AND s.number < ${maxShapes})
+    SELECT s.shape_key, head.task_id, head.plan_id, head.task_name, head.rank, head.uses_gpu, head.needs, head.expected_duration_ms,
+           head.waited_ms
+      FROM shapes s
+     CROSS JOIN LATERAL (${head} AND q.shape_key = s.shape_key ORDER BY q.rank, q.pause_queue_id LIMIT 1) AS head
+     WHERE s.shape_key IS NOT NULL
+     ORDER BY head.rank, head.task_id`,
+});
+
+const headsOfPlanStatement = defineStatement<HeadRow>({
+  name: "pause_queue_heads_of_plan",
+  text: `
+    SELECT h.shape_key, h.task_id, h.plan_id, h.task_name, h.rank, h.uses_gpu, h.needs, h.expected_duration_ms, h.waited_ms
+      FROM (SELECT DISTINCT ON (w.shape_key) w.shape_key, w.task_id, w.plan_id, w.task_name, w.rank, w.uses_gpu, w.needs,
+                   w.expected_duration_ms, w.waited_ms
+              FROM (${head.replace("SELECT ", "SELECT q.shape_key, ")} AND q.plan_id = $1) AS w
+             ORDER BY w.shape_key, w.rank) AS h
+     ORDER BY h.rank, h.task_id
+     LIMIT ${maxShapes}`,
+});
+
+/** The first due task of each shape, in the order of the queue. */
+export async function queueHeads(db: Queryable, planId: string | null): Promise<readonly QueueHead[]> {
+  const rows = planId === null ? await db.query(headsStatement, []) : await db.query(headsOfPlanStatement, [planId]);
+  return rows.map((row) => ({
+    taskId: row.task_id,
+    planId: row.plan_id,
+    taskName: row.task_name,
+    shapeKey: row.shape_key,
+    rank: row.rank,
+    usesGpu: row.uses_gpu,
+    needs: row.needs,
+    expectedDurationMs: row.expected_duration_ms,
+    waitedMs: row.waited_ms,
+  }));
+}
+
+const ripenStatement = defineStatement({
+  name: "pause_queue_ripen",
+  text: `
+    WITH due AS MATERIALIZED (
+      SELECT pause_queue_id FROM pause_queue
+       WHERE status = 'waiting' AND NOT blocked AND later AND resume_after <= now()
+       ORDER BY resume_after
+       LIMIT 5000
+         FOR UPDATE SKIP LOCKED)
+    UPDATE pause_queue q SET later = false FROM due WHERE q.pause_queue_id = due.pause_queue_id`,
+});
+
+/** Rows whose `resume_after` has passed may be tried from now on. */
+export function ripen(db: Queryable): Promise<number> {
+  return db.execute(ripenStatement, []);
+}

@@ -1,0 +1,42 @@
+import { defineStatement, type Transaction } from "@headroom/postgres";
+import type { AttemptState, TaskState } from "@headroom/scheduling";
+
+/** An attempt and its task, of one moment and locked. */
+export interface AttemptRow {
+  readonly attempt_id: string;
+  readonly task_id: string;
+  readonly plan_id: string;
+  readonly agent_id: string;
+  readonly attempt_state: AttemptState;
+  readonly fence: number;
+  readonly superseded: boolean;
+  readonly unsent: boolean;
+  readonly started: boolean;
+  readonly lease_over_ms: number;
+  readonly task_state: TaskState;
+  readonly task_name: string;
+  readonly cancel_requested: boolean;
+  readonly retry_on_failure: boolean;
+  readonly max_attempts: number;
+  readonly runs_used: number;
+  readonly has_dependents: boolean;
+}
+
+const lockStatement = defineStatement<AttemptRow>({
+  name: "attempts_lock",
+  text: `
+    SELECT a.attempt_id, a.task_id, a.plan_id, a.agent_id, a.state AS attempt_state, a.fence, t.attempt_id <> a.attempt_id AS superseded,
+           a.sent_at IS NULL AS unsent, a.started_at IS NOT NULL AS started,
+           (extract(epoch FROM now() - a.lease_expires_at) * 1000)::double precision AS lease_over_ms,
+           t.state AS task_state, t.name AS task_name, t.cancel_requested_at IS NOT NULL AS cancel_requested,
+           t.retry_on_failure, t.max_attempts, t.runs_used,
+           EXISTS (SELECT 1 FROM task_dependencies d WHERE d.depends_on_task_id = a.task_id) AS has_dependents
+      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+     WHERE a.attempt_id = ANY($1::uuid[])
+       FOR UPDATE OF a, t`,
+});
+
+/** Their plans must be locked: that is what keeps two transactions from waiting for each other. */
+export function lockAttempts(tx: Transaction, attemptIds: readonly string[]): Promise<readonly AttemptRow[]> {
+  return tx.query(lockStatement, [attemptIds]);
+}

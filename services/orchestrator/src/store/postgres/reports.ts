@@ -1,0 +1,89 @@
+/**
+ * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together, in
+ * one transaction: while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
+ */
+import { classifyError, type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { Grouped } from "@headroom/runtime";
+import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
+import { lockPlans } from "./lock-plans.ts";
+import { type AttemptRow, lockAttempts } from "./lock-attempts.ts";
+import { ReportDraft } from "./report-draft.ts";
+import { writeReports } from "./write-reports.ts";
+
+/** Facts of an attempt's end, as far as somebody told them. */
+export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "startedAtMs" | "finishedAtMs" | "used"> & {
+  readonly reason: string;
+};
+
+export type Report =
+  /** `startedAtMs` null: only accepted so far. */
+  | {
+      readonly kind: "runs";
+      readonly attempt: FencedAttempt;
+      readonly agentId: string;
+      readonly startedAtMs: number | null;
+    }
+  | {
+      readonly kind: "ends";
+      readonly attempt: FencedAttempt;
+      readonly decide: DecideAttempt;
+      readonly told: Told;
+      readonly actor: Actor;
+      /** Whether what was found at first still holds, now that the rows are locked. */
+      readonly stillSo: (row: AttemptRow) => boolean;
+    };
+
+/** Null: it is not so (any more), and nothing was written. */
+export type ReportAnswer =
+  | { readonly kind: "runs"; readonly attempt: AttemptKnown }
+  | { readonly kind: "ends"; readonly applied: AppliedVerdict }
+  | null;
+
+/** Bound of a transaction: locks are held and replies wait until it is over. */
+const maxGroup = 256;
+const maxWaiting = 20_000;
+
+export type SubmitReport = (report: Report) => Promise<ReportAnswer>;
+
+export function createReports(db: Database): SubmitReport {
+  const groups = new Grouped<Report, ReportAnswer>({
+    max: maxGroup,
+    maxWaiting,
+    makeBusyError: () => new Error("more reports of agents wait than the database takes; they are to be sent again"),
+    // The failure of one that the database cannot take must not be that of the others.
+    isForAll: (error) => classifyError(error).kind === "unavailable",
+    run: async (reports) =>
+      (await applyReports(db, reports)).map((value): PromiseFulfilledResult<ReportAnswer> => ({
+        status: "fulfilled",
+        value,
+      })),
+  });
+  return (report) => groups.submit(report);
+}
+
+async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
+  const attemptIds = [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
+  const planIds = await plansOf(db, attemptIds);
+  if (planIds.length === 0) return reports.map(() => null);
+  return db.transaction(async (tx) => {
+    await lockPlans(tx, planIds);
+    const draft = new ReportDraft(await lockAttempts(tx, attemptIds));
+    const answers = reports.map((report) => draft.apply(report));
+    const releasedBy = await writeReports(tx, draft);
+    return answers.map((answer): ReportAnswer => {
+      if (answer?.kind !== "ends") return answer;
+      const released = releasedBy.get(answer.applied.taskId) ?? 0;
+      return { kind: "ends", applied: { ...answer.applied, released } };
+    });
+  });
+}
+
+const plansOfAttempts = defineStatement<{ readonly plan_id: string }>({
+  name: "attempts_plans",
+  text: `SELECT DISTINCT plan_id FROM attempts WHERE attempt_id = ANY($1::uuid[])`,
+});
+
+async function plansOf(db: Queryable, attemptIds: readonly string[]): Promise<readonly string[]> {
+  const rows = await db.query(plansOfAttempts, [attemptIds]);
+  return rows.map((row) => row.plan_id);
+}

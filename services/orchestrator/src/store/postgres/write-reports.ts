@@ -1,0 +1,123 @@
+import { defineStatement, type Transaction } from "@headroom/postgres";
+import { cancelDependents, releaseDependents } from "./dependents.ts";
+import { appendEvents } from "./events.ts";
+import { finishTasks } from "./finish-tasks.ts";
+import { endPauses, insertPauses } from "./pause-rows.ts";
+import type { AttemptChange, AttemptEnd, ReportDraft } from "./report-draft.ts";
+
+const writeAttempts = defineStatement({
+  name: "attempts_report",
+  text: `
+    UPDATE attempts a
+       SET state = coalesce(c.state, a.state),
+           accepted_at = CASE WHEN c.runs THEN coalesce(a.accepted_at, now()) ELSE a.accepted_at END,
+           lease_expires_at = CASE WHEN c.runs AND NOT c.ends THEN now() + a.work_lease_ms * interval '1 millisecond' ELSE a.lease_expires_at END,
+           started_at = coalesce(a.started_at, to_timestamp(c.started_at_ms / 1000.0)),
+           finished_at = CASE WHEN c.ends THEN coalesce(to_timestamp(c.finished_at_ms / 1000.0), now()) ELSE a.finished_at END,
+           exit_code = coalesce(c.exit_code, a.exit_code), signal = coalesce(c.signal, a.signal), reason = coalesce(c.reason, a.reason),
+           sentence = coalesce(c.sentence, a.sentence), used = coalesce(c.used, a.used),
+           refused_results = a.refused_results + c.refused_results
+      FROM jsonb_to_recordset($1::jsonb) AS c(
+           attempt_id uuid, state text, runs boolean, ends boolean, started_at_ms double precision, finished_at_ms double precision,
+           exit_code integer, signal text, reason text, sentence text, used jsonb, refused_results integer)
+     WHERE a.attempt_id = c.attempt_id`,
+});
+
+const markTasksRunning = defineStatement({
+  name: "tasks_mark_running",
+  text: `UPDATE tasks SET state = 'running' WHERE task_id = ANY($1::uuid[]) AND state <> 'running'`,
+});
+
+const requeueTasks = defineStatement({
+  name: "tasks_requeue",
+  text: `
+    UPDATE tasks t
+       SET state = 'paused', runs_used = t.runs_used - r.given_back, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL
+      FROM unnest($1::uuid[], $2::integer[]) AS r(task_id, given_back)
+     WHERE t.task_id = r.task_id`,
+});
+
+type Ended<Kind extends AttemptEnd["verdict"]["kind"]> = AttemptChange & {
+  readonly verdict: Extract<AttemptEnd["verdict"], { readonly kind: Kind }>;
+};
+
+/** Writes what a group of reports has made of its attempts. Answers how many tasks each finished one has released. */
+export async function writeReports(tx: Transaction, draft: ReportDraft): Promise<ReadonlyMap<string, number>> {
+  const changed = draft.changes.filter(({ runs, refusedResults, end }) => runs || refusedResults > 0 || end !== null);
+  if (changed.length > 0) await tx.execute(writeAttempts, [JSON.stringify(changed.map(attemptRow))]);
+  const running = changed.filter(({ runs, end }) => runs && end === null);
+  if (running.length > 0) await tx.execute(markTasksRunning, [running.map(({ row }) => row.task_id)]);
+  await requeue(
+    tx,
+    changed.flatMap((change) =>
+      change.end?.verdict.kind === "requeue" ? [{ ...change, verdict: change.end.verdict }] : [],
+    ),
+  );
+  // What happened to the tasks stands in the history before what follows from it for others and for their plans.
+  await appendEvents(tx, draft.events);
+  return finish(
+    tx,
+    changed.flatMap((change) =>
+      change.end?.verdict.kind === "final" ? [{ ...change, verdict: change.end.verdict }] : [],
+    ),
+  );
+}
+
+function attemptRow({ row, runs, startedAtMs, refusedResults, end }: AttemptChange): Record<string, unknown> {
+  const told = end?.told;
+  return {
+    attempt_id: row.attempt_id,
+    state: runs || end !== null ? row.attempt_state : null,
+    runs,
+    ends: end !== null,
+    started_at_ms: startedAtMs ?? told?.startedAtMs ?? null,
+    finished_at_ms: told?.finishedAtMs ?? null,
+    exit_code: told?.exitCode ?? null,
+    signal: told?.signal ?? null,
+    reason: told?.reason ?? null,
+    sentence: told?.sentence ?? null,
+    used: told?.used ?? null,
+    refused_results: refusedResults,
+  };
+}
+
+async function requeue(tx: Transaction, ended: readonly Ended<"requeue">[]): Promise<void> {
+  if (ended.length === 0) return;
+  const taskIds = ended.map(({ row }) => row.task_id);
+  await tx.execute(requeueTasks, [taskIds, ended.map(({ verdict }) => (verdict.runGivenBack ? 1 : 0))]);
+  await endPauses(tx, taskIds, "resumed");
+  await insertPauses(
+    tx,
+    ended.map(({ row, verdict }) => ({
+      taskId: row.task_id,
+      reason: verdict.reason,
+      sentence: verdict.sentence,
+      blocked: false,
+      resumeAfterMs: verdict.resumeAfterMs,
+    })),
+  );
+}
+
+async function finish(tx: Transaction, ended: readonly Ended<"final">[]): Promise<ReadonlyMap<string, number>> {
+  const released = new Map<string, number>();
+  if (ended.length === 0) return released;
+  for (const { row, verdict } of ended) {
+    if (!row.has_dependents || verdict.taskState !== "succeeded") continue;
+    released.set(row.task_id, await releaseDependents(tx, row.plan_id, row.task_id));
+  }
+  for (const { row, verdict } of ended) {
+    if (!row.has_dependents || verdict.taskState === "succeeded") continue;
+    const why = `it depends on "${row.task_name}", which ${verdict.taskState === "failed" ? "failed" : "was cancelled"}`;
+    await cancelDependents(tx, row.plan_id, [row.task_id], why);
+  }
+  await finishTasks(
+    tx,
+    ended.map(({ row, verdict }) => ({
+      planId: row.plan_id,
+      taskId: row.task_id,
+      state: verdict.taskState,
+      outcomeReason: verdict.sentence,
+    })),
+  );
+  return released;
+}
