@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { assertNoViolations } from "../../support/invariants/assert.ts";
 import { createWorld } from "./world.ts";
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 /** Nine cores in all, on which 30 tasks of one or two need some rounds, and one that needs a whole machine. */
 const plan = (number: number): Partial<wire.WorkPlan> =>

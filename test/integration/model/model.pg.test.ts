@@ -12,7 +12,7 @@ const seed = Number(process.env["HEADROOM_TEST_SEED"] ?? Date.now() % 1_000_000)
 /** With an agent cut off, a delivery to it fails, and it is avoided for 30 s. */
 const waitBoundMs = 45_000;
 
-vi.setConfig({ testTimeout: limitMs + 240_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: limitMs + 300_000, hookTimeout: 120_000 });
 
 it("DESIGN 5, R-PAUSE-8: whatever happens to orchestrators and agents, every invariant holds", async () => {
   const world = await createWorld(new SeededRandom(seed));

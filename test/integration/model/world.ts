@@ -35,7 +35,7 @@ export interface World {
 /** The clocks of the three machines: a working day behind, right, half a day ahead. */
 const clockOffsetsMs = [-8 * 3_600_000, 0, 12 * 3_600_000] as const;
 /** What was done last may wait out a delivery that failed (30 s), and then some backoffs. */
-const settleMs = 90_000;
+const settleMs = 150_000;
 
 export async function createWorld(random: SeededRandom, watch: Watch = "whole"): Promise<World> {
   const database = await createTestDatabase({ label: "model" });
