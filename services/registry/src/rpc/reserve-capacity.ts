@@ -10,6 +10,9 @@ import type { HandlerDeps } from "./deps.ts";
 /** 10 years: whoever expects more knows nothing. */
 const MAX_EXPECTED_MS = 10 * 365 * 86_400_000;
 
+/** So many lines take longer to write than the room takes to find: whoever waits for the answer gets it first. */
+const LARGE_BATCH = 64;
+
 /** Promises room to attempts, in one transaction, each with its own result. */
 export function reserveCapacity(
   deps: HandlerDeps,
@@ -27,7 +30,11 @@ export function reserveCapacity(
         revision: () => deps.fleet.revision,
       }),
     );
-    for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    const log = (): void => {
+      for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    };
+    if (results.length < LARGE_BATCH) log();
+    else deps.timers.after(0, log);
     const toWire = resultMapper(deps);
     return {
       results: results.map((result, index) => toWire(requests[index]?.attemptId ?? "", result)),
