@@ -2,6 +2,7 @@ import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromW
 import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import type { FleetExplanation, Needs } from "@headroom/scheduling";
+import { Draft } from "../reservations/draft.ts";
 import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
@@ -20,21 +21,26 @@ export function reserveCapacity(
   return async (request, context) => {
     deps.requireReady();
     const requests = readRequests(request);
-    const { results, revision } = await deps.desk.submit(
-      reserveOperation(requests, {
-        allOrNothing: request.allOrNothing,
-        index: deps.index,
-        heartbeatIntervalMs: deps.heartbeatIntervalMs,
-        policy: deps.policy,
-        random: deps.random.next(),
-        revision: () => deps.fleet.revision,
-      }),
-    );
+    const operation = reserveOperation(requests, {
+      allOrNothing: request.allOrNothing,
+      index: deps.index,
+      heartbeatIntervalMs: deps.heartbeatIntervalMs,
+      policy: deps.policy,
+      random: deps.random.next(),
+      revision: () => deps.fleet.revision,
+    });
+    const { results, revision } =
+      request.dryRun === true
+        ? // Nobody commits this draft.
+          operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
+        : await deps.desk.submit(operation);
     const log = (): void => {
       for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
     };
-    if (results.length < LARGE_BATCH) log();
-    else deps.timers.after(0, log);
+    if (request.dryRun !== true) {
+      if (results.length < LARGE_BATCH) log();
+      else deps.timers.after(0, log);
+    }
     const toWire = resultMapper(deps);
     return {
       results: results.map((result, index) => toWire(requests[index]?.attemptId ?? "", result)),
