@@ -11,7 +11,7 @@ import type { HandlerDeps } from "./deps.ts";
 /** 10 years: whoever expects more knows nothing. */
 const MAX_EXPECTED_MS = 10 * 365 * 86_400_000;
 
-/** So many lines take longer to write than the room takes to find: whoever waits for the answer gets it first. */
+/** So many lines take milliseconds to write: whoever waits for the answer gets it first. */
 const LARGE_BATCH = 64;
 
 /** Promises room to attempts, in one transaction, each with its own result. */
