@@ -6,6 +6,7 @@ import { drain } from "./drain.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
+import { placement } from "./placement.ts";
 import { replicas } from "./replicas.ts";
 import { reserve } from "./reserve.ts";
 import { resumeLatency } from "./resume-latency.ts";
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "heartbeat-memory": heartbeatMemory,
   "heartbeat-writes": heartbeatWrites,
   capacity,
+  placement,
   reserve,
   storm,
   "resume-latency": resumeLatency,
