@@ -8,6 +8,7 @@ import {
   type ProcessRunner,
   type Run,
   type RunEnd,
+  silentSleepSource,
 } from "@headroom/agent";
 import { wire } from "@headroom/contracts";
 import { createChannel, createClient, HeadroomError, type DuplexStream } from "@headroom/rpc";
@@ -126,6 +127,7 @@ export async function createDesktop(options: DesktopOptions): Promise<Desktop> {
     records: journal.records,
     async start() {
       agent = createAgent(config, {
+        sleepSource: silentSleepSource,
         journal,
         stores,
         runner: runner.port,

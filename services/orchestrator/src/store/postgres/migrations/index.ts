@@ -4,6 +4,14 @@ import { outputTail } from "./0002_output_tail.ts";
 import { queueRank } from "./0003_queue_rank.ts";
 import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
+import { queueLists } from "./0012_queue_lists.ts";
 
 /** The schema's whole history, oldest first. */
-export const orchestratorMigrations: readonly Migration[] = [initial, outputTail, queueRank, operating, lists];
+export const orchestratorMigrations: readonly Migration[] = [
+  initial,
+  outputTail,
+  queueRank,
+  operating,
+  lists,
+  queueLists,
+];
