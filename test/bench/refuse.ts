@@ -8,6 +8,7 @@ import { Fleet } from "../../services/registry/src/fleet/fleet.ts";
 import { CapacityIndex } from "../../services/registry/src/fleet/index/capacity-index.ts";
 import { Draft } from "../../services/registry/src/reservations/draft.ts";
 import { reserveOperation } from "../../services/registry/src/reservations/reserve.ts";
+import { ReservationBook } from "../../services/registry/src/store/reservation-book.ts";
 import type { StoredAgent } from "../../services/registry/src/store/stored-agent.ts";
 import { type Bench, progress } from "./support/bench.ts";
 import { median, rounded } from "./support/stats.ts";
@@ -90,7 +91,7 @@ function makeAgent(index: number): StoredAgent {
     ownerHold: false,
     sample: makeSample(index),
     guardVersion: 0,
-    reservations: new Map(),
+    reservations: ReservationBook.EMPTY,
   };
 }
 
