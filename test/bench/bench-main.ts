@@ -6,6 +6,7 @@ import { drain } from "./drain.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
+import { placement } from "./placement.ts";
 import { replicas } from "./replicas.ts";
 import { refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "heartbeat-writes": heartbeatWrites,
   capacity,
   refuse,
+  placement,
   reserve,
   storm,
   "resume-latency": resumeLatency,
