@@ -62,7 +62,8 @@ export class StrandedEstimate {
     this.#weights = weights;
     this.#history = history;
     const withCards = mix.filter(({ shape }) => shape.gpuCount > 0);
-    const total = withCards.reduce((sum, { share }) => sum + share, 0);
+    // Before any task with cards has come, those without are all that is known.
+    const total = withCards.reduce((sum, { share }) => sum + share, 0) || 1;
     this.#cardMix = withCards.map(({ shape, share }) => ({ shape, share: share / total }));
     this.#manyCards = this.#cardMix.filter(({ shape }) => shape.gpuCount > 1);
     this.#cpuPerVram = cpuPerVram(this.#cardMix);
