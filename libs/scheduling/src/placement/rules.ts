@@ -147,9 +147,9 @@ export const FRAGMENTATION_RULE: RuleMaker = {
 
 /** Found on five public workloads; what the terms measure comes from the mix. See docs/placement.md. */
 export const STRANDED_WEIGHTS: StrandedWeights = {
-  fragmentation: 0.06,
+  fragmentation: 0.1,
   hosting: 0.2,
-  scarcity: 0.5,
+  scarcity: 0.3,
   starvation: 0.25,
   leftover: 1,
 };

@@ -2,11 +2,12 @@
  * The estimate behind the default policy: how much VRAM of a machine will be *stranded*, left over in pieces or without CPU
  * to go with it. A task goes where the estimate grows least.
  *
- *     W(s) = Σ_i L(g_i, c_i)  +  a·F(s)  +  b·max(0, G − C/ρ)  −  h·Σ_m worth_m·[s holds m]
+ *     W(s) = Σ_i L(g_i, c_i)  +  a·F(s)  +  b·max(0, G − C/ρ)  −  h·Σ_m worth_m·[s holds m]  −  p·Σ_i price_i·g_i
  *
  * g_i free VRAM of card i, G their sum, C free CPU, c_i the card's share of it, ρ the CPU per VRAM that the mix asks for. L: expected
  * leftover of a card (`CardDemand`). F: expected fragmentation (FGD), which sees the machine whole and one task ahead. Then
- * VRAM that the CPU cannot feed, and what is lost with a machine that could hold what few can. All are in MiB.
+ * VRAM that the CPU cannot feed, what is lost with a machine that could hold what few can, and what scarce
+ * models are worth to those that name them. All are in MiB.
  */
 import { modelPrices } from "./model-prices.ts";
 import { CardHistory } from "./card-history.ts";
@@ -39,7 +40,7 @@ export interface StrandedWeights {
 /** A card's tasks may use this much more than the card's share of the CPU: not all cards need theirs. */
 const CPU_SLACK = 1.5;
 /** Nobody has asked for a whole machine of a kind yet: it is reckoned with all the same, as this share of the tasks with cards. */
-const WHOLE_MACHINE_SHARE = 5 / 1_000;
+const WHOLE_MACHINE_SHARE = 3 / 1_000;
 /** A card that is free but for what its owner's desktop draws on it counts as free. */
 const WHOLE_SHARE = 0.9;
 
