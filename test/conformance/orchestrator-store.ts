@@ -11,6 +11,7 @@ import type {
 import type { OutputStream } from "@headroom/contracts";
 import { waitFor } from "@headroom/testing";
 import { normalizeNeeds, planStatus, shapeKey } from "@headroom/scheduling";
+import { roomHoldConformance } from "./orchestrator-room-holds.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 export interface OrchestratorStoreUnderTest {
@@ -387,6 +388,17 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       ).rejects.toMatchObject({ name: "BadCursorError" });
     });
   });
+
+  describe("room kept for large tasks", () =>
+    roomHoldConformance(
+      () => store,
+      async () => {
+        const task = newTask("large", { pause: paused });
+        const plan = newPlan([task]);
+        await accept(plan);
+        return { taskId: task.taskId, planId: plan.planId };
+      },
+    ));
 
   describe("attempts", () => {
     const start = async (tasks: readonly NewTask[] = [newTask("a")], sendsNow = true) => {

@@ -2,8 +2,16 @@ import type { Migration } from "@headroom/postgres";
 import { initial } from "./0001_initial.ts";
 import { outputTail } from "./0002_output_tail.ts";
 import { queueRank } from "./0003_queue_rank.ts";
+import { roomHolds } from "./0004_room_holds.ts";
 import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
 
 /** The schema's whole history, oldest first. */
-export const orchestratorMigrations: readonly Migration[] = [initial, outputTail, queueRank, operating, lists];
+export const orchestratorMigrations: readonly Migration[] = [
+  initial,
+  outputTail,
+  queueRank,
+  roomHolds,
+  operating,
+  lists,
+];
