@@ -10,10 +10,11 @@ const EXEC_ARGV = ["--expose-gc"];
 export const heartbeatMemory: Bench = async ({ quick }) => {
   const agents = quick ? 1_000 : 10_000;
   const runs = quick ? 1 : 5;
-  const postgres = await startPostgres();
   const found = { bare: [] as number[], registry: [] as number[] };
   for (let run = 0; run < runs; run += 1) {
     found.bare.push(await measure(await startBare({ execArgv: EXEC_ARGV }), agents, quick));
+    // A database of its own for each: a registry that knows the fleets of the runs before does not only hold this one.
+    const postgres = await startPostgres();
     found.registry.push(await measure(await startRegistry(postgres.url, { execArgv: EXEC_ARGV }), agents, quick));
     progress(`bytes per agent: bare ${found.bare.at(-1)}, registry ${found.registry.at(-1)}`);
   }

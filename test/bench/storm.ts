@@ -20,8 +20,11 @@ export const storm: Bench = async ({ quick }) => {
   const { address } = registry;
   const fleet = await ClientFleet.start({ processes: quick ? 2 : 4, agents });
   const startedAt = performance.now();
+  const { cpuUs: cpuBeforeUs } = await registry.stats();
   await fleet.join(address);
-  progress(`${agents} agents joined in ${Math.round(performance.now() - startedAt)} ms`);
+  const cpuUsPerJoin = Math.round(((await registry.stats()).cpuUs - cpuBeforeUs) / agents);
+  const joinedInMs = Math.round(performance.now() - startedAt);
+  progress(`${agents} agents joined in ${joinedInMs} ms, ${cpuUsPerJoin} µs of the registry's CPU each`);
   await fleet.beatAsTold(address, 0.2);
   const found: Storm[] = [];
   for (let run = 0; run < runs; run += 1) {

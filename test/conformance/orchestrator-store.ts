@@ -326,10 +326,11 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       expect(third?.attemptId).not.toBe(claimed.attemptId);
       const listed = await store.listPaused({ planId: null, reasons: null }, page);
       expect(listed).toMatchObject({
-        total: 1,
         items: [{ taskName: "a", planName: "plan", pause: { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never" } }],
       });
-      expect(await store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toMatchObject({ total: 0, items: [] });
+      expect(await store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toEqual({ items: [], next: null });
+      expect(await store.countPaused(plan.planId, null)).toBe(1);
+      expect(await store.countPaused(plan.planId, ["HELD"])).toBe(0);
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
     });
 
@@ -386,6 +387,26 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       await expect(
         store.listPaused({ planId: null, reasons: null }, { limit: 4, after: "nonsense" }),
       ).rejects.toMatchObject({ name: "BadCursorError" });
+    });
+
+    it("lists what is not tried behind all that is, whatever its priority, on every page and of one plan too", async () => {
+      const blocked = { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true } as const;
+      const tasks = Array.from({ length: 9 }, (_, index) =>
+        newTask(`t${index}`, { priority: index, pause: index % 3 === 0 ? blocked : paused }),
+      );
+      const plan = newPlan(tasks);
+      await accept(plan);
+      const expected = ["t8", "t7", "t5", "t4", "t2", "t1", "t6", "t3", "t0"];
+      for (const planId of [null, plan.planId]) {
+        const seen: string[] = [];
+        for (let after: string | null = null; ;) {
+          const answer = await store.listPaused({ planId, reasons: null }, { limit: 2, after });
+          seen.push(...answer.items.map((one) => one.taskName));
+          after = answer.next;
+          if (after === null) break;
+        }
+        expect(seen).toEqual(expected);
+      }
     });
   });
 

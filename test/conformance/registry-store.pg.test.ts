@@ -2,10 +2,12 @@ import { createDatabase, migrate } from "@headroom/postgres";
 import { createPostgresStore, REGISTRY_SCHEMA, registryMigrations } from "@headroom/registry";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase } from "@headroom/testing";
+import { registryCommitConformance } from "./registry-commits.ts";
 import { registryEnrolmentConformance } from "./registry-enrolment.ts";
 import { registryStoreConformance, type StoreUnderTest } from "./registry-store.ts";
 
 registryStoreConformance(openStores);
+registryCommitConformance(openStores);
 registryEnrolmentConformance(openStores);
 
 async function openStores(): Promise<StoreUnderTest> {

@@ -60,7 +60,7 @@ export function admissionOf(agentId: string, overrides: Partial<Admission> = {})
   };
 }
 
-function reservationOf(agentId: string, overrides: Partial<StoredReservation> = {}): StoredReservation {
+export function reservationOf(agentId: string, overrides: Partial<StoredReservation> = {}): StoredReservation {
   return {
     attemptId: randomUUID(),
     agentId,
@@ -79,7 +79,11 @@ function reservationOf(agentId: string, overrides: Partial<StoredReservation> = 
   };
 }
 
-function insertOf(reservation: StoredReservation, version: number, leaseMs: number | null = 30_000): ReservationCommit {
+export function insertOf(
+  reservation: StoredReservation,
+  version: number,
+  leaseMs: number | null = 30_000,
+): ReservationCommit {
   return {
     guards: [{ agentId: reservation.agentId, version }],
     writes: [{ reservation, leaseMs, previousAgentId: null, endsNow: false, beginsNow: true }],

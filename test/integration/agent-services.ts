@@ -24,6 +24,8 @@ export interface FakeServices {
   readonly works: FromWork[];
   /** Acknowledge results and output. Default true. */
   acks: boolean;
+  /** Answer renewals. Default true. */
+  renews: boolean;
   address(): string;
   /** Says something on the work stream. */
   say(message: NonNullable<wire.AttachResponse["message"]>): void;
@@ -45,6 +47,7 @@ export function fakeServices(): FakeServices {
     heartbeats: [],
     works: [],
     acks: true,
+    renews: true,
     address: () => formatHostPort({ host: "127.0.0.1", port }),
     say: (message) => void workStream?.send({ message }),
     sayHeartbeat: (message) => void heartbeatStream?.send({ message }),
@@ -118,7 +121,7 @@ export function fakeServices(): FakeServices {
     stream.onMessage(({ message }) => {
       if (message === undefined) return;
       fake.works.push(message);
-      const answer = answerTo(message, fake.acks);
+      const answer = message.$case === "renew" && !fake.renews ? null : answerTo(message, fake.acks);
       if (answer !== null) stream.send({ message: answer });
     });
     stream.onPeerEnd(() => stream.end());

@@ -54,17 +54,18 @@ export const orchestratorCases: readonly BadCase[] = [
   wrongField("a check for needs that are not a number", "needs.gpu_vram_gb", /finite|number/, {
     grpc: ({ queue }) => queue.checkCapacity({ needs: wire.ResourceNeeds.fromPartial({ gpuVramGb: Number.NaN }) }),
   }),
-  {
-    name: "a preview, which is not built yet",
+  wrongField("a preview of a plan that is not sound", "plan.tasks[0].depends_on[0]", /no task/, {
     grpc: ({ plans }) =>
       plans.previewPlan({
-        plan: wire.WorkPlan.fromPartial({ name: "p", tasks: [{ name: "one", command: { argv: ["true"] } }] }),
+        plan: wire.WorkPlan.fromPartial({
+          name: "p",
+          tasks: [{ name: "one", command: { argv: ["true"] }, dependsOn: ["two"] }],
+        }),
       }),
-    rest: post("orchestrator", "/api/v1/plans:preview", { plan: { name: "p", tasks: [jsonTask()] } }),
-    code: "UNIMPLEMENTED",
-    reason: /^NOT_BUILT_YET$/,
-    says: /PreviewPlan|not built yet/,
-  },
+    rest: post("orchestrator", "/api/v1/plans:preview", {
+      plan: { name: "p", tasks: [jsonTask({ depends_on: ["two"] })] },
+    }),
+  }),
 ];
 
 /** JSON has faults of its own. */

@@ -27,6 +27,8 @@ const agent = (agentId: string, fields: Partial<AgentFacts> = {}): AgentFacts =>
   ...fields,
 });
 
+const roomy = { ...agent("b").sample!, cpu: { total: 4000, available: 4000, offer: 4000, declared: false } };
+
 function told(agents: readonly AgentFacts[], needs: Needs) {
   const explanation = explain(agents.map(agentView), needs);
   const message = explanationToWire(explanation, (agentId) => ({
@@ -67,6 +69,17 @@ describe("explanation", () => {
     expect(value.reason).toBe(explanation.reason);
     expect(value.verdict).toBe(explanation.verdict);
     expect(value.sentence).toBe(explanation.sentence);
+  });
+
+  it("gives the registry's reason though the agent that it is about is not listed; an older registry's is read from the list", () => {
+    const needs = normalizeNeeds({ cpuMillicores: 3_500 });
+    const views = [agent("a"), agent("b", { attached: false, sample: roomy })].map(agentView);
+    const explanation = explain(views, needs, {}, 1);
+    expect(explanation.agents.map(({ agentId }) => agentId)).toEqual(["a"]);
+    const message = explanationToWire(explanation, () => ({ hostname: "", status: "online" }));
+    expect(message.reason).toBe("AGENT_NOT_ATTACHED");
+    expect(explanationFromWire(message)).toMatchObject({ value: { reason: "AGENT_NOT_ATTACHED" } });
+    expect(explanationFromWire({ ...message, reason: "" })).toMatchObject({ value: { reason: "NO_AGENT_FITS_NOW" } });
   });
 
   it("shows an agent that has left as offline", () => {

@@ -1,5 +1,6 @@
 /** Why needs fit or do not fit: what scheduling's `explain` found, and what a reader on the other side makes of it. */
 import {
+  isPauseReason,
   unblockSentence,
   missSentence,
   type AgentStatus,
@@ -38,6 +39,7 @@ export function explanationToWire(
       verdictToWire(verdict, agentOf(verdict.agentId) ?? { hostname: "", status: "offline" }),
     ),
     agentsJudged: explanation.agentsJudged,
+    reason: explanation.reason ?? "",
   });
 }
 
@@ -120,7 +122,8 @@ export function explanationFromWire(explanation: CapacityExplanation, path = "ex
   const agents = readEach(explanation.agents, `${path}.agents`, verdictFromWire);
   if (agents.kind === "invalid") return agents;
   const { sentence, agentsJudged } = explanation;
-  const reason = reasonOf(verdict.value, agents.value);
+  // A registry of an older version does not say it.
+  const reason = isPauseReason(explanation.reason) ? explanation.reason : reasonOf(verdict.value, agents.value);
   return ok({ verdict: verdict.value, sentence, agents: agents.value, agentsJudged, reason });
 }
 
@@ -144,7 +147,7 @@ function missFromWire(miss: WireMiss, path: string): FromWire<ToldMiss> {
 
 const SET_ASIDE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "not_attached"]);
 
-/** scheduling's `pauseReason`, from what was told: the nearest agents come first, so those set aside are among the listed ones. */
+/** scheduling's `pauseReason`, from what was told: as good as the agents that are listed. */
 function reasonOf(verdict: FleetVerdict, agents: readonly ToldVerdict[]): PauseReason | null {
   switch (verdict) {
     case "fits":

@@ -12,7 +12,7 @@ export {
   type Transaction,
   type TransactionOptions,
 } from "./pool.ts";
-export { defineStatement, type Statement } from "./statement.ts";
+export { definedStatements, defineStatement, type Statement } from "./statement.ts";
 export { type WaitForDatabaseOptions, DatabaseAwayError, waitForDatabase } from "./wait.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type Migration, SchemaTooNewError } from "./migrations.ts";
 export { createListener, type Listener, type ListenerOptions } from "./listen.ts";

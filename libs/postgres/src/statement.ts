@@ -12,17 +12,32 @@ export interface Statement<Row extends object> {
   readonly row?: Row;
 }
 
+const defined = new Map<string, Statement<object>>();
+
 /**
  * Defines a hot statement. Give the row type: `defineStatement<AgentRow>({ name: "agents_get", text: "SELECT …" })`.
- * Names are unique within a program. Throws if the name is empty or longer than 63 bytes.
+ * Names are unique within a program. Throws if the name is empty or longer than 63 bytes, or stands for another text already: a
+ * connection that has prepared the one would be asked for the other.
  */
 export function defineStatement<Row extends object = Record<string, never>>(definition: {
   readonly name: string;
   readonly text: string;
 }): Statement<Row> {
-  const bytes = Buffer.byteLength(definition.name);
+  const { name } = definition;
+  const bytes = Buffer.byteLength(name);
   if (bytes === 0 || bytes > maxStatementNameBytes) {
-    throw new Error(`statement name "${definition.name}" has ${bytes} bytes; it needs 1 to ${maxStatementNameBytes}`);
+    throw new Error(`statement name "${name}" has ${bytes} bytes; it needs 1 to ${maxStatementNameBytes}`);
   }
-  return { name: definition.name, text: definition.text.trim() };
+  const statement: Statement<Row> = { name, text: definition.text.trim() };
+  const earlier = defined.get(name);
+  if (earlier !== undefined && earlier.text !== statement.text) {
+    throw new Error(`two statements are named "${name}"; their names must differ`);
+  }
+  defined.set(name, statement);
+  return statement;
+}
+
+/** Every statement that the modules loaded so far have defined: for tests that look at all of them. */
+export function definedStatements(): readonly Statement<object>[] {
+  return [...defined.values()];
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseInt8, parseTimestamptz } from "./value-types.ts";
 import { describeTarget } from "./connection.ts";
-import { defineStatement } from "./statement.ts";
+import { definedStatements, defineStatement } from "./statement.ts";
 
 describe("values", () => {
   it("int8 is a number, or an error where a number would lie", () => {
@@ -39,5 +39,12 @@ describe("defineStatement", () => {
     expect(defineStatement({ name: "a".repeat(63), text: " SELECT 1 " }).text).toBe("SELECT 1");
     expect(() => defineStatement({ name: "ä".repeat(32), text: "" })).toThrow("64 bytes");
     expect(() => defineStatement({ name: "", text: "" })).toThrow("0 bytes");
+  });
+
+  it("knows all that are defined, and gives no name twice", () => {
+    const statement = defineStatement({ name: "test_one_name", text: "SELECT 1" });
+    expect(definedStatements()).toContain(statement);
+    expect(defineStatement({ name: "test_one_name", text: "SELECT 1 " })).toEqual(statement);
+    expect(() => defineStatement({ name: "test_one_name", text: "SELECT 2" })).toThrow("test_one_name");
   });
 });

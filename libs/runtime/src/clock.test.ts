@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { createClock, systemClock } from "./index.ts";
+import { describe, expect, it } from "vitest";
+import { createClock, createSuspendMeter, systemClock } from "./index.ts";
 
 function fakeMachine() {
   const at = { wallMs: 1_700_000_000_000, steadyMs: 500, bootMs: 90_000 as number | null };
@@ -56,4 +56,48 @@ it("the coarse steps of the boot clock are not taken for a suspend, and a boot c
   at.bootMs = null;
   pass(2_000);
   expect(clock.monotonic() - startMs).toBe(4_000);
+});
+
+describe("the suspend meter", () => {
+  const sources = (bootMs: number | null) => {
+    const now = { wallMs: 1_000_000, steadyMs: 500, bootMs };
+    const pass = (steadyMs: number, wallMs = steadyMs, bootPassedMs = steadyMs): void => {
+      now.steadyMs += steadyMs;
+      now.wallMs += wallMs;
+      if (now.bootMs !== null) now.bootMs += bootPassedMs;
+    };
+    const meter = createSuspendMeter({
+      wallMs: () => now.wallMs,
+      steadyMs: () => now.steadyMs,
+      bootMs: () => now.bootMs,
+    });
+    return { meter, pass };
+  };
+
+  it("DESIGN-4: with a boot clock only a suspend counts, once: no set clock, no standstill of this process", () => {
+    const { meter, pass } = sources(9_000_000);
+    pass(1_000, 1_000, 1_010);
+    expect(meter.takeMs()).toBe(0);
+    pass(1_000, 7_200_000, 1_000);
+    expect(meter.takeMs()).toBe(0);
+    pass(60_000);
+    expect(meter.takeMs()).toBe(0);
+    pass(1_000, 3_601_000, 3_601_000);
+    expect(meter.takeMs()).toBe(3_600_000);
+    expect(meter.takeMs()).toBe(0);
+  });
+
+  it("without one, what the wall clock has gained counts, or a long silence", () => {
+    const { meter, pass } = sources(null);
+    pass(1_000, 1_300);
+    expect(meter.takeMs()).toBe(0);
+    pass(1_000, 61_000);
+    expect(meter.takeMs()).toBe(60_000);
+    pass(1_000, -60_000);
+    expect(meter.takeMs()).toBe(0);
+    pass(29_000);
+    expect(meter.takeMs()).toBe(0);
+    pass(31_000);
+    expect(meter.takeMs()).toBe(31_000);
+  });
 });

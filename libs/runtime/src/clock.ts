@@ -77,9 +77,50 @@ function linuxBootClock(): () => number | null {
   }
 }
 
-/** The machine's clock. */
-export const systemClock: Clock = createClock({
+/** Where the system's own clocks are read. */
+const systemSources: ClockSources = {
   wallMs: () => Date.now(),
   steadyMs: () => performance.now(),
   bootMs: linuxBootClock(),
-});
+};
+
+/** The machine's clock. */
+export const systemClock: Clock = createClock(systemSources);
+
+/** Tells that the machine was suspended, once it is back. */
+export interface SuspendMeter {
+  /** Milliseconds since the call before in which the machine was suspended, as far as can be told; 0: none. */
+  takeMs(): number;
+}
+
+/** A clock that is set by less than this is set, and not the sign of a suspend; nor is the boot clock's noise. */
+const shortestSuspendMs = 1_000;
+/** Where the steady clock itself counts suspend (Windows, macOS), only that nobody asked for so long tells of it. */
+const longSilenceMs = 30_000;
+
+/**
+ * Compares what the clocks have counted since the call before: boot clock against steady clock where there is a boot clock
+ * (Linux); else wall clock against steady clock, and a silence of more than 30 s. There a clock that is set forward, or a process
+ * that was stopped, looks like a suspend; who takes it for one loses a moment.
+ */
+export function createSuspendMeter(sources: ClockSources): SuspendMeter {
+  const read = () => ({ steadyMs: sources.steadyMs(), wallMs: sources.wallMs(), bootMs: sources.bootMs() });
+  let last = read();
+  return {
+    takeMs() {
+      const now = read();
+      const steadyMs = now.steadyMs - last.steadyMs;
+      const gapMs =
+        now.bootMs !== null && last.bootMs !== null
+          ? now.bootMs - last.bootMs - steadyMs
+          : Math.max(now.wallMs - last.wallMs - steadyMs, steadyMs > longSilenceMs ? steadyMs : 0);
+      last = now;
+      return gapMs >= shortestSuspendMs ? gapMs : 0;
+    },
+  };
+}
+
+/** The machine's own, from now on. */
+export function systemSuspendMeter(): SuspendMeter {
+  return createSuspendMeter(systemSources);
+}

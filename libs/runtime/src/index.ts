@@ -2,7 +2,15 @@
  * The lowest library: the ports of the outside world (time, timers, randomness), and what every program of
  * Headroom needs to start, run, say what it does and stop. It imports nothing else of Headroom.
  */
-export { createClock, systemClock, type Clock, type ClockSources } from "./clock.ts";
+export {
+  createClock,
+  createSuspendMeter,
+  systemClock,
+  systemSuspendMeter,
+  type Clock,
+  type ClockSources,
+  type SuspendMeter,
+} from "./clock.ts";
 export { sleep, systemTimers, withTimeout, type Timer, type TimerOptions, type Timers } from "./timers.ts";
 export { jitter, systemRandom, type Random } from "./random.ts";
 export { systemPorts, type Ports } from "./ports.ts";

@@ -16,8 +16,21 @@ const secretEndings = /_(token|password|secret|credential|key_pem)$/;
 
 const limits = { depth: 6, items: 100, textLength: 16_384 } as const;
 
+/** Names that have been judged; a program logs the same fields over and over. */
+const judged = new Map<string, boolean>();
+const maxJudged = 1_000;
+
 /** Whether a field of this name is never logged: authorization, token, env, password and the like, in any spelling of case. */
 function isSecretKey(key: string): boolean {
+  const known = judged.get(key);
+  if (known !== undefined) return known;
+  const isSecret = judgeKey(key);
+  // Keys may come from data, a task's labels for one: those do not pile up.
+  if (judged.size < maxJudged) judged.set(key, isSecret);
+  return isSecret;
+}
+
+function judgeKey(key: string): boolean {
   const name = key
     .replace(/([a-z])([A-Z])/g, "$1_$2")
     .replaceAll("-", "_")

@@ -1,5 +1,5 @@
 /** One agent as a decision sees it: who it is, how it is, and what is free on it, all of one moment. */
-import { freeCapacity, type HeldRoom, type Room } from "./capacity.ts";
+import { freeCapacity, type HeldRoom, type Room, roomAfter } from "./capacity.ts";
 import type { AgentStatus } from "./liveness.ts";
 import type { Sample } from "./resources.ts";
 
@@ -38,7 +38,9 @@ export function agentView(facts: AgentFacts): AgentView {
 /** The same agent after one more reservation: a working copy, nothing is promised by it. */
 export function withReservation(view: AgentView, held: HeldRoom): AgentView {
   const reservations = [...view.reservations, held];
-  return { ...view, reservations, room: freeCapacity(view.sample, reservations) };
+  const isRunning = view.sample?.attempts.some(({ attemptId }) => attemptId === held.attemptId) ?? false;
+  const room = isRunning ? freeCapacity(view.sample, reservations) : roomAfter(view.room, held.reserved);
+  return { ...view, reservations, room };
 }
 
 /** The same agent as if these attempts had ended. */

@@ -1,8 +1,10 @@
 /** Properties of capacity arithmetic, over whole histories. A failure prints its seed. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { withReservation } from "./agent-view.ts";
 import { anyAmounts, anyReservations, anySample, ATTEMPT_IDS } from "./arbitraries.test-helper.ts";
 import { freeCapacity, type Room } from "./capacity.ts";
+import { desktop } from "./fixtures.test-helper.ts";
 import type { ReservationEvent } from "./reservation-events.ts";
 import { reservationStep } from "./reservation-step.ts";
 import { holdsRoom, type Reservation } from "./reservation.ts";
@@ -31,6 +33,17 @@ describe("capacity arithmetic", () => {
         const fewer = roomsOf(freeCapacity(sample, reservations.slice(1)));
         all.forEach((room, index) => expect(fewer[index]?.free).toBeGreaterThanOrEqual(room.free));
       }),
+    );
+  });
+
+  it("DESIGN-3: one reservation added to a view is what all of them are together", () => {
+    fc.assert(
+      fc.property(anySample, anyReservations, (sample, reservations) => {
+        const one = desktop("a", { sample, reservations: [] });
+        const added = reservations.reduce(withReservation, one);
+        expect(added.room).toEqual(freeCapacity(sample, reservations));
+      }),
+      { numRuns: 500 },
     );
   });
 

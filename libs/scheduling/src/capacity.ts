@@ -88,6 +88,20 @@ export function freeCapacity(sample: Sample | null, reservations: readonly HeldR
   return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
 }
 
+/**
+ * The room after one more reservation of an attempt that the sample does not list: what `freeCapacity` would say, without
+ * going through the reservations that are there already.
+ */
+export function roomAfter(room: Room, reserved: Amounts): Room {
+  if (!room.sampled) return room;
+  const sharedCardIds = new Set(room.cards.filter((card) => card.sharedMemory).map((card) => card.cardId));
+  const cpu = holdingMore(room.cpu, reserved.cpuMillicores);
+  const memoryMib = reserved.memoryMib + vramOn(reserved, (cardId) => sharedCardIds.has(cardId));
+  const memory = holdingMore(room.memory, memoryMib);
+  const cards = room.cards.map((card) => cardAfter(card, reserved, memory.free));
+  return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
+}
+
 /** Attempts of a sample that no reservation covers: each is to be adopted. */
 export function unreservedAttempts(sample: Sample, reservations: readonly HeldRoom[]): readonly AttemptUse[] {
   const reservedIds = new Set(reservations.map((reservation) => reservation.attemptId));
@@ -164,6 +178,28 @@ function cardRoom(card: Card, loads: readonly AttemptLoad[], memoryFreeMib: Mib)
     model: card.model,
     sharedMemory: card.sharedMemory,
     occupied,
+    exclusivelyHeld,
+  };
+}
+
+function holdingMore<R extends DimensionRoom>(room: R, amount: number): R {
+  const held = room.held + amount;
+  return { ...room, held, free: Math.max(0, Math.min(room.total - room.foreign, room.offer) - held) };
+}
+
+function cardAfter(card: CardRoom, reserved: Amounts, memoryFreeMib: Mib): CardRoom {
+  const here = reserved.cards.filter(({ cardId }) => cardId === card.cardId);
+  if (here.length === 0 && !card.sharedMemory) return card;
+  const room = holdingMore(
+    card,
+    vramOn(reserved, (cardId) => cardId === card.cardId),
+  );
+  const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
+  const exclusivelyHeld = card.exclusivelyHeld || here.some(({ exclusive }) => exclusive);
+  return {
+    ...room,
+    free: exclusivelyHeld ? 0 : reachable,
+    occupied: card.occupied || here.length > 0,
     exclusivelyHeld,
   };
 }

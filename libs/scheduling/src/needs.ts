@@ -64,6 +64,17 @@ export function amountsFor(needs: Needs, cardIds: readonly string[]): Amounts {
  * lists, and the order of labels, do not matter.
  */
 export function shapeKey(needs: Needs): string {
+  const known = shapeKeys.get(needs);
+  if (known !== undefined) return known;
+  const key = makeShapeKey(needs);
+  shapeKeys.set(needs, key);
+  return key;
+}
+
+// Needs are never changed, and a batch asks for the key of the same ones again and again.
+const shapeKeys = new WeakMap<Needs, string>();
+
+function makeShapeKey(needs: Needs): string {
   const models = [...new Set(needs.gpuModels.map((model) => model.toLowerCase()))].sort();
   const labels = Object.entries(needs.labels).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   return JSON.stringify([

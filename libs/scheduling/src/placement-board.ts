@@ -52,10 +52,20 @@ export function candidatesAmong(
   return candidates;
 }
 
+interface CurrentShortlist {
+  /** Kept up with what the batch takes. */
+  readonly candidates: Candidate[];
+  readonly isComplete: boolean;
+  /** How many of the changes it has taken in. */
+  seen: number;
+}
+
 export class PlacementBoard {
   readonly #fleet: PlacementFleet;
   #changed = new Map<string, AgentView>();
-  #shortlists = new Map<string, Shortlist>();
+  /** The agents that have changed, one entry for each change. */
+  readonly #changes: string[] = [];
+  #shortlists = new Map<string, CurrentShortlist>();
 
   constructor(fleet: PlacementFleet) {
     this.#fleet = fleet;
@@ -64,6 +74,7 @@ export class PlacementBoard {
   /** The agent has changed by a placement. */
   put(view: AgentView): void {
     this.#changed.set(view.agentId, view);
+    this.#changes.push(view.agentId);
   }
 
   /** Where the board stands, to come back to. */
@@ -79,9 +90,9 @@ export class PlacementBoard {
   /** `key` tells one question (needs and options) from another. Empty: no agent fits. */
   candidates(key: string, needs: Needs, options: FitOptions): readonly Candidate[] {
     const known = this.#shortlists.get(key);
-    const current = known === undefined ? null : this.#update(known, needs, options);
-    const isEnough = current !== null && (current.isComplete || current.candidates.length >= FEW);
-    const shortlist = isEnough ? current : this.#find(needs, options);
+    if (known !== undefined) this.#update(known, needs, options);
+    const isEnough = known !== undefined && (known.isComplete || known.candidates.length >= FEW);
+    const shortlist = isEnough ? known : this.#find(needs, options);
     this.#shortlists.set(key, shortlist);
     return shortlist.candidates;
   }
@@ -91,17 +102,24 @@ export class PlacementBoard {
     return this.#fleet.explain(needs, options, this.#changed);
   }
 
-  #update({ candidates, isComplete }: Shortlist, needs: Needs, options: FitOptions): Shortlist {
-    const current = candidates.flatMap((candidate) => {
-      const view = this.#changed.get(candidate.view.agentId) ?? candidate.view;
-      return view === candidate.view ? [candidate] : candidatesAmong([view], needs, options);
-    });
-    return { candidates: current, isComplete };
+  /** Looks only at agents that have changed since: in a long batch of one shape that is one agent for each request. */
+  #update(shortlist: CurrentShortlist, needs: Needs, options: FitOptions): void {
+    const { candidates } = shortlist;
+    for (const agentId of new Set(this.#changes.slice(shortlist.seen))) {
+      const place = candidates.findIndex(({ view }) => view.agentId === agentId);
+      const view = this.#changed.get(agentId);
+      if (place >= 0 && view !== undefined) candidates.splice(place, 1, ...candidatesAmong([view], needs, options));
+    }
+    shortlist.seen = this.#changes.length;
   }
 
-  #find(needs: Needs, options: FitOptions): Shortlist {
+  #find(needs: Needs, options: FitOptions): CurrentShortlist {
     // The fleet does not know what the batch has taken: as many more as may turn out to be full.
     const found = this.#fleet.shortlist(needs, options, SHORTLIST + this.#changed.size);
-    return this.#update(found, needs, options);
+    const candidates = found.candidates.flatMap((candidate) => {
+      const view = this.#changed.get(candidate.view.agentId);
+      return view === undefined ? [candidate] : candidatesAmong([view], needs, options);
+    });
+    return { candidates, isComplete: found.isComplete, seen: this.#changes.length };
   }
 }

@@ -113,8 +113,8 @@ function placeTogether(
     }
     const explanation = known ?? board.explain(request.needs, request.options ?? {});
     goBack?.();
-    // A group's refusal was decided on a fleet that the group itself had filled: it says nothing of later requests.
-    if (members.length === 1) refusals.set(key, explanation);
+    // What was refused on a fleet that its own group had filled says nothing of later requests.
+    if (placements.length === 0) refusals.set(key, explanation);
     return members.map(({ attemptId }) => noRoom(attemptId, explanation));
   }
   return placements;
@@ -128,14 +128,18 @@ function placeOne(
   context: PlacementContext,
 ): Placement | null {
   const { attemptId, needs } = request;
-  const [first, ...others] = board.candidates(key, needs, request.options ?? {});
-  if (first === undefined) return null;
-  const choice = policy.choose([first, ...others], needs, context);
-  const candidate = [first, ...others].find(({ view }) => view.agentId === choice.agentId) ?? first;
+  const candidates = board.candidates(key, needs, request.options ?? {});
+  if (!isNonEmpty(candidates)) return null;
+  const choice = policy.choose(candidates, needs, context);
+  const candidate = candidates.find(({ view }) => view.agentId === choice.agentId) ?? candidates[0];
   const amounts = soundAmounts(candidate, needs, choice);
   const expectedEndAtMs = request.expectedEndAtMs ?? null;
   board.put(withReservation(candidate.view, { attemptId, reserved: amounts, expectedEndAtMs }));
   return { kind: "reserved", attemptId, agentId: candidate.view.agentId, amounts };
+}
+
+function isNonEmpty(candidates: readonly Candidate[]): candidates is readonly [Candidate, ...Candidate[]] {
+  return candidates.length > 0;
 }
 
 /**

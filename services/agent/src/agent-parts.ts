@@ -1,4 +1,11 @@
-import { silentLogger, systemPorts, type Logger, type Ports } from "@headroom/runtime";
+import {
+  silentLogger,
+  systemPorts,
+  systemSuspendMeter,
+  type Logger,
+  type Ports,
+  type SuspendMeter,
+} from "@headroom/runtime";
 import type { AgentConfig } from "./config/config.ts";
 import { grpcConnections, type Connections } from "./connection/open-stream.ts";
 import { credentialPath } from "./enrolment/credential-file.ts";
@@ -17,6 +24,8 @@ import { declaredProbe } from "./sampling/declared.ts";
 import { combinedProbe, type GpuProbe } from "./sampling/gpu.ts";
 import { machineSampler } from "./sampling/machine-sampler.ts";
 import { nvidiaProbe } from "./sampling/nvidia/nvidia.ts";
+import { logindSleepSource } from "./sleep/logind.ts";
+import { silentSleepSource, type SleepSource } from "./sleep/sleep-source.ts";
 import type { Sampler } from "./sampling/sampler.ts";
 
 /** What the agent takes from the outside; a simulation or a test gives its own of any of them. */
@@ -29,6 +38,8 @@ export interface AgentParts {
   readonly runner: ProcessRunner;
   readonly sampler: Sampler;
   readonly connections: Connections;
+  readonly sleepSource: SleepSource;
+  readonly suspendMeter: SuspendMeter;
 }
 
 export interface AgentOverrides extends Partial<AgentParts> {
@@ -61,6 +72,10 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
     stores: overrides.stores ?? fileOutputStores(paths.spoolDir),
     runner: overrides.runner ?? systemRunner({ ports, logger, processes, freshDir: paths.freshDir, env }),
     sampler: overrides.sampler ?? sampler(),
+    sleepSource:
+      overrides.sleepSource ??
+      (process.platform === "linux" ? logindSleepSource({ ports, logger, env }) : silentSleepSource),
+    suspendMeter: overrides.suspendMeter ?? systemSuspendMeter(),
     connections:
       overrides.connections ??
       grpcConnections({ ...config, credentialFile: credentialPath(config.agentDir), ports, logger }),

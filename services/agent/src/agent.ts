@@ -14,6 +14,7 @@ import type { AgentConfig } from "./config/config.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
+import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";
 import { createAttach } from "./work/attach.ts";
 import { StallWatch, tickEveryMs } from "./work/stall-watch.ts";
@@ -144,7 +145,24 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     isHeldByOwner,
   });
   late.heartbeat = heartbeat;
-  const ticker = tickLoop(ports, logger, stalls, supervisor, parts);
+  const sleeper = createSleeper({
+    ports,
+    logger,
+    source: parts.sleepSource,
+    meter: parts.suspendMeter,
+    work: supervisor,
+    connections: [attach, heartbeat],
+  });
+  const ticker = tickLoop(
+    ports,
+    logger,
+    () => {
+      // A machine that slept is known before its leases are judged: they stop, and do not end.
+      sleeper.tick();
+      supervisor.tick(stalls.tick());
+    },
+    () => parts.sampler.watchPeaks(supervisor.listed()),
+  );
 
   return {
     status: () => ({
@@ -159,9 +177,11 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
       await ticker.start();
       await attach.start();
       await heartbeat.start();
+      sleeper.start();
       logger.info({ incarnation, pool: config.pool, agent_dir: config.agentDir }, "the agent runs");
     },
     async stop(reason) {
+      await sleeper.stop();
       await supervisor.stop(config.stopGraceMs);
       if (attach.isAttached()) await untilDelivered(supervisor, ports);
       // Goodbye after the last result: with it the registry takes everything of this agent for gone.
@@ -176,13 +196,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
   };
 }
 
-function tickLoop(
-  ports: Ports,
-  logger: Logger,
-  stalls: StallWatch,
-  supervisor: Supervisor,
-  { sampler }: AgentParts,
-): RunLoop {
+function tickLoop(ports: Ports, logger: Logger, look: () => void, watchPeaks: () => Promise<void>): RunLoop {
   let ticks = 0;
   return new RunLoop({
     name: "tick",
@@ -190,9 +204,9 @@ function tickLoop(
     intervalMs: tickEveryMs,
     errorDelayMs: tickEveryMs,
     async run() {
-      supervisor.tick(stalls.tick());
+      look();
       ticks += 1;
-      if (ticks % peaksEveryTicks === 0) await sampler.watchPeaks(supervisor.listed());
+      if (ticks % peaksEveryTicks === 0) await watchPeaks();
     },
     onError: (error) => logger.error({ err: error }, "a look at the leases failed"),
   });

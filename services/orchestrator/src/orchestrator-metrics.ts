@@ -1,7 +1,8 @@
 import type { Counter, Logger, Metrics } from "@headroom/runtime";
 import type { FleetView } from "./fleet-view/fleet-view.ts";
+import type { QueueCounter } from "./operate/queue-counter.ts";
+import type { QueueHoldView } from "./operate/queue-hold-view.ts";
 import type { QueueSummary } from "./store/model.ts";
-import type { OrchestratorStore } from "./store/port.ts";
 import type { Sessions } from "./work/sessions.ts";
 
 export interface OrchestratorMetrics {
@@ -29,27 +30,19 @@ export function createOrchestratorMetrics(metrics: Metrics): OrchestratorMetrics
 export function registerGauges(
   metrics: Metrics,
   parts: {
-    readonly store: OrchestratorStore;
+    readonly counter: QueueCounter;
+    readonly queueHold: Pick<QueueHoldView, "current">;
     readonly fleet: FleetView;
     readonly sessions: Sessions;
     readonly logger: Logger;
   },
 ): void {
-  const { store, fleet, sessions, logger } = parts;
-  let counting: Promise<QueueSummary | null> | null = null;
-  // A scrape reads all gauges at once: they share one look at the queue.
-  const summary = (): Promise<QueueSummary | null> => {
-    counting ??= store
-      .queueSummary()
-      .catch((error: unknown) => {
-        logger.debug({ err: error }, "the queue could not be counted for the metrics");
-        return null;
-      })
-      .finally(() => {
-        counting = null;
-      });
-    return counting;
-  };
+  const { counter, queueHold, fleet, sessions, logger } = parts;
+  const summary = (): Promise<QueueSummary | null> =>
+    counter.summary().catch((error: unknown) => {
+      logger.debug({ err: error }, "the queue could not be counted for the metrics");
+      return null;
+    });
   metrics.gauge("headroom_queue_tasks", "Tasks that wait, by reason", ["reason"], async (gauge) => {
     const now = await summary();
     if (now === null) return;
@@ -64,6 +57,9 @@ export function registerGauges(
     const now = await summary();
     if (now !== null) gauge.set(now.runningAttempts);
   });
+  metrics.gauge("headroom_queue_held", "1 while an operator holds the whole queue", [], (gauge) =>
+    gauge.set(queueHold.current() === null ? 0 : 1),
+  );
   metrics.gauge("headroom_agents_attached", "Work streams held here", [], (gauge) =>
     gauge.set(sessions.agentIds().length),
   );

@@ -9,6 +9,7 @@ import { createDurations } from "./estimates/durations.ts";
 import { createFleetView, type FleetView } from "./fleet-view/fleet-view.ts";
 import { createSweep } from "./lost/sweep.ts";
 import { createOrchestratorMetrics, registerGauges } from "./orchestrator-metrics.ts";
+import { createQueueCounter } from "./operate/queue-counter.ts";
 import { createQueueHoldView } from "./operate/queue-hold-view.ts";
 import { createRetention } from "./operate/retention.ts";
 import { createWaitTimeouts } from "./operate/wait-timeouts.ts";
@@ -151,7 +152,8 @@ export function createParts(options: PartsOptions): Parts {
   const waitTimeouts = createWaitTimeouts({ store, planChanged, ports, logger });
   const keepMs = config.historyDays * 86_400_000;
   const retention = keepMs === 0 ? [] : [createRetention({ store, keepMs, ports, logger })];
-  registerGauges(options.metrics, { store, fleet, sessions, logger });
+  const counter = createQueueCounter(store, ports.clock);
+  registerGauges(options.metrics, { counter, queueHold, fleet, sessions, logger });
   const services: readonly (Service | ManagedService)[] = [
     notifier,
     ...(listener === null ? [] : [listener]),
@@ -177,12 +179,14 @@ export function createParts(options: PartsOptions): Parts {
     resumer,
     loop,
     queueHold,
+    counter,
     hub,
     sessions,
     messages,
     avoided,
     releaser,
     pollingIntervalMs: config.pollingIntervalMs,
+    pointMs: config.priorityPointMs,
     mapError: mapStoreError,
   };
   return { deps, fleet, sessions, loop, services };

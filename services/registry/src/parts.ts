@@ -12,6 +12,7 @@ import { Pace } from "./heartbeat/pace.ts";
 import type { SessionServices } from "./heartbeat/session.ts";
 import { Sessions } from "./heartbeat/sessions.ts";
 import { Drains } from "./liveness/drains.ts";
+import { LineBudget } from "./liveness/line-budget.ts";
 import { Liveness } from "./liveness/liveness.ts";
 import { Pulses } from "./liveness/pulses.ts";
 import { Replicas } from "./liveness/replicas.ts";
@@ -192,6 +193,7 @@ export function createParts(options: PartsOptions): Parts {
       admissions,
       sessions,
       storeClock,
+      helloLines: new LineBudget(),
       ports,
       requireReady,
     },

@@ -1,5 +1,6 @@
 /** Agents for unit tests. */
 import { NO_FLAPS, type Sample } from "@headroom/scheduling";
+import { ReservationBook } from "./store/reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "./store/stored-agent.ts";
 
 export function sampleWith(cores: number, vramMib = 24_576): Sample {
@@ -50,7 +51,7 @@ export function agentWith(overrides: Partial<StoredAgent> = {}): StoredAgent {
     ownerHold: false,
     sample: sampleWith(16),
     guardVersion: 0,
-    reservations: new Map(),
+    reservations: ReservationBook.EMPTY,
     ...overrides,
   };
 }
@@ -74,6 +75,6 @@ export function reservationWith(overrides: Partial<StoredReservation> = {}): Sto
   };
 }
 
-export function reservationsOf(...reservations: readonly StoredReservation[]): ReadonlyMap<string, StoredReservation> {
-  return new Map(reservations.map((reservation) => [reservation.attemptId, reservation]));
+export function reservationsOf(...reservations: readonly StoredReservation[]): ReservationBook {
+  return ReservationBook.of(reservations);
 }

@@ -30,22 +30,20 @@ SELECT $3::uuid, moved.agent_id, ${VALUES}
 RETURNING attempt_id`,
 });
 
-const moveGuards = defineStatement<{ readonly agent_id: string }>({
-  name: "bench_move_guards",
+/** One statement, one commit, as for a single one. */
+const reserveMany = defineStatement<{ readonly attempt_id: string }>({
+  name: "bench_reserve_many",
   text: `
-UPDATE bench_raw.guards g SET version = g.version + 1, changed_at = now()
-  FROM unnest($1::uuid[], $2::bigint[]) AS e(agent_id, version)
- WHERE g.agent_id = e.agent_id AND g.version = e.version
-RETURNING g.agent_id`,
-});
-
-const insertMany = defineStatement<{ readonly attempt_id: string }>({
-  name: "bench_insert_many",
-  text: `
+WITH moved AS (
+  UPDATE bench_raw.guards g SET version = g.version + 1, changed_at = now()
+    FROM unnest($1::uuid[], $2::bigint[]) AS e(agent_id, version)
+   WHERE g.agent_id = e.agent_id AND g.version = e.version
+  RETURNING g.agent_id)
 INSERT INTO bench_raw.reservations (${COLUMNS})
 SELECT w.attempt_id, w.agent_id, ${VALUES}
-  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+  FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[])
     AS w(attempt_id, agent_id, cpu, memory, cards, needs, task_id)
+  JOIN moved USING (agent_id)
 RETURNING attempt_id`,
 });
 
@@ -76,24 +74,23 @@ async function reserveSingly(agentId: string): Promise<void> {
 }
 
 /** A batch fills as few agents as it can, as the registry's own policy does. */
-async function reserveMany(first: number, size: number): Promise<void> {
+async function reserveInBatch(first: number, size: number): Promise<void> {
   const chosen = Array.from({ length: Math.ceil(size / SLOTS_PER_AGENT) }, (_, each) => agentAt(first + each));
   const attempts = Array.from({ length: size }, () => randomUUID());
   const owners = attempts.map((_, each) => chosen[Math.floor(each / SLOTS_PER_AGENT)]);
-  await database().transaction(async (tx) => {
-    const moved = await tx.query(moveGuards, [chosen, chosen.map((agentId) => versions.get(agentId) ?? 0)]);
-    if (moved.length !== chosen.length) throw new Error("a guard has moved");
-    const each = <T>(value: T): T[] => attempts.map(() => value);
-    await tx.query(insertMany, [
-      attempts,
-      owners,
-      each(CPU_MILLICORES),
-      each(MEMORY_MIB),
-      each(CARDS),
-      each(NEEDS),
-      attempts,
-    ]);
-  });
+  const each = <T>(value: T): T[] => attempts.map(() => value);
+  const rows = await database().query(reserveMany, [
+    chosen,
+    chosen.map((agentId) => versions.get(agentId) ?? 0),
+    attempts,
+    owners,
+    each(CPU_MILLICORES),
+    each(MEMORY_MIB),
+    each(CARDS),
+    each(NEEDS),
+    attempts,
+  ]);
+  if (rows.length !== size) throw new Error("a guard has moved");
   for (const agentId of chosen) versions.set(agentId, (versions.get(agentId) ?? 0) + 1);
 }
 
@@ -149,7 +146,7 @@ serveCommands({
           const each = next;
           next += 1;
           if (size === 1) await reserveSingly(agentAt(each));
-          else await reserveMany(each * Math.ceil(size / SLOTS_PER_AGENT), size);
+          else await reserveInBatch(each * Math.ceil(size / SLOTS_PER_AGENT), size);
         }
       }),
     );

@@ -107,6 +107,9 @@ export interface ClientPlan {
   readonly joinAtOnce?: number;
 }
 
+/** 10,000 connections are half a minute's work for a quiet machine, and many minutes for a busy one: how long is what the bench says. */
+const FLEET_LIMIT_MS = 1_200_000;
+
 /** The agents of a fleet, over several processes: two ends of 10,000 sockets do not fit one process's descriptors. */
 export class ClientFleet {
   readonly #programs: readonly Program[];
@@ -127,7 +130,7 @@ export class ClientFleet {
   /** Resolves when all agents are welcomed at this server. */
   async join(address: string): Promise<void> {
     const { agents, connections = agents, processes, empty = false, joinAtOnce } = this.#plan;
-    await this.#each("join", (each) => ({
+    const planOf = (each: number): object => ({
       address,
       token: TOKEN,
       agents: Math.ceil(agents / processes),
@@ -135,7 +138,8 @@ export class ClientFleet {
       connections: Math.ceil(connections / processes),
       empty,
       ...(joinAtOnce !== undefined && { joinAtOnce: Math.ceil(joinAtOnce / processes) }),
-    }));
+    });
+    await this.#each("join", planOf, FLEET_LIMIT_MS);
   }
 
   beatHard(address: string): Promise<unknown> {
@@ -155,7 +159,7 @@ export class ClientFleet {
   }
 
   rejoined(address: string): Promise<unknown> {
-    return this.#each("rejoined", () => address);
+    return this.#each("rejoined", () => address, FLEET_LIMIT_MS);
   }
 
   async counts(address: string): Promise<FleetSums> {
@@ -168,8 +172,8 @@ export class ClientFleet {
     await Promise.all(this.#programs.map((program) => program.kill()));
   }
 
-  #each<Result>(command: string, argumentOf: (each: number) => unknown): Promise<Result[]> {
-    return Promise.all(this.#programs.map((program, each) => program.call<Result>(command, argumentOf(each))));
+  #each<Result>(command: string, argumentOf: (each: number) => unknown, limitMs?: number): Promise<Result[]> {
+    return Promise.all(this.#programs.map((program, each) => program.call<Result>(command, argumentOf(each), limitMs)));
   }
 }
 

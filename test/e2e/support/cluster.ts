@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { createHeadroomClient, type HeadroomClient, wire } from "@headroom/client";
 import { createTestDatabase, makeTempDir, waitFor } from "@headroom/testing";
+import type { RunSql } from "../../support/run-sql.ts";
 import type { AgentDeclaration } from "./agent-declaration.ts";
 import { builtCommand } from "./built-command.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
@@ -8,12 +9,6 @@ import { endLeftoverTasks } from "./leftover-tasks.ts";
 import { agentMember, type AgentMember, serviceMember, type ServiceMember } from "./members.ts";
 import { must } from "./results.ts";
 import { lastWords, type ServiceProcess } from "./service-process.ts";
-
-/** Plain SQL on the cluster's database, on a connection of its own. */
-export type RunSql = <Row extends object = Record<string, unknown>>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<Row[]>;
 
 export interface ClusterOptions {
   /** Short, for folder and database names. */
@@ -165,7 +160,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
   try {
     for (const one of everyone()) one.start();
-    await ready();
+    // A machine that is busy with other tests takes its time to start so many programs.
+    await ready({ timeoutMs: 80_000 });
   } catch (error) {
     await stop();
     throw error;

@@ -1,5 +1,6 @@
 import { waitFor } from "@headroom/testing";
-import type { Cluster, RunSql } from "./cluster.ts";
+import type { RunSql } from "../../support/run-sql.ts";
+import type { Cluster } from "./cluster.ts";
 
 /** What is promised at the moment, read from the registry's tables. */
 export interface Promised {

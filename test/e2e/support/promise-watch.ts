@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { RunSql } from "./cluster.ts";
+import type { RunSql } from "../../support/run-sql.ts";
 
 export interface PromiseWatch {
   /** Stops looking and tells what was seen. */

@@ -1,6 +1,6 @@
 import { createDatabase } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import type { RunSql } from "./cluster.ts";
+import type { RunSql } from "../../support/run-sql.ts";
 
 /** Plain SQL on a server of the test's own: a connection for each statement, so that nothing is held open over its stops. */
 export function sqlOn(connectionString: string): RunSql {

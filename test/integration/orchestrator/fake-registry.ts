@@ -141,6 +141,18 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
     return promised(reservation);
   }
 
+  /** Reserves, answers, and takes it all back before anybody can see it. */
+  function dryRunOf(asked: readonly wire.Reserve[]): wire.ReserveCapacityResponse {
+    const before = new Map(reservations);
+    const beforePromises = new Map(promises);
+    const results = asked.map(reserveOne);
+    reservations.clear();
+    for (const [attemptId, reservation] of before) reservations.set(attemptId, reservation);
+    promises.clear();
+    for (const [attemptId, times] of beforePromises) promises.set(attemptId, times);
+    return wire.ReserveCapacityResponse.fromPartial({ results, revision: { registryInstance: instance, counter } });
+  }
+
   function createServer(): RpcServer {
     return createRpcServer({
       name: "fake-registry",
@@ -171,7 +183,8 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
               watchers.delete(bell);
             }
           },
-          async reserveCapacity({ reservations: asked }) {
+          async reserveCapacity({ reservations: asked, dryRun }) {
+            if (dryRun === true) return dryRunOf(asked);
             reserveCalls += 1;
             await hook?.();
             const results = asked.map(reserveOne);

@@ -308,7 +308,7 @@ describe("capacity queries of the founding documents' sample fleet", () => {
 
   it("R-CAP-9: says when room is expected, where what runs has an expected end", async () => {
     const attemptId = randomUUID();
-    const agent = await at.join({ hostname: "busy", poolName: "busy", sample: machineOf({ cores: 2, totalCores: 2 }) });
+    const agent = await at.join({ hostname: "busy", poolName: "busy", sample: machineOf({ cores: 3, totalCores: 3 }) });
     const needs = wire.ResourceNeeds.fromPartial({ cpuCores: 2, pool: "busy" });
     await at.capacity.reserveCapacity(
       wire.ReserveCapacityRequest.fromPartial({
@@ -321,7 +321,17 @@ describe("capacity queries of the founding documents' sample fleet", () => {
     expect((await at.capacity.getAgentCapacity({ agentId: agent.agentId })).expectedAvailableAt).toEqual(
       answer.expectedAvailableAt,
     );
-    await agent.beat({ sample: machineOf({ cores: 2, totalCores: 2 }, [useOf(attemptId)]) });
+    const { agents: listed } = await at.capacity.listAvailableCapacity(
+      wire.ListAvailableCapacityRequest.fromPartial({ poolName: "busy" }),
+    );
+    expect(listed.map(({ expectedAvailableAt }) => expectedAvailableAt)).toEqual([answer.expectedAvailableAt]);
+    await agent.beat({ sample: machineOf({ cores: 3, totalCores: 3 }, [useOf(attemptId)]) });
+    // It ended early: nothing more is expected, in any answer.
+    await agent.beat({ sample: machineOf({ cores: 3, totalCores: 3 }) });
+    await waitFor(async () => {
+      const now = await at.capacity.getAgentCapacity({ agentId: agent.agentId });
+      return now.cpuCoresAvailable === 3 && now.expectedAvailableAt === undefined;
+    });
     agent.goodbye();
     await agent.whenClosed();
   });

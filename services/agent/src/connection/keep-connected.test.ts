@@ -1,43 +1,78 @@
-import { HeadroomError } from "@headroom/rpc";
-import { captureLogger, manualPorts } from "@headroom/testing";
-import { describe, expect, it } from "vitest";
-import { keepConnected, type SessionEnd } from "./keep-connected.ts";
+import { createDeferred, silentLogger, systemPorts } from "@headroom/runtime";
+import { waitFor } from "@headroom/testing";
+import { afterEach, describe, expect, it } from "vitest";
+import { keepConnected, type KeptConnection, type SessionEnd } from "./keep-connected.ts";
+import { leaveReasonOf } from "./leave.ts";
 
-const silent = (reason: string): SessionEnd => ({
-  wasUp: false,
-  error: new HeadroomError({ code: "UNAVAILABLE", reason, message: "nobody listens" }),
-  reconnectWithinMs: null,
-});
+const ended: SessionEnd = { wasUp: true, error: null, reconnectWithinMs: null };
+let kept: KeptConnection | undefined;
+afterEach(() => kept?.stop());
 
-describe("keepConnected", () => {
-  it("says in one line, without a stack, that a stream ended, and does not repeat it", async () => {
-    const ports = manualPorts();
-    const logger = captureLogger();
-    const ends = [silent("UNREACHABLE"), silent("UNREACHABLE"), silent("GOING_AWAY")];
-    const service = keepConnected({
-      name: "heartbeat",
-      ports,
-      logger,
-      session: (signal) => {
-        const end = ends.shift();
-        if (end !== undefined) return Promise.resolve(end);
-        return new Promise((resolve) =>
-          signal.addEventListener("abort", () => resolve({ ...silent(""), error: null })),
-        );
-      },
-    });
-    await service.start();
-    for (let turn = 0; turn < 3; turn += 1) await ports.advance(120_000);
-    await service.stop("test");
-    const told = logger.records.filter(({ level }) => level === "info");
-    expect(told.map(({ message }) => message)).toEqual([
-      "heartbeat: the stream ended; coming back: nobody listens",
-      "heartbeat: the stream ended; coming back: nobody listens",
-    ]);
-    expect(told.map(({ fields }) => fields)).toMatchObject([
-      { reason: "UNREACHABLE", failures: 1 },
-      { reason: "GOING_AWAY", failures: 3 },
-    ]);
-    for (const { fields } of told) expect(fields).not.toHaveProperty("err");
+/** Sessions that last until they are left; what they were told is kept. */
+function start(options: { endsAtOnce?: boolean } = {}) {
+  const sessions: { why: string | null }[] = [];
+  kept = keepConnected({
+    name: "test",
+    ports: systemPorts,
+    logger: silentLogger,
+    async session(signal) {
+      const session: { why: string | null } = { why: null };
+      sessions.push(session);
+      if (options.endsAtOnce === true) return { ...ended, reconnectWithinMs: 86_400_000 };
+      const left = createDeferred();
+      signal.addEventListener("abort", () => left.resolve());
+      await left.promise;
+      session.why = leaveReasonOf(signal);
+      return ended;
+    },
+  });
+  return { sessions, kept };
+}
+
+describe("a connection that is kept", () => {
+  it("rests while the machine sleeps, and is back at once", async () => {
+    const { sessions, kept: connection } = start();
+    await connection.start();
+    await waitFor(() => sessions.length === 1);
+    await connection.rest();
+    await connection.rest();
+    expect(sessions).toEqual([{ why: "sleep" }]);
+    connection.resume();
+    await waitFor(() => sessions.length === 2);
+    await connection.stop();
+    expect(sessions).toEqual([{ why: "sleep" }, { why: "stop" }]);
+  });
+
+  it("an unannounced sleep puts a new session in place of the one that nobody has seen die", async () => {
+    const { sessions, kept: connection } = start();
+    await connection.start();
+    await waitFor(() => sessions.length === 1);
+    connection.resume();
+    await waitFor(() => sessions.length === 2);
+    expect(sessions[0]).toEqual({ why: "reconnect" });
+  });
+
+  it("a wait for the next session ends when the machine is back", async () => {
+    const { sessions, kept: connection } = start({ endsAtOnce: true });
+    await connection.start();
+    await waitFor(() => sessions.length === 1);
+    // It waits for a day now, whether the machine sleeps meanwhile or not.
+    connection.resume();
+    await waitFor(() => sessions.length === 2);
+    await connection.rest();
+    connection.resume();
+    await waitFor(() => sessions.length === 3);
+  });
+
+  it("can be stopped while it rests, before it has begun, and begins again", async () => {
+    const { sessions, kept: connection } = start();
+    await connection.rest();
+    connection.resume();
+    await connection.start();
+    await waitFor(() => sessions.length === 1);
+    await connection.rest();
+    await connection.stop();
+    await connection.start();
+    await waitFor(() => sessions.length === 2);
   });
 });

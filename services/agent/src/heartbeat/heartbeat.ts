@@ -1,7 +1,8 @@
 import { goodbyeReasonWire, msFromDuration, type wire } from "@headroom/contracts";
 import { HeadroomError, type DuplexStream } from "@headroom/rpc";
-import type { Logger, ManagedService, Ports, Timer } from "@headroom/runtime";
-import { keepConnected, type SessionEnd } from "../connection/keep-connected.ts";
+import type { Logger, Ports, Timer } from "@headroom/runtime";
+import { keepConnected, type KeptConnection, type SessionEnd } from "../connection/keep-connected.ts";
+import { leaveReasonOf } from "../connection/leave.ts";
 import { initialHeartbeat, stepHeartbeat, type HeartbeatEffect, type HeartbeatEvent } from "./machine.ts";
 
 type Stream = DuplexStream<wire.HeartbeatResponse, wire.HeartbeatRequest>;
@@ -24,7 +25,7 @@ export interface HeartbeatOptions {
 }
 
 /** The agent's sign of life: one session after another. */
-export interface Heartbeat extends ManagedService {
+export interface Heartbeat extends KeptConnection {
   /** `attached` or the owner's hold is another: told at once. */
   statusChanged(): void;
   /** An attempt came or went: a sample is sent at once. */
@@ -51,10 +52,7 @@ export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
     },
   });
   return {
-    name: service.name,
-    start: () => service.start(),
-    stop: (reason) => service.stop(reason),
-    state: () => service.state(),
+    ...service,
     statusChanged: () => session?.handle({ kind: "status_changed" }),
     attemptsChanged: () => session?.handle({ kind: "attempts_changed" }),
     isUp: () => session?.isUp ?? false,
@@ -104,7 +102,7 @@ class HeartbeatSession {
       stream.onDrain(() => undefined);
     });
     this.#stream = stream;
-    const leave = (): void => this.handle({ kind: "goodbye" });
+    const leave = (): void => this.#end(signal, stream);
     signal.addEventListener("abort", leave, { once: true });
     this.handle({ kind: "opened", sample });
     if (this.#attemptsChangedEarly) this.handle({ kind: "attempts_changed" });
@@ -115,6 +113,13 @@ class HeartbeatSession {
     this.#stream = null;
     this.#state = { ...this.#state, phase: "leaving" };
     return { wasUp: this.#wasUp, error, reconnectWithinMs: this.#reconnectWithinMs };
+  }
+
+  /** Told to: with a goodbye, unless the stream is most likely dead. */
+  #end(signal: AbortSignal, stream: Stream): void {
+    const why = leaveReasonOf(signal);
+    if (why === "reconnect") stream.fail(droppedError());
+    else this.handle({ kind: "goodbye", reason: why === "sleep" ? "sleep" : "shutdown" });
   }
 
   handle(event: HeartbeatEvent): void {
@@ -170,7 +175,7 @@ class HeartbeatSession {
         return;
       }
       case "send_goodbye":
-        stream.send({ message: { $case: "goodbye", value: { reason: goodbyeReasonWire.toWire("shutdown") } } });
+        stream.send({ message: { $case: "goodbye", value: { reason: goodbyeReasonWire.toWire(effect.reason) } } });
         return;
       case "measure":
         void this.#measure().then((sample) => this.handle({ kind: "measured", sample }));
@@ -201,6 +206,14 @@ function silentError(silentMs: number): HeadroomError {
     code: "UNAVAILABLE",
     reason: "REGISTRY_SILENT",
     message: `the registry said nothing for ${Math.round(silentMs / 1_000)} s; coming back`,
+  });
+}
+
+function droppedError(): HeadroomError {
+  return new HeadroomError({
+    code: "CANCELLED",
+    reason: "MACHINE_SLEPT",
+    message: "the machine slept; connecting anew",
   });
 }
 

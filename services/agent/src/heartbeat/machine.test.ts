@@ -155,10 +155,12 @@ describe("the heartbeat machine", () => {
     const leaving = play([opened(), welcome, [20, { kind: "reconnect", withinMs: 3_000 }]]);
     expect(leaving.effects).toEqual([{ kind: "leave", withinMs: 3_000 }]);
     expect(stepHeartbeat(leaving.state, { kind: "timer" }, 30, middle).effects).toEqual([]);
-    expect(play([opened(), welcome, [20, { kind: "goodbye" }]]).effects).toEqual([
-      { kind: "send_goodbye" },
+    expect(play([opened(), welcome, [20, { kind: "goodbye", reason: "sleep" }]]).effects).toEqual([
+      { kind: "send_goodbye", reason: "sleep" },
       { kind: "leave", withinMs: null },
     ]);
-    expect(play([opened(), [20, { kind: "goodbye" }]]).effects).toEqual([{ kind: "leave", withinMs: null }]);
+    expect(play([opened(), [20, { kind: "goodbye", reason: "sleep" }]]).effects).toEqual([
+      { kind: "leave", withinMs: null },
+    ]);
   });
 });

@@ -17,6 +17,9 @@ export interface HeartbeatState {
   readonly measuring: boolean;
 }
 
+/** Why the agent says goodbye. */
+export type GoodbyeReason = "shutdown" | "sleep";
+
 export type HeartbeatEvent =
   /** The stream is open; `sample` was measured before, null: it could not be. */
   | { readonly kind: "opened"; readonly sample: wire.Sample | null }
@@ -28,12 +31,12 @@ export type HeartbeatEvent =
   /** Attached or not, held by the owner or not. */
   | { readonly kind: "status_changed" }
   | { readonly kind: "attempts_changed" }
-  | { readonly kind: "goodbye" };
+  | { readonly kind: "goodbye"; readonly reason: GoodbyeReason };
 
 export type HeartbeatEffect =
   | { readonly kind: "send_hello"; readonly sample: wire.Sample | null }
   | { readonly kind: "send_beat"; readonly seq: number; readonly sample: wire.Sample | null }
-  | { readonly kind: "send_goodbye" }
+  | { readonly kind: "send_goodbye"; readonly reason: GoodbyeReason }
   /** Measure, and answer with "measured". */
   | { readonly kind: "measure" }
   /** Replaces the timer that is set. */
@@ -100,7 +103,7 @@ export function stepHeartbeat(
       return {
         state: { ...state, phase: "leaving" },
         effects: [
-          ...(state.phase === "up" ? [{ kind: "send_goodbye" } as const] : []),
+          ...(state.phase === "up" ? [{ kind: "send_goodbye", reason: event.reason } as const] : []),
           { kind: "leave", withinMs: null },
         ],
       };

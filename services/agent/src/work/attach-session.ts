@@ -3,6 +3,7 @@ import { HeadroomError, type DuplexStream } from "@headroom/rpc";
 import type { Logger, Ports, Timer } from "@headroom/runtime";
 import { assignedWork } from "../attempt.ts";
 import type { SessionEnd } from "../connection/keep-connected.ts";
+import { leaveReasonOf } from "../connection/leave.ts";
 import { renewEveryMs } from "./lease.ts";
 import { ResultSender } from "./result-sender.ts";
 import type { StallWatch } from "./stall-watch.ts";
@@ -68,7 +69,11 @@ export class AttachSession {
       this.#stream.onClose(resolve);
       this.#stream.onDrain(() => this.#results.resume());
     });
-    const leave = (): void => this.#leave();
+    const leave = (): void => {
+      if (leaveReasonOf(signal) === "reconnect")
+        this.#stream.fail(streamError("MACHINE_SLEPT", "the machine slept; connecting anew"));
+      else this.#leave();
+    };
     signal.addEventListener("abort", leave, { once: true });
     this.#send({ $case: "hello", value: { agentId, incarnation, attempts: supervisor.held().map(toWireHeld) } });
     this.#limit(welcomeLimitMs, "did not welcome the agent");

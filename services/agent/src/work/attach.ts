@@ -1,6 +1,5 @@
 import { HeadroomError } from "@headroom/rpc";
-import type { ManagedService } from "@headroom/runtime";
-import { keepConnected } from "../connection/keep-connected.ts";
+import { keepConnected, type KeptConnection } from "../connection/keep-connected.ts";
 import { AttachSession, type AttachSessionOptions, type AttachStream } from "./attach-session.ts";
 
 export interface AttachOptions extends AttachSessionOptions {
@@ -8,7 +7,7 @@ export interface AttachOptions extends AttachSessionOptions {
 }
 
 /** The agent's work stream: one session after another. Work goes on between them. */
-export interface Attach extends ManagedService {
+export interface Attach extends KeptConnection {
   isAttached(): boolean;
 }
 
@@ -30,10 +29,7 @@ export function createAttach(options: AttachOptions): Attach {
     },
   });
   return {
-    name: service.name,
-    start: () => service.start(),
-    stop: (reason) => service.stop(reason),
-    state: () => service.state(),
+    ...service,
     isAttached: () => session?.isUp ?? false,
   };
 }

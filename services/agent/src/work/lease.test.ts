@@ -1,6 +1,6 @@
 import { ManualClock } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
-import { beginLease, freezeLease, judgeLease, renewEveryMs, renewLease } from "./lease.ts";
+import { beginLease, freezeLease, judgeLease, renewEveryMs, renewLease, sleepLease } from "./lease.ts";
 import { StallWatch } from "./stall-watch.ts";
 
 describe("a work lease", () => {
@@ -22,6 +22,17 @@ describe("a work lease", () => {
     expect(judgeLease(frozen, 7_200_000 + 59_999, false)).toBe("thaw_not_yet");
     expect(judgeLease(frozen, 7_200_000 + 60_000, false)).toBe("end");
     expect(judgeLease(renewLease(frozen, 7_200_100), 7_200_200, false)).toBe("goes_on");
+  });
+
+  it("DESIGN-5: of a machine that slept nothing goes on before it is renewed, however much of the lease is left", () => {
+    const asleep = sleepLease(beginLease(300_000, 0));
+    expect(judgeLease(asleep, 86_400_000, true)).toBe("thaw_not_yet");
+    const back = freezeLease(asleep, 10_000);
+    expect(judgeLease(back, 10_001, false)).toBe("thaw_not_yet");
+    // What is left of the lease is time to get the renewal, and at least a minute.
+    expect(judgeLease(back, 299_999, false)).toBe("thaw_not_yet");
+    expect(judgeLease(back, 300_000, false)).toBe("end");
+    expect(judgeLease(renewLease(back, 10_500), 11_000, false)).toBe("goes_on");
   });
 
   it("is renewed three times within the shortest lease, or as often as the orchestrator wants", () => {

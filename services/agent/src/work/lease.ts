@@ -2,7 +2,7 @@
 export interface Lease {
   readonly lengthMs: number;
   readonly endsAtMs: number;
-  /** Set while its processes are stopped because the machine slept over the end: they are ended then. */
+  /** Set while its processes are stopped because the machine sleeps or slept: not renewed by then, they are ended. */
   readonly frozenUntilMs: number | null;
 }
 
@@ -21,16 +21,23 @@ export function renewLease(lease: Lease, askedAtMs: number): Lease {
   return { ...lease, endsAtMs: Math.max(lease.endsAtMs, askedAtMs + lease.lengthMs), frozenUntilMs: null };
 }
 
-/** What to do with an attempt now. `slept`: the machine was suspended (or this process stopped) just before. */
+/** What to do with an attempt now. `slept`: this process stood still just before. */
 export function judgeLease(lease: Lease, nowMs: number, slept: boolean): LeaseVerdict {
-  if (nowMs < lease.endsAtMs) return "goes_on";
+  // The machine slept: whatever is left of the lease, nothing goes on until the orchestrator says that it may.
   if (lease.frozenUntilMs !== null) return nowMs < lease.frozenUntilMs ? "thaw_not_yet" : "end";
+  if (nowMs < lease.endsAtMs) return "goes_on";
   // Awake all the time and not renewed: somebody else may get the task, so it ends. Asleep: nothing was done, so it may yet be renewed.
   return slept ? "freeze" : "end";
 }
 
+/** Stopped because the machine slept until now. */
 export function freezeLease(lease: Lease, nowMs: number): Lease {
-  return { ...lease, frozenUntilMs: nowMs + frozenForMs };
+  return { ...lease, frozenUntilMs: Math.max(lease.endsAtMs, nowMs + frozenForMs) };
+}
+
+/** Stopped because the machine is about to sleep: nobody is to be judged until it is back. */
+export function sleepLease(lease: Lease): Lease {
+  return { ...lease, frozenUntilMs: Number.POSITIVE_INFINITY };
 }
 
 /** Time between renewals: a third of the shortest lease, or less if the orchestrator asks for less. */

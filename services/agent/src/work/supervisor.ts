@@ -4,7 +4,7 @@ import { Acceptance, type Reply } from "./acceptance.ts";
 import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
 import { AttemptLife } from "./attempt-life.ts";
 import { AttemptTable } from "./attempt-table.ts";
-import { freezeLease, judgeLease, renewLease, type Lease } from "./lease.ts";
+import { freezeLease, judgeLease, renewLease, sleepLease, type Lease } from "./lease.ts";
 import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
 
 /** TERM to KILL unless the caller says otherwise. */
@@ -141,6 +141,26 @@ export class Supervisor {
     return this.#table.draining();
   }
 
+  /** The machine is about to sleep: everything stops, and is not judged until `wake`. */
+  sleep(): void {
+    this.#stopAll(sleepLease);
+  }
+
+  /** The machine is back, announced or not: everything stays stopped until its lease is renewed, and ends if that takes too long. */
+  wake(): void {
+    const nowMs = this.#options.ports.clock.monotonic();
+    this.#stopAll((lease) => freezeLease(lease, nowMs));
+  }
+
+  #stopAll(leaseOf: (lease: Lease) => Lease): void {
+    for (const attempt of this.held()) {
+      if (attempt.result !== null || attempt.endCause !== null || attempt.run === null) continue;
+      attempt.lease = leaseOf(attempt.lease);
+      attempt.run.freeze();
+      this.#options.logger.info(logFields(attempt), "the machine sleeps: stopped until the lease is renewed");
+    }
+  }
+
   /** Looks at the leases. `slept`: this process stood still just before. */
   tick(slept: boolean): void {
     const nowMs = this.#options.ports.clock.monotonic();
@@ -153,7 +173,7 @@ export class Supervisor {
         case "freeze":
           this.#options.logger.warn(
             logFields(attempt),
-            "the machine slept over the end of the lease: stopped until it is renewed",
+            "the agent stood still over the end of the lease: stopped until it is renewed",
           );
           attempt.lease = freezeLease(attempt.lease, nowMs);
           attempt.run.freeze();

@@ -35,27 +35,12 @@ export function queueList(options: QueueOptions): Run {
   };
 }
 
-/** What is not tried, whatever room there is, until a task before it has succeeded or an operator lets it go. */
-const NOT_TRIED: ReadonlySet<wire.PauseReason> = new Set<wire.PauseReason>([
-  wire.PauseReason.PAUSE_REASON_DEPENDENCY_PENDING,
-  wire.PauseReason.PAUSE_REASON_HELD,
-]);
-
-function isTried({ pause }: wire.PausedTask): boolean {
-  return pause === undefined || !NOT_TRIED.has(pause.reason);
-}
-
-/** The service lists by priority and age alone. */
-function triedFirst(tasks: readonly wire.PausedTask[]): wire.PausedTask[] {
-  return [...tasks.filter(isTried), ...tasks.filter((task) => !isTried(task))];
-}
-
 function printQueue(context: CommandContext, answer: wire.ListPausedTasksResponse): void {
   if (answer.tasks.length === 0) return;
   const now = context.io.ports.clock.now();
   context.printTable(
     ["TASK", "NAME", "PLAN", "SINCE", "NEEDS", "REASON", "WHY"],
-    triedFirst(answer.tasks).map((task): Cell[] => [
+    answer.tasks.map((task): Cell[] => [
       shortId(task.taskId),
       task.taskName,
       task.planName === "" ? shortId(task.planId) : task.planName,

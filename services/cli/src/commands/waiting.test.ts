@@ -26,26 +26,28 @@ async function run(handlers: Handlers, args: readonly string[], options: TestCli
 const at = (seconds: number) => ({ seconds, nanos: 0 });
 
 describe("queue list", () => {
-  it("puts what is not tried yet behind what waits for room", async () => {
-    const { PAUSE_REASON_DEPENDENCY_PENDING, PAUSE_REASON_NO_AGENT_FITS_NOW, PAUSE_REASON_HELD } = wire.PauseReason;
+  it("shows the tasks in the order of the service, how many more there are, and who holds the queue", async () => {
+    const { PAUSE_REASON_DEPENDENCY_PENDING, PAUSE_REASON_NO_AGENT_FITS_NOW } = wire.PauseReason;
     const waiting = (taskName: string, reason: wire.PauseReason) =>
       wire.PausedTask.create({ taskName, planName: "p", pause: wire.PauseInfo.create({ reason, pausedAt: at(60) }) });
     const tasks = [
-      waiting("later", PAUSE_REASON_DEPENDENCY_PENDING),
       waiting("first", PAUSE_REASON_NO_AGENT_FITS_NOW),
-      waiting("stopped", PAUSE_REASON_HELD),
       waiting("second", PAUSE_REASON_NO_AGENT_FITS_NOW),
+      waiting("later", PAUSE_REASON_DEPENDENCY_PENDING),
     ];
-    const { stdout } = await run(
+    const hold = { reason: "power work", heldBy: "ana@desk-7", heldAt: at(60) };
+    const { stdout, stderr } = await run(
       {
         queue: {
-          listPausedTasks: () => Promise.resolve(wire.ListPausedTasksResponse.create({ tasks, totalSize: 4 })),
-          getQueueStatus: () => Promise.resolve(wire.GetQueueStatusResponse.create({ registryConnected: true })),
+          listPausedTasks: () => Promise.resolve(wire.ListPausedTasksResponse.create({ tasks, totalSize: 7 })),
+          getQueueStatus: () => Promise.resolve(wire.GetQueueStatusResponse.create({ registryConnected: true, hold })),
         },
       },
       ["queue", "list"],
     );
-    expect(stdout.match(/later|first|stopped|second/g)).toEqual(["first", "second", "later", "stopped"]);
+    expect(stdout.match(/later|first|second/g)).toEqual(["first", "second", "later"]);
+    expect(stderr).toContain("4 more");
+    expect(stderr).toMatch(/the queue is held by ana@desk-7 since 1970-01-01 00:01:00Z: power work/);
   });
 });
 

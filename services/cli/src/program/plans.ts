@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { planDispatch, planWatch } from "../commands/plan-dispatch.ts";
 import { planHistory } from "../commands/plan-history.ts";
 import { planHold, planRelease, planRetry, type WhyFlags } from "../commands/plan-operate.ts";
+import { planPreview } from "../commands/plan-preview.ts";
 import { planCancel, planGet, planList } from "../commands/plan-reads.ts";
 import { taskCancel, taskExplain, taskGet } from "../commands/task.ts";
 import { taskLogs } from "../commands/task-logs.ts";
@@ -56,6 +57,11 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
         }),
       ),
     );
+  plan
+    .command("preview <file>")
+    .description("what would run where, what would wait and why, if it were handed over now; nothing is kept")
+    .addHelpText("after", planFileHelp)
+    .action((file: string) => run(planPreview(file)));
   plan
     .command("watch <plan>")
     .description("follow a plan from its first event to its end")

@@ -91,7 +91,13 @@ async function accept(
 const triedBeyondRoom = 16;
 
 /** Judges by the watched snapshot, once for each kind of task, and by what waits already. */
-async function whatHolds(options: AcceptorOptions, plan: wire.WorkPlan, logger: Logger): Promise<Holds> {
+export async function whatHolds(
+  options: Pick<AcceptorOptions, "ports" | "fleet" | "gate" | "pointMs"> & {
+    readonly store: Pick<OrchestratorStore, "queueFronts">;
+  },
+  plan: wire.WorkPlan,
+  logger: Logger,
+): Promise<Holds> {
   const nowMs = options.ports.clock.now();
   const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
   const fronts = await options.store.queueFronts(shapes);

@@ -21,8 +21,9 @@ const reserveDeadlineMs = 8_000;
 export function createGrpcRegistry(channel: Channel): RegistryPort {
   const client = createClient(wire.CapacityServiceService, channel);
   return {
-    async reserve(requests) {
+    async reserve(requests, { dryRun = false } = {}) {
       const request = wire.ReserveCapacityRequest.fromPartial({
+        dryRun,
         reservations: requests.map((asked) => ({
           attemptId: asked.attemptId,
           fence: asked.fence,

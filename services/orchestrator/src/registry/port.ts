@@ -49,7 +49,13 @@ export interface CapacityAnswer {
 /** Where is room: the registry, as the orchestrator needs it. Failures are HeadroomErrors; UNAVAILABLE when it is away. */
 export interface RegistryPort {
   /** One outcome for each request, in the same order. At most 1000. */
-  reserve(requests: readonly ReserveRequest[]): Promise<ReserveAnswer>;
+  reserve(
+    requests: readonly ReserveRequest[],
+    options?: {
+      /** Only say what would be promised: nothing is kept. */
+      readonly dryRun?: boolean;
+    },
+  ): Promise<ReserveAnswer>;
   renew(attempts: readonly FencedAttempt[]): Promise<readonly RenewResult[]>;
   release(attempts: readonly FencedAttempt[], reason: string): Promise<readonly ReleaseOutcome[]>;
   /** Passed on to whoever asks why a task waits. */

@@ -3,6 +3,7 @@ import type { HeadroomError } from "@headroom/rpc";
 import type { Acceptor } from "../accept/acceptor.ts";
 import type { ChangeHub } from "../events/change-hub.ts";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { QueueCounter } from "../operate/queue-counter.ts";
 import type { QueueHoldView } from "../operate/queue-hold-view.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { Releaser } from "../placing/placer.ts";
@@ -27,11 +28,14 @@ export interface HandlerDeps {
   readonly resumer: Resumer;
   readonly loop: ResumeLoop;
   readonly queueHold: QueueHoldView;
+  readonly counter: QueueCounter;
   readonly hub: ChangeHub;
   readonly sessions: Sessions;
   readonly messages: AgentMessages;
   readonly avoided: AvoidedAgents;
   readonly releaser: Releaser;
   readonly pollingIntervalMs: number;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
   readonly mapError: (error: unknown) => HeadroomError | null;
 }

@@ -39,14 +39,18 @@ function answer(planId: string, tasks: readonly TaskNow[], duplicate: boolean): 
     status: planStatusWire.toWire(planStatus(counts)),
     pausedTasks: counts.paused + counts.lost,
     dispatchedTasks: tasks.length - counts.paused - counts.lost - counts.pending,
-    tasks: tasks.map((task) => ({
-      taskId: task.taskId,
-      name: task.name,
-      state: taskStateWire.toWire(task.state),
-      pauseReason: task.reason === null ? 0 : pauseReasonWire.toWire(task.reason),
-      sentence: task.sentence,
-      agentId: task.agentId ?? "",
-    })),
+    tasks: tasks.map(dispatchedTaskToWire),
     duplicate,
+  });
+}
+
+export function dispatchedTaskToWire(task: TaskNow): wire.DispatchedTask {
+  return wire.DispatchedTask.fromPartial({
+    taskId: task.taskId,
+    name: task.name,
+    state: taskStateWire.toWire(task.state),
+    pauseReason: task.reason === null ? 0 : pauseReasonWire.toWire(task.reason),
+    sentence: task.sentence,
+    agentId: task.agentId ?? "",
   });
 }

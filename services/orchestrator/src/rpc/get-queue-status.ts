@@ -1,4 +1,4 @@
-import { durationFromMs, pauseReasonWire, timestampFromMsOrNull, wire } from "@headroom/contracts";
+import { durationFromMs, pauseReasonWire, timestampFromMs, timestampFromMsOrNull, wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { holdToWire } from "../present/hold-to-wire.ts";
 import type { HandlerDeps } from "./deps.ts";
@@ -8,7 +8,7 @@ export function getQueueStatus(
   deps: HandlerDeps,
 ): UnaryHandler<wire.GetQueueStatusRequest, wire.GetQueueStatusResponse> {
   return async () => {
-    const summary = await deps.store.queueSummary();
+    const summary = await deps.counter.summary();
     const byReason = new Map<wire.PauseReason, number>();
     for (const { reason, tasks } of summary.reasons) {
       const told = pauseReasonWire.toWire(reason);
@@ -24,6 +24,7 @@ export function getQueueStatus(
       registryConnected: deps.fleet.snapshot().kind === "up",
       runningAttempts: summary.runningAttempts,
       hold: holdToWire(deps.queueHold.current()),
+      countedAt: timestampFromMs(summary.countedAtMs),
     });
   };
 }

@@ -7,17 +7,33 @@ import { nextPageToken, readPage, withPage } from "./paging.ts";
 
 const defaultPageSize = 100;
 
-/** The tasks that wait, in the order in which they will be tried. */
+interface Filter {
+  readonly planId: string | null;
+  readonly reasons: readonly PauseReason[] | null;
+}
+
+/** The tasks that wait: those that are tried in that order, then the others. */
 export function listPausedTasks({
   store,
+  counter,
 }: HandlerDeps): UnaryHandler<wire.ListPausedTasksRequest, wire.ListPausedTasksResponse> {
+  /** Of one plan it is counted; of the whole queue it may be some seconds old, as in GetQueueStatus. */
+  const totalOf = async ({ planId, reasons }: Filter): Promise<number> => {
+    if (planId !== null) return store.countPaused(planId, reasons);
+    const summary = await counter.summary();
+    if (reasons === null) return summary.waiting;
+    return summary.reasons.reduce((sum, { reason, tasks }) => sum + (reasons.includes(reason) ? tasks : 0), 0);
+  };
   return async (request) => {
-    const filter = {
+    const filter: Filter = {
       planId: request.planId === "" ? null : request.planId.toLowerCase(),
       reasons: request.reason === 0 ? null : reasonsOf(request.reason),
     };
     const page = readPage(request, defaultPageSize, filter);
-    const { items, next, total } = await withPage(() => store.listPaused(filter, page));
+    const [{ items, next }, total] = await Promise.all([
+      withPage(() => store.listPaused(filter, page)),
+      totalOf(filter),
+    ]);
     return wire.ListPausedTasksResponse.fromPartial({
       tasks: items.map(pausedTaskToWire),
       nextPageToken: nextPageToken(next, filter),

@@ -1,6 +1,6 @@
 /** The three services of the orchestrator, each RPC with its handler. */
 import { wire } from "@headroom/contracts";
-import { bindService, type BoundService, unimplemented } from "@headroom/rpc";
+import { bindService, type BoundService } from "@headroom/rpc";
 import { attach } from "../work/attach.ts";
 import { cancelPlan } from "./cancel-plan.ts";
 import { cancelTask } from "./cancel-task.ts";
@@ -18,6 +18,7 @@ import { listPlanEvents } from "./list-plan-events.ts";
 import { listPlans } from "./list-plans.ts";
 import { listQueueEvents } from "./list-queue-events.ts";
 import { listTasks } from "./list-tasks.ts";
+import { previewPlan } from "./preview-plan.ts";
 import { releasePlan } from "./release-plan.ts";
 import { releaseQueue } from "./release-queue.ts";
 import { resumePausedWork } from "./resume-paused-work.ts";
@@ -33,7 +34,7 @@ export function orchestratorServices(deps: HandlerDeps): readonly BoundService[]
   return [
     bindService(wire.PlanServiceService, {
       dispatchPlan: dispatchPlan(deps),
-      previewPlan: () => Promise.reject(unimplemented("PreviewPlan")),
+      previewPlan: previewPlan(deps),
       getPlan: getPlan(deps),
       listPlans: listPlans(deps),
       cancelPlan: cancelPlan(deps),

@@ -274,11 +274,13 @@ export interface OrchestratorStore {
     filter: { readonly planId: string | null; readonly states: readonly TaskState[] },
     page: Page,
   ): Promise<Listed<TaskRecord>>;
-  /** In the order in which they will be tried, with how many there are in all. */
+  /** First those that may start, in the order in which they will be tried; then those that are not tried, in the same order. */
   listPaused(
     filter: { readonly planId: string | null; readonly reasons: readonly PauseReason[] | null },
     page: Page,
-  ): Promise<Listed<PausedTaskRecord> & { readonly total: number }>;
+  ): Promise<Listed<PausedTaskRecord>>;
+  /** How many tasks of a plan wait, for these reasons or for any (null). */
+  countPaused(planId: string, reasons: readonly PauseReason[] | null): Promise<number>;
   /** Null: no such attempt of this task. `attemptId` null: the newest. */
   findAttempt(taskId: string, attemptId: string | null): Promise<AttemptRecord | null>;
   /** In order. Between beginning and end stands a piece of stream "headroom" that says how many bytes are left out there. */

@@ -1,5 +1,5 @@
 /** What decisions see of an agent, computed once per change of it. */
-import { agentView, type AgentView, type HeldRoom, holdsRoom } from "@headroom/scheduling";
+import { agentView, type AgentView, type HeldRoom } from "@headroom/scheduling";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
 // Records are replaced, never changed, so a view is right for as long as its record lives.
@@ -25,7 +25,7 @@ function factsOf(agent: StoredAgent): Omit<AgentView, "room" | "reservations"> {
  * older sample says.
  */
 function heldRoomOf(agent: StoredAgent): readonly HeldRoom[] {
-  const held: HeldRoom[] = [...agent.reservations.values()].filter(holdsRoom);
+  const held: HeldRoom[] = [...agent.reservations.held()];
   for (const { attemptId, used } of agent.sample?.attempts ?? []) {
     if (!agent.reservations.has(attemptId)) held.push({ attemptId, reserved: used, expectedEndAtMs: null });
   }

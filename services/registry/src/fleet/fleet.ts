@@ -97,23 +97,31 @@ export class Fleet {
   }
 
   #index(before: StoredAgent | null, after: StoredAgent | null): void {
-    for (const attemptId of before?.reservations.keys() ?? []) {
-      if (after?.reservations.has(attemptId) === true) continue;
+    for (const attemptId of changedAttempts(before, after)) {
+      const reservation = after?.reservations.get(attemptId);
+      if (reservation !== undefined) this.#note(reservation);
       // The attempt may have moved to another agent meanwhile, whose entry must stay.
-      if (this.#attempts.get(attemptId) !== before?.agentId) continue;
-      this.#attempts.delete(attemptId);
-      this.#leases.delete(attemptId);
-    }
-    for (const reservation of after?.reservations.values() ?? []) {
-      const { attemptId, agentId, leaseExpiresAtMs } = reservation;
-      // Most of them are tombstones that nothing has changed.
-      if (before?.reservations.get(attemptId) === reservation && this.#attempts.get(attemptId) === agentId) continue;
-      this.#attempts.set(attemptId, agentId);
-      if (leaseExpiresAtMs === null) this.#leases.delete(attemptId);
-      else {
-        this.#leases.set(attemptId, leaseExpiresAtMs);
-        this.#leasesEndFromMs = Math.min(this.#leasesEndFromMs, leaseExpiresAtMs);
+      else if (this.#attempts.get(attemptId) === before?.agentId) {
+        this.#attempts.delete(attemptId);
+        this.#leases.delete(attemptId);
       }
     }
   }
+
+  #note({ attemptId, agentId, leaseExpiresAtMs }: StoredReservation): void {
+    this.#attempts.set(attemptId, agentId);
+    if (leaseExpiresAtMs === null) this.#leases.delete(attemptId);
+    else {
+      this.#leases.set(attemptId, leaseExpiresAtMs);
+      this.#leasesEndFromMs = Math.min(this.#leasesEndFromMs, leaseExpiresAtMs);
+    }
+  }
+}
+
+/** Those whose reservation may differ: what a commit has changed, or all after a load. */
+function changedAttempts(before: StoredAgent | null, after: StoredAgent | null): Iterable<string> {
+  const known = before === null ? null : after?.reservations.changesSince(before.reservations);
+  if (known) return known;
+  const rows = [...(before?.reservations.values() ?? []), ...(after?.reservations.values() ?? [])];
+  return new Set(rows.map(({ attemptId }) => attemptId));
 }

@@ -6,6 +6,7 @@ import { ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
+import type { LineBudget } from "../liveness/line-budget.ts";
 import type { Liveness } from "../liveness/liveness.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
@@ -31,6 +32,8 @@ export interface SessionServices {
   readonly admissions: Admissions;
   readonly sessions: Sessions;
   readonly storeClock: StoreClock;
+  /** When a whole fleet comes back, its number says more than a line for each. */
+  readonly helloLines: LineBudget;
   readonly ports: Ports;
   /** Throws when the registry cannot take agents yet. */
   readonly requireReady: () => void;
@@ -175,10 +178,7 @@ export class HeartbeatSession {
       writer.sampled(agentId);
       desk.reconcileSoon(agentId, "hello");
     }
-    this.#context.logger.info(
-      { agent_id: agentId, hostname: admitted.hostname, epoch: admitted.epoch, from: current?.status ?? "new" },
-      "agent said hello",
-    );
+    this.#sayHello(admitted, current?.status ?? "new");
     if (isClosed()) {
       // It went away while the store was asked.
       if (sessions.closed(this)) liveness.apply(agentId, "stream_closed", "its stream closed");
@@ -186,6 +186,13 @@ export class HeartbeatSession {
     }
     this.#phase = "open";
     this.#welcome();
+  }
+
+  #sayHello({ agentId, hostname, epoch }: StoredAgent, from: string): void {
+    const { mayWrite, withheld } = this.#services.helloLines.take(this.#services.ports.clock.monotonic());
+    if (!mayWrite) return;
+    const fields = { agent_id: agentId, hostname, epoch, from, ...(withheld > 0 && { withheld }) };
+    this.#context.logger.info(fields, "agent said hello");
   }
 
   #welcome(): void {

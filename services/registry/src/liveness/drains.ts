@@ -3,7 +3,6 @@
  * watches is told what is still there, and each Ack to the agent names it: the agent ends it and tells the orchestrator.
  */
 import type { Logger } from "@headroom/runtime";
-import { holdsRoom } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
@@ -36,7 +35,7 @@ export class Drains {
       if (this.#told.size > 0) this.#told.delete(agentId);
       return;
     }
-    const attempts = [...agent.reservations.values()].filter(holdsRoom).length;
+    const attempts = agent.reservations.heldCount;
     if (attempts === 0) {
       if (this.#empty.size < MAX_ENDED) this.#empty.add(agentId);
       return;

@@ -187,7 +187,7 @@ describe("the sweep", () => {
     expect(changes).toBe(1);
     expect(logger.has("the drain's deadline has passed")).toBe(true);
     expect(fleet.get(agentWith().agentId)!.draining).toBe(true);
-    fleet.put({ ...fleet.get(agentWith().agentId)!, reservations: new Map() });
+    fleet.put({ ...fleet.get(agentWith().agentId)!, reservations: reservationsOf() });
     await ports.advance(2_000);
     expect(fleet.get(agentWith().agentId)!).toMatchObject({ cordoned: true, draining: false, drainDeadlineMs: null });
   });

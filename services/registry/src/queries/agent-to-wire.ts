@@ -1,6 +1,6 @@
 /** An agent as FleetService shows it. */
 import { agentStatusWire, agentTypeWire, timestampFromMs, timestampFromMsOrNull, wire } from "@headroom/contracts";
-import { flapsRemembered, holdsRoom, type EpochMs } from "@headroom/scheduling";
+import { flapsRemembered, type EpochMs } from "@headroom/scheduling";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { capacityOf } from "./capacity-of.ts";
 
@@ -25,6 +25,6 @@ export function agentToWire(agent: StoredAgent, lastBeatAtMs: EpochMs | null, no
     recentFlaps: flapsRemembered(agent.flapping, nowMs),
     probationUntil: timestampFromMsOrNull(agent.flapping.probationUntilMs),
     capacity: capacityOf(agent, nowMs),
-    attemptIds: [...agent.reservations.values()].filter(holdsRoom).map(({ attemptId }) => attemptId),
+    attemptIds: [...agent.reservations.held()].map(({ attemptId }) => attemptId),
   });
 }

@@ -1,6 +1,6 @@
 /** An agent's capacity as every answer shows it: single, fleet and watch alike (R-CAP-7). */
 import { agentCapacityToWire, wire } from "@headroom/contracts";
-import { type EpochMs, holdsRoom } from "@headroom/scheduling";
+import type { EpochMs } from "@headroom/scheduling";
 import { viewOf } from "../fleet/agent-views.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
@@ -16,7 +16,7 @@ export function capacityOf(agent: StoredAgent, nowMs: EpochMs): wire.AgentCapaci
 /** What still has room on an agent whose drain's deadline has passed. */
 export function overdueAttemptIds({ draining, drainDeadlineMs, reservations }: StoredAgent, nowMs: EpochMs): string[] {
   if (!draining || drainDeadlineMs === null || nowMs < drainDeadlineMs) return [];
-  return [...reservations.values()].filter(holdsRoom).map(({ attemptId }) => attemptId);
+  return [...reservations.held()].map(({ attemptId }) => attemptId);
 }
 
 /** Until when the capacity of this record stays the same though time passes; `nowMs`: it changes all the time. */

@@ -52,7 +52,7 @@ function build(make: AgentMake): StoredAgent {
     sample: make.hasSample
       ? { ...sample, cards, cpuLoadPercent: make.load, memory: { ...sample.memory, available: make.memoryGb * 1_024 } }
       : null,
-    reservations: make.holds ? reservationsOf(reservationWith({ agentId: idOf(make.number) })) : new Map(),
+    reservations: make.holds ? reservationsOf(reservationWith({ agentId: idOf(make.number) })) : reservationsOf(),
   });
 }
 

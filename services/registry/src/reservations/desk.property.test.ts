@@ -18,6 +18,7 @@ import { reserveOperation } from "./reserve.ts";
 
 const INTERVAL_MS = 5_000;
 const TOTAL_MILLICORES = 16_000;
+const TOTAL_VRAM_MIB = 24_576;
 const AGENT_IDS = [1, 2, 3].map((number) => `00000000-0000-4000-8000-00000000000${number}`);
 const ATTEMPT_IDS = Array.from({ length: 8 }, (_, number) => `00000000-0000-4000-8000-0000000000a${number}`);
 
@@ -68,11 +69,18 @@ const anyStep = fc.oneof(
       fence,
       allOrNothing: fc.boolean(),
       hold: fc.boolean(),
-      asked: fc.uniqueArray(fc.record({ attemptId, cpuMillicores: fc.constantFrom(3_000, 7_000, 16_000) }), {
-        selector: (one) => one.attemptId,
-        minLength: 1,
-        maxLength: 4,
-      }),
+      asked: fc.uniqueArray(
+        fc.record({
+          attemptId,
+          cpuMillicores: fc.constantFrom(3_000, 7_000, 16_000),
+          gpuVramMib: fc.constantFrom(0, 9_000, TOTAL_VRAM_MIB),
+        }),
+        {
+          selector: (one) => one.attemptId,
+          minLength: 1,
+          maxLength: 4,
+        },
+      ),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("release" as const), which, attemptId, fence }) },
@@ -103,7 +111,7 @@ async function take(step: AnyStep, rows: MemoryRows, processes: Process[]): Prom
       const requests = step.asked.map((asked) => ({
         attemptId: asked.attemptId,
         fence: step.fence,
-        needs: normalizeNeeds({ cpuMillicores: asked.cpuMillicores }),
+        needs: normalizeNeeds({ cpuMillicores: asked.cpuMillicores, gpuVramMib: asked.gpuVramMib }),
         avoidAgentIds: new Set<string>(),
         kind: step.hold ? ("hold" as const) : ("attempt" as const),
         expectedDurationMs: null,
@@ -140,8 +148,12 @@ function expectSound(rows: MemoryRows, processes: readonly Process[]): void {
     const held = rows.rows().filter((row) => row.agentId === agentId && holdsRoom(row));
     const sum = held.reduce((total, row) => total + row.reserved.cpuMillicores, 0);
     expect(sum).toBeLessThanOrEqual(TOTAL_MILLICORES);
+    const cards = held.flatMap((row) => row.reserved.cards);
+    expect(cards.reduce((total, card) => total + card.vramMib, 0)).toBeLessThanOrEqual(TOTAL_VRAM_MIB);
     for (const { fleet } of processes) {
-      expect(viewOf(fleet.get(agentId)!).room.cpu.free).toBeLessThanOrEqual(TOTAL_MILLICORES);
+      const { room } = viewOf(fleet.get(agentId)!);
+      expect(room.cpu.free).toBeLessThanOrEqual(TOTAL_MILLICORES);
+      expect(room.vram.free).toBeLessThanOrEqual(TOTAL_VRAM_MIB);
     }
   }
 }
@@ -162,7 +174,10 @@ describe("reservations over two processes", () => {
         for (const agentId of AGENT_IDS) await fresh.beat(agentId, [], rows);
         await fresh.desk.tick();
         expect(rows.rows().filter(holdsRoom)).toEqual([]);
-        for (const agent of fresh.fleet.agents()) expect(viewOf(agent).room.cpu.free).toBe(TOTAL_MILLICORES);
+        for (const agent of fresh.fleet.agents()) {
+          const { cpu, vram } = viewOf(agent).room;
+          expect([cpu.free, vram.free]).toEqual([TOTAL_MILLICORES, TOTAL_VRAM_MIB]);
+        }
       }),
       { numRuns: 150 },
     );

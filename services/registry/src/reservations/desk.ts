@@ -5,7 +5,7 @@
  */
 import { Grouped, type Logger } from "@headroom/runtime";
 import { HeadroomError, unavailable } from "@headroom/rpc";
-import { type ReservationChange, TOMBSTONE_MS } from "@headroom/scheduling";
+import type { ReservationChange } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -14,6 +14,7 @@ import {
   type ReservationCommit,
   StoreUnavailableError,
 } from "../store/registry-store.ts";
+import type { BookChanges } from "../store/reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
@@ -209,17 +210,13 @@ export class ReservationDesk {
   #apply(commit: ReservationCommit, outcome: Extract<CommitResult, { kind: "committed" }>): void {
     const { fleet, storeClock } = this.#options;
     storeClock.observe(outcome.nowMs);
-    const written = new Map(outcome.reservations.map((reservation) => [reservation.attemptId, reservation]));
-    const byAgent = groupByAgent(outcome.reservations);
+    const changes = changesByAgent(commit, outcome.reservations);
     for (const { agentId, version } of commit.guards) {
       const agent = fleet.get(agentId);
       // Whoever loaded the agent meanwhile has seen this commit already.
       if (agent === undefined || agent.guardVersion !== version) continue;
-      fleet.put({
-        ...agent,
-        guardVersion: version + 1,
-        reservations: afterWrites(agent, written, byAgent.get(agentId) ?? [], outcome.nowMs),
-      });
+      const reservations = agent.reservations.with(changes.get(agentId) ?? new Map(), outcome.nowMs);
+      fleet.put({ ...agent, guardVersion: version + 1, reservations });
     }
   }
 
@@ -239,13 +236,22 @@ export class ReservationDesk {
   }
 }
 
-function groupByAgent(reservations: readonly StoredReservation[]): ReadonlyMap<string, readonly StoredReservation[]> {
-  const byAgent = new Map<string, StoredReservation[]>();
-  for (const reservation of reservations) {
-    const known = byAgent.get(reservation.agentId);
-    if (known === undefined) byAgent.set(reservation.agentId, [reservation]);
-    else known.push(reservation);
+/** What the commit has changed on each agent, with the rows as they were written. */
+function changesByAgent(
+  { writes }: ReservationCommit,
+  written: readonly StoredReservation[],
+): ReadonlyMap<string, BookChanges> {
+  const byAgent = new Map<string, Map<string, StoredReservation | null>>();
+  const change = (agentId: string, attemptId: string, row: StoredReservation | null): void => {
+    const known = byAgent.get(agentId);
+    if (known === undefined) byAgent.set(agentId, new Map([[attemptId, row]]));
+    else known.set(attemptId, row);
+  };
+  for (const { previousAgentId, reservation } of writes) {
+    const { agentId, attemptId } = reservation;
+    if (previousAgentId !== null && previousAgentId !== agentId) change(previousAgentId, attemptId, null);
   }
+  for (const row of written) change(row.agentId, row.attemptId, row);
   return byAgent;
 }
 
@@ -257,19 +263,4 @@ function planOne(draft: Draft, operation: Operation<unknown>): Settled {
     goBack();
     return { status: "rejected", reason };
   }
-}
-
-function afterWrites(
-  agent: StoredAgent,
-  written: ReadonlyMap<string, StoredReservation>,
-  ofAgent: readonly StoredReservation[],
-  nowMs: number,
-): ReadonlyMap<string, StoredReservation> {
-  const reservations = new Map<string, StoredReservation>();
-  for (const known of agent.reservations.values()) {
-    const isOld = known.releasedAtMs !== null && known.releasedAtMs + TOMBSTONE_MS < nowMs;
-    if (!isOld && !written.has(known.attemptId)) reservations.set(known.attemptId, known);
-  }
-  for (const reservation of ofAgent) reservations.set(reservation.attemptId, reservation);
-  return reservations;
 }

@@ -59,7 +59,7 @@ const anyFleet = fc.array(anyAgent, { maxLength: 60 }).map((makes) => {
         attached,
         cordoned,
         sample: sampleWith(cores, vramMib),
-        reservations: holds ? reservationsOf(held) : new Map(),
+        reservations: holds ? reservationsOf(held) : reservationsOf(),
       }),
     );
   });

@@ -8,13 +8,21 @@ import type { Fleet } from "../fleet/fleet.ts";
 import type { ReservationCommit, ReservationWrite } from "../store/registry-store.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 
+/** An agent with changes. */
+interface Drafted {
+  readonly base: StoredAgent;
+  readonly changes: Map<string, StoredReservation | null>;
+  /** The agent with the changes, once somebody has asked for it. */
+  made: StoredAgent | null;
+}
+
 export class Draft {
   readonly nowMs: EpochMs;
   readonly #fleet: Fleet;
-  #agents = new Map<string, StoredAgent>();
-  /** Reservations that were copied since the last mark, and may be changed in place. */
-  #own = new Set<ReadonlyMap<string, StoredReservation>>();
-  #writes = new Map<string, ReservationWrite>();
+  readonly #drafted = new Map<string, Drafted>();
+  readonly #writes = new Map<string, ReservationWrite>();
+  /** How to take back each change, the latest last. */
+  readonly #undo: (() => void)[] = [];
 
   constructor(fleet: Fleet, nowMs: EpochMs) {
     this.#fleet = fleet;
@@ -22,7 +30,8 @@ export class Draft {
   }
 
   agent(agentId: string): StoredAgent | undefined {
-    return this.#agents.get(agentId) ?? this.#fleet.get(agentId);
+    const drafted = this.#drafted.get(agentId);
+    return drafted === undefined ? this.#fleet.get(agentId) : this.#made(drafted);
   }
 
   reservation(attemptId: string): StoredReservation | undefined {
@@ -30,54 +39,48 @@ export class Draft {
   }
 
   /** The agents that the draft changes, as it leaves them. */
-  changedAgents(): Iterable<StoredAgent> {
-    return this.#agents.values();
+  *changedAgents(): Generator<StoredAgent> {
+    for (const drafted of this.#drafted.values()) yield this.#made(drafted);
   }
 
   isChanged(agentId: string): boolean {
-    return this.#agents.has(agentId);
+    return this.#drafted.has(agentId);
   }
 
   /** All agents, with the draft's changes. */
   views(): AgentView[] {
     const views: AgentView[] = [];
-    for (const agent of this.#fleet.agents()) views.push(viewOf(this.#agents.get(agent.agentId) ?? agent));
+    for (const { agentId } of this.#fleet.agents()) {
+      const agent = this.agent(agentId);
+      if (agent !== undefined) views.push(viewOf(agent));
+    }
     return views;
   }
 
   /** The reservation is to stand like this. The agent must be known. */
   put(reservation: StoredReservation): void {
-    const { attemptId } = reservation;
+    const { attemptId, agentId } = reservation;
+    if (this.#fleet.get(agentId) === undefined) throw new RangeError(`agent ${agentId} is not in the fleet`);
     const previous = this.#fleet.reservation(attemptId) ?? null;
     const drafted = this.reservation(attemptId);
     const isEnded = reservation.state === "released";
     const wasEnded = previous === null || previous.state === "released";
-    const write: ReservationWrite = {
+    this.#write({
       reservation,
       leaseMs: reservation.leaseExpiresAtMs === null ? null : Math.max(0, reservation.leaseExpiresAtMs - this.nowMs),
       previousAgentId: previous?.agentId ?? null,
       endsNow: isEnded && !wasEnded,
       beginsNow: !isEnded && wasEnded,
-    };
-    const agent = this.agent(reservation.agentId);
-    if (agent === undefined) throw new RangeError(`agent ${reservation.agentId} is not in the fleet`);
-    this.#writes.set(attemptId, write);
-    if (drafted !== undefined && drafted.agentId !== reservation.agentId) {
-      const left = this.agent(drafted.agentId);
-      if (left !== undefined) this.#change(left, (all) => all.delete(attemptId));
-    }
-    this.#change(agent, (all) => all.set(attemptId, reservation));
+    });
+    if (drafted !== undefined && drafted.agentId !== agentId) this.#change(drafted.agentId, attemptId, null);
+    this.#change(agentId, attemptId, reservation);
   }
 
   /** Where the draft stands, to come back to. */
   mark(): () => void {
-    const agents = new Map(this.#agents);
-    const writes = new Map(this.#writes);
-    this.#own = new Set();
+    const { length } = this.#undo;
     return () => {
-      this.#agents = agents;
-      this.#writes = writes;
-      this.#own = new Set();
+      while (this.#undo.length > length) this.#undo.pop()?.();
     };
   }
 
@@ -93,13 +96,38 @@ export class Draft {
     return { guards, writes: [...this.#writes.values()] };
   }
 
-  #change(agent: StoredAgent, change: (reservations: Map<string, StoredReservation>) => void): void {
-    const isOwn = this.#own.has(agent.reservations);
-    const reservations = isOwn
-      ? (agent.reservations as Map<string, StoredReservation>) // It was made here, three lines below.
-      : new Map(agent.reservations);
-    this.#own.add(reservations);
-    change(reservations);
-    this.#agents.set(agent.agentId, { ...agent, reservations });
+  #write(write: ReservationWrite): void {
+    const { attemptId } = write.reservation;
+    this.#undo.push(restoring(this.#writes, attemptId));
+    this.#writes.set(attemptId, write);
   }
+
+  #change(agentId: string, attemptId: string, reservation: StoredReservation | null): void {
+    const base = this.#fleet.get(agentId);
+    // Removed from the fleet with all its reservations: nothing is left there to change.
+    if (base === undefined) return;
+    const known = this.#drafted.get(agentId);
+    const drafted = known ?? { base, changes: new Map<string, StoredReservation | null>(), made: null };
+    if (known === undefined) this.#undo.push(restoring(this.#drafted, agentId));
+    const restore = restoring(drafted.changes, attemptId);
+    this.#undo.push(() => {
+      restore();
+      drafted.made = null;
+    });
+    drafted.changes.set(attemptId, reservation);
+    drafted.made = null;
+    this.#drafted.set(agentId, drafted);
+  }
+
+  #made(drafted: Drafted): StoredAgent {
+    const { base, changes } = drafted;
+    drafted.made ??= { ...base, reservations: base.reservations.with(changes, this.nowMs) };
+    return drafted.made;
+  }
+}
+
+/** How to bring an entry of a map back to what it is now. */
+function restoring<Value>(map: Map<string, Value>, key: string): () => void {
+  const value = map.get(key);
+  return value === undefined ? () => void map.delete(key) : () => void map.set(key, value);
 }

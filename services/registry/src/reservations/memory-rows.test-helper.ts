@@ -1,5 +1,6 @@
 /** The part of the store that the reservation desk uses, in memory: guards, rows, and a clock that tests move. */
 import type { CommitResult, RegistryStore, ReservationCommit } from "../store/registry-store.ts";
+import { ReservationBook } from "../store/reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 
 type DeskStore = Pick<RegistryStore, "commitReservations" | "findDueLeases" | "findReservations" | "loadAgents">;
@@ -70,8 +71,9 @@ export class MemoryRows implements DeskStore {
 
   #change(agentId: string, version: number | null, change: (rows: Map<string, StoredReservation>) => void): void {
     const agent = this.#agents.get(agentId)!;
-    const reservations = new Map(agent.reservations);
-    change(reservations);
+    const rows = new Map([...agent.reservations.values()].map((row) => [row.attemptId, row]));
+    change(rows);
+    const reservations = ReservationBook.of(rows.values());
     this.#agents.set(agentId, { ...agent, guardVersion: version ?? agent.guardVersion, reservations });
   }
 }

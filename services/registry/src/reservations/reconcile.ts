@@ -28,7 +28,7 @@ export function reconcile(draft: Draft, agentId: string, by: "hello" | "beat"): 
     const known = draft.reservation(attemptId);
     keep(known, reservationStep(known ?? null, { type: "sampled", attemptId, agentId, fence, used }, draft.nowMs));
   }
-  for (const known of agent.reservations.values()) {
+  for (const known of agent.reservations.held()) {
     if (listed.has(known.attemptId)) continue;
     keep(known, reservationStep(known, { type: "omitted", by }, draft.nowMs));
   }
@@ -44,7 +44,7 @@ export function listsOtherAttempts(agent: StoredAgent, sample: Sample): boolean 
     if (known === undefined || known.fence < fence) return true;
     if (known.state !== "confirmed" && known.state !== "adopted") return true;
   }
-  for (const { attemptId, state } of agent.reservations.values()) {
+  for (const { attemptId, state } of agent.reservations.held()) {
     if ((state === "confirmed" || state === "adopted") && !listed.has(attemptId)) return true;
   }
   return false;

@@ -79,13 +79,14 @@ function planReserve(
   });
   const unplaced = requests.filter((request, index) => standings[index]?.kind === "place" && !isBroken(request));
   const placed = place(draft, unplaced, options);
+  const explainAlone = explainOnce(draft, options.index);
   for (const request of unplaced) blame(request, placed.get(request.attemptId));
   return requests.map((request, index) => {
     const standing = standings[index];
     const result = standing?.kind === "answer" ? standing.result : placed.get(request.attemptId);
     const culprit = broken.get(groupOf(request, options) ?? "");
     if (culprit !== undefined && (result === undefined || result.kind === "reserved")) {
-      return withheld(draft, options.index, request, culprit);
+      return culprit.kind === "no_room" ? culprit : withheld(explainAlone(request));
     }
     if (standing?.kind === "answer" && standing.write !== null) draft.put(standing.write);
     return requireResult(result);
@@ -206,10 +207,19 @@ function notesOf({ needs, taskId, planId }: ReserveRequest): Pick<StoredReservat
   return { needs, taskId, planId };
 }
 
+/** An explanation for each question, by shape and agents to avoid; members of a group mostly ask the same one. */
+function explainOnce(draft: Draft, index: CapacityIndex): (request: ReserveRequest) => FleetExplanation {
+  const known = new Map<string, FleetExplanation>();
+  return ({ needs, avoidAgentIds }) => {
+    const key = JSON.stringify([shapeKey(needs), [...avoidAgentIds].sort()]);
+    const explanation = known.get(key) ?? explainDraft(draft, index, needs, { avoidAgentIds });
+    known.set(key, explanation);
+    return explanation;
+  };
+}
+
 /** What a member of a group is told that was not given anything because of another member. */
-function withheld(draft: Draft, index: CapacityIndex, request: ReserveRequest, culprit: ReserveResult): ReserveResult {
-  if (culprit.kind === "no_room") return culprit;
-  const alone = explainDraft(draft, index, request.needs, { avoidAgentIds: request.avoidAgentIds });
+function withheld(alone: FleetExplanation): ReserveResult {
   const sentence = "Another member of the group was refused, and it is all or nothing.";
   return { kind: "no_room", explanation: { ...alone, verdict: "not_now", reason: "NO_AGENT_FITS_NOW", sentence } };
 }

@@ -1,6 +1,5 @@
 import { msFromDuration, type wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
-import { holdsRoom } from "@headroom/scheduling";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound, findAgent } from "./find-agent.ts";
@@ -18,7 +17,7 @@ export function drainAgent(deps: HandlerDeps): UnaryHandler<wire.DrainAgentReque
     // Of the session nothing new is learned here; what the store says of cordon, drain and reservations is taken over.
     const agent = mergeLoaded(current, { ...stored, epoch: current.epoch }, "this_process");
     deps.fleet.put(agent);
-    const attempts = [...agent.reservations.values()].filter(holdsRoom).length;
+    const attempts = agent.reservations.heldCount;
     context.logger.info({ agent_id: agentId, reason, deadline_ms: deadlineMs, attempts }, "agent is being drained");
     return { agent: showAgent(deps, agent) };
   };

@@ -1,6 +1,8 @@
 import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
 import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
+import type { FleetExplanation, Needs } from "@headroom/scheduling";
+import { Draft } from "../reservations/draft.ts";
 import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
@@ -16,19 +18,25 @@ export function reserveCapacity(
   return async (request, context) => {
     deps.requireReady();
     const requests = readRequests(request);
-    const { results, revision } = await deps.desk.submit(
-      reserveOperation(requests, {
-        allOrNothing: request.allOrNothing,
-        index: deps.index,
-        heartbeatIntervalMs: deps.heartbeatIntervalMs,
-        policy: deps.policy,
-        random: deps.random.next(),
-        revision: () => deps.fleet.revision,
-      }),
-    );
-    for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    const operation = reserveOperation(requests, {
+      allOrNothing: request.allOrNothing,
+      index: deps.index,
+      heartbeatIntervalMs: deps.heartbeatIntervalMs,
+      policy: deps.policy,
+      random: deps.random.next(),
+      revision: () => deps.fleet.revision,
+    });
+    const { results, revision } =
+      request.dryRun === true
+        ? // Nobody commits this draft.
+          operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
+        : await deps.desk.submit(operation);
+    if (request.dryRun !== true) {
+      for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    }
+    const toWire = resultMapper(deps);
     return {
-      results: results.map((result, index) => resultToWire(deps, requests[index]?.attemptId ?? "", result)),
+      results: results.map((result, index) => toWire(requests[index]?.attemptId ?? "", result)),
       revision: { ...revision },
     };
   };
@@ -36,6 +44,7 @@ export function reserveCapacity(
 
 function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly ReserveRequest[] {
   const seen = new Map<string, number>();
+  const known = new Map<string, Needs>();
   return reservations.map((reserve, index) => {
     const read = reserveFromWire(reserve, `reservations[${index}]`);
     if (read.kind === "invalid") throw invalidArgument([read]);
@@ -49,24 +58,45 @@ function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly R
       throw invalidArgument([{ field: `reservations[${index}].attempt_id`, description }]);
     }
     seen.set(read.value.attemptId, index);
-    return read.value;
+    return { ...read.value, needs: sharedNeeds(known, read.value.needs) };
   });
 }
 
-function resultToWire(deps: HandlerDeps, attemptId: string, result: ReserveResult): wire.ReserveResult {
+/** Most of a batch asks for the same: as one object, what is derived from it is derived once. */
+function sharedNeeds(known: Map<string, Needs>, needs: Needs): Needs {
+  const key = JSON.stringify(needs);
+  const same = known.get(key);
+  if (same !== undefined) return same;
+  known.set(key, needs);
+  return needs;
+}
+
+/** Requests of one shape that were refused share one explanation, which may tell of many agents: it is mapped once. */
+function resultMapper(deps: HandlerDeps): (attemptId: string, result: ReserveResult) => wire.ReserveResult {
+  const explanations = new Map<FleetExplanation, wire.CapacityExplanation>();
+  const explained = (explanation: FleetExplanation): wire.CapacityExplanation => {
+    const mapped =
+      explanations.get(explanation) ?? explanationToWire(explanation, (agentId) => deps.fleet.get(agentId));
+    explanations.set(explanation, mapped);
+    return mapped;
+  };
+  return (attemptId, result) => ({ attemptId, outcome: outcomeToWire(deps, result, explained) });
+}
+
+function outcomeToWire(
+  deps: HandlerDeps,
+  result: ReserveResult,
+  explained: (explanation: FleetExplanation) => wire.CapacityExplanation,
+): NonNullable<wire.ReserveResult["outcome"]> {
   switch (result.kind) {
     case "reserved":
-      return { attemptId, outcome: { $case: "reserved", value: promiseToWire(deps, result.reservation) } };
-    case "no_room": {
-      const explanation = explanationToWire(result.explanation, (agentId) => deps.fleet.get(agentId));
-      return { attemptId, outcome: { $case: "noRoom", value: explanation } };
-    }
+      return { $case: "reserved", value: promiseToWire(deps, result.reservation) };
+    case "no_room":
+      return { $case: "noRoom", value: explained(result.explanation) };
     case "stale_fence":
-      return { attemptId, outcome: { $case: "staleFence", value: { currentFence: result.currentFence } } };
-    case "conflict": {
-      const { sentence, released } = result;
-      return { attemptId, outcome: { $case: "conflict", value: { sentence, released } } };
-    }
+      return { $case: "staleFence", value: { currentFence: result.currentFence } };
+    case "conflict":
+      return { $case: "conflict", value: { sentence: result.sentence, released: result.released } };
   }
 }
 

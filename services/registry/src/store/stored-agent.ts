@@ -1,5 +1,6 @@
 /** What the store knows of an agent. The fleet in memory holds the same values. */
 import type { AgentStatus, AgentType, EpochMs, Flapping, Needs, Reservation, Sample } from "@headroom/scheduling";
+import type { ReservationBook } from "./reservation-book.ts";
 
 /** Who an agent is: what its Hello says and no beat changes. */
 export interface AgentIdentity {
@@ -50,6 +51,6 @@ export interface StoredAgent extends AgentIdentity {
   readonly sample: Sample | null;
   /** Counts every change of `reservations`; a commit that expects another count changes nothing. */
   readonly guardVersion: number;
-  /** By attempt id; tombstones (state `released`) are among them. */
-  readonly reservations: ReadonlyMap<string, StoredReservation>;
+  /** Tombstones (state `released`) are among them. */
+  readonly reservations: ReservationBook;
 }

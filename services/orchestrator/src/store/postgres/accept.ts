@@ -118,7 +118,7 @@ async function insertAll(
       planId,
       kind: "PLAN_ACCEPTED",
       actor: "planner",
-      sentence: `accepted with ${tasks.length} tasks`,
+      sentence: `accepted with ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}`,
       call: plan.call,
     },
     ...tasks.flatMap((task) => pausedEvent(planId, task)),

@@ -1,4 +1,4 @@
-import { BadCursorError } from "../port.ts";
+import { BadCursorError, type Page } from "../port.ts";
 
 /** A place in a sorted list, as text: the sort columns of the last row, exact to the microsecond. */
 export function encodeCursor(parts: readonly string[]): string {
@@ -18,15 +18,20 @@ export function decodeTimeCursor(cursor: string | null): readonly [string | null
   return [at, id];
 }
 
-/** `[rank, id]`. */
-export function decodeRankCursor(cursor: string | null): readonly [number | null, string | null] {
-  if (cursor === null) return [null, null];
-  const [text = "", id, ...rest] = cursor.split("|");
+/** `[whether it is in the half that is not tried, rank, id]`; from the beginning: before everything. */
+export function decodeQueueCursor(cursor: string | null): readonly [boolean, number, string] {
+  if (cursor === null) return [false, Number.NEGATIVE_INFINITY, "00000000-0000-0000-0000-000000000000"];
+  const [half, text = "", id, ...rest] = cursor.split("|");
   const rank = text === "" ? Number.NaN : Number(text);
-  if (!Number.isFinite(rank) || id === undefined || rest.length > 0 || !uuidPattern.test(id)) {
-    throw new BadCursorError("not a cursor of this list");
-  }
-  return [rank, id];
+  const isOurs = (half === "0" || half === "1") && Number.isFinite(rank) && rest.length === 0;
+  if (!isOurs || id === undefined || !uuidPattern.test(id)) throw new BadCursorError("not a cursor of this list");
+  return [half === "1", rank, id];
+}
+
+/** Where a list of the newest first goes on, as `[time, id]` to compare with; from the beginning: later than everything. */
+export function newestFirst(page: Page): readonly [string, string] {
+  const [at, id] = decodeTimeCursor(page.after);
+  return [at ?? "infinity", id ?? "ffffffff-ffff-ffff-ffff-ffffffffffff"];
 }
 
 /** Reads one row more than the page holds: whether there is more is then known. */

@@ -2,7 +2,7 @@ import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { PlanStatus, TaskCounts } from "@headroom/scheduling";
 import type { PlanRecord } from "../model.ts";
 import type { Listed, Page } from "../port.ts";
-import { decodeTimeCursor, listed } from "./cursor.ts";
+import { listed, newestFirst } from "./cursor.ts";
 
 interface PlanRow {
   readonly plan_id: string;
@@ -44,6 +44,10 @@ const countsOfPlan = `
              FROM tasks t
             WHERE t.plan_id = p.plan_id) AS c`;
 
+const statusOfUnfinished = `CASE WHEN c.paused + c.lost = 0 THEN 'dispatched'
+                 WHEN c.pending + c.reserved + c.assigned + c.running > 0 THEN 'partly_paused'
+                 ELSE 'paused' END`;
+
 const selectPlan = defineStatement<PlanRow>({
   name: "plans_get",
   text: `SELECT ${planColumns} FROM plans p ${countsOfPlan} WHERE p.plan_id = $1`,
@@ -54,29 +58,64 @@ export async function getPlan(db: Queryable, planId: string): Promise<PlanRecord
   return row === undefined ? null : planFromRow(row);
 }
 
-/** The status in SQL says what `planStatus` of libs/scheduling says; a test holds the two together. */
+/**
+ * A page of each outcome, read from its own end of an index, and one of the plans that go on, merged. Only of the latter tasks
+ * are counted to find out. That status in SQL says what `planStatus` of libs/scheduling says; a test holds the two together.
+ */
 const selectPlans = defineStatement<PlanRow>({
   name: "plans_list",
   text: `
+    WITH page AS (
+      SELECT one.plan_id FROM (
+        (SELECT ended.plan_id, ended.created_at
+           FROM unnest($1::text[]) AS s(outcome)
+          CROSS JOIN LATERAL (
+                SELECT plan_id, created_at FROM plans
+                 WHERE outcome = s.outcome AND (created_at, plan_id) < ($3::timestamptz, $4::uuid)
+                 ORDER BY created_at DESC, plan_id DESC
+                 LIMIT $5) AS ended)
+        UNION ALL
+        (SELECT p.plan_id, p.created_at
+           FROM plans p ${countsOfPlan}
+          WHERE p.outcome IS NULL AND cardinality($2::text[]) > 0 AND (p.created_at, p.plan_id) < ($3::timestamptz, $4::uuid)
+            AND ${statusOfUnfinished} = ANY($2)
+          ORDER BY p.created_at DESC, p.plan_id DESC
+          LIMIT $5)) AS one
+       ORDER BY one.created_at DESC, one.plan_id DESC
+       LIMIT $5)
+    SELECT ${planColumns}
+      FROM page JOIN plans p ON p.plan_id = page.plan_id ${countsOfPlan}
+     ORDER BY p.created_at DESC, p.plan_id DESC`,
+});
+
+/** All runs of one name; how many of them there are is what it costs at most. */
+const selectPlansOfName = defineStatement<PlanRow>({
+  name: "plans_list_of_name",
+  text: `
     SELECT ${planColumns}
       FROM plans p ${countsOfPlan}
-     WHERE ($1::text = '' OR p.name = $1)
-       AND (cardinality($2::text[]) = 0 OR coalesce(p.outcome,
-            CASE WHEN c.paused + c.lost = 0 THEN 'dispatched'
-                 WHEN c.pending + c.reserved + c.assigned + c.running > 0 THEN 'partly_paused'
-                 ELSE 'paused' END) = ANY($2))
-       AND ($3::timestamptz IS NULL OR (p.created_at, p.plan_id) < ($3::timestamptz, $4::uuid))
+     WHERE p.name = $6 AND (p.created_at, p.plan_id) < ($3::timestamptz, $4::uuid)
+       AND CASE WHEN p.outcome IS NULL THEN ${statusOfUnfinished} = ANY($2) ELSE p.outcome = ANY($1) END
      ORDER BY p.created_at DESC, p.plan_id DESC
      LIMIT $5`,
 });
+
+const ENDED: ReadonlySet<PlanStatus> = new Set<PlanStatus>(["succeeded", "failed", "cancelled"]);
+const ALL: readonly PlanStatus[] = ["dispatched", "partly_paused", "paused", ...ENDED];
 
 export async function listPlans(
   db: Queryable,
   filter: { readonly statuses: readonly PlanStatus[]; readonly name: string },
   page: Page,
 ): Promise<Listed<PlanRecord>> {
-  const [at, id] = decodeTimeCursor(page.after);
-  const rows = await db.query(selectPlans, [filter.name, filter.statuses, at, id, page.limit + 1]);
+  const wanted = [...new Set(filter.statuses.length === 0 ? ALL : filter.statuses)];
+  const ended = wanted.filter((status) => ENDED.has(status));
+  const unfinished = wanted.filter((status) => !ENDED.has(status));
+  const values = [ended, unfinished, ...newestFirst(page), page.limit + 1];
+  const rows =
+    filter.name === ""
+      ? await db.query(selectPlans, values)
+      : await db.query(selectPlansOfName, [...values, filter.name]);
   return listed(rows, page.limit, (row) => [row.created_text, row.plan_id], planFromRow);
 }
 

@@ -1,9 +1,9 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
-import type { Needs, PauseReason, PauseState, TaskState } from "@headroom/scheduling";
+import { type Needs, type PauseReason, type PauseState, TASK_STATES, type TaskState } from "@headroom/scheduling";
 import type { PauseRecord, TaskRecord } from "../model.ts";
 import type { Listed, Page } from "../port.ts";
 import { type AttemptRow, attemptColumns, attemptFromRow, attemptsOfTask } from "./read-attempts.ts";
-import { decodeTimeCursor, listed } from "./cursor.ts";
+import { listed, newestFirst } from "./cursor.ts";
 
 interface TaskRow {
   readonly task_id: string;
@@ -67,16 +67,33 @@ export async function getTask(db: Queryable, taskId: string): Promise<TaskRecord
   return { ...taskFromRow(row), attempts: await attemptsOfTask(db, taskId) };
 }
 
+/** A page of each state, read from its own end of the index, merged: what is rare is found without walking past what is not. */
 const selectTasks = defineStatement<TaskRow>({
   name: "tasks_list",
   text: `
+    WITH page AS (
+      SELECT one.task_id
+        FROM unnest($1::text[]) AS s(state)
+       CROSS JOIN LATERAL (
+             SELECT task_id, created_at FROM tasks
+              WHERE state = s.state AND (created_at, task_id) < ($2::timestamptz, $3::uuid)
+              ORDER BY created_at DESC, task_id DESC
+              LIMIT $4) AS one
+       ORDER BY one.created_at DESC, one.task_id DESC
+       LIMIT $4)
+    SELECT ${taskColumns}, ${newestAttempt}
+      FROM page JOIN tasks t ON t.task_id = page.task_id ${withPause}
+     ORDER BY t.created_at DESC, t.task_id DESC`,
+});
+
+const selectTasksOfPlan = defineStatement<TaskRow>({
+  name: "tasks_list_of_plan",
+  text: `
     SELECT ${taskColumns}, ${newestAttempt}
       FROM tasks t ${withPause}
-     WHERE ($1::uuid IS NULL OR t.plan_id = $1)
-       AND (cardinality($2::text[]) = 0 OR t.state = ANY($2))
-       AND ($3::timestamptz IS NULL OR (t.created_at, t.task_id) < ($3::timestamptz, $4::uuid))
+     WHERE t.plan_id = $5 AND t.state = ANY($1) AND (t.created_at, t.task_id) < ($2::timestamptz, $3::uuid)
      ORDER BY t.created_at DESC, t.task_id DESC
-     LIMIT $5`,
+     LIMIT $4`,
 });
 
 export async function listTasks(
@@ -84,8 +101,12 @@ export async function listTasks(
   filter: { readonly planId: string | null; readonly states: readonly TaskState[] },
   page: Page,
 ): Promise<Listed<TaskRecord>> {
-  const [at, id] = decodeTimeCursor(page.after);
-  const rows = await db.query(selectTasks, [filter.planId, filter.states, at, id, page.limit + 1]);
+  const states = filter.states.length === 0 ? TASK_STATES : [...new Set(filter.states)];
+  const values = [states, ...newestFirst(page), page.limit + 1];
+  const rows =
+    filter.planId === null
+      ? await db.query(selectTasks, values)
+      : await db.query(selectTasksOfPlan, [...values, filter.planId]);
   return listed(rows, page.limit, (row) => [row.created_text, row.task_id], taskFromRow);
 }
 

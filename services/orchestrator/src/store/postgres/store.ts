@@ -29,7 +29,7 @@ import { markChecked } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
 import { findAttempt } from "./read-attempts.ts";
 import { getPlan, listPlans } from "./read-plans.ts";
-import { listPaused } from "./read-queue.ts";
+import { countPaused, listPaused } from "./read-queue.ts";
 import { getTask, listTasks, planTasks } from "./read-tasks.ts";
 import { renewLeases } from "./renew-leases.ts";
 import { createReports } from "./reports.ts";
@@ -104,6 +104,7 @@ export function createPostgresStore(db: Database): OrchestratorStore {
     getTask: (taskId) => getTask(db, taskId),
     listTasks: (filter, page) => listTasks(db, filter, page),
     listPaused: (filter, page) => listPaused(db, filter, page),
+    countPaused: (planId, reasons) => countPaused(db, planId, reasons),
     findAttempt: (taskId, attemptId) => findAttempt(db, taskId, attemptId),
     readOutput: (attemptId, afterSeq, limit) => readOutput(db, attemptId, afterSeq, limit),
     outputDroppedBytes: (attemptId) => outputDroppedBytes(db, attemptId),

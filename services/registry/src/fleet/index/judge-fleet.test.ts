@@ -79,7 +79,7 @@ function build({ number, site, held, onProbation, ...facts }: Make): StoredAgent
     agentId,
     labels: { site },
     flapping: { ...agentWith().flapping, ...(onProbation && { probationUntilMs: 1 }) },
-    reservations: reservation ? reservationsOf(reservation) : new Map(),
+    reservations: reservation ? reservationsOf(reservation) : reservationsOf(),
   });
 }
 

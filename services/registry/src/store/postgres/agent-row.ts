@@ -1,5 +1,6 @@
 /** One row per agent with everything the store knows of it, all from one snapshot of the database. */
 import type { AgentStatus, AgentType, ReservationState, Sample } from "@headroom/scheduling";
+import { ReservationBook } from "../reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "../stored-agent.ts";
 import {
   type AttemptUseJson,
@@ -135,7 +136,7 @@ export function agentFromRow(row: AgentRow): StoredAgent {
     ownerHold: row.owner_hold,
     sample: row.sampled_at === null ? null : sampleFromRow(row),
     guardVersion: row.guard_version,
-    reservations: new Map(row.reservations.map((json) => [json.attempt_id, reservationFromJson(json)])),
+    reservations: ReservationBook.of(row.reservations.map(reservationFromJson)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Migration } from "@headroom/postgres";
 /** Room that is kept for tasks too large for what is free. A replica of the version before knows nothing of it, and keeps none. */
 export const roomHolds: Migration = {
   name: "0004_room_holds",
+  usableFrom: "0002_output_tail",
   up: `
 CREATE TABLE room_holds (
   task_id uuid PRIMARY KEY,

@@ -3,6 +3,7 @@ import type { Migration } from "@headroom/postgres";
 /** What operators do (hold, release, retry), how long a task may wait, what caused an event, what was learned of durations. */
 export const operating: Migration = {
   name: "0010_operating",
+  usableFrom: "0002_output_tail",
   up: `
 ALTER TABLE plans
   ADD COLUMN held_at timestamptz,

@@ -5,6 +5,7 @@ import { queueRank } from "./0003_queue_rank.ts";
 import { roomHolds } from "./0004_room_holds.ts";
 import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
+import { queueLists } from "./0012_queue_lists.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -14,4 +15,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   roomHolds,
   operating,
   lists,
+  queueLists,
 ];

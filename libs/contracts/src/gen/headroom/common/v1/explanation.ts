@@ -151,6 +151,11 @@ export interface CapacityExplanation {
   agents: AgentVerdict[];
   /** How many agents were judged, those not listed included. */
   agentsJudged: number;
+  /**
+   * Under which reason a task with these needs waits, such as NO_AGENT_FITS_NOW or AGENT_NOT_ATTACHED (the names of
+   * headroom.orchestrator.v1.PauseReason without their prefix); empty when it fits.
+   */
+  reason: string;
 }
 
 function createBaseMiss(): Miss {
@@ -420,7 +425,7 @@ export const AgentVerdict: MessageFns<AgentVerdict> = {
 };
 
 function createBaseCapacityExplanation(): CapacityExplanation {
-  return { verdict: 0, sentence: "", agents: [], agentsJudged: 0 };
+  return { verdict: 0, sentence: "", agents: [], agentsJudged: 0, reason: "" };
 }
 
 export const CapacityExplanation: MessageFns<CapacityExplanation> = {
@@ -436,6 +441,9 @@ export const CapacityExplanation: MessageFns<CapacityExplanation> = {
     }
     if (message.agentsJudged !== 0) {
       writer.uint32(32).uint32(message.agentsJudged);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
     }
     return writer;
   },
@@ -485,6 +493,14 @@ export const CapacityExplanation: MessageFns<CapacityExplanation> = {
             message.agentsJudged = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -506,6 +522,7 @@ export const CapacityExplanation: MessageFns<CapacityExplanation> = {
     message.sentence = object.sentence ?? "";
     message.agents = object.agents?.map((e) => AgentVerdict.fromPartial(e)) || [];
     message.agentsJudged = object.agentsJudged ?? 0;
+    message.reason = object.reason ?? "";
     return message;
   },
 };

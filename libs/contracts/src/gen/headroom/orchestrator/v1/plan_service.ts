@@ -337,7 +337,7 @@ export interface ExplainTaskResponse {
     | undefined;
   /** Of those before it, how many have a higher priority. */
   tasksAheadOfHigherPriority: number;
-  /** Of those before it, how many have the same priority and have waited longer. */
+  /** Of those before it, how many have waited longer: with the same priority, or a lower one that has aged. */
   tasksAheadOfSamePriority: number;
   /** What holds it, when an operator does: its plan or the whole queue. */
   hold?: Hold | undefined;

@@ -359,6 +359,8 @@ export interface ReserveCapacityRequest {
   reservations: Reserve[];
   /** All or nothing: either every promise is given or none. */
   allOrNothing: boolean;
+  /** Only say what would be promised now: planned like any request, and never kept. The promises in the answer hold no room. */
+  dryRun?: boolean | undefined;
 }
 
 /** One promise asked for. */
@@ -2036,7 +2038,7 @@ export const Revision: MessageFns<Revision> = {
 };
 
 function createBaseReserveCapacityRequest(): ReserveCapacityRequest {
-  return { reservations: [], allOrNothing: false };
+  return { reservations: [], allOrNothing: false, dryRun: undefined };
 }
 
 export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
@@ -2046,6 +2048,9 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
     }
     if (message.allOrNothing !== false) {
       writer.uint32(16).bool(message.allOrNothing);
+    }
+    if (message.dryRun !== undefined) {
+      writer.uint32(24).bool(message.dryRun);
     }
     return writer;
   },
@@ -2079,6 +2084,14 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
             message.allOrNothing = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2098,6 +2111,7 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
     const message = createBaseReserveCapacityRequest();
     message.reservations = object.reservations?.map((e) => Reserve.fromPartial(e)) || [];
     message.allOrNothing = object.allOrNothing ?? false;
+    message.dryRun = object.dryRun ?? undefined;
     return message;
   },
 };

@@ -1,0 +1,140 @@
+import { wire } from "@headroom/contracts";
+import { HeadroomError } from "@headroom/rpc";
+import type { Logger, Ports } from "@headroom/runtime";
+import type { PauseReason } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { Gate } from "../placing/gate.ts";
+import type { RegistryPort } from "../registry/port.ts";
+import type { NewPause, NewTask } from "../store/model.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+import { type TaskNow, whatHolds } from "./acceptor.ts";
+import { expandPlan } from "./expand-plan.ts";
+import { validatePlan } from "./validate-plan.ts";
+
+export interface PreviewOptions {
+  readonly store: Pick<OrchestratorStore, "queueFronts">;
+  readonly fleet: Pick<FleetView, "roomFor">;
+  readonly gate: Gate;
+  readonly registry: Pick<RegistryPort, "reserve" | "explain">;
+  readonly avoided: Pick<AvoidedAgents, "current">;
+  readonly ports: Ports;
+  /** Ageing: what a point of priority is worth in time of waiting. */
+  readonly pointMs: number;
+}
+
+/** What one dry run takes. */
+const placedAtMost = 1_000;
+/** Of what waits for something else, so many shapes are asked about, and so many at once. */
+const shapesAtMost = 64;
+const shapesAtOnce = 8;
+
+interface Verdict {
+  readonly state: "assigned" | "paused";
+  readonly reason: PauseReason | null;
+  readonly sentence: string;
+  readonly agentId: string | null;
+}
+
+/** What would become of a plan now, by the same checks, gate, order and placement as its acceptance. Nothing is written. */
+export async function previewPlan(
+  options: PreviewOptions,
+  plan: wire.WorkPlan,
+  logger: Logger,
+): Promise<readonly TaskNow[]> {
+  validatePlan(plan, options.ports.clock.now());
+  const { tasks } = expandPlan(plan, null, options.ports.random, await whatHolds(options, plan, logger));
+  const startable = tasks.filter(({ pause }) => pause === null);
+  // As claims are: among tasks of one moment the higher priority first, then the plan's order.
+  const inOrder = startable.toSorted((a, b) => b.priority - a.priority || a.position - b.position);
+  const verdicts = await place(options, inOrder, logger);
+  const never = await neverFits(options, tasks, logger);
+  return tasks.map(({ taskId, name, shapeKey, pause }) => {
+    const verdict = verdicts.get(taskId) ?? paused(pause ?? UNDECIDED);
+    const sentence = verdict.state === "paused" ? never.get(shapeKey) : undefined;
+    if (sentence === undefined) return { taskId, name, ...verdict };
+    return { taskId, name, ...paused({ reason: "NO_AGENT_CAN_EVER_FIT", sentence }) };
+  });
+}
+
+const UNDECIDED: Pick<NewPause, "reason" | "sentence"> = {
+  reason: "AWAITING_TURN",
+  sentence: `It starts after the first ${placedAtMost} tasks of the plan, as far as there is room: a preview looks no further.`,
+};
+
+function paused({ reason, sentence }: Pick<NewPause, "reason" | "sentence">): Verdict {
+  return { state: "paused", reason, sentence, agentId: null };
+}
+
+/** Each task with what the registry would answer, all of one draft: what one takes, the next does not get. */
+async function place(
+  options: PreviewOptions,
+  tasks: readonly NewTask[],
+  logger: Logger,
+): Promise<ReadonlyMap<string, Verdict>> {
+  const asked = tasks.slice(0, placedAtMost);
+  const verdicts = new Map<string, Verdict>();
+  if (asked.length === 0) return verdicts;
+  const withoutRoom = new Map<string, Verdict>();
+  const avoidAgentIds = options.avoided.current();
+  const requests = asked.map(({ taskId, needs, expectedDurationMs }) => ({
+    attemptId: options.ports.random.uuid(),
+    fence: 1,
+    needs,
+    avoidAgentIds,
+    kind: "attempt" as const,
+    expectedDurationMs,
+    taskId,
+    planId: "",
+  }));
+  try {
+    const { outcomes } = await options.registry.reserve(requests, { dryRun: true });
+    for (const [index, { taskId, shapeKey }] of asked.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.kind === "reserved") {
+        const { agentId } = outcome.reservation;
+        verdicts.set(taskId, { state: "assigned", reason: null, sentence: "", agentId });
+      } else if (outcome?.kind === "no_room") {
+        const { reason, sentence } = outcome.explanation;
+        const verdict = paused({ reason: reason ?? "NO_AGENT_FITS_NOW", sentence });
+        withoutRoom.set(shapeKey, verdict);
+        verdicts.set(taskId, verdict);
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof HeadroomError)) throw error;
+    logger.warn({ err: error }, "the registry could not be asked what would run");
+    const away = paused({ reason: "REGISTRY_UNAVAILABLE", sentence: `The registry cannot be asked: ${error.message}` });
+    for (const { taskId } of tasks) verdicts.set(taskId, away);
+  }
+  // Room only shrinks: what is alike and comes later finds none either.
+  for (const { taskId, shapeKey } of tasks.slice(placedAtMost)) {
+    const verdict = withoutRoom.get(shapeKey);
+    if (verdict !== undefined) verdicts.set(taskId, verdict);
+  }
+  return verdicts;
+}
+
+/** Of tasks that wait for something else first: those that no agent known could ever take, by shape. That is what a person wants to know before. */
+async function neverFits(
+  { registry }: PreviewOptions,
+  tasks: readonly NewTask[],
+  logger: Logger,
+): Promise<ReadonlyMap<string, string>> {
+  const shapes = new Map(tasks.filter(({ pause }) => pause !== null).map((task) => [task.shapeKey, task.needs]));
+  const asked = [...shapes].slice(0, shapesAtMost);
+  const never = new Map<string, string>();
+  for (let start = 0; start < asked.length; start += shapesAtOnce) {
+    const answers = asked.slice(start, start + shapesAtOnce).map(async ([shapeKey, needs]) => {
+      const { explanation } = await registry.explain(needs, 1);
+      if (explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) never.set(shapeKey, explanation.sentence);
+    });
+    try {
+      await Promise.all(answers);
+    } catch (error) {
+      logger.debug({ err: error }, "the registry could not be asked what can never fit");
+      break;
+    }
+  }
+  return never;
+}

@@ -1,0 +1,81 @@
+/** What one registry process sees of another one, in virtual time. */
+import { captureLogger, manualPorts } from "@headroom/testing";
+import { describe, expect, it } from "vitest";
+import { Fleet } from "../fleet/fleet.ts";
+import { StoreClock } from "../fleet/store-clock.ts";
+import { storeStub } from "../store-stub.test-helper.ts";
+import type { ReplicaLease } from "../store/registry-store.ts";
+import type { StoredAgent } from "../store/stored-agent.ts";
+import { agentWith, sampleWith } from "../test-agents.test-helper.ts";
+import { Liveness } from "./liveness.ts";
+import { Pulses } from "./pulses.ts";
+import { Replicas } from "./replicas.ts";
+import { StateWriter } from "./state-writer.ts";
+
+const OTHER = "00000000-0000-4000-8000-0000000000ff";
+const LEASE_MS = 5_000;
+
+/** This process, and what the store says of another one that holds an agent. */
+function setUp() {
+  const ports = manualPorts();
+  const logger = captureLogger();
+  const fleet = new Fleet("this");
+  const storeClock = new StoreClock(ports.clock);
+  const nowMs = (): number => ports.clock.now();
+  const other = { agents: [agentWith({ replicaId: OTHER })] as StoredAgent[], leaseMs: nowMs(), isAlive: true };
+  const store = storeStub({
+    renewReplica: () => {
+      // It renews each second, to the last before it dies.
+      if (other.isAlive) other.leaseMs = nowMs() + LEASE_MS;
+      const lease: ReplicaLease = { replicaId: OTHER, leaseExpiresAtMs: other.leaseMs };
+      return Promise.resolve({ replicas: [lease], lossesConfirmedAtMs: null, nowMs: nowMs() });
+    },
+    loadFleet: () => Promise.resolve({ agents: other.agents, nowMs: nowMs() }),
+    loadChangedSince: () => Promise.resolve({ agents: other.agents, removedAgentIds: [], nowMs: nowMs() }),
+  });
+  const pulses = new Pulses();
+  const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
+  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger });
+  const replicas = new Replicas({
+    replicaId: "this",
+    fleet,
+    store,
+    storeClock,
+    liveness,
+    pulses,
+    ports,
+    logger,
+    onLossesConfirmed: () => undefined,
+    onMovedAway: () => undefined,
+  });
+  const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
+  return { ports, other, replicas, seen };
+}
+
+describe("following another registry process", () => {
+  it("DESIGN-4: what it changed is seen within a second", async () => {
+    const { ports, other, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    expect(seen()).toMatchObject({ status: "online", replicaId: OTHER });
+    for (let cores = 1; cores <= 5; cores += 1) {
+      const sample = { ...sampleWith(cores), sampledAtMs: ports.clock.now() };
+      other.agents = [agentWith({ replicaId: OTHER, sample })];
+      await ports.advance(1_000);
+      expect(seen()?.sample?.cpu.available).toBe(cores * 1_000);
+    }
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: its death shows within six seconds: its agents are suspect, and nobody blames them", async () => {
+    const { ports, other, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    other.isAlive = false;
+    await ports.advance(4_000);
+    expect(seen()?.status).toBe("online");
+    await ports.advance(2_000);
+    expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 0 } });
+    await replicas.loop.stop("test");
+  });
+});

@@ -1,0 +1,97 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import type { PlanInput } from "@headroom/client";
+import type { SeededRandom } from "@headroom/testing";
+import type { AcceptedFact } from "../../support/invariants/facts.ts";
+import type { Cluster } from "./cluster.ts";
+
+export interface LoadReport {
+  /** What callers were told to be accepted. */
+  readonly accepted: readonly AcceptedFact[];
+  readonly cancelled: number;
+  /** Calls that had to be made again. */
+  readonly repeated: number;
+}
+
+const submitters = 4;
+
+/** Submits plans until the signal, through all orchestrators; whoever gets no answer asks another one under the same request id. */
+export async function submitPlans(
+  cluster: Cluster,
+  random: SeededRandom,
+  { signal, openTasks }: { readonly signal: AbortSignal; readonly openTasks: number },
+): Promise<LoadReport> {
+  const accepted: AcceptedFact[] = [];
+  let cancelled = 0;
+  let repeated = 0;
+  let number = 0;
+  const someClient = () => cluster.clientOf(0, random.int(0, cluster.orchestrators.length - 1));
+
+  async function submit(plan: PlanInput): Promise<string> {
+    const requestId = randomUUID();
+    for (;;) {
+      const answer = await someClient().plans.dispatch(plan, { requestId, timeoutMs: 2_000 });
+      if (answer.kind === "ok") return answer.value.planId;
+      repeated += 1;
+      // A plan that is refused for what it says would be refused for ever: that is a fault of this test.
+      if (answer.error.kind === "invalid" || answer.error.kind === "internal") throw new Error(answer.error.message);
+      await pause(50);
+    }
+  }
+
+  async function submitAll(): Promise<void> {
+    while (!signal.aborted) {
+      number += 1;
+      const plan = somePlan(cluster, random, number);
+      const planId = await submit(plan);
+      accepted.push({ planId, tasks: plan.tasks?.length ?? 0 });
+      if (random.next() < 0.1) {
+        const answer = await someClient().plans.cancel(planId, "changed my mind", { timeoutMs: 2_000 });
+        if (answer.kind === "ok") cancelled += 1;
+      }
+      await untilFewerOpen(cluster, openTasks, signal);
+    }
+  }
+
+  await Promise.all(Array.from({ length: submitters }, submitAll));
+  return { accepted, cancelled, repeated };
+}
+
+/** Some small tasks, some that take a whole machine, some with a card, some that depend on others, some that fail at first. */
+function somePlan({ ledger }: Cluster, random: SeededRandom, number: number): PlanInput {
+  const count = random.int(1, 8);
+  const names = Array.from({ length: count }, (_, index) => `p${number}-t${index + 1}`);
+  const tasks = names.map((name, index) => {
+    const dice = random.next();
+    const needs =
+      dice < 0.1
+        ? { cpuCores: 4, memoryGb: 1 }
+        : dice < 0.3
+          ? { cpuCores: 0.5, gpuVramGb: 9 }
+          : { cpuCores: random.int(1, 2), memoryGb: 1 };
+    const fails = random.next() < 0.1;
+    return ledger.task(name, {
+      needs,
+      script: `sleep ${(0.05 + random.next() * 0.5).toFixed(2)}${fails ? '; [ $(grep -c "^start $LEDGER_TASK " "$LEDGER") -gt 1 ]' : ""}`,
+      // Agents are killed too, and each time that counts as a run.
+      maxAttempts: 20,
+      retryOnFailure: fails,
+      ...(index > 0 && random.next() < 0.2 && { dependsOn: [names[random.int(0, index - 1)]!] }),
+    });
+  });
+  return { name: `soak-${number}`, priority: random.int(0, 3), tasks };
+}
+
+async function untilFewerOpen(cluster: Cluster, most: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const [row] = await cluster.sql<{ n: string }>(
+        `SELECT count(*) AS n FROM orchestrator.tasks WHERE state NOT IN ('succeeded', 'failed', 'cancelled')`,
+      );
+      if (Number(row!.n) < most) return;
+    } catch {
+      // PostgreSQL is away.
+    }
+    await pause(100);
+  }
+}

@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import { findViolations } from "./check.ts";
+import type { Change, Facts, Invariant } from "./facts.ts";
+import { numbered, soundHistory } from "./sound-history.test-helper.ts";
+
+const sound = soundHistory();
+const found = (facts: Partial<Facts>): readonly Invariant[] => [
+  ...new Set(findViolations({ ...sound, ...facts }, { waitBoundMs: 500 }).map(({ invariant }) => invariant)),
+];
+
+/** The same history, with one row as `edit` makes it. */
+function edited<T>(items: readonly T[], which: (item: T) => boolean, edit: (item: T) => T | null): readonly T[] {
+  expect(items.some(which), "the row to edit is there").toBe(true);
+  return items.flatMap((item) => {
+    if (!which(item)) return [item];
+    const now = edit(item);
+    return now === null ? [] : [now];
+  });
+}
+
+const isAttempt = (id: string, state: string) => (change: Change) =>
+  change.row === "attempt" && change.attemptId === id && change.state === state;
+const isPromise = (id: string, state: string) => (change: Change) =>
+  change.row === "reservation" && change.attemptId === id && change.state === state;
+
+/** Each a history that is wrong in one way, with the numbers that must be found in it. */
+const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
+  ["V1", "an accepted plan is not there", { accepted: [...sound.accepted, { planId: "lost", tasks: 1 }] }],
+  ["V1", "a task of an accepted plan is not there", { tasks: sound.tasks.slice(1) }],
+  [
+    "V2",
+    "a task never ends",
+    {
+      tasks: edited(
+        sound.tasks,
+        ({ name }) => name === "second",
+        (task) => ({ ...task, state: "running" }),
+      ),
+    },
+  ],
+  ["V2", "a plan outlives its tasks", { plans: sound.plans.map((plan) => ({ ...plan, outcome: null })) }],
+  ["V2", "a queue row outlives its task", { pauses: sound.pauses.map((row) => ({ ...row, status: "waiting" })) }],
+  ["V2", "a task ends twice", { events: [...sound.events, { ...sound.events[4]!, eventId: 99, from: "succeeded" }] }],
+  [
+    "V3",
+    "a given-up attempt succeeds",
+    {
+      changes: edited(sound.changes, isAttempt("a1", "running"), (change) =>
+        change.row === "attempt" ? { ...change, state: "lost" } : change,
+      ),
+    },
+  ],
+  [
+    "V3",
+    "a resumed queue row waits again",
+    {
+      changes: numbered([
+        ...sound.changes,
+        ...sound.changes.filter((c) => c.row === "pause" && c.status === "waiting"),
+      ]),
+    },
+  ],
+  ["V4", "a move is not told", { events: sound.events.filter(({ eventId }) => eventId !== 4) }],
+  [
+    "V5",
+    "a fence falls",
+    {
+      changes: edited(sound.changes, isPromise("a1", "released"), (change) =>
+        change.row === "reservation" ? { ...change, fence: 0 } : change,
+      ),
+    },
+  ],
+  [
+    "V6",
+    "a second attempt begins while the first is open",
+    {
+      changes: edited(sound.changes, isAttempt("b1", "assigned"), (change) =>
+        change.row === "attempt" ? { ...change, taskId: "first", atMs: 40 } : change,
+      ).toSorted((a, b) => a.atMs - b.atMs),
+    },
+  ],
+  [
+    "V7",
+    "one attempt is started twice",
+    { runs: sound.runs.map((run) => ({ ...run, starts: [...run.starts, { process: "99/y", atMs: 50 }] })) },
+  ],
+  ["V7", "what was never assigned runs", { attempts: sound.attempts.slice(1) }],
+  ["V7", "another agent runs it", { runs: sound.runs.map((run) => ({ ...run, agentId: "other" })) }],
+  ["V7", "it runs under a fence that nobody gave", { runs: sound.runs.map((run) => ({ ...run, fences: [1, 2] })) }],
+  [
+    "V8",
+    "two runs of a task overlap",
+    { runs: sound.runs.map((run) => ({ ...run, taskId: "first", starts: [{ process: run.attemptId, atMs: 500 }] })) },
+  ],
+  [
+    "V8",
+    "two runs of a task count",
+    { attempts: sound.attempts.map((one, n) => ({ ...one, taskId: "first", number: n + 1 })) },
+  ],
+  [
+    "V9",
+    "a superseded attempt moves its task",
+    {
+      events: edited(
+        sound.events,
+        ({ eventId }) => eventId === 5,
+        (event) => ({ ...event, attemptId: "a0" }),
+      ),
+    },
+  ],
+  [
+    "V9",
+    "a result is counted that no agent saw",
+    { runs: sound.runs.map((run) => ({ ...run, end: { atMs: 1, outcome: "exited", exitCode: 1, fence: 1 } })) },
+  ],
+  ["V10", "room is promised twice", { changes: edited(sound.changes, isPromise("a1", "released"), () => null) }],
+  [
+    "V10",
+    "a card is promised beyond its memory",
+    { machines: sound.machines.map((one) => ({ ...one, cards: [{ cardId: "card", vramMib: 999 }] })) },
+  ],
+  [
+    "V11",
+    "more runs on a machine than it has",
+    { runs: sound.runs.map((run) => ({ ...run, starts: [{ process: run.attemptId, atMs: 500 }] })) },
+  ],
+  [
+    "V12",
+    "the room comes back and nobody takes it",
+    {
+      changes: sound.changes.map((change) =>
+        change.atMs >= 1_010 ? { ...change, atMs: change.atMs + 1_000 } : change,
+      ),
+    },
+  ],
+  [
+    "V13",
+    "room is kept for what has ended",
+    { changes: edited(sound.changes, isPromise("b1", "released"), () => null) },
+  ],
+];
+
+describe("the checker of invariants", () => {
+  it("finds nothing in a sound history", () => {
+    expect(findViolations(sound, { waitBoundMs: 500 })).toEqual([]);
+  });
+
+  it.each(wrong)("%s: %s", (invariant, _what, facts) => {
+    expect(found(facts)).toContain(invariant);
+  });
+
+  it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {
+    const late = sound.changes.map((change) =>
+      change.atMs >= 1_010 ? { ...change, atMs: change.atMs + 1_000 } : change,
+    );
+    expect(found({ changes: late, outages: [{ fromMs: 900, toMs: 2_000 }] })).not.toContain("V12");
+    expect(found({ changes: late, machines: sound.machines.map((one) => ({ ...one, memoryMib: 0 })) })).toContain(
+      "V12",
+    );
+    expect(found({ changes: late, machines: sound.machines.map((one) => ({ ...one, cards: [] })) })).not.toContain(
+      "V12",
+    );
+    const older: Change = {
+      ...(sound.changes.find((change) => change.row === "pause") as Extract<Change, { row: "pause" }>),
+      pauseQueueId: "older",
+      taskId: "larger",
+    };
+    const larger = {
+      ...sound.tasks[0]!,
+      taskId: "larger",
+      name: "larger",
+      createdAtMs: 1,
+      needs: { ...sound.tasks[0]!.needs, gpuCount: 2 },
+    };
+    const changes = [...late, older].toSorted((a, b) => a.atMs - b.atMs);
+    expect(found({ changes, tasks: [...sound.tasks, larger] })).not.toContain("V12");
+  });
+});

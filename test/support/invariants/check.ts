@@ -1,0 +1,41 @@
+/** The one checker of every random test: facts in, violations out. What each number means stands in docs/invariants.md. */
+import { checkAccepted, checkEnded } from "./check-endings.ts";
+import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
+import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
+import { checkLeaks, checkPromises } from "./check-room.ts";
+import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
+import { checkWaiting } from "./check-waiting.ts";
+import type { Facts, Violation } from "./facts.ts";
+
+export interface CheckOptions {
+  /** The longest that anything may wait with room for it and its turn. */
+  readonly waitBoundMs: number;
+}
+
+const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
+  checkAccepted,
+  checkEnded,
+  checkEndsOnce,
+  checkMoves,
+  checkHistory,
+  checkFences,
+  checkOneOpen,
+  checkRunsAssigned,
+  checkRunsOnce,
+  checkSuperseded,
+  checkResultsReal,
+  checkPromises,
+  checkRunsFit,
+  checkLeaks,
+];
+
+export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {
+  return [...checks.flatMap((check) => check(facts)), ...checkWaiting(facts, waitBoundMs)];
+}
+
+/** For the assertion of a test: one line a violation, the first of many. */
+export function violationLines(violations: readonly Violation[]): readonly string[] {
+  const most = 40;
+  const lines = violations.slice(0, most).map(({ invariant, what }) => `${invariant} ${what}`);
+  return violations.length > most ? [...lines, `and ${violations.length - most} more`] : lines;
+}

@@ -1,0 +1,170 @@
+/** What is known of a system's whole history, whatever it was read from: PostgreSQL, agents' journals, or a simulation's memory. */
+import type {
+  Amounts,
+  AttemptState,
+  EpochMs,
+  Needs,
+  PauseState,
+  ReservationState,
+  TaskState,
+} from "@headroom/scheduling";
+
+export interface PlanFact {
+  readonly planId: string;
+  readonly totalTasks: number;
+  readonly unfinishedTasks: number;
+  /** Null: it has not ended. */
+  readonly outcome: string | null;
+}
+
+export interface TaskFact {
+  readonly taskId: string;
+  readonly planId: string;
+  readonly name: string;
+  readonly state: TaskState;
+  readonly priority: number;
+  readonly createdAtMs: EpochMs;
+  readonly needs: Needs;
+  readonly fence: number;
+  /** The attempt in force; null before the first. */
+  readonly attemptId: string | null;
+}
+
+export interface AttemptFact {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly agentId: string;
+  /** Counts the attempts of a task from 1. */
+  readonly number: number;
+  readonly fence: number;
+  readonly state: AttemptState;
+}
+
+export interface PauseFact {
+  readonly pauseQueueId: string;
+  readonly taskId: string;
+  readonly status: PauseState;
+}
+
+/** One row of the history that people read. */
+export interface EventFact {
+  readonly eventId: number;
+  readonly planId: string;
+  readonly taskId: string | null;
+  readonly attemptId: string | null;
+  readonly kind: string;
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
+/** A row as one commit left it. `commit` tells changes that became visible together. */
+interface Recorded {
+  readonly seq: number;
+  readonly commit: string;
+  readonly atMs: EpochMs;
+}
+
+export interface TaskChange extends Recorded {
+  readonly row: "task";
+  readonly taskId: string;
+  readonly state: TaskState;
+  readonly fence: number;
+}
+
+export interface AttemptChange extends Recorded {
+  readonly row: "attempt";
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly state: AttemptState;
+  readonly fence: number;
+}
+
+export interface PauseChange extends Recorded {
+  readonly row: "pause";
+  readonly pauseQueueId: string;
+  readonly taskId: string;
+  readonly status: PauseState;
+  readonly pausedAtMs: EpochMs;
+  readonly resumeAfterMs: EpochMs | null;
+  /** Waits for something else than room. */
+  readonly blocked: boolean;
+}
+
+export interface ReservationChange extends Recorded {
+  readonly row: "reservation";
+  readonly attemptId: string;
+  readonly agentId: string;
+  /** "gone": the row was deleted. */
+  readonly state: ReservationState | "gone";
+  readonly fence: number;
+  readonly amounts: Amounts;
+}
+
+export interface AgentChange extends Recorded {
+  readonly row: "agent";
+  readonly agentId: string;
+  /** Online, attached, and neither held, cordoned, draining nor on probation. */
+  readonly usable: boolean;
+}
+
+export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange;
+
+/** What a machine has for Headroom. */
+export interface MachineFact {
+  readonly agentId: string;
+  readonly cpuMillicores: number;
+  readonly memoryMib: number;
+  readonly cards: readonly { readonly cardId: string; readonly vramMib: number }[];
+}
+
+/** What one agent's journal says of one attempt. */
+export interface RunFact {
+  readonly agentId: string;
+  readonly attemptId: string;
+  readonly taskId: string;
+  /** Every fence it was taken, or taken over, under. */
+  readonly fences: readonly number[];
+  readonly reserved: Amounts;
+  /** One for each process that was started. */
+  readonly starts: readonly { readonly process: string; readonly atMs: EpochMs }[];
+  /** Null: it has not ended, or nobody knows. */
+  readonly end: {
+    readonly atMs: EpochMs;
+    readonly outcome: string;
+    readonly exitCode: number | null;
+    readonly fence: number;
+  } | null;
+}
+
+/** A plan that its caller was told to be accepted. */
+export interface AcceptedFact {
+  readonly planId: string;
+  readonly tasks: number;
+}
+
+export interface Facts {
+  readonly plans: readonly PlanFact[];
+  readonly tasks: readonly TaskFact[];
+  readonly attempts: readonly AttemptFact[];
+  readonly pauses: readonly PauseFact[];
+  /** In the order of their ids. */
+  readonly events: readonly EventFact[];
+  /** In the order of their numbers; of one row, and of one agent's reservations, that is the order of the commits. */
+  readonly changes: readonly Change[];
+  readonly machines: readonly MachineFact[];
+  readonly runs: readonly RunFact[];
+  readonly accepted: readonly AcceptedFact[];
+  /** Whether everything was given the time to end; else it is no fault that something has not. */
+  readonly isOver: boolean;
+  /** Times in which nobody could have placed anything: all orchestrators down, the database away. */
+  readonly outages: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  readonly untilMs: EpochMs;
+}
+
+export interface Violation {
+  /** Number in docs/invariants.md. */
+  readonly invariant: Invariant;
+  readonly what: string;
+}
+
+export type Invariant = "V1" | "V2" | "V3" | "V4" | "V5" | "V6" | "V7" | "V8" | "V9" | "V10" | "V11" | "V12" | "V13";

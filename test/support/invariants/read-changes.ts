@@ -1,0 +1,123 @@
+import type { AttemptState, PauseState, ReservationState, TaskState } from "@headroom/scheduling";
+import type { Change } from "./facts.ts";
+import type { RunSql } from "../run-sql.ts";
+
+interface ChangeRow {
+  readonly seq: string;
+  readonly commit: string;
+  readonly at_ms: number;
+  readonly what: "task" | "attempt" | "pause" | "reservation" | "liveness" | "agent";
+  readonly gone: boolean;
+  /** As the recorder wrote it, by `what`. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+interface ReservationData {
+  readonly attempt_id: string;
+  readonly agent_id: string;
+  readonly state: ReservationState;
+  readonly fence: number;
+  readonly cpu_millicores: number;
+  readonly memory_mib: number;
+  readonly cards: readonly { readonly card_id: string; readonly vram_mib: number; readonly exclusive: boolean }[];
+}
+
+/** What the recorder wrote down; nothing where none was installed. */
+export async function readChanges(sql: RunSql): Promise<readonly Change[]> {
+  const [recorder] = await sql<{ there: boolean }>(`SELECT to_regclass('recorder.changes') IS NOT NULL AS there`);
+  if (recorder?.there !== true) return [];
+  const rows = await sql<ChangeRow>(
+    `SELECT seq, commit::text AS commit, (extract(epoch FROM at) * 1000)::double precision AS at_ms, what, gone, data
+       FROM recorder.changes ORDER BY seq`,
+  );
+  const agents = new Agents();
+  return rows.map((row) => changeOf(row, agents));
+}
+
+/** An agent's usability stands in two tables: each of them tells a part. */
+class Agents {
+  readonly #usable = new Map<string, { liveness: boolean; agent: boolean }>();
+
+  tell(agentId: string, part: "liveness" | "agent", usable: boolean): boolean {
+    const known = this.#usable.get(agentId) ?? { liveness: false, agent: true };
+    known[part] = usable;
+    this.#usable.set(agentId, known);
+    return known.liveness && known.agent;
+  }
+}
+
+function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, agents: Agents): Change {
+  const recorded = { seq: Number(seq), commit, atMs };
+  switch (what) {
+    case "task": {
+      const { task_id: taskId, state, fence } = data as { task_id: string; state: TaskState; fence: number };
+      return { ...recorded, row: "task", taskId, state, fence };
+    }
+    case "attempt": {
+      const {
+        attempt_id: attemptId,
+        task_id: taskId,
+        state,
+        fence,
+      } = data as {
+        attempt_id: string;
+        task_id: string;
+        state: AttemptState;
+        fence: number;
+      };
+      return { ...recorded, row: "attempt", attemptId, taskId, state, fence };
+    }
+    case "pause": {
+      const row = data as {
+        pause_queue_id: string;
+        task_id: string;
+        status: PauseState;
+        blocked: boolean;
+        paused_ms: number;
+        resume_after_ms: number | null;
+      };
+      return {
+        ...recorded,
+        row: "pause",
+        pauseQueueId: row.pause_queue_id,
+        taskId: row.task_id,
+        status: row.status,
+        pausedAtMs: row.paused_ms,
+        resumeAfterMs: row.resume_after_ms,
+        blocked: row.blocked,
+      };
+    }
+    case "reservation": {
+      const row = data as unknown as ReservationData;
+      const cards = row.cards.map((card) => ({
+        cardId: card.card_id,
+        vramMib: card.vram_mib,
+        exclusive: card.exclusive,
+      }));
+      return {
+        ...recorded,
+        row: "reservation",
+        attemptId: row.attempt_id,
+        agentId: row.agent_id,
+        state: gone ? "gone" : row.state,
+        fence: row.fence,
+        amounts: { cpuMillicores: row.cpu_millicores, memoryMib: row.memory_mib, cards },
+      };
+    }
+    case "liveness": {
+      const row = data as { agent_id: string; status: string; attached: boolean; owner_hold: boolean };
+      const isUp = !gone && row.status === "online" && row.attached && !row.owner_hold;
+      return { ...recorded, row: "agent", agentId: row.agent_id, usable: agents.tell(row.agent_id, "liveness", isUp) };
+    }
+    case "agent": {
+      const row = data as { agent_id: string; cordoned: boolean; draining: boolean };
+      const isOffered = !gone && !row.cordoned && !row.draining;
+      return {
+        ...recorded,
+        row: "agent",
+        agentId: row.agent_id,
+        usable: agents.tell(row.agent_id, "agent", isOffered),
+      };
+    }
+  }
+}
