@@ -53,9 +53,10 @@ const insertHold = defineStatement({
      WHERE h.expires_at <= now()`,
 });
 
+/** One at a time, over all replicas, until the end of the transaction. */
 const lockHolds = defineStatement({
   name: "room_holds_lock",
-  text: `LOCK TABLE room_holds IN SHARE ROW EXCLUSIVE MODE`,
+  text: `SELECT pg_advisory_xact_lock(hashtext('headroom room_holds'))`,
 });
 
 /** False: its task waits no more, or somebody else was first. */
