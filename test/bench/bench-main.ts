@@ -6,7 +6,9 @@ import { drain } from "./drain.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { heartbeatMemory } from "./heartbeat-memory.ts";
 import { heartbeatWrites } from "./heartbeat-writes.ts";
+import { placement } from "./placement.ts";
 import { replicas } from "./replicas.ts";
+import { refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
 import { resumeLatency } from "./resume-latency.ts";
 import { storm } from "./storm.ts";
@@ -19,6 +21,8 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "heartbeat-memory": heartbeatMemory,
   "heartbeat-writes": heartbeatWrites,
   capacity,
+  refuse,
+  placement,
   reserve,
   storm,
   "resume-latency": resumeLatency,

@@ -265,7 +265,7 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
 
     it("R-PAUSE-6: a row whose resume_after has passed is tried from then on, and no earlier", async () => {
       const pause = { ...paused, reason: "RESUME_AFTER" } as const;
-      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 150 })]));
+      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 3_000 })]));
       expect(await store.ripen()).toBe(0);
       expect(await store.queueHeads(null)).toEqual([]);
       expect(await claim()).toEqual([]);

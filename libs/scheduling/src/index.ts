@@ -33,3 +33,4 @@ export * from "./liveness.ts";
 export * from "./mass-loss-brake.ts";
 export * from "./flap-damping.ts";
 export { step, type Cell, type StateTable, type Step } from "./state-table.ts";
+export * from "./placement/index.ts";

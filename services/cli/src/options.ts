@@ -12,6 +12,15 @@ export function numberFrom(min: number, unit: string): (text: string) => number 
   };
 }
 
+/** A number from 0 to `max`, for an option. */
+export function shareUpTo(max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= 0 && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a number from 0 to ${max}.`);
+  };
+}
+
 /** A duration in milliseconds, for an option. */
 export function duration(text: string): number {
   const ms = parseDuration(text);

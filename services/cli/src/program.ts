@@ -7,6 +7,7 @@ import { addCallCommands } from "./program/call.ts";
 import { addPartCommands } from "./program/parts.ts";
 import { addPlanCommands } from "./program/plans.ts";
 import { addQueueCommands } from "./program/queue.ts";
+import { addSimulateCommand } from "./program/simulate.ts";
 import { addUpCommand } from "./program/up.ts";
 import { version } from "./version.ts";
 
@@ -66,6 +67,7 @@ export function createProgram(io: CliIo): Program {
   addAgentCommands(command, context);
   addPlanCommands(command, context);
   addQueueCommands(command, context);
+  addSimulateCommand(command, context);
   addCallCommands(command, context);
   command
     .command("version")

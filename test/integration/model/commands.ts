@@ -2,6 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { wire } from "@headroom/contracts";
 import { waitFor } from "@headroom/testing";
 import fc from "fast-check";
+import type { Desktop } from "./desktop.ts";
+import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
 /** What the model remembers: nothing that decides, only what was done. */
@@ -23,6 +25,19 @@ function command(text: string, run: (world: World) => Promise<void>): Command {
     },
     toString: () => text,
   };
+}
+
+/** Goes on beside the commands that follow. */
+function disturbance<Victim extends Replica | Desktop>(
+  text: string,
+  victimIn: (world: World) => Victim,
+  run: (victim: Victim, world: World) => Promise<void>,
+): Command {
+  return command(text, (world) => {
+    const victim = victimIn(world);
+    world.meanwhile(victim, () => run(victim, world));
+    return Promise.resolve();
+  });
 }
 
 const replica = fc.nat({ max: 2 });
@@ -62,7 +77,7 @@ function planOf(tasks: readonly TaskShape[], priority: number): Partial<wire.Wor
 }
 
 const submit = fc
-  .tuple(replica, fc.array(task, { minLength: 1, maxLength: 8 }), fc.nat({ max: 3 }))
+  .tuple(replica, fc.array(task, { minLength: 1, maxLength: 8, size: "max" }), fc.nat({ max: 3 }))
   .map(([to, tasks, priority]) =>
     command(`submit ${tasks.length} tasks of priority ${priority} to replica ${to + 1}`, (world) =>
       world.submit(world.replicas[to]!, planOf(tasks, priority)),
@@ -77,25 +92,32 @@ const cancel = fc
 
 /** It dies at a call of its ports that nobody chose, is gone for a moment, and comes back. */
 const crash = fc
-  .tuple(replica, fc.integer({ min: 1, max: 12 }), fc.constantFrom("before" as const, "after" as const))
+  .tuple(replica, fc.integer({ min: 1, max: 20 }), fc.constantFrom("before" as const, "after" as const))
   .map(([which, calls, when]) =>
-    command(`replica ${which + 1} dies ${when} its call ${calls} from now`, async (world) => {
-      const victim = world.replicas[which]!;
-      victim.fate().dieAt(calls, when);
-      await Promise.race([victim.fate().died, pause(1_500)]);
-      victim.fate().die();
-      await victim.bury();
-      await victim.start();
-    }),
+    disturbance(
+      `replica ${which + 1} dies ${when} its call ${calls} from now`,
+      ({ replicas }) => replicas[which]!,
+      async (victim) => {
+        victim.fate().dieAt(calls, when);
+        await Promise.race([victim.fate().died, pause(1_500)]);
+        victim.fate().die();
+        await victim.bury();
+        await victim.start();
+      },
+    ),
   );
 
 const freeze = replica.map((which) =>
-  command(`replica ${which + 1} stands still for longer than its lease`, async (world) => {
-    const fate = world.replicas[which]!.fate();
-    fate.freeze();
-    await pause(longerThanLeaseMs);
-    fate.thaw();
-  }),
+  disturbance(
+    `replica ${which + 1} stands still for longer than its lease`,
+    ({ replicas }) => replicas[which]!,
+    async (victim) => {
+      const fate = victim.fate();
+      fate.freeze();
+      await pause(longerThanLeaseMs);
+      fate.thaw();
+    },
+  ),
 );
 
 const doubleResults = fc
@@ -119,26 +141,34 @@ const repeatOld = desktop.map((which) =>
 );
 
 const restartAgent = desktop.map((which) =>
-  command(`agent ${which + 1} is restarted`, async (world) => {
-    await world.desktops[which]!.stop();
-    await world.desktops[which]!.start();
-  }),
+  disturbance(
+    `agent ${which + 1} is restarted`,
+    ({ desktops }) => desktops[which]!,
+    async (victim) => {
+      await victim.stop();
+      await victim.start();
+    },
+  ),
 );
 
 /** The lease of what it ran ends while nobody hears of it; what it finished meanwhile is told too late. */
 const loseAgent = desktop.map((which) =>
-  command(`agent ${which + 1} is cut off until its leases have ended, and comes back`, async (world) => {
-    const lost = world.desktops[which]!;
-    lost.cut();
-    await pause(100);
-    await waitFor(() => lost.running() === 0, { describe: `the commands of agent ${which + 1} to end` });
-    await world.endLeases(lost);
-    await pause(1_500);
-    lost.restore();
-  }),
+  disturbance(
+    `agent ${which + 1} is cut off until its leases have ended, and comes back`,
+    ({ desktops }) => desktops[which]!,
+    async (victim, world) => {
+      victim.cut();
+      await pause(100);
+      await waitFor(() => victim.running() === 0, { describe: `the commands of agent ${which + 1} to end` });
+      await world.endLeases(victim);
+      // Whoever sweeps finds them within a second or so.
+      await pause(2_000);
+      victim.restore();
+    },
+  ),
 );
 
-const wait = fc.integer({ min: 20, max: 400 }).map((ms) => command(`${ms} ms pass`, () => pause(ms)));
+const wait = fc.integer({ min: 20, max: 500 }).map((ms) => command(`${ms} ms pass`, () => pause(ms)));
 
 export const someCommands = fc.commands<Done, World>(
   [
@@ -155,6 +185,8 @@ export const someCommands = fc.commands<Done, World>(
     restartAgent,
     loseAgent,
     wait,
+    wait,
+    wait,
   ],
-  { size: "+1", maxCommands: 14 },
+  { size: "max", maxCommands: 30 },
 ) as fc.Arbitrary<Iterable<Command>>;

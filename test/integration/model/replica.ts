@@ -9,7 +9,7 @@ import {
 } from "@headroom/orchestrator";
 import { wire } from "@headroom/contracts";
 import { createDatabase } from "@headroom/postgres";
-import { createChannel, createClient, type RpcClient } from "@headroom/rpc";
+import { createChannel, createClient, HeadroomError, type RpcClient } from "@headroom/rpc";
 import { formatHostPort, type Ports, silentLogger, systemPorts } from "@headroom/runtime";
 import { createFate, type Fate, type FateControl, underFate } from "./faulty-port.ts";
 
@@ -31,7 +31,14 @@ export interface ReplicaOptions {
   readonly token: string;
   /** How far its wall clock is off. */
   readonly clockOffsetMs: number;
+  readonly watch: Watch;
 }
+
+/**
+ * What comes of WatchCapacity: everything; the fleet as it was at first, and then nothing more; or nothing at all, each try being
+ * refused.
+ */
+export type Watch = "whole" | "silent" | "refused";
 
 /** Clock of a machine that somebody has set wrongly: durations are right, the time of day is not. */
 export function offsetPorts(offsetMs: number): Ports {
@@ -39,7 +46,7 @@ export function offsetPorts(offsetMs: number): Ports {
   return { ...systemPorts, clock: { now: () => clock.now() + offsetMs, monotonic: () => clock.monotonic() } };
 }
 
-export function createReplica({ name, config, token, clockOffsetMs }: ReplicaOptions): Replica {
+export function createReplica({ name, config, token, clockOffsetMs, watch }: ReplicaOptions): Replica {
   const ports = offsetPorts(clockOffsetMs);
   const channel = createChannel({
     address: formatHostPort(config.grpcAddr),
@@ -77,7 +84,7 @@ export function createReplica({ name, config, token, clockOffsetMs }: ReplicaOpt
       const orchestrator = createOrchestrator(config, {
         ports,
         store: underFate(createPostgresStore(database), fate),
-        registry: registryUnderFate(createGrpcRegistry(toRegistry), fate),
+        registry: registryUnderFate(createGrpcRegistry(toRegistry), fate, watch),
       });
       life = {
         orchestrator,
@@ -99,14 +106,25 @@ export function createReplica({ name, config, token, clockOffsetMs }: ReplicaOpt
 }
 
 /** What is watched is heard late by one that stands still, and not at all by one that is dead. */
-function registryUnderFate(registry: RegistryPort, fate: FateControl): RegistryPort {
+function registryUnderFate(registry: RegistryPort, fate: FateControl, watch: Watch): RegistryPort {
   return {
     ...underFate(registry, fate),
     async *watch(signal) {
+      if (watch === "refused") {
+        throw new HeadroomError({ code: "UNAVAILABLE", reason: "CUT_OFF", message: "the watch is cut off" });
+      }
       for await (const change of registry.watch(signal)) {
         await fate.through(() => Promise.resolve());
         yield change;
+        if (watch === "silent") await untilAborted(signal);
       }
     },
   };
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

@@ -13,7 +13,7 @@ import { installRecorder } from "../../support/invariants/recorder.ts";
 import { runsOf } from "../../support/invariants/runs.ts";
 import { configOf } from "../orchestrator/harness.ts";
 import { createDesktop, type Desktop } from "./desktop.ts";
-import { createReplica, offsetPorts, type Replica } from "./replica.ts";
+import { createReplica, offsetPorts, type Replica, type Watch } from "./replica.ts";
 
 /** A registry, three orchestrators whose clocks are hours apart, and three agents, all real but for the commands; one PostgreSQL. */
 export interface World {
@@ -23,6 +23,8 @@ export interface World {
   submit(replica: Replica, plan: Partial<wire.WorkPlan>): Promise<void>;
   /** Cancels one of the plans that were accepted. */
   cancel(replica: Replica, random: number): Promise<void>;
+  /** Something bad that goes on while other things happen; one at a time for each victim, further ones are left out. */
+  meanwhile(victim: Replica | Desktop, disturbance: () => Promise<void>): void;
   /** For the database the leases of an agent ended a minute ago. */
   endLeases(desktop: Desktop): Promise<void>;
   /** Mends everything, and waits until all that was accepted has ended. */
@@ -33,9 +35,9 @@ export interface World {
 /** The clocks of the three machines: a working day behind, right, half a day ahead. */
 const clockOffsetsMs = [-8 * 3_600_000, 0, 12 * 3_600_000] as const;
 /** What was done last may wait out a delivery that failed (30 s), and then some backoffs. */
-const settleMs = 90_000;
+const settleMs = 150_000;
 
-export async function createWorld(random: SeededRandom): Promise<World> {
+export async function createWorld(random: SeededRandom, watch: Watch = "whole"): Promise<World> {
   const database = await createTestDatabase({ label: "model" });
   const dir = await makeTempDir("model");
   const token = await ensureTokenFile(`${dir.path}/token`);
@@ -69,6 +71,7 @@ export async function createWorld(random: SeededRandom): Promise<World> {
       name: `replica-${index + 1}`,
       token,
       clockOffsetMs,
+      watch,
       config: configOf({
         ...base,
         HEADROOM_REGISTRY_ADDR: registryAddress,
@@ -104,6 +107,8 @@ export async function createWorld(random: SeededRandom): Promise<World> {
 
   const accepted: AcceptedFact[] = [];
   const unanswered = new Map<string, wire.DispatchPlanRequest>();
+  const disturbed = new Map<Replica | Desktop, Promise<void>>();
+  let failure: Error | null = null;
 
   async function dispatch(replica: Replica, request: wire.DispatchPlanRequest): Promise<void> {
     const { planId } = await replica.plans.dispatchPlan(request, { deadlineMs: 3_000 });
@@ -112,6 +117,8 @@ export async function createWorld(random: SeededRandom): Promise<World> {
   }
 
   async function mend(): Promise<void> {
+    await Promise.all(disturbed.values());
+    if (failure !== null) throw failure;
     for (const replica of replicas) {
       replica.fate().thaw();
       if (!replica.fate().isDead()) continue;
@@ -158,6 +165,15 @@ export async function createWorld(random: SeededRandom): Promise<World> {
       const one = accepted[Math.floor(fraction * accepted.length)];
       if (one === undefined) return;
       await replica.plans.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 3_000 }).catch(() => undefined);
+    },
+    meanwhile(victim, disturbance) {
+      if (disturbed.has(victim)) return;
+      const over = disturbance()
+        .catch((error: unknown) => {
+          failure = error instanceof Error ? error : new Error(String(error));
+        })
+        .finally(() => disturbed.delete(victim));
+      disturbed.set(victim, over);
     },
     async endLeases({ agentId }) {
       await database.sql(

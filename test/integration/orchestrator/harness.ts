@@ -7,7 +7,14 @@ import {
 } from "@headroom/orchestrator";
 import { createDatabase } from "@headroom/postgres";
 import { type Channel, createChannel, createClient, ensureTokenFile, type RpcClient } from "@headroom/rpc";
-import { createMetrics, loadConfigOrThrow, type Metrics, silentLogger, systemPorts } from "@headroom/runtime";
+import {
+  createMetrics,
+  type HostPort,
+  loadConfigOrThrow,
+  type Metrics,
+  silentLogger,
+  systemPorts,
+} from "@headroom/runtime";
 import {
   captureLogger,
   type CapturingLogger,
@@ -179,3 +186,22 @@ export function planOf(
     },
   });
 }
+
+export const taskOf = async (running: Running, taskId: string): Promise<wire.Task> => {
+  const answer = await running.plans.getTask({ taskId });
+  if (answer.task === undefined) throw new Error("no task in the answer");
+  return answer.task;
+};
+/** A plan of one task. */
+export const dispatchOne = async (
+  running: Running,
+  spec: Partial<wire.TaskSpec> = {},
+): Promise<{ planId: string; taskId: string }> => {
+  const { planId, tasks } = await running.plans.dispatchPlan(planOf(1, {}, spec));
+  return { planId, taskId: tasks[0]?.taskId ?? "" };
+};
+export const grpcOf = (running: Running): HostPort => {
+  const address = running.orchestrator.grpcAddress;
+  if (address === null) throw new Error("not listening");
+  return address;
+};

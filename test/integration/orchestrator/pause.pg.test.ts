@@ -156,10 +156,14 @@ describe("pause", () => {
     const tasks = await world.sql<{ state: string }>("SELECT DISTINCT state FROM orchestrator.tasks");
     expect(tasks).toEqual([{ state: "paused" }]);
     expect(agent.given).toHaveLength(0);
-    const listed = await running.queue.listPausedTasks({ planId: "", reason: 0, pageSize: 0, pageToken: "" });
+    const { planId } = answer;
+    const listed = await running.queue.listPausedTasks({ planId, reason: 0, pageSize: 0, pageToken: "" });
     expect(listed.totalSize).toBe(count);
-    const status = await running.queue.getQueueStatus({});
-    expect(status.waitingTasks).toBe(count);
+    // Of the whole queue the count may be some seconds old.
+    const status = await waitUntil(async () => {
+      const now = await running.queue.getQueueStatus({});
+      return now.waitingTasks === count ? now : null;
+    });
     expect(status.reasons).toEqual([{ reason: PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD, tasks: count }]);
   });
 });

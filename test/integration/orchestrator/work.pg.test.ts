@@ -1,8 +1,8 @@
 import { wire } from "@headroom/contracts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createWorld, fleetSeen, planOf, type Running, waitUntil, type World } from "./harness.ts";
+import { createWorld, dispatchOne, fleetSeen, grpcOf, planOf, taskOf, waitUntil, type World } from "./harness.ts";
 
-const { PlanStatus, TaskState, PauseReason, AttemptState } = wire;
+const { PlanStatus, TaskState, AttemptState } = wire;
 let world: World;
 
 beforeAll(async () => {
@@ -10,24 +10,6 @@ beforeAll(async () => {
 });
 afterEach(() => world.reset());
 afterAll(() => world.close());
-
-const task = async (running: Running, taskId: string): Promise<wire.Task> => {
-  const answer = await running.plans.getTask({ taskId });
-  if (answer.task === undefined) throw new Error("no task in the answer");
-  return answer.task;
-};
-const one = async (
-  running: Running,
-  spec: Partial<wire.TaskSpec> = {},
-): Promise<{ planId: string; taskId: string }> => {
-  const { planId, tasks } = await running.plans.dispatchPlan(planOf(1, {}, spec));
-  return { planId, taskId: tasks[0]?.taskId ?? "" };
-};
-const grpcOf = (running: Running) => {
-  const address = running.orchestrator.grpcAddress;
-  if (address === null) throw new Error("not listening");
-  return address;
-};
 
 describe("attach", () => {
   it("the first message must be hello; a newer stream of the agent ends the older one", async () => {
@@ -43,28 +25,28 @@ describe("attach", () => {
     let deaf = true;
     const agent = await world.agent(running, { cores: 4 }, { answer: () => (deaf ? null : { accepted: true }) });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
+    const { taskId } = await dispatchOne(running);
     await waitUntil(() => agent.given.length > 0);
     agent.disconnect();
     deaf = false;
     agent.connect(grpcOf(running));
     await waitUntil(() => agent.running.size === 1);
     expect(new Set(agent.given.map((given) => given.attemptId)).size).toBe(1);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
-    expect((await task(running, taskId)).attempts).toHaveLength(1);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    expect((await taskOf(running, taskId)).attempts).toHaveLength(1);
   });
 
   it("the journal is the answer: an attempt in the hello whose answer was lost is running", async () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 }, { answer: () => null });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
+    const { taskId } = await dispatchOne(running);
     const given = await waitUntil(() => agent.given[0]);
     agent.disconnect();
     // The agent had journalled it when the connection went.
     (agent.running as Map<string, typeof given>).set(given.attemptId, given);
     agent.connect(grpcOf(running));
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
   });
 
   it("an attempt that nobody knows is unwanted; its result is refused and acknowledged", async () => {
@@ -84,7 +66,7 @@ describe("attach", () => {
     const first = await world.start();
     const agent = await world.agent(first, { cores: 4 });
     await fleetSeen(first, 1);
-    const { planId } = await one(first);
+    const { planId } = await dispatchOne(first);
     const given = await waitUntil(() => [...agent.running.values()][0]);
     await waitUntil(async () => (await first.plans.getPlan({ planId })).plan?.counts?.running === 1);
     await first.stop();
@@ -116,14 +98,14 @@ describe("delivery", () => {
       { answer: () => ({ accepted: false, reason: "OWNER_HOLD" }) },
     );
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    await waitUntil(async () => (await task(running, taskId)).pause !== undefined);
-    const paused = await task(running, taskId);
+    const { taskId } = await dispatchOne(running);
+    await waitUntil(async () => (await taskOf(running, taskId)).pause !== undefined);
+    const paused = await taskOf(running, taskId);
     expect(paused.attempts[0]?.state).toBe(AttemptState.ATTEMPT_STATE_UNDELIVERED);
     const willing = await world.agent(running, { cores: 4 });
     await waitUntil(() => willing.running.size === 1);
     expect(refusing.given).toHaveLength(1);
-    const now = await task(running, taskId);
+    const now = await taskOf(running, taskId);
     expect(now.attempts).toHaveLength(2);
     expect(world.registry.held.size).toBe(1);
   });
@@ -132,10 +114,10 @@ describe("delivery", () => {
     const running = await world.start();
     world.registry.set("0e6cf1a8-6f7c-4ce6-a1fb-6fb8b8c40001", { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    expect((await task(running, taskId)).state).toBe(TaskState.TASK_STATE_ASSIGNED);
+    const { taskId } = await dispatchOne(running);
+    expect((await taskOf(running, taskId)).state).toBe(TaskState.TASK_STATE_ASSIGNED);
     const waiting = await waitUntil(async () => {
-      const now = await task(running, taskId);
+      const now = await taskOf(running, taskId);
       return now.state === TaskState.TASK_STATE_PAUSED ? now : null;
     });
     expect(waiting.attempts[0]).toMatchObject({ state: AttemptState.ATTEMPT_STATE_UNDELIVERED, reason: "UNDELIVERED" });
@@ -164,9 +146,9 @@ describe("leases", () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
+    const { taskId } = await dispatchOne(running);
     const given = await waitUntil(() => [...agent.running.values()][0]);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
     const lease = async (): Promise<number> =>
       (await world.sql<{ at: Date }>("SELECT lease_expires_at AS at FROM orchestrator.attempts"))[0]?.at.getTime() ?? 0;
     const before = await lease();
@@ -177,7 +159,7 @@ describe("leases", () => {
     agent.disconnect();
     await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '31 seconds'");
     const lost = await waitUntil(async () => {
-      const now = await task(running, taskId);
+      const now = await taskOf(running, taskId);
       return now.attempts.some(({ state }) => state === AttemptState.ATTEMPT_STATE_LOST) ? now : null;
     });
     expect(lost.attempts.find(({ state }) => state === AttemptState.ATTEMPT_STATE_LOST)?.attemptId).toBe(
@@ -197,15 +179,15 @@ describe("leases", () => {
     expect(refused).toEqual([{ n: 1 }]);
     await waitUntil(() => agent.running.has(next.attemptId));
     agent.finish(next.attemptId);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
   });
 
   it("LOST comes no earlier than lease + 30 s", async () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    const { taskId } = await dispatchOne(running);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
     await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '20 seconds'");
     // The sweep runs every second: a pass that finds nothing is seen by the next thing it does find.
     await world.sql(
@@ -213,18 +195,18 @@ describe("leases", () => {
     );
     agent.renew();
     await waitUntil(() => agent.renewed().length === 1);
-    expect((await task(running, taskId)).state).toBe(TaskState.TASK_STATE_RUNNING);
+    expect((await taskOf(running, taskId)).state).toBe(TaskState.TASK_STATE_RUNNING);
   });
 
   it("max_attempts: a task that is lost for the last time has failed", async () => {
     const running = await world.start();
     await world.agent(running, { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running, { maxAttempts: 1 });
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    const { taskId } = await dispatchOne(running, { maxAttempts: 1 });
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
     await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '31 seconds'");
     const failed = await waitUntil(async () => {
-      const now = await task(running, taskId);
+      const now = await taskOf(running, taskId);
       return now.state === TaskState.TASK_STATE_FAILED ? now : null;
     });
     expect(failed.outcomeReason).toMatch(/run 1 of 1/);
@@ -257,8 +239,8 @@ describe("cancel", () => {
     const running = await world.start();
     await world.agent(running, { cores: 4 }, { instant: true });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
+    const { taskId } = await dispatchOne(running);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
     await expect(running.plans.cancelTask({ taskId, reason: "" })).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       reason: "TASK_ALREADY_FINISHED",
@@ -269,12 +251,12 @@ describe("cancel", () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    const { taskId } = await dispatchOne(running);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
     await running.plans.cancelTask({ taskId, reason: "" });
     agent.disconnect();
     await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '31 seconds'");
-    await waitUntil(async () => (await task(running, taskId)).state === TaskState.TASK_STATE_CANCELLED);
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_CANCELLED);
   });
 
   it("cancelled while it is being placed: the room goes back, nothing runs", async () => {
@@ -290,143 +272,7 @@ describe("cancel", () => {
     });
     await running.plans.dispatchPlan(planOf(1));
     await waitUntil(() => world.registry.promises.size > 0 && world.registry.held.size === 0);
-    expect((await task(running, taskId)).state).toBe(TaskState.TASK_STATE_CANCELLED);
+    expect((await taskOf(running, taskId)).state).toBe(TaskState.TASK_STATE_CANCELLED);
     expect(agent.given).toHaveLength(0);
-  });
-});
-
-describe("output and events", () => {
-  it("streams logs, follows until the end, keeps up to the bound and says what was left out", async () => {
-    const running = await world.start({ HEADROOM_TASK_OUTPUT_MB: "0.001" });
-    const agent = await world.agent(running, { cores: 4 });
-    await fleetSeen(running, 1);
-    const { taskId } = await one(running);
-    const given = await waitUntil(() => [...agent.running.values()][0]);
-    const seen: string[] = [];
-    const following = (async () => {
-      for await (const piece of running.plans.streamTaskLogs({ taskId, attemptId: "", follow: true })) {
-        seen.push(piece.data.toString());
-      }
-    })();
-    agent.output(given.attemptId, 1, "hello ");
-    agent.output(given.attemptId, 1, "hello ");
-    agent.output(given.attemptId, 2, "world\n");
-    agent.output(given.attemptId, 3, "x".repeat(2_000));
-    agent.output(given.attemptId, 4, "END\n");
-    agent.finish(given.attemptId);
-    await following;
-    expect(seen.slice(0, 2)).toEqual(["hello ", "world\n"]);
-    expect(seen.at(-1)).toBe("END\n");
-    const afterwards: string[] = [];
-    for await (const piece of running.plans.streamTaskLogs({ taskId, attemptId: "", follow: false })) {
-      afterwards.push(piece.data.toString());
-    }
-    expect(afterwards).toEqual([
-      "hello ",
-      "world\n",
-      expect.stringMatching(/^2000 bytes of output left out here/),
-      "END\n",
-    ]);
-    await expect(
-      (async () => {
-        for await (const piece of running.plans.streamTaskLogs({
-          taskId,
-          attemptId: "99999999-1111-4111-8111-999999999999",
-          follow: false,
-        }))
-          void piece;
-      })(),
-    ).rejects.toMatchObject({ reason: "ATTEMPT_NOT_FOUND" });
-  });
-
-  it("WatchPlan tells every event from any point, and ends with the plan", async () => {
-    const running = await world.start();
-    const agent = await world.agent(running, { cores: 4 });
-    await fleetSeen(running, 1);
-    const { planId } = await running.plans.dispatchPlan(planOf(2));
-    const events: wire.PlanEvent[] = [];
-    const watching = (async () => {
-      for await (const { event } of running.plans.watchPlan({ planId, afterEventId: 0 }))
-        if (event !== undefined) events.push(event);
-    })();
-    await waitUntil(() => agent.running.size === 2);
-    for (const attemptId of [...agent.running.keys()]) agent.finish(attemptId);
-    await watching;
-    const kinds = events.map((event) => event.kind);
-    expect(kinds[0]).toBe("PLAN_ACCEPTED");
-    expect(kinds.at(-1)).toBe("PLAN_SUCCEEDED");
-    expect(kinds.filter((kind) => kind === "TASK_SUCCEEDED")).toHaveLength(2);
-    const ids = events.map((event) => event.eventId);
-    expect(ids).toEqual([...ids].sort((a, b) => a - b));
-    const rest: number[] = [];
-    for await (const { event } of running.plans.watchPlan({ planId, afterEventId: ids[3] ?? 0 }))
-      rest.push(event?.eventId ?? 0);
-    expect(rest).toEqual(ids.slice(4));
-    await expect(
-      (async () => {
-        for await (const piece of running.plans.watchPlan({
-          planId: "99999999-1111-4111-8111-999999999999",
-          afterEventId: 0,
-        }))
-          void piece;
-      })(),
-    ).rejects.toMatchObject({ reason: "PLAN_NOT_FOUND" });
-  });
-});
-
-describe("lists", () => {
-  it("pages through plans, tasks and the queue; a token of another list is refused", async () => {
-    const running = await world.start();
-    for (let n = 0; n < 5; n += 1) await running.plans.dispatchPlan(planOf(3));
-    const plans: string[] = [];
-    let pageToken = "";
-    do {
-      const page = await running.plans.listPlans({ statuses: [], name: "", pageSize: 2, pageToken });
-      plans.push(...page.plans.map((plan) => plan.planId));
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
-    expect(new Set(plans).size).toBe(5);
-    const paused: string[] = [];
-    do {
-      const page = await running.queue.listPausedTasks({
-        planId: "",
-        reason: PauseReason.PAUSE_REASON_UNSPECIFIED,
-        pageSize: 4,
-        pageToken,
-      });
-      paused.push(...page.tasks.map((one_) => one_.taskId));
-      expect(page.totalSize).toBe(15);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
-    expect(new Set(paused).size).toBe(15);
-    const tasks = await running.plans.listTasks({
-      planId: plans[0] ?? "",
-      states: [TaskState.TASK_STATE_PAUSED],
-      pageSize: 2,
-      pageToken: "",
-    });
-    expect(tasks.tasks).toHaveLength(2);
-    await expect(
-      running.plans.listTasks({ planId: "", states: [], pageSize: 2, pageToken: tasks.nextPageToken }),
-    ).rejects.toMatchObject({ code: "INVALID_ARGUMENT", fieldViolations: [{ field: "page_token" }] });
-    await expect(
-      running.plans.listPlans({ statuses: [], name: "", pageSize: 2, pageToken: "bm9uc2Vuc2U" }),
-    ).rejects.toMatchObject({
-      reason: "INVALID_PAGE_TOKEN",
-    });
-    const none = await running.plans.listPlans({
-      statuses: [PlanStatus.PLAN_STATUS_SUCCEEDED],
-      name: "",
-      pageSize: 0,
-      pageToken: "",
-    });
-    expect(none.plans).toEqual([]);
-    const waiting = await running.plans.listPlans({
-      statuses: [PlanStatus.PLAN_STATUS_PAUSED],
-      name: "",
-      pageSize: 0,
-      pageToken: "",
-    });
-    expect(waiting.plans).toHaveLength(5);
   });
 });

@@ -19,17 +19,24 @@ export function promisesByAgent(changes: Facts["changes"]): Map<string, Reservat
   return groupBy(perAgent, (change) => change.agentId);
 }
 
-/** V10: at no commit is more promised of a machine than it has, in any dimension and on any card. */
+/**
+ * V10: no room is promised that a machine does not have, in any dimension and on any card, with all that is kept for others at that commit.
+ * That an agent reports more than was promised (an attempt that had been given up and runs on is adopted) is no promise; V11 looks at
+ * what runs.
+ */
 export function checkPromises({ changes, machines }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
   const perAgent = promisesByAgent(changes);
   for (const machine of machines) {
     const promised = new Map<string, ReservationChange>();
     for (const commit of byCommit(perAgent.get(machine.agentId) ?? [])) {
+      let isPromise = false;
       for (const change of commit) {
+        isPromise ||= isNewPromise(promised.get(change.attemptId), change);
         if (holds(change)) promised.set(change.attemptId, change);
         else promised.delete(change.attemptId);
       }
+      if (!isPromise) continue;
       const all = [...promised.values()];
       const problem = overfull(
         machine,
@@ -44,6 +51,11 @@ export function checkPromises({ changes, machines }: Facts): readonly Violation[
     }
   }
   return violations;
+}
+
+function isNewPromise(before: ReservationChange | undefined, { state, amounts }: ReservationChange): boolean {
+  if (state !== "unconfirmed" && state !== "hold") return false;
+  return before === undefined || JSON.stringify(before.amounts) !== JSON.stringify(amounts);
 }
 
 /** V13: no room is kept for what has ended. */

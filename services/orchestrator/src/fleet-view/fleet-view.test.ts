@@ -46,7 +46,7 @@ describe("fleet view", () => {
     const ports = manualPorts();
     const absent = () => Promise.reject(new Error("not scripted"));
     const fleet = createFleetView({
-      registry: { ...registry, reserve: absent, renew: absent, release: absent, explain: absent },
+      registry: { ...registry, reserve: absent, renew: absent, release: absent, explain: absent, withRoom: absent },
       ports,
       logger: silentLogger,
     });
@@ -76,6 +76,47 @@ describe("fleet view", () => {
     streams[1]?.push(change({ snapshot: true, agents: [agent("two")] }));
     await waitFor(() => news.filter((one) => one === "connected").length === 2);
     await fleet.stop();
+    await fleet.stop();
+  });
+
+  it("DESIGN-5: knows the agents that it asks for while the watch tells nothing, until the watch speaks", async () => {
+    const stream = new BoundedQueue<FleetChange>({ max: 10 });
+    const absent = () => Promise.reject(new Error("not scripted"));
+    let answers = (): Promise<readonly AgentCapacityFigures[]> => Promise.resolve([agent("asked")]);
+    const fleet = createFleetView({
+      registry: {
+        watch: () => stream,
+        withRoom: () => answers(),
+        reserve: absent,
+        renew: absent,
+        release: absent,
+        explain: absent,
+      },
+      ports: manualPorts(),
+      logger: silentLogger,
+    });
+    const news: FleetNews["kind"][] = [];
+    fleet.onNews((one) => news.push(one.kind));
+    const known = (): readonly string[] => {
+      const snapshot = fleet.snapshot();
+      return snapshot.kind === "up" ? snapshot.gateAgents.map(({ agentId }) => agentId) : [];
+    };
+    await fleet.start();
+    await fleet.refresh();
+    expect(known()).toEqual(["asked"]);
+    expect(news).toEqual([]);
+
+    stream.push(change({ snapshot: true, agents: [agent("watched")] }));
+    await waitFor(() => news.includes("connected"));
+    expect(known()).toEqual(["watched"]);
+    // An answer that the watch has overtaken is not taken.
+    answers = () => {
+      stream.push(change({ revision: { instance: "r", counter: 2 }, removedAgentIds: ["watched"] }));
+      return waitFor(() => known().length === 0).then(() => [agent("watched")]);
+    };
+    await fleet.refresh();
+    expect(known()).toEqual([]);
+    stream.close();
     await fleet.stop();
   });
 });

@@ -27,6 +27,11 @@ export interface FleetView extends ManagedService {
    * of two processes say nothing of each other.
    */
   roomSince(revision: FleetRevision): boolean;
+  /**
+   * Asks for the agents that have room, and takes them for what they are now: for the poll, which must not depend on what the watch
+   * has told, or has not. Throws when the registry cannot be asked.
+   */
+  refresh(): Promise<void>;
   /** Index of a card on its agent, as the driver counts; null when unknown. */
   cardIndex(agentId: string, cardId: string): number | null;
   /** Called at once with each piece of news. Returns how to leave. */
@@ -39,6 +44,8 @@ export interface FleetViewOptions {
   readonly logger: Logger;
 }
 
+/** What was asked for is older than whatever a watch tells. */
+const askedFor: FleetRevision = { instance: "", counter: 0 };
 const firstPauseMs = 200;
 const longestPauseMs = 5_000;
 
@@ -56,7 +63,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
   let finished: Promise<void> = Promise.resolve();
 
   function apply(change: FleetChange): void {
-    const wasDown = revision === null;
+    const wasDown = revision === null || revision === askedFor;
     if (change.snapshot) agents.clear();
     for (const agent of change.agents) agents.set(agent.agentId, agent);
     for (const agentId of change.removedAgentIds) agents.delete(agentId);
@@ -72,6 +79,10 @@ export function createFleetView(options: FleetViewOptions): FleetView {
 
   function goDown(error: unknown): void {
     trouble = `The registry cannot be asked: ${error instanceof Error ? error.message : "the watch ended"}`;
+    if (revision === askedFor) {
+      revision = null;
+      agents.clear();
+    }
     if (revision === null) {
       logger.debug({ err: error }, "the registry is still not reachable");
       return;
@@ -123,6 +134,14 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       return fleetRoomBound(meant.map(roomFigures), needs, limit);
     },
     roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
+    async refresh() {
+      const before = revision;
+      const withRoom = await registry.withRoom();
+      // The watch has told of something newer meanwhile.
+      if (revision !== before) return;
+      for (const agent of withRoom) agents.set(agent.agentId, agent);
+      revision ??= askedFor;
+    },
     cardIndex(agentId, cardId) {
       const known = agents.get(agentId)?.cards.find((card) => card.cardId === cardId)?.index;
       if (known !== undefined) return known;

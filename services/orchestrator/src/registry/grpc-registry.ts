@@ -1,4 +1,5 @@
 import {
+  type AgentCapacityFigures,
   agentCapacityFromWire,
   durationFromMsOrNull,
   type FromWire,
@@ -16,6 +17,9 @@ import type { FleetChange, FleetRevision, RegistryPort } from "./port.ts";
 
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
 const reserveDeadlineMs = 8_000;
+
+/** Of 1,000 agents each; more have room than this poll could fill. */
+const maxPages = 20;
 
 /** The registry over gRPC. */
 export function createGrpcRegistry(channel: Channel): RegistryPort {
@@ -66,6 +70,19 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
       const roomOnAgentId = expectedAgentId === "" ? null : expectedAgentId;
       return { explanation, roomAtMs: msFromTimestamp(expectedAvailableAt), roomOnAgentId };
+    },
+
+    async withRoom() {
+      const agents: AgentCapacityFigures[] = [];
+      let pageToken = "";
+      for (let page = 0; page < maxPages; page += 1) {
+        const request = wire.ListAvailableCapacityRequest.fromPartial({ orderBy: "agent_id", pageToken });
+        const answer = await client.listAvailableCapacity(request);
+        agents.push(...answer.agents.map((agent) => understood(agentCapacityFromWire(agent))));
+        pageToken = answer.nextPageToken;
+        if (pageToken === "") break;
+      }
+      return agents;
     },
 
     async *watch(signal) {

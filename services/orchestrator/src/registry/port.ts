@@ -60,6 +60,8 @@ export interface RegistryPort {
   release(attempts: readonly FencedAttempt[], reason: string): Promise<readonly ReleaseOutcome[]>;
   /** Passed on to whoever asks why a task waits. */
   explain(needs: Needs, maxAgents: number): Promise<CapacityAnswer>;
+  /** The agents that have room at this moment: a whole core free at least. */
+  withRoom(): Promise<readonly AgentCapacityFigures[]>;
   /** The whole fleet first, then what changes. Ends or throws when the connection does. */
   watch(signal: AbortSignal): AsyncIterable<FleetChange>;
 }

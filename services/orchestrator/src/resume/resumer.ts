@@ -11,7 +11,7 @@ import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
   readonly store: OrchestratorStore;
-  readonly fleet: Pick<FleetView, "roomFor" | "roomSince">;
+  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;
@@ -125,13 +125,31 @@ async function judge(
   for (const usesGpu of [false, true]) {
     const ofKind = heads.filter((head) => head.usesGpu === usesGpu);
     if (ofKind.length === 0) continue;
-    const answer = options.gate.askForPlacing({ gpuCount: usesGpu ? 1 : 0 });
+    const answer = await askGate(options, usesGpu, thorough);
     const tasks = due === null ? ofKind.length : usesGpu ? due.gpuTasks : due.cpuTasks;
     logDecision(options.logger, answer, usesGpu ? "gpu" : "cpu", tasks);
     if (answer.kind === "open") open.push(...ofKind);
     else held.push(...ofKind.map((head) => ({ head, answer })));
   }
   return { open, held };
+}
+
+/** What the gate holds on the strength of what the watch has told, the poll asks the registry about: the watch may tell nothing any more. */
+async function askGate(
+  { gate, fleet, logger }: ResumerOptions,
+  usesGpu: boolean,
+  thorough: boolean,
+): Promise<GateAnswer> {
+  const task = { gpuCount: usesGpu ? 1 : 0 };
+  const answer = gate.askForPlacing(task);
+  if (answer.kind === "open" || !thorough) return answer;
+  try {
+    await fleet.refresh();
+  } catch (error) {
+    logger.debug({ err: error }, "the registry could not be asked for agents with room");
+    return answer;
+  }
+  return gate.askForPlacing(task);
 }
 
 /** Tasks whose replica died between accepting and placing them. */

@@ -11,6 +11,9 @@ import type { HandlerDeps } from "./deps.ts";
 /** 10 years: whoever expects more knows nothing. */
 const MAX_EXPECTED_MS = 10 * 365 * 86_400_000;
 
+/** So many lines take milliseconds to write: whoever waits for the answer gets it first. */
+const LARGE_BATCH = 64;
+
 /** Promises room to attempts, in one transaction, each with its own result. */
 export function reserveCapacity(
   deps: HandlerDeps,
@@ -31,8 +34,12 @@ export function reserveCapacity(
         ? // Nobody commits this draft.
           operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
         : await deps.desk.submit(operation);
-    if (request.dryRun !== true) {
+    const log = (): void => {
       for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
+    };
+    if (request.dryRun !== true) {
+      if (results.length < LARGE_BATCH) log();
+      else deps.timers.after(0, log);
     }
     const toWire = resultMapper(deps);
     return {

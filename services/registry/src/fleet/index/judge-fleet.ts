@@ -103,14 +103,26 @@ class FleetJudge {
       bounds.look(slot);
       nearest.offer(slot, bounds.key, bounds.weight);
     };
-    eachBit(without(both(eligible, unblocked), this.#changedSlots), (slot) => {
-      bounds.lookAtRoom(slot);
-      nearest.offer(slot, bounds.key, bounds.weight);
-    });
+    this.#offerRoom(nearest, without(both(eligible, unblocked), this.#changedSlots));
     if (nearest.isFullBelow(BLOCKED_KEY)) return;
     eachBit(without(eligible, unblocked, this.#changedSlots), look);
     if (nearest.isFullBelow(NOT_MEANT_KEY)) return;
     eachBit(without(known, eligible, this.#changedSlots), look);
+  }
+
+  /** A loop of its own: nearly the whole fleet may go through it, and a call for each slot would double what it costs. */
+  #offerRoom(nearest: NearestSlots, bits: Bits): void {
+    const bounds = this.#bounds;
+    for (let index = 0; index < bits.length; index += 1) {
+      let word = bits[index] ?? 0;
+      while (word !== 0) {
+        const lowest = word & -word;
+        word ^= lowest;
+        const slot = (index << 5) + 31 - Math.clz32(lowest);
+        bounds.lookAtRoom(slot);
+        nearest.offer(slot, bounds.key, bounds.weight);
+      }
+    }
   }
 
   /** All others whose bounds are as good as this rank: their cards are of a kind that columns cannot tell. */

@@ -37,6 +37,8 @@ export class RankBounds {
   readonly #columns: CapacityIndex["fitColumns"];
   readonly #cardFree: RankedFigure;
   readonly #cardCeilings: RankedFigure;
+  readonly #roomiestFree: Float64Array;
+  readonly #largestCeiling: Float64Array;
   readonly #models: { readonly either: Bits; readonly mixed: Bits } | null;
   readonly #requireAttached: boolean;
   readonly #neededMib: number;
@@ -52,6 +54,8 @@ export class RankBounds {
     this.#memoryFree = index.memory.values;
     this.#cardFree = needs.gpuExclusive ? fitColumns.wholeFree : index.rankedCards.map(({ values }) => values);
     this.#cardCeilings = needs.gpuExclusive ? fitColumns.wholeCeilings : fitColumns.cardCeilings;
+    this.#roomiestFree = this.#cardFree[0] ?? new Float64Array(0);
+    this.#largestCeiling = this.#cardCeilings[0] ?? new Float64Array(0);
     const models = needs.gpuModels.map((model) => model.toLowerCase());
     this.#models = needs.gpuCount <= 0 || models.length === 0 ? null : index.cards.having(models, fitColumns.words);
     this.#requireAttached = options.requireAttached !== false;
@@ -118,13 +122,27 @@ export class RankBounds {
     if (cpuMillicores > cpuFree) this.#short(cpuMillicores, cpuFree, this.#columns.cpuCeiling[slot] ?? 0);
     const memoryFree = this.#memoryFree[slot] ?? 0;
     if (memoryMib > memoryFree) this.#short(memoryMib, memoryFree, this.#columns.memoryCeiling[slot] ?? 0);
-    if (gpuCount > 0 && (flags & HAS_MORE_CARDS) === 0) this.#cards(slot);
+    if (gpuCount <= 0 || (flags & HAS_MORE_CARDS) !== 0) return;
+    if (gpuCount === 1 && this.#models === null) this.#oneCard(slot);
+    else this.#cards(slot);
   }
 
   #short(needed: number, free: number, ceiling: number): void {
     const isNever = needed > ceiling;
     this.#isNever ||= isNever;
     this.#miss(isNever ? PERMANENT + (needed - ceiling) / needed : (needed - free) / needed);
+  }
+
+  /** What #cards comes to when one card of any model is asked for, as mostly. */
+  #oneCard(slot: number): void {
+    const neededMib = this.#neededMib;
+    const freeMib = this.#roomiestFree[slot] ?? -1;
+    if (freeMib >= neededMib) return;
+    const ceilingMib = this.#largestCeiling[slot] ?? -1;
+    if (ceilingMib >= neededMib) return this.#miss(this.#needs.gpuExclusive ? 0 : (neededMib - freeMib) / neededMib);
+    this.#isNever = true;
+    if ((this.#columns.cardCount[slot] ?? 0) === 0) this.#miss(PERMANENT + 1);
+    else this.#miss(PERMANENT + (this.#needs.gpuExclusive ? 0 : (neededMib - ceilingMib) / neededMib));
   }
 
   #cards(slot: number): void {

@@ -1,0 +1,140 @@
+/** The mix as the cards of one class see it: which tasks could come to such a card, and what they leave of it. */
+import { type CardHistory, type CardTask, cpuPerCard } from "./card-history.ts";
+import type { CardClass } from "./machine-state.ts";
+import { admitsClass } from "./shape.ts";
+import type { ShapeWeight } from "./task-mix.ts";
+
+/** How far CPU is told apart, in millicores: the table of leftovers has a column for each step. */
+const CPU_STEP_MILLICORES = 500;
+/** 128 cores: more than that a single card's tasks hardly need. */
+const CPU_STEPS = 256;
+const UNKNOWN = -1;
+
+/** Looks so far ahead, in arrivals per card of the fleet: what is not filled by then counts as left over. */
+const HORIZON_ARRIVALS_PER_CARD = 0.8;
+
+/** Cards with so much free. */
+interface Hole {
+  /** Expected leftover by step of CPU; `UNKNOWN` until it is asked for. */
+  readonly left: Float64Array;
+  /** Rates at which the tasks come. */
+  readonly rates: Float64Array;
+}
+
+export class CardDemand {
+  readonly #cardClass: CardClass;
+  readonly #history: CardHistory;
+  /** Tasks that could come, the least demanding of CPU first. */
+  readonly #tasks: readonly CardTask[];
+  /** By free MiB. */
+  readonly #holes: (Hole | undefined)[] = [];
+  /** Distinct amounts of CPU of the tasks that take one card; for each of them the share of tasks that fit, by size. */
+  readonly #cpuLevels: readonly number[];
+  readonly #fitting: readonly Float64Array[];
+  /** Free VRAM in MiB -> how many of the sizes of single-card tasks are at most that. */
+  readonly #sizesWithin: Int16Array;
+
+  constructor(weights: readonly ShapeWeight[], cardClass: CardClass, history: CardHistory) {
+    this.#cardClass = cardClass;
+    this.#history = history;
+    this.#tasks = cardTasks(weights, cardClass);
+    const single = cardTasks(
+      weights.filter(({ shape }) => shape.gpuCount === 1),
+      cardClass,
+    );
+    const sizes = [...new Set(single.map((task) => task.perCardMib))].sort((a, b) => a - b);
+    this.#cpuLevels = [...new Set(single.map((task) => task.cpuMillicores))].sort((a, b) => a - b);
+    this.#sizesWithin = countWithin(sizes, cardClass.totalMib);
+    this.#fitting = [-1, ...this.#cpuLevels].map((cpu) => fittingBySize(single, sizes, cpu));
+  }
+
+  /**
+   * What is expected to be left of a card with g MiB free, in MiB, at the horizon, when it may use so much CPU: tasks come at the
+   * rates λ of the history, each takes what it needs of both, and at the rate π the horizon is reached.
+   *
+   *     L(g, c) = (π·g + Σ λ_m(g)·L(g − g_m, c − c_m)) / (π + Σ λ_m(g))      over the tasks m with g_m ≤ g and c_m ≤ c
+   *
+   * For a card that is wholly free π is 0: where anything comes at all, it will be used.
+   */
+  leftover(freeMib: number, cpuMillicores: number): number {
+    if (freeMib <= 0) return 0;
+    const step = Math.min(Math.floor(cpuMillicores / CPU_STEP_MILLICORES), CPU_STEPS - 1);
+    const { left: row, rates } = (this.#holes[freeMib] ??= this.#holeOf(freeMib));
+    const known = row[step] ?? UNKNOWN;
+    if (known !== UNKNOWN) return known;
+    const isWhole = freeMib >= this.#cardClass.totalMib;
+    let weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
+    let sum = weight * freeMib;
+    const cpu = step * CPU_STEP_MILLICORES;
+    for (let index = 0; index < this.#tasks.length; index += 1) {
+      const task = this.#tasks[index];
+      if (task === undefined || task.cpuMillicores > cpu) break;
+      if (task.perCardMib > freeMib) continue;
+      const rate = rates[index] ?? 0;
+      weight += rate;
+      sum += rate * this.leftover(freeMib - task.perCardMib, cpu - task.cpuMillicores);
+    }
+    const expected = weight > 0 ? sum / weight : freeMib;
+    row[step] = expected;
+    return expected;
+  }
+
+  #holeOf(freeMib: number): Hole {
+    const rateOf = this.#history.rate(this.#cardClass, freeMib);
+    return {
+      left: new Float64Array(CPU_STEPS).fill(UNKNOWN),
+      rates: Float64Array.from(this.#tasks, (task) => (task.perCardMib <= freeMib ? rateOf(task) : 0)),
+    };
+  }
+
+  /** How many of the CPU amounts of single-card tasks are at most that: what `fittingShare` is asked with. */
+  cpuLevel(cpuMillicores: number): number {
+    let low = 0;
+    let high = this.#cpuLevels.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#cpuLevels[middle] ?? 0) <= cpuMillicores) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Share of the tasks with cards that take one card and that so much of this one would hold, with the CPU at that level. */
+  fittingShare(freeMib: number, cpuLevel: number): number {
+    return this.#fitting[cpuLevel]?.[this.#sizesWithin[freeMib] ?? 0] ?? 0;
+  }
+}
+
+function cardTasks(weights: readonly ShapeWeight[], cardClass: CardClass): readonly CardTask[] {
+  const tasks = new Map<string, CardTask>();
+  for (const { shape, share } of weights) {
+    if (shape.gpuCount === 0 || !admitsClass(shape, cardClass)) continue;
+    const cpuMillicores = cpuPerCard(shape);
+    const perCardMib = shape.exclusive ? cardClass.totalMib : shape.perCardMib;
+    const key = `${cpuMillicores} ${perCardMib}`;
+    const known = tasks.get(key)?.share ?? 0;
+    tasks.set(key, { cpuMillicores, perCardMib, share: known + share });
+  }
+  return [...tasks.values()].sort((a, b) => a.cpuMillicores - b.cpuMillicores || a.perCardMib - b.perCardMib);
+}
+
+function countWithin(sizes: readonly number[], totalMib: number): Int16Array {
+  const within = new Int16Array(totalMib + 1);
+  let count = 0;
+  for (let free = 0; free <= totalMib; free += 1) {
+    while (count < sizes.length && (sizes[count] ?? 0) <= free) count += 1;
+    within[free] = count;
+  }
+  return within;
+}
+
+/** Share of the tasks within this CPU whose size is among the first so many of the sizes. */
+function fittingBySize(tasks: readonly CardTask[], sizes: readonly number[], cpuMillicores: number): Float64Array {
+  const fitting = new Float64Array(sizes.length + 1);
+  sizes.forEach((size, index) => {
+    let share = fitting[index] ?? 0;
+    for (const task of tasks) if (task.perCardMib === size && task.cpuMillicores <= cpuMillicores) share += task.share;
+    fitting[index + 1] = share;
+  });
+  return fitting;
+}

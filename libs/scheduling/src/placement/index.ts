@@ -1,0 +1,10 @@
+export * from "./machine-state.ts";
+export { placementShape, type PlacementShape, vramOf } from "./shape.ts";
+export * from "./task-mix.ts";
+export * from "./rules.ts";
+export { StrandedEstimate, type StrandedWeights } from "./stranded.ts";
+export { PlacementEngine, type Placed } from "./engine.ts";
+export type { Admits } from "./shape-ranking.ts";
+export * from "./simulate.ts";
+export { arrivalOrder, seededRandom, shuffled } from "./arrivals.ts";
+export { agentFacts, type CardFacts, type MachineFacts, MachineKinds, type MachineOf } from "./machine-kinds.ts";

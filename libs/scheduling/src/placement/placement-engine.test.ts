@@ -1,0 +1,156 @@
+/** Properties of the placement engine on small fleets made by chance. A failure prints its seed. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { normalizeNeeds } from "../needs.ts";
+import { PlacementEngine } from "./engine.ts";
+import { MachineKinds } from "./machine-kinds.ts";
+import { freeMibOf, type MachineState } from "./machine-state.ts";
+import { RULES, type RuleMaker } from "./rules.ts";
+import { placementShape, type PlacementShape } from "./shape.ts";
+import { withoutMemory } from "./task-mix.ts";
+
+const CARD_MIB = 100;
+
+const anyShape = fc
+  .record({
+    cpu: fc.integer({ min: 0, max: 8 }),
+    memory: fc.integer({ min: 0, max: 8 }),
+    gpuCount: fc.constantFrom(0, 1, 1, 1, 2, 4),
+    vram: fc.integer({ min: 1, max: 10 }),
+    gpuExclusive: fc.boolean(),
+    model: fc.constantFrom([], [], ["a"], ["b"]),
+  })
+  .map(({ cpu, memory, gpuCount, vram, gpuExclusive, model }) =>
+    placementShape(
+      normalizeNeeds({
+        cpuMillicores: cpu * 500,
+        memoryMib: memory * 100,
+        gpuCount,
+        gpuVramMib: gpuCount > 0 ? vram * 10 : 0,
+        gpuExclusive: gpuCount > 0 && gpuExclusive,
+        gpuModels: gpuCount > 0 ? model : [],
+      }),
+    ),
+  );
+
+const anyMachine = fc.record({
+  cores: fc.constantFrom(4, 8, 16),
+  cards: fc.array(fc.record({ model: fc.constantFrom("A", "B"), sharedMemory: fc.boolean() }), { maxLength: 4 }),
+});
+
+const anyCase = fc.record({
+  machines: fc.array(anyMachine, { minLength: 1, maxLength: 6 }),
+  tasks: fc.array(anyShape, { maxLength: 60 }),
+});
+
+type Fleet = ReadonlyMap<string, MachineState>;
+
+function fleetOf(machines: readonly { cores: number; cards: readonly { model: string; sharedMemory: boolean }[] }[]) {
+  const kinds = new MachineKinds();
+  return new Map(
+    machines.map(({ cores, cards }, index) => {
+      const facts = {
+        cpuTotalMillicores: cores * 1_000,
+        memoryTotalMib: 2_000,
+        cpuMillicores: cores * 1_000,
+        memoryMib: 2_000,
+        cards: cards.map((card) => ({ ...card, totalMib: CARD_MIB, freeMib: CARD_MIB, canBeWhole: true })),
+        admission: null,
+      };
+      return [`m${index}`, kinds.machineOf(facts).state];
+    }),
+  );
+}
+
+function engineOf(rule: RuleMaker, fleet: Fleet): PlacementEngine {
+  const engine = new PlacementEngine(rule);
+  for (const [machineId, state] of fleet) engine.put(machineId, state);
+  return engine;
+}
+
+/** What the engine must answer, by looking at every machine. */
+function bestByLooking(engine: PlacementEngine, fleet: Fleet, shape: PlacementShape): string | null {
+  let best: string | null = null;
+  let bestScore = -Infinity;
+  for (const machineId of [...fleet.keys()].sort()) {
+    const state = engine.stateOf(machineId);
+    const score = state === undefined ? -Infinity : engine.scoreOf(state, shape);
+    if (score > bestScore) [best, bestScore] = [machineId, score];
+  }
+  return best;
+}
+
+describe.each([...RULES.values()])("the policy $name", (rule) => {
+  it("chooses what a look at every machine would choose, after any changes", () => {
+    fc.assert(
+      fc.property(anyCase, ({ machines, tasks }) => {
+        const fleet = fleetOf(machines);
+        const engine = engineOf(rule, fleet);
+        tasks.forEach((shape, index) => {
+          engine.mix.arrive(shape);
+          const expected = bestByLooking(engine, fleet, shape);
+          const placed = engine.choose(shape);
+          expect(placed?.machineId ?? null).toBe(expected);
+          if (placed !== null) engine.take(placed, shape);
+          // Now and then a machine is empty again.
+          const [machineId] = [...fleet.keys()].slice(index % fleet.size);
+          const idle = machineId === undefined ? undefined : fleet.get(machineId);
+          if (index % 7 === 6 && machineId !== undefined && idle !== undefined) engine.put(machineId, idle);
+        });
+      }),
+    );
+  });
+
+  it("never gives away more than is free, and gives the models that were asked for", () => {
+    fc.assert(
+      fc.property(anyCase, ({ machines, tasks }) => {
+        const engine = engineOf(rule, fleetOf(machines));
+        for (const shape of tasks) {
+          const placed = engine.choose(shape);
+          if (placed === null) continue;
+          const before = engine.stateOf(placed.machineId);
+          if (before === undefined) throw new Error("a machine that nobody put there");
+          const { after, positions } = placed;
+          expect(after.cpuMillicores).toBe(before.cpuMillicores - shape.cpuMillicores);
+          expect(after.cpuMillicores).toBeGreaterThanOrEqual(0);
+          expect(after.memoryMib).toBeGreaterThanOrEqual(0);
+          expect(new Set(positions).size).toBe(shape.gpuCount);
+          for (const position of positions) {
+            expect(freeMibOf(before.cards[position] ?? 0)).toBeGreaterThanOrEqual(shape.perCardMib);
+            const model = before.kind.cardClasses[position]?.model ?? "";
+            if (shape.gpuModels.length > 0) expect(shape.gpuModels).toContain(model);
+          }
+          const free = after.cards.reduce((sum, value) => sum + freeMibOf(value), 0);
+          expect(after.vramMib).toBe(free);
+          if (!shape.exclusive) expect(before.vramMib - free).toBe(shape.gpuCount * shape.perCardMib);
+          engine.take(placed, shape);
+        }
+      }),
+    );
+  });
+});
+
+describe("the task mix", () => {
+  it("tells shares by arrivals, the most frequent first, and takes over what was kept", () => {
+    const engine = new PlacementEngine(RULES.get("stranded") ?? failed());
+    const [often, seldom] = [4, 1].map((cpu) => placementShape(normalizeNeeds({ cpuMillicores: cpu * 1_000 })));
+    if (often === undefined || seldom === undefined) return failed();
+    for (const shape of [often, seldom, often, often]) engine.mix.arrive(shape);
+    const weights = engine.mix.weights();
+    expect(weights.map(({ shape }) => shape.cpuMillicores)).toEqual([4_000, 1_000]);
+    expect(weights[0]?.share).toBeCloseTo(0.75, 3);
+    const other = new PlacementEngine(RULES.get("stranded") ?? failed());
+    other.mix.restore(engine.mix.counts());
+    expect(other.mix.weights().map(({ share }) => share)).toEqual(weights.map(({ share }) => expect.closeTo(share, 9)));
+  });
+
+  it("takes shapes together that differ in memory alone", () => {
+    const shapes = [1, 2].map((memoryMib) => placementShape(normalizeNeeds({ memoryMib, gpuVramMib: 10 })));
+    const merged = withoutMemory(shapes.map((shape) => ({ shape, share: 0.5 })));
+    expect(merged.map(({ share }) => share)).toEqual([1]);
+  });
+});
+
+function failed(): never {
+  throw new Error("there is no such policy");
+}

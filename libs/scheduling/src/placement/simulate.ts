@@ -1,0 +1,136 @@
+/**
+ * Plays arrivals on a fleet: tasks come one by one and stay, and one that does not fit is skipped. The placement code is the
+ * registry's own.
+ */
+import { PlacementEngine } from "./engine.ts";
+import type { MachineState } from "./machine-state.ts";
+import type { RuleMaker } from "./rules.ts";
+import { type PlacementShape, vramOf } from "./shape.ts";
+import { StrandedEstimate } from "./stranded.ts";
+
+export interface SimulatedMachine {
+  readonly machineId: string;
+  readonly state: MachineState;
+}
+
+export type TaskClass = "share" | "oneCard" | "severalCards" | "cpuOnly";
+
+export const TASK_CLASSES: readonly TaskClass[] = ["share", "oneCard", "severalCards", "cpuOnly"];
+
+export interface SimulatedTask {
+  readonly shape: PlacementShape;
+  readonly taskClass: TaskClass;
+}
+
+export interface CurvePoint {
+  /** VRAM asked for so far, of all that the fleet has, in whole percent. */
+  readonly requestedPercent: number;
+  /** VRAM allocated, in percent: mean over the arrivals whose requested share rounds to that. */
+  readonly allocatedPercent: number;
+}
+
+export interface Outcome {
+  readonly policy: string;
+  readonly curve: readonly CurvePoint[];
+  /** At the last point of the curve. */
+  readonly allocatedPercent: number;
+  /** Of the VRAM that is left, what the next task is expected not to be able to use (FGD's measure), in percent of all. */
+  readonly fragmentedPercent: number;
+  readonly arrived: Readonly<Record<TaskClass, number>>;
+  readonly failed: Readonly<Record<TaskClass, number>>;
+}
+
+export interface SimulateOptions {
+  /** Stops when so much has been asked for, as a share of what the fleet has: 1.3. */
+  readonly until: number;
+  /**
+   * The gate's threshold, 0..1: a task is held back, and fails here, while no machine has this share of its CPU free, and for a
+   * task with cards of its VRAM. Default 0: only what does not fit is held back.
+   */
+  readonly threshold?: number;
+  /** Called after each arrival with the share of the way that is done, 0..1. */
+  readonly onProgress?: (done: number) => void;
+}
+
+/** The class that figures are told apart by: a share of one card, one whole, several, none. */
+export function taskClassOf(shape: PlacementShape, wholeCardMib: number): TaskClass {
+  if (shape.gpuCount === 0) return "cpuOnly";
+  if (shape.gpuCount > 1) return "severalCards";
+  return shape.exclusive || shape.perCardMib >= wholeCardMib ? "oneCard" : "share";
+}
+
+const NO_COUNTS: Readonly<Record<TaskClass, number>> = { share: 0, oneCard: 0, severalCards: 0, cpuOnly: 0 };
+
+export function simulate(
+  machines: readonly SimulatedMachine[],
+  tasks: Iterable<SimulatedTask>,
+  policy: RuleMaker,
+  { until, threshold = 0, onProgress }: SimulateOptions,
+): Outcome {
+  const engine = new PlacementEngine(policy);
+  let capacityMib = 0;
+  for (const { machineId, state } of machines) {
+    engine.put(machineId, state);
+    capacityMib += state.vramMib;
+  }
+  const curve = new Curve();
+  const arrived = { ...NO_COUNTS };
+  const failed = { ...NO_COUNTS };
+  let requestedMib = 0;
+  let allocatedMib = 0;
+  for (const { shape, taskClass } of tasks) {
+    engine.mix.arrive(shape);
+    requestedMib += vramOf(shape);
+    arrived[taskClass] += 1;
+    const isOpen = threshold <= 0 || engine.someState((state) => isAbove(state, shape, threshold));
+    const placed = isOpen ? engine.choose(shape) : null;
+    if (placed === null) failed[taskClass] += 1;
+    else {
+      engine.take(placed, shape);
+      allocatedMib += vramOf(shape);
+    }
+    curve.add(requestedMib / capacityMib, allocatedMib / capacityMib);
+    onProgress?.(Math.min(1, requestedMib / capacityMib / until));
+    if (requestedMib >= capacityMib * until) break;
+  }
+  const points = curve.points(until);
+  const allocatedPercent = points.at(-1)?.allocatedPercent ?? 0;
+  const fragmentedPercent = (fragmentation(engine, machines) / capacityMib) * 100;
+  return { policy: policy.name, curve: points, allocatedPercent, fragmentedPercent, arrived, failed };
+}
+
+function fragmentation(engine: PlacementEngine, machines: readonly SimulatedMachine[]): number {
+  const estimate = StrandedEstimate.ofFragmentation(engine.mix);
+  let sum = 0;
+  for (const { machineId, state } of machines) sum += estimate.fragmentation(engine.stateOf(machineId) ?? state);
+  return sum;
+}
+
+/** Machines without cards count as below for tasks that need some. */
+function isAbove(state: MachineState, shape: PlacementShape, threshold: number): boolean {
+  const { kind, cpuMillicores, vramMib } = state;
+  if (cpuMillicores < threshold * kind.cpuTotalMillicores) return false;
+  if (shape.gpuCount === 0) return true;
+  const totalMib = kind.cardClasses.reduce((sum, { totalMib: ofCard }) => sum + ofCard, 0);
+  return totalMib > 0 && vramMib >= threshold * totalMib;
+}
+
+class Curve {
+  readonly #sums: number[] = [];
+  readonly #counts: number[] = [];
+
+  add(requested: number, allocated: number): void {
+    const percent = Math.round(requested * 100);
+    this.#sums[percent] = (this.#sums[percent] ?? 0) + allocated * 100;
+    this.#counts[percent] = (this.#counts[percent] ?? 0) + 1;
+  }
+
+  points(until: number): readonly CurvePoint[] {
+    const points: CurvePoint[] = [];
+    for (let requestedPercent = 0; requestedPercent <= Math.round(until * 100); requestedPercent += 1) {
+      const count = this.#counts[requestedPercent] ?? 0;
+      if (count > 0) points.push({ requestedPercent, allocatedPercent: (this.#sums[requestedPercent] ?? 0) / count });
+    }
+    return points;
+  }
+}

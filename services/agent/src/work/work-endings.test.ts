@@ -1,0 +1,181 @@
+import { durationFromMs, wire } from "@headroom/contracts";
+import { describe, expect, it } from "vitest";
+import {
+  assign,
+  attach,
+  attemptA,
+  attemptB,
+  boot,
+  freshAgentForEachTest,
+  journal,
+  pass,
+  ports,
+  runner,
+  say,
+  sentOf,
+  stalls,
+  stream,
+  streams,
+  supervisor,
+  welcome,
+} from "./work-desk.test-helper.ts";
+
+freshAgentForEachTest();
+
+describe("leases", () => {
+  it("asks for renewals at a third of the lease, and goes on as long as they come", async () => {
+    await welcome();
+    expect(sentOf("renew")).toEqual([{ attempts: [] }]);
+    await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
+    await assign(attemptA);
+    for (let round = 0; round < 10; round += 1) {
+      await pass(20_000);
+      await say({ $case: "renewed", value: { attemptIds: [attemptA], unwantedAttemptIds: [] } });
+    }
+    expect(sentOf("renew").at(-1)).toEqual({ attempts: [{ attemptId: attemptA, fence: 1, finished: false }] });
+    expect(runner.runs[0]?.graces).toEqual([]);
+  });
+
+  it("ends its own work when the lease ends without a renewal", async () => {
+    await welcome();
+    await assign(attemptA);
+    stream().close();
+    await pass(59_000);
+    expect(runner.runs[0]?.graces).toEqual([]);
+    await pass(2_000);
+    expect(runner.runs[0]?.graces).toEqual([10_000]);
+    expect(supervisor.get(attemptA)?.result).toMatchObject({ outcome: "lease_expired" });
+  });
+
+  it("takes a stream for dead on which a renewal is not answered", async () => {
+    await welcome();
+    await ports.advance(15_000);
+    expect(attach.isAttached()).toBe(false);
+  });
+
+  it("stops work that the machine slept over until it is renewed, and ends it if it is not", async () => {
+    await welcome();
+    await assign(attemptA);
+    await assign(attemptB);
+    stream().close();
+    await ports.settle();
+    ports.clock.pass(3_600_000);
+    supervisor.tick(stalls.tick());
+    expect(runner.runs.map((run) => run.frozen)).toEqual([true, true]);
+    for (let step = 0; streams.length < 2; step += 1) await ports.advance(500);
+    await welcome();
+    await say({ $case: "renewed", value: { attemptIds: [attemptA], unwantedAttemptIds: [] } });
+    expect(runner.runs.map((run) => run.frozen)).toEqual([false, true]);
+    await pass(61_000);
+    expect(supervisor.get(attemptB)?.result?.outcome).toBe("lease_expired");
+  });
+
+  it("ends what the orchestrator no longer wants", async () => {
+    await welcome();
+    await assign(attemptA);
+    await assign(attemptB);
+    await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [attemptA] } });
+    expect(sentOf("finished")).toMatchObject([
+      { attemptId: attemptA, outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED },
+    ]);
+    stream().close();
+    for (let step = 0; streams.length < 2; step += 1) await ports.advance(500);
+    await welcome([attemptB]);
+    expect(supervisor.get(attemptB)?.result?.outcome).toBe("cancelled");
+  });
+});
+
+describe("cancel and time-out", () => {
+  it("cancels with the grace given, and not with a stale fence", async () => {
+    await welcome();
+    await assign(attemptA, 3);
+    await say({ $case: "cancel", value: { attemptId: attemptA, fence: 2, grace: undefined, reason: "" } });
+    expect(runner.runs[0]?.graces).toEqual([]);
+    await say({
+      $case: "cancel",
+      value: { attemptId: attemptA, fence: 3, grace: durationFromMs(2_000), reason: "asked" },
+    });
+    expect(runner.runs[0]?.graces).toEqual([2_000]);
+    expect(sentOf("finished")).toMatchObject([
+      { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED, signal: "SIGTERM" },
+    ]);
+  });
+
+  it("ends what runs longer than its run_timeout", async () => {
+    await welcome();
+    await assign(attemptA, 1, { runTimeout: durationFromMs(3_000) });
+    await ports.advance(3_000);
+    expect(sentOf("finished")).toMatchObject([
+      { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_TIMED_OUT, sentence: expect.stringContaining("3 s") },
+    ]);
+  });
+});
+
+describe("a restart of the agent program", () => {
+  it("ends what the one before left running, says AGENT_RESTARTED, and lists it until it is gone", async () => {
+    await welcome();
+    await assign(attemptA, 2);
+    let gone: (count: number) => void = () => undefined;
+    runner.endLeftover = (leftover) => {
+      runner.leftovers.push(leftover);
+      return new Promise((resolve) => {
+        gone = resolve;
+      });
+    };
+    await boot();
+    expect(runner.leftovers).toEqual([{ attemptId: attemptA, pid: 1_001, startToken: "token" }]);
+    expect(sentOf("hello")).toMatchObject([{ attempts: [{ attemptId: attemptA, fence: 2, finished: false }] }]);
+    expect(supervisor.listed()).toHaveLength(1);
+    await welcome();
+    gone(2);
+    await ports.settle();
+    expect(supervisor.listed()).toEqual([]);
+    expect(sentOf("finished")).toMatchObject([
+      { fence: 2, outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_AGENT_RESTARTED },
+    ]);
+    expect(runner.runs).toHaveLength(1);
+  });
+
+  it("sends a result that was not acknowledged, and its output, and runs nothing twice", async () => {
+    await welcome();
+    await assign(attemptA);
+    await runner.runs[0]?.sink("stderr", Buffer.from("last words"));
+    runner.runs[0]?.finish({ exitCode: 1 });
+    await ports.settle();
+    await supervisor.close();
+    await boot();
+    await welcome();
+    expect(sentOf("finished")).toMatchObject([{ attemptId: attemptA, exitCode: 1, lastOutputSeq: 1 }]);
+    expect(sentOf("output").map((output) => output.data.toString())).toEqual(["last words"]);
+    await assign(attemptA, 7);
+    expect(sentOf("answer")).toMatchObject([{ accepted: true }]);
+    expect(sentOf("finished").at(-1)).toMatchObject({ fence: 7, exitCode: 1 });
+    expect(runner.runs).toHaveLength(1);
+  });
+
+  it("DESIGN-3: evicts what outlasts a drain's deadline, once, and leaves the rest alone", async () => {
+    await welcome();
+    await assign(attemptA);
+    await assign(attemptB);
+    supervisor.evict([attemptA, "an attempt of nobody"]);
+    supervisor.evict([attemptA]);
+    await ports.settle();
+    expect(runner.runs.map(({ graces }) => graces)).toEqual([[10_000], []]);
+    expect(sentOf("finished")).toMatchObject([
+      {
+        attemptId: attemptA,
+        outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EVICTED,
+        sentence: expect.stringContaining("the drain's deadline has passed"),
+      },
+    ]);
+  });
+
+  it("evicts what runs when it stops, and keeps the results", async () => {
+    await welcome();
+    await assign(attemptA);
+    await supervisor.stop(4_000);
+    expect(runner.runs[0]?.graces).toEqual([4_000]);
+    expect(sentOf("finished")).toMatchObject([{ outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EVICTED }]);
+    expect((await journal.open()).entries).toMatchObject([{ attemptId: attemptA, result: { outcome: "evicted" } }]);
+  });
+});

@@ -1,0 +1,131 @@
+/** A fleet and its tasks, from files: the CSV form of published traces, or JSON as this command line prints it. */
+import { readFile } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import {
+  arrivalOrder,
+  type MachineFacts,
+  MachineKinds,
+  normalizeNeeds,
+  placementShape,
+  type PlacementShape,
+  seededRandom,
+  shuffled,
+  type SimulatedMachine,
+  type SimulatedTask,
+  taskClassOf,
+} from "@headroom/scheduling";
+import { CliError } from "../errors/cli-error.ts";
+import { readCsv } from "./csv.ts";
+import { agentsOfJson, needsOfJson } from "./json-form.ts";
+
+/** In a published trace a card is 1000 parts, whatever its VRAM. */
+const CARD_PARTS = 1_000;
+
+export interface Trace {
+  readonly machines: readonly MachineFacts[];
+  readonly shapes: readonly PlacementShape[];
+  /** VRAM of the largest card: asking for that much is asking for a whole one. */
+  readonly wholeCardMib: number;
+}
+
+export async function readTrace(cwd: string, nodesPath: string, tasksPath: string): Promise<Trace> {
+  const machines = await readNodes(cwd, nodesPath);
+  const shapes = await readTasks(cwd, tasksPath);
+  if (machines.every(({ cards }) => cards.length === 0)) {
+    throw invalid(nodesPath, "no machine has a card", "allocation is counted in VRAM: give a fleet with cards");
+  }
+  if (shapes.every(({ gpuCount }) => gpuCount === 0)) {
+    throw invalid(tasksPath, "no task asks for a card", "allocation is counted in VRAM: give tasks with cards");
+  }
+  const wholeCardMib = Math.max(...machines.flatMap(({ cards }) => cards.map(({ totalMib }) => totalMib)));
+  return { machines, shapes, wholeCardMib };
+}
+
+/** The machines in an order by chance, which breaks ties, as in the published test. */
+export function machinesOf(trace: Trace, seed: number): readonly SimulatedMachine[] {
+  const kinds = new MachineKinds();
+  // Other numbers than those that order the tasks.
+  const random = seededRandom(seed ^ 0x5eed);
+  return shuffled(trace.machines, random).map((facts, index) => ({
+    machineId: String(index).padStart(8, "0"),
+    state: kinds.machineOf(facts).state,
+  }));
+}
+
+export function* tasksOf(trace: Trace, seed: number): Generator<SimulatedTask> {
+  for (const shape of arrivalOrder(trace.shapes, seed)) {
+    yield { shape, taskClass: taskClassOf(shape, trace.wholeCardMib) };
+  }
+}
+
+async function readNodes(cwd: string, path: string): Promise<readonly MachineFacts[]> {
+  const text = await readText(cwd, path);
+  if (isJson(text)) return agentsOfJson(path, text);
+  return readCsv(basename(path), text, ["cpu_milli", "memory_mib", "gpu"]).map((row) => {
+    const cpuMillicores = row.number("cpu_milli", 0);
+    const memoryMib = row.number("memory_mib", 0);
+    const card = {
+      model: row.text("model"),
+      totalMib: CARD_PARTS,
+      freeMib: CARD_PARTS,
+      sharedMemory: false,
+      canBeWhole: true,
+    };
+    return {
+      cpuTotalMillicores: cpuMillicores,
+      memoryTotalMib: memoryMib,
+      cpuMillicores,
+      memoryMib,
+      cards: Array.from({ length: row.number("gpu", 0) }, () => card),
+      admission: null,
+    };
+  });
+}
+
+async function readTasks(cwd: string, path: string): Promise<readonly PlacementShape[]> {
+  const text = await readText(cwd, path);
+  if (isJson(text)) return needsOfJson(path, text).map(placementShape);
+  const rows = readCsv(basename(path), text, ["cpu_milli", "memory_mib", "num_gpu", "gpu_milli"]);
+  // By name, so that a seed means the same order whatever the order of the file.
+  const byName = rows
+    .map((row) => ({ name: row.text("name"), row }))
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  return byName.map(({ row }) => {
+    const gpuCount = row.number("num_gpu", 0);
+    const share = row.number("gpu_milli", 0, 0);
+    const needs = normalizeNeeds({
+      cpuMillicores: row.number("cpu_milli", 0),
+      memoryMib: row.number("memory_mib", 0),
+      gpuCount,
+      // The share is of one card; tasks with several take them whole.
+      gpuVramMib: gpuCount === 0 ? 0 : gpuCount === 1 ? Math.min(CARD_PARTS, Math.max(1, share)) : CARD_PARTS,
+      gpuExclusive: false,
+      gpuModels:
+        gpuCount === 0
+          ? []
+          : row
+              .text("gpu_spec")
+              .split("|")
+              .filter((model) => model !== ""),
+    });
+    return placementShape(needs);
+  });
+}
+
+function isJson(text: string): boolean {
+  return /^\s*[[{]/.test(text);
+}
+
+async function readText(cwd: string, path: string): Promise<string> {
+  try {
+    return await readFile(resolve(cwd, path), "utf8");
+  } catch (error) {
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : String(error);
+    throw new CliError({ message: `cannot read ${path}: ${why}`, reason: "TRACE_UNREADABLE", cause: error });
+  }
+}
+
+function invalid(path: string, why: string, wayOut: string): CliError {
+  return new CliError({ message: `${path}: ${why}`, reason: "INVALID_TRACE", wayOut });
+}
