@@ -112,7 +112,9 @@ function waitingSentence(
     return `It does not start before ${new Date(resumeAfterMs).toISOString()}. ${pause.sentence}`.trim();
   }
   // More room will not help: what the gate says would send the reader the wrong way.
-  if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) return capacity.sentence;
+  if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) {
+    return `${capacity.sentence} It waits until an agent joins on which it fits.`;
+  }
   const order = place === null ? "" : orderSentence(place, countedAtMost);
   const answer = deps.gate.askForPlacing(task.needs);
   if (answer.kind === "held") return `${answer.sentence} ${order}`.trim();

@@ -34,15 +34,17 @@ const planColumns = `p.plan_id, p.name, p.namespace, p.priority, p.labels, p.cre
            p.cancel_requested_at IS NOT NULL AS cancel_requested, p.held_at, p.held_by, p.hold_reason, p.traceparent, p.events_trimmed_through,
            c.pending, c.paused, c.reserved, c.assigned, c.running, c.succeeded, c.failed, c.cancelled, c.lost`;
 
+/** Of a plan that succeeded nothing has to be counted: that is most of what a list shows. */
 const countsOfPlan = `
      CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE t.state = 'pending') AS pending, count(*) FILTER (WHERE t.state = 'paused') AS paused,
                   count(*) FILTER (WHERE t.state = 'reserved') AS reserved, count(*) FILTER (WHERE t.state = 'assigned') AS assigned,
-                  count(*) FILTER (WHERE t.state = 'running') AS running, count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
+                  count(*) FILTER (WHERE t.state = 'running') AS running,
+                  CASE WHEN p.outcome = 'succeeded' THEN p.total_tasks ELSE count(*) FILTER (WHERE t.state = 'succeeded') END AS succeeded,
                   count(*) FILTER (WHERE t.state = 'failed') AS failed, count(*) FILTER (WHERE t.state = 'cancelled') AS cancelled,
                   count(*) FILTER (WHERE t.state = 'lost') AS lost
              FROM tasks t
-            WHERE t.plan_id = p.plan_id) AS c`;
+            WHERE t.plan_id = p.plan_id AND p.outcome IS DISTINCT FROM 'succeeded') AS c`;
 
 const statusOfUnfinished = `CASE WHEN c.paused + c.lost = 0 THEN 'dispatched'
                  WHEN c.pending + c.reserved + c.assigned + c.running > 0 THEN 'partly_paused'
@@ -88,6 +90,19 @@ const selectPlans = defineStatement<PlanRow>({
      ORDER BY p.created_at DESC, p.plan_id DESC`,
 });
 
+const selectAllPlans = defineStatement<PlanRow>({
+  name: "plans_list_all",
+  text: `
+    SELECT ${planColumns}
+      FROM (SELECT plan_id, name, namespace, priority, labels, created_at, finished_at, cancel_requested_at, held_at, held_by, hold_reason,
+                   traceparent, events_trimmed_through, outcome, total_tasks
+              FROM plans
+             WHERE (created_at, plan_id) < ($1::timestamptz, $2::uuid)
+             ORDER BY created_at DESC, plan_id DESC
+             LIMIT $3) AS p ${countsOfPlan}
+     ORDER BY p.created_at DESC, p.plan_id DESC`,
+});
+
 /** All runs of one name; how many of them there are is what it costs at most. */
 const selectPlansOfName = defineStatement<PlanRow>({
   name: "plans_list_of_name",
@@ -111,11 +126,13 @@ export async function listPlans(
   const wanted = [...new Set(filter.statuses.length === 0 ? ALL : filter.statuses)];
   const ended = wanted.filter((status) => ENDED.has(status));
   const unfinished = wanted.filter((status) => !ENDED.has(status));
-  const values = [ended, unfinished, ...newestFirst(page), page.limit + 1];
+  const place = [...newestFirst(page), page.limit + 1];
   const rows =
-    filter.name === ""
-      ? await db.query(selectPlans, values)
-      : await db.query(selectPlansOfName, [...values, filter.name]);
+    filter.name !== ""
+      ? await db.query(selectPlansOfName, [ended, unfinished, ...place, filter.name])
+      : wanted.length === ALL.length
+        ? await db.query(selectAllPlans, place)
+        : await db.query(selectPlans, [ended, unfinished, ...place]);
   return listed(rows, page.limit, (row) => [row.created_text, row.plan_id], planFromRow);
 }
 
