@@ -32,6 +32,8 @@ export interface PlacementPolicy {
    * order. Absent: any order will do.
    */
   readonly roughScore?: (view: AgentView) => number;
+  /** A task asks for room, for policies that learn what is asked for; `taskKey` tells one task from another. */
+  readonly arrive?: (taskKey: string, needs: Needs) => void;
   readonly choose: (
     candidates: readonly [Candidate, ...Candidate[]],
     needs: Needs,

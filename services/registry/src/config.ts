@@ -1,7 +1,7 @@
 /** Settings of the registry: environment, flags, defaults and help in one place. */
 import { serverSettings } from "@headroom/rpc";
 import { type ConfigValues, defineConfig, option } from "@headroom/runtime";
-import { POLICY_NAMES } from "@headroom/scheduling";
+import { PLACEMENT_POLICIES } from "./placement-policy.ts";
 
 export const registryConfig = defineConfig({
   grpcAddr: option.hostPort({
@@ -54,10 +54,10 @@ export const registryConfig = defineConfig({
     min: 0.1,
     max: 86_400,
   }),
-  placementPolicy: option.oneOf(POLICY_NAMES, {
+  placementPolicy: option.oneOf(PLACEMENT_POLICIES, {
     env: "HEADROOM_PLACEMENT_POLICY",
     flag: "placement-policy",
-    help: "How an agent is chosen among those where a task fits.",
+    help: "How an agent is chosen among those where a task fits (docs/placement.md).",
     default: "best-fit",
   }),
   ...serverSettings,

@@ -1,7 +1,7 @@
 /** What the registry consists of, put together; nothing here runs yet. */
 import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
 import { createAgentCredentials, unavailable } from "@headroom/rpc";
-import { BEST_FIT, policyNamed, TOMBSTONE_MS } from "@headroom/scheduling";
+import { TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
 import { createJoinTokens } from "./enrolment/join-tokens.ts";
 import { Fleet } from "./fleet/fleet.ts";
@@ -10,6 +10,7 @@ import { StoreClock } from "./fleet/store-clock.ts";
 import { Admissions } from "./heartbeat/admissions.ts";
 import { Pace } from "./heartbeat/pace.ts";
 import type { SessionServices } from "./heartbeat/session.ts";
+import { createPlacementPolicy } from "./placement-policy.ts";
 import { Sessions } from "./heartbeat/sessions.ts";
 import { Drains } from "./liveness/drains.ts";
 import { LineBudget } from "./liveness/line-budget.ts";
@@ -149,7 +150,7 @@ export function createParts(options: PartsOptions): Parts {
     },
     joinTokens: createJoinTokens(options.token),
     credentials: createAgentCredentials(options.token),
-    policy: policyNamed(config.placementPolicy) ?? BEST_FIT,
+    policy: createPlacementPolicy(config.placementPolicy, fleet),
     fleet,
     index,
     pulses,

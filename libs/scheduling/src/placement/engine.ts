@@ -4,7 +4,8 @@
  */
 import { seededRandom } from "./arrivals.ts";
 import { CardHistory } from "./card-history.ts";
-import { copyState, idleState, type MachineKind, type MachineState } from "./machine-state.ts";
+import { fleetFacts, nextLessonAfter } from "./lessons.ts";
+import { copyState, type MachineState } from "./machine-state.ts";
 import type { FleetFacts, PlacementRule, RuleMaker } from "./rules.ts";
 import type { PlacementShape } from "./shape.ts";
 import { type Admits, ShapeRanking } from "./shape-ranking.ts";
@@ -21,11 +22,7 @@ export interface Placed {
 
 /** Shapes whose rankings are kept. */
 const MAX_RANKINGS = 1_024;
-/** The mix is learned anew after so many arrivals at first, and then each time their number has grown by that factor. */
-const FIRST_LESSON = 50;
-const LESSON_GROWTH = 1.3;
-/** But at least that often: tasks of other shapes may come. */
-const MAX_LESSON = 10_000;
+/** Draws before all machines are looked at. */
 const RANDOM_DRAWS = 64;
 
 const admitsAll: Admits = () => true;
@@ -142,7 +139,7 @@ export class PlacementEngine {
     this.#fleetFacts();
     const { arrivals } = this.#mix;
     if (this.#maker.learns) this.#history.count(this.#slots.slots, arrivals);
-    this.#nextLesson = Math.max(FIRST_LESSON, Math.min(arrivals * LESSON_GROWTH, arrivals + MAX_LESSON));
+    this.#nextLesson = nextLessonAfter(arrivals);
   }
 
   #forgetFleet(): void {
@@ -151,24 +148,6 @@ export class PlacementEngine {
   }
 
   #fleetFacts(): FleetFacts {
-    return (this.#facts ??= factsOf(this.#slots));
+    return (this.#facts ??= fleetFacts(this.#slots.slots));
   }
-}
-
-function factsOf(slots: StateSlots): FleetFacts {
-  const counts = new Map<MachineKind, number>();
-  for (const { state, count } of slots.slots) counts.set(state.kind, (counts.get(state.kind) ?? 0) + count);
-  const kinds = [...counts].map(([kind, count]) => ({ kind, count, idle: idleState(kind) }));
-  let cards = 0;
-  let vram = 0;
-  for (const { idle, count } of kinds) {
-    cards += idle.cards.length * count;
-    vram += idle.vramMib * count;
-  }
-  return {
-    maxCpuMillicores: Math.max(0, ...kinds.map(({ kind }) => kind.cpuTotalMillicores)),
-    maxVramMib: Math.max(0, ...kinds.map(({ idle }) => idle.vramMib)),
-    meanCardMib: cards > 0 ? vram / cards : 0,
-    kinds,
-  };
 }

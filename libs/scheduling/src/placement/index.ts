@@ -8,3 +8,4 @@ export type { Admits } from "./shape-ranking.ts";
 export * from "./simulate.ts";
 export { arrivalOrder, seededRandom, shuffled } from "./arrivals.ts";
 export { agentFacts, type CardFacts, type MachineFacts, MachineKinds, type MachineOf } from "./machine-kinds.ts";
+export { type LearnedFleet, RulePolicy } from "./rule-policy.ts";

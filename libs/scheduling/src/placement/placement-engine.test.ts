@@ -130,6 +130,17 @@ describe.each([...RULES.values()])("the policy $name", (rule) => {
   });
 });
 
+describe.each([...RULES.values()])("the policy $name", (rule) => {
+  it("places what fits when all that has come so far needs no card", () => {
+    const engine = engineOf(rule, fleetOf([{ cores: 4, cards: [{ model: "A", sharedMemory: false }] }]));
+    for (const gpuVramMib of [0, 50]) {
+      const shape = placementShape(normalizeNeeds({ cpuMillicores: 1_000, gpuVramMib }));
+      engine.mix.arrive(shape);
+      expect(engine.choose(shape)).not.toBeNull();
+    }
+  });
+});
+
 describe("the task mix", () => {
   it("tells shares by arrivals, the most frequent first, and takes over what was kept", () => {
     const engine = new PlacementEngine(RULES.get("stranded") ?? failed());

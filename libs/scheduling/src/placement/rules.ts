@@ -130,7 +130,7 @@ export const FRAGMENTATION_RULE: RuleMaker = {
     const estimate = new StrandedEstimate(
       weights,
       fleet,
-      { fragmentation: 1, hosting: 0, starvation: 0, leftover: 0 },
+      { fragmentation: 1, hosting: 0, scarcity: 0, starvation: 0, leftover: 0 },
       NO_HISTORY,
     );
     const measure = remembered((state) => {
@@ -146,7 +146,13 @@ export const FRAGMENTATION_RULE: RuleMaker = {
 };
 
 /** Found on five public workloads; what the terms measure comes from the mix. See docs/placement.md. */
-export const STRANDED_WEIGHTS: StrandedWeights = { fragmentation: 0.1, hosting: 0.2, starvation: 0.25, leftover: 1 };
+export const STRANDED_WEIGHTS: StrandedWeights = {
+  fragmentation: 0.06,
+  hosting: 0.2,
+  scarcity: 0.5,
+  starvation: 0.25,
+  leftover: 1,
+};
 
 /** The default: least growth of what will be stranded. */
 export const STRANDED_RULE: RuleMaker = strandedRule("stranded", STRANDED_WEIGHTS);

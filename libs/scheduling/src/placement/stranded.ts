@@ -8,6 +8,7 @@
  * leftover of a card (`CardDemand`). F: expected fragmentation (FGD), which sees the machine whole and one task ahead. Then
  * VRAM that the CPU cannot feed, and what is lost with a machine that could hold what few can. All are in MiB.
  */
+import { modelPrices } from "./model-prices.ts";
 import { CardHistory } from "./card-history.ts";
 import { CardDemand } from "./card-demand.ts";
 import {
@@ -27,6 +28,8 @@ export interface StrandedWeights {
   readonly fragmentation: number;
   /** Of machines that can hold what few can. */
   readonly hosting: number;
+  /** Of free VRAM of models that are asked for by name. */
+  readonly scarcity: number;
   /** Of VRAM that the CPU cannot feed. */
   readonly starvation: number;
   /** Of leftovers. */
@@ -36,7 +39,7 @@ export interface StrandedWeights {
 /** A card's tasks may use this much more than the card's share of the CPU: not all cards need theirs. */
 const CPU_SLACK = 1.5;
 /** Nobody has asked for a whole machine of a kind yet: it is reckoned with all the same, as this share of the tasks with cards. */
-const WHOLE_MACHINE_SHARE = 3 / 1_000;
+const WHOLE_MACHINE_SHARE = 5 / 1_000;
 /** A card that is free but for what its owner's desktop draws on it counts as free. */
 const WHOLE_SHARE = 0.9;
 
@@ -47,6 +50,7 @@ export class StrandedEstimate {
   readonly #manyCards: readonly ShapeWeight[];
   readonly #cpuPerVram: number;
   readonly #rare: readonly RareShape[];
+  readonly #prices: ReadonlyMap<CardClass, number>;
   readonly #profiles = new Map<MachineKind, KindProfile>();
   #lastKind: MachineKind | null = null;
   #lastProfile: KindProfile | null = null;
@@ -58,26 +62,29 @@ export class StrandedEstimate {
     this.#weights = weights;
     this.#history = history;
     const withCards = mix.filter(({ shape }) => shape.gpuCount > 0);
-    const total = withCards.reduce((sum, { share }) => sum + share, 0);
+    // Before any task with cards has come, those without are all that is known.
+    const total = withCards.reduce((sum, { share }) => sum + share, 0) || 1;
     this.#cardMix = withCards.map(({ shape, share }) => ({ shape, share: share / total }));
     this.#manyCards = this.#cardMix.filter(({ shape }) => shape.gpuCount > 1);
     this.#cpuPerVram = cpuPerVram(this.#cardMix);
+    this.#prices = modelPrices(this.#cardMix, fleet);
     this.#rare = weights.hosting > 0 ? rareShapes(mix, fleet, this.#cpuPerVram, total) : [];
   }
 
   /** For FGD's measure alone. */
   static ofFragmentation(mix: TaskMix): StrandedEstimate {
     const facts = { maxCpuMillicores: 0, maxVramMib: 0, meanCardMib: 0, kinds: [] };
-    const weights = { fragmentation: 1, hosting: 0, starvation: 0, leftover: 0 };
+    const weights = { fragmentation: 1, hosting: 0, scarcity: 0, starvation: 0, leftover: 0 };
     return new StrandedEstimate(withoutMemory(mix.weights()), facts, weights, new CardHistory());
   }
 
   of(state: MachineState): number {
     const { vramMib, cpuMillicores } = state;
-    const { fragmentation, hosting, starvation, leftover } = this.#weights;
+    const { fragmentation, hosting, scarcity, starvation, leftover } = this.#weights;
     let sum = fragmentation > 0 ? fragmentation * this.fragmentation(state) : 0;
     if (hosting > 0) sum += hosting * this.hosting(state);
     if (leftover > 0) sum += leftover * this.leftover(state);
+    if (scarcity > 0) sum -= scarcity * this.scarcity(state);
     if (starvation > 0 && this.#cpuPerVram > 0) {
       sum += starvation * Math.max(0, vramMib - cpuMillicores / this.#cpuPerVram);
     }
@@ -127,6 +134,17 @@ export class StrandedEstimate {
       if (holds(state, shape, admitted)) value -= worth;
     }
     return value;
+  }
+
+  /** The price of its free VRAM: what is asked for by name, over what there is. */
+  scarcity({ kind, cards }: MachineState): number {
+    if (this.#prices.size === 0) return 0;
+    let price = 0;
+    for (let position = 0; position < cards.length; position += 1) {
+      const cardClass = kind.cardClasses[position];
+      if (cardClass !== undefined) price += (this.#prices.get(cardClass) ?? 0) * freeMibOf(cards[position] ?? 0);
+    }
+    return price;
   }
 
   #profileOf(kind: MachineKind): KindProfile {

@@ -21,6 +21,9 @@ export function reserveCapacity(
   return async (request, context) => {
     deps.requireReady();
     const requests = readRequests(request);
+    // A task counts once for what is learned, however often it is tried.
+    for (const { taskId, attemptId, needs } of requests)
+      deps.policy.arrive?.(taskId === "" ? attemptId : taskId, needs);
     const operation = reserveOperation(requests, {
       allOrNothing: request.allOrNothing,
       index: deps.index,
