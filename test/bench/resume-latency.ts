@@ -11,7 +11,7 @@ const LIMIT_MS = 15;
 const LIMIT_COMMITS = 6;
 const MAX_SLOWDOWN = 1.5;
 /** Long enough that everything about the task before is over, and that the next one waits. */
-const HOLD_MS = 150;
+const HOLD_MS = 100;
 const COMMITS = 100;
 /** The first ones warm everything up. */
 const WARM_UP = 10;
@@ -26,7 +26,7 @@ interface AtLength {
 
 export const resumeLatency: Bench = async ({ quick }) => {
   const lengths = quick ? [1, 5_000] : [1, 1_000, 100_000];
-  const samples = quick ? 30 : 200;
+  const samples = quick ? 30 : 100;
   const measured: AtLength[] = [];
   for (const waiting of lengths) {
     measured.push(await measure(waiting, samples));

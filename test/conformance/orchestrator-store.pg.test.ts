@@ -16,7 +16,7 @@ describe("OrchestratorStore on PostgreSQL", () => {
       store: createPostgresStore(pool),
       async clear() {
         await pool.knex.raw(
-          "TRUNCATE plans, tasks, task_dependencies, attempts, pause_queue, events, task_output, queue_hold, queue_events, retry_requests, task_durations",
+          "TRUNCATE room_holds, plans, tasks, task_dependencies, attempts, pause_queue, events, task_output, queue_hold, queue_events, retry_requests, task_durations",
         );
       },
       async close() {

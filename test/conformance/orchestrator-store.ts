@@ -11,6 +11,7 @@ import type {
 import type { OutputStream } from "@headroom/contracts";
 import { waitFor } from "@headroom/testing";
 import { normalizeNeeds, planStatus, shapeKey } from "@headroom/scheduling";
+import { roomHoldConformance } from "./orchestrator-room-holds.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 export interface OrchestratorStoreUnderTest {
@@ -264,7 +265,7 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
 
     it("R-PAUSE-6: a row whose resume_after has passed is tried from then on, and no earlier", async () => {
       const pause = { ...paused, reason: "RESUME_AFTER" } as const;
-      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 150 })]));
+      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 3_000 })]));
       expect(await store.ripen()).toBe(0);
       expect(await store.queueHeads(null)).toEqual([]);
       expect(await claim()).toEqual([]);
@@ -408,6 +409,17 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       }
     });
   });
+
+  describe("room kept for large tasks", () =>
+    roomHoldConformance(
+      () => store,
+      async () => {
+        const task = newTask("large", { pause: paused });
+        const plan = newPlan([task]);
+        await accept(plan);
+        return { taskId: task.taskId, planId: plan.planId };
+      },
+    ));
 
   describe("attempts", () => {
     const start = async (tasks: readonly NewTask[] = [newTask("a")], sendsNow = true) => {

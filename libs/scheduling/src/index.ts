@@ -25,6 +25,7 @@ export * from "./pause-state.ts";
 export * from "./plan-status.ts";
 export * from "./ordering.ts";
 export * from "./room-bound.ts";
+export * from "./room-hold.ts";
 export * from "./backoff.ts";
 export * from "./dependencies.ts";
 export { chooseRetry, type RetryCandidate, type RetryChoice } from "./retry.ts";

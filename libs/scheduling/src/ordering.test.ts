@@ -1,30 +1,58 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { agedPriority, compareWaiting, inAgedOrder, inOrder, NO_AGEING } from "./ordering.ts";
+import { inQueueOrder, queueRank, type WaitingWork } from "./ordering.ts";
 
-const work = (id: string, priority: number, pausedAtMs: number) => ({ id, priority, pausedAtMs });
-const ids = (list: readonly { readonly id: string }[]) => list.map((one) => one.id).join("");
+const POINT_MS = 600_000;
+const work = (over: Partial<WaitingWork> = {}): WaitingWork => ({
+  id: "a",
+  priority: 0,
+  acceptedAtMs: 1_790_000_000_000,
+  position: 0,
+  ...over,
+});
+const anyWork = fc.record({
+  id: fc.uuid(),
+  priority: fc.integer({ min: -1_000, max: 1_000 }),
+  acceptedAtMs: fc.integer({ min: 1_700_000_000_000, max: 1_900_000_000_000 }),
+  position: fc.integer({ min: 0, max: 9_999 }),
+});
 
-describe("ordering", () => {
-  it("DESIGN-5: priority, then age, then id", () => {
-    expect(ids(inOrder([work("d", 0, 1), work("c", 0, 2), work("b", 0, 2), work("a", 9, 3)]))).toBe("adbc");
+describe("the order of waiting work", () => {
+  it("priority, then age, then the place in the plan", () => {
+    const ids = (...waiting: WaitingWork[]) => inQueueOrder(waiting, POINT_MS).map(({ id }) => id);
+    expect(ids(work({ id: "low" }), work({ id: "high", priority: 1 }))).toEqual(["high", "low"]);
+    expect(ids(work({ id: "young", acceptedAtMs: 1_790_000_000_001 }), work({ id: "old" }))).toEqual(["old", "young"]);
+    expect(ids(work({ id: "second", position: 1 }), work({ id: "first" }))).toEqual(["first", "second"]);
   });
 
-  it("DESIGN-5: waiting adds priority, up to a bound", () => {
-    const ageing = { msPerPoint: 1000, maxPoints: 5 };
-    expect(agedPriority(work("a", 1, 0), 2500, ageing)).toBe(3);
-    expect(agedPriority(work("a", 1, 0), 1e9, ageing)).toBe(6);
-    expect(agedPriority(work("a", 1, 10), 0, ageing)).toBe(1);
-    expect(agedPriority(work("a", 1, 0), 1e9, NO_AGEING)).toBe(1);
-    expect(ids(inAgedOrder([work("new", 2, 10_000), work("old", 0, 0)], 10_000, ageing))).toBe("oldnew");
+  it("a point of priority is worth ten minutes of waiting, and no more", () => {
+    const old = work({ id: "old" });
+    const later = (ms: number) => work({ id: "urgent", priority: 1, acceptedAtMs: old.acceptedAtMs + ms });
+    expect(inQueueOrder([old, later(POINT_MS - 1)], POINT_MS)[0]?.id).toBe("urgent");
+    expect(inQueueOrder([old, later(POINT_MS + 1)], POINT_MS)[0]?.id).toBe("old");
   });
 
-  it("is a total order: the same whatever order the work comes in", () => {
-    const any = fc.record({ id: fc.string(), priority: fc.integer(), pausedAtMs: fc.nat() });
+  it("property: nothing starves: whatever is accepted late enough stands behind it, whatever its priority", () => {
     fc.assert(
-      fc.property(fc.uniqueArray(any, { selector: (one) => one.id }), (list) => {
-        expect(inOrder(list.toReversed())).toEqual(inOrder(list));
-        for (const a of list) for (const b of list) expect(compareWaiting(a, b) === 0).toBe(a === b);
+      fc.property(anyWork, anyWork, fc.integer({ min: 1, max: 3_600_000 }), (waiting, other, pointMs) => {
+        const higherBy = Math.max(0, other.priority - waiting.priority);
+        const late = { ...other, acceptedAtMs: waiting.acceptedAtMs + higherBy * pointMs + 11 };
+        expect(queueRank(late, pointMs)).toBeGreaterThan(queueRank(waiting, pointMs));
+      }),
+    );
+  });
+
+  it("property: within a point's time of each other the higher priority is first; the order is total", () => {
+    fc.assert(
+      fc.property(fc.array(anyWork, { maxLength: 20 }), (waiting) => {
+        const order = inQueueOrder(waiting, POINT_MS);
+        expect(inQueueOrder(waiting.toReversed(), POINT_MS)).toEqual(order);
+        for (const [index, later] of order.entries()) {
+          for (const earlier of order.slice(0, index)) {
+            const apartMs = Math.abs(earlier.acceptedAtMs - later.acceptedAtMs);
+            if (apartMs < POINT_MS - 20) expect(earlier.priority).toBeGreaterThanOrEqual(later.priority);
+          }
+        }
       }),
     );
   });

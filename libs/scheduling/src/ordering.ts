@@ -1,45 +1,27 @@
-/** Which of the waiting work comes first. */
+/** Which of the waiting work comes first. The orchestrator's store keeps the same rank in an index; its conformance suite compares. */
 import type { EpochMs } from "./resources.ts";
 
 export interface WaitingWork {
   readonly id: string;
   /** Higher comes first. */
   readonly priority: number;
-  readonly pausedAtMs: EpochMs;
+  /** Age counts from here, however often it was paused since. */
+  readonly acceptedAtMs: EpochMs;
+  /** In its plan, from 0. */
+  readonly position: number;
 }
 
-/** Priority, then age, then id: a total order, so that two replicas agree on it. */
-export function compareWaiting(a: WaitingWork, b: WaitingWork): number {
-  return b.priority - a.priority || a.pausedAtMs - b.pausedAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+/**
+ * Place in the queue, the lowest first, in seconds: a point of priority is a head start of `pointMs`. It does not depend on the time at
+ * which it is asked for, so the order never changes while tasks wait, and yet each of them overtakes in the end whatever comes later.
+ */
+export function queueRank({ priority, acceptedAtMs, position }: WaitingWork, pointMs: number): number {
+  return acceptedAtMs / 1_000 + position * 1e-6 - (priority * pointMs) / 1_000;
 }
 
-export function inOrder<T extends WaitingWork>(waiting: readonly T[]): readonly T[] {
-  return [...waiting].sort(compareWaiting);
-}
-
-export interface Ageing {
-  /** One point of priority for each such time of waiting. */
-  readonly msPerPoint: number;
-  /** No task gains more than this. */
-  readonly maxPoints: number;
-}
-
-export const NO_AGEING: Ageing = { msPerPoint: 1, maxPoints: 0 };
-
-/** Priority with what waiting has added to it, never more than `maxPoints`. */
-export function agedPriority(work: WaitingWork, nowMs: EpochMs, ageing: Ageing): number {
-  const waitedMs = Math.max(0, nowMs - work.pausedAtMs);
-  return work.priority + Math.min(ageing.maxPoints, Math.floor(waitedMs / ageing.msPerPoint));
-}
-
-/** The same order, by aged priority. */
-export function inAgedOrder<T extends WaitingWork>(
-  waiting: readonly T[],
-  nowMs: EpochMs,
-  ageing: Ageing,
-): readonly T[] {
-  return waiting
-    .map((work) => ({ work, aged: { ...work, priority: agedPriority(work, nowMs, ageing) } }))
-    .sort((a, b) => compareWaiting(a.aged, b.aged))
-    .map(({ work }) => work);
+/** A total order, so that two replicas agree on it. */
+export function inQueueOrder<T extends WaitingWork>(waiting: readonly T[], pointMs: number): readonly T[] {
+  return [...waiting].sort(
+    (a, b) => queueRank(a, pointMs) - queueRank(b, pointMs) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+  );
 }

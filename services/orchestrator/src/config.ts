@@ -75,6 +75,14 @@ export const orchestratorConfig = defineConfig({
     min: 1,
     max: 31_536_000,
   }),
+  keepRoomAfterMs: option.seconds({
+    env: "HEADROOM_KEEP_ROOM_AFTER_SECONDS",
+    flag: "keep-room-after-seconds",
+    help: "A task too large for what is free waits so long before an agent is kept for it.",
+    default: 30,
+    min: 0,
+    max: 31_536_000,
+  }),
   claimLeaseMs: option.seconds({
     env: "HEADROOM_CLAIM_LEASE_SECONDS",
     flag: "claim-lease-seconds",

@@ -1,6 +1,7 @@
 /** How the parts of an orchestrator hang together. Nothing here starts by itself. */
 import type { Listener, Notifier } from "@headroom/postgres";
 import type { Logger, ManagedService, Metrics, Ports, Service } from "@headroom/runtime";
+import { DEFAULT_HOLD_RULES } from "@headroom/scheduling";
 import { createAcceptor } from "./accept/acceptor.ts";
 import type { OrchestratorConfig } from "./config.ts";
 import { createChangeHub } from "./events/change-hub.ts";
@@ -14,6 +15,7 @@ import { createRetention } from "./operate/retention.ts";
 import { createWaitTimeouts } from "./operate/wait-timeouts.ts";
 import { createAvoidedAgents } from "./placing/avoided-agents.ts";
 import { createGate } from "./placing/gate.ts";
+import { createKeptRoom } from "./placing/kept-room.ts";
 import { createPlacer } from "./placing/placer.ts";
 import { createReleaser } from "./placing/releaser.ts";
 import type { RegistryPort } from "./registry/port.ts";
@@ -75,7 +77,16 @@ export function createParts(options: PartsOptions): Parts {
   const claimer: Claimer = { owner: instance, leaseMs: config.claimLeaseMs };
   const planChanged = (planId: string): void => hub.changed(planId);
   const attemptChanged = (attemptId: string): void => hub.changed(attemptId);
+  const kept = createKeptRoom({
+    store,
+    registry,
+    fleet,
+    clock: ports.clock,
+    logger,
+    rules: { ...DEFAULT_HOLD_RULES, afterMs: config.keepRoomAfterMs },
+  });
   const placer = createPlacer({
+    kept,
     owner: instance,
     store,
     registry,
@@ -94,6 +105,7 @@ export function createParts(options: PartsOptions): Parts {
     gate,
     placer,
     refusals,
+    kept,
     stamper,
     claimer,
     logger,

@@ -2,8 +2,5 @@
 export const allowed: Readonly<Record<string, string>> = {
   pause_queue_reasons:
     "counts what waits, for GetQueueStatus and a scrape of the metrics: once for all gauges, an index only",
-  pause_queue_count: "the total beside a page of ListPausedTasks: counts what waits, an index only",
   pause_queue_count_due: "counts what is due, once a pass",
-  pause_queue_checked: "writes one verdict to all rows that share it",
-  tasks_list: "sorts all tasks when no state is asked for",
 };

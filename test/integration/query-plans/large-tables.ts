@@ -7,7 +7,7 @@ export interface Sizes {
 }
 
 /** Tasks of one plan. */
-const perPlan = 10;
+const perPlan = 4;
 
 /**
  * Fills the tables of both services as years of work would, and takes their statistics. Foreign keys and triggers are not looked at while
@@ -32,7 +32,7 @@ export async function fillTables(sql: RunSql, { finished, parked }: Sizes): Prom
     INSERT INTO plans (plan_id, name, namespace, priority, labels, request_id, request_hash, total_tasks, unfinished_tasks, outcome,
                        created_at, finished_at)
     SELECT plan_id, 'plan ' || plan_number % 50, 'default', 0, '{}', gen_random_uuid(), '', tasks, unfinished,
-           CASE WHEN unfinished = 0 THEN 'succeeded' END, at, CASE WHEN unfinished = 0 THEN at END
+           CASE WHEN unfinished > 0 THEN NULL WHEN plan_number % 5 = 0 THEN 'failed' WHEN plan_number % 8 = 0 THEN 'cancelled' ELSE 'succeeded' END, at, CASE WHEN unfinished = 0 THEN at END
       FROM made_plans;
 
     INSERT INTO tasks (task_id, plan_id, name, position, state, priority, needs, shape_key, uses_gpu, command, depends_remaining,

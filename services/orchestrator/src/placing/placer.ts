@@ -6,6 +6,7 @@ import type { Actor, AssignmentToSend, ClaimedTask, FencedAttempt, NewAssignment
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
+import type { KeptRoom } from "./kept-room.ts";
 
 /** What became of claimed tasks. */
 export interface Placed {
@@ -50,6 +51,7 @@ export interface PlacerOptions {
   readonly fleet: Pick<FleetView, "cardIndex">;
   readonly gate: Gate;
   readonly avoided: AvoidedAgents;
+  readonly kept: Pick<KeptRoom, "avoidedBy" | "noteAssigned">;
   readonly deliverer: Deliverer;
   readonly releaser: Releaser;
   readonly logger: Logger;
@@ -150,7 +152,7 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
         attemptId: task.attemptId,
         fence: task.fence,
         needs: task.needs,
-        avoidAgentIds,
+        avoidAgentIds: new Set([...avoidAgentIds, ...options.kept.avoidedBy(task)]),
         kind: "attempt",
         expectedDurationMs: task.expectedDurationMs,
         taskId: task.taskId,
@@ -237,6 +239,7 @@ async function commitAssignments(
       "task assigned",
     );
   }
+  for (const { claimed } of assignments) if (committed.has(claimed.attemptId)) options.kept.noteAssigned(claimed);
   const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
   if (lost.length > 0) {
     options.releaser.release(

@@ -66,9 +66,10 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
 
     async explain(needs, maxAgents) {
       const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
-      const { explanation, expectedAvailableAt } = await client.explainCapacity(request);
+      const { explanation, expectedAvailableAt, expectedAgentId } = await client.explainCapacity(request);
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
-      return { explanation, roomAtMs: msFromTimestamp(expectedAvailableAt) };
+      const roomOnAgentId = expectedAgentId === "" ? null : expectedAgentId;
+      return { explanation, roomAtMs: msFromTimestamp(expectedAvailableAt), roomOnAgentId };
     },
 
     async withRoom() {

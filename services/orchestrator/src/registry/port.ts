@@ -42,6 +42,8 @@ export interface RenewResult {
 export interface CapacityAnswer {
   readonly explanation: wire.CapacityExplanation;
   readonly roomAtMs: number | null;
+  /** The agent on which that is; null: unknown. */
+  readonly roomOnAgentId: string | null;
 }
 
 /** Where is room: the registry, as the orchestrator needs it. Failures are HeadroomErrors; UNAVAILABLE when it is away. */

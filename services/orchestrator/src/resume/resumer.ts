@@ -1,6 +1,7 @@
 import type { Counter, Logger } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
@@ -14,6 +15,7 @@ export interface ResumerOptions {
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;
+  readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
   readonly logger: Logger;
@@ -74,11 +76,14 @@ async function runPass(options: ResumerOptions, request: PassRequest): Promise<P
   const { store, stamper } = options;
   // Room that appears makes no orphans.
   const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
-  await store.ripen();
+  // Rows that fall due have a timer of their own.
+  if (request.isMeant === undefined) await store.ripen();
   const heads = await store.queueHeads(request.planId);
   const { open, held } = await judge(options, request, heads);
   for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
+  if (request.thorough) await options.kept.refresh();
   const rounds = await takeTurns({ ...options, tell: (placed) => tell(options, placed), maxRounds }, request, open);
+  if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
   const waiting = await countAndLog(options, request, resumed);

@@ -1,5 +1,6 @@
 /** Takes due tasks in the order of the queue, as many as there may be room for, until the room or the tasks have run out. */
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { ClaimedTask, QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
@@ -12,6 +13,7 @@ export interface TurnOptions {
   readonly fleet: Pick<FleetView, "roomFor" | "roomSince">;
   readonly placer: Placer;
   readonly refusals: Refusals;
+  readonly kept: Pick<KeptRoom, "avoidedBy">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
   readonly tell: (placed: Placed) => void;
@@ -34,29 +36,40 @@ export async function takeTurns(
   options: TurnOptions,
   request: PassRequest,
   heads: readonly QueueHead[],
-): Promise<Pick<PassResult, "resumed" | "endedAt">> {
+): Promise<Pick<PassResult, "resumed" | "endedAt"> & { readonly refused: readonly QueueHead[] }> {
   let turns = heads.flatMap((head) => turnOf(options, request, head));
   let resumed = 0;
+  const withoutRoom = new Set<string>();
+  const end = (endedAt: PassResult["endedAt"]) => ({
+    resumed,
+    endedAt,
+    refused: heads.filter(({ shapeKey }) => withoutRoom.has(shapeKey)),
+  });
   for (let round = 0; round < options.maxRounds && turns.length > 0; round += 1) {
-    if (request.signal.aborted) return { resumed, endedAt: "stopped" };
+    if (request.signal.aborted) return end("stopped");
     const batch = await claimBatch(options, request, turns);
     if (batch.length === 0) break;
     const placed = await options.placer.place(batch, "resume-loop");
     options.tell(placed);
     resumed += placed.assigned.length;
     await noteRefusals(options, request, placed, turns);
-    if (placed.registryAway) return { resumed, endedAt: "registry away" };
+    for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
+      if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
+    }
+    if (placed.registryAway) return end("registry away");
     // The gate closed under us: whoever asked for the rest would be told the same.
     if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0) break;
     turns = turns.filter(({ left }) => left > 0);
   }
-  return { resumed, endedAt: "done" };
+  return end("done");
 }
 
-function turnOf({ fleet, refusals }: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
+function turnOf({ fleet, refusals, kept }: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
   const { thorough, isMeant } = request;
   if (!thorough && refusals.stands(head.shapeKey)) return [];
-  const room = fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, isMeant);
+  const avoided = kept.avoidedBy(head);
+  const mayHave = (agentId: string): boolean => !avoided.has(agentId) && (isMeant?.(agentId) ?? true);
+  const room = fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, mayHave);
   // The poll is the truth: it asks for one of each shape, whatever the watch has told.
   const left = thorough ? Math.max(1, room) : room;
   return left > 0 ? [{ head, left }] : [];
@@ -71,11 +84,15 @@ async function claimBatch(
   const batch: ClaimedTask[] = [];
   const ofEach = turns.length > 1 ? atOnceOfEach : largestBatch;
   for (const turn of turns) {
-    const limit = Math.min(turn.left, ofEach, largestBatch - batch.length);
-    if (limit <= 0) continue;
-    const claimed = await store.claimWaiting({ ...claimer, shapeKey: turn.head.shapeKey, limit, planId });
-    turn.left = claimed.length === 0 ? 0 : turn.left - claimed.length;
-    batch.push(...claimed);
+    let wanted = Math.min(turn.left, ofEach, largestBatch - batch.length);
+    // The store may take fewer than asked for; none at all means that there are no more.
+    while (wanted > 0) {
+      const limit = wanted;
+      const claimed = await store.claimWaiting({ ...claimer, shapeKey: turn.head.shapeKey, limit, planId });
+      turn.left = claimed.length === 0 ? 0 : turn.left - claimed.length;
+      wanted = claimed.length === 0 ? 0 : wanted - claimed.length;
+      batch.push(...claimed);
+    }
   }
   return batch.sort((a, b) => a.rank - b.rank || (a.taskId < b.taskId ? -1 : 1));
 }

@@ -1,4 +1,4 @@
-import type { PauseReason, PlanStatus, TaskState } from "@headroom/scheduling";
+import type { PauseReason, PlanStatus, TaskState, RoomHold } from "@headroom/scheduling";
 import type {
   AcceptOutcome,
   Actor,
@@ -147,6 +147,12 @@ export interface OrchestratorStore {
   queueHeads(planId: string | null): Promise<readonly QueueHead[]>;
   /** Rows whose `resume_after` has passed may be tried from now on; answers how many. */
   ripen(): Promise<number>;
+  /** Room that is kept for tasks, with what has ended a while ago. */
+  roomHolds(): Promise<readonly RoomHold[]>;
+  /** Keeps an agent for a task, with an event that says so. False: the task waits no more, or another replica was first. */
+  keepRoom(hold: RoomHold, sentence: string): Promise<boolean>;
+  /** Ends holds whose task waits for room no more; forgets those that have rested. Answers how many. */
+  endRoomHolds(): Promise<number>;
   /** Marks rows of a shape as checked, at most 1,000 at a time. `last`: where it stopped; null: there were none. */
   markChecked(checked: CheckedInVain): Promise<{ readonly marked: number; readonly last: QueueSpot | null }>;
   queueSummary(): Promise<QueueSummary>;

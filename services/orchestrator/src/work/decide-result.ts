@@ -66,7 +66,7 @@ export function decideLost(random: number): DecideAttempt {
   return (situation) => {
     const step = attemptStep(situation.attemptState, "lost");
     if (step.kind === "rejected" || situation.superseded) return { kind: "repeat" };
-    const sentence = "its agent did not renew its lease in time";
+    const sentence = "its agent did not renew its lease in time, and what became of it is unknown";
     if (situation.runsUsed >= situation.maxAttempts && !situation.cancelRequested) {
       return end(
         situation,

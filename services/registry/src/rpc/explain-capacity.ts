@@ -22,6 +22,7 @@ export function explainCapacity(
     return wire.ExplainCapacityResponse.fromPartial({
       explanation: explanationToWire(explanation, (agentId) => deps.fleet.get(agentId)),
       expectedAvailableAt: timestampFromMsOrNull(expected?.earliestMs ?? null),
+      expectedAgentId: expected?.agentId ?? "",
     });
   };
 }

@@ -1,106 +1,94 @@
-import { type Database, defineStatement } from "@headroom/postgres";
+import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Amounts } from "@headroom/scheduling";
 import type { Actor, AssignmentToSend, NewAssignment, TaskCommand } from "../model.ts";
-import { appendEvents } from "./events.ts";
-import { lockPlans } from "./lock-plans.ts";
-import { endPauses } from "./pause-rows.ts";
 
 interface AssignedRow {
   readonly task_id: string;
   readonly attempt_id: string;
-  readonly number: number;
   readonly work_lease_ms: number;
   readonly run_timeout_ms: number | null;
   readonly command: TaskCommand;
 }
 
-const takeTasks = defineStatement<AssignedRow>({
+// One statement is one round trip and one transaction: the plans are locked before anything that depends on them is written
+// (`lockPlans` says why), and what follows is done for those tasks only whose claim is still ours.
+const assignStatement = defineStatement<AssignedRow>({
   name: "tasks_assign",
   text: `
-    UPDATE tasks t
-       SET state = 'assigned', attempt_id = a.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,
-           attempts_made = t.attempts_made + 1, runs_used = t.runs_used + 1
-      FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS a(task_id, attempt_id, fence)
-     WHERE t.task_id = a.task_id AND t.claim_owner = $1 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id
-       AND t.state IN ('pending', 'paused') AND NOT EXISTS (SELECT 1 FROM queue_hold)
- RETURNING t.task_id, a.attempt_id, t.attempts_made AS number, t.work_lease_ms, t.run_timeout_ms, t.command`,
+    WITH locked AS MATERIALIZED (
+      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) ORDER BY plan_id FOR NO KEY UPDATE),
+    asked AS MATERIALIZED (
+      SELECT a.* FROM jsonb_to_recordset($3::jsonb) AS a(
+             task_id uuid, plan_id uuid, task_name text, attempt_id uuid, agent_id uuid, fence bigint, was text, number integer,
+             reserved jsonb, card_indexes jsonb, lease_left_ms double precision, sends_now boolean)),
+    taken AS (
+      UPDATE tasks t
+         SET state = 'assigned', attempt_id = a.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,
+             attempts_made = t.attempts_made + 1, runs_used = t.runs_used + 1
+        FROM asked a
+       WHERE (SELECT count(*) FROM locked) > 0
+         AND t.task_id = a.task_id AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id
+         AND t.state IN ('pending', 'paused')
+   RETURNING t.task_id, a.attempt_id, t.attempts_made, t.work_lease_ms, t.run_timeout_ms, t.command),
+    recorded AS (
+      INSERT INTO attempts (attempt_id, task_id, plan_id, agent_id, number, fence, state, reserved, card_indexes, work_lease_ms,
+                            reservation_expires_at, sent_at, lease_expires_at)
+      SELECT a.attempt_id, a.task_id, a.plan_id, a.agent_id, taken.attempts_made, a.fence, 'assigned', a.reserved, a.card_indexes,
+             taken.work_lease_ms, now() + a.lease_left_ms * interval '1 millisecond', CASE WHEN a.sends_now THEN now() END,
+             now() + (a.lease_left_ms + taken.work_lease_ms) * interval '1 millisecond'
+        FROM asked a JOIN taken ON taken.task_id = a.task_id),
+    resumed AS (
+      UPDATE pause_queue q SET status = 'resumed', resumed_at = now(), last_checked = now()
+        FROM taken WHERE q.task_id = taken.task_id AND q.status = 'waiting'),
+    told AS (
+      INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, actor)
+      SELECT a.plan_id, a.task_id, a.task_name, CASE WHEN step.number = 2 THEN a.attempt_id END, a.agent_id, step.kind,
+             CASE WHEN step.number = 2 THEN a.was END, CASE WHEN step.number = 2 THEN 'assigned' END, $4
+        FROM asked a JOIN taken ON taken.task_id = a.task_id
+        JOIN (VALUES (1, 'TASK_RESUMED'), (2, 'TASK_ASSIGNED')) AS step(number, kind) ON step.number = 2 OR a.was = 'paused'
+       ORDER BY a.number, step.number)
+    SELECT task_id, attempt_id, work_lease_ms, run_timeout_ms, command FROM taken`,
 });
 
-const insertAttempts = defineStatement({
-  name: "attempts_insert",
-  text: `
-    INSERT INTO attempts (attempt_id, task_id, plan_id, agent_id, number, fence, state, reserved, card_indexes, work_lease_ms,
-                          reservation_expires_at, sent_at, lease_expires_at)
-    SELECT a.attempt_id, a.task_id, a.plan_id, a.agent_id, a.number, a.fence, 'assigned', a.reserved, a.card_indexes, a.work_lease_ms,
-           now() + a.lease_left_ms * interval '1 millisecond',
-           CASE WHEN a.sends_now THEN now() END,
-           now() + (a.lease_left_ms + a.work_lease_ms) * interval '1 millisecond'
-      FROM jsonb_to_recordset($1::jsonb) AS a(
-           attempt_id uuid, task_id uuid, plan_id uuid, agent_id uuid, number integer, fence bigint, reserved jsonb, card_indexes jsonb,
-           work_lease_ms bigint, lease_left_ms double precision, sends_now boolean)`,
-});
-
-/** Step 4 of DESIGN 5: attempt, task and queue row in one transaction, guarded by owner and fence of the claim. */
-export function assign(
-  db: Database,
+/**
+ * Step 4 of DESIGN 5: attempt, task and queue row in one transaction, guarded by owner and fence of the claim. A resumption is an
+ * event of its own, so that it can be counted (R-PAUSE-10).
+ */
+export async function assign(
+  db: Queryable,
   assignments: readonly NewAssignment[],
   owner: string,
   actor: Actor,
 ): Promise<readonly AssignmentToSend[]> {
-  return db.transaction(async (tx) => {
-    const byTask = new Map(assignments.map((assignment) => [assignment.claimed.taskId, assignment]));
-    await lockPlans(
-      tx,
-      assignments.map(({ claimed }) => claimed.planId),
-    );
-    const rows = await tx.query(takeTasks, [
-      owner,
-      assignments.map(({ claimed }) => claimed.taskId),
-      assignments.map(({ claimed }) => claimed.attemptId),
-      assignments.map(({ claimed }) => claimed.fence),
-    ]);
-    const taken = rows.flatMap((row) => {
-      const assignment = byTask.get(row.task_id);
-      return assignment === undefined ? [] : [{ row, assignment }];
-    });
-    await tx.execute(insertAttempts, [JSON.stringify(taken.map(attemptRow))]);
-    await endPauses(
-      tx,
-      taken.map(({ row }) => row.task_id),
-      "resumed",
-    );
-    await appendEvents(
-      tx,
-      taken.flatMap(({ assignment: { claimed, agentId } }) => {
-        const about = { planId: claimed.planId, taskId: claimed.taskId, taskName: claimed.taskName, actor };
-        const assigned = {
-          ...about,
-          attemptId: claimed.attemptId,
-          agentId,
-          kind: "TASK_ASSIGNED",
-          fromState: claimed.state,
-          toState: "assigned" as const,
-        };
-        // R-PAUSE-10: a resumption is an event of its own, so that it can be counted.
-        return claimed.state === "paused" ? [{ ...about, kind: "TASK_RESUMED", agentId }, assigned] : [assigned];
-      }),
-    );
-    return taken.map(({ row, assignment }) => toSend(row, assignment));
+  const rows = await db.query(assignStatement, [
+    [...new Set(assignments.map(({ claimed }) => claimed.planId))],
+    owner,
+    JSON.stringify(assignments.map(askedRow)),
+    actor,
+  ]);
+  const byTask = new Map(rows.map((row) => [row.task_id, row]));
+  // In the order in which they were asked for.
+  return assignments.flatMap((assignment) => {
+    const row = byTask.get(assignment.claimed.taskId);
+    return row === undefined ? [] : [toSend(row, assignment)];
   });
 }
 
-function attemptRow({ row, assignment }: { row: AssignedRow; assignment: NewAssignment }): Record<string, unknown> {
-  const { claimed, agentId, amounts, cardIndexes, leaseLeftMs, sendsNow } = assignment;
+function askedRow(
+  { claimed, agentId, amounts, cardIndexes, leaseLeftMs, sendsNow }: NewAssignment,
+  number: number,
+): Record<string, unknown> {
   return {
-    attempt_id: row.attempt_id,
-    task_id: row.task_id,
+    task_id: claimed.taskId,
     plan_id: claimed.planId,
+    task_name: claimed.taskName,
+    attempt_id: claimed.attemptId,
     agent_id: agentId,
-    number: row.number,
     fence: claimed.fence,
+    was: claimed.state,
+    number,
     reserved: amounts,
     card_indexes: cardIndexes,
-    work_lease_ms: row.work_lease_ms,
     lease_left_ms: leaseLeftMs,
     sends_now: sendsNow,
   };

@@ -8,7 +8,7 @@ export interface FinishedTask {
   readonly outcomeReason: string;
 }
 
-const finishTasksStatement = defineStatement<{ readonly plan_id: string; readonly finished: number }>({
+const finishTasksStatement = defineStatement<{ readonly plan_id: string; readonly unfinished_tasks: number }>({
   name: "tasks_finish",
   text: `
     WITH finished AS (
@@ -18,15 +18,9 @@ const finishTasksStatement = defineStatement<{ readonly plan_id: string; readonl
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS f(task_id, state, outcome_reason)
        WHERE t.task_id = f.task_id AND t.state NOT IN ('succeeded', 'failed', 'cancelled')
    RETURNING t.plan_id)
-    SELECT plan_id, count(*) AS finished FROM finished GROUP BY plan_id`,
-});
-
-const countDown = defineStatement<{ readonly plan_id: string; readonly unfinished_tasks: number }>({
-  name: "plans_count_down",
-  text: `
-    UPDATE plans p SET unfinished_tasks = p.unfinished_tasks - f.finished
-      FROM unnest($1::uuid[], $2::integer[]) AS f(plan_id, finished)
-     WHERE p.plan_id = f.plan_id
+    UPDATE plans p SET unfinished_tasks = p.unfinished_tasks - counted.finished
+      FROM (SELECT plan_id, count(*)::integer AS finished FROM finished GROUP BY plan_id) AS counted
+     WHERE p.plan_id = counted.plan_id
  RETURNING p.plan_id, p.unfinished_tasks`,
 });
 
@@ -47,13 +41,11 @@ const finishPlans = defineStatement<{
 
 /** Ends tasks for good, and each plan with the last of its tasks. The plans are locked, so their counts are right. */
 export async function finishTasks(tx: Transaction, tasks: readonly FinishedTask[]): Promise<void> {
-  const counts = await tx.query(finishTasksStatement, [
+  const left = await tx.query(finishTasksStatement, [
     tasks.map(({ taskId }) => taskId),
     tasks.map(({ state }) => state),
     tasks.map(({ outcomeReason }) => outcomeReason),
   ]);
-  if (counts.length === 0) return;
-  const left = await tx.query(countDown, [counts.map((row) => row.plan_id), counts.map((row) => row.finished)]);
   const over = left.filter((row) => row.unfinished_tasks === 0).map((row) => row.plan_id);
   if (over.length === 0) return;
   const ended = await tx.query(finishPlans, [over]);

@@ -25,6 +25,11 @@ export interface AttemptRow {
 const lockStatement = defineStatement<AttemptRow>({
   name: "attempts_lock",
   text: `
+    WITH locked AS MATERIALIZED (
+      SELECT p.plan_id FROM plans p
+       WHERE p.plan_id IN (SELECT a.plan_id FROM attempts a WHERE a.attempt_id = ANY($1::uuid[]))
+       ORDER BY p.plan_id
+         FOR NO KEY UPDATE)
     SELECT a.attempt_id, a.task_id, a.plan_id, a.agent_id, a.state AS attempt_state, a.fence, t.attempt_id <> a.attempt_id AS superseded,
            a.sent_at IS NULL AS unsent, a.started_at IS NOT NULL AS started,
            (extract(epoch FROM now() - a.lease_expires_at) * 1000)::double precision AS lease_over_ms,
@@ -32,11 +37,14 @@ const lockStatement = defineStatement<AttemptRow>({
            t.retry_on_failure, t.max_attempts, t.runs_used,
            EXISTS (SELECT 1 FROM task_dependencies d WHERE d.depends_on_task_id = a.task_id) AS has_dependents
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
-     WHERE a.attempt_id = ANY($1::uuid[])
+     WHERE a.attempt_id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
        FOR UPDATE OF a, t`,
 });
 
-/** Their plans must be locked: that is what keeps two transactions from waiting for each other. */
+/**
+ * Locks their plans first, as `lockPlans` does, then the rows themselves: what is locked is read as it is by then, also what was
+ * committed while somebody else had the plan.
+ */
 export function lockAttempts(tx: Transaction, attemptIds: readonly string[]): Promise<readonly AttemptRow[]> {
   return tx.query(lockStatement, [attemptIds]);
 }

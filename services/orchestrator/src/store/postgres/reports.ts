@@ -2,10 +2,9 @@
  * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together, in
  * one transaction: while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
  */
-import { classifyError, type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { classifyError, type Database } from "@headroom/postgres";
 import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
-import { lockPlans } from "./lock-plans.ts";
 import { type AttemptRow, lockAttempts } from "./lock-attempts.ts";
 import { ReportDraft } from "./report-draft.ts";
 import { writeReports } from "./write-reports.ts";
@@ -63,10 +62,7 @@ export function createReports(db: Database): SubmitReport {
 
 async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
   const attemptIds = [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
-  const planIds = await plansOf(db, attemptIds);
-  if (planIds.length === 0) return reports.map(() => null);
   return db.transaction(async (tx) => {
-    await lockPlans(tx, planIds);
     const draft = new ReportDraft(await lockAttempts(tx, attemptIds));
     const answers = reports.map((report) => draft.apply(report));
     const releasedBy = await writeReports(tx, draft);
@@ -76,14 +72,4 @@ async function applyReports(db: Database, reports: readonly Report[]): Promise<r
       return { kind: "ends", applied: { ...answer.applied, released } };
     });
   });
-}
-
-const plansOfAttempts = defineStatement<{ readonly plan_id: string }>({
-  name: "attempts_plans",
-  text: `SELECT DISTINCT plan_id FROM attempts WHERE attempt_id = ANY($1::uuid[])`,
-});
-
-async function plansOf(db: Queryable, attemptIds: readonly string[]): Promise<readonly string[]> {
-  const rows = await db.query(plansOfAttempts, [attemptIds]);
-  return rows.map((row) => row.plan_id);
 }

@@ -18,6 +18,7 @@ import { learnDurations, learnedDurations } from "./durations.ts";
 import { holdPlan, releasePlan } from "./hold-plan.ts";
 import { holdQueue, listQueueEvents, queueHold, releaseQueue } from "./queue-hold.ts";
 import { queuePlace, runningExpectations } from "./queue-place.ts";
+import { endRoomHolds, keepRoom, roomHolds } from "./room-holds.ts";
 import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
@@ -50,6 +51,9 @@ export function createPostgresStore(db: Database): OrchestratorStore {
 
     queueHeads: (planId) => queueHeads(db, planId),
     ripen: () => ripen(db),
+    roomHolds: () => roomHolds(db),
+    keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),
+    endRoomHolds: () => endRoomHolds(db),
     markChecked: (checked) => markChecked(db, checked),
     queueSummary: () => queueSummary(db),
     countDue: (planId) => countDue(db, planId),

@@ -8,6 +8,8 @@ import type { AttemptChange, AttemptEnd, ReportDraft } from "./report-draft.ts";
 const writeAttempts = defineStatement({
   name: "attempts_report",
   text: `
+    WITH running AS (
+      UPDATE tasks SET state = 'running' WHERE task_id = ANY($2::uuid[]) AND state <> 'running')
     UPDATE attempts a
        SET state = coalesce(c.state, a.state),
            accepted_at = CASE WHEN c.runs THEN coalesce(a.accepted_at, now()) ELSE a.accepted_at END,
@@ -21,11 +23,6 @@ const writeAttempts = defineStatement({
            attempt_id uuid, state text, runs boolean, ends boolean, started_at_ms double precision, finished_at_ms double precision,
            exit_code integer, signal text, reason text, sentence text, used jsonb, refused_results integer)
      WHERE a.attempt_id = c.attempt_id`,
-});
-
-const markTasksRunning = defineStatement({
-  name: "tasks_mark_running",
-  text: `UPDATE tasks SET state = 'running' WHERE task_id = ANY($1::uuid[]) AND state <> 'running'`,
 });
 
 const requeueTasks = defineStatement({
@@ -44,9 +41,8 @@ type Ended<Kind extends AttemptEnd["verdict"]["kind"]> = AttemptChange & {
 /** Writes what a group of reports has made of its attempts. Answers how many tasks each finished one has released. */
 export async function writeReports(tx: Transaction, draft: ReportDraft): Promise<ReadonlyMap<string, number>> {
   const changed = draft.changes.filter(({ runs, refusedResults, end }) => runs || refusedResults > 0 || end !== null);
-  if (changed.length > 0) await tx.execute(writeAttempts, [JSON.stringify(changed.map(attemptRow))]);
-  const running = changed.filter(({ runs, end }) => runs && end === null);
-  if (running.length > 0) await tx.execute(markTasksRunning, [running.map(({ row }) => row.task_id)]);
+  const running = changed.filter(({ runs, end }) => runs && end === null).map(({ row }) => row.task_id);
+  if (changed.length > 0) await tx.execute(writeAttempts, [JSON.stringify(changed.map(attemptRow)), running]);
   await requeue(
     tx,
     changed.flatMap((change) =>

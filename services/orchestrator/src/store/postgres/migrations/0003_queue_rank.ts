@@ -7,6 +7,7 @@ import type { Migration } from "@headroom/postgres";
  */
 export const queueRank: Migration = {
   name: "0003_queue_rank",
+  usableFrom: "0002_output_tail",
   up: `
 ALTER TABLE tasks ADD COLUMN rank double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp());
 COMMENT ON COLUMN tasks.rank IS 'Place in the queue, the lowest first: when it was accepted, in seconds, less the head start that its priority gives. Ages with the clock: nothing has to be written.';

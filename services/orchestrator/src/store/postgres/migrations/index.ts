@@ -2,6 +2,7 @@ import type { Migration } from "@headroom/postgres";
 import { initial } from "./0001_initial.ts";
 import { outputTail } from "./0002_output_tail.ts";
 import { queueRank } from "./0003_queue_rank.ts";
+import { roomHolds } from "./0004_room_holds.ts";
 import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
 import { queueLists } from "./0012_queue_lists.ts";
@@ -11,6 +12,7 @@ export const orchestratorMigrations: readonly Migration[] = [
   initial,
   outputTail,
   queueRank,
+  roomHolds,
   operating,
   lists,
   queueLists,

@@ -523,7 +523,11 @@ export interface ExplainCapacityResponse {
     | CapacityExplanation
     | undefined;
   /** When room is expected; absent when unknown. */
-  expectedAvailableAt?: Timestamp | undefined;
+  expectedAvailableAt?:
+    | Timestamp
+    | undefined;
+  /** The agent on which that is (UUID); empty when unknown. */
+  expectedAgentId: string;
 }
 
 function createBaseGetAgentCapacityRequest(): GetAgentCapacityRequest {
@@ -3253,7 +3257,7 @@ export const ExplainCapacityRequest: MessageFns<ExplainCapacityRequest> = {
 };
 
 function createBaseExplainCapacityResponse(): ExplainCapacityResponse {
-  return { explanation: undefined, expectedAvailableAt: undefined };
+  return { explanation: undefined, expectedAvailableAt: undefined, expectedAgentId: "" };
 }
 
 export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
@@ -3263,6 +3267,9 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
     }
     if (message.expectedAvailableAt !== undefined) {
       Timestamp.encode(message.expectedAvailableAt, writer.uint32(18).fork()).join();
+    }
+    if (message.expectedAgentId !== "") {
+      writer.uint32(26).string(message.expectedAgentId);
     }
     return writer;
   },
@@ -3296,6 +3303,14 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
             message.expectedAvailableAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expectedAgentId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3319,6 +3334,7 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
     message.expectedAvailableAt = (object.expectedAvailableAt !== undefined && object.expectedAvailableAt !== null)
       ? Timestamp.fromPartial(object.expectedAvailableAt)
       : undefined;
+    message.expectedAgentId = object.expectedAgentId ?? "";
     return message;
   },
 };

@@ -1,0 +1,101 @@
+/**
+ * Room kept for a waiting task that is too large for what is free, so that small tasks, which find room again and again, do not
+ * starve it. One agent is kept for it: what becomes free there is given to nobody else, except to work that is expected to be over
+ * before the room is gathered. A hold ends by itself, and rests before it is given again, so that it never idles an agent for long.
+ */
+
+export interface HoldRules {
+  /** A task waits at least so long before room is kept for it. */
+  readonly afterMs: number;
+  /** How long a first hold lasts; each further one of the same task lasts twice as long as the one before. */
+  readonly firstMs: number;
+  /** No hold lasts longer. */
+  readonly longestMs: number;
+  /** Of all online agents at most this share is kept at once, and at least one. */
+  readonly maxShare: number;
+}
+
+export const DEFAULT_HOLD_RULES: HoldRules = { afterMs: 30_000, firstMs: 300_000, longestMs: 3_600_000, maxShare: 0.1 };
+
+/** Room that is being kept, or was. */
+export interface RoomHold {
+  readonly taskId: string;
+  readonly agentId: string;
+  /** From now until the room is expected to be gathered; null: unknown. Negative: it was expected before. */
+  readonly readyInMs: number | null;
+  /** From now until it ends; 0 or less: it has ended, and the task rests as long as it lasted. */
+  readonly leftMs: number;
+  readonly lastsMs: number;
+  /** How often room was kept for the task, this time included. */
+  readonly times: number;
+}
+
+/** A task that waits at the head of its shape and was refused for want of room. */
+export interface HoldCandidate {
+  readonly taskId: string;
+  /** Place in the queue, the lowest first. */
+  readonly rank: number;
+  readonly waitedMs: number;
+  /** Work of another kind has been given room while it waited: without that nobody takes its room away. */
+  readonly overtaken: boolean;
+}
+
+/** An agent that may be kept, the most promising first. */
+export interface HoldPlace {
+  readonly agentId: string;
+  /** Until the room is gathered there; null: unknown. */
+  readonly roomInMs: number | null;
+}
+
+export function isInForce(hold: RoomHold): boolean {
+  return hold.leftMs > 0;
+}
+
+/** The task that room is to be kept for next: the first of the queue that may have it; null: none. */
+export function chooseForHold(
+  candidates: readonly HoldCandidate[],
+  holds: readonly RoomHold[],
+  agentsOnline: number,
+  rules: HoldRules,
+): HoldCandidate | null {
+  const inForce = holds.filter(isInForce);
+  if (inForce.length >= Math.max(1, Math.floor(agentsOnline * rules.maxShare))) return null;
+  const known = new Map(holds.map((hold) => [hold.taskId, hold]));
+  const [first] = candidates
+    .filter(({ taskId, waitedMs, overtaken }) => {
+      const hold = known.get(taskId);
+      const rests = hold !== undefined && hold.leftMs > -hold.lastsMs;
+      return overtaken && waitedMs >= rules.afterMs && !rests;
+    })
+    .toSorted((a, b) => a.rank - b.rank || (a.taskId < b.taskId ? -1 : 1));
+  return first ?? null;
+}
+
+/** What a known end may be late by: the hold still stands then. */
+const OVERRUN = 1.5;
+
+/** The hold to be given, on the first place that is not kept already; null: there is none. */
+export function makeHold(
+  { taskId }: Pick<HoldCandidate, "taskId">,
+  places: readonly HoldPlace[],
+  holds: readonly RoomHold[],
+  rules: HoldRules,
+): RoomHold | null {
+  const kept = new Set(holds.filter(isInForce).map(({ agentId }) => agentId));
+  const place = places.find(({ agentId }) => !kept.has(agentId));
+  if (place === undefined) return null;
+  const times = 1 + (holds.find((hold) => hold.taskId === taskId)?.times ?? 0);
+  const wantedMs = Math.max(rules.firstMs * 2 ** (times - 1), (place.roomInMs ?? 0) * OVERRUN);
+  const lastsMs = Math.min(rules.longestMs, wantedMs);
+  return { taskId, agentId: place.agentId, readyInMs: place.roomInMs, leftMs: lastsMs, lastsMs, times };
+}
+
+/** Whether a task may be given room on the agent that is kept: its own, or it is over before the room is gathered. */
+export function mayUseKept(
+  hold: RoomHold,
+  task: { readonly taskId: string; readonly expectedDurationMs: number | null },
+): boolean {
+  if (!isInForce(hold) || hold.taskId === task.taskId) return true;
+  const { readyInMs } = hold;
+  return readyInMs !== null && task.expectedDurationMs !== null && task.expectedDurationMs <= readyInMs;
+}

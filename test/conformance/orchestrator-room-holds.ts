@@ -1,0 +1,51 @@
+/** What every OrchestratorStore must do about room that is kept for a waiting task. */
+import { randomUUID } from "node:crypto";
+import type { OrchestratorStore } from "@headroom/orchestrator";
+import type { RoomHold } from "@headroom/scheduling";
+import { waitFor } from "@headroom/testing";
+import { expect, it } from "vitest";
+
+/** `pausedTask` accepts a task that waits for room and answers its ids. */
+export function roomHoldConformance(
+  store: () => OrchestratorStore,
+  pausedTask: () => Promise<{ readonly taskId: string; readonly planId: string }>,
+): void {
+  const holdOf = (taskId: string, over: Partial<RoomHold> = {}): RoomHold => ({
+    taskId,
+    agentId: randomUUID(),
+    readyInMs: 5_000,
+    leftMs: 60_000,
+    lastsMs: 60_000,
+    times: 1,
+    ...over,
+  });
+
+  it("keeps an agent for one task, a task one agent, whoever asks at the same moment", async () => {
+    const [one, two] = [await pausedTask(), await pausedTask()];
+    const hold = holdOf(one.taskId);
+    const rivals = [hold, holdOf(one.taskId), holdOf(two.taskId, { agentId: hold.agentId })];
+    const won = await Promise.all(rivals.map((rival) => store().keepRoom(rival, "kept")));
+    expect(won.filter(Boolean).length).toBeLessThanOrEqual(2);
+    const held = await store().roomHolds();
+    expect(held).toHaveLength(won.filter(Boolean).length);
+    expect(new Set(held.map(({ agentId }) => agentId)).size).toBe(held.length);
+    expect(new Set(held.map(({ taskId }) => taskId)).size).toBe(held.length);
+    expect(held[0]).toMatchObject({ lastsMs: 60_000, times: 1 });
+    expect(held[0]?.leftMs).toBeGreaterThan(30_000);
+    expect(await store().keepRoom(holdOf(randomUUID()), "kept")).toBe(false);
+  });
+
+  it("tells of it in the history, and ends with the waiting, or when it has rested as long as it lasted", async () => {
+    const { taskId, planId } = await pausedTask();
+    expect(await store().keepRoom(holdOf(taskId, { lastsMs: 40 }), "Room is kept for it.")).toBe(true);
+    const events = await store().eventsAfter(planId, 0, 100);
+    expect(events.at(-1)).toMatchObject({ kind: "TASK_ROOM_KEPT", taskId, sentence: "Room is kept for it." });
+    await waitFor(async () => ((await store().roomHolds())[0]?.leftMs ?? 1) <= 0);
+    // It is known while it rests, so that it is not given again too early.
+    expect(await store().keepRoom(holdOf(taskId, { times: 2 }), "again")).toBe(true);
+    expect((await store().roomHolds())[0]).toMatchObject({ times: 2 });
+    await store().cancelTask(taskId, "not needed", "operator", { requestId: "", traceparent: "" });
+    expect(await store().endRoomHolds()).toBe(1);
+    expect(await store().roomHolds()).toEqual([]);
+  });
+}

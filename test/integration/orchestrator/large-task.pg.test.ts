@@ -1,0 +1,61 @@
+/** A task too large for what is free, among small ones that find room again and again. */
+import { wire } from "@headroom/contracts";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld("orch_large_task");
+});
+afterEach(() => world.reset());
+afterAll(() => world.close());
+
+describe("room for a large task", () => {
+  it(
+    "DESIGN-5: an agent is kept for it, small tasks do not take the room that becomes free there, and then it starts",
+    { timeout: 120_000 },
+    async () => {
+      const running = await world.start({
+        PAUSE_POLLING_INTERVAL_SECONDS: "0.2",
+        PAUSE_CAPACITY_THRESHOLD_PERCENT: "0",
+        HEADROOM_KEEP_ROOM_AFTER_SECONDS: "0",
+      });
+      const agent = await world.agent(running, { cores: 4 });
+      await fleetSeen(running, 1);
+      await running.plans.dispatchPlan(planOf(4));
+      await waitUntil(() => agent.running.size === 4);
+      const large = await running.plans.dispatchPlan(planOf(1, { cpuCores: 4 }));
+      await running.plans.dispatchPlan(planOf(10));
+      const largeId = large.tasks[0]?.taskId ?? "";
+      const endOne = (): void => {
+        const [attemptId] = agent.running.keys();
+        if (attemptId !== undefined) agent.finish(attemptId);
+      };
+      const kept = async (): Promise<readonly { agent_id: string }[]> =>
+        world.sql("SELECT agent_id FROM orchestrator.room_holds WHERE task_id = $1 AND expires_at > now()", [largeId]);
+      // Small ones overtake it as long as no room is kept: each end is followed by a start.
+      await waitUntil(async () => {
+        if ((await kept()).length > 0) return true;
+        if (agent.running.size === 4) endOne();
+        return false;
+      });
+      expect(await kept()).toEqual([{ agent_id: agent.agentId }]);
+      await waitUntil(async () => {
+        endOne();
+        const task = (await running.plans.getTask({ taskId: largeId })).task;
+        return task?.state === wire.TaskState.TASK_STATE_RUNNING;
+      });
+      const history = await world.sql<{ kind: string }>(
+        "SELECT kind FROM orchestrator.events WHERE task_id = $1 ORDER BY event_id",
+        [largeId],
+      );
+      expect(history.map(({ kind }) => kind)).toContain("TASK_ROOM_KEPT");
+      // It ended with the waiting: the others go on when the large one is over.
+      await waitUntil(async () => (await kept()).length === 0);
+      endOne();
+      await waitUntil(
+        () => agent.running.size > 0 && ![...agent.running.values()].some(({ taskId }) => taskId === largeId),
+      );
+    },
+  );
+});
