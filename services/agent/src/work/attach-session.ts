@@ -43,6 +43,8 @@ export class AttachSession {
   /** When the renewal that waits for its answer was asked for. One at a time, so that an answer is never taken for another's. */
   #askedAtMs: number | null = null;
   #renewTimer: Timer | null = null;
+  /** By the steady clock. */
+  #renewDueAtMs = Number.POSITIVE_INFINITY;
   #limitTimer: Timer | null = null;
 
   constructor(stream: AttachStream, options: AttachSessionOptions) {
@@ -145,7 +147,7 @@ export class AttachSession {
     const answered = supervisor.assign(assignedWork(assignment), stalls.receivedAtMs(), (answer) => {
       const reason = answer.accepted ? "" : answer.reason;
       this.#send({ $case: "answer", value: { attemptId, fence, accepted: answer.accepted, reason } });
-      if (answer.accepted) this.#scheduleRenew();
+      if (answer.accepted) this.#bringRenewalForward(attemptId);
     });
     void answered.catch((error: unknown) => {
       logger.error({ err: error, attempt_id: attemptId }, "an assignment could not be answered");
@@ -182,9 +184,21 @@ export class AttachSession {
   }
 
   #scheduleRenew(): void {
+    this.#renewIn(renewEveryMs(this.#options.supervisor.leases(), this.#wantedRenewMs));
+  }
+
+  /** A shorter lease may need it earlier. It never puts it off: else work that comes all the time would keep all leases from being renewed. */
+  #bringRenewalForward(attemptId: string): void {
+    const attempt = this.#options.supervisor.get(attemptId);
+    if (attempt === undefined) return;
+    const delayMs = renewEveryMs([attempt.lease], this.#wantedRenewMs);
+    if (this.#options.ports.clock.monotonic() + delayMs < this.#renewDueAtMs) this.#renewIn(delayMs);
+  }
+
+  #renewIn(delayMs: number): void {
     if (!this.#isUp || this.#isLeaving) return;
     this.#renewTimer?.cancel();
-    const delayMs = renewEveryMs(this.#options.supervisor.leases(), this.#wantedRenewMs);
+    this.#renewDueAtMs = this.#options.ports.clock.monotonic() + delayMs;
     this.#renewTimer = this.#options.ports.timers.after(delayMs, () => this.#renew());
   }
 

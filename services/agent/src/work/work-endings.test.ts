@@ -36,6 +36,25 @@ describe("leases", () => {
     expect(runner.runs[0]?.graces).toEqual([]);
   });
 
+  it("renews in time however often other work comes meanwhile", async () => {
+    await welcome();
+    await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
+    await assign(attemptA);
+    const renewals = (): number => sentOf("renew").length;
+    let answered = renewals();
+    for (let each = 0; each < 40; each += 1) {
+      await pass(3_000);
+      await assign(`00000000-0000-4000-8000-${each.toString().padStart(12, "0")}`);
+      if (renewals() === answered) continue;
+      answered = renewals();
+      await say({ $case: "renewed", value: { attemptIds: [attemptA], unwantedAttemptIds: [] } });
+    }
+    // Two minutes with a lease of one: at least every third of it, over one stream, and nothing was ended.
+    expect(streams).toHaveLength(1);
+    expect(renewals()).toBeGreaterThanOrEqual(6);
+    expect(runner.runs[0]?.graces).toEqual([]);
+  });
+
   it("ends its own work when the lease ends without a renewal", async () => {
     await welcome();
     await assign(attemptA);
