@@ -13,6 +13,7 @@ import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.
 import type { AgentConfig } from "./config/config.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
+import { stillListed } from "./heartbeat/still-listed.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";
@@ -139,7 +140,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     logger,
     about: about(config, agentId, incarnation),
     open: () => connections.openHeartbeat(),
-    measure: oneAtATime(() => sampler.sample(supervisor.listed())),
+    measure: oneAtATime(async () => stillListed(await sampler.sample(supervisor.listed()), supervisor.listed())),
     evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached(),
     isHeldByOwner,

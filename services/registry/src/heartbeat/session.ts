@@ -208,7 +208,7 @@ export class HeartbeatSession {
   }
 
   #onBeat(beat: wire.Beat): void {
-    const { fleet, pulses, liveness, intervalMs, ports } = this.#services;
+    const { fleet, pulses, liveness, desk, intervalMs, ports } = this.#services;
     const agentId = this.#agentId;
     if (this.#phase !== "open" || agentId === null) return;
     if (beat.seq <= this.#lastSeq) return;
@@ -223,7 +223,8 @@ export class HeartbeatSession {
       this.#takeBeat(agentId, beat, sample);
     }
     // Whoever was silent is believed again with figures of now.
-    const wantFull = sample === null && (agent.sample === null || agent.status !== "online");
+    const isUnsure = agent.sample === null || agent.status !== "online" || desk.wantsSample(agentId);
+    const wantFull = sample === null && isUnsure;
     this.#acks.acknowledge(
       beat.seq,
       jitter(ports.random, intervalMs, INTERVAL_JITTER),
@@ -246,6 +247,7 @@ export class HeartbeatSession {
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;
     writer.sampled(agentId);
+    desk.sampleHeard(agentId);
     if (desk.isCommitting || listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat");
   }
 

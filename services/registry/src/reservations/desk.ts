@@ -20,7 +20,7 @@ import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
 import { idsOf } from "./ids-of.ts";
 import type { Operation } from "./operation.ts";
-import { reconcile, type Reconciled } from "./reconcile.ts";
+import { type Comparison, reconcile, type Reconciled, type Report } from "./reconcile.ts";
 
 export interface DeskOptions {
   readonly fleet: Fleet;
@@ -45,18 +45,18 @@ const MAX_DUE = 1_000;
 /** Time passes for the desk too: an operation without anything to answer. */
 const TICK: Operation<null> = { name: "tick", attemptIds: [], plan: () => null };
 
-/** A complete list of attempts has come; each report is an object of its own, to be told from a later one. */
-interface Report {
-  readonly by: "hello" | "beat";
-}
-
 type Settled = PromiseSettledResult<unknown>;
 
 export class ReservationDesk {
   readonly #options: DeskOptions;
   readonly #groups: Grouped<Operation<unknown>, unknown>;
-  /** Agents whose list of attempts is newer than their reservations; a Hello's says more than a Beat's. */
+  /**
+   * Agents whose list of attempts is newer than their reservations; a Hello's says more than a Beat's. Each report is an
+   * object of its own, to be told from a later one.
+   */
   readonly #unreconciled = new Map<string, Report>();
+  /** Agents whose list was overtaken by the end of something that it lists. */
+  readonly #outdated = new Set<string>();
   #isCommitting = false;
 
   constructor(options: DeskOptions) {
@@ -79,13 +79,26 @@ export class ReservationDesk {
   /** The agent's latest sample lists other attempts than before. Never throws; retried by the next tick when the store is away. */
   reconcileSoon(agentId: string, by: "hello" | "beat"): void {
     const isHello = by === "hello" || this.#unreconciled.get(agentId)?.by === "hello";
-    this.#unreconciled.set(agentId, { by: isHello ? "hello" : "beat" });
+    this.#unreconciled.set(agentId, {
+      by: isHello ? "hello" : "beat",
+      heardAtMs: this.#options.storeClock.now(),
+    });
     this.tick().catch((error: unknown) => {
       this.#options.logger.debug(
         { err: error, agent_id: agentId },
         "reservations will be compared with the sample later",
       );
     });
+  }
+
+  /** A sample has come, whatever it says. */
+  sampleHeard(agentId: string): void {
+    this.#outdated.delete(agentId);
+  }
+
+  /** Whether the agent is to be asked for a full sample: what it said last cannot tell whether something that was released still runs. */
+  wantsSample(agentId: string): boolean {
+    return this.#outdated.has(agentId);
   }
 
   /** Ends leases that have run out, and compares what is left to compare. Rejects when the store is away. */
@@ -129,7 +142,7 @@ export class ReservationDesk {
       const unreconciled = new Map(this.#unreconciled);
       const draft = new Draft(fleet, storeClock.now());
       const expired = expire(draft, due.attemptIds, due.nowMs);
-      const reconciled = [...unreconciled].flatMap(([agentId, { by }]) => this.#reconcile(draft, agentId, by));
+      const compared = [...unreconciled].map(([agentId, report]) => this.#reconcile(draft, agentId, report));
       const results = operations.map((operation) => planOne(draft, operation));
       const commit = draft.commit();
       const outcome = commit === null ? null : await store.commitReservations(commit);
@@ -139,11 +152,16 @@ export class ReservationDesk {
         continue;
       }
       if (commit !== null && outcome !== null) this.#apply(commit, outcome);
-      for (const [agentId, report] of unreconciled) {
+      for (const [each, [agentId, report]] of [...unreconciled].entries()) {
         // A newer report came during the commit: it is compared in the next group.
-        if (this.#unreconciled.get(agentId) === report) this.#unreconciled.delete(agentId);
+        if (this.#unreconciled.get(agentId) !== report) continue;
+        this.#unreconciled.delete(agentId);
+        if (compared[each]?.isOutdated === true) this.#outdated.add(agentId);
       }
-      this.#tell(expired, reconciled);
+      this.#tell(
+        expired,
+        compared.flatMap(({ changes }) => changes),
+      );
       return results;
     }
     throw unavailable(
@@ -154,17 +172,17 @@ export class ReservationDesk {
   }
 
   /** A report that cannot be compared is left out, and said: it must not keep others from being promised room. */
-  #reconcile(draft: Draft, agentId: string, by: Report["by"]): readonly Reconciled[] {
+  #reconcile(draft: Draft, agentId: string, report: Report): Comparison {
     const goBack = draft.mark();
     try {
-      return reconcile(draft, agentId, by);
+      return reconcile(draft, agentId, report);
     } catch (error) {
       goBack();
       this.#options.logger.error(
         { err: error, agent_id: agentId },
         "an agent's report cannot be compared with its reservations",
       );
-      return [];
+      return { changes: [], isOutdated: false };
     }
   }
 

@@ -2,7 +2,7 @@
  * Brings the reservations of an agent in line with the latest complete list of what it runs: what it lists is confirmed
  * or adopted, what was confirmed and is no longer listed has ended. Asked again, it changes nothing.
  */
-import { type ReservationChange, reservationStep, type Sample } from "@headroom/scheduling";
+import { type EpochMs, type ReservationChange, reservationStep, type Sample } from "@headroom/scheduling";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 import type { Draft } from "./draft.ts";
 import { stored } from "./operation.ts";
@@ -12,10 +12,24 @@ export interface Reconciled {
   readonly reservation: StoredReservation;
 }
 
-export function reconcile(draft: Draft, agentId: string, by: "hello" | "beat"): readonly Reconciled[] {
+/** A complete list of attempts has come. */
+export interface Report {
+  readonly by: "hello" | "beat";
+  /** When it was heard, by the store's clock. */
+  readonly heardAtMs: EpochMs;
+}
+
+export interface Comparison {
+  readonly changes: readonly Reconciled[];
+  /** The list is older than the end of something that it lists: only a newer one can tell whether that still runs. */
+  readonly isOutdated: boolean;
+}
+
+export function reconcile(draft: Draft, agentId: string, { by, heardAtMs }: Report): Comparison {
   const agent = draft.agent(agentId);
   const attempts = agent?.sample?.attempts;
-  if (agent === undefined || attempts === undefined) return [];
+  if (agent === undefined || attempts === undefined) return { changes: [], isOutdated: false };
+  let isOutdated = false;
   const listed = new Set(attempts.map(({ attemptId }) => attemptId));
   const changes: Reconciled[] = [];
   const keep = (known: StoredReservation | undefined, outcome: ReturnType<typeof reservationStep>): void => {
@@ -26,13 +40,18 @@ export function reconcile(draft: Draft, agentId: string, by: "hello" | "beat"): 
   };
   for (const { attemptId, fence, used } of attempts) {
     const known = draft.reservation(attemptId);
+    // Its agent has said meanwhile that it is over. To adopt it would take room that others have been given since.
+    if (known?.state === "released" && (known.releasedAtMs ?? 0) > heardAtMs) {
+      isOutdated = true;
+      continue;
+    }
     keep(known, reservationStep(known ?? null, { type: "sampled", attemptId, agentId, fence, used }, draft.nowMs));
   }
   for (const known of agent.reservations.held()) {
     if (listed.has(known.attemptId)) continue;
     keep(known, reservationStep(known, { type: "omitted", by }, draft.nowMs));
   }
-  return changes;
+  return { changes, isOutdated };
 }
 
 /** Whether the sample says anything about attempts that the reservations do not say yet. Cheap: most beats carry nothing new. */
