@@ -4,8 +4,8 @@ import type { OrchestratorStore } from "../store/port.ts";
 
 /** Counting takes at most this share of the time: a count that took 50 ms is good for a second. */
 const share = 0.05;
-/** A count that is quicker than this is made anew for every question. */
-const quickMs = 10;
+/** A queue that is shorter than this is counted for every question: what takes long then is a busy moment, and an old answer would be wrong. */
+const shortQueue = 5_000;
 const longestKeptMs = 10_000;
 
 export interface CountedQueue extends QueueSummary {
@@ -29,8 +29,8 @@ export function createQueueCounter(store: Pick<OrchestratorStore, "queueSummary"
     const startedMs = clock.monotonic();
     const counted = { ...(await store.queueSummary()), countedAtMs: clock.now() };
     const endedMs = clock.monotonic();
-    const tookMs = endedMs - startedMs;
-    const keptMs = tookMs < quickMs ? 0 : Math.min(longestKeptMs, tookMs / share);
+    const isShort = counted.waiting + counted.runningAttempts < shortQueue;
+    const keptMs = isShort ? 0 : Math.min(longestKeptMs, (endedMs - startedMs) / share);
     kept = { counted, untilMs: endedMs + keptMs };
     return counted;
   }
