@@ -77,7 +77,8 @@ export function createReplica({ name, config, token, clockOffsetMs, watch }: Rep
       });
       const toRegistry = createChannel({
         address: formatHostPort(config.registryAddr),
-        ports,
+        // grpc-js holds deadlines against the machine's clock: with the replica's own every call would be late, or never.
+        ports: systemPorts,
         logger: silentLogger,
         token,
       });
