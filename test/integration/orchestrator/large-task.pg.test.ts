@@ -28,8 +28,8 @@ describe("room for a large task", () => {
       // More than end before room is kept, however quick the machine is.
       await running.plans.dispatchPlan(planOf(200));
       const largeId = large.tasks[0]?.taskId ?? "";
-      const endOne = (): void => {
-        const [attemptId] = agent.running.keys();
+      const endOne = (isLarge = false): void => {
+        const [attemptId] = [...agent.running].find(([, { taskId }]) => (taskId === largeId) === isLarge) ?? [];
         if (attemptId !== undefined) agent.finish(attemptId);
       };
       const kept = async (): Promise<readonly { agent_id: string }[]> =>
@@ -53,7 +53,7 @@ describe("room for a large task", () => {
       expect(history.map(({ kind }) => kind)).toContain("TASK_ROOM_KEPT");
       // It ended with the waiting: the others go on when the large one is over.
       await waitUntil(async () => (await kept()).length === 0);
-      endOne();
+      endOne(true);
       await waitUntil(
         () => agent.running.size > 0 && ![...agent.running.values()].some(({ taskId }) => taskId === largeId),
       );

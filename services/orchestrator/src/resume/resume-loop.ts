@@ -45,6 +45,7 @@ const leaveToOthersMs = 50;
 export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   const { resumer, store, ports, logger, intervalMs, holds } = options;
   let lastPassAtMs: number | null = null;
+  let polledAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
   let leave: (() => void) | undefined;
@@ -59,7 +60,10 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     deafAfterErrorMs,
     jitterFraction: 0.1,
     async run(signal, cause) {
-      const polled = cause === "interval" || cause === "start" || cause === "retry";
+      // Each wake-up begins the interval anew: where events come all the time, the poll takes its turn among them.
+      const isOverdue = ports.clock.monotonic() - polledAtMs >= intervalMs;
+      const polled = cause === "interval" || cause === "start" || cause === "retry" || isOverdue;
+      if (polled) polledAtMs = ports.clock.monotonic();
       const isNarrow = onlyOurs && !polled;
       onlyOurs = true;
       const isMeant = isNarrow ? { isMeant: holds } : {};
