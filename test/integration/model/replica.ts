@@ -77,8 +77,9 @@ export function createReplica({ name, config, token, clockOffsetMs, watch }: Rep
       });
       const toRegistry = createChannel({
         address: formatHostPort(config.registryAddr),
-        // grpc-js holds deadlines against the machine's clock: with the replica's own every call would be late, or never.
-        ports: systemPorts,
+        // grpc-js holds deadlines against the machine's clock: with one that is hours ahead or behind, calls are late at once or never.
+        // The model wants that too; where the watch is cut off, the poll alone is looked at.
+        ports: watch === "whole" ? ports : systemPorts,
         logger: silentLogger,
         token,
       });
