@@ -26,6 +26,13 @@ describe("flap damping", () => {
     expect(flapping(FLAPS_TOLERATED + 1).probationUntilMs).toBe(FLAPS_TOLERATED * 1_000 + MIN_PROBATION_MS);
   });
 
+  it("a registry may tolerate more of them, or none", () => {
+    expect(afterFlap(NO_FLAPS, 0, 0).probationUntilMs).toBe(MIN_PROBATION_MS);
+    const [three, four] = [3, 4].map((flaps) => afterFlap({ ...NO_FLAPS, flaps, lastFlapAtMs: 0 }, 0, 4));
+    expect(three?.probationUntilMs).toBeNull();
+    expect(four?.probationUntilMs).toBe(MIN_PROBATION_MS);
+  });
+
   it("DESIGN-4: the probation doubles with each flap, up to its bound", () => {
     const lengths = [1, 2, 3, 4, 5, 6, 20].map((extra) => {
       const record = flapping(FLAPS_TOLERATED + extra, 1);

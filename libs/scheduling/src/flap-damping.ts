@@ -22,8 +22,8 @@ export const FLAPS_TOLERATED = 3;
 export const FLAP_MEMORY_MS = 5 * 60_000;
 export const MIN_PROBATION_MS = 30_000;
 export const MAX_PROBATION_MS = 10 * 60_000;
-/** More are not counted, so that even a notorious agent is forgiven within 50 minutes. */
-const MAX_FLAPS = 10;
+/** More than these beyond the tolerated ones are not counted: even a notorious agent is forgiven in time (by default within 50 minutes). */
+const MOST_FLAPS_TOO_MANY = 7;
 
 /** Flaps that still count at this time. */
 export function flapsRemembered({ flaps, lastFlapAtMs }: Flapping, nowMs: EpochMs): number {
@@ -33,9 +33,9 @@ export function flapsRemembered({ flaps, lastFlapAtMs }: Flapping, nowMs: EpochM
 }
 
 /** One more flap. A probation that is under way is never shortened. */
-export function afterFlap(before: Flapping, nowMs: EpochMs): Flapping {
-  const flaps = Math.min(MAX_FLAPS, flapsRemembered(before, nowMs) + 1);
-  const untilMs = flaps > FLAPS_TOLERATED ? nowMs + probationMs(flaps) : null;
+export function afterFlap(before: Flapping, nowMs: EpochMs, tolerated: number = FLAPS_TOLERATED): Flapping {
+  const flaps = Math.min(tolerated + MOST_FLAPS_TOO_MANY, flapsRemembered(before, nowMs) + 1);
+  const untilMs = flaps > tolerated ? nowMs + probationMs(flaps - tolerated) : null;
   const runsUntilMs = before.probationUntilMs;
   const probationUntilMs =
     untilMs === null || runsUntilMs === null ? (untilMs ?? runsUntilMs) : Math.max(untilMs, runsUntilMs);
@@ -43,8 +43,8 @@ export function afterFlap(before: Flapping, nowMs: EpochMs): Flapping {
 }
 
 /** 30 s for the first flap too many, twice as long for each further one, 10 minutes at most. */
-function probationMs(flaps: number): number {
-  return Math.min(MAX_PROBATION_MS, MIN_PROBATION_MS * 2 ** (flaps - FLAPS_TOLERATED - 1));
+function probationMs(tooMany: number): number {
+  return Math.min(MAX_PROBATION_MS, MIN_PROBATION_MS * 2 ** (tooMany - 1));
 }
 
 /** Whether a probation has been sat out, so that its end is to be recorded. */

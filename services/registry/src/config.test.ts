@@ -17,6 +17,7 @@ describe("registryConfig", () => {
       httpAddr: { host: "127.0.0.1", port: 7402 },
       heartbeatIntervalMs: 5_000,
       offlineGraceMs: 30_000,
+      flapsTolerated: 3,
       placementPolicy: "best-fit",
       logLevel: "info",
     });

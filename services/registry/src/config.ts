@@ -1,6 +1,7 @@
 /** Settings of the registry: environment, flags, defaults and help in one place. */
 import { serverSettings } from "@headroom/rpc";
 import { type ConfigValues, defineConfig, option } from "@headroom/runtime";
+import { FLAPS_TOLERATED } from "@headroom/scheduling";
 import { PLACEMENT_POLICIES } from "./placement-policy.ts";
 
 export const registryConfig = defineConfig({
@@ -53,6 +54,14 @@ export const registryConfig = defineConfig({
     default: 30,
     min: 0.1,
     max: 86_400,
+  }),
+  flapsTolerated: option.int({
+    env: "HEADROOM_FLAPS_TOLERATED",
+    flag: "flaps-tolerated",
+    help: "How often an agent may vanish unannounced (one is forgotten in five minutes of calm) before it is put on probation and given no work for a while.",
+    default: FLAPS_TOLERATED,
+    min: 0,
+    max: 1_000,
   }),
   placementPolicy: option.oneOf(PLACEMENT_POLICIES, {
     env: "HEADROOM_PLACEMENT_POLICY",

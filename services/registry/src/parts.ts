@@ -61,7 +61,7 @@ const INDEXED_UNASKED = 2_000;
 
 export function createParts(options: PartsOptions): Parts {
   const { config, store, ports, logger, metrics } = options;
-  const { heartbeatIntervalMs, offlineGraceMs } = config;
+  const { heartbeatIntervalMs, offlineGraceMs, flapsTolerated } = config;
   const replicaId = ports.random.uuid();
   const fleet = new Fleet(replicaId);
   const index = new CapacityIndex(fleet);
@@ -72,7 +72,16 @@ export function createParts(options: PartsOptions): Parts {
   const feed = new CapacityFeed(fleet);
   const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
   const { onFlap, onRefused } = livenessCounters(metrics);
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, onFlap });
+  const liveness = new Liveness({
+    fleet,
+    pulses,
+    writer,
+    storeClock,
+    clock: ports.clock,
+    logger,
+    flapsTolerated,
+    onFlap,
+  });
   const admissions = new Admissions({ store, storeClock, random: ports.random, onRefused });
   const replicas = new Replicas({
     replicaId,

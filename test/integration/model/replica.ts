@@ -50,7 +50,7 @@ export function createReplica({ name, config, token, clockOffsetMs, watch }: Rep
   const ports = offsetPorts(clockOffsetMs);
   const channel = createChannel({
     address: formatHostPort(config.grpcAddr),
-    ports: systemPorts,
+    ports,
     logger: silentLogger,
     token,
   });
@@ -77,9 +77,7 @@ export function createReplica({ name, config, token, clockOffsetMs, watch }: Rep
       });
       const toRegistry = createChannel({
         address: formatHostPort(config.registryAddr),
-        // grpc-js holds deadlines against the machine's clock: with one that is hours ahead or behind, calls are late at once or never.
-        // The model wants that too; where the watch is cut off, the poll alone is looked at.
-        ports: watch === "whole" ? ports : systemPorts,
+        ports,
         logger: silentLogger,
         token,
       });

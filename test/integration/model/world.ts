@@ -57,6 +57,8 @@ export async function createWorld(random: SeededRandom, watch: Watch = "whole"):
         HEADROOM_REGISTRY_HTTP_ADDR: "127.0.0.1:0",
         HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "1",
         HEADROOM_OFFLINE_GRACE_SECONDS: "5",
+        // Agents are cut off on purpose here, again and again.
+        HEADROOM_FLAPS_TOLERATED: "1000",
       },
     }).values,
     { ports: offsetPorts(3 * 3_600_000) },

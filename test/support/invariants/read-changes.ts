@@ -105,8 +105,14 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
       };
     }
     case "liveness": {
-      const row = data as { agent_id: string; status: string; attached: boolean; owner_hold: boolean };
-      const isUp = !gone && row.status === "online" && row.attached && !row.owner_hold;
+      const row = data as {
+        agent_id: string;
+        status: string;
+        attached: boolean;
+        owner_hold: boolean;
+        on_probation: boolean;
+      };
+      const isUp = !gone && row.status === "online" && row.attached && !row.owner_hold && !row.on_probation;
       return { ...recorded, row: "agent", agentId: row.agent_id, usable: agents.tell(row.agent_id, "liveness", isUp) };
     }
     case "agent": {

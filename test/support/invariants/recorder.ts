@@ -32,7 +32,14 @@ const registryTables: readonly Recorded[] = [
     row: "reservation",
     columns: plain("attempt_id", "agent_id", "state", "fence", "cpu_millicores", "memory_mib", "cards"),
   },
-  { table: "registry.agent_liveness", row: "liveness", columns: plain("agent_id", "status", "attached", "owner_hold") },
+  {
+    table: "registry.agent_liveness",
+    row: "liveness",
+    columns: {
+      ...plain("agent_id", "status", "attached", "owner_hold"),
+      on_probation: "r.probation_until IS NOT NULL",
+    },
+  },
   { table: "registry.agents", row: "agent", columns: plain("agent_id", "cordoned", "draining") },
 ];
 

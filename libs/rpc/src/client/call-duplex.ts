@@ -37,7 +37,7 @@ export function callDuplex(
     const metadata = outgoingMetadata(channel, options);
     stream = channel
       .grpc()
-      .makeBidiStreamRequest(method.path, asIs, asIs, metadata, outgoingOptions(channel, options.deadlineMs));
+      .makeBidiStreamRequest(method.path, asIs, asIs, metadata, outgoingOptions(options.deadlineMs));
   } catch (error) {
     core.fail(errorOf(error, channel, method));
     return core;

@@ -41,7 +41,7 @@ class StreamReader implements AsyncIterator<unknown> {
           method.responseDeserialize,
           request,
           outgoingMetadata(channel, options),
-          outgoingOptions(channel, options.deadlineMs),
+          outgoingOptions(options.deadlineMs),
         );
     } catch (error) {
       this.#ended = errorOf(error, channel, method);

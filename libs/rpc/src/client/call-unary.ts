@@ -23,7 +23,7 @@ export function callUnary(
         method.responseDeserialize,
         request,
         outgoingMetadata(channel, options),
-        outgoingOptions(channel, deadlineMs),
+        outgoingOptions(deadlineMs),
         (error, answer) => {
           unwatch();
           if (error === null) resolve(answer);

@@ -1,6 +1,7 @@
 import { Metadata, type CallOptions as GrpcCallOptions } from "@grpc/grpc-js";
 import type { CallOptions, MethodDefinition } from "../definition.ts";
 import type { HeadroomError } from "../errors.ts";
+import { grpcDeadlineIn } from "../grpc-deadline.ts";
 import type { Channel } from "./channel.ts";
 import { cancelledError, toClientError } from "./client-error.ts";
 
@@ -23,9 +24,9 @@ export function outgoingMetadata(channel: Channel, options: CallOptions): Metada
   return metadata;
 }
 
-export function outgoingOptions(channel: Channel, deadlineMs: number | undefined): GrpcCallOptions {
+export function outgoingOptions(deadlineMs: number | undefined): GrpcCallOptions {
   if (deadlineMs === undefined || deadlineMs > longestDeadlineMs) return {};
-  return { deadline: channel.ports.clock.now() + deadlineMs };
+  return { deadline: grpcDeadlineIn(deadlineMs) };
 }
 
 export function errorOf(error: unknown, channel: Channel, method: AnyMethod): HeadroomError {

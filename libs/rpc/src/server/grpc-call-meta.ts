@@ -1,5 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { Clock } from "@headroom/runtime";
+import { grpcDeadlineLeftMs } from "../grpc-deadline.ts";
 import type { CallMeta } from "./method-table.ts";
 
 /** The part that all calls of grpc-js have. */
@@ -11,14 +11,14 @@ export interface GrpcCall {
 }
 
 /** What the pipeline is told of a call that came over gRPC. */
-export function grpcCallMeta(call: GrpcCall, clock: Clock, signal: AbortSignal | undefined): CallMeta {
+export function grpcCallMeta(call: GrpcCall, signal: AbortSignal | undefined): CallMeta {
   const meta = {
     transport: "grpc" as const,
     peer: call.getPeer(),
     authorization: textHeader(call.metadata, "authorization"),
     requestId: textHeader(call.metadata, "x-request-id"),
     traceparent: textHeader(call.metadata, "traceparent"),
-    deadlineLeftMs: deadlineLeftMs(call.getDeadline(), clock),
+    deadlineLeftMs: grpcDeadlineLeftMs(call.getDeadline()),
   };
   return signal === undefined ? meta : { ...meta, signal };
 }
@@ -33,10 +33,4 @@ export function cancelSignal(call: GrpcCall): AbortSignal {
 function textHeader(metadata: Metadata, name: string): string | undefined {
   const [value] = metadata.get(name);
   return typeof value === "string" ? value : undefined;
-}
-
-/** grpc-js counts deadlines in epoch milliseconds, Infinity where there is none. */
-function deadlineLeftMs(deadline: Date | number, clock: Clock): number | null {
-  const atMs = typeof deadline === "number" ? deadline : deadline.getTime();
-  return Number.isFinite(atMs) ? Math.max(0, atMs - clock.now()) : null;
 }

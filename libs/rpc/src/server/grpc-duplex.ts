@@ -1,5 +1,4 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
-import type { Ports } from "@headroom/runtime";
 import type { DuplexHandler } from "../call.ts";
 import { callGuarded } from "../duplex/call-guarded.ts";
 import { DuplexCore, type DuplexTransport } from "../duplex/duplex-core.ts";
@@ -14,15 +13,11 @@ import type { ServedMethod } from "./served-method.ts";
 type GrpcStream = ServerDuplexStream<Buffer, Buffer>;
 
 /** Answers duplex calls of grpc-js with the method's handler. */
-export function grpcDuplex(
-  method: ServedMethod,
-  pipeline: Pipeline,
-  ports: Ports,
-): handleBidiStreamingCall<Buffer, Buffer> {
+export function grpcDuplex(method: ServedMethod, pipeline: Pipeline): handleBidiStreamingCall<Buffer, Buffer> {
   const handler = method.duplexHandler;
   if (handler === undefined) throw new TypeError(`${method.name} is no duplex method`);
   return (stream) => {
-    const call = pipeline.begin(method, grpcCallMeta(stream, ports.clock, undefined));
+    const call = pipeline.begin(method, grpcCallMeta(stream, undefined));
     const refuse = (error: unknown): void => {
       const mapped = call.toError(error);
       stream.emit("error", toGrpcError(mapped, call.requestId));

@@ -12,7 +12,7 @@ type Stream = ServerWritableStream<Buffer, Uint8Array>;
 /** Answers server-streaming calls of grpc-js from the method table, no faster than the reader takes the messages. */
 export function grpcServerStream(method: ServedMethod, ports: Ports): handleServerStreamingCall<Buffer, Uint8Array> {
   return (stream) => {
-    const given = grpcCallMeta(stream, ports.clock, cancelSignal(stream));
+    const given = grpcCallMeta(stream, cancelSignal(stream));
     const meta = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
     pump(method, stream, meta).then(
       () => stream.end(),

@@ -83,6 +83,6 @@ function handlerOf(method: ServedMethod, { pipeline, ports }: GrpcServerOptions)
     case "server_stream":
       return grpcServerStream(method, ports);
     case "duplex":
-      return grpcDuplex(method, pipeline, ports);
+      return grpcDuplex(method, pipeline);
   }
 }

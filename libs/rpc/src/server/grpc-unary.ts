@@ -9,7 +9,7 @@ import type { ServedMethod } from "./served-method.ts";
 /** Answers unary calls of grpc-js from the method table. */
 export function grpcUnary(method: ServedMethod, ports: Ports): handleUnaryCall<Buffer, Uint8Array> {
   return (call, callback) => {
-    const given = grpcCallMeta(call, ports.clock, cancelSignal(call));
+    const given = grpcCallMeta(call, cancelSignal(call));
     const meta = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
     method.invokeUnaryBytes(call.request, meta).then(
       (bytes) => callback(null, bytes),

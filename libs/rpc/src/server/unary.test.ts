@@ -1,5 +1,5 @@
 import { wire } from "@headroom/contracts";
-import { createMetrics } from "@headroom/runtime";
+import { createMetrics, systemPorts } from "@headroom/runtime";
 import { describe, expect, it, vi } from "vitest";
 import { createClient, HeadroomError, notFound, unavailable } from "../index.ts";
 import { addressOf, agentId, openChannel, recordingLogger, startPair } from "../rpc.test-helper.ts";
@@ -157,6 +157,21 @@ describe("unary calls through a real socket", () => {
     const error = await failureOf(capacity.getAgentCapacity({ agentId }, { deadlineMs: 300 }));
     expect(error).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" });
     await vi.waitFor(() => expect(signal?.aborted).toBe(true), 10_000);
+  });
+
+  it("deadlines hold whatever the clocks that the two ends are given say", async () => {
+    const hoursAway = (hours: number) => {
+      const { clock } = systemPorts;
+      const now = (): number => clock.now() + hours * 3_600_000;
+      return { ports: { ...systemPorts, clock: { now, monotonic: () => clock.monotonic() } } };
+    };
+    for (const [server, client] of [
+      [3, -8],
+      [-8, 3],
+    ] as const) {
+      const { capacity } = await startPair({}, hoursAway(server), hoursAway(client));
+      expect((await capacity.getAgentCapacity({ agentId }, { deadlineMs: 10_000 })).agentId).toBe(agentId);
+    }
   });
 
   it("a caller that cancels gets CANCELLED at once, and the handler's signal aborts", async () => {

@@ -16,6 +16,8 @@ export interface LivenessOptions {
   readonly storeClock: StoreClock;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** HEADROOM_FLAPS_TOLERATED. */
+  readonly flapsTolerated: number;
   /** An agent has flapped. */
   readonly onFlap?: () => void;
 }
@@ -71,7 +73,7 @@ export class Liveness {
 
   /** One more flap, unless so many are lost at this moment that the agents are not to blame. */
   #flap(agent: StoredAgent): Flapping {
-    const { clock, storeClock, logger, onFlap } = this.#options;
+    const { clock, storeClock, logger, flapsTolerated, onFlap } = this.#options;
     const { agentId, hostname, flapping } = agent;
     const verdict = this.#losses.add(agent, clock.monotonic());
     if (verdict.kind === "mass") {
@@ -79,7 +81,7 @@ export class Liveness {
       return verdict.forgiven.get(agentId) ?? flapping;
     }
     onFlap?.();
-    const after = afterFlap(flapping, storeClock.now());
+    const after = afterFlap(flapping, storeClock.now(), flapsTolerated);
     if (after.probationUntilMs !== null && flapping.probationUntilMs === null) {
       const until = new Date(after.probationUntilMs).toISOString();
       const fields = { agent_id: agentId, hostname, flaps: after.flaps, probation_until: until };

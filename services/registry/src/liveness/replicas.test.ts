@@ -35,7 +35,7 @@ function setUp() {
   });
   const pulses = new Pulses();
   const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger });
+  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const replicas = new Replicas({
     replicaId: "this",
     fleet,

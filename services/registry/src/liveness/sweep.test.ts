@@ -32,7 +32,7 @@ function startWith(agents: readonly StoredAgent[]) {
       }),
   });
   const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger });
+  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const sweep = new Sweep({
     fleet,
     pulses,
