@@ -141,7 +141,6 @@ function factsOf([cores, memoryGib, cards, model]: (typeof KINDS)[number]): Mach
     cpuMillicores: cores * 1_000,
     memoryMib: memoryGib * 1_024,
     cards: Array.from({ length: cards }, () => card),
-    admission: null,
   };
 }
 

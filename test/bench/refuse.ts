@@ -3,11 +3,23 @@
  * without a socket and a database; CPU time and not the clock's, so that other programs of the machine count as little as may be.
  */
 import { randomUUID } from "node:crypto";
-import { BEST_FIT, type Needs, NO_FLAPS, normalizeNeeds, type PartialNeeds, type Sample } from "@headroom/scheduling";
+import {
+  CardHistory,
+  DEFAULT_RULE_NAME,
+  type Needs,
+  NO_FLAPS,
+  normalizeNeeds,
+  type PartialNeeds,
+  type Sample,
+  TaskMix,
+} from "@headroom/scheduling";
 import { Fleet } from "../../services/registry/src/fleet/fleet.ts";
 import { CapacityIndex } from "../../services/registry/src/fleet/index/capacity-index.ts";
+import { AgentStates } from "../../services/registry/src/placement/agent-states.ts";
+import { PlacementPolicies } from "../../services/registry/src/placement/placement-policies.ts";
+import { rankedFleet } from "../../services/registry/src/placement/ranked-fleet.ts";
 import { Draft } from "../../services/registry/src/reservations/draft.ts";
-import { reserveOperation } from "../../services/registry/src/reservations/reserve.ts";
+import { reserveOperation, type ReserveOptions } from "../../services/registry/src/reservations/reserve.ts";
 import { ReservationBook } from "../../services/registry/src/store/reservation-book.ts";
 import type { StoredAgent } from "../../services/registry/src/store/stored-agent.ts";
 import { type Bench, progress } from "./support/bench.ts";
@@ -32,8 +44,9 @@ export const refuse: Bench = async ({ quick }) => {
   for (let index = 0; index < agents; index += 1) fleet.put(makeAgent(index));
   const index = new CapacityIndex(fleet);
   index.refresh();
+  const options = reserveOptions(fleet, index);
   const found = Object.entries(ASKED).map(([name, asked]) => {
-    const times = measure(fleet, index, normalizeNeeds(asked), quick ? 50 : 300);
+    const times = measure(fleet, options, normalizeNeeds(asked), quick ? 50 : 300);
     progress(`${name}: ${rounded(median(times))} ms, ${rounded(Math.min(...times))} ms at best`);
     return [name, rounded(median(times))] as const;
   });
@@ -51,9 +64,25 @@ export const refuse: Bench = async ({ quick }) => {
   });
 };
 
-function measure(fleet: Fleet, index: CapacityIndex, needs: Needs, runs: number): readonly number[] {
-  const revision = () => fleet.revision;
-  const options = { allOrNothing: false, index, heartbeatIntervalMs: 5_000, policy: BEST_FIT, random: 0, revision };
+/** As the registry reserves, with its default policy. */
+function reserveOptions(fleet: Fleet, index: CapacityIndex): ReserveOptions {
+  const states = new AgentStates(fleet);
+  states.refreshSome(Number.POSITIVE_INFINITY);
+  const experience = { mix: new TaskMix(), history: new CardHistory() };
+  const policy = new PlacementPolicies(DEFAULT_RULE_NAME, states, experience).named("");
+  if (policy === null) throw new RangeError("the default policy is unknown");
+  return {
+    allOrNothing: false,
+    index,
+    heartbeatIntervalMs: 5_000,
+    policy,
+    ranked: (draft) => rankedFleet({ draft, index, states, policy, onChosen: () => {} }),
+    random: 0,
+    revision: () => fleet.revision,
+  };
+}
+
+function measure(fleet: Fleet, options: ReserveOptions, needs: Needs, runs: number): readonly number[] {
   return Array.from({ length: runs }, () => {
     const request = { attemptId: randomUUID(), fence: 1, needs, taskId: "", planId: "", kind: "attempt" as const };
     const operation = reserveOperation([{ ...request, avoidAgentIds: new Set(), expectedDurationMs: null }], options);

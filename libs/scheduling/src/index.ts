@@ -13,7 +13,7 @@ export * from "./judge.ts";
 export { endsThatMakeRoom, type Obstacle, type Unblock } from "./unblock.ts";
 export * from "./sentences.ts";
 export * from "./placement.ts";
-export { candidatesAmong, type PlacementFleet, type Shortlist } from "./placement-board.ts";
+export { candidatesAmong, type PlacementFleet, type RankedFleet, type Shortlist } from "./placement-board.ts";
 export * from "./policies.ts";
 export * from "./estimate.ts";
 export * from "./gate.ts";

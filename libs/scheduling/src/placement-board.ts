@@ -6,14 +6,26 @@ import type { AgentView } from "./agent-view.ts";
 import { explain, type FleetExplanation, REFUSAL_EXPLAINED_AGENTS } from "./explain.ts";
 import { fit, type FitOptions } from "./fit.ts";
 import type { Needs } from "./needs.ts";
-import type { Candidate } from "./placement.ts";
+import type { Candidate, ChosenCandidate } from "./placement.ts";
 
 /** Where candidates come from. */
 export interface PlacementFleet {
   /** Agents on which the needs fit, the most promising for the policy first: `limit` of them, or all there are. */
   shortlist(needs: Needs, options: FitOptions, limit: number): Shortlist;
+  /** All agents as a policy ranks them; absent: candidates are asked for. */
+  readonly ranked?: RankedFleet;
   /** Why the needs fit nowhere, with these agents as they are given here instead of as the fleet knows them. */
   explain(needs: Needs, options: FitOptions, changed: ReadonlyMap<string, AgentView>): FleetExplanation;
+}
+
+/** A fleet that is kept in the order of a policy: the best of all agents is known without looking at each. */
+export interface RankedFleet {
+  /** The best agent, with what has been put; null: the needs fit nowhere. Some questions are not asked of all agents. */
+  choose(needs: Needs, options: FitOptions): ChosenCandidate | null | "not ranked";
+  /** This agent has changed within the batch. */
+  put(view: AgentView): void;
+  /** Of what has been put, only this still holds. */
+  goBack(changed: ReadonlyMap<string, AgentView>): void;
 }
 
 export interface Shortlist {
@@ -71,9 +83,14 @@ export class PlacementBoard {
     this.#fleet = fleet;
   }
 
+  get ranked(): RankedFleet | undefined {
+    return this.#fleet.ranked;
+  }
+
   /** The agent has changed by a placement. */
   put(view: AgentView): void {
     this.#changed.set(view.agentId, view);
+    this.ranked?.put(view);
     this.#changes.push(view.agentId);
   }
 
@@ -82,6 +99,7 @@ export class PlacementBoard {
     const changed = new Map(this.#changed);
     return () => {
       this.#changed = changed;
+      this.ranked?.goBack(changed);
       // They were made on a fuller fleet.
       this.#shortlists = new Map();
     };

@@ -19,6 +19,11 @@ export interface Choice {
   readonly cardIds: readonly string[];
 }
 
+export interface ChosenCandidate {
+  readonly candidate: Candidate;
+  readonly choice: Choice;
+}
+
 export interface PlacementContext {
   /** In [0, 1), for policies that break ties by chance. */
   readonly random: number;
@@ -32,8 +37,6 @@ export interface PlacementPolicy {
    * order. Absent: any order will do.
    */
   readonly roughScore?: (view: AgentView) => number;
-  /** A task asks for room, for policies that learn what is asked for; `taskKey` tells one task from another. */
-  readonly arrive?: (taskKey: string, needs: Needs) => void;
   readonly choose: (
     candidates: readonly [Candidate, ...Candidate[]],
     needs: Needs,
@@ -130,14 +133,29 @@ function placeOne(
   context: PlacementContext,
 ): Placement | null {
   const { attemptId, needs } = request;
-  const candidates = board.candidates(key, needs, request.options ?? {});
-  if (!isNonEmpty(candidates)) return null;
-  const choice = policy.choose(candidates, needs, context);
-  const candidate = candidates.find(({ view }) => view.agentId === choice.agentId) ?? candidates[0];
+  const chosen = choose(board, key, request, policy, context);
+  if (chosen === null) return null;
+  const { candidate, choice } = chosen;
   const amounts = soundAmounts(candidate, needs, choice);
   const expectedEndAtMs = request.expectedEndAtMs ?? null;
   board.put(withReservation(candidate.view, { attemptId, reserved: amounts, expectedEndAtMs }));
   return { kind: "reserved", attemptId, agentId: candidate.view.agentId, amounts };
+}
+
+/** By the fleet's own ranking, where it has one; else by the policy, among candidates. */
+function choose(
+  board: PlacementBoard,
+  key: string,
+  { needs, options = {} }: PlaceRequest,
+  policy: PlacementPolicy,
+  context: PlacementContext,
+): ChosenCandidate | null {
+  const ranked = board.ranked?.choose(needs, options);
+  if (ranked !== undefined && ranked !== "not ranked") return ranked;
+  const candidates = board.candidates(key, needs, options);
+  if (!isNonEmpty(candidates)) return null;
+  const choice = policy.choose(candidates, needs, context);
+  return { candidate: candidates.find(({ view }) => view.agentId === choice.agentId) ?? candidates[0], choice };
 }
 
 function isNonEmpty(candidates: readonly Candidate[]): candidates is readonly [Candidate, ...Candidate[]] {

@@ -18,7 +18,7 @@ describe("registryConfig", () => {
       heartbeatIntervalMs: 5_000,
       offlineGraceMs: 30_000,
       flapsTolerated: 3,
-      placementPolicy: "best-fit",
+      placementPolicy: "stranded",
       logLevel: "info",
     });
   });

@@ -1,8 +1,8 @@
 /** Settings of the registry: environment, flags, defaults and help in one place. */
 import { serverSettings } from "@headroom/rpc";
 import { type ConfigValues, defineConfig, option } from "@headroom/runtime";
-import { FLAPS_TOLERATED } from "@headroom/scheduling";
-import { PLACEMENT_POLICIES } from "./placement-policy.ts";
+import { DEFAULT_RULE_NAME, FLAPS_TOLERATED } from "@headroom/scheduling";
+import { PLACEMENT_POLICIES } from "./placement/placement-policies.ts";
 
 export const registryConfig = defineConfig({
   grpcAddr: option.hostPort({
@@ -66,8 +66,8 @@ export const registryConfig = defineConfig({
   placementPolicy: option.oneOf(PLACEMENT_POLICIES, {
     env: "HEADROOM_PLACEMENT_POLICY",
     flag: "placement-policy",
-    help: "How an agent is chosen among those where a task fits (docs/placement.md).",
-    default: "best-fit",
+    help: "How an agent is chosen among those where a task fits, unless a request names another way (docs/placement.md).",
+    default: DEFAULT_RULE_NAME,
   }),
   ...serverSettings,
 });

@@ -1,7 +1,7 @@
 /** What the registry consists of, put together; nothing here runs yet. */
 import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
 import { createAgentCredentials, unavailable } from "@headroom/rpc";
-import { TOMBSTONE_MS } from "@headroom/scheduling";
+import { CardHistory, TaskMix, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
 import { createJoinTokens } from "./enrolment/join-tokens.ts";
 import { Fleet } from "./fleet/fleet.ts";
@@ -10,8 +10,10 @@ import { StoreClock } from "./fleet/store-clock.ts";
 import { Admissions } from "./heartbeat/admissions.ts";
 import { Pace } from "./heartbeat/pace.ts";
 import type { SessionServices } from "./heartbeat/session.ts";
-import { createPlacementPolicy } from "./placement-policy.ts";
 import { Sessions } from "./heartbeat/sessions.ts";
+import { AgentStates } from "./placement/agent-states.ts";
+import { Arrivals } from "./placement/arrivals.ts";
+import { PlacementPolicies } from "./placement/placement-policies.ts";
 import { Drains } from "./liveness/drains.ts";
 import { LineBudget } from "./liveness/line-budget.ts";
 import { Liveness } from "./liveness/liveness.ts";
@@ -65,6 +67,9 @@ export function createParts(options: PartsOptions): Parts {
   const replicaId = ports.random.uuid();
   const fleet = new Fleet(replicaId);
   const index = new CapacityIndex(fleet);
+  const states = new AgentStates(fleet);
+  const experience = { mix: new TaskMix(), history: new CardHistory() };
+  const policies = new PlacementPolicies(config.placementPolicy, states, experience);
   const storeClock = new StoreClock(ports.clock);
   const pulses = new Pulses();
   const sessions = new Sessions();
@@ -159,7 +164,7 @@ export function createParts(options: PartsOptions): Parts {
     },
     joinTokens: createJoinTokens(options.token),
     credentials: createAgentCredentials(options.token),
-    policy: createPlacementPolicy(config.placementPolicy, fleet),
+    placement: { policies, states, arrivals: new Arrivals(experience), experience },
     fleet,
     index,
     pulses,
@@ -187,7 +192,10 @@ export function createParts(options: PartsOptions): Parts {
       name: "capacity-index",
       ports,
       intervalMs: 1_000,
-      run: () => index.refreshSome(INDEXED_UNASKED),
+      run: () => {
+        index.refreshSome(INDEXED_UNASKED);
+        states.refreshSome(INDEXED_UNASKED);
+      },
       onError: (error) => logger.error({ err: error }, "the index could not take in what agents said"),
     }),
     sessionServices: {

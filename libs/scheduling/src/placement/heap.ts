@@ -37,6 +37,21 @@ export class Heap<Entry> {
     return top;
   }
 
+  /** All entries in order, without taking them out. It must not change meanwhile. */
+  *inOrder(): Generator<Entry> {
+    const entries = this.#entries;
+    const places = new Heap<number>((a, b) => {
+      const [left, right] = [entries[a], entries[b]];
+      return left !== undefined && right !== undefined && this.#isBefore(left, right);
+    });
+    if (entries.length > 0) places.push(0);
+    for (let place = places.pop(); place !== undefined; place = places.pop()) {
+      const entry = entries[place];
+      if (entry !== undefined) yield entry;
+      for (const child of [2 * place + 1, 2 * place + 2]) if (child < entries.length) places.push(child);
+    }
+  }
+
   clear(): void {
     this.#entries.length = 0;
   }

@@ -1,6 +1,7 @@
 /** When what has been learned is put to use, and what a rule is told of the fleet. */
 import { idleState, type MachineKind, type MachineState } from "./machine-state.ts";
 import type { FleetFacts } from "./rules.ts";
+import type { StateSlots } from "./state-slots.ts";
 
 /** A rule is made anew after so many arrivals at first, and then each time their number has grown by that factor. */
 const FIRST_LESSON = 50;
@@ -17,6 +18,22 @@ export interface CountedState {
   readonly state: MachineState;
   /** Machines in it. */
   readonly count: number;
+}
+
+/** States that are looked at to learn what the fleet is made of: the others are like these. */
+const MAX_SAMPLED = 4_096;
+
+/** All states, or every so-manieth, which stands for those between. */
+export function sampled(slots: StateSlots): readonly CountedState[] {
+  const step = Math.ceil(slots.slotCount / MAX_SAMPLED);
+  if (step <= 1) return [...slots.slots()];
+  const states: CountedState[] = [];
+  let position = 0;
+  for (const { state, count } of slots.slots()) {
+    if (position % step === 0) states.push({ state, count: count * step });
+    position += 1;
+  }
+  return states;
 }
 
 export function fleetFacts(states: Iterable<CountedState>): FleetFacts {

@@ -10,7 +10,6 @@ export interface MachineFacts {
   readonly cpuMillicores: number;
   readonly memoryMib: number;
   readonly cards: readonly CardFacts[];
-  readonly admission: string | null;
 }
 
 export interface CardFacts {
@@ -32,22 +31,21 @@ export class MachineKinds {
   readonly #classes = new Map<string, CardClass>();
   readonly #kinds = new Map<string, MachineKind>();
 
-  machineOf(facts: MachineFacts): MachineOf {
+  /** `before`: the same machine earlier, which mostly is of the same kind. */
+  machineOf(facts: MachineFacts, before?: MachineOf): MachineOf {
+    if (before !== undefined && isOfKind(facts, before)) return stateOf(facts, before.state.kind, before.order);
     const cards = facts.cards
-      .map((card, index) => ({ card, index, cardClass: this.#classOf(card), value: valueOf(card) }))
-      .sort((a, b) => compare(classKey(a.cardClass), classKey(b.cardClass)) || a.value - b.value || a.index - b.index);
+      .map((card, index) => ({ index, cardClass: this.#classOf(card) }))
+      .sort((a, b) => compare(classKey(a.cardClass), classKey(b.cardClass)));
     const kind = this.#kindOf(
       facts,
       cards.map(({ cardClass }) => cardClass),
     );
-    const state: MachineState = {
+    return stateOf(
+      facts,
       kind,
-      cpuMillicores: facts.cpuMillicores,
-      memoryMib: facts.memoryMib,
-      cards: cards.map(({ value }) => value),
-      vramMib: cards.reduce((sum, { card }) => sum + card.freeMib, 0),
-    };
-    return { state, order: cards.map(({ index }) => index) };
+      cards.map(({ index }) => index),
+    );
   }
 
   #classOf({ model, totalMib, sharedMemory }: CardFacts): CardClass {
@@ -56,14 +54,16 @@ export class MachineKinds {
   }
 
   #kindOf(facts: MachineFacts, cardClasses: readonly CardClass[]): MachineKind {
-    const { cpuTotalMillicores, memoryTotalMib, admission } = facts;
-    const kind = { cpuTotalMillicores, memoryTotalMib, cardClasses, admission };
+    const { cpuTotalMillicores, memoryTotalMib } = facts;
+    const kind = { cpuTotalMillicores, memoryTotalMib, cardClasses };
     const key = kindKey(kind);
-    return interned(this.#kinds, key, () => ({ ...kind, key }));
+    return interned(this.#kinds, key, () => {
+      return { ...kind, key, sharesMemory: cardClasses.some(({ sharedMemory }) => sharedMemory) };
+    });
   }
 }
 
-/** What placement sees of an agent. Its admission is its own affair: pools and labels are judged before. */
+/** What placement sees of an agent: amounts. Pools, labels and whether it takes work are the predicate's affair. */
 export function agentFacts({ room }: Pick<AgentView, "room">): MachineFacts {
   return {
     cpuTotalMillicores: room.cpu.ceiling,
@@ -71,7 +71,6 @@ export function agentFacts({ room }: Pick<AgentView, "room">): MachineFacts {
     cpuMillicores: room.cpu.free,
     memoryMib: room.memory.free,
     cards: room.cards.map(cardFacts),
-    admission: null,
   };
 }
 
@@ -83,6 +82,49 @@ function cardFacts(card: CardRoom): CardFacts {
     sharedMemory: card.sharedMemory,
     canBeWhole: !card.occupied && card.offer >= card.total && card.free > 0,
   };
+}
+
+/** Whether the machine is still of the kind that it was; its cards are given in the same order as then. */
+function isOfKind({ cpuTotalMillicores, memoryTotalMib, cards }: MachineFacts, { state, order }: MachineOf): boolean {
+  const { kind } = state;
+  return (
+    kind.cpuTotalMillicores === cpuTotalMillicores &&
+    kind.memoryTotalMib === memoryTotalMib &&
+    order.length === cards.length &&
+    order.every((index, position) => isOfClass(cards[index], kind.cardClasses[position]))
+  );
+}
+
+function isOfClass(card: CardFacts | undefined, cardClass: CardClass | undefined): boolean {
+  return (
+    card !== undefined &&
+    card.totalMib === cardClass?.totalMib &&
+    card.sharedMemory === cardClass.sharedMemory &&
+    card.model.toLowerCase() === cardClass.model
+  );
+}
+
+/** `order`: the cards by class, in any order within one. */
+function stateOf(facts: MachineFacts, kind: MachineKind, order: readonly number[]): MachineOf {
+  const values = facts.cards.map(valueOf);
+  const sorted = [...order];
+  // They are few, and mostly in order already.
+  for (let position = 1; position < sorted.length; position += 1) {
+    for (let at = position; at > 0 && kind.cardClasses[at] === kind.cardClasses[at - 1]; at -= 1) {
+      const [left = 0, right = 0] = [sorted[at - 1], sorted[at]];
+      const byValue = (values[left] ?? 0) - (values[right] ?? 0);
+      if (byValue < 0 || (byValue === 0 && left < right)) break;
+      [sorted[at - 1], sorted[at]] = [right, left];
+    }
+  }
+  const state: MachineState = {
+    kind,
+    cpuMillicores: facts.cpuMillicores,
+    memoryMib: facts.memoryMib,
+    cards: sorted.map((index) => values[index] ?? 0),
+    vramMib: facts.cards.reduce((sum, { freeMib }) => sum + freeMib, 0),
+  };
+  return { state, order: sorted };
 }
 
 function valueOf({ freeMib, canBeWhole }: CardFacts): number {

@@ -20,8 +20,8 @@ export interface MachineKind {
   readonly memoryTotalMib: Mib;
   /** The class of the card at each position. Cards of one class stand together. */
   readonly cardClasses: readonly CardClass[];
-  /** Pool, labels and what else decides who may come; null: nothing does. */
-  readonly admission: string | null;
+  /** Some card takes from the machine's memory: then that tells states apart as well. */
+  readonly sharesMemory: boolean;
 }
 
 /** What is free. Cards of one class stand in the order of their free VRAM, least first. */
@@ -48,18 +48,14 @@ export function canBeWhole(value: number): boolean {
   return (value & 1) === 1;
 }
 
-export function stateKey({ kind, cpuMillicores, memoryMib, cards }: MachineState): string {
-  return `${kind.key};${cpuMillicores};${memoryMib};${cards.join()}`;
-}
-
 export function copyState(state: MachineState): MachineState {
   return { ...state, cards: [...state.cards] };
 }
 
-export function kindKey(kind: Omit<MachineKind, "key">): string {
-  const { cpuTotalMillicores, memoryTotalMib, cardClasses, admission } = kind;
+export function kindKey(kind: Omit<MachineKind, "key" | "sharesMemory">): string {
+  const { cpuTotalMillicores, memoryTotalMib, cardClasses } = kind;
   const cards = cardClasses.map(({ model, totalMib, sharedMemory }) => [model, totalMib, sharedMemory]);
-  return JSON.stringify([cpuTotalMillicores, memoryTotalMib, cards, admission]);
+  return JSON.stringify([cpuTotalMillicores, memoryTotalMib, cards]);
 }
 
 /** A machine of that kind with nothing on it. */

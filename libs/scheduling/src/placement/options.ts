@@ -3,14 +3,15 @@ import { canBeWhole, type MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 
 /**
- * Calls `take` for each distinct way, tightest cards first. Of one card, every distinct amount of free VRAM is a way of
- * its own; of several, the tightest that hold the task are taken, which for whole cards are all the same.
+ * Calls `take` for each distinct way, tightest cards first, or the roomiest. Of one card, every distinct amount of free VRAM is a
+ * way of its own; of several, the first that hold the task are taken, which for whole cards are all the same.
  */
 export function forEachOption(
   state: MachineState,
   shape: PlacementShape,
   admitted: readonly boolean[],
   scratch: MachineState,
+  roomiestFirst: boolean,
   take: (positions: readonly number[]) => void,
 ): void {
   const cpuLeft = state.cpuMillicores - shape.cpuMillicores;
@@ -24,8 +25,8 @@ export function forEachOption(
     take(NO_POSITIONS);
     return;
   }
-  if (shape.gpuCount === 1) forEachCard(state, shape, admitted, scratch, memoryLeft, take);
-  else takeTightest(state, shape, admitted, scratch, memoryLeft, take);
+  if (shape.gpuCount === 1) forEachCard(state, shape, admitted, scratch, memoryLeft, roomiestFirst, take);
+  else takeSeveral(state, shape, admitted, scratch, memoryLeft, roomiestFirst, take);
 }
 
 const NO_POSITIONS: readonly number[] = [];
@@ -37,11 +38,13 @@ function forEachCard(
   admitted: readonly boolean[],
   scratch: MachineState,
   memoryLeft: number,
+  roomiestFirst: boolean,
   take: (positions: readonly number[]) => void,
 ): void {
   const { cards, kind } = state;
   const needed = shape.perCardMib * 2;
-  for (let position = 0; position < cards.length; position += 1) {
+  for (let step = 0; step < cards.length; step += 1) {
+    const position = roomiestFirst ? cards.length - 1 - step : step;
     const value = cards[position] ?? 0;
     if (value < needed || admitted[position] !== true) continue;
     if (shape.exclusive && !canBeWhole(value)) continue;
@@ -57,12 +60,13 @@ function forEachCard(
   }
 }
 
-function takeTightest(
+function takeSeveral(
   state: MachineState,
   shape: PlacementShape,
   admitted: readonly boolean[],
   scratch: MachineState,
   memoryLeft: number,
+  roomiestFirst: boolean,
   take: (positions: readonly number[]) => void,
 ): void {
   const { cards, kind } = state;
@@ -72,8 +76,9 @@ function takeTightest(
     if (!shape.exclusive || canBeWhole(value)) eligible.push(position);
   });
   if (eligible.length < shape.gpuCount) return;
+  const sign = roomiestFirst ? -1 : 1;
   const isShared = (position: number): number => Number(kind.cardClasses[position]?.sharedMemory === true);
-  eligible.sort((a, b) => isShared(a) - isShared(b) || (cards[a] ?? 0) - (cards[b] ?? 0) || a - b);
+  eligible.sort((a, b) => isShared(a) - isShared(b) || sign * ((cards[a] ?? 0) - (cards[b] ?? 0)) || a - b);
   const chosen = eligible.slice(0, shape.gpuCount);
   const sharedMib = chosen.reduce((sum, position) => sum + isShared(position) * shape.perCardMib, 0);
   if (memoryLeft < sharedMib) return;

@@ -1,123 +1,72 @@
 /**
- * A rule as the registry asks it: among the agents where a task fits, with what it has learned. The same rule on the same state
- * chooses the same machine in a simulation.
+ * A rule as the registry asks it: the engine of the simulation over the registry's agents, kept in step with them. The same rule on
+ * the same states, having seen the same tasks, chooses the same machine.
  */
 import type { AgentView } from "../agent-view.ts";
 import type { Needs } from "../needs.ts";
 import type { Candidate, Choice, PlacementPolicy } from "../placement.ts";
-import { BEST_FIT } from "../policies.ts";
-import { CardHistory } from "./card-history.ts";
-import { type CountedState, fleetFacts, nextLessonAfter } from "./lessons.ts";
+import { type Experience, PlacementEngine } from "./engine.ts";
 import { agentFacts, MachineKinds } from "./machine-kinds.ts";
-import type { MachineState } from "./machine-state.ts";
-import { forEachOption } from "./options.ts";
-import type { PlacementRule, RuleMaker } from "./rules.ts";
-import { admittedCards, placementShape, type PlacementShape } from "./shape.ts";
-import { TaskMix } from "./task-mix.ts";
-
-/** Agents that are looked at to learn what the fleet is made of. */
-const MAX_SAMPLED_AGENTS = 2_000;
-/** Tasks that are known to have arrived already. */
-const MAX_KNOWN_TASKS = 10_000;
-
-type Room = Pick<AgentView, "room">;
-
-/** The fleet, to learn from: seldom read. */
-export interface LearnedFleet {
-  readonly size: number;
-  /** So many of its agents, or all. */
-  sample(count: number): Iterable<Room>;
-}
-
-interface Best {
-  readonly candidate: Candidate;
-  readonly score: number;
-  readonly state: MachineState;
-  readonly positions: readonly number[];
-  readonly cardIds: readonly string[];
-}
+import type { RuleMaker } from "./rules.ts";
+import { placementShape, type PlacementShape } from "./shape.ts";
+import type { Accepts } from "./shape-ranking.ts";
+import type { StateSlots } from "./state-slots.ts";
 
 export class RulePolicy implements PlacementPolicy {
   readonly name: string;
-  /** Tight machines first: that is where the rules look as well. */
-  readonly roughScore = (view: AgentView): number => BEST_FIT.roughScore?.(view) ?? 0;
-  readonly #maker: RuleMaker;
-  readonly #fleet: LearnedFleet;
-  readonly #mix = new TaskMix();
-  readonly #history = new CardHistory();
-  readonly #knownTasks = new Set<string>();
-  #kinds = new MachineKinds();
-  #rule: PlacementRule | null = null;
-  #nextLesson = 0;
+  readonly #engine: PlacementEngine;
+  readonly #kinds = new MachineKinds();
+  readonly #shapes = new WeakMap<Needs, PlacementShape>();
 
-  constructor(maker: RuleMaker, fleet: LearnedFleet) {
+  /** `slots`: the agents that take work, in the states that they are in. */
+  constructor(maker: RuleMaker, experience: Experience, slots: StateSlots) {
     this.name = maker.name;
-    this.#maker = maker;
-    this.#fleet = fleet;
+    this.#engine = new PlacementEngine(maker, experience, slots);
   }
 
-  get mix(): TaskMix {
-    return this.#mix;
+  /** Among all agents. `accepts` is asked for the best first, until it says yes. Null: it never does. */
+  chooseOfAll(
+    needs: Needs,
+    accepts: Accepts,
+  ): { readonly agentId: string; readonly positions: readonly number[] } | null {
+    const placed = this.#engine.choose(this.#shapeOf(needs), accepts);
+    return placed === null ? null : { agentId: placed.machineId, positions: placed.positions };
   }
 
-  /** A task asks for room; however often it asks, it has arrived once. */
-  readonly arrive = (taskKey: string, needs: Needs): void => {
-    if (this.#knownTasks.has(taskKey)) return;
-    this.#knownTasks.add(taskKey);
-    if (this.#knownTasks.size > MAX_KNOWN_TASKS) {
-      const [oldest] = this.#knownTasks;
-      if (oldest !== undefined) this.#knownTasks.delete(oldest);
-    }
-    this.#mix.arrive(placementShape(needs));
-  };
+  /** The same among a few. */
+  chooseOf(agentIds: Iterable<string>, needs: Needs, accepts: Accepts): ReturnType<RulePolicy["chooseOfAll"]> {
+    const placed = this.#engine.chooseOf(agentIds, this.#shapeOf(needs), accepts);
+    return placed === null ? null : { agentId: placed.machineId, positions: placed.positions };
+  }
 
+  /** The cards at these positions of the agent's state. */
+  cardIds({ room }: Pick<AgentView, "room">, positions: readonly number[]): readonly string[] {
+    if (positions.length === 0) return [];
+    const { order } = this.#kinds.machineOf(agentFacts({ room }));
+    return positions.flatMap((position) => room.cards[order[position] ?? -1]?.cardId ?? []);
+  }
+
+  /** Among a few that are given, for questions that are not asked of all agents. */
   readonly choose = (candidates: readonly [Candidate, ...Candidate[]], needs: Needs): Choice => {
-    const rule = this.#learned();
-    const shape = placementShape(needs);
-    let best: Best | null = null;
-    for (const candidate of candidates) best = this.#better(rule, best, candidate, shape);
-    if (best === null) {
-      const [{ view, fit }] = candidates;
-      return { agentId: view.agentId, cardIds: fit.cardIds };
+    const shape = this.#shapeOf(needs);
+    let best: { readonly view: AgentView; readonly score: number; readonly positions: readonly number[] } | null = null;
+    for (const { view } of candidates) {
+      const way = this.#engine.bestWay(this.#kinds.machineOf(agentFacts(view)).state, shape);
+      if (way === null) continue;
+      const isBetter =
+        best === null || way.score > best.score || (way.score === best.score && view.agentId < best.view.agentId);
+      if (isBetter) best = { view, score: way.score, positions: way.positions };
     }
-    if (this.#maker.learns) this.#history.note(best.state, best.positions, shape);
-    return { agentId: best.candidate.view.agentId, cardIds: best.cardIds };
+    if (best !== null) return { agentId: best.view.agentId, cardIds: this.cardIds(best.view, best.positions) };
+    const [{ view, fit }] = candidates;
+    return { agentId: view.agentId, cardIds: fit.cardIds };
   };
 
-  #better(rule: PlacementRule, known: Best | null, candidate: Candidate, shape: PlacementShape): Best | null {
-    const { view } = candidate;
-    const { state, order } = this.#kinds.machineOf(agentFacts(view));
-    const after: MachineState = { ...state, cards: [] };
-    let best = known;
-    forEachOption(state, shape, admittedCards(shape, state.kind), after, (positions) => {
-      const score = rule.score(state, after, shape);
-      const isBetter =
-        best === null || score > best.score || (score === best.score && view.agentId < best.candidate.view.agentId);
-      if (!isBetter) return;
-      const cardIds = positions.flatMap((position) => view.room.cards[order[position] ?? -1]?.cardId ?? []);
-      best = { candidate, score, state, positions: [...positions], cardIds };
-    });
-    return best;
-  }
-
-  /** The rule, made anew when enough has been learned. */
-  #learned(): PlacementRule {
-    const { arrivals } = this.#mix;
-    if (this.#rule !== null && arrivals < this.#nextLesson) return this.#rule;
-    this.#kinds = new MachineKinds();
-    const states = this.#states();
-    if (this.#maker.learns) this.#history.count(states, arrivals);
-    this.#nextLesson = nextLessonAfter(arrivals);
-    this.#rule = this.#maker.make(fleetFacts(states), this.#mix, this.#history);
-    return this.#rule;
-  }
-
-  /** What the fleet looks like: a sample stands for all. */
-  #states(): readonly CountedState[] {
-    const states = [...this.#fleet.sample(MAX_SAMPLED_AGENTS)].map(
-      (view) => this.#kinds.machineOf(agentFacts(view)).state,
-    );
-    const count = states.length > 0 ? this.#fleet.size / states.length : 0;
-    return states.map((state) => ({ state, count }));
+  #shapeOf(needs: Needs): PlacementShape {
+    const known = this.#shapes.get(needs);
+    if (known !== undefined) return known;
+    const shape = placementShape(needs);
+    this.#shapes.set(needs, shape);
+    return shape;
   }
 }

@@ -25,8 +25,12 @@ export interface FleetFacts {
   readonly kinds: readonly FleetKind[];
 }
 
+/** It looks at CPU and cards. Memory only decides whether a task fits: states that differ in it alone score the same. */
 export interface PlacementRule {
-  readonly score: (before: MachineState, after: MachineState, shape: PlacementShape) => number;
+  /** What it makes of a machine by itself: kept with the machine's state. */
+  readonly valueOf: (state: MachineState) => number;
+  /** `valueBefore`: what `valueOf` says of the machine before. */
+  readonly score: (before: MachineState, after: MachineState, shape: PlacementShape, valueBefore: number) => number;
 }
 
 export interface RuleMaker {
@@ -35,16 +39,21 @@ export interface RuleMaker {
   readonly learns: boolean;
   /** Chooses by chance among the machines that fit, with this seed. */
   readonly random?: number;
+  /** Which of a machine's cards are taken where the score is equal; the tightest unless it says otherwise. */
+  readonly cards?: "roomiest";
   readonly make: (fleet: FleetFacts, mix: TaskMix, history: CardHistory) => PlacementRule;
 }
 
 /** Score steps of the published implementations. */
 const STEPS = 100;
 
+const noValue = (): number => 0;
+
 export const MOST_FREE_VRAM_RULE: RuleMaker = {
   name: "most-free-vram",
   learns: false,
-  make: () => ({ score: (before) => before.vramMib }),
+  cards: "roomiest",
+  make: () => ({ valueOf: noValue, score: (before) => before.vramMib }),
 };
 
 /** The machine that is left with the least: ½·C/C_max + ½·G/G_max, in hundredths. */
@@ -52,6 +61,7 @@ export const BEST_FIT_RULE: RuleMaker = {
   name: "best-fit",
   learns: false,
   make: ({ maxCpuMillicores, maxVramMib }) => ({
+    valueOf: noValue,
     score: (_before, { cpuMillicores, vramMib }) =>
       Math.floor(STEPS * (1 - 0.5 * (ratio(cpuMillicores, maxCpuMillicores) + ratio(vramMib, maxVramMib)))),
   }),
@@ -62,6 +72,7 @@ export const DOT_PRODUCT_RULE: RuleMaker = {
   name: "dot-product",
   learns: false,
   make: ({ maxCpuMillicores, maxVramMib }) => ({
+    valueOf: noValue,
     score: (before, after) => {
       const cpu = ratio(before.cpuMillicores, maxCpuMillicores);
       const cpuAsked = ratio(before.cpuMillicores - after.cpuMillicores, maxCpuMillicores);
@@ -76,7 +87,7 @@ export const DOT_PRODUCT_RULE: RuleMaker = {
 export const PACKING_RULE: RuleMaker = {
   name: "packing",
   learns: false,
-  make: () => ({ score: packingScore }),
+  make: () => ({ valueOf: noValue, score: packingScore }),
 };
 
 function packingScore(before: MachineState, after: MachineState, shape: PlacementShape): number {
@@ -133,12 +144,13 @@ export const FRAGMENTATION_RULE: RuleMaker = {
       { fragmentation: 1, hosting: 0, scarcity: 0, starvation: 0, leftover: 0 },
       NO_HISTORY,
     );
-    const measure = remembered((state) => {
+    const valueOf = (state: MachineState): number => {
       return cardShare * estimate.fragmentation(state) + (1 - cardShare) * state.vramMib;
-    });
+    };
     return {
-      score: (before, after) => {
-        const fall = measure.before(before) - measure.of(after);
+      valueOf,
+      score: (_before, after, _shape, valueBefore) => {
+        const fall = valueBefore - valueOf(after);
         return Math.floor(STEPS / (1 + Math.exp(-fall / Math.max(1, fleet.meanCardMib))));
       },
     };
@@ -163,24 +175,8 @@ export function strandedRule(name: string, weights: StrandedWeights): RuleMaker 
     learns: true,
     make: (fleet, mix, history) => {
       const estimate = new StrandedEstimate(withoutMemory(mix.weights()), fleet, weights, history);
-      const measure = remembered((state) => estimate.of(state));
-      return { score: (before, after) => measure.before(before) - measure.of(after) };
-    },
-  };
-}
-
-/** The machine before is the same for all ways to place a task on it. */
-function remembered(measure: (state: MachineState) => number) {
-  let last: MachineState | null = null;
-  let lastValue = 0;
-  return {
-    of: measure,
-    before: (state: MachineState): number => {
-      if (state !== last) {
-        last = state;
-        lastValue = measure(state);
-      }
-      return lastValue;
+      const valueOf = (state: MachineState): number => estimate.of(state);
+      return { valueOf, score: (_before, after, _shape, valueBefore) => valueBefore - valueOf(after) };
     },
   };
 }
@@ -191,7 +187,7 @@ function ratio(part: number, whole: number): number {
 
 /** What an unsuspecting dispatcher does: any machine on which the task fits. Only simulations use it, as the baseline. */
 export function randomRule(seed: number): RuleMaker {
-  return { name: "random", learns: false, random: seed, make: () => ({ score: () => 0 }) };
+  return { name: "random", learns: false, random: seed, make: () => ({ valueOf: noValue, score: () => 0 }) };
 }
 
 export const RULES: ReadonlyMap<string, RuleMaker> = new Map(

@@ -6,6 +6,8 @@ import type { CardClass, MachineKind } from "./machine-state.ts";
 export interface PlacementShape {
   /** Two tasks with the same key go to the same places. */
   readonly key: string;
+  /** As `key`, but for memory, pool, labels and the like: what rules look at. */
+  readonly amountsKey: string;
   readonly cpuMillicores: Millicores;
   readonly memoryMib: Mib;
   readonly gpuCount: number;
@@ -18,14 +20,17 @@ export interface PlacementShape {
 
 export function placementShape(needs: Needs): PlacementShape {
   const { cpuMillicores, memoryMib, gpuCount, gpuVramMib, gpuExclusive, gpuModels } = needs;
+  const perCardMib = gpuCount > 0 ? Math.max(1, gpuVramMib) : 0;
+  const models = gpuModels.map((model) => model.toLowerCase());
   return {
     key: shapeKey(needs),
+    amountsKey: JSON.stringify([cpuMillicores, gpuCount, perCardMib, gpuExclusive, models.toSorted()]),
     cpuMillicores,
     memoryMib,
     gpuCount,
-    perCardMib: gpuCount > 0 ? Math.max(1, gpuVramMib) : 0,
+    perCardMib,
     exclusive: gpuExclusive,
-    gpuModels: gpuModels.map((model) => model.toLowerCase()),
+    gpuModels: models,
   };
 }
 

@@ -1,40 +1,57 @@
 /** The distinct states of a fleet's machines: a slot for each, which machines are in it, and what has changed of late. */
 import { Heap } from "./heap.ts";
-import { type MachineState, stateKey } from "./machine-state.ts";
+import type { MachineKind, MachineState } from "./machine-state.ts";
 
 export interface Slot {
   readonly index: number;
-  readonly key: string;
+  /** What its machines have in common: their memory is not, where no card shares it. */
   readonly state: MachineState;
+  readonly key: string;
   /** Machines in this state. */
   count: number;
   readonly members: Heap<string>;
+  /** What the rule `valuedBy` makes of the state by itself. */
+  value: number;
+  valuedBy: object | null;
+}
+
+interface Machine {
+  slot: Slot;
+  state: MachineState;
 }
 
 /** Changes that are remembered, at least; whoever has missed more looks at all slots. */
 const MIN_LOG = 4_096;
+/** Names of machines that have left a slot are cleared away when they are more than those in it, and than this. */
+const MAX_GONE = 64;
 
 const isBefore = (a: string, b: string): boolean => a < b;
 
 export class StateSlots {
-  readonly #byKey = new Map<string, Slot>();
-  readonly #slotOf = new Map<string, Slot>();
+  readonly #byKind = new Map<MachineKind, Map<string, Slot>>();
+  readonly #machines = new Map<string, Machine>();
+  readonly #byIndex: (Slot | null)[] = [];
   readonly #free: number[] = [];
-  #nextIndex = 0;
   /** Slots that appeared, or whose first machine is an earlier one now. */
   #log: Slot[] = [];
   #logStart = 0;
 
+  /** Counts machines that came and went: whoever lists them looks whether it is another. */
+  membership = 0;
+  /** Whether a machine has ever been there whose cards share its memory. */
+  sharesMemory = false;
+
   get machineCount(): number {
-    return this.#slotOf.size;
+    return this.#machines.size;
   }
 
-  get slots(): Iterable<Slot> {
-    return this.#byKey.values();
+  /** Indexes of slots are below this. */
+  get capacity(): number {
+    return this.#byIndex.length;
   }
 
   get slotCount(): number {
-    return this.#byKey.size;
+    return this.#byIndex.length - this.#free.length;
   }
 
   /** Where the log ends: changes from now on stand at and after it. */
@@ -42,31 +59,52 @@ export class StateSlots {
     return this.#logStart + this.#log.length;
   }
 
+  *slots(): Generator<Slot> {
+    for (const slot of this.#byIndex) if (slot !== null) yield slot;
+  }
+
+  /** Null: none has this index now. */
+  at(index: number): Slot | null {
+    return this.#byIndex[index] ?? null;
+  }
+
   machineIds(): readonly string[] {
-    return [...this.#slotOf.keys()].sort();
+    return [...this.#machines.keys()].sort();
   }
 
   stateOf(machineId: string): MachineState | undefined {
-    return this.#slotOf.get(machineId)?.state;
+    return this.#machines.get(machineId)?.state;
+  }
+
+  slotOf(machineId: string): Slot | undefined {
+    return this.#machines.get(machineId)?.slot;
   }
 
   /** The machine is in this state now. The state is kept: it must not change afterwards. */
   put(machineId: string, state: MachineState): void {
-    const key = stateKey(state);
-    const known = this.#slotOf.get(machineId);
-    if (known?.key === key) return;
-    if (known !== undefined) this.#leave(machineId, known);
-    const slot = this.#byKey.get(key) ?? this.#open(key, state);
+    const known = this.#machines.get(machineId);
+    const slot = this.#slotFor(state);
+    if (known?.slot === slot) {
+      known.state = state;
+      return;
+    }
+    if (known === undefined) this.membership += 1;
+    else this.#leave(known.slot);
+    if (state.kind.sharesMemory) this.sharesMemory = true;
     const first = this.first(slot);
     slot.count += 1;
     slot.members.push(machineId);
-    this.#slotOf.set(machineId, slot);
+    this.#machines.set(machineId, { slot, state });
     if (first === undefined || machineId < first) this.#note(slot);
+    else if (slot.members.size > 2 * slot.count + MAX_GONE) this.#clearAway(slot);
   }
 
   remove(machineId: string): void {
-    const known = this.#slotOf.get(machineId);
-    if (known !== undefined) this.#leave(machineId, known);
+    const known = this.#machines.get(machineId);
+    if (known === undefined) return;
+    this.#machines.delete(machineId);
+    this.membership += 1;
+    this.#leave(known.slot);
   }
 
   /** The first of its machines in the order of their names. */
@@ -74,38 +112,65 @@ export class StateSlots {
     if (slot.count === 0) return undefined;
     for (;;) {
       const machineId = slot.members.peek();
-      if (machineId === undefined || this.#slotOf.get(machineId) === slot) return machineId;
+      if (machineId === undefined || this.slotOf(machineId) === slot) return machineId;
       slot.members.pop();
     }
   }
 
-  /** Calls `see` for what has changed since `from`; false: too long ago, look at all. */
-  changesSince(from: number, see: (slot: Slot) => void): boolean {
-    if (from < this.#logStart) return false;
-    for (let position = from - this.#logStart; position < this.#log.length; position += 1) {
-      const slot = this.#log[position];
-      if (slot !== undefined) see(slot);
+  /** All of its machines, in the order of their names. */
+  *members(slot: Slot): Generator<string> {
+    let last: string | null = null;
+    for (const machineId of slot.members.inOrder()) {
+      // A machine that has left and come back is named twice.
+      if (machineId === last || this.slotOf(machineId) !== slot) continue;
+      last = machineId;
+      yield machineId;
     }
-    return true;
   }
 
-  #open(key: string, state: MachineState): Slot {
-    const index = this.#free.pop() ?? this.#nextIndex++;
-    const slot: Slot = { index, key, state, count: 0, members: new Heap(isBefore) };
-    this.#byKey.set(key, slot);
+  /** What has changed since `from`; null: too long ago, look at all. */
+  changesSince(from: number, atMost: number): readonly Slot[] | null {
+    if (from < this.#logStart || this.logEnd - from > atMost) return null;
+    return this.#log.slice(from - this.#logStart);
+  }
+
+  #slotFor(state: MachineState): Slot {
+    const { kind } = state;
+    let slots = this.#byKind.get(kind);
+    if (slots === undefined) this.#byKind.set(kind, (slots = new Map<string, Slot>()));
+    const cards = state.cards.join();
+    const key = kind.sharesMemory
+      ? `${state.cpuMillicores};${cards};${state.memoryMib}`
+      : `${state.cpuMillicores};${cards}`;
+    const known = slots.get(key);
+    if (known !== undefined) return known;
+    const index = this.#free.pop() ?? this.#byIndex.length;
+    const common = kind.sharesMemory ? state : { ...state, memoryMib: Number.MAX_SAFE_INTEGER };
+    const members = new Heap<string>(isBefore);
+    const slot: Slot = { index, key, state: common, count: 0, members, value: 0, valuedBy: null };
+    this.#byIndex[index] = slot;
+    slots.set(key, slot);
     return slot;
   }
 
-  #leave(machineId: string, slot: Slot): void {
+  #leave(slot: Slot): void {
     slot.count -= 1;
-    this.#slotOf.delete(machineId);
     if (slot.count > 0) return;
-    this.#byKey.delete(slot.key);
+    const slots = this.#byKind.get(slot.state.kind);
+    slots?.delete(slot.key);
+    if (slots?.size === 0) this.#byKind.delete(slot.state.kind);
+    this.#byIndex[slot.index] = null;
     this.#free.push(slot.index);
   }
 
+  #clearAway(slot: Slot): void {
+    const members = [...this.members(slot)];
+    slot.members.clear();
+    for (const machineId of members) slot.members.push(machineId);
+  }
+
   #note(slot: Slot): void {
-    if (this.#log.length >= Math.max(MIN_LOG, 2 * this.#byKey.size)) {
+    if (this.#log.length >= Math.max(MIN_LOG, 2 * this.slotCount)) {
       this.#logStart += this.#log.length;
       this.#log = [];
     }

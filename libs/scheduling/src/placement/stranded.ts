@@ -21,6 +21,7 @@ import {
   type MachineState,
 } from "./machine-state.ts";
 import { admitsClass, admittedCards, type PlacementShape, vramOf } from "./shape.ts";
+import { holds, usableByMany } from "./several-cards.ts";
 import type { FleetFacts } from "./rules.ts";
 import { cpuPerVram, type ShapeWeight, type TaskMix, withoutMemory } from "./task-mix.ts";
 
@@ -108,7 +109,7 @@ export class StrandedEstimate {
   /** FGD's measure, of the tasks with cards: Σ p_m · (VRAM that a task of shape m, coming next, could not use). */
   fragmentation(state: MachineState): number {
     const { kind, cards, vramMib, cpuMillicores } = state;
-    const { demands, manyCards } = this.#profileOf(kind);
+    const { demands, manyCards, isUniform } = this.#profileOf(kind);
     let usable = 0;
     let level = -1;
     let levelOf: CardDemand | null = null;
@@ -123,7 +124,7 @@ export class StrandedEstimate {
       usable += free * demand.fittingShare(free, level);
     }
     for (const { shape, share, admitted } of manyCards) {
-      if (shape.cpuMillicores <= cpuMillicores) usable += share * usableByMany(state, shape, admitted);
+      if (shape.cpuMillicores <= cpuMillicores) usable += share * usableByMany(state, shape, admitted, isUniform);
     }
     return vramMib - usable;
   }
@@ -131,8 +132,9 @@ export class StrandedEstimate {
   /** What is lost with the machine no longer holding a task that few others can hold. */
   hosting(state: MachineState): number {
     let value = 0;
-    for (const { shape, worth, admitted } of this.#profileOf(state.kind).rare) {
-      if (holds(state, shape, admitted)) value -= worth;
+    const { rare, isUniform } = this.#profileOf(state.kind);
+    for (const { shape, worth, admitted } of rare) {
+      if (holds(state, shape, admitted, isUniform)) value -= worth;
     }
     return value;
   }
@@ -156,8 +158,9 @@ export class StrandedEstimate {
       const withAdmitted = <Entry extends { readonly shape: PlacementShape }>(entries: readonly Entry[]) =>
         entries
           .map((entry) => ({ ...entry, admitted: admittedCards(entry.shape, kind) }))
-          .filter(({ shape, admitted }) => holds(idle, shape, admitted));
+          .filter(({ shape, admitted }) => holds(idle, shape, admitted, false));
       profile = {
+        isUniform: kind.cardClasses.every((cardClass) => cardClass === kind.cardClasses[0]),
         demands: kind.cardClasses.map((cardClass) => this.#demandOf(cardClass)),
         manyCards: withAdmitted(this.#manyCards),
         rare: withAdmitted(this.#rare),
@@ -184,6 +187,8 @@ export class StrandedEstimate {
 
 /** What the mix means to machines of one kind. */
 interface KindProfile {
+  /** All of its cards are of one class. */
+  readonly isUniform: boolean;
   /** By position of the card. */
   readonly demands: readonly CardDemand[];
   readonly manyCards: readonly (ShapeWeight & { readonly admitted: readonly boolean[] })[];
@@ -203,7 +208,7 @@ function rareShapes(mix: readonly ShapeWeight[], { kinds }: FleetFacts, cpuPerVr
   const large = mix.filter(({ shape }) => shape.gpuCount !== 1);
   return [...large, ...guessed].flatMap(({ shape, share }): readonly RareShape[] => {
     const hosts = kinds.reduce(
-      (sum, { kind, idle, count }) => sum + (holds(idle, shape, admittedCards(shape, kind)) ? count : 0),
+      (sum, { kind, idle, count }) => sum + (holds(idle, shape, admittedCards(shape, kind), false) ? count : 0),
       0,
     );
     if (hosts === 0) return [];
@@ -217,6 +222,7 @@ function wholeMachine({ key, cpuTotalMillicores, cardClasses }: MachineKind): Pl
   const perCardMib = Math.min(...cardClasses.map(({ totalMib }) => totalMib));
   return {
     key: `whole ${key}`,
+    amountsKey: `whole ${key}`,
     cpuMillicores: Math.floor(cpuTotalMillicores * WHOLE_SHARE),
     memoryMib: 0,
     gpuCount: cardClasses.length,
@@ -224,25 +230,6 @@ function wholeMachine({ key, cpuTotalMillicores, cardClasses }: MachineKind): Pl
     exclusive: false,
     gpuModels: [],
   };
-}
-
-function holds(state: MachineState, shape: PlacementShape, admitted: readonly boolean[]): boolean {
-  if (state.cpuMillicores < shape.cpuMillicores || state.memoryMib < shape.memoryMib) return false;
-  return shape.gpuCount === 0 || usableByMany(state, shape, admitted) > 0;
-}
-
-/** VRAM of the cards that a task with several could have some of; 0 when they are too few. */
-function usableByMany({ cards }: MachineState, shape: PlacementShape, admitted: readonly boolean[]): number {
-  const { gpuCount, perCardMib, exclusive } = shape;
-  let count = 0;
-  let usable = 0;
-  for (let position = 0; position < cards.length; position += 1) {
-    const value = cards[position] ?? 0;
-    if (value < perCardMib * 2 || admitted[position] !== true || (exclusive && !canBeWhole(value))) continue;
-    count += 1;
-    usable += freeMibOf(value);
-  }
-  return count >= gpuCount ? usable : 0;
 }
 
 function effectiveFree(value: number, cardClass: CardClass | undefined): number {

@@ -96,10 +96,8 @@ export class TaskMix {
 export function withoutMemory(weights: readonly ShapeWeight[]): readonly ShapeWeight[] {
   const merged = new Map<string, ShapeWeight>();
   for (const { shape, share } of weights) {
-    const { cpuMillicores, gpuCount, perCardMib, exclusive, gpuModels } = shape;
-    const key = JSON.stringify([cpuMillicores, gpuCount, perCardMib, exclusive, [...gpuModels].sort()]);
-    const known = merged.get(key);
-    merged.set(key, { shape: known?.shape ?? shape, share: (known?.share ?? 0) + share });
+    const known = merged.get(shape.amountsKey);
+    merged.set(shape.amountsKey, { shape: known?.shape ?? shape, share: (known?.share ?? 0) + share });
   }
   return [...merged.values()].sort((a, b) => b.share - a.share);
 }

@@ -54,7 +54,6 @@ function machineFacts(capacity: wire.AgentCapacity): MachineFacts {
     cpuMillicores,
     memoryMib,
     cards: capacity.gpus.map(cardFacts),
-    admission: null,
   };
 }
 

@@ -77,7 +77,6 @@ async function readNodes(cwd: string, path: string): Promise<readonly MachineFac
       cpuMillicores,
       memoryMib,
       cards: Array.from({ length: row.number("gpu", 0) }, () => card),
-      admission: null,
     };
   });
 }

@@ -4,12 +4,12 @@ import {
   candidatesAmong,
   type Candidate,
   explanationOf,
-  fit,
   type FitOptions,
   type FleetExplanation,
   type Needs,
   type PlacementFleet,
   type PlacementPolicy,
+  type RankedFleet,
   REFUSAL_EXPLAINED_AGENTS,
   type Shortlist,
 } from "@headroom/scheduling";
@@ -17,12 +17,19 @@ import { viewOf } from "../fleet/agent-views.ts";
 import { hasBit } from "../fleet/index/bits.ts";
 import type { CapacityIndex, OrderFigure } from "../fleet/index/capacity-index.ts";
 import { judgeFleet } from "../fleet/index/judge-fleet.ts";
-import { select } from "../fleet/index/select.ts";
 import type { Draft } from "./draft.ts";
+import { selectFitting } from "./select-fitting.ts";
 
-export function draftFleet(draft: Draft, index: CapacityIndex, policy: PlacementPolicy): PlacementFleet {
+/** Ranked, by policies that rank; by others in their rough order. */
+export function draftFleet(
+  draft: Draft,
+  index: CapacityIndex,
+  policy: PlacementPolicy,
+  ranked?: RankedFleet,
+): PlacementFleet {
   const order = roughOrder(policy);
   return {
+    ...(ranked !== undefined && { ranked }),
     explain: (needs, options, changed) => explainDraft(draft, index, needs, options, changed),
     shortlist: (needs, options, limit) => shortlist(draft, index, order, needs, options, limit),
   };
@@ -68,16 +75,7 @@ function shortlist(
     if (isNew) candidates.push(...candidatesAmong([viewOf(agent)], needs, options));
     return { candidates, isComplete: true };
   }
-  const found = select(index, {
-    poolName: needs.pool,
-    labels: needs.labels,
-    bounds: { minCpuMillicores: needs.cpuMillicores, minMemoryMib: needs.memoryMib },
-    minCards: needs.gpuCount,
-    perCardMib: Math.max(1, needs.gpuVramMib),
-    models: needs.gpuModels.map((model) => model.toLowerCase()),
-    requireAttached: options.requireAttached !== false,
-    matches: (view) => fit(view, needs, options).kind === "fits",
-  });
+  const found = selectFitting(index, needs, options);
   let left = limit;
   index.orderBy(figure).walk(null, false, (slot) => {
     if (!hasBit(found, slot) || draft.isChanged(index.agentAt(slot).agentId)) return true;

@@ -1,12 +1,15 @@
 /** What the handlers of the registry work with. */
 import type { AgentCredentials } from "@headroom/rpc";
 import type { Clock, Random, Timers } from "@headroom/runtime";
-import type { PlacementPolicy } from "@headroom/scheduling";
+import type { Experience } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { JoinTokens } from "../enrolment/join-tokens.ts";
 import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { Liveness } from "../liveness/liveness.ts";
+import type { AgentStates } from "../placement/agent-states.ts";
+import type { Arrivals } from "../placement/arrivals.ts";
+import type { PlacementPolicies } from "../placement/placement-policies.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
 import type { Sweep } from "../liveness/sweep.ts";
@@ -18,7 +21,12 @@ export interface HandlerDeps {
   readonly replicaId: string;
   /** At this moment: it changes with the number of agents. */
   readonly heartbeatIntervalMs: number;
-  readonly policy: PlacementPolicy;
+  readonly placement: {
+    readonly policies: PlacementPolicies;
+    readonly states: AgentStates;
+    readonly arrivals: Arrivals;
+    readonly experience: Experience;
+  };
   readonly joinTokens: JoinTokens;
   readonly credentials: AgentCredentials;
   readonly fleet: Fleet;

@@ -1,7 +1,9 @@
 import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
 import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
-import type { FleetExplanation, Needs } from "@headroom/scheduling";
+import { type FleetExplanation, type Needs, placementShape } from "@headroom/scheduling";
+import { PLACEMENT_POLICIES } from "../placement/placement-policies.ts";
+import { rankedFleet } from "../placement/ranked-fleet.ts";
 import { Draft } from "../reservations/draft.ts";
 import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
@@ -21,26 +23,28 @@ export function reserveCapacity(
   return async (request, context) => {
     deps.requireReady();
     const requests = readRequests(request);
-    // A task counts once for what is learned, however often it is tried.
-    for (const { taskId, attemptId, needs } of requests)
-      deps.policy.arrive?.(taskId === "" ? attemptId : taskId, needs);
+    const isKept = request.dryRun !== true;
+    if (isKept) {
+      for (const { taskId, attemptId, needs } of requests) {
+        deps.placement.arrivals.note(taskId === "" ? attemptId : taskId, needs);
+      }
+    }
     const operation = reserveOperation(requests, {
       allOrNothing: request.allOrNothing,
       index: deps.index,
       heartbeatIntervalMs: deps.heartbeatIntervalMs,
-      policy: deps.policy,
+      ...placementOf(deps, request.placementPolicy ?? "", isKept),
       random: deps.random.next(),
       revision: () => deps.fleet.revision,
     });
-    const { results, revision } =
-      request.dryRun === true
-        ? // Nobody commits this draft.
-          operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
-        : await deps.desk.submit(operation);
+    const { results, revision } = isKept
+      ? await deps.desk.submit(operation)
+      : // Nobody commits this draft.
+        operation.plan(new Draft(deps.fleet, deps.storeClock.now()));
     const log = (): void => {
       for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
     };
-    if (request.dryRun !== true) {
+    if (isKept) {
       if (results.length < LARGE_BATCH) log();
       else deps.timers.after(0, log);
     }
@@ -50,6 +54,21 @@ export function reserveCapacity(
       revision: { ...revision },
     };
   };
+}
+
+/** The policy that the request names, or the registry's own. What is not kept teaches nothing. */
+function placementOf({ index, placement }: HandlerDeps, name: string, isKept: boolean) {
+  const { policies, states, experience } = placement;
+  const policy = policies.named(name);
+  if (policy === null) {
+    const description = `no placement policy is called "${name}"; one of ${PLACEMENT_POLICIES.join(", ")}, or leave it out for this registry's own (${policies.defaultName})`;
+    throw invalidArgument([{ field: "placement_policy", description }]);
+  }
+  const onChosen = (agentId: string, positions: readonly number[], needs: Needs): void => {
+    const state = states.slots.stateOf(agentId);
+    if (isKept && state !== undefined) experience.history.note(state, positions, placementShape(needs));
+  };
+  return { policy, ranked: (draft: Draft) => rankedFleet({ draft, index, states, policy, onChosen }) };
 }
 
 function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly ReserveRequest[] {

@@ -360,7 +360,14 @@ export interface ReserveCapacityRequest {
   /** All or nothing: either every promise is given or none. */
   allOrNothing: boolean;
   /** Only say what would be promised now: planned like any request, and never kept. The promises in the answer hold no room. */
-  dryRun?: boolean | undefined;
+  dryRun?:
+    | boolean
+    | undefined;
+  /**
+   * How agents are chosen among those where a task fits: most-free-vram, best-fit, dot-product, packing, fragmentation or stranded. Empty: the
+   * registry's own way (HEADROOM_PLACEMENT_POLICY). Another name is INVALID_ARGUMENT.
+   */
+  placementPolicy?: string | undefined;
 }
 
 /** One promise asked for. */
@@ -2038,7 +2045,7 @@ export const Revision: MessageFns<Revision> = {
 };
 
 function createBaseReserveCapacityRequest(): ReserveCapacityRequest {
-  return { reservations: [], allOrNothing: false, dryRun: undefined };
+  return { reservations: [], allOrNothing: false, dryRun: undefined, placementPolicy: undefined };
 }
 
 export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
@@ -2051,6 +2058,9 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
     }
     if (message.dryRun !== undefined) {
       writer.uint32(24).bool(message.dryRun);
+    }
+    if (message.placementPolicy !== undefined) {
+      writer.uint32(34).string(message.placementPolicy);
     }
     return writer;
   },
@@ -2092,6 +2102,14 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
             message.dryRun = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.placementPolicy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2112,6 +2130,7 @@ export const ReserveCapacityRequest: MessageFns<ReserveCapacityRequest> = {
     message.reservations = object.reservations?.map((e) => Reserve.fromPartial(e)) || [];
     message.allOrNothing = object.allOrNothing ?? false;
     message.dryRun = object.dryRun ?? undefined;
+    message.placementPolicy = object.placementPolicy ?? undefined;
     return message;
   },
 };

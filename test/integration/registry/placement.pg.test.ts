@@ -1,0 +1,43 @@
+/** How ReserveCapacity chooses: the registry's own policy, or the one that a request names. */
+import { createTestDatabase, type TestDatabase } from "@headroom/testing";
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { machineOf } from "./support/fake-agent.ts";
+import { type RegistryUnderTest, reserveOf, startRegistry } from "./support/harness.ts";
+
+let database: TestDatabase;
+let at: RegistryUnderTest;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ label: "placement" });
+  at = await startRegistry({ databaseUrl: database.connectionString });
+});
+afterAll(async () => {
+  await at?.stop();
+  await database?.drop();
+});
+
+describe("the policy that a request names", () => {
+  it("decides for this request: the roomiest agent, or the tightest", async () => {
+    const roomy = await at.join({ sample: machineOf({ cores: 32, memoryGb: 64, vramGb: 24 }) });
+    const tight = await at.join({ sample: machineOf({ cores: 8, memoryGb: 64, vramGb: 8 }) });
+    const placed = async (placementPolicy?: string) => {
+      const reservations = [reserveOf(randomUUID(), { cpuCores: 1, gpuVramGb: 4 })];
+      const policy = placementPolicy === undefined ? {} : { placementPolicy };
+      const answer = await at.capacity.reserveCapacity({ reservations, allOrNothing: false, dryRun: true, ...policy });
+      const outcome = answer.results[0]?.outcome;
+      return outcome?.$case === "reserved" ? outcome.value.agentId : outcome?.$case;
+    };
+    expect(await placed("most-free-vram")).toBe(roomy.agentId);
+    expect(await placed("best-fit")).toBe(tight.agentId);
+    expect(await placed("stranded")).toBe(await placed());
+  });
+
+  it("is refused by name, and the names there are are told", async () => {
+    const reservations = [reserveOf(randomUUID(), { cpuCores: 1 })];
+    const call = at.capacity.reserveCapacity({ reservations, allOrNothing: false, placementPolicy: "best-fitt" });
+    await expect(call).rejects.toThrow(
+      /placement_policy.*no placement policy is called "best-fitt"; one of most-free-vram, best-fit, dot-product, packing, fragmentation, stranded/,
+    );
+  });
+});
