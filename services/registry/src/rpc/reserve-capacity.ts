@@ -37,9 +37,11 @@ export function reserveCapacity(
         ? // Nobody commits this draft.
           operation.plan(new Draft(deps.fleet, deps.storeClock.now()))
         : await deps.desk.submit(operation);
-    const log = (): void => {
-      for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
-    };
+    const { logger } = context;
+    const log = (): void =>
+      logger.together(() => {
+        for (const [index, result] of results.entries()) logResult(logger, requests[index], result);
+      });
     if (request.dryRun !== true) {
       if (results.length < LARGE_BATCH) log();
       else deps.timers.after(0, log);
