@@ -178,6 +178,9 @@ describe("an agent on real sockets", () => {
     services.say({ $case: "assignment", value: assignmentOf(attemptId, ["sleep", "1000"]) });
     await waitFor(() => services.work("started").length === 1);
     await Promise.all([agent.stop(), agent.stop()]);
+    // It says that it takes nothing more, before what it ends is tried again.
+    expect(services.beats("beat").findIndex(({ attached }) => !attached)).toBeGreaterThanOrEqual(0);
+    expect(last(services.beats("beat")).attached).toBe(false);
     expect(finishedOf(attemptId)).toMatchObject({ outcome: outcomes.ATTEMPT_OUTCOME_EVICTED });
     expect(last(services.heartbeats)).toEqual({
       $case: "goodbye",

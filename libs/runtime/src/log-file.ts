@@ -24,7 +24,8 @@ export interface RotatingFileOptions {
 
 /** A sink for lines. Never throws. */
 export interface LineSink {
-  write(line: string): void;
+  /** A line with its end, or several whole lines. */
+  write(lines: string): void;
 }
 
 /**
@@ -51,15 +52,15 @@ export class RotatingFile implements LineSink {
     return this.#droppedLines;
   }
 
-  write(line: string): void {
+  write(lines: string): void {
     try {
-      const bytes = Buffer.from(line);
+      const bytes = Buffer.from(lines);
       if (this.#sizeBytes > 0 && this.#sizeBytes + bytes.length > this.#options.maxFileBytes) this.#rotate();
-      // One record larger than a whole file would break the bound.
+      // A record larger than a whole file would break the bound.
       if (bytes.length > this.#options.maxFileBytes || this.#fd === undefined) throw new Error("no room");
       this.#writeAll(this.#fd, bytes);
     } catch {
-      this.#droppedLines += 1;
+      this.#droppedLines += Math.max(1, lines.split("\n").length - 1);
     }
   }
 

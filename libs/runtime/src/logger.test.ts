@@ -126,6 +126,32 @@ describe("createLogger", () => {
     expect(new Set(numbers).size).toBe(500);
   });
 
+  it("records made together are written when all are there, whole, and also if making them fails", async () => {
+    const file = join(await temporaryFolder(), "together.log");
+    const logger = createLogger({ name: "x", file, maxFileMb: 0.5, maxFiles: 2 });
+    const child = logger.child({ plan_id: "p" });
+    const numbers = (): unknown[] => records(readFileSync(file, "utf8")).map((record) => record["n"]);
+    expect(() =>
+      logger.together(() => {
+        child.info({ n: 1 }, "first");
+        logger.together(() => logger.info({ n: 2 }, "inner"));
+        expect(numbers()).toEqual([]);
+        throw new Error("unlucky");
+      }),
+    ).toThrow("unlucky");
+    expect(numbers()).toEqual([1, 2]);
+    logger.info({ n: 3 }, "alone");
+    expect(numbers()).toEqual([1, 2, 3]);
+    // More than one piece holds, and more than one file.
+    logger.together(() => {
+      for (let n = 4; n <= 3_000; n += 1) logger.info({ n, text: "x".repeat(100) }, "many");
+    });
+    const older = records(readFileSync(file.replace(".log", ".1.log"), "utf8")).map((record) => record["n"]);
+    expect([...older, ...numbers()]).toEqual(Array.from({ length: 3_000 }, (_, index) => index + 1));
+    expect(logger.droppedLines()).toBe(0);
+    logger.close();
+  });
+
   it("the process lives on when whoever read its stderr is gone", async () => {
     const script = await runScript(`
       import { createLogger } from "./index.ts";

@@ -2,6 +2,7 @@ import { multistream, pino, type Logger as PinoLogger } from "pino";
 import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
 import { RotatingFile, type LineSink } from "./log-file.ts";
+import { GatheringSink } from "./log-gather.ts";
 import { prettyLine } from "./log-pretty.ts";
 import type { LogFields, Logger, LogLevel, LogMethod } from "./logger-types.ts";
 import { redactFields, redactText } from "./redact.ts";
@@ -52,7 +53,8 @@ export function createLogger(options: LoggerOptions): RootLogger {
           maxFiles: options.maxFiles ?? defaults.maxFiles,
         });
   const streams: { level: LogLevel; stream: LineSink }[] = [];
-  if (file !== undefined) streams.push({ level: "debug", stream: redacting(file) });
+  const gathering = file === undefined ? undefined : new GatheringSink(file);
+  if (gathering !== undefined) streams.push({ level: "debug", stream: redacting(gathering) });
   const stderr = options.stderr ?? file === undefined;
   if (stderr !== false) {
     const sink = options.stderrSink ?? stderrSink();
@@ -73,14 +75,14 @@ export function createLogger(options: LoggerOptions): RootLogger {
     multistream(streams),
   );
   return {
-    ...wrap(logger),
+    ...wrap(logger, (write) => (gathering === undefined ? write() : gathering.together(write))),
     droppedLines: () => file?.droppedLines ?? 0,
     close: () => file?.close(),
   };
 }
 
 /** pino's child() bypasses the formatter that redacts, so children are made here. */
-function wrap(logger: PinoLogger): Logger {
+function wrap(logger: PinoLogger, together: Logger["together"]): Logger {
   const method = (level: LogLevel): LogMethod => {
     return (fields: LogFields | string, message?: string) => {
       if (typeof fields === "string") logger[level](plain(fields));
@@ -92,7 +94,8 @@ function wrap(logger: PinoLogger): Logger {
     info: method("info"),
     warn: method("warn"),
     error: method("error"),
-    child: (fields) => wrap(logger.child(redactFields(fields))),
+    child: (fields) => wrap(logger.child(redactFields(fields)), together),
+    together,
   };
 }
 
@@ -133,4 +136,5 @@ export const silentLogger: Logger = {
   warn: nothing,
   error: nothing,
   child: () => silentLogger,
+  together: (write) => write(),
 };

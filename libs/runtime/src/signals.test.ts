@@ -23,6 +23,7 @@ function collectingLogger(lines: string[]): Logger {
     warn: method("warn"),
     error: method("error"),
     child: () => logger,
+    together: (write) => write(),
   };
   return logger;
 }

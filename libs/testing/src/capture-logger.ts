@@ -51,5 +51,6 @@ function collecting(records: CapturedRecord[], inherited: LogFields): Logger {
     warn: method("warn"),
     error: method("error"),
     child: (fields) => collecting(records, { ...inherited, ...fields }),
+    together: (write) => write(),
   };
 }

@@ -112,6 +112,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
   const stalls = new StallWatch(ports.clock);
   // Made below; what tells them of changes is needed to make them.
   const late: { heartbeat?: Heartbeat } = {};
+  let isLeaving = false;
   const hold = watchOwnerHold({
     agentDir: config.agentDir,
     ports,
@@ -142,7 +143,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     open: () => connections.openHeartbeat(),
     measure: oneAtATime(async () => stillListed(await sampler.sample(supervisor.listed()), supervisor.listed())),
     evict: (attemptIds) => supervisor.evict(attemptIds),
-    isAttached: () => attach.isAttached(),
+    isAttached: () => attach.isAttached() && !isLeaving,
     isHeldByOwner,
   });
   late.heartbeat = heartbeat;
@@ -183,6 +184,9 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     },
     async stop(reason) {
       await sleeper.stop();
+      // Before the work is ended: it is tried again at once, and must not be placed here again.
+      isLeaving = true;
+      heartbeat.statusChanged();
       await supervisor.stop(config.stopGraceMs);
       if (attach.isAttached()) await untilDelivered(supervisor, ports);
       // Goodbye after the last result: with it the registry takes everything of this agent for gone.

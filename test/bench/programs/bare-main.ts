@@ -40,6 +40,16 @@ const listAvailableCapacity: handleUnaryCall<wire.ListAvailableCapacityRequest, 
   callback(null, answers[next] ?? wire.ListAvailableCapacityResponse.fromPartial({}));
 };
 
+let promise: wire.ReserveResult = { attemptId: "", outcome: undefined };
+/** Everybody gets the same promise, of a reservation that the registry has really made. */
+const reserveCapacity: handleUnaryCall<wire.ReserveCapacityRequest, wire.ReserveCapacityResponse> = (
+  { request },
+  callback,
+) => {
+  const results = request.reservations.map(({ attemptId }) => ({ ...promise, attemptId }));
+  callback(null, { results, revision: undefined });
+};
+
 const unasked: handleUnaryCall<unknown, unknown> = (_call, callback) => callback({ code: 12 });
 
 function only(definition: object, methods: UntypedServiceImplementation): UntypedServiceImplementation {
@@ -48,7 +58,10 @@ function only(definition: object, methods: UntypedServiceImplementation): Untype
 
 const server = new Server({ "grpc.enable_channelz": 0, "grpc.max_concurrent_streams": 100_000 });
 server.addService(wire.AgentServiceService, only(wire.AgentServiceService, { heartbeat }));
-server.addService(wire.CapacityServiceService, only(wire.CapacityServiceService, { listAvailableCapacity }));
+server.addService(
+  wire.CapacityServiceService,
+  only(wire.CapacityServiceService, { listAvailableCapacity, reserveCapacity }),
+);
 
 serveCommands({
   ...statsCommands,
@@ -61,6 +74,9 @@ serveCommands({
     }),
   answerWith(encoded: readonly Uint8Array[]) {
     answers = encoded.map((bytes) => wire.ListAvailableCapacityResponse.decode(bytes));
+  },
+  promise(encoded: Uint8Array) {
+    promise = wire.ReserveResult.decode(encoded);
   },
   exit: () => process.exit(0),
 });

@@ -66,9 +66,9 @@ function reserveOf(attemptId: string): wire.Reserve {
   });
 }
 
-async function reserve(attemptIds: readonly string[]): Promise<void> {
+async function reserve(server: string, attemptIds: readonly string[]): Promise<wire.ReserveResult | undefined> {
   const answer = await unary<wire.ReserveCapacityResponse>((settle) =>
-    clientOf("registry").reserveCapacity(
+    clientOf(server).reserveCapacity(
       { reservations: attemptIds.map(reserveOf), allOrNothing: false },
       metadata,
       settle,
@@ -76,6 +76,14 @@ async function reserve(attemptIds: readonly string[]): Promise<void> {
   );
   const refused = answer.results.find(({ outcome }) => outcome?.$case !== "reserved");
   if (refused !== undefined) throw new Error(`not reserved: ${JSON.stringify(refused)}`);
+  return answer.results[0];
+}
+
+interface ReserveLoad {
+  readonly server: "registry" | "bare";
+  readonly calls: number;
+  readonly size: number;
+  readonly concurrency: number;
 }
 
 async function release(attemptIds: readonly string[]): Promise<void> {
@@ -124,16 +132,25 @@ serveCommands({
     };
   },
 
+  /** A promise of the registry, for the bare server to give. */
+  async capturePromise(): Promise<Uint8Array> {
+    const attemptId = randomUUID();
+    const result = await reserve("registry", [attemptId]);
+    await release([attemptId]);
+    return wire.ReserveResult.encode(wire.ReserveResult.fromPartial(result ?? {})).finish();
+  },
+
   /** Reserves, timed, then gives everything back, untimed. Answers reservations per second. */
-  async reserve({ calls, size, concurrency }: { calls: number; size: number; concurrency: number }): Promise<number> {
+  async reserve({ server, calls, size, concurrency }: ReserveLoad): Promise<number> {
     const batches = Array.from({ length: calls }, () => Array.from({ length: size }, () => randomUUID()));
     const left = batches.values();
     const startedAt = performance.now();
     await inLanes(concurrency, async () => {
-      for (const batch of left) await reserve(batch);
+      for (const batch of left) await reserve(server, batch);
     });
     const tookMs = performance.now() - startedAt;
-    await release(batches.flat());
+    // The bare server has promised nothing.
+    if (server === "registry") await release(batches.flat());
     return (calls * size * 1_000) / tookMs;
   },
 });

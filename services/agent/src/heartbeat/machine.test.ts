@@ -117,8 +117,24 @@ describe("the heartbeat machine", () => {
       [21, { kind: "attempts_changed" }],
       measured(30, sample(8_000, ["a"])),
     ]);
-    expect(twice.effects.map((effect) => effect.kind)).toEqual(["send_beat", "set_timer", "measure"]);
+    expect(twice.effects.slice(1)).toEqual([{ kind: "set_timer", delayMs: 90 }]);
+    expect(stepHeartbeat(twice.state, { kind: "timer" }, 120, middle).effects).toEqual([{ kind: "measure" }]);
     expect(play([opened(), [5, { kind: "attempts_changed" }], welcome]).effects).toEqual([{ kind: "measure" }]);
+  });
+
+  it("measures for attempts no oftener than every 100 ms, and forgets none, whatever comes between", () => {
+    const burst: readonly (readonly [number, HeartbeatEvent])[] = [
+      [20, { kind: "attempts_changed" }],
+      measured(30, sample(8_000, ["a"])),
+      [40, { kind: "attempts_changed" }],
+    ];
+    expect(play([opened(), welcome, ...burst]).effects).toEqual([{ kind: "set_timer", delayMs: 80 }]);
+    const held = play([opened(), welcome, ...burst, [50, { kind: "status_changed" }]]);
+    expect(held.effects[1]).toEqual({ kind: "set_timer", delayMs: 70 });
+    expect(stepHeartbeat(held.state, { kind: "timer" }, 120, middle).effects).toEqual([{ kind: "measure" }]);
+    expect(play([opened(), welcome, ...burst, [121, { kind: "attempts_changed" }]]).effects).toEqual([
+      { kind: "measure" },
+    ]);
   });
 
   it("tells at once that it is attached or held, without measuring", () => {

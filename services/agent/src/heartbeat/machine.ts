@@ -14,6 +14,8 @@ export interface HeartbeatState {
   readonly wantFull: boolean;
   /** The list of attempts changed: the next beat carries a sample whatever it says. */
   readonly attemptsChanged: boolean;
+  /** When the last measurement for the sake of such a change began. */
+  readonly attemptsMeasuredAtMs: number;
   readonly measuring: boolean;
 }
 
@@ -51,6 +53,11 @@ export interface HeartbeatStep {
   readonly effects: readonly HeartbeatEffect[];
 }
 
+/**
+ * A change of the attempts is told at once, and then no oftener than this: of a machine that runs many short tasks each sample costs
+ * a measurement here and a comparison in the registry.
+ */
+const attemptsEveryMs = 100;
 /** DESIGN 4: a sample goes out every 60 s even if nothing changed. */
 const sampleAtLeastEveryMs = 60_000;
 /** A service that does not greet within this time is not there. */
@@ -67,6 +74,7 @@ export const initialHeartbeat: HeartbeatState = {
   sampleSentAtMs: 0,
   wantFull: false,
   attemptsChanged: false,
+  attemptsMeasuredAtMs: Number.NEGATIVE_INFINITY,
   measuring: false,
 };
 
@@ -86,7 +94,7 @@ export function stepHeartbeat(
         effects: [{ kind: "send_hello", sample: event.sample }, timer(greetingTimeoutMs)],
       };
     case "welcome":
-      return welcomed({ ...state, ...event, phase: "up", heardAtMs: nowMs }, random);
+      return welcomed({ ...state, ...event, phase: "up", heardAtMs: nowMs }, nowMs, random);
     case "ack":
       return acked(state, event, nowMs);
     case "reconnect":
@@ -98,7 +106,7 @@ export function stepHeartbeat(
     case "status_changed":
       return state.phase === "up" ? beat(state, null, nowMs, random) : { state, effects: [] };
     case "attempts_changed":
-      return measure({ ...state, attemptsChanged: true });
+      return attemptsChanged({ ...state, attemptsChanged: true }, nowMs);
     case "goodbye":
       return {
         state: { ...state, phase: "leaving" },
@@ -110,9 +118,9 @@ export function stepHeartbeat(
   }
 }
 
-function welcomed(state: HeartbeatState, random: number): HeartbeatStep {
+function welcomed(state: HeartbeatState, nowMs: number, random: number): HeartbeatStep {
   // What changed between the measurement for the hello and now goes out at once.
-  if (state.attemptsChanged) return measure(state);
+  if (state.attemptsChanged) return attemptsChanged(state, nowMs);
   return { state, effects: [timer(spread(state.intervalMs, random))] };
 }
 
@@ -133,13 +141,27 @@ function due(state: HeartbeatState, nowMs: number): HeartbeatStep {
   const silentMs = nowMs - state.heardAtMs;
   const limitMs = state.phase === "up" ? state.ttlMs : greetingTimeoutMs;
   if (silentMs >= limitMs) return { state: { ...state, phase: "leaving" }, effects: [{ kind: "give_up", silentMs }] };
-  return measure(state);
+  return measure(state, nowMs);
 }
 
 /** One measurement at a time; a change that comes during one is answered by the next. */
-function measure(state: HeartbeatState): HeartbeatStep {
+function measure(state: HeartbeatState, nowMs: number): HeartbeatStep {
   if (state.phase !== "up" || state.measuring) return { state, effects: [] };
-  return { state: { ...state, measuring: true, attemptsChanged: false }, effects: [{ kind: "measure" }] };
+  const attemptsMeasuredAtMs = state.attemptsChanged ? nowMs : state.attemptsMeasuredAtMs;
+  return {
+    state: { ...state, measuring: true, attemptsChanged: false, attemptsMeasuredAtMs },
+    effects: [{ kind: "measure" }],
+  };
+}
+
+function attemptsChanged(state: HeartbeatState, nowMs: number): HeartbeatStep {
+  if (state.phase !== "up" || state.measuring) return { state, effects: [] };
+  const waitMs = attemptsWaitMs(state, nowMs);
+  return waitMs <= 0 ? measure(state, nowMs) : { state, effects: [timer(waitMs)] };
+}
+
+function attemptsWaitMs({ attemptsMeasuredAtMs }: HeartbeatState, nowMs: number): number {
+  return attemptsMeasuredAtMs + attemptsEveryMs - nowMs;
 }
 
 function measured(state: HeartbeatState, sample: wire.Sample | null, nowMs: number, random: number): HeartbeatStep {
@@ -150,18 +172,16 @@ function measured(state: HeartbeatState, sample: wire.Sample | null, nowMs: numb
     state.wantFull ||
     nowMs - state.sampleSentAtMs >= sampleAtLeastEveryMs ||
     (sample !== null && (attemptsDiffer(sentSample, sample) || hasChanged(sentSample, sample)));
-  const step = beat(state, isDue ? sample : null, nowMs, random);
-  if (!step.state.attemptsChanged) return step;
-  const again = measure(step.state);
-  return { state: again.state, effects: [...step.effects, ...again.effects] };
+  return beat(state, isDue ? sample : null, nowMs, random);
 }
 
 function beat(state: HeartbeatState, sample: wire.Sample | null, nowMs: number, random: number): HeartbeatStep {
   const seq = state.seq + 1;
+  const delayMs = state.attemptsChanged ? Math.max(0, attemptsWaitMs(state, nowMs)) : spread(state.intervalMs, random);
   const sent = sample === null ? {} : { sentSample: sample, sampleSentAtMs: nowMs, wantFull: false };
   return {
     state: { ...state, ...sent, seq },
-    effects: [{ kind: "send_beat", seq, sample }, timer(spread(state.intervalMs, random))],
+    effects: [{ kind: "send_beat", seq, sample }, timer(delayMs)],
   };
 }
 

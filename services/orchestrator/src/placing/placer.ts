@@ -233,12 +233,13 @@ async function commitAssignments(
   if (assignments.length === 0) return [];
   const assigned = await options.store.assign(assignments, options.owner, actor);
   const committed = new Set(assigned.map(({ attemptId }) => attemptId));
-  for (const { attemptId, agentId, planId, taskId } of assigned) {
-    options.logger.info(
-      { plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor },
-      "task assigned",
-    );
-  }
+  const { logger } = options;
+  logger.together(() => {
+    for (const { attemptId, agentId, planId, taskId } of assigned) {
+      const fields = { plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor };
+      logger.info(fields, "task assigned");
+    }
+  });
   for (const { claimed } of assignments) if (committed.has(claimed.attemptId)) options.kept.noteAssigned(claimed);
   const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
   if (lost.length > 0) {
@@ -252,11 +253,13 @@ async function commitAssignments(
 }
 
 function logParked(logger: Logger, parks: readonly NewPark[]): void {
-  for (const { claimed, reason, sentence } of parks) {
-    const fields = { ...about(claimed), reason, sentence };
-    if (claimed.state === "pending") logger.info(fields, "task paused");
-    else logger.debug(fields, "task still waits");
-  }
+  logger.together(() => {
+    for (const { claimed, reason, sentence } of parks) {
+      const fields = { ...about(claimed), reason, sentence };
+      if (claimed.state === "pending") logger.info(fields, "task paused");
+      else logger.debug(fields, "task still waits");
+    }
+  });
 }
 
 function about(claimed: ClaimedTask): { plan_id: string; task_id: string; attempt_id: string } {

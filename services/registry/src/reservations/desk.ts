@@ -158,10 +158,8 @@ export class ReservationDesk {
         this.#unreconciled.delete(agentId);
         if (compared[each]?.isOutdated === true) this.#outdated.add(agentId);
       }
-      this.#tell(
-        expired,
-        compared.flatMap(({ changes }) => changes),
-      );
+      const reconciled = compared.flatMap(({ changes }) => changes);
+      this.#options.logger.together(() => this.#tell(expired, reconciled));
       return results;
     }
     throw unavailable(

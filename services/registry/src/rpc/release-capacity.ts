@@ -13,10 +13,13 @@ export function releaseCapacity(
     deps.requireReady();
     const attempts = readAttempts(request.attempts);
     const results = await deps.desk.submit(releaseOperation(attempts));
-    for (const result of results) {
-      if (result.kind !== "released" || result.ended === null) continue;
-      context.logger.info({ ...idsOf(result.ended), reason: request.reason }, "promised room is given back");
-    }
+    const { logger } = context;
+    logger.together(() => {
+      for (const result of results) {
+        if (result.kind !== "released" || result.ended === null) continue;
+        logger.info({ ...idsOf(result.ended), reason: request.reason }, "promised room is given back");
+      }
+    });
     return {
       results: results.map((result, index) => ({
         attemptId: attempts[index]?.attemptId ?? "",

@@ -41,9 +41,11 @@ export function reserveCapacity(
       ? await deps.desk.submit(operation)
       : // Nobody commits this draft.
         operation.plan(new Draft(deps.fleet, deps.storeClock.now()));
-    const log = (): void => {
-      for (const [index, result] of results.entries()) logResult(context.logger, requests[index], result);
-    };
+    const { logger } = context;
+    const log = (): void =>
+      logger.together(() => {
+        for (const [index, result] of results.entries()) logResult(logger, requests[index], result);
+      });
     if (isKept) {
       if (results.length < LARGE_BATCH) log();
       else deps.timers.after(0, log);
