@@ -4,11 +4,14 @@ import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase } from "@headroom/testing";
 import { registryCommitConformance } from "./registry-commits.ts";
 import { registryEnrolmentConformance } from "./registry-enrolment.ts";
+import { registryTaskMixConformance } from "./registry-task-mix.ts";
 import { registryStoreConformance, type StoreUnderTest } from "./registry-store.ts";
 
 registryStoreConformance(openStores);
 registryCommitConformance(openStores);
 registryEnrolmentConformance(openStores);
+
+registryTaskMixConformance(openStores);
 
 async function openStores(): Promise<StoreUnderTest> {
   const database = await createTestDatabase({ label: "registry store" });

@@ -157,7 +157,15 @@ async function createServers(
     drainMs: config.drainMs,
   });
   const health = createHealthLoop(rpc, parts, ports, logger);
-  const loops = [parts.handlers.writer, parts.sweep, parts.leases, parts.indexing, parts.replicas.loop, health];
+  const loops = [
+    parts.handlers.writer,
+    parts.sweep,
+    parts.leases,
+    parts.indexing,
+    parts.replicas.loop,
+    parts.handlers.placement.keeper,
+    health,
+  ];
   return { rpc, http, parts, store, loops };
 }
 

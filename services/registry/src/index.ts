@@ -6,6 +6,8 @@ export {
   type Admission,
   type BeatWrite,
   type CommitResult,
+  type KeptMix,
+  type KeptShape,
   type RefusedAdmission,
   type RegistryStore,
   type ReservationCommit,

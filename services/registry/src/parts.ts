@@ -13,6 +13,7 @@ import type { SessionServices } from "./heartbeat/session.ts";
 import { Sessions } from "./heartbeat/sessions.ts";
 import { AgentStates } from "./placement/agent-states.ts";
 import { Arrivals } from "./placement/arrivals.ts";
+import { MixKeeper } from "./placement/mix-keeper.ts";
 import { PlacementPolicies } from "./placement/placement-policies.ts";
 import { Drains } from "./liveness/drains.ts";
 import { LineBudget } from "./liveness/line-budget.ts";
@@ -69,6 +70,7 @@ export function createParts(options: PartsOptions): Parts {
   const index = new CapacityIndex(fleet);
   const states = new AgentStates(fleet);
   const experience = { mix: new TaskMix(), history: new CardHistory() };
+  const keeper = new MixKeeper({ mix: experience.mix, store, ports, logger });
   const policies = new PlacementPolicies(config.placementPolicy, states, experience);
   const storeClock = new StoreClock(ports.clock);
   const pulses = new Pulses();
@@ -152,6 +154,7 @@ export function createParts(options: PartsOptions): Parts {
     // All are doubted: only this process believes so, and nothing is written, for another one may hold them and know better.
     replicas.take(agents);
     await replicas.refresh();
+    await keeper.keep();
     readyAtMs = ports.clock.monotonic();
     isReady = true;
     logger.info({ agents: agents.length, replica_id: replicaId }, `${agents.length} agents are known`);
@@ -164,7 +167,7 @@ export function createParts(options: PartsOptions): Parts {
     },
     joinTokens: createJoinTokens(options.token),
     credentials: createAgentCredentials(options.token),
-    placement: { policies, states, arrivals: new Arrivals(experience), experience },
+    placement: { policies, states, arrivals: new Arrivals(experience), experience, keeper },
     fleet,
     index,
     pulses,

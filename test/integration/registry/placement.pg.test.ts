@@ -17,6 +17,48 @@ afterAll(async () => {
   await database?.drop();
 });
 
+describe("what is learned of the tasks", () => {
+  it("is kept over a restart, from every process, each task once however often it is tried", async () => {
+    const kept = await createTestDatabase({ label: "task_mix" });
+    const start = () => startRegistry({ databaseUrl: kept.connectionString });
+    const registries = [await start(), await start()];
+    const mixOf = () =>
+      kept.sql<{ gpu_count: number; gpu_models: string[]; arrivals: number }>(
+        "SELECT gpu_count, gpu_models, arrivals FROM registry.task_mix ORDER BY gpu_count",
+      );
+    try {
+      for (const [index, { capacity }] of registries.entries()) {
+        const taskId = `task-${index}`;
+        for (const attemptId of [randomUUID(), randomUUID()]) {
+          const reservations = [
+            { ...reserveOf(attemptId, { cpuCores: 2, gpuCount: 1, gpuVramGb: 4, gpuModels: ["RTX 4090"] }), taskId },
+            { ...reserveOf(randomUUID(), { cpuCores: 1 }), taskId: `${taskId}-other` },
+          ];
+          await capacity.reserveCapacity({ reservations, allOrNothing: false });
+          // A question teaches nothing.
+          const asked = [reserveOf(randomUUID(), { cpuCores: 7 })];
+          await capacity.reserveCapacity({ reservations: asked, allOrNothing: false, dryRun: true });
+        }
+      }
+    } finally {
+      for (const registry of registries) await registry.stop();
+    }
+    const learned = [
+      { gpu_count: 0, gpu_models: [], arrivals: expect.closeTo(2, 3) },
+      { gpu_count: 1, gpu_models: ["rtx 4090"], arrivals: expect.closeTo(2, 3) },
+    ];
+    expect(await mixOf()).toEqual(learned);
+    const again = await start();
+    await again.capacity.reserveCapacity({
+      reservations: [reserveOf(randomUUID(), { cpuCores: 1 })],
+      allOrNothing: false,
+    });
+    await again.stop();
+    expect((await mixOf())[0]).toEqual({ ...learned[0], arrivals: expect.closeTo(3, 3) });
+    await kept.drop();
+  });
+});
+
 describe("the policy that a request names", () => {
   it("decides for this request: the roomiest agent, or the tightest", async () => {
     const roomy = await at.join({ sample: machineOf({ cores: 32, memoryGb: 64, vramGb: 24 }) });

@@ -7,7 +7,7 @@ import { MachineKinds } from "./machine-kinds.ts";
 import { freeMibOf, type MachineState } from "./machine-state.ts";
 import { RULES, type RuleMaker } from "./rules.ts";
 import { placementShape, type PlacementShape } from "./shape.ts";
-import { withoutMemory } from "./task-mix.ts";
+import { TaskMix } from "./task-mix.ts";
 
 const CARD_MIB = 100;
 
@@ -148,23 +148,62 @@ describe.each([...RULES.values()])("the policy $name", (rule) => {
 });
 
 describe("the task mix", () => {
-  it("tells shares by arrivals, the most frequent first, and takes over what was kept", () => {
-    const engine = new PlacementEngine(RULES.get("stranded") ?? failed());
-    const [often, seldom] = [4, 1].map((cpu) => placementShape(normalizeNeeds({ cpuMillicores: cpu * 1_000 })));
-    if (often === undefined || seldom === undefined) return failed();
-    for (const shape of [often, seldom, often, often]) engine.mix.arrive(shape);
-    const weights = engine.mix.weights();
-    expect(weights.map(({ shape }) => shape.cpuMillicores)).toEqual([4_000, 1_000]);
-    expect(weights[0]?.share).toBeCloseTo(0.75, 3);
-    const other = new PlacementEngine(RULES.get("stranded") ?? failed());
-    other.mix.restore(engine.mix.counts());
-    expect(other.mix.weights().map(({ share }) => share)).toEqual(weights.map(({ share }) => expect.closeTo(share, 9)));
+  const shapes = [4, 1, 2].map((cpu) => placementShape(normalizeNeeds({ cpuMillicores: cpu * 1_000 })));
+  const [often = failed(), seldom = failed(), third = failed()] = shapes;
+  const sharesOf = (mix: TaskMix) => mix.weights().map(({ shape, share }) => [shape.cpuMillicores, share] as const);
+
+  it("tells shares by arrivals, the most frequent first", () => {
+    const mix = new TaskMix();
+    for (const shape of [often, seldom, often, often]) mix.arrive(shape);
+    expect(sharesOf(mix)).toEqual([
+      [4_000, expect.closeTo(0.75, 3)],
+      [1_000, expect.closeTo(0.25, 3)],
+    ]);
   });
 
   it("takes shapes together that differ in memory alone", () => {
-    const shapes = [1, 2].map((memoryMib) => placementShape(normalizeNeeds({ memoryMib, gpuVramMib: 10 })));
-    const merged = withoutMemory(shapes.map((shape) => ({ shape, share: 0.5 })));
-    expect(merged.map(({ share }) => share)).toEqual([1]);
+    const mix = new TaskMix();
+    for (const memoryMib of [1, 2]) mix.arrive(placementShape(normalizeNeeds({ memoryMib, gpuVramMib: 10 })));
+    expect(mix.weights().map(({ share }) => share)).toEqual([1]);
+  });
+
+  it("counts half after a half-life", () => {
+    const mix = new TaskMix();
+    mix.arrive(seldom);
+    for (let arrival = 0; arrival < 20_000; arrival += 1) mix.arrive(often);
+    expect(mix.counts().find(({ shape }) => shape === seldom)?.count).toBeCloseTo(0.5, 6);
+  });
+
+  it("hands out what is fresh once, takes back what could not be kept, and adds what is fresh to what others kept", () => {
+    const mix = new TaskMix();
+    for (const shape of [often, seldom, often]) mix.arrive(shape);
+    const fresh = mix.takeFresh();
+    expect(fresh.arrivals).toBe(3);
+    expect(mix.takeFresh().counts).toEqual([]);
+    mix.giveBack(fresh);
+    mix.arrive(third);
+    const all = mix.takeFresh();
+    expect(all.arrivals).toBe(4);
+    mix.arrive(third);
+    // Kept by another process: ten of one, besides ours.
+    mix.adopt([...all.counts, { shape: often, count: 10 }]);
+    expect(mix.counts().map(({ shape, count }) => [shape.cpuMillicores, count])).toEqual([
+      [4_000, expect.closeTo(12, 9)],
+      [2_000, expect.closeTo(2, 9)],
+      [1_000, expect.closeTo(1, 9)],
+    ]);
+    expect(mix.effectiveCount).toBeCloseTo(15, 9);
+    expect(mix.takeFresh().counts).toEqual([{ shape: third, count: 1 }]);
+  });
+
+  it("never keeps more shapes than it may, whatever arrives or is adopted", () => {
+    const mix = new TaskMix();
+    const many = Array.from({ length: 2_000 }, (_, cpu) => placementShape(normalizeNeeds({ cpuMillicores: cpu })));
+    for (const shape of many) mix.arrive(shape);
+    expect(mix.counts().length).toBeLessThanOrEqual(512);
+    mix.adopt(many.map((shape) => ({ shape, count: 1 })));
+    expect(mix.counts().length).toBeLessThanOrEqual(512);
+    expect(mix.takeFresh().counts.length).toBeLessThanOrEqual(512);
   });
 });
 

@@ -6,7 +6,7 @@ import { CardHistory } from "./card-history.ts";
 import type { MachineKind, MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 import { StrandedEstimate, type StrandedWeights } from "./stranded.ts";
-import { covering, type TaskMix, withoutMemory } from "./task-mix.ts";
+import { covering, type TaskMix } from "./task-mix.ts";
 
 export interface FleetKind {
   readonly kind: MachineKind;
@@ -136,7 +136,7 @@ export const FRAGMENTATION_RULE: RuleMaker = {
   name: "fragmentation",
   learns: true,
   make: (fleet, mix) => {
-    const weights = covering(withoutMemory(mix.weights()), FGD_COVER);
+    const weights = covering(mix.weights(), FGD_COVER);
     const cardShare = weights.reduce((sum, { shape, share }) => sum + (shape.gpuCount > 0 ? share : 0), 0);
     const estimate = new StrandedEstimate(
       weights,
@@ -159,10 +159,10 @@ export const FRAGMENTATION_RULE: RuleMaker = {
 
 /** Found on five public workloads; what the terms measure comes from the mix. See docs/placement.md. */
 export const STRANDED_WEIGHTS: StrandedWeights = {
-  fragmentation: 0.1,
-  hosting: 0.2,
+  fragmentation: 0,
+  hosting: 0.1,
   scarcity: 0.3,
-  starvation: 0.25,
+  starvation: 0.3,
   leftover: 1,
 };
 
@@ -174,7 +174,7 @@ export function strandedRule(name: string, weights: StrandedWeights): RuleMaker 
     name,
     learns: true,
     make: (fleet, mix, history) => {
-      const estimate = new StrandedEstimate(withoutMemory(mix.weights()), fleet, weights, history);
+      const estimate = new StrandedEstimate(mix.weights(), fleet, weights, history);
       const valueOf = (state: MachineState): number => estimate.of(state);
       return { valueOf, score: (_before, after, _shape, valueBefore) => valueBefore - valueOf(after) };
     },

@@ -28,8 +28,10 @@ export type Accepts = (machineId: string) => boolean;
 
 /** States that are scored at once, where none or too many have been missed: some milliseconds. */
 const SCORED_AT_ONCE = 4_096;
-/** Scores that are made anew with each question, after the rule has learned. */
-const RESCORED_AT_ONCE = 32;
+/** Scores that are made anew at once, after the rule has learned: with each question, on large fleets with every eighth at last. */
+const RESCORED_AT_ONCE = 64;
+const STATES_PER_PAUSE = 2_048;
+const MAX_PAUSE = 8;
 
 /** Candidates of a walk: a place of the heap whose slot has not been looked at, or a machine. */
 interface Waiting {
@@ -59,6 +61,8 @@ export class ShapeRanking {
   /** Where scores are made anew next, and how many are still to be. */
   #staleFrom = 0;
   #stale = 0;
+  /** Questions until the next portion of them. */
+  #pause = 0;
 
   constructor(
     slots: StateSlots,
@@ -177,7 +181,11 @@ export class ShapeRanking {
   }
 
   #scoreStale(): void {
+    if (this.#stale <= 0) return;
+    this.#pause -= 1;
+    if (this.#pause > 0) return;
     const { capacity } = this.#slots;
+    this.#pause = Math.min(MAX_PAUSE, Math.ceil(capacity / STATES_PER_PAUSE));
     for (let left = RESCORED_AT_ONCE; left > 0 && this.#stale > 0; this.#stale -= 1) {
       if (this.#staleFrom >= capacity) this.#staleFrom = 0;
       const slot = this.#slots.at(this.#staleFrom);

@@ -6,7 +6,7 @@ import type { CardClass, MachineKind } from "./machine-state.ts";
 export interface PlacementShape {
   /** Two tasks with the same key go to the same places. */
   readonly key: string;
-  /** As `key`, but for memory, pool, labels and the like: what rules look at. */
+  /** What rules look at, which is not memory, pool and labels. */
   readonly amountsKey: string;
   readonly cpuMillicores: Millicores;
   readonly memoryMib: Mib;

@@ -23,7 +23,7 @@ import {
 import { admitsClass, admittedCards, type PlacementShape, vramOf } from "./shape.ts";
 import { holds, usableByMany } from "./several-cards.ts";
 import type { FleetFacts } from "./rules.ts";
-import { cpuPerVram, type ShapeWeight, type TaskMix, withoutMemory } from "./task-mix.ts";
+import { cpuPerVram, type ShapeWeight, type TaskMix } from "./task-mix.ts";
 
 export interface StrandedWeights {
   /** Of fragmentation. */
@@ -39,7 +39,7 @@ export interface StrandedWeights {
 }
 
 /** A card's tasks may use this much more than the card's share of the CPU: not all cards need theirs. */
-const CPU_SLACK = 1.5;
+const CPU_SLACK = 2;
 /** Nobody has asked for a whole machine of a kind yet: it is reckoned with all the same, as this share of the tasks with cards. */
 const WHOLE_MACHINE_SHARE = 3 / 1_000;
 /** A card that is free but for what its owner's desktop draws on it counts as free. */
@@ -77,7 +77,7 @@ export class StrandedEstimate {
   static ofFragmentation(mix: TaskMix): StrandedEstimate {
     const facts = { maxCpuMillicores: 0, maxVramMib: 0, meanCardMib: 0, kinds: [] };
     const weights = { fragmentation: 1, hosting: 0, scarcity: 0, starvation: 0, leftover: 0 };
-    return new StrandedEstimate(withoutMemory(mix.weights()), facts, weights, new CardHistory());
+    return new StrandedEstimate(mix.weights(), facts, weights, new CardHistory());
   }
 
   of(state: MachineState): number {

@@ -1,6 +1,6 @@
 /**
  * What kinds of tasks arrive, learned from arrivals: a decayed count per shape. A task counts once, when it is first
- * asked about, however often it is tried again.
+ * asked about, however often it is tried again. Shapes are told apart by what rules look at: CPU, cards and their models.
  */
 import type { PlacementShape } from "./shape.ts";
 import { vramOf } from "./shape.ts";
@@ -11,7 +11,6 @@ export interface ShapeWeight {
   readonly share: number;
 }
 
-/** Counts as they are kept over a restart. */
 export interface ShapeCount {
   readonly shape: PlacementShape;
   /** Decayed number of arrivals. */
@@ -25,12 +24,19 @@ export const MIX_MAX_SHAPES = 512;
 /** Weights are scaled back when they have grown so large. */
 const RESCALE_AT = 1e12;
 
+/** Arrivals that nobody has kept yet. */
+export interface FreshArrivals {
+  readonly counts: readonly ShapeCount[];
+  readonly arrivals: number;
+}
+
 export class TaskMix {
   readonly #counts = new Map<string, { shape: PlacementShape; weight: number }>();
   /** Weight of the next arrival: it grows, which is the same as all earlier ones decaying. */
   #unit = 1;
   #total = 0;
   #arrivals = 0;
+  #fresh = new Map<string, { shape: PlacementShape; count: number }>();
 
   /** Arrivals seen since this object was made. */
   get arrivals(): number {
@@ -46,20 +52,35 @@ export class TaskMix {
     this.#arrivals += 1;
     this.#unit *= 2 ** (1 / MIX_HALF_LIFE_ARRIVALS);
     this.#add(shape, this.#unit);
-    if (this.#counts.size > MIX_MAX_SHAPES) this.#forgetRarest();
+    this.#addFresh(shape, 1);
     if (this.#unit > RESCALE_AT) this.#rescale();
   }
 
-  /** Takes over what was kept. */
-  restore(counts: readonly ShapeCount[]): void {
+  /** What has arrived since the last call, to be kept somewhere. */
+  takeFresh(): FreshArrivals {
+    const counts = [...this.#fresh.values()];
+    this.#fresh = new Map();
+    return { counts, arrivals: counts.reduce((sum, { count }) => sum + count, 0) };
+  }
+
+  /** It could not be kept: it is part of the next. */
+  giveBack({ counts }: FreshArrivals): void {
+    for (const { shape, count } of counts) this.#addFresh(shape, count);
+  }
+
+  /** Takes over what is kept, by others as well, in place of what it had; what has arrived since the last `takeFresh` counts on top. */
+  adopt(counts: readonly ShapeCount[]): void {
+    this.#counts.clear();
+    this.#total = 0;
     for (const { shape, count } of counts) this.#add(shape, count * this.#unit);
+    for (const { shape, count } of this.#fresh.values()) this.#add(shape, count * this.#unit);
   }
 
   /** Most frequent first; equal ones by key. */
   counts(): readonly ShapeCount[] {
     return [...this.#counts.values()]
       .map(({ shape, weight }) => ({ shape, count: weight / this.#unit }))
-      .sort((a, b) => b.count - a.count || (a.shape.key < b.shape.key ? -1 : 1));
+      .sort((a, b) => b.count - a.count || (a.shape.amountsKey < b.shape.amountsKey ? -1 : 1));
   }
 
   weights(): readonly ShapeWeight[] {
@@ -67,11 +88,19 @@ export class TaskMix {
     return this.counts().map(({ shape, count }) => ({ shape, share: count / total }));
   }
 
+  #addFresh(shape: PlacementShape, count: number): void {
+    const known = this.#fresh.get(shape.amountsKey);
+    if (known !== undefined) known.count += count;
+    // So many shapes within so short a time are noise.
+    else if (this.#fresh.size < MIX_MAX_SHAPES) this.#fresh.set(shape.amountsKey, { shape, count });
+  }
+
   #add(shape: PlacementShape, weight: number): void {
-    const known = this.#counts.get(shape.key);
-    if (known === undefined) this.#counts.set(shape.key, { shape, weight });
+    const known = this.#counts.get(shape.amountsKey);
+    if (known === undefined) this.#counts.set(shape.amountsKey, { shape, weight });
     else known.weight += weight;
     this.#total += weight;
+    if (this.#counts.size > MIX_MAX_SHAPES) this.#forgetRarest();
   }
 
   /** A quarter at once: seldom, and those that were seen once or long ago. */
@@ -90,16 +119,6 @@ export class TaskMix {
     this.#total /= this.#unit;
     this.#unit = 1;
   }
-}
-
-/** Shapes that differ in nothing but memory, labels and the like, taken together. The most frequent first. */
-export function withoutMemory(weights: readonly ShapeWeight[]): readonly ShapeWeight[] {
-  const merged = new Map<string, ShapeWeight>();
-  for (const { shape, share } of weights) {
-    const known = merged.get(shape.amountsKey);
-    merged.set(shape.amountsKey, { shape: known?.shape ?? shape, share: (known?.share ?? 0) + share });
-  }
-  return [...merged.values()].sort((a, b) => b.share - a.share);
 }
 
 /** The most frequent shapes that make up this share of all arrivals, their shares scaled to sum to 1. */

@@ -9,6 +9,7 @@ import type { StoreClock } from "../fleet/store-clock.ts";
 import type { Liveness } from "../liveness/liveness.ts";
 import type { AgentStates } from "../placement/agent-states.ts";
 import type { Arrivals } from "../placement/arrivals.ts";
+import type { MixKeeper } from "../placement/mix-keeper.ts";
 import type { PlacementPolicies } from "../placement/placement-policies.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
@@ -26,6 +27,7 @@ export interface HandlerDeps {
     readonly states: AgentStates;
     readonly arrivals: Arrivals;
     readonly experience: Experience;
+    readonly keeper: MixKeeper;
   };
   readonly joinTokens: JoinTokens;
   readonly credentials: AgentCredentials;

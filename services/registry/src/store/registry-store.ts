@@ -113,6 +113,29 @@ export interface ReplicaLeases extends Timed {
   readonly lossesConfirmedAtMs: EpochMs | null;
 }
 
+/** A kind of task, and how often it came. */
+export interface KeptShape {
+  readonly cpuMillicores: number;
+  readonly gpuCount: number;
+  /** On each of the cards. */
+  readonly gpuVramMib: number;
+  readonly gpuExclusive: boolean;
+  /** In order and in lower case; none: any. */
+  readonly gpuModels: readonly string[];
+  /** Decayed: see TaskMix. */
+  readonly arrivals: number;
+}
+
+/** What all registry processes have learned of the tasks that come. */
+export interface KeptMix {
+  /** The most frequent first. */
+  readonly shapes: readonly KeptShape[];
+  /** Not decayed. */
+  readonly arrivals: number;
+  /** Since when they are counted. */
+  readonly sinceMs: EpochMs;
+}
+
 export interface RegistryStore extends EnrolmentStore {
   /** Resolves when the store answers. */
   ping(): Promise<Timed>;
@@ -164,6 +187,9 @@ export interface RegistryStore extends EnrolmentStore {
   confirmLosses(): Promise<Timed>;
   /** This registry process ends. */
   retireReplica(replicaId: string): Promise<void>;
+
+  /** Adds these arrivals to what all processes have kept, and answers the sum. Each shape at most once; none at all only reads. */
+  addToTaskMix(fresh: readonly KeptShape[]): Promise<KeptMix>;
 
   /** Gives connections back. Idempotent. */
   close(): Promise<void>;

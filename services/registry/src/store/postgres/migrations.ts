@@ -2,6 +2,7 @@
 import type { Migration } from "@headroom/postgres";
 import { enrolmentMigrations } from "./migrations-enrolment.ts";
 import { livenessMigrations } from "./migrations-liveness.ts";
+import { placementMigrations } from "./migrations-placement.ts";
 
 export const REGISTRY_SCHEMA = "registry";
 
@@ -172,4 +173,5 @@ export const registryMigrations: readonly Migration[] = [
   { name: "0003_replicas", up: replicasSql },
   ...livenessMigrations,
   ...enrolmentMigrations,
+  ...placementMigrations,
 ];

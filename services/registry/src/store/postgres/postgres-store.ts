@@ -11,6 +11,7 @@ import { findDueLeases, findReservations, purgeTombstones } from "./leases.ts";
 import { loadAgents, loadChangedSince, loadFleet } from "./load-agents.ts";
 import { createJoinToken, listJoinTokens, revokeJoinToken } from "./join-tokens.ts";
 import { confirmLosses, renewReplica, retireReplica } from "./replicas.ts";
+import { addToTaskMix } from "./task-mix.ts";
 import { writeBeats } from "./write-beats.ts";
 import { writeStatuses } from "./write-statuses.ts";
 
@@ -97,6 +98,7 @@ export function createPostgresStore(db: Database): RegistryStore {
         return {};
       }),
     retireReplica: (replicaId) => call(() => retireReplica(db, replicaId)),
+    addToTaskMix: (fresh) => call(() => addToTaskMix(db, fresh)),
     close: () => db.close(),
   };
 }
