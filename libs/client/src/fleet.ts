@@ -16,6 +16,11 @@ export interface FleetClient {
     options?: { readonly deadlineMs?: number; readonly reason?: string },
     settings?: CallSettings,
   ): Promise<Result<wire.Agent>>;
+  /** Which placement policy decides, and what it has learned of the tasks that come. */
+  inspectPlacement(
+    limits?: { readonly maxShapes?: number; readonly maxHoles?: number },
+    settings?: CallSettings,
+  ): Promise<Result<wire.InspectPlacementResponse>>;
   /** The agents that the mass-loss brake keeps SUSPECT are really gone. Answers how many the process asked has held. */
   confirmLosses(settings?: CallSettings): Promise<Result<wire.ConfirmLossesResponse>>;
   /** A token with which agents on other machines join. It can be read in this answer only. */
@@ -67,6 +72,8 @@ export function createFleetClient(context: ClientContext): FleetClient {
         ).drainAgent({ agentId, deadline, reason }, callOptions(context, settings));
         return present(answer.agent, "the agent");
       }),
+    inspectPlacement: ({ maxShapes = 0, maxHoles = 0 } = {}, settings = {}) =>
+      attempt(async () => (await service()).inspectPlacement({ maxShapes, maxHoles }, callOptions(context, settings))),
     confirmLosses: (settings = {}) =>
       attempt(async () => (await service()).confirmLosses({}, callOptions(context, settings))),
     createJoinToken: ({ ttlMs, ...rest } = {}, settings = {}) =>

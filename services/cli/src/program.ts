@@ -5,6 +5,7 @@ import type { CliIo } from "./io.ts";
 import { addAgentCommands } from "./program/agents.ts";
 import { addCallCommands } from "./program/call.ts";
 import { addPartCommands } from "./program/parts.ts";
+import { addPlacementCommands } from "./program/placement.ts";
 import { addPlanCommands } from "./program/plans.ts";
 import { addQueueCommands } from "./program/queue.ts";
 import { addSimulateCommand } from "./program/simulate.ts";
@@ -67,6 +68,7 @@ export function createProgram(io: CliIo): Program {
   addAgentCommands(command, context);
   addPlanCommands(command, context);
   addQueueCommands(command, context);
+  addPlacementCommands(command, context);
   addSimulateCommand(command, context);
   addCallCommands(command, context);
   command

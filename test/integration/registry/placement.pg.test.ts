@@ -49,6 +49,11 @@ describe("what is learned of the tasks", () => {
     ];
     expect(await mixOf()).toEqual(learned);
     const again = await start();
+    const told = await again.fleet.inspectPlacement({ maxShapes: 1, maxHoles: 0 });
+    expect(told).toMatchObject({ policy: "stranded", arrivals: 4, shapeCount: 2, agents: 0 });
+    expect(told.shapes).toMatchObject([{ share: expect.closeTo(0.5, 3) }]);
+    expect(told.learningSince).toBeDefined();
+    expect(told.sentences[0]).toBe("Of 100 tasks, 50 take a part of a card, 50 no card.");
     await again.capacity.reserveCapacity({
       reservations: [reserveOf(randomUUID(), { cpuCores: 1 })],
       allOrNothing: false,

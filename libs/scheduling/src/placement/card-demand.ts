@@ -13,21 +13,37 @@ const UNKNOWN = -1;
 /** Looks so far ahead, in arrivals per card of the fleet: what is not filled by then counts as left over. */
 const HORIZON_ARRIVALS_PER_CARD = 0.8;
 
+/** A kind of task that a hole could take. */
+interface Filling {
+  /** CPU that it takes, in steps, rounded up: what is free is rounded down. */
+  readonly steps: number;
+  readonly sizeMib: number;
+  /** How often such a task comes to one given card. */
+  rate: number;
+  /** What it leaves; null: nothing. Found when it is first needed. */
+  next: Hole | null | undefined;
+}
+
 /** Cards with so much free. */
 interface Hole {
+  readonly freeMib: number;
   /** Expected leftover by step of CPU; `UNKNOWN` until it is asked for. */
   readonly left: Float64Array;
-  /** Rates at which the tasks come. */
-  readonly rates: Float64Array;
+  /** The least demanding of CPU first. */
+  readonly fillings: readonly Filling[];
 }
+
+/** Holes that are told apart to the MiB; the others share one in each so many MiB, so that noise does not make thousands. */
+const MAX_EXACT_HOLES = 1_024;
+const SHARED_HOLES_PER_CARD = 512;
 
 export class CardDemand {
   readonly #cardClass: CardClass;
   readonly #history: CardHistory;
   /** Tasks that could come, the least demanding of CPU first. */
   readonly #tasks: readonly CardTask[];
-  /** By free MiB. */
-  readonly #holes: (Hole | undefined)[] = [];
+  readonly #holes = new Map<number, Hole>();
+  readonly #sharedHoles = new Map<number, Hole>();
   /** Distinct amounts of CPU of the tasks that take one card; for each of them the share of tasks that fit, by size. */
   readonly #cpuLevels: readonly number[];
   readonly #fitting: readonly Float64Array[];
@@ -59,32 +75,62 @@ export class CardDemand {
   leftover(freeMib: number, cpuMillicores: number): number {
     if (freeMib <= 0) return 0;
     const step = Math.min(Math.floor(cpuMillicores / CPU_STEP_MILLICORES), CPU_STEPS - 1);
-    const { left: row, rates } = (this.#holes[freeMib] ??= this.#holeOf(freeMib));
-    const known = row[step] ?? UNKNOWN;
+    return this.#leftOf(this.#holeAt(freeMib), step);
+  }
+
+  #leftOf(hole: Hole, step: number): number {
+    const { left, freeMib, fillings } = hole;
+    const known = left[step] ?? UNKNOWN;
     if (known !== UNKNOWN) return known;
     const isWhole = freeMib >= this.#cardClass.totalMib;
     let weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
     let sum = weight * freeMib;
-    const cpu = step * CPU_STEP_MILLICORES;
-    for (let index = 0; index < this.#tasks.length; index += 1) {
-      const task = this.#tasks[index];
-      if (task === undefined || task.cpuMillicores > cpu) break;
-      if (task.perCardMib > freeMib) continue;
-      const rate = rates[index] ?? 0;
-      weight += rate;
-      sum += rate * this.leftover(freeMib - task.perCardMib, cpu - task.cpuMillicores);
+    for (let index = 0; index < fillings.length; index += 1) {
+      const filling = fillings[index];
+      if (filling === undefined || filling.steps > step) break;
+      weight += filling.rate;
+      const next = this.#nextOf(hole, filling);
+      if (next !== null) sum += filling.rate * this.#leftOf(next, step - filling.steps);
     }
     const expected = weight > 0 ? sum / weight : freeMib;
-    row[step] = expected;
+    left[step] = expected;
     return expected;
   }
 
-  #holeOf(freeMib: number): Hole {
+  #nextOf({ freeMib }: Hole, filling: Filling): Hole | null {
+    if (filling.next === undefined) {
+      const left = freeMib - filling.sizeMib;
+      filling.next = left > 0 ? this.#holeAt(left) : null;
+    }
+    return filling.next;
+  }
+
+  #holeAt(freeMib: number): Hole {
+    const exact = this.#holes.get(freeMib);
+    if (exact !== undefined) return exact;
+    if (this.#holes.size < MAX_EXACT_HOLES) {
+      const made = this.#makeHole(freeMib);
+      this.#holes.set(freeMib, made);
+      return made;
+    }
+    const part = Math.floor((freeMib * SHARED_HOLES_PER_CARD) / this.#cardClass.totalMib);
+    const shared = this.#sharedHoles.get(part) ?? this.#makeHole(freeMib);
+    this.#sharedHoles.set(part, shared);
+    return shared;
+  }
+
+  #makeHole(freeMib: number): Hole {
     const rateOf = this.#history.rate(this.#cardClass, freeMib);
-    return {
-      left: new Float64Array(CPU_STEPS).fill(UNKNOWN),
-      rates: Float64Array.from(this.#tasks, (task) => (task.perCardMib <= freeMib ? rateOf(task) : 0)),
-    };
+    const fillings: Filling[] = [];
+    for (const task of this.#tasks) {
+      if (task.perCardMib > freeMib) continue;
+      const steps = Math.ceil(task.cpuMillicores / CPU_STEP_MILLICORES);
+      const last = fillings.at(-1);
+      // Tasks are in the order of CPU and size: alike ones stand together, or count apart without harm.
+      if (last?.steps === steps && last.sizeMib === task.perCardMib) last.rate += rateOf(task);
+      else fillings.push({ steps, sizeMib: task.perCardMib, rate: rateOf(task), next: undefined });
+    }
+    return { freeMib, left: new Float64Array(CPU_STEPS).fill(UNKNOWN), fillings };
   }
 
   /** How many of the CPU amounts of single-card tasks are at most that: what `fittingShare` is asked with. */

@@ -4,11 +4,15 @@
  * once; of a size that there are hundreds of, hardly ever.
  */
 import { type CardClass, freeMibOf, type MachineState } from "./machine-state.ts";
+import type { HoleInsight } from "./insight.ts";
+import type { CountedState } from "./lessons.ts";
 import type { PlacementShape } from "./shape.ts";
 
 /** Free VRAM is told apart in so many steps of the card. */
 const STEPS = 128;
 /** What is known before anything has been seen: one hole in so many cards, and that much of experience. */
+/** Cards × arrivals from which on something can be said of a hole. */
+const ENOUGH_EXPOSURE = 1_000;
 const PRIOR_HOLES_PER_CARD = 1 / 64;
 const PRIOR_ARRIVALS_PER_CARD = 1 / 20;
 
@@ -41,7 +45,7 @@ export class CardHistory {
   }
 
   /** Counts the fleet's cards, after so many arrivals in all. */
-  count(states: Iterable<{ readonly state: MachineState; readonly count: number }>, arrivals: number): void {
+  count(states: Iterable<CountedState>, arrivals: number): void {
     const counts = new Map<string, number>();
     this.#cards = 0;
     for (const { state, count } of states) {
@@ -61,6 +65,38 @@ export class CardHistory {
     }
     this.#counts = counts;
     this.#countedAt = arrivals;
+  }
+
+  /** The holes that there are now, and how soon such ones were filled. The most VRAM first. */
+  holes(states: Iterable<CountedState>): readonly HoleInsight[] {
+    const filled = new Map<string, number>();
+    for (const [key, count] of this.#arrivals) {
+      const hole = key.split(" ", 2).join(" ");
+      filled.set(hole, (filled.get(hole) ?? 0) + count);
+    }
+    const holes = new Map<string, { readonly cardMib: number; readonly part: number; cards: number }>();
+    for (const { state, count } of states) {
+      state.cards.forEach((value, position) => {
+        const cardMib = state.kind.cardClasses[position]?.totalMib ?? 0;
+        const free = freeMibOf(value);
+        if (free <= 0 || free >= cardMib) return;
+        const part = Math.floor((free * STEPS) / cardMib);
+        const hole = holes.get(`${cardMib} ${part}`) ?? { cardMib, part, cards: 0 };
+        hole.cards += count;
+        holes.set(`${cardMib} ${part}`, hole);
+      });
+    }
+    const found = [...holes].map(([key, { cardMib, part, cards }]): HoleInsight => {
+      const exposure = this.#exposures.get(key) ?? 0;
+      return {
+        cardMib,
+        fromMib: Math.ceil((part * cardMib) / STEPS),
+        toMib: Math.ceil(((part + 1) * cardMib) / STEPS),
+        cards,
+        filledPerThousand: exposure < ENOUGH_EXPOSURE ? null : ((filled.get(key) ?? 0) / exposure) * 1_000,
+      };
+    });
+    return found.sort((a, b) => b.cards * b.fromMib - a.cards * a.fromMib || a.cardMib - b.cardMib);
   }
 
   /** Cards of the fleet. */

@@ -9,4 +9,6 @@ export { arrivalOrder, seededRandom, shuffled } from "./arrivals.ts";
 export { agentFacts, type CardFacts, type MachineFacts, MachineKinds, type MachineOf } from "./machine-kinds.ts";
 export { RulePolicy } from "./rule-policy.ts";
 export { StateSlots } from "./state-slots.ts";
+export { type HoleInsight, type Insight, insightOf, insightSentences, type ModelInsight } from "./insight.ts";
+export { sampled as sampledStates } from "./lessons.ts";
 export { CardHistory } from "./card-history.ts";

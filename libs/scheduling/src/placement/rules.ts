@@ -162,7 +162,7 @@ export const STRANDED_WEIGHTS: StrandedWeights = {
   fragmentation: 0,
   hosting: 0.1,
   scarcity: 0.3,
-  starvation: 0.3,
+  starvation: 0.4,
   leftover: 1,
 };
 

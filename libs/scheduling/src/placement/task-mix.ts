@@ -56,11 +56,18 @@ export class TaskMix {
     if (this.#unit > RESCALE_AT) this.#rescale();
   }
 
+  /** Arrivals since the last `takeFresh`. */
+  get freshArrivals(): number {
+    let sum = 0;
+    for (const { count } of this.#fresh.values()) sum += count;
+    return sum;
+  }
+
   /** What has arrived since the last call, to be kept somewhere. */
   takeFresh(): FreshArrivals {
-    const counts = [...this.#fresh.values()];
+    const fresh = { counts: [...this.#fresh.values()], arrivals: this.freshArrivals };
     this.#fresh = new Map();
-    return { counts, arrivals: counts.reduce((sum, { count }) => sum + count, 0) };
+    return fresh;
   }
 
   /** It could not be kept: it is part of the next. */

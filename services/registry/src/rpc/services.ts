@@ -13,6 +13,7 @@ import { enrollAgent } from "./enroll-agent.ts";
 import { explainCapacity } from "./explain-capacity.ts";
 import { getAgent } from "./get-agent.ts";
 import { getAgentCapacity } from "./get-agent-capacity.ts";
+import { inspectPlacement } from "./inspect-placement.ts";
 import { listAgents } from "./list-agents.ts";
 import { listAvailableCapacity } from "./list-available-capacity.ts";
 import { listJoinTokens } from "./list-join-tokens.ts";
@@ -53,6 +54,7 @@ export function registryServices(deps: HandlerDeps, sessions: SessionServices): 
       cordonAgent: cordonAgent(deps),
       uncordonAgent: uncordonAgent(deps),
       drainAgent: drainAgent(deps),
+      inspectPlacement: inspectPlacement(deps),
       confirmLosses: confirmLosses(deps),
       removeAgent: removeAgent(deps),
       createJoinToken: createJoinToken(deps),

@@ -266,6 +266,90 @@ export interface RevokeJoinTokenRequest {
 export interface RevokeJoinTokenResponse {
 }
 
+/** How much is to be told. */
+export interface InspectPlacementRequest {
+  /** Kinds of tasks at most, the most frequent first. Default 20. */
+  maxShapes: number;
+  /** Holes at most, those with the most VRAM first. Default 10. */
+  maxHoles: number;
+}
+
+/** What placement knows. */
+export interface InspectPlacementResponse {
+  /** The policy that is used unless a request names another. */
+  policy: string;
+  /** All that there are. */
+  policies: string[];
+  /** Since when arrivals are counted; absent before the first have been kept. */
+  learningSince?:
+    | Timestamp
+    | undefined;
+  /** Tasks that have arrived since, in all registry processes; each once, however often it was tried. */
+  arrivals: number;
+  /** The same with older ones counting less (half after 20,000): what the shares rest on. */
+  effectiveArrivals: number;
+  /** How many kinds of tasks have been told apart. */
+  shapeCount: number;
+  /** The most frequent of them. */
+  shapes: LearnedShape[];
+  /** Models that tasks ask for by name, the scarcest first. */
+  models: LearnedModel[];
+  /** Cores that tasks with cards ask for per GiB of VRAM. */
+  cpuCoresPerVramGb: number;
+  /** Agents that take work. */
+  agents: number;
+  /** Different amounts free among them: placement looks at each once. */
+  distinctStates: number;
+  /** Cards in part use by how much is free, and how soon such ones were filled since this process started. */
+  holes: LearnedHole[];
+  /** The same in words. */
+  sentences: string[];
+}
+
+/** A kind of task. */
+export interface LearnedShape {
+  /** CPU that it needs, in cores. */
+  cpuCores: number;
+  /** Cards. */
+  gpuCount: number;
+  /** VRAM on each of them, in GiB. */
+  gpuVramGb: number;
+  /** Whole cards. */
+  gpuExclusive: boolean;
+  /** One of these models, in lower case; none: any. */
+  gpuModels: string[];
+  /** Share of all arrivals, 0 to 1. */
+  share: number;
+}
+
+/** A model that is asked for by name. */
+export interface LearnedModel {
+  /** In lower case. */
+  model: string;
+  /** VRAM of one card, in GiB. */
+  vramGb: number;
+  /** Of the fleet's VRAM, 0 to 1. */
+  supplyShare: number;
+  /** Of the VRAM asked for, what names it, 0 to 1. */
+  demandShare: number;
+  /** Demand over supply, shared among the models that a task names: above 1 it is scarce. */
+  price: number;
+}
+
+/** Cards with about as much free. */
+export interface LearnedHole {
+  /** VRAM of one such card, in GiB. */
+  cardVramGb: number;
+  /** Free on it, in GiB: from */
+  freeFromGb: number;
+  /** up to, exclusive. */
+  freeToGb: number;
+  /** How many there are now. */
+  cards: number;
+  /** Tasks that came to one of them, of 1,000 that arrived while it stood there; absent where too little has been seen. */
+  filledPerThousand?: number | undefined;
+}
+
 function createBaseAgent(): Agent {
   return {
     agentId: "",
@@ -2118,6 +2202,609 @@ export const RevokeJoinTokenResponse: MessageFns<RevokeJoinTokenResponse> = {
   },
 };
 
+function createBaseInspectPlacementRequest(): InspectPlacementRequest {
+  return { maxShapes: 0, maxHoles: 0 };
+}
+
+export const InspectPlacementRequest: MessageFns<InspectPlacementRequest> = {
+  encode(message: InspectPlacementRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxShapes !== 0) {
+      writer.uint32(8).uint32(message.maxShapes);
+    }
+    if (message.maxHoles !== 0) {
+      writer.uint32(16).uint32(message.maxHoles);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectPlacementRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectPlacementRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxShapes = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxHoles = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectPlacementRequest>, I>>(base?: I): InspectPlacementRequest {
+    return InspectPlacementRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectPlacementRequest>, I>>(object: I): InspectPlacementRequest {
+    const message = createBaseInspectPlacementRequest();
+    message.maxShapes = object.maxShapes ?? 0;
+    message.maxHoles = object.maxHoles ?? 0;
+    return message;
+  },
+};
+
+function createBaseInspectPlacementResponse(): InspectPlacementResponse {
+  return {
+    policy: "",
+    policies: [],
+    learningSince: undefined,
+    arrivals: 0,
+    effectiveArrivals: 0,
+    shapeCount: 0,
+    shapes: [],
+    models: [],
+    cpuCoresPerVramGb: 0,
+    agents: 0,
+    distinctStates: 0,
+    holes: [],
+    sentences: [],
+  };
+}
+
+export const InspectPlacementResponse: MessageFns<InspectPlacementResponse> = {
+  encode(message: InspectPlacementResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== "") {
+      writer.uint32(10).string(message.policy);
+    }
+    for (const v of message.policies) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.learningSince !== undefined) {
+      Timestamp.encode(message.learningSince, writer.uint32(26).fork()).join();
+    }
+    if (message.arrivals !== 0) {
+      writer.uint32(32).uint64(message.arrivals);
+    }
+    if (message.effectiveArrivals !== 0) {
+      writer.uint32(41).double(message.effectiveArrivals);
+    }
+    if (message.shapeCount !== 0) {
+      writer.uint32(48).uint32(message.shapeCount);
+    }
+    for (const v of message.shapes) {
+      LearnedShape.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.models) {
+      LearnedModel.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.cpuCoresPerVramGb !== 0) {
+      writer.uint32(73).double(message.cpuCoresPerVramGb);
+    }
+    if (message.agents !== 0) {
+      writer.uint32(80).uint32(message.agents);
+    }
+    if (message.distinctStates !== 0) {
+      writer.uint32(88).uint32(message.distinctStates);
+    }
+    for (const v of message.holes) {
+      LearnedHole.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.sentences) {
+      writer.uint32(106).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectPlacementResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectPlacementResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.policies.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learningSince = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.arrivals = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.effectiveArrivals = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.shapeCount = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.shapes.push(LearnedShape.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.models.push(LearnedModel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.cpuCoresPerVramGb = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.agents = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.distinctStates = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.holes.push(LearnedHole.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.sentences.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<InspectPlacementResponse>, I>>(base?: I): InspectPlacementResponse {
+    return InspectPlacementResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectPlacementResponse>, I>>(object: I): InspectPlacementResponse {
+    const message = createBaseInspectPlacementResponse();
+    message.policy = object.policy ?? "";
+    message.policies = object.policies?.map((e) => e) || [];
+    message.learningSince = (object.learningSince !== undefined && object.learningSince !== null)
+      ? Timestamp.fromPartial(object.learningSince)
+      : undefined;
+    message.arrivals = object.arrivals ?? 0;
+    message.effectiveArrivals = object.effectiveArrivals ?? 0;
+    message.shapeCount = object.shapeCount ?? 0;
+    message.shapes = object.shapes?.map((e) => LearnedShape.fromPartial(e)) || [];
+    message.models = object.models?.map((e) => LearnedModel.fromPartial(e)) || [];
+    message.cpuCoresPerVramGb = object.cpuCoresPerVramGb ?? 0;
+    message.agents = object.agents ?? 0;
+    message.distinctStates = object.distinctStates ?? 0;
+    message.holes = object.holes?.map((e) => LearnedHole.fromPartial(e)) || [];
+    message.sentences = object.sentences?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLearnedShape(): LearnedShape {
+  return { cpuCores: 0, gpuCount: 0, gpuVramGb: 0, gpuExclusive: false, gpuModels: [], share: 0 };
+}
+
+export const LearnedShape: MessageFns<LearnedShape> = {
+  encode(message: LearnedShape, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cpuCores !== 0) {
+      writer.uint32(9).double(message.cpuCores);
+    }
+    if (message.gpuCount !== 0) {
+      writer.uint32(16).uint32(message.gpuCount);
+    }
+    if (message.gpuVramGb !== 0) {
+      writer.uint32(25).double(message.gpuVramGb);
+    }
+    if (message.gpuExclusive !== false) {
+      writer.uint32(32).bool(message.gpuExclusive);
+    }
+    for (const v of message.gpuModels) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.share !== 0) {
+      writer.uint32(49).double(message.share);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnedShape {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnedShape();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.cpuCores = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.gpuCount = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.gpuVramGb = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.gpuExclusive = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gpuModels.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.share = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LearnedShape>, I>>(base?: I): LearnedShape {
+    return LearnedShape.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LearnedShape>, I>>(object: I): LearnedShape {
+    const message = createBaseLearnedShape();
+    message.cpuCores = object.cpuCores ?? 0;
+    message.gpuCount = object.gpuCount ?? 0;
+    message.gpuVramGb = object.gpuVramGb ?? 0;
+    message.gpuExclusive = object.gpuExclusive ?? false;
+    message.gpuModels = object.gpuModels?.map((e) => e) || [];
+    message.share = object.share ?? 0;
+    return message;
+  },
+};
+
+function createBaseLearnedModel(): LearnedModel {
+  return { model: "", vramGb: 0, supplyShare: 0, demandShare: 0, price: 0 };
+}
+
+export const LearnedModel: MessageFns<LearnedModel> = {
+  encode(message: LearnedModel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.vramGb !== 0) {
+      writer.uint32(17).double(message.vramGb);
+    }
+    if (message.supplyShare !== 0) {
+      writer.uint32(25).double(message.supplyShare);
+    }
+    if (message.demandShare !== 0) {
+      writer.uint32(33).double(message.demandShare);
+    }
+    if (message.price !== 0) {
+      writer.uint32(41).double(message.price);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnedModel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnedModel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.vramGb = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.supplyShare = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.demandShare = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.price = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LearnedModel>, I>>(base?: I): LearnedModel {
+    return LearnedModel.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LearnedModel>, I>>(object: I): LearnedModel {
+    const message = createBaseLearnedModel();
+    message.model = object.model ?? "";
+    message.vramGb = object.vramGb ?? 0;
+    message.supplyShare = object.supplyShare ?? 0;
+    message.demandShare = object.demandShare ?? 0;
+    message.price = object.price ?? 0;
+    return message;
+  },
+};
+
+function createBaseLearnedHole(): LearnedHole {
+  return { cardVramGb: 0, freeFromGb: 0, freeToGb: 0, cards: 0, filledPerThousand: undefined };
+}
+
+export const LearnedHole: MessageFns<LearnedHole> = {
+  encode(message: LearnedHole, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cardVramGb !== 0) {
+      writer.uint32(9).double(message.cardVramGb);
+    }
+    if (message.freeFromGb !== 0) {
+      writer.uint32(17).double(message.freeFromGb);
+    }
+    if (message.freeToGb !== 0) {
+      writer.uint32(25).double(message.freeToGb);
+    }
+    if (message.cards !== 0) {
+      writer.uint32(32).uint32(message.cards);
+    }
+    if (message.filledPerThousand !== undefined) {
+      writer.uint32(41).double(message.filledPerThousand);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnedHole {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnedHole();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.cardVramGb = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.freeFromGb = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.freeToGb = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cards = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.filledPerThousand = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LearnedHole>, I>>(base?: I): LearnedHole {
+    return LearnedHole.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LearnedHole>, I>>(object: I): LearnedHole {
+    const message = createBaseLearnedHole();
+    message.cardVramGb = object.cardVramGb ?? 0;
+    message.freeFromGb = object.freeFromGb ?? 0;
+    message.freeToGb = object.freeToGb ?? 0;
+    message.cards = object.cards ?? 0;
+    message.filledPerThousand = object.filledPerThousand ?? undefined;
+    return message;
+  },
+};
+
 /** Called by people who operate the fleet. */
 export type FleetServiceService = typeof FleetServiceService;
 export const FleetServiceService = {
@@ -2175,6 +2862,21 @@ export const FleetServiceService = {
     requestDeserialize: (value: Buffer): DrainAgentRequest => DrainAgentRequest.decode(value),
     responseSerialize: (value: DrainAgentResponse): Buffer => Buffer.from(DrainAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainAgentResponse => DrainAgentResponse.decode(value),
+  },
+  /**
+   * How agents are chosen for tasks, and what has been learned of the tasks that come. Of the registry process that is asked: all share what
+   * is learned of the mix within a minute.
+   */
+  inspectPlacement: {
+    path: "/headroom.registry.v1.FleetService/InspectPlacement" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: InspectPlacementRequest): Buffer =>
+      Buffer.from(InspectPlacementRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): InspectPlacementRequest => InspectPlacementRequest.decode(value),
+    responseSerialize: (value: InspectPlacementResponse): Buffer =>
+      Buffer.from(InspectPlacementResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): InspectPlacementResponse => InspectPlacementResponse.decode(value),
   },
   /**
    * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
@@ -2259,6 +2961,11 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
    * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
    */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
+  /**
+   * How agents are chosen for tasks, and what has been learned of the tasks that come. Of the registry process that is asked: all share what
+   * is learned of the mix within a minute.
+   */
+  inspectPlacement: handleUnaryCall<InspectPlacementRequest, InspectPlacementResponse>;
   /**
    * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
    * in every registry process. Without an engaged brake it changes nothing.
@@ -2364,6 +3071,25 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DrainAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * How agents are chosen for tasks, and what has been learned of the tasks that come. Of the registry process that is asked: all share what
+   * is learned of the mix within a minute.
+   */
+  inspectPlacement(
+    request: InspectPlacementRequest,
+    callback: (error: ServiceError | null, response: InspectPlacementResponse) => void,
+  ): ClientUnaryCall;
+  inspectPlacement(
+    request: InspectPlacementRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: InspectPlacementResponse) => void,
+  ): ClientUnaryCall;
+  inspectPlacement(
+    request: InspectPlacementRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: InspectPlacementResponse) => void,
   ): ClientUnaryCall;
   /**
    * Says that the agents which the mass-loss brake keeps SUSPECT are really gone: they become OFFLINE without further waiting,
@@ -2477,6 +3203,17 @@ export type DeepPartial<T> = T extends Builtin ? T
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
