@@ -31,7 +31,8 @@ export function registryTaskMixConformance(makeStore: () => Promise<StoreUnderTe
     });
     afterAll(async () => under?.close());
 
-    const keyOf = ({ arrivals: _, ...shape }: KeptShape): string => JSON.stringify(Object.entries(shape).sort());
+    const keyOf = ({ cpuMillicores, gpuCount, gpuVramMib, gpuExclusive, gpuModels }: KeptShape): string =>
+      JSON.stringify([cpuMillicores, gpuCount, gpuVramMib, gpuExclusive, gpuModels]);
     const note = (fresh: readonly KeptShape[]): void => {
       const count = fresh.reduce((sum, { arrivals }) => sum + arrivals, 0);
       arrived += count;

@@ -2,12 +2,12 @@
  * The estimate behind the default policy: how much VRAM of a machine will be *stranded*, left over in pieces or without CPU
  * to go with it. A task goes where the estimate grows least.
  *
- *     W(s) = Σ_i L(g_i, c_i)  +  a·F(s)  +  b·max(0, G − C/ρ)  −  h·Σ_m worth_m·[s holds m]  −  p·Σ_i price_i·g_i
+ *     W(s) = Σ_i L(g_i, c_i)  +  b·max(0, G − C/ρ)  −  h·Σ_m worth_m·[s holds m]  −  p·Σ_i price_i·g_i
  *
  * g_i free VRAM of card i, G their sum, C free CPU, c_i the card's share of it, ρ the CPU per VRAM that the mix asks for. L: expected
- * leftover of a card (`CardDemand`). F: expected fragmentation (FGD), which sees the machine whole and one task ahead. Then
- * VRAM that the CPU cannot feed, what is lost with a machine that could hold what few can, and what scarce
- * models are worth to those that name them. All are in MiB.
+ * leftover of a card (`CardDemand`). Then VRAM that the CPU cannot feed, what is lost with a machine that could hold what few can, and
+ * what scarce models are worth to those that name them. All are in MiB. FGD's expected fragmentation F, for the policy that is FGD's, is
+ * computed here as well.
  */
 import { modelPrices } from "./model-prices.ts";
 import { CardHistory } from "./card-history.ts";
@@ -26,7 +26,7 @@ import type { FleetFacts } from "./rules.ts";
 import { cpuPerVram, type ShapeWeight, type TaskMix } from "./task-mix.ts";
 
 export interface StrandedWeights {
-  /** Of fragmentation. */
+  /** Of fragmentation: FGD has nothing else, the default does without. */
   readonly fragmentation: number;
   /** Of machines that can hold what few can. */
   readonly hosting: number;
