@@ -6,8 +6,11 @@ import type { Needs } from "./needs.ts";
 
 const DEFAULT_AGENT_TYPES: readonly AgentType[] = ["desktop"];
 
+/** Of an agent: who it is. */
+export type AgentWho = Pick<AgentView, "agentId" | "agentType" | "poolName" | "labels">;
+
 /** What no waiting can change: type, name, pool and labels. */
-export function fitIdentity(view: AgentView, needs: Needs, options: FitOptions): readonly Miss[] {
+export function fitIdentity(view: AgentWho, needs: Needs, options: FitOptions): readonly Miss[] {
   const misses: Miss[] = [];
   const agentTypes = options.agentTypes === undefined ? DEFAULT_AGENT_TYPES : options.agentTypes;
   if (agentTypes !== null && !agentTypes.includes(view.agentType)) {

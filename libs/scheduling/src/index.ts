@@ -8,6 +8,7 @@ export * from "./reservation-events.ts";
 export { reservationStep } from "./reservation-step.ts";
 export * from "./miss.ts";
 export { fit, type Fit, type FitOptions, type Fits, type FitsNot } from "./fit.ts";
+export { type AgentWho, fitIdentity } from "./fit-agent.ts";
 export * from "./explain.ts";
 export * from "./judge.ts";
 export { endsThatMakeRoom, type Obstacle, type Unblock } from "./unblock.ts";

@@ -20,6 +20,8 @@ export const TASK_CLASSES: readonly TaskClass[] = ["share", "oneCard", "severalC
 export interface SimulatedTask {
   readonly shape: PlacementShape;
   readonly taskClass: TaskClass;
+  /** Which machines may have it at all: pool, labels and the like. Left out: all. */
+  readonly accepts?: (machineId: string) => boolean;
 }
 
 export interface CurvePoint {
@@ -78,12 +80,12 @@ export function simulate(
   const failed = { ...NO_COUNTS };
   let requestedMib = 0;
   let allocatedMib = 0;
-  for (const { shape, taskClass } of tasks) {
+  for (const { shape, taskClass, accepts } of tasks) {
     engine.mix.arrive(shape);
     requestedMib += vramOf(shape);
     arrived[taskClass] += 1;
     const isOpen = threshold <= 0 || engine.someState((state) => isAbove(state, shape, threshold));
-    const placed = isOpen ? engine.choose(shape) : null;
+    const placed = isOpen ? engine.choose(shape, accepts) : null;
     if (placed === null) failed[taskClass] += 1;
     else {
       engine.take(placed, shape);

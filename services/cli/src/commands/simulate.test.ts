@@ -90,6 +90,60 @@ describe("headroom simulate", () => {
     expect(JSON.parse(stdout)).toMatchObject({ policies: [{ allocated_percent: expect.closeTo((40 / 48) * 100, 1) }] });
   });
 
+  describe("of a running Headroom", () => {
+    const gpus = [{ card_id: "0", index: 0, model: "RTX 4090", vram_total_gb: 24 }];
+    const capacity = { cpu_cores_physical: 16, memory_total_gb: 64, gpus };
+    const agents = [
+      { agent_id: "a", agent_type: "desktop", pool_name: "lab", labels: { site: "north" }, capacity },
+      { agent_id: "b", agent_type: "desktop", pool_name: "render", labels: { site: "south" }, capacity },
+      { agent_id: "c", agent_type: "infra", pool_name: "lab", labels: { site: "north" }, capacity },
+    ];
+    beforeEach(() => write("agents.json", [JSON.stringify({ agents })]));
+
+    async function allocated(tasks: unknown): Promise<number> {
+      await write("tasks.json", [JSON.stringify(tasks)]);
+      const args = ["simulate", "--nodes", "agents.json", "--tasks", "tasks.json", "-o", "json"];
+      const { code, stdout, stderr } = await runTestCli(args, { cwd: folder });
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      const answer = JSON.parse(stdout) as { policies: { allocated_percent: number }[] };
+      return answer.policies[0]?.allocated_percent ?? Number.NaN;
+    }
+
+    it("respects pools and labels, and gives work to desktops alone", async () => {
+      const needs = { cpu_cores: 1, gpu_vram_gb: 12 };
+      expect(await allocated([{ needs }])).toBeCloseTo(100, 6);
+      expect(await allocated([{ needs: { ...needs, pool: "lab" } }])).toBeCloseTo(50, 6);
+      expect(await allocated([{ needs: { ...needs, labels: { site: "south" } } }])).toBeCloseTo(50, 6);
+      expect(await allocated([{ needs: { ...needs, pool: "lab", labels: { site: "south" } } }])).toBe(0);
+    });
+
+    it("reads plans, what waits, and what the registry has learned", async () => {
+      const needs = { cpu_cores: 1, gpu_vram_gb: 10 };
+      const twoOfTen = (40 / 48) * 100;
+      const waiting = { task_id: "t", task_name: "x", pause: { reason: "no_agent_fits_now" }, needs };
+      expect(await allocated({ plan: { plan_id: "p", name: "n", tasks: [{ needs }] } })).toBeCloseTo(twoOfTen, 6);
+      expect(await allocated([{ plan: { tasks: [{ needs }] } }, { plan: { tasks: [{ needs }] } }])).toBeCloseTo(
+        twoOfTen,
+        6,
+      );
+      expect(await allocated({ tasks: [waiting], next_page_token: "", total_size: 1 })).toBeCloseTo(twoOfTen, 6);
+      const shape = { cpu_cores: 1, gpu_count: 1, gpu_vram_gb: 10, gpu_exclusive: false, gpu_models: [], share: 0.75 };
+      const none = { cpu_cores: 1, gpu_count: 0, gpu_vram_gb: 0, gpu_exclusive: false, gpu_models: [], share: 0.25 };
+      expect(await allocated({ policy: "stranded", shapes: [shape, none] })).toBeGreaterThan(40);
+    });
+
+    it("names the task and the field that is wrong", async () => {
+      await write("tasks.json", [JSON.stringify({ tasks: [{ needs: {} }, { needs: { cpu_corse: 1 } }] })]);
+      const args = ["simulate", "--nodes", "agents.json", "--tasks", "tasks.json"];
+      const { code, stderr } = await runTestCli(args, { cwd: folder });
+      expect(code).toBe(1);
+      expect(stderr).toContain("tasks[1].needs.cpu_corse");
+      await write("tasks.json", [JSON.stringify({ nothing: 1 })]);
+      expect((await runTestCli(args, { cwd: folder })).stderr).toContain("it holds no tasks: plan, tasks or shapes");
+    });
+  });
+
   it("names what is wrong with a file, its line and its column", async () => {
     await write("nodes.csv", ["sn,cpu_milli,memory_mib,gpu,model", "a,many,1,1,T4"]);
     const { code, stderr } = await simulate();

@@ -13,7 +13,7 @@ import { type CommandContext, type Run } from "../context.ts";
 import { CliError } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { nearest } from "../plan-file/suggest.ts";
-import { machinesOf, readTrace, tasksOf, type Trace } from "../simulate/trace.ts";
+import { played, readTrace, type Trace } from "../simulate/trace.ts";
 
 export interface SimulateFlags {
   readonly nodes: string;
@@ -67,7 +67,8 @@ function play(
   seed: number,
   onProgress: (done: number) => void,
 ): Outcome {
-  return simulate(machinesOf(trace, seed), tasksOf(trace, seed), ruleOf(policy, seed), {
+  const { machines, tasks } = played(trace, seed);
+  return simulate(machines, tasks, ruleOf(policy, seed), {
     until,
     threshold,
     onProgress,

@@ -7,7 +7,10 @@ const help = `
 Files:
   CSV   nodes: cpu_milli, memory_mib, gpu, model; tasks: cpu_milli, memory_mib, num_gpu, gpu_milli (of 1000 parts of
         one card, where num_gpu is 1), gpu_spec (models, "|" between). Other columns are left alone.
-  JSON  nodes: headroom agents list -o json; tasks: headroom plan get PLAN -o json, or {"tasks": [{"needs": {…}}]}
+  JSON  nodes: headroom agents list -o json (desktops, as if nothing ran there)
+        tasks: headroom plan get PLAN -o json, or a list of such answers; headroom queue list -o json; {"tasks": [{"needs": {…}}]};
+        or all that has come, as far as the registry has learned it: headroom placement inspect --limit 512 -o json
+        Pools, labels and models are respected.
 
 Tasks come one by one in random order, again and again, and stay; one that does not fit is skipped.
 `;

@@ -2,9 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import {
+  type AgentWho,
   arrivalOrder,
-  type MachineFacts,
+  fitIdentity,
   MachineKinds,
+  type Needs,
   normalizeNeeds,
   placementShape,
   type PlacementShape,
@@ -16,49 +18,79 @@ import {
 } from "@headroom/scheduling";
 import { CliError } from "../errors/cli-error.ts";
 import { readCsv } from "./csv.ts";
-import { agentsOfJson, needsOfJson } from "./json-form.ts";
+import { agentsOfJson, needsOfJson, type TraceMachine } from "./json-form.ts";
 
 /** In a published trace a card is 1000 parts, whatever its VRAM. */
 const CARD_PARTS = 1_000;
 
+/** A task: its needs, and how placement compares it. */
+interface TraceTask {
+  readonly needs: Needs;
+  readonly shape: PlacementShape;
+}
+
 export interface Trace {
-  readonly machines: readonly MachineFacts[];
-  readonly shapes: readonly PlacementShape[];
+  readonly machines: readonly TraceMachine[];
+  readonly tasks: readonly TraceTask[];
   /** VRAM of the largest card: asking for that much is asking for a whole one. */
   readonly wholeCardMib: number;
 }
 
 export async function readTrace(cwd: string, nodesPath: string, tasksPath: string): Promise<Trace> {
   const machines = await readNodes(cwd, nodesPath);
-  const shapes = await readTasks(cwd, tasksPath);
-  if (machines.every(({ cards }) => cards.length === 0)) {
+  const shapes = new Map<Needs, TraceTask>();
+  const tasks = (await readTasks(cwd, tasksPath)).map((needs) => {
+    const task = shapes.get(needs) ?? { needs, shape: placementShape(needs) };
+    shapes.set(needs, task);
+    return task;
+  });
+  if (machines.every(({ facts }) => facts.cards.length === 0)) {
     throw invalid(nodesPath, "no machine has a card", "allocation is counted in VRAM: give a fleet with cards");
   }
-  if (shapes.every(({ gpuCount }) => gpuCount === 0)) {
+  if (tasks.every(({ shape }) => shape.gpuCount === 0)) {
     throw invalid(tasksPath, "no task asks for a card", "allocation is counted in VRAM: give tasks with cards");
   }
-  const wholeCardMib = Math.max(...machines.flatMap(({ cards }) => cards.map(({ totalMib }) => totalMib)));
-  return { machines, shapes, wholeCardMib };
+  const wholeCardMib = Math.max(...machines.flatMap(({ facts }) => facts.cards.map(({ totalMib }) => totalMib)));
+  return { machines, tasks, wholeCardMib };
 }
 
-/** The machines in an order by chance, which breaks ties, as in the published test. */
-export function machinesOf(trace: Trace, seed: number): readonly SimulatedMachine[] {
+/** One seed's order of machines and tasks. */
+export interface Played {
+  readonly machines: readonly SimulatedMachine[];
+  readonly tasks: Iterable<SimulatedTask>;
+}
+
+/** The machines in an order by chance, which breaks ties, as in the published test; and the tasks in an order by chance. */
+export function played(trace: Trace, seed: number): Played {
   const kinds = new MachineKinds();
+  const who = new Map<string, AgentWho>();
   // Other numbers than those that order the tasks.
   const random = seededRandom(seed ^ 0x5eed);
-  return shuffled(trace.machines, random).map((facts, index) => ({
-    machineId: String(index).padStart(8, "0"),
-    state: kinds.machineOf(facts).state,
-  }));
+  const machines = shuffled(trace.machines, random).map((machine, index) => {
+    const machineId = String(index).padStart(8, "0");
+    if (machine.who !== null) who.set(machineId, machine.who);
+    return { machineId, state: kinds.machineOf(machine.facts).state };
+  });
+  return { machines, tasks: tasksOf(trace, seed, who) };
 }
 
-export function* tasksOf(trace: Trace, seed: number): Generator<SimulatedTask> {
-  for (const shape of arrivalOrder(trace.shapes, seed)) {
-    yield { shape, taskClass: taskClassOf(shape, trace.wholeCardMib) };
+function* tasksOf(trace: Trace, seed: number, who: ReadonlyMap<string, AgentWho>): Generator<SimulatedTask> {
+  for (const { needs, shape } of arrivalOrder(trace.tasks, seed)) {
+    const task = { shape, taskClass: taskClassOf(shape, trace.wholeCardMib) };
+    yield isChoosy(needs) ? { ...task, accepts: (machineId) => mayHave(who.get(machineId), needs) } : task;
   }
 }
 
-async function readNodes(cwd: string, path: string): Promise<readonly MachineFacts[]> {
+function isChoosy({ pool, labels, agentId }: Needs): boolean {
+  return pool !== null || agentId !== null || Object.keys(labels).length > 0;
+}
+
+/** As everywhere; a machine of which nothing is known is in no pool. */
+function mayHave(who: AgentWho | undefined, needs: Needs): boolean {
+  return who !== undefined && fitIdentity(who, needs, {}).length === 0;
+}
+
+async function readNodes(cwd: string, path: string): Promise<readonly TraceMachine[]> {
   const text = await readText(cwd, path);
   if (isJson(text)) return agentsOfJson(path, text);
   return readCsv(basename(path), text, ["cpu_milli", "memory_mib", "gpu"]).map((row) => {
@@ -71,19 +103,20 @@ async function readNodes(cwd: string, path: string): Promise<readonly MachineFac
       sharedMemory: false,
       canBeWhole: true,
     };
-    return {
+    const facts = {
       cpuTotalMillicores: cpuMillicores,
       memoryTotalMib: memoryMib,
       cpuMillicores,
       memoryMib,
       cards: Array.from({ length: row.number("gpu", 0) }, () => card),
     };
+    return { facts, who: null };
   });
 }
 
-async function readTasks(cwd: string, path: string): Promise<readonly PlacementShape[]> {
+async function readTasks(cwd: string, path: string): Promise<readonly Needs[]> {
   const text = await readText(cwd, path);
-  if (isJson(text)) return needsOfJson(path, text).map(placementShape);
+  if (isJson(text)) return needsOfJson(path, text);
   const rows = readCsv(basename(path), text, ["cpu_milli", "memory_mib", "num_gpu", "gpu_milli"]);
   // By name, so that a seed means the same order whatever the order of the file.
   const byName = rows
@@ -92,7 +125,7 @@ async function readTasks(cwd: string, path: string): Promise<readonly PlacementS
   return byName.map(({ row }) => {
     const gpuCount = row.number("num_gpu", 0);
     const share = row.number("gpu_milli", 0, 0);
-    const needs = normalizeNeeds({
+    return normalizeNeeds({
       cpuMillicores: row.number("cpu_milli", 0),
       memoryMib: row.number("memory_mib", 0),
       gpuCount,
@@ -107,7 +140,6 @@ async function readTasks(cwd: string, path: string): Promise<readonly PlacementS
               .split("|")
               .filter((model) => model !== ""),
     });
-    return placementShape(needs);
   });
 }
 
