@@ -54,7 +54,12 @@ describe("what is learned of the tasks", () => {
     expect(told.shapes).toMatchObject([{ share: expect.closeTo(0.5, 3) }]);
     expect(told.learningSince).toBeDefined();
     const rest = await (await fetch(`${again.restUrl}/api/v1/placement?max_shapes=1`)).json();
-    expect(rest).toMatchObject({ policy: "stranded", arrivals: 4, shape_count: 2, shapes: [{ gpu_count: expect.any(Number) }] });
+    expect(rest).toMatchObject({
+      policy: "stranded",
+      arrivals: 4,
+      shape_count: 2,
+      shapes: [{ gpu_count: expect.any(Number) }],
+    });
     expect(told.sentences[0]).toBe("Of 100 tasks, 50 take a part of a card, 50 no card.");
     await again.capacity.reserveCapacity({
       reservations: [reserveOf(randomUUID(), { cpuCores: 1 })],

@@ -8,7 +8,7 @@ import type { Candidate, Choice, PlacementPolicy } from "../placement.ts";
 import { type Experience, PlacementEngine } from "./engine.ts";
 import { agentFacts, MachineKinds } from "./machine-kinds.ts";
 import type { RuleMaker } from "./rules.ts";
-import { placementShape, type PlacementShape } from "./shape.ts";
+import { placementShape } from "./shape.ts";
 import type { Accepts } from "./shape-ranking.ts";
 import type { StateSlots } from "./state-slots.ts";
 
@@ -16,7 +16,6 @@ export class RulePolicy implements PlacementPolicy {
   readonly name: string;
   readonly #engine: PlacementEngine;
   readonly #kinds = new MachineKinds();
-  readonly #shapes = new WeakMap<Needs, PlacementShape>();
 
   /** `slots`: the agents that take work, in the states that they are in. */
   constructor(maker: RuleMaker, experience: Experience, slots: StateSlots) {
@@ -29,13 +28,13 @@ export class RulePolicy implements PlacementPolicy {
     needs: Needs,
     accepts: Accepts,
   ): { readonly agentId: string; readonly positions: readonly number[] } | null {
-    const placed = this.#engine.choose(this.#shapeOf(needs), accepts);
+    const placed = this.#engine.choose(placementShape(needs), accepts);
     return placed === null ? null : { agentId: placed.machineId, positions: placed.positions };
   }
 
   /** The same among a few. */
   chooseOf(agentIds: Iterable<string>, needs: Needs, accepts: Accepts): ReturnType<RulePolicy["chooseOfAll"]> {
-    const placed = this.#engine.chooseOf(agentIds, this.#shapeOf(needs), accepts);
+    const placed = this.#engine.chooseOf(agentIds, placementShape(needs), accepts);
     return placed === null ? null : { agentId: placed.machineId, positions: placed.positions };
   }
 
@@ -48,7 +47,7 @@ export class RulePolicy implements PlacementPolicy {
 
   /** Among a few that are given, for questions that are not asked of all agents. */
   readonly choose = (candidates: readonly [Candidate, ...Candidate[]], needs: Needs): Choice => {
-    const shape = this.#shapeOf(needs);
+    const shape = placementShape(needs);
     let best: { readonly view: AgentView; readonly score: number; readonly positions: readonly number[] } | null = null;
     for (const { view } of candidates) {
       const way = this.#engine.bestWay(this.#kinds.machineOf(agentFacts(view)).state, shape);
@@ -61,12 +60,4 @@ export class RulePolicy implements PlacementPolicy {
     const [{ view, fit }] = candidates;
     return { agentId: view.agentId, cardIds: fit.cardIds };
   };
-
-  #shapeOf(needs: Needs): PlacementShape {
-    const known = this.#shapes.get(needs);
-    if (known !== undefined) return known;
-    const shape = placementShape(needs);
-    this.#shapes.set(needs, shape);
-    return shape;
-  }
 }

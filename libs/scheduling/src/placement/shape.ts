@@ -19,6 +19,17 @@ export interface PlacementShape {
 }
 
 export function placementShape(needs: Needs): PlacementShape {
+  const known = shapes.get(needs);
+  if (known !== undefined) return known;
+  const shape = makeShape(needs);
+  shapes.set(needs, shape);
+  return shape;
+}
+
+// Needs are never changed, and a batch asks for the shape of the same ones again and again.
+const shapes = new WeakMap<Needs, PlacementShape>();
+
+function makeShape(needs: Needs): PlacementShape {
   const { cpuMillicores, memoryMib, gpuCount, gpuVramMib, gpuExclusive, gpuModels } = needs;
   const perCardMib = gpuCount > 0 ? Math.max(1, gpuVramMib) : 0;
   const models = gpuModels.map((model) => model.toLowerCase());

@@ -138,10 +138,9 @@ export class StateSlots {
     const { kind } = state;
     let slots = this.#byKind.get(kind);
     if (slots === undefined) this.#byKind.set(kind, (slots = new Map<string, Slot>()));
-    const cards = state.cards.join();
     const key = kind.sharesMemory
-      ? `${state.cpuMillicores};${cards};${state.memoryMib}`
-      : `${state.cpuMillicores};${cards}`;
+      ? `${state.cpuMillicores};${state.cards.join()};${state.memoryMib}`
+      : `${state.cpuMillicores};${state.cards.join()}`;
     const known = slots.get(key);
     if (known !== undefined) return known;
     const index = this.#free.pop() ?? this.#byIndex.length;

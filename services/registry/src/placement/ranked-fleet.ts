@@ -55,13 +55,16 @@ export function rankedFleet({ draft, index, states, policy, onChosen }: RankedFl
       const view = states.viewOf(agentId);
       return view === undefined ? null : (candidatesAmong([view], needs, options)[0] ?? null);
     };
-    const accepts = (agentId: string): boolean => ask(agentId) !== null;
+    // The last that was asked is mostly the one that is chosen.
+    const last: { candidate: Candidate | null } = { candidate: null };
+    const accepts = (agentId: string): boolean => (last.candidate = ask(agentId)) !== null;
     const isFew = found.few !== null && found.few.length + changed.size <= FEW;
     const chosen = isFew
       ? policy.chooseOf(new Set([...(found.few ?? []), ...changed]), needs, accepts)
       : policy.chooseOfAll(needs, accepts);
     if (chosen === null) return null;
-    const candidate = ask(chosen.agentId);
+    const isLast = last.candidate?.view.agentId === chosen.agentId;
+    const candidate = isLast ? last.candidate : ask(chosen.agentId);
     if (candidate === null) throw new Error("an agent that was accepted a moment ago");
     onChosen(chosen.agentId, chosen.positions, needs);
     const { view } = candidate;
