@@ -11,6 +11,8 @@ import type { PlacementShape } from "./shape.ts";
 /** Free VRAM is told apart in so many steps of the card. */
 const STEPS = 128;
 /** What is known before anything has been seen: one hole in so many cards, and that much of experience. */
+/** Pairs of hole and task that are kept. */
+const MAX_KEPT = 65_536;
 /** Cards × arrivals from which on something can be said of a hole. */
 const ENOUGH_EXPOSURE = 1_000;
 const PRIOR_HOLES_PER_CARD = 1 / 64;
@@ -27,8 +29,10 @@ export interface CardTask {
 export class CardHistory {
   /** Cards × arrivals, by hole. */
   readonly #exposures = new Map<string, number>();
-  /** Tasks that came, by hole and task. */
+  /** Tasks that came, by hole and task, until cards were last counted: between two counts the rates stand still. */
   readonly #arrivals = new Map<string, number>();
+  /** Those that have come since. */
+  readonly #fresh = new Map<string, number>();
   /** Cards, by hole, when they were last counted. */
   #counts: ReadonlyMap<string, number> = new Map();
   #countedAt = 0;
@@ -40,7 +44,8 @@ export class CardHistory {
       const cardClass = kind.cardClasses[position];
       if (cardClass === undefined) continue;
       const key = taskKey(holeKey(cardClass, freeMibOf(cards[position] ?? 0)), shape.perCardMib, cpuPerCard(shape));
-      this.#arrivals.set(key, (this.#arrivals.get(key) ?? 0) + 1);
+      // Where nobody learns nothing is taken in, and it must not grow for ever.
+      if (this.#fresh.size < MAX_KEPT) this.#fresh.set(key, (this.#fresh.get(key) ?? 0) + 1);
     }
   }
 
@@ -58,6 +63,9 @@ export class CardHistory {
         counts.set(key, (counts.get(key) ?? 0) + count);
       });
     }
+    for (const [key, came] of this.#fresh) this.#arrivals.set(key, (this.#arrivals.get(key) ?? 0) + came);
+    this.#fresh.clear();
+    if (this.#arrivals.size > MAX_KEPT) this.#halve();
     const passed = arrivals - this.#countedAt;
     for (const key of new Set([...counts.keys(), ...this.#counts.keys()])) {
       const between = ((counts.get(key) ?? 0) + (this.#counts.get(key) ?? 0)) / 2;
@@ -65,6 +73,16 @@ export class CardHistory {
     }
     this.#counts = counts;
     this.#countedAt = arrivals;
+  }
+
+  /** Old experience counts half, and what was seen once or long ago is forgotten. */
+  #halve(): void {
+    for (const kept of [this.#arrivals, this.#exposures]) {
+      for (const [key, value] of kept) {
+        if (value < 1) kept.delete(key);
+        else kept.set(key, value / 2);
+      }
+    }
   }
 
   /** The holes that there are now, and how soon such ones were filled. The most VRAM first. */

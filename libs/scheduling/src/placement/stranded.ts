@@ -11,6 +11,7 @@
  */
 import { modelPrices } from "./model-prices.ts";
 import { CardHistory } from "./card-history.ts";
+import { cpuScarcity } from "./cpu-scarcity.ts";
 import { CardDemand } from "./card-demand.ts";
 import {
   canBeWhole,
@@ -40,6 +41,8 @@ export interface StrandedWeights {
 
 /** A card's tasks may use this much more than the card's share of the CPU: not all cards need theirs. */
 const CPU_SLACK = 2;
+/** Where CPU is scarce, so much of what is said of starvation is said of twice the CPU. */
+const SCARCITY_SHARE = 0.5;
 /** Nobody has asked for a whole machine of a kind yet: it is reckoned with all the same, as this share of the tasks with cards. */
 const WHOLE_MACHINE_SHARE = 3 / 1_000;
 /** A card that is free but for what its owner's desktop draws on it counts as free. */
@@ -51,6 +54,7 @@ export class StrandedEstimate {
   readonly #cardMix: readonly ShapeWeight[];
   readonly #manyCards: readonly ShapeWeight[];
   readonly #cpuPerVram: number;
+  readonly #cpuScarcity: number;
   readonly #rare: readonly RareShape[];
   readonly #prices: ReadonlyMap<CardClass, number>;
   readonly #profiles = new Map<MachineKind, KindProfile>();
@@ -69,6 +73,7 @@ export class StrandedEstimate {
     this.#cardMix = withCards.map(({ shape, share }) => ({ shape, share: share / total }));
     this.#manyCards = this.#cardMix.filter(({ shape }) => shape.gpuCount > 1);
     this.#cpuPerVram = cpuPerVram(this.#cardMix);
+    this.#cpuScarcity = cpuScarcity(mix, fleet);
     this.#prices = modelPrices(this.#cardMix, fleet);
     this.#rare = weights.hosting > 0 ? rareShapes(mix, fleet, this.#cpuPerVram, total) : [];
   }
@@ -88,7 +93,11 @@ export class StrandedEstimate {
     if (leftover > 0) sum += leftover * this.leftover(state);
     if (scarcity > 0) sum -= scarcity * this.scarcity(state);
     if (starvation > 0 && this.#cpuPerVram > 0) {
-      sum += starvation * Math.max(0, vramMib - cpuMillicores / this.#cpuPerVram);
+      const fed = cpuMillicores / this.#cpuPerVram;
+      const share = SCARCITY_SHARE * this.#cpuScarcity;
+      sum += starvation * (1 - share) * Math.max(0, vramMib - fed);
+      // Others will have their part of the CPU: so it must do for twice as much.
+      if (share > 0) sum += starvation * share * Math.max(0, vramMib - fed / 2);
     }
     return sum;
   }
