@@ -38,6 +38,9 @@ describe("what is learned of the tasks", () => {
           // A question teaches nothing.
           const asked = [reserveOf(randomUUID(), { cpuCores: 7 })];
           await capacity.reserveCapacity({ reservations: asked, allOrNothing: false, dryRun: true });
+          // Nor does a call that is refused as a whole.
+          const wrong = capacity.reserveCapacity({ reservations: asked, allOrNothing: false, placementPolicy: "luck" });
+          await expect(wrong).rejects.toThrow("luck");
         }
       }
     } finally {

@@ -28,7 +28,7 @@ function fleetOf(models: readonly string[]): StateSlots {
 describe("what has been learned", () => {
   it("is nothing at first, and says so", () => {
     expect(insightSentences(insightOf(experience, sampled(fleetOf(["A"]))))).toEqual([
-      "No task has asked for room yet: until then machines are filled by what fits most tightly.",
+      "No task has asked for room yet: until some have, machines are spared that few others can stand in for.",
     ]);
   });
 

@@ -101,7 +101,7 @@ const SELDOM_PER_THOUSAND = 0.1;
 /** A few sentences, the weightiest first. Empty before anything has arrived. */
 export function insightSentences({ shapes, shares, cpuPerVram: perMib, models, holes }: Insight): readonly string[] {
   if (shapes.length === 0)
-    return ["No task has asked for room yet: until then machines are filled by what fits most tightly."];
+    return ["No task has asked for room yet: until some have, machines are spared that few others can stand in for."];
   const sentences = [`Of 100 tasks, ${classesText(shares)}.`];
   if (perMib > 0) {
     const cores = perMib * (MIB_PER_GIB / MILLI);

@@ -22,7 +22,7 @@ function print(context: CommandContext, answer: wire.InspectPlacementResponse): 
   const since = timeOf(answer.learningSince);
   context.printFacts([
     ["policy", `${policy} (a request may name ${others})`],
-    ["fleet", `${count(agents, "agent")} that take work, in ${count(distinctStates, "state")}`],
+    ["fleet", `${count(agents, "agent")} ready for work, in ${count(distinctStates, "state")}`],
     ["learned from", `${count(arrivals, "task")}${since === null ? "" : ` since ${instant(since)}`}`],
     ["told apart", count(shapeCount, "kind")],
   ]);

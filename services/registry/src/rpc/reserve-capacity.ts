@@ -24,6 +24,7 @@ export function reserveCapacity(
     deps.requireReady();
     const requests = readRequests(request);
     const isKept = request.dryRun !== true;
+    const placement = placementOf(deps, request.placementPolicy ?? "", isKept);
     if (isKept) {
       for (const { taskId, attemptId, needs } of requests) {
         deps.placement.arrivals.note(taskId === "" ? attemptId : taskId, needs);
@@ -33,7 +34,7 @@ export function reserveCapacity(
       allOrNothing: request.allOrNothing,
       index: deps.index,
       heartbeatIntervalMs: deps.heartbeatIntervalMs,
-      ...placementOf(deps, request.placementPolicy ?? "", isKept),
+      ...placement,
       random: deps.random.next(),
       revision: () => deps.fleet.revision,
     });
