@@ -37,6 +37,7 @@ function newTask(name: string, overrides: Partial<NewTask> = {}): NewTask {
     dependsOnTaskIds: [],
     maxAttempts: 3,
     retryOnFailure: false,
+    holdUnknown: false,
     runTimeoutMs: null,
     waitTimeoutMs: null,
     workLeaseMs: 300_000,

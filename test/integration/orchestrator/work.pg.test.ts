@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { wire } from "@headroom/contracts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createWorld, dispatchOne, fleetSeen, grpcOf, planOf, taskOf, waitUntil, type World } from "./harness.ts";
@@ -211,6 +212,32 @@ describe("leases", () => {
     });
     expect(failed.outcomeReason).toMatch(/run 1 of 1/);
     await waitUntil(() => world.registry.held.size === 0);
+  });
+
+  it("on_unknown_outcome hold: a lost run is not repeated by itself, but when a person asks for it", async () => {
+    const running = await world.start();
+    const agent = await world.agent(running, { cores: 4 });
+    await fleetSeen(running, 1);
+    const { taskId, planId } = await dispatchOne(running, {
+      onUnknownOutcome: wire.UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_HOLD,
+    });
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
+    await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '31 seconds'");
+    const failed = await waitUntil(async () => {
+      const now = await taskOf(running, taskId);
+      return now.state === TaskState.TASK_STATE_FAILED ? now : null;
+    });
+    expect(failed.onUnknownOutcome).toBe(wire.UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_HOLD);
+    expect(failed.outcomeReason).toMatch(/what became of it is unknown; .*headroom plan retry/);
+    expect(failed.attempts).toHaveLength(1);
+    await running.plans.retryPlan({ requestId: randomUUID(), planId, reason: "looked at it" });
+    const again = await waitUntil(async () => {
+      const now = await taskOf(running, taskId);
+      return now.state === TaskState.TASK_STATE_RUNNING ? now : null;
+    });
+    const [attempt] = again.attempts;
+    agent.finish(attempt?.attemptId ?? "");
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
   });
 });
 

@@ -26,6 +26,7 @@ A plan file (YAML or JSON) is the WorkPlan of proto/headroom/orchestrator/v1/pla
       wait_timeout: 12h               # it fails when it has waited so long for room; left out: it waits as long as it takes
       max_attempts: 3
       retry_on_failure: false
+      on_unknown_outcome: retry       # or hold: a run whose agent was lost is repeated only when you ask for it
       expected_duration: 10m          # helps to tell when room will be
 
 Repeat with YAML's own means: "command: &work {…}" once, then "command: *work", or "<<: *base".`;

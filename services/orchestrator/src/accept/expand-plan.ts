@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, type wire } from "@headroom/contracts";
+import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
 import { type Needs, shapeKey } from "@headroom/scheduling";
@@ -60,6 +60,7 @@ export function expandPlan(
       dependsOnTaskIds: spec.dependsOn.map((name) => idOf(ids, name)),
       maxAttempts: spec.maxAttempts === 0 ? defaultMaxAttempts : spec.maxAttempts,
       retryOnFailure: spec.retryOnFailure,
+      holdUnknown: spec.onUnknownOutcome === wire.UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_HOLD,
       runTimeoutMs: msFromDuration(spec.runTimeout),
       workLeaseMs: msFromDuration(spec.workLease) ?? defaultWorkLeaseMs,
       waitTimeoutMs: msFromDuration(spec.waitTimeout),

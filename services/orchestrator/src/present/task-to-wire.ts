@@ -32,6 +32,9 @@ export function taskToWire(task: TaskRecord): wire.Task {
     waitTimeout: durationFromMsOrNull(task.waitTimeoutMs),
     expectedDuration: durationFromMsOrNull(task.expectedDurationMs),
     maxAttempts: task.maxAttempts,
+    onUnknownOutcome: task.holdUnknown
+      ? wire.UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_HOLD
+      : wire.UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_RETRY,
     cancelRequested: task.cancelRequested,
   });
 }

@@ -28,6 +28,8 @@ export interface NewTask {
   readonly dependsOnTaskIds: readonly string[];
   readonly maxAttempts: number;
   readonly retryOnFailure: boolean;
+  /** A run of which nobody knows what became of it is not repeated unless a person asks for it. */
+  readonly holdUnknown: boolean;
   readonly runTimeoutMs: number | null;
   /** Longest time it may wait for room, each time it waits; null: no limit. */
   readonly waitTimeoutMs: number | null;
@@ -226,6 +228,7 @@ export interface AttemptSituation {
   readonly taskName: string;
   readonly cancelRequested: boolean;
   readonly retryOnFailure: boolean;
+  readonly holdUnknown: boolean;
   readonly maxAttempts: number;
   /** Runs that count against `maxAttempts`, this one included. */
   readonly runsUsed: number;
@@ -311,6 +314,7 @@ export interface TaskRecord {
   readonly argv: readonly string[];
   readonly dependsOn: readonly string[];
   readonly maxAttempts: number;
+  readonly holdUnknown: boolean;
   readonly createdAtMs: EpochMs;
   readonly finishedAtMs: EpochMs | null;
   readonly outcomeReason: string;

@@ -11,6 +11,7 @@ const situation = (overrides: Partial<AttemptSituation> = {}): AttemptSituation 
   taskName: "t",
   cancelRequested: false,
   retryOnFailure: false,
+  holdUnknown: false,
   maxAttempts: 3,
   runsUsed: 1,
   ...overrides,
@@ -36,6 +37,19 @@ const decide = (told: AttemptResult, overrides: Partial<AttemptSituation> = {}) 
   decideResult(told, 0.5)(situation(overrides));
 
 describe("decideResult", () => {
+  it("on_unknown_outcome hold: what nobody knows the end of is not run again, what somebody knows is as ever", () => {
+    const held = { holdUnknown: true };
+    for (const verdict of [decide(result("agent_restarted"), held), decideLost(0.5)(situation(held))]) {
+      expect(verdict).toMatchObject({ kind: "final", taskState: "failed" });
+      expect(verdict).toHaveProperty("sentence", expect.stringContaining("headroom plan retry"));
+    }
+    for (const known of ["evicted", "lease_expired"] as const) {
+      expect(decide(result(known), held)).toMatchObject({ kind: "requeue" });
+    }
+    const cancelling = { ...held, cancelRequested: true };
+    expect(decideLost(0.5)(situation(cancelling))).toMatchObject({ kind: "final", taskState: "cancelled" });
+  });
+
   it("says once what happened, also when the agent says it too", () => {
     const sentence = "it ran longer than its run_timeout of 2 s";
     expect(decide(result("timed_out", null, { sentence }))).toMatchObject({ sentence });

@@ -30,6 +30,9 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
     const sentence = outcomeSentence(result);
     if (succeeded) return end(situation, "succeeded", step.to, "TASK_SUCCEEDED", sentence);
     if (wasCancelled) return end(situation, "cancelled", step.to, "TASK_CANCELLED", sentence);
+    if (result.outcome === "agent_restarted" && holds(situation)) {
+      return end(situation, "failed_final", step.to, "TASK_FAILED", `${sentence}; ${HELD}`);
+    }
     const mayRetry = mayRunAgain(result.outcome, situation);
     if (!mayRetry)
       return end(situation, "failed_final", step.to, "TASK_FAILED", withAttempts(sentence, result.outcome, situation));
@@ -67,6 +70,7 @@ export function decideLost(random: number): DecideAttempt {
     const step = attemptStep(situation.attemptState, "lost");
     if (step.kind === "rejected" || situation.superseded) return { kind: "repeat" };
     const sentence = "its agent did not renew its lease in time, and what became of it is unknown";
+    if (holds(situation)) return end(situation, "attempts_exhausted", step.to, "TASK_FAILED", `${sentence}; ${HELD}`);
     if (situation.runsUsed >= situation.maxAttempts && !situation.cancelRequested) {
       return end(
         situation,
@@ -85,6 +89,14 @@ export function decideLost(random: number): DecideAttempt {
       runGivenBack: false,
     });
   };
+}
+
+const HELD =
+  "it is not run again by itself (on_unknown_outcome: hold): see what it has done, then run it again with headroom plan retry";
+
+/** Whoever asked to cancel it wants no other run anyway. */
+function holds({ holdUnknown, cancelRequested }: AttemptSituation): boolean {
+  return holdUnknown && !cancelRequested;
 }
 
 /** By reason: what the command did itself is tried again only on request, what happened to it always. */

@@ -27,16 +27,16 @@ const insertTasks = defineStatement({
   name: "tasks_insert",
   text: `
     INSERT INTO tasks (task_id, plan_id, name, position, state, priority, needs, shape_key, uses_gpu, command, resume_after,
-                       depends_remaining, max_attempts, retry_on_failure, run_timeout_ms, work_lease_ms, expected_duration_ms,
-                       wait_timeout_ms, rank)
+                       depends_remaining, max_attempts, retry_on_failure, hold_unknown, run_timeout_ms, work_lease_ms,
+                       expected_duration_ms, wait_timeout_ms, rank)
     SELECT t.task_id, $1, t.name, t.position, t.state, t.priority, t.needs, t.shape_key, t.uses_gpu, t.command,
-           to_timestamp(t.resume_after_ms / 1000.0), t.depends_remaining, t.max_attempts, t.retry_on_failure,
+           to_timestamp(t.resume_after_ms / 1000.0), t.depends_remaining, t.max_attempts, t.retry_on_failure, t.hold_unknown,
            t.run_timeout_ms, t.work_lease_ms, t.expected_duration_ms, t.wait_timeout_ms,
            extract(epoch FROM now()) + t.position * 1e-6 - t.priority * $3::double precision
       FROM jsonb_to_recordset($2::jsonb) AS t(
            task_id uuid, name text, position integer, state text, priority integer, needs jsonb, shape_key text, uses_gpu boolean,
            command jsonb, resume_after_ms double precision, depends_remaining integer, max_attempts integer,
-           retry_on_failure boolean, run_timeout_ms bigint, work_lease_ms bigint, expected_duration_ms bigint,
+           retry_on_failure boolean, hold_unknown boolean, run_timeout_ms bigint, work_lease_ms bigint, expected_duration_ms bigint,
            wait_timeout_ms bigint)`,
 });
 
@@ -158,6 +158,7 @@ function taskRow(task: NewTask): Record<string, unknown> {
     depends_remaining: task.dependsOnTaskIds.length,
     max_attempts: task.maxAttempts,
     retry_on_failure: task.retryOnFailure,
+    hold_unknown: task.holdUnknown,
     run_timeout_ms: task.runTimeoutMs,
     work_lease_ms: task.workLeaseMs,
     expected_duration_ms: task.expectedDurationMs,

@@ -17,6 +17,7 @@ export interface AttemptRow {
   readonly task_name: string;
   readonly cancel_requested: boolean;
   readonly retry_on_failure: boolean;
+  readonly hold_unknown: boolean;
   readonly max_attempts: number;
   readonly runs_used: number;
   readonly has_dependents: boolean;
@@ -34,7 +35,7 @@ const lockStatement = defineStatement<AttemptRow>({
            a.sent_at IS NULL AS unsent, a.started_at IS NOT NULL AS started,
            (extract(epoch FROM now() - a.lease_expires_at) * 1000)::double precision AS lease_over_ms,
            t.state AS task_state, t.name AS task_name, t.cancel_requested_at IS NOT NULL AS cancel_requested,
-           t.retry_on_failure, t.max_attempts, t.runs_used,
+           t.retry_on_failure, t.hold_unknown, t.max_attempts, t.runs_used,
            EXISTS (SELECT 1 FROM task_dependencies d WHERE d.depends_on_task_id = a.task_id) AS has_dependents
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
      WHERE a.attempt_id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0

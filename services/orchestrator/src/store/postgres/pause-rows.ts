@@ -33,7 +33,7 @@ const insertPauseRows = defineStatement({
       FROM (
         SELECT t.task_id, t.plan_id, clock_timestamp() AS at,
                jsonb_build_object('plan_name', pl.name, 'task_name', t.name, 'position', t.position, 'command', t.command, 'needs', t.needs,
-                 'priority', t.priority, 'resume_after', t.resume_after, 'max_attempts', t.max_attempts, 'retry_on_failure', t.retry_on_failure,
+                 'priority', t.priority, 'resume_after', t.resume_after, 'max_attempts', t.max_attempts, 'retry_on_failure', t.retry_on_failure, 'hold_unknown', t.hold_unknown,
                  'run_timeout_ms', t.run_timeout_ms, 'wait_timeout_ms', t.wait_timeout_ms, 'work_lease_ms', t.work_lease_ms, 'expected_duration_ms', t.expected_duration_ms,
                  'depends_on', (SELECT coalesce(jsonb_agg(other.name ORDER BY other.position), '[]'::jsonb)
                                   FROM task_dependencies d JOIN tasks other ON other.task_id = d.depends_on_task_id

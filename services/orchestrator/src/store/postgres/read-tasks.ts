@@ -16,6 +16,7 @@ interface TaskRow {
   readonly argv: readonly string[];
   readonly depends_on: readonly string[];
   readonly max_attempts: number;
+  readonly hold_unknown: boolean;
   readonly wait_timeout_ms: number | null;
   readonly expected_duration_ms: number | null;
   readonly outcome_code: string;
@@ -39,7 +40,7 @@ interface TaskRow {
 const taskColumns = `t.task_id, t.plan_id, t.name, t.position, t.state, t.priority, t.needs, t.command->'argv' AS argv,
            ARRAY(SELECT other.name FROM task_dependencies d JOIN tasks other ON other.task_id = d.depends_on_task_id
                   WHERE d.task_id = t.task_id ORDER BY other.position) AS depends_on,
-           t.max_attempts, t.wait_timeout_ms, t.expected_duration_ms, t.outcome_code, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
+           t.max_attempts, t.hold_unknown, t.wait_timeout_ms, t.expected_duration_ms, t.outcome_code, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
            t.cancel_requested_at IS NOT NULL AS cancel_requested,
            q.pause_queue_id, q.status AS pause_status, q.reason AS pause_reason, q.reason_detail AS pause_sentence, q.paused_at,
            q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked, q.wait_deadline`;
@@ -122,6 +123,7 @@ function taskFromRow(row: TaskRow): TaskRecord {
     argv: row.argv,
     dependsOn: row.depends_on,
     maxAttempts: row.max_attempts,
+    holdUnknown: row.hold_unknown,
     createdAtMs: row.created_at,
     finishedAtMs: row.finished_at,
     outcomeReason: row.outcome_reason,

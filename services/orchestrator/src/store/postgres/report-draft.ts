@@ -80,6 +80,7 @@ export class ReportDraft {
       taskName: row.task_name,
       cancelRequested: row.cancel_requested,
       retryOnFailure: row.retry_on_failure,
+      holdUnknown: row.hold_unknown,
       maxAttempts: row.max_attempts,
       runsUsed: row.runs_used,
     });

@@ -6,6 +6,7 @@ import { roomHolds } from "./0004_room_holds.ts";
 import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
 import { queueLists } from "./0012_queue_lists.ts";
+import { holdUnknown } from "./0013_hold_unknown.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -16,4 +17,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   operating,
   lists,
   queueLists,
+  holdUnknown,
 ];

@@ -14,6 +14,26 @@ export const protobufPackage = "headroom.orchestrator.v1";
 
 export const protobufFileName = "headroom/orchestrator/v1/plan.proto";
 
+/** What follows a run of which nobody knows whether it took effect. */
+export const UnknownOutcomePolicy = {
+  /** UNKNOWN_OUTCOME_POLICY_UNSPECIFIED - As RETRY. */
+  UNKNOWN_OUTCOME_POLICY_UNSPECIFIED: 0,
+  /** UNKNOWN_OUTCOME_POLICY_RETRY - It runs again, as max_attempts allows. For work that may be done twice. */
+  UNKNOWN_OUTCOME_POLICY_RETRY: 1,
+  /** UNKNOWN_OUTCOME_POLICY_HOLD - It fails, and runs again only when a person who has looked asks for it (RetryPlan). For work that must not be done twice. */
+  UNKNOWN_OUTCOME_POLICY_HOLD: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type UnknownOutcomePolicy = typeof UnknownOutcomePolicy[keyof typeof UnknownOutcomePolicy];
+
+export namespace UnknownOutcomePolicy {
+  export type UNKNOWN_OUTCOME_POLICY_UNSPECIFIED = typeof UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_UNSPECIFIED;
+  export type UNKNOWN_OUTCOME_POLICY_RETRY = typeof UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_RETRY;
+  export type UNKNOWN_OUTCOME_POLICY_HOLD = typeof UnknownOutcomePolicy.UNKNOWN_OUTCOME_POLICY_HOLD;
+  export type UNRECOGNIZED = typeof UnknownOutcomePolicy.UNRECOGNIZED;
+}
+
 /** State of a plan: accepted answers first, then what becomes of it. */
 export const PlanStatus = {
   /** PLAN_STATUS_UNSPECIFIED - Not stated; never sent by a service. */
@@ -247,6 +267,8 @@ export interface TaskSpec {
     | undefined;
   /** Tasks of one gang start together or not at all; reserved. Not built yet: a plan with it is refused with UNIMPLEMENTED. */
   gang: string;
+  /** What follows where nobody can know what became of a run: its agent was lost, or its agent program was restarted while it ran. Default: retry. */
+  onUnknownOutcome: UnknownOutcomePolicy;
 }
 
 /** A command, run without a shell. */
@@ -389,7 +411,11 @@ export interface Task {
     | Duration
     | undefined;
   /** How long it is expected to run: as declared, else as learned from earlier runs; absent means unknown. */
-  expectedDuration?: Duration | undefined;
+  expectedDuration?:
+    | Duration
+    | undefined;
+  /** What follows where nobody can know what became of a run: RETRY or HOLD. */
+  onUnknownOutcome: UnknownOutcomePolicy;
 }
 
 /** Why a task waits. */
@@ -718,6 +744,7 @@ function createBaseTaskSpec(): TaskSpec {
     workLease: undefined,
     expectedDuration: undefined,
     gang: "",
+    onUnknownOutcome: 0,
   };
 }
 
@@ -764,6 +791,9 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     }
     if (message.gang !== "") {
       writer.uint32(114).string(message.gang);
+    }
+    if (message.onUnknownOutcome !== 0) {
+      writer.uint32(120).int32(message.onUnknownOutcome);
     }
     return writer;
   },
@@ -893,6 +923,14 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             message.gang = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.onUnknownOutcome = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -938,6 +976,7 @@ export const TaskSpec: MessageFns<TaskSpec> = {
       ? Duration.fromPartial(object.expectedDuration)
       : undefined;
     message.gang = object.gang ?? "";
+    message.onUnknownOutcome = object.onUnknownOutcome ?? 0;
     return message;
   },
 };
@@ -1648,6 +1687,7 @@ function createBaseTask(): Task {
     outcomeCode: "",
     waitTimeout: undefined,
     expectedDuration: undefined,
+    onUnknownOutcome: 0,
   };
 }
 
@@ -1706,6 +1746,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.expectedDuration !== undefined) {
       Duration.encode(message.expectedDuration, writer.uint32(146).fork()).join();
+    }
+    if (message.onUnknownOutcome !== 0) {
+      writer.uint32(152).int32(message.onUnknownOutcome);
     }
     return writer;
   },
@@ -1867,6 +1910,14 @@ export const Task: MessageFns<Task> = {
             message.expectedDuration = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.onUnknownOutcome = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1914,6 +1965,7 @@ export const Task: MessageFns<Task> = {
     message.expectedDuration = (object.expectedDuration !== undefined && object.expectedDuration !== null)
       ? Duration.fromPartial(object.expectedDuration)
       : undefined;
+    message.onUnknownOutcome = object.onUnknownOutcome ?? 0;
     return message;
   },
 };
