@@ -1,7 +1,7 @@
 import { msFromDuration, type wire } from "@headroom/contracts";
 import type { CallContext, ServerStreamHandler } from "@headroom/rpc";
-import { sleep } from "@headroom/runtime";
 import type { WatchAnswer } from "../queries/encoded-answers.ts";
+import { holdBack } from "../watch/hold-back.ts";
 import { watchMessages, type WatchPart } from "../watch/watch-messages.ts";
 import type { HandlerDeps } from "./deps.ts";
 
@@ -14,17 +14,19 @@ export function watchCapacity(deps: HandlerDeps): ServerStreamHandler<wire.Watch
 
 async function* watch(deps: HandlerDeps, coalesceMs: number, { signal }: CallContext): AsyncGenerator<WatchAnswer> {
   deps.requireReady();
-  const { fleet, storeClock } = deps;
+  const { fleet, storeClock, clock, timers } = deps;
   const watcher = deps.feed.watch();
   const messages = (part: WatchPart): Generator<WatchAnswer> => watchMessages(fleet, part, () => storeClock.now());
   try {
     let told = fleet.revision;
     const everyId = Array.from(fleet.agents(), ({ agentId }) => agentId);
     yield* messages({ snapshot: true, roomAppeared: true, agentIds: everyId, from: null, to: told });
+    let roomToldAtMs = Number.NEGATIVE_INFINITY;
     for (;;) {
       await watcher.changed(signal);
-      if (coalesceMs > 0) await sleep(deps.timers, coalesceMs, signal);
+      if (coalesceMs > 0) await holdBack(watcher, { clock, timers, coalesceMs }, roomToldAtMs, signal);
       const { agentIds, roomAppeared } = watcher.take();
+      if (roomAppeared) roomToldAtMs = clock.monotonic();
       const to = fleet.revision;
       yield* messages({ snapshot: false, roomAppeared, agentIds, from: told, to });
       told = to;

@@ -18,6 +18,8 @@ export interface Changes {
 export interface Watcher {
   /** Resolves when something has changed; rejects when the signal aborts. */
   changed(signal: AbortSignal): Promise<void>;
+  /** Resolves when room has appeared since the watcher took last; rejects when the signal aborts. */
+  room(signal: AbortSignal): Promise<void>;
   /** Takes what has changed so far. */
   take(): Changes;
   close(): void;
@@ -27,6 +29,7 @@ interface Watching {
   agentIds: Set<string>;
   roomAppeared: boolean;
   readonly bell: WakeSignal;
+  readonly roomBell: WakeSignal;
 }
 
 export class CapacityFeed {
@@ -45,10 +48,19 @@ export class CapacityFeed {
     if (this.#watching.size >= MAX_WATCHERS) {
       throw unavailable("TOO_MANY_WATCHERS", `${MAX_WATCHERS} watch the capacity already`, 5_000);
     }
-    const watching: Watching = { agentIds: new Set(), roomAppeared: false, bell: createSignal() };
+    const watching: Watching = {
+      agentIds: new Set(),
+      roomAppeared: false,
+      bell: createSignal(),
+      roomBell: createSignal(),
+    };
     this.#watching.add(watching);
     return {
       changed: (signal) => (watching.agentIds.size > 0 ? Promise.resolve() : watching.bell.wait(signal)),
+      async room(signal) {
+        // A ring may be of room that was taken since.
+        while (!watching.roomAppeared) await watching.roomBell.wait(signal);
+      },
       take() {
         const { agentIds, roomAppeared } = watching;
         watching.agentIds = new Set();
@@ -66,6 +78,7 @@ export class CapacityFeed {
       watching.agentIds.add(agentId);
       watching.roomAppeared ||= appeared;
       watching.bell.notify();
+      if (appeared) watching.roomBell.notify();
     }
   }
 }

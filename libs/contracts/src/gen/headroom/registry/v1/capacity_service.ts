@@ -317,7 +317,10 @@ export interface PoolCapacity {
 
 /** What to watch. */
 export interface WatchCapacityRequest {
-  /** Changes are held back at most this long so that several become one. Default 20 ms, at most 5 s. */
+  /**
+   * Changes are held back at most this long so that several become one; room that appears is told at once, unless some was told less than a
+   * quarter of this before. Default 20 ms, at most 5 s.
+   */
   coalesce?: Duration | undefined;
 }
 
