@@ -17,7 +17,7 @@ import { Fleet } from "../../services/registry/src/fleet/fleet.ts";
 import { CapacityIndex } from "../../services/registry/src/fleet/index/capacity-index.ts";
 import { AgentStates } from "../../services/registry/src/placement/agent-states.ts";
 import { PlacementPolicies } from "../../services/registry/src/placement/placement-policies.ts";
-import { rankedFleet } from "../../services/registry/src/placement/ranked-fleet.ts";
+import { placingBy } from "../../services/registry/src/placement/placing.ts";
 import { Draft } from "../../services/registry/src/reservations/draft.ts";
 import { reserveOperation, type ReserveOptions } from "../../services/registry/src/reservations/reserve.ts";
 import { ReservationBook } from "../../services/registry/src/store/reservation-book.ts";
@@ -75,8 +75,7 @@ function reserveOptions(fleet: Fleet, index: CapacityIndex): ReserveOptions {
     allOrNothing: false,
     index,
     heartbeatIntervalMs: 5_000,
-    policy,
-    ranked: (draft) => rankedFleet({ draft, index, states, policy, onChosen: () => {} }),
+    ...placingBy(policy, { index, states, experience }, false),
     random: 0,
     revision: () => fleet.revision,
   };

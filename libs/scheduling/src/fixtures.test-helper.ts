@@ -1,6 +1,7 @@
 /** Machines for tests: sensible where a test says nothing. Nothing of it is exported by the package. */
 import { agentView, type AgentFacts, type AgentView } from "./agent-view.ts";
 import type { HeldRoom } from "./capacity.ts";
+import { agentFacts, CardHistory, MachineKinds, RulePolicy, RULES, StateSlots, TaskMix } from "./placement/index.ts";
 import type { Amounts, AttemptUse, Card, Dimension, Sample } from "./resources.ts";
 
 export const GIB = 1024;
@@ -67,4 +68,14 @@ export function desktop(agentId: string, fields: Partial<AgentFacts> = {}): Agen
     reservations: [],
     ...fields,
   });
+}
+
+/** The placement policy of that name on this fleet, that has learned nothing yet. */
+export function untaughtPolicy(name: string, fleet: readonly AgentView[] = []): RulePolicy {
+  const maker = RULES.get(name);
+  if (maker === undefined) throw new RangeError(`no placement policy is called ${name}`);
+  const slots = new StateSlots();
+  const kinds = new MachineKinds();
+  for (const view of fleet) slots.put(view.agentId, kinds.machineOf(agentFacts(view)).state);
+  return new RulePolicy(maker, { mix: new TaskMix(), history: new CardHistory() }, slots);
 }

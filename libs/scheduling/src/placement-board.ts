@@ -1,6 +1,6 @@
 /**
- * The fleet while a batch is being placed: what the batch has taken so far, and for each shape of needs a shortlist of
- * agents on which it fits. So a request costs a look at some 32 agents, whatever the size of the fleet.
+ * The fleet while a batch is being placed: what the batch has taken so far, and, for questions that the fleet's ranking does not
+ * answer, the agents on which each shape of needs fits.
  */
 import type { AgentView } from "./agent-view.ts";
 import { explain, type FleetExplanation, REFUSAL_EXPLAINED_AGENTS } from "./explain.ts";
@@ -10,8 +10,8 @@ import type { Candidate, ChosenCandidate } from "./placement.ts";
 
 /** Where candidates come from. */
 export interface PlacementFleet {
-  /** Agents on which the needs fit, the most promising for the policy first: `limit` of them, or all there are. */
-  shortlist(needs: Needs, options: FitOptions, limit: number): Shortlist;
+  /** All agents on which the needs fit. */
+  candidates(needs: Needs, options: FitOptions): readonly Candidate[];
   /** All agents as a policy ranks them; absent: candidates are asked for. */
   readonly ranked?: RankedFleet;
   /** Why the needs fit nowhere, with these agents as they are given here instead of as the fleet knows them. */
@@ -28,21 +28,10 @@ export interface RankedFleet {
   goBack(changed: ReadonlyMap<string, AgentView>): void;
 }
 
-export interface Shortlist {
-  readonly candidates: readonly Candidate[];
-  /** Nobody else fits. */
-  readonly isComplete: boolean;
-}
-
-/** Candidates that a policy chooses from; the best of so many of the most promising is as good as the best of all. */
-const SHORTLIST = 32;
-/** With fewer left, others are looked for. */
-const FEW = 8;
-
 /** A fleet that is small enough to be looked at whole. */
 export function wholeFleet(views: readonly AgentView[]): PlacementFleet {
   return {
-    shortlist: (needs, options) => ({ candidates: candidatesAmong(views, needs, options), isComplete: true }),
+    candidates: (needs, options) => candidatesAmong(views, needs, options),
     explain: (needs, options, changed) => {
       const current = views.map((view) => changed.get(view.agentId) ?? view);
       return explain(current, needs, options, REFUSAL_EXPLAINED_AGENTS);
@@ -64,10 +53,9 @@ export function candidatesAmong(
   return candidates;
 }
 
-interface CurrentShortlist {
+interface CurrentCandidates {
   /** Kept up with what the batch takes. */
   readonly candidates: Candidate[];
-  readonly isComplete: boolean;
   /** How many of the changes it has taken in. */
   seen: number;
 }
@@ -77,7 +65,7 @@ export class PlacementBoard {
   #changed = new Map<string, AgentView>();
   /** The agents that have changed, one entry for each change. */
   readonly #changes: string[] = [];
-  #shortlists = new Map<string, CurrentShortlist>();
+  #current = new Map<string, CurrentCandidates>();
 
   constructor(fleet: PlacementFleet) {
     this.#fleet = fleet;
@@ -101,18 +89,17 @@ export class PlacementBoard {
       this.#changed = changed;
       this.ranked?.goBack(changed);
       // They were made on a fuller fleet.
-      this.#shortlists = new Map();
+      this.#current = new Map();
     };
   }
 
   /** `key` tells one question (needs and options) from another. Empty: no agent fits. */
   candidates(key: string, needs: Needs, options: FitOptions): readonly Candidate[] {
-    const known = this.#shortlists.get(key);
+    const known = this.#current.get(key);
     if (known !== undefined) this.#update(known, needs, options);
-    const isEnough = known !== undefined && (known.isComplete || known.candidates.length >= FEW);
-    const shortlist = isEnough ? known : this.#find(needs, options);
-    this.#shortlists.set(key, shortlist);
-    return shortlist.candidates;
+    const current = known ?? this.#find(needs, options);
+    this.#current.set(key, current);
+    return current.candidates;
   }
 
   /** Why the needs fit nowhere, with what the batch has taken. */
@@ -121,23 +108,22 @@ export class PlacementBoard {
   }
 
   /** Looks only at agents that have changed since: in a long batch of one shape that is one agent for each request. */
-  #update(shortlist: CurrentShortlist, needs: Needs, options: FitOptions): void {
-    const { candidates } = shortlist;
-    for (const agentId of new Set(this.#changes.slice(shortlist.seen))) {
+  #update(current: CurrentCandidates, needs: Needs, options: FitOptions): void {
+    const { candidates } = current;
+    for (const agentId of new Set(this.#changes.slice(current.seen))) {
       const place = candidates.findIndex(({ view }) => view.agentId === agentId);
       const view = this.#changed.get(agentId);
       if (place >= 0 && view !== undefined) candidates.splice(place, 1, ...candidatesAmong([view], needs, options));
     }
-    shortlist.seen = this.#changes.length;
+    current.seen = this.#changes.length;
   }
 
-  #find(needs: Needs, options: FitOptions): CurrentShortlist {
-    // The fleet does not know what the batch has taken: as many more as may turn out to be full.
-    const found = this.#fleet.shortlist(needs, options, SHORTLIST + this.#changed.size);
-    const candidates = found.candidates.flatMap((candidate) => {
+  #find(needs: Needs, options: FitOptions): CurrentCandidates {
+    const candidates = this.#fleet.candidates(needs, options).flatMap((candidate) => {
+      // The fleet does not know what the batch has taken.
       const view = this.#changed.get(candidate.view.agentId);
       return view === undefined ? [candidate] : candidatesAmong([view], needs, options);
     });
-    return { candidates, isComplete: found.isComplete, seen: this.#changes.length };
+    return { candidates, seen: this.#changes.length };
   }
 }

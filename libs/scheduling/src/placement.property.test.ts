@@ -7,11 +7,13 @@ import type { HeldRoom, Room } from "./capacity.ts";
 import { estimateRoom } from "./estimate.ts";
 import { explain } from "./explain.ts";
 import { fit } from "./fit.ts";
-import { desktop } from "./fixtures.test-helper.ts";
+import { desktop, untaughtPolicy } from "./fixtures.test-helper.ts";
 import { placeBatch, type PlaceRequest } from "./placement.ts";
 import { candidatesAmong } from "./placement-board.ts";
-import { BEST_FIT, MOST_FREE_VRAM } from "./policies.ts";
+import { RULES } from "./placement/index.ts";
 import type { Amounts, Sample } from "./resources.ts";
+
+const BEST_FIT = untaughtPolicy("best-fit");
 
 describe("fit and explain", () => {
   it("DESIGN-3: never means that not even the idle, willing machine would do", () => {
@@ -85,7 +87,7 @@ describe("placeBatch", () => {
   const numbered = (requests: readonly Omit<PlaceRequest, "attemptId">[]): readonly PlaceRequest[] =>
     requests.map((request, index) => ({ ...request, attemptId: `new-${index}` }));
 
-  it.each([BEST_FIT, MOST_FREE_VRAM])(
+  it.each([...RULES.keys()].map((name) => untaughtPolicy(name)))(
     "DESIGN-3: $name never promises more than is free, per dimension and card",
     (policy) => {
       fc.assert(

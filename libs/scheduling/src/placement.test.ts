@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { AgentView } from "./agent-view.ts";
-import { card, desktop, dimension, GIB, sample } from "./fixtures.test-helper.ts";
+import { card, desktop, dimension, GIB, sample, untaughtPolicy } from "./fixtures.test-helper.ts";
 import { normalizeNeeds, type PartialNeeds } from "./needs.ts";
 import { placeBatch, type PlaceRequest, type PlacementPolicy } from "./placement.ts";
-import { BEST_FIT, DEFAULT_POLICY_NAME, MOST_FREE_VRAM, POLICY_NAMES, policyNamed } from "./policies.ts";
+
+const MOST_FREE_VRAM = untaughtPolicy("most-free-vram");
 
 const request = (attemptId: string, needs: PartialNeeds, fields: Partial<PlaceRequest> = {}): PlaceRequest => ({
   attemptId,
@@ -11,7 +12,11 @@ const request = (attemptId: string, needs: PartialNeeds, fields: Partial<PlaceRe
   ...fields,
 });
 
-function place(views: readonly AgentView[], requests: readonly PlaceRequest[], policy: PlacementPolicy = BEST_FIT) {
+function place(
+  views: readonly AgentView[],
+  requests: readonly PlaceRequest[],
+  policy: PlacementPolicy = untaughtPolicy("best-fit", views),
+) {
   return placeBatch(views, requests, policy, { random: 0 }).map((placement) =>
     placement.kind === "reserved" ? placement.agentId : placement.reason,
   );
@@ -99,12 +104,5 @@ describe("placement", () => {
     const needs = { gpuVramMib: 8 * GIB, memoryMib: 30 * GIB };
     const [placement] = placeBatch([view], [request("t", needs)], MOST_FREE_VRAM, { random: 0 });
     expect(placement).toMatchObject({ kind: "reserved", amounts: { cards: [{ cardId: "card-1" }] } });
-  });
-
-  it("finds policies by name", () => {
-    expect(POLICY_NAMES).toEqual(["most-free-vram", "best-fit"]);
-    expect(policyNamed("best-fit")).toBe(BEST_FIT);
-    expect(policyNamed(DEFAULT_POLICY_NAME)).toBe(BEST_FIT);
-    expect(policyNamed("worst")).toBeNull();
   });
 });

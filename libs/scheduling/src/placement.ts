@@ -32,11 +32,6 @@ export interface PlacementContext {
 /** Pure, and total: given at least one candidate it chooses one. Ties are broken by agent id, so that runs repeat. */
 export interface PlacementPolicy {
   readonly name: string;
-  /**
-   * What it thinks of an agent before it knows the task, smaller is better: from a large fleet, candidates are taken in this
-   * order. Absent: any order will do.
-   */
-  readonly roughScore?: (view: AgentView) => number;
   readonly choose: (
     candidates: readonly [Candidate, ...Candidate[]],
     needs: Needs,
@@ -75,7 +70,7 @@ export function placeBatch(
   policy: PlacementPolicy,
   context: PlacementContext,
 ): readonly Placement[] {
-  const board = new PlacementBoard("shortlist" in fleet ? fleet : wholeFleet(fleet));
+  const board = new PlacementBoard("candidates" in fleet ? fleet : wholeFleet(fleet));
   const results = new Map<string, Placement>();
   // Shapes that found no room: room only shrinks within a batch, so the same question has the same answer.
   const refusals = new Map<string, FleetExplanation>();

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AgentView } from "./agent-view.ts";
 import { anyFleet, anyNeeds } from "./arbitraries.test-helper.ts";
+import { untaughtPolicy } from "./fixtures.test-helper.ts";
 import { normalizeNeeds } from "./needs.ts";
 import { placeBatch } from "./placement.ts";
-import { BEST_FIT } from "./policies.ts";
 import { fleetRoomBound, roomBound, type RoomFigures } from "./room-bound.ts";
 
 /** As a capacity answer tells it. */
@@ -30,7 +30,9 @@ describe("room bound", () => {
     fc.assert(
       fc.property(anyFleet, anyNeeds, (fleet, needs) => {
         const requests = Array.from({ length: 12 }, (_, each) => ({ attemptId: `new-${each}`, needs }));
-        const placed = placeBatch(fleet, requests, BEST_FIT, { random: 0.5 }).filter(({ kind }) => kind === "reserved");
+        const placed = placeBatch(fleet, requests, untaughtPolicy("best-fit"), { random: 0.5 }).filter(
+          ({ kind }) => kind === "reserved",
+        );
         expect(fleetRoomBound(fleet.map(figuresOf), needs, 12)).toBeGreaterThanOrEqual(placed.length);
       }),
       { numRuns: 1_000 },

@@ -27,7 +27,7 @@ import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts
 import { agentWith } from "../test-agents.test-helper.ts";
 import { AgentStates } from "./agent-states.ts";
 import { PlacementPolicies } from "./placement-policies.ts";
-import { rankedFleet } from "./ranked-fleet.ts";
+import { placingBy } from "./placing.ts";
 
 const CARD_MIB = 24_576;
 const idOf = (number: number): string => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
@@ -100,18 +100,7 @@ class SideBySide {
       allOrNothing: false,
       index: this.#index,
       heartbeatIntervalMs: 5_000,
-      policy,
-      ranked: (drafted) =>
-        rankedFleet({
-          draft: drafted,
-          index: this.#index,
-          states: this.#states,
-          policy,
-          onChosen: (agentId, positions, needs) => {
-            const state = this.#states.slots.stateOf(agentId);
-            if (state !== undefined) this.#experience.history.note(state, positions, placementShape(needs));
-          },
-        }),
+      ...placingBy(policy, { index: this.#index, states: this.#states, experience: this.#experience }, true),
       random: 0,
       revision: () => this.#fleet.revision,
     });

@@ -12,8 +12,8 @@ import {
 import { type Bits, eachBit, hasBit } from "../fleet/index/bits.ts";
 import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { Draft } from "../reservations/draft.ts";
-import { selectFitting } from "../reservations/select-fitting.ts";
 import type { AgentStates } from "./agent-states.ts";
+import { selectFitting } from "./select-fitting.ts";
 
 /** So few are compared one with another; of more, the ranking of all agents tells the best. */
 const FEW = 64;

@@ -1,6 +1,6 @@
 /** Two registry processes on one store, in any order of what can happen. A failure prints its seed. */
 import { silentLogger } from "@headroom/runtime";
-import { BEST_FIT, holdsRoom, normalizeNeeds } from "@headroom/scheduling";
+import { holdsRoom, normalizeNeeds } from "@headroom/scheduling";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { viewOf } from "../fleet/agent-views.ts";
@@ -8,6 +8,7 @@ import { Fleet } from "../fleet/fleet.ts";
 import { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
+import { placingOn } from "../placement/placing.test-helper.ts";
 import type { RegistryStore } from "../store/registry-store.ts";
 import { agentWith, sampleWith } from "../test-agents.test-helper.ts";
 import { ReservationDesk } from "./desk.ts";
@@ -25,6 +26,7 @@ const ATTEMPT_IDS = Array.from({ length: 8 }, (_, number) => `00000000-0000-4000
 class Process {
   readonly fleet = new Fleet("r");
   readonly index = new CapacityIndex(this.fleet);
+  readonly placing = placingOn(this.fleet, this.index, "stranded");
   readonly desk: ReservationDesk;
 
   constructor(rows: MemoryRows) {
@@ -118,8 +120,8 @@ async function take(step: AnyStep, rows: MemoryRows, processes: Process[]): Prom
         taskId: "",
         planId: "",
       }));
-      const { fleet, index } = at;
-      const options = { index, heartbeatIntervalMs: INTERVAL_MS, policy: BEST_FIT, random: 0 };
+      const { fleet, index, placing } = at;
+      const options = { index, heartbeatIntervalMs: INTERVAL_MS, ...placing, random: 0 };
       const { allOrNothing } = step;
       const revision = () => fleet.revision;
       const { results } = await at.desk.submit(reserveOperation(requests, { ...options, allOrNothing, revision }));

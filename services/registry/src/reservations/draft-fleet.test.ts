@@ -2,19 +2,18 @@
 import type { ReserveRequest } from "@headroom/contracts";
 import {
   type AgentView,
-  BEST_FIT,
   explain,
-  MOST_FREE_VRAM,
   NO_AMOUNTS,
   normalizeNeeds,
-  type PlacementPolicy,
   REFUSAL_EXPLAINED_AGENTS,
+  RULES,
 } from "@headroom/scheduling";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { viewOf } from "../fleet/agent-views.ts";
 import { Fleet } from "../fleet/fleet.ts";
 import { CapacityIndex } from "../fleet/index/capacity-index.ts";
+import { placingOn } from "../placement/placing.test-helper.ts";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
 import { Draft } from "./draft.ts";
 import { reserveOperation } from "./reserve.ts";
@@ -75,25 +74,26 @@ function reserveIn(
   fleet: Fleet,
   index: CapacityIndex,
   draft: Draft,
-  policy: PlacementPolicy,
+  placing: ReturnType<typeof placingOn>,
   requests: ReserveRequest[],
 ) {
   const revision = () => fleet.revision;
-  const options = { allOrNothing: false, index, heartbeatIntervalMs: 5_000, policy, random: 0, revision };
+  const options = { allOrNothing: false, index, heartbeatIntervalMs: 5_000, ...placing, random: 0, revision };
   return reserveOperation(requests, options).plan(draft).results;
 }
 
 describe("placement through the index", () => {
-  const anyPolicy = fc.constantFrom(BEST_FIT, MOST_FREE_VRAM);
+  const anyPolicy = fc.constantFrom(...RULES.keys());
 
   it("DESIGN-3: reserves exactly when the explanation says that it fits, request after request", () => {
     fc.assert(
       fc.property(anyFleet, fc.array(anyNeeds, { minLength: 1, maxLength: 30 }), anyPolicy, (fleet, all, policy) => {
         const index = new CapacityIndex(fleet);
+        const placing = placingOn(fleet, index, policy);
         const draft = new Draft(fleet, 0);
         all.forEach((needs, number) => {
           const told = explain(draft.views(), needs, {}, REFUSAL_EXPLAINED_AGENTS);
-          const [result] = reserveIn(fleet, index, draft, policy, [requestOf(number, needs)]);
+          const [result] = reserveIn(fleet, index, draft, placing, [requestOf(number, needs)]);
           expect(result!.kind).toBe(told.verdict === "fits" ? "reserved" : "no_room");
           if (result!.kind === "no_room") expect(result!.explanation).toEqual(told);
         });
@@ -105,12 +105,13 @@ describe("placement through the index", () => {
     fc.assert(
       fc.property(anyFleet, fc.array(anyNeeds, { minLength: 1, maxLength: 60 }), anyPolicy, (fleet, all, policy) => {
         const index = new CapacityIndex(fleet);
+        const placing = placingOn(fleet, index, policy);
         const draft = new Draft(fleet, 0);
         const results = reserveIn(
           fleet,
           index,
           draft,
-          policy,
+          placing,
           all.map((needs, number) => requestOf(number, needs)),
         );
         for (const agent of draft.changedAgents()) {
@@ -133,10 +134,11 @@ describe("placement through the index", () => {
     const held = reservationWith({ agentId: idOf(1), reserved: { ...NO_AMOUNTS, cpuMillicores: 16_000 } });
     fleet.put(agentWith({ agentId: idOf(1), reservations: reservationsOf(held) }));
     const index = new CapacityIndex(fleet);
+    const placing = placingOn(fleet, index, "stranded");
     const draft = new Draft(fleet, 0);
     const needs = normalizeNeeds({ cpuMillicores: 16_000 });
-    expect(reserveIn(fleet, index, draft, BEST_FIT, [requestOf(1, needs)])[0]!.kind).toBe("no_room");
+    expect(reserveIn(fleet, index, draft, placing, [requestOf(1, needs)])[0]!.kind).toBe("no_room");
     draft.put({ ...held, state: "released", releasedAtMs: 0 });
-    expect(reserveIn(fleet, index, draft, BEST_FIT, [requestOf(1, needs)])[0]!.kind).toBe("reserved");
+    expect(reserveIn(fleet, index, draft, placing, [requestOf(1, needs)])[0]!.kind).toBe("reserved");
   });
 });

@@ -8,30 +8,19 @@ import {
   type FleetExplanation,
   type Needs,
   type PlacementFleet,
-  type PlacementPolicy,
   type RankedFleet,
   REFUSAL_EXPLAINED_AGENTS,
-  type Shortlist,
 } from "@headroom/scheduling";
 import { viewOf } from "../fleet/agent-views.ts";
-import { hasBit } from "../fleet/index/bits.ts";
-import type { CapacityIndex, OrderFigure } from "../fleet/index/capacity-index.ts";
+import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import { judgeFleet } from "../fleet/index/judge-fleet.ts";
 import type { Draft } from "./draft.ts";
-import { selectFitting } from "./select-fitting.ts";
 
-/** Ranked, by policies that rank; by others in their rough order. */
-export function draftFleet(
-  draft: Draft,
-  index: CapacityIndex,
-  policy: PlacementPolicy,
-  ranked?: RankedFleet,
-): PlacementFleet {
-  const order = roughOrder(policy);
+export function draftFleet(draft: Draft, index: CapacityIndex, ranked: RankedFleet): PlacementFleet {
   return {
-    ...(ranked !== undefined && { ranked }),
+    ranked,
     explain: (needs, options, changed) => explainDraft(draft, index, needs, options, changed),
-    shortlist: (needs, options, limit) => shortlist(draft, index, order, needs, options, limit),
+    candidates: (needs, options) => candidatesOf(draft, needs, options),
   };
 }
 
@@ -50,41 +39,9 @@ export function explainDraft(
   return explanationOf(judged, needs, options, REFUSAL_EXPLAINED_AGENTS);
 }
 
-function roughOrder({ name, roughScore }: PlacementPolicy): OrderFigure {
-  return { name: `placement ${name}`, valueOf: (agent) => roughScore?.(viewOf(agent)) ?? 0 };
-}
-
-function shortlist(
-  draft: Draft,
-  index: CapacityIndex,
-  figure: OrderFigure,
-  needs: Needs,
-  options: FitOptions,
-  limit: number,
-): Shortlist {
-  // The index keeps only agents that take any work; whoever wants others has to look at all.
-  if (options.agentTypes !== undefined) {
-    return { candidates: candidatesAmong(draft.views(), needs, options), isComplete: true };
-  }
-  const candidates: Candidate[] = [];
-  // The index does not know the draft, which may have made room as well as taken it.
-  for (const agent of draft.changedAgents()) candidates.push(...candidatesAmong([viewOf(agent)], needs, options));
-  if (needs.agentId !== null) {
-    const agent = draft.agent(needs.agentId);
-    const isNew = agent !== undefined && !draft.isChanged(agent.agentId);
-    if (isNew) candidates.push(...candidatesAmong([viewOf(agent)], needs, options));
-    return { candidates, isComplete: true };
-  }
-  const found = selectFitting(index, needs, options);
-  let left = limit;
-  index.orderBy(figure).walk(null, false, (slot) => {
-    if (!hasBit(found, slot) || draft.isChanged(index.agentAt(slot).agentId)) return true;
-    const [candidate] = candidatesAmong([index.viewAt(slot)], needs, options);
-    if (candidate !== undefined) {
-      candidates.push(candidate);
-      left -= 1;
-    }
-    return left > 0;
-  });
-  return { candidates, isComplete: left > 0 };
+/** For what is not ranked: a task that names its agent, and whoever wants agents that the index does not keep. */
+function candidatesOf(draft: Draft, needs: Needs, options: FitOptions): readonly Candidate[] {
+  if (needs.agentId === null) return candidatesAmong(draft.views(), needs, options);
+  const agent = draft.agent(needs.agentId);
+  return agent === undefined ? [] : candidatesAmong([viewOf(agent)], needs, options);
 }

@@ -38,8 +38,8 @@ export interface ReserveOptions {
   readonly index: CapacityIndex;
   readonly heartbeatIntervalMs: number;
   readonly policy: PlacementPolicy;
-  /** All agents in the order of the policy; left out: candidates are looked for. */
-  readonly ranked?: (draft: Draft) => RankedFleet;
+  /** All agents in the order of the policy. */
+  readonly ranked: (draft: Draft) => RankedFleet;
   /** In [0, 1). */
   readonly random: number;
   revision(): FleetRevision;
@@ -142,7 +142,7 @@ function place(
   if (requests.length === 0) return new Map();
   const byId = new Map(requests.map((request) => [request.attemptId, request]));
   const placements = placeBatch(
-    draftFleet(draft, options.index, options.policy, options.ranked?.(draft)),
+    draftFleet(draft, options.index, options.ranked(draft)),
     [...byId.values()].map((request) => placeRequest(draft, request, options)),
     options.policy,
     { random: options.random },

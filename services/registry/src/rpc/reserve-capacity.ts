@@ -1,9 +1,9 @@
 import { explanationToWire, reservationToWire, type ReserveRequest, reserveFromWire, wire } from "@headroom/contracts";
 import { invalidArgument, type UnaryHandler } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
-import { type FleetExplanation, type Needs, placementShape } from "@headroom/scheduling";
+import type { FleetExplanation, Needs } from "@headroom/scheduling";
 import { PLACEMENT_POLICIES } from "../placement/placement-policies.ts";
-import { rankedFleet } from "../placement/ranked-fleet.ts";
+import { placingBy } from "../placement/placing.ts";
 import { Draft } from "../reservations/draft.ts";
 import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
@@ -61,17 +61,13 @@ export function reserveCapacity(
 
 /** The policy that the request names, or the registry's own. What is not kept teaches nothing. */
 function placementOf({ index, placement }: HandlerDeps, name: string, isKept: boolean) {
-  const { policies, states, experience } = placement;
+  const { policies } = placement;
   const policy = policies.named(name);
   if (policy === null) {
     const description = `no placement policy is called "${name}"; one of ${PLACEMENT_POLICIES.join(", ")}, or leave it out for this registry's own (${policies.defaultName})`;
     throw invalidArgument([{ field: "placement_policy", description }]);
   }
-  const onChosen = (agentId: string, positions: readonly number[], needs: Needs): void => {
-    const state = states.slots.stateOf(agentId);
-    if (isKept && state !== undefined) experience.history.note(state, positions, placementShape(needs));
-  };
-  return { policy, ranked: (draft: Draft) => rankedFleet({ draft, index, states, policy, onChosen }) };
+  return placingBy(policy, { index, ...placement }, isKept);
 }
 
 function readRequests({ reservations }: wire.ReserveCapacityRequest): readonly ReserveRequest[] {
