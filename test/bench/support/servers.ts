@@ -1,5 +1,5 @@
 /** The parts of a bench: a PostgreSQL, the registry, the bare server and clients, each a process of its own. */
-import { createDatabase, type Database, startEmbedded } from "@headroom/postgres";
+import { createDatabase, type PooledDatabase, startEmbedded } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -31,7 +31,7 @@ export function stopAll(): Promise<void> {
 
 export interface BenchDatabase {
   readonly url: string;
-  readonly db: Database;
+  readonly db: PooledDatabase;
 }
 
 /** The embedded PostgreSQL with its defaults; DATABASE_URL is not used, for a bench writes a lot. */
