@@ -13,6 +13,8 @@ export {
   type Transaction,
   type TransactionOptions,
 } from "./pool.ts";
+export { retryTransaction } from "./transaction-retry.ts";
+export { customTypes } from "./value-types.ts";
 export { postgresAt, type PostgresServer, type PrepareOptions } from "./server.ts";
 export { definedStatements, defineStatement, type Statement } from "./statement.ts";
 export { type WaitForDatabaseOptions, DatabaseAwayError, waitForDatabase } from "./wait.ts";
