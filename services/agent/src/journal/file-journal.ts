@@ -76,7 +76,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await written;
       // Only what is durable may survive a rewrite.
       state.apply(record);
-      const wanted = lines >= compactAfterLines && lines > 4 * state.records().length;
+      const wanted = lines >= compactAfterLines && lines > 4 * state.size;
       if (wanted && compacting === undefined && closed === undefined)
         compacting = compact().finally(() => {
           compacting = undefined;
