@@ -9,7 +9,8 @@ import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
 import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import type { RegistryPort } from "../registry/port.ts";
-import { expandPlan, hashPlan, type Holds } from "./expand-plan.ts";
+import { expandPlan, type Holds } from "./expand-plan.ts";
+import { hashPlan, planBytes } from "./plan-bytes.ts";
 import { refuseUnsatisfiable } from "./refuse-unsatisfiable.ts";
 import { validatePlan } from "./validate-plan.ts";
 
@@ -64,13 +65,15 @@ async function accept(
   if (plan === undefined) throw invalidArgument([{ field: "plan", description: "is missing" }]);
   const requestId = request.requestId === "" ? null : request.requestId.toLowerCase();
   const earlier = requestId === null ? null : await options.store.findRequest(requestId);
-  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === hashPlan(plan));
-  validatePlan(plan, options.ports.clock.now());
+  const bytes = planBytes(plan);
+  const requestHash = hashPlan(plan, bytes);
+  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === requestHash);
+  validatePlan(plan, bytes.length, options.ports.clock.now());
   if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
   const { pointMs, ports } = options;
   const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
-  const known = { call, learnedMs, pointMs };
+  const known = { requestHash, call, learnedMs, pointMs };
   const newPlan = expandPlan(plan, requestId, ports.random, holds, known);
   const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
   switch (outcome.kind) {
@@ -165,9 +168,33 @@ async function placeAccepted(
     agentId: null,
     ...now.get(taskId),
   }));
-  if (tasks.some(({ state }) => state === "paused")) options.wakeLoop("plan accepted");
+  if (needsLook(options.gate, plan, tasks)) options.wakeLoop("plan accepted");
   return tasks;
 }
+
+/**
+ * Whether the loop is to look at once. What waits for a dependency is told of by the end of that; what the gate held when it was
+ * judged and holds now, after the commit, by the news that open it.
+ */
+function needsLook(gate: Gate, plan: NewPlan, tasks: readonly TaskNow[]): boolean {
+  const heldNow = new Map<boolean, boolean>();
+  return tasks.some(({ state, reason }, index) => {
+    const task = plan.tasks[index];
+    if (state !== "paused" || reason === "DEPENDENCY_PENDING" || task === undefined) return false;
+    if (reason === null || !HELD_BY_GATE.has(reason)) return true;
+    const usesGpu = needsGpu(task.needs);
+    const isHeld = heldNow.get(usesGpu) ?? gate.askForPlacing(task.needs).kind === "held";
+    heldNow.set(usesGpu, isHeld);
+    return !isHeld;
+  });
+}
+
+const HELD_BY_GATE: ReadonlySet<PauseReason> = new Set([
+  "FLEET_BELOW_THRESHOLD",
+  "NO_AGENT_ONLINE",
+  "REGISTRY_UNAVAILABLE",
+  "HELD",
+]);
 
 function duplicate(planId: string, samePlan: boolean): Accepted {
   if (samePlan) return { kind: "duplicate", planId };
@@ -199,10 +226,12 @@ function logAccepted(logger: Logger, plan: NewPlan): void {
     { plan_id: plan.planId, plan_name: plan.name, tasks: plan.tasks.length, paused_tasks: paused.length },
     "plan accepted",
   );
-  for (const { taskId, pause } of paused) {
-    logger.info(
-      { plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence },
-      "task paused",
-    );
-  }
+  logger.together(() => {
+    for (const { taskId, pause } of paused) {
+      logger.info(
+        { plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence },
+        "task paused",
+      );
+    }
+  });
 }

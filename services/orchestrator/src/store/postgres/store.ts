@@ -1,6 +1,6 @@
 import type { Database } from "@headroom/postgres";
 import type { OrchestratorStore } from "../port.ts";
-import { acceptPlan, findRequest } from "./accept.ts";
+import { createAcceptPlan, findRequest } from "./accept.ts";
 import { assign } from "./assign.ts";
 import { cancelPlan, cancelTask } from "./cancel.ts";
 import { claimOrphans, claimWaiting, giveBackClaims } from "./claim.ts";
@@ -43,7 +43,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
   return {
     findRequest: (requestId) => findRequest(db, requestId),
     queueFronts: (shapeKeys) => queueFronts(db, shapeKeys),
-    acceptPlan: (plan, claimer, claimLimit) => acceptPlan(db, plan, claimer, claimLimit),
+    acceptPlan: createAcceptPlan(db),
 
     claimWaiting: (request) => claimWaiting(db, request),
     claimOrphans: (claimer, limit, planId) => claimOrphans(db, claimer, limit, planId),
