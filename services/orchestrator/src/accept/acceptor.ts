@@ -102,8 +102,10 @@ export async function whatHolds(
   logger: Logger,
 ): Promise<Holds> {
   const nowMs = options.ports.clock.now();
-  const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
-  const fronts = await options.store.queueFronts(shapes);
+  const { answers, openShapes } = askGate(options.gate, plan);
+  for (const [usesGpu, answer] of answers) logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
+  // What the gate holds waits whoever is before it.
+  const fronts = openShapes.size === 0 ? new Map<string, number>() : await options.store.queueFronts([...openShapes]);
   const turns = new Map<string, number>();
   /** Tasks of a shape that are placed at once; those behind them wait for their turn without a question to the registry. */
   const turnsOf = (key: string, needs: Needs): number => {
@@ -111,7 +113,6 @@ export async function whatHolds(
     turns.set(key, left - 1);
     return left;
   };
-  const answers = new Map<boolean, GateAnswer>();
   return ({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn }): NewPause | null => {
     if (dependsOn.length > 0) {
       return { reason: "DEPENDENCY_PENDING", sentence: `It waits for ${listed(dependsOn)} to succeed.`, blocked: true };
@@ -119,19 +120,30 @@ export async function whatHolds(
     if (resumeAfterMs !== null && resumeAfterMs > nowMs) {
       return { reason: "RESUME_AFTER", sentence: "Its resume_after lies ahead.", blocked: false };
     }
-    const usesGpu = needsGpu(needs);
-    let answer = answers.get(usesGpu);
-    if (answer === undefined) {
-      answer = options.gate.askForPlacing(needs);
-      answers.set(usesGpu, answer);
-      logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
-    }
-    if (answer.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
+    const answer = answers.get(needsGpu(needs));
+    if (answer?.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
     const leadMs = fronts.get(key);
     const isBehind = leadMs !== undefined && leadMs >= priority * options.pointMs;
     if (!isBehind && turnsOf(key, needs) > 0) return null;
     return { reason: "AWAITING_TURN", sentence: "Tasks with the same needs wait before it.", blocked: false };
   };
+}
+
+/** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
+function askGate(
+  gate: Gate,
+  plan: wire.WorkPlan,
+): { readonly answers: ReadonlyMap<boolean, GateAnswer>; readonly openShapes: ReadonlySet<string> } {
+  const answers = new Map<boolean, GateAnswer>();
+  const openShapes = new Set<string>();
+  for (const task of plan.tasks) {
+    const needs = needsFromWire(task.needs);
+    const usesGpu = needsGpu(needs);
+    const answer = answers.get(usesGpu) ?? gate.askForPlacing(needs);
+    answers.set(usesGpu, answer);
+    if (answer.kind === "open") openShapes.add(shapeKey(needs));
+  }
+  return { answers, openShapes };
 }
 
 function listed(names: readonly string[]): string {
