@@ -7,11 +7,15 @@ export {
   type Database,
   type DatabaseMetrics,
   type DatabaseOptions,
+  type PooledDatabase,
   type PoolStats,
   type Queryable,
   type Transaction,
   type TransactionOptions,
 } from "./pool.ts";
+export { retryTransaction } from "./transaction-retry.ts";
+export { customTypes } from "./value-types.ts";
+export { postgresAt, type PostgresServer, type PrepareOptions } from "./server.ts";
 export { definedStatements, defineStatement, type Statement } from "./statement.ts";
 export { type WaitForDatabaseOptions, DatabaseAwayError, waitForDatabase } from "./wait.ts";
 export { migrate, type MigrateOptions, type MigrateResult, type Migration, SchemaTooNewError } from "./migrations.ts";

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
-import { classifyError, createDatabase, type Database, type DatabaseOptions, defineStatement } from "./index.ts";
+import { classifyError, createDatabase, type PooledDatabase, type DatabaseOptions, defineStatement } from "./index.ts";
 
 interface CounterRow {
   readonly id: number;
@@ -18,11 +18,11 @@ const readCounter = defineStatement<CounterRow>({
 });
 
 let test: TestDatabase;
-let db: Database;
+let db: PooledDatabase;
 const outcomes: string[] = [];
-const others: Database[] = [];
+const others: PooledDatabase[] = [];
 
-function open(options: Partial<DatabaseOptions> = {}): Database {
+function open(options: Partial<DatabaseOptions> = {}): PooledDatabase {
   const opened = createDatabase({
     connection: test,
     schema: "work",

@@ -20,7 +20,10 @@ export interface Queryable {
 }
 
 /** One open transaction; of no use after it has ended. */
-export interface Transaction extends Queryable {
+export type Transaction = Queryable;
+
+/** A transaction on a pool. */
+export interface PooledTransaction extends Transaction {
   /** knex's builder, bound to this transaction. */
   readonly knex: Knex.Transaction;
 }
@@ -40,9 +43,8 @@ export interface PoolStats {
   readonly waiting: number;
 }
 
+/** One schema of a PostgreSQL, as stores need it: a port. */
 export interface Database extends Queryable {
-  /** knex's builder on the pool, for ordinary queries. */
-  readonly knex: Knex;
   readonly schema: string;
   /**
    * Runs `fn` in a transaction: commits when it resolves, rolls back when it rejects. After a serialization failure or
@@ -55,6 +57,13 @@ export interface Database extends Queryable {
   stats(): PoolStats;
   /** Closes the pool; waits up to 5 s for connections in use. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A pool of connections. */
+export interface PooledDatabase extends Database {
+  /** knex's builder on the pool. */
+  readonly knex: Knex;
+  transaction<T>(fn: (tx: PooledTransaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
 /** What a service may want to count. */
@@ -87,7 +96,7 @@ export interface DatabaseOptions {
 }
 
 /** A pool on one schema. Connects on first use; an idle connection that breaks is replaced, and never an uncaught error. */
-export function createDatabase(options: DatabaseOptions): Database {
+export function createDatabase(options: DatabaseOptions): PooledDatabase {
   const db = createKnexPool({
     connection: options.connection,
     schema: options.schema,
@@ -150,7 +159,7 @@ async function measured<Row extends object>(
 function runTransaction<T>(
   db: Knex,
   options: DatabaseOptions,
-  fn: (tx: Transaction) => Promise<T>,
+  fn: (tx: PooledTransaction) => Promise<T>,
   { isolation, readOnly, maxAttempts }: TransactionOptions,
 ): Promise<T> {
   const attempt = (): Promise<T> =>

@@ -63,3 +63,12 @@ export { createClient } from "./client/client.ts";
 
 export { createHttpServer } from "./http/index.ts";
 export type { HttpServer, HttpServerOptions, Readiness } from "./http/index.ts";
+
+export { socketNetwork, type Network } from "./network.ts";
+
+// For those that bring a transport of their own.
+export { createServerOn } from "./server/rpc-server.ts";
+export type { OpenTransport, ServedCalls, ServerTransport } from "./server/server-transport.ts";
+export type { DuplexCarrier, DuplexReceiver } from "./pipeline/invoke-duplex.ts";
+export { DuplexCore } from "./duplex/duplex-core.ts";
+export type { AnyMethod } from "./client/outgoing-call.ts";

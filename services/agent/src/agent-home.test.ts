@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAgentConfig } from "./config/config.ts";
 import { AgentDirInUseError, lockDataDir } from "./data-dir-lock.ts";
 import { agentHome } from "./home.ts";
-import { watchOwnerHold } from "./owner-hold.ts";
+import { ownerHoldFile, watchOwnerHold } from "./owner-hold.ts";
 
 let dir: TempDir;
 beforeEach(async () => {
@@ -69,7 +69,7 @@ describe("the owner's hold", () => {
   it("is a file whose content is the reason", async () => {
     let changes = 0;
     const hold = watchOwnerHold({
-      agentDir: dir.path,
+      read: ownerHoldFile(dir.path),
       ports: systemPorts,
       logger: silentLogger,
       onChange: () => (changes += 1),

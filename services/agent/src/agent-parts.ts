@@ -14,6 +14,7 @@ import { fileJournal } from "./journal/file-journal.ts";
 import type { Journal } from "./journal/journal.ts";
 import { fileOutputStores } from "./output/file-segments.ts";
 import type { OutputStores } from "./output/segment-store.ts";
+import { ownerHoldFile, type ReadOwnerHold } from "./owner-hold.ts";
 import type { ProcessTable } from "./processes/process-table.ts";
 import { systemProcessTable } from "./processes/system-table.ts";
 import type { ProcessRunner } from "./runner/runner.ts";
@@ -38,6 +39,7 @@ export interface AgentParts {
   readonly runner: ProcessRunner;
   readonly sampler: Sampler;
   readonly connections: Connections;
+  readonly readOwnerHold: ReadOwnerHold;
   readonly sleepSource: SleepSource;
   readonly suspendMeter: SuspendMeter;
 }
@@ -75,6 +77,7 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
     sleepSource:
       overrides.sleepSource ??
       (process.platform === "linux" ? logindSleepSource({ ports, logger, env }) : silentSleepSource),
+    readOwnerHold: overrides.readOwnerHold ?? ownerHoldFile(config.agentDir),
     suspendMeter: overrides.suspendMeter ?? systemSuspendMeter(),
     connections:
       overrides.connections ??

@@ -114,7 +114,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
   const late: { heartbeat?: Heartbeat } = {};
   let isLeaving = false;
   const hold = watchOwnerHold({
-    agentDir: config.agentDir,
+    read: parts.readOwnerHold,
     ports,
     logger,
     onChange: () => late.heartbeat?.statusChanged(),

@@ -19,6 +19,7 @@ export { ownerHoldFileName } from "./owner-hold.ts";
 export { grpcConnections, type Connections } from "./connection/open-stream.ts";
 export type { AgentHome } from "./home.ts";
 export type { Journal, JournalContent, JournalEntry, JournalRecord } from "./journal/journal.ts";
+export { journalContent } from "./journal/journal-state.ts";
 export { memoryJournal, type MemoryJournal } from "./journal/memory-journal.ts";
 export { memoryOutputStores } from "./output/memory-segments.ts";
 export type { OutputStores, SegmentStore, StoredChunk } from "./output/segment-store.ts";

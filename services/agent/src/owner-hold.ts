@@ -11,8 +11,11 @@ export interface OwnerHold extends ManagedService {
   current(): string | null;
 }
 
+/** Reads what the owner has said; null: nothing. A port. */
+export type ReadOwnerHold = () => Promise<string | null>;
+
 export interface OwnerHoldOptions {
-  readonly agentDir: string;
+  readonly read: ReadOwnerHold;
   readonly ports: Ports;
   readonly logger: Logger;
   /** Called after each change. */
@@ -23,15 +26,19 @@ export interface OwnerHoldOptions {
 const lookEveryMs = 1_000;
 const maxReasonLength = 255;
 
+/** Reads the file `owner-hold` in the agent's folder. */
+export function ownerHoldFile(agentDir: string): ReadOwnerHold {
+  return () => readHold(join(agentDir, ownerHoldFileName));
+}
+
 /**
- * Watches the file `owner-hold` by looking once a second: file notifications do not work on every file system, and a missed one
+ * Watches the owner's hold by looking once a second: file notifications do not work on every file system, and a missed one
  * would take the owner's machine against his will.
  */
 export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
-  const path = join(options.agentDir, ownerHoldFileName);
   let reason: string | null = null;
   const look = async (): Promise<void> => {
-    const found = await readHold(path);
+    const found = await options.read();
     if (found === reason) return;
     const wasHeld = reason !== null;
     reason = found;
@@ -46,7 +53,7 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     errorDelayMs: lookEveryMs,
     run: look,
     onError: (error) =>
-      options.logger.warn({ err: error, path }, "the owner's hold cannot be read; the last state stays in force"),
+      options.logger.warn({ err: error }, "the owner's hold cannot be read; the last state stays in force"),
   });
   return {
     name: loop.name,
@@ -55,7 +62,7 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     stop: (why) => loop.stop(why),
     // The first look comes before anything else starts, so that no work slips in under a hold that was there all the time.
     async start() {
-      reason = await readHold(path).catch(() => null);
+      reason = await options.read().catch(() => null);
       await loop.start();
     },
   };

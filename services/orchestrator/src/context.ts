@@ -1,13 +1,12 @@
 /** The composition root. `createOrchestrator` is the only seam: whatever a test or a simulation replaces, it gives here. */
-import type { Notifier } from "@headroom/postgres";
+import { type Notifier, postgresAt, type PostgresServer } from "@headroom/postgres";
 import {
   type Channel,
-  createChannel,
-  createHttpServer,
-  createRpcServer,
   type HttpServer,
+  type Network,
   type RpcServer,
   serverSecurity,
+  socketNetwork,
 } from "@headroom/rpc";
 import {
   createMetrics,
@@ -34,6 +33,10 @@ export interface OrchestratorOverrides {
   readonly ports?: Ports;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  /** In place of sockets. */
+  readonly network?: Network;
+  /** In place of the PostgreSQL that the configuration names. */
+  readonly postgres?: PostgresServer;
   /** In place of PostgreSQL. Without notifications: loops find by looking what other replicas did. */
   readonly store?: OrchestratorStore;
   /** In place of the registry over gRPC. */
@@ -129,8 +132,9 @@ async function assemble(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
+  const network = overrides.network ?? socketNetwork;
   const { token, security } = await serverSecurity(config, "orchestrator");
-  const channel = overrides.registry === undefined ? registryChannel(config, token, ports, logger) : null;
+  const channel = overrides.registry === undefined ? registryChannel(network, config, token, ports, logger) : null;
   let wake = (): void => undefined;
   const opened = openStore(config, overrides, metrics, ports, logger, () => wake());
   const parts = createParts({
@@ -145,7 +149,7 @@ async function assemble(
     metrics,
   });
   wake = () => parts.loop.wake("notifications may have been missed");
-  const rpc = createRpcServer({
+  const rpc = network.rpcServer({
     name: "orchestrator",
     ports,
     logger,
@@ -160,7 +164,7 @@ async function assemble(
   rpc.onStopping(() => parts.sessions.reconnectAll(reconnectWithinMs));
   const running: Running = {
     rpc,
-    http: createHttpServer({
+    http: network.httpServer({
       name: "orchestrator",
       version,
       ports,
@@ -196,7 +200,7 @@ function openStore(
   const { store } = overrides;
   if (store === undefined) {
     return openPostgresStore({
-      connection: config.databaseUrl,
+      postgres: overrides.postgres ?? postgresAt(config.databaseUrl),
       maxConnections: config.databaseMaxConnections,
       metrics,
       ports,
@@ -220,9 +224,15 @@ const silentNotifier: Notifier = {
   stop: () => Promise.resolve(),
 };
 
-function registryChannel(config: OrchestratorConfig, token: string, ports: Ports, logger: Logger): Channel {
+function registryChannel(
+  network: Network,
+  config: OrchestratorConfig,
+  token: string,
+  ports: Ports,
+  logger: Logger,
+): Channel {
   const tls = registryTlsOf(config);
-  return createChannel({
+  return network.channel({
     address: config.registryAddr,
     ports,
     logger,

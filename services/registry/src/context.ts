@@ -1,5 +1,6 @@
 /** The composition root. `createRegistry` is the only seam: whatever a test or a simulation replaces, it gives here. */
-import { createHttpServer, createRpcServer, type HttpServer, type RpcServer, serverSecurity } from "@headroom/rpc";
+import { postgresAt, type PostgresServer } from "@headroom/postgres";
+import { type HttpServer, type Network, type RpcServer, serverSecurity, socketNetwork } from "@headroom/rpc";
 import {
   createMetrics,
   type HostPort,
@@ -25,6 +26,10 @@ export interface RegistryOverrides {
   readonly ports?: Ports;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  /** In place of sockets. */
+  readonly network?: Network;
+  /** In place of the PostgreSQL that the configuration names. */
+  readonly postgres?: PostgresServer;
   /** In place of PostgreSQL; closed with the registry. */
   readonly store?: RegistryStore;
 }
@@ -108,7 +113,7 @@ function openStore(config: RegistryConfig, overrides: RegistryOverrides, ports: 
   const { store } = overrides;
   if (store !== undefined) return { store, prepare: async () => void (await store.ping()) };
   return openPostgresStore({
-    connection: config.databaseUrl,
+    postgres: overrides.postgres ?? postgresAt(config.databaseUrl),
     maxConnections: config.databaseMaxConnections,
     ports,
     logger,
@@ -124,9 +129,10 @@ async function createServers(
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
+  const network = overrides.network ?? socketNetwork;
   const { token, security } = await serverSecurity(config, "registry");
   const parts = createParts({ config, token, store, ports, logger, metrics });
-  const rpc = createRpcServer({
+  const rpc = network.rpcServer({
     name: "registry",
     ports,
     logger,
@@ -139,7 +145,7 @@ async function createServers(
   });
   for (const name of ["", AGENT_SERVICE, CAPACITY_SERVICE, FLEET_SERVICE]) rpc.health.set(name, false);
   rpc.onStopping(() => sendAgentsAway(parts));
-  const http = createHttpServer({
+  const http = network.httpServer({
     name: "registry",
     version: VERSION,
     ports,

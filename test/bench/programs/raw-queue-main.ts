@@ -1,5 +1,5 @@
 /** The least that a durable queue on PostgreSQL can be: claims and completions in batches, plans as plain INSERTs. No service. */
-import { createDatabase, type Database, defineStatement } from "@headroom/postgres";
+import { createDatabase, type PooledDatabase, defineStatement } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { randomUUID } from "node:crypto";
 import { serveCommands } from "../support/child-side.ts";
@@ -42,9 +42,9 @@ SELECT plan_id, task_id, task_name, kind, from_state, to_state, pause_reason, se
   FROM jsonb_populate_recordset(NULL::bench_queue.events, $1::jsonb)`,
 });
 
-let opened: Database | null = null;
+let opened: PooledDatabase | null = null;
 
-function database(): Database {
+function database(): PooledDatabase {
   if (opened === null) throw new Error("prepare comes first");
   return opened;
 }

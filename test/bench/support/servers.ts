@@ -1,5 +1,5 @@
 /** The parts of a bench: a PostgreSQL, the registry, the bare server and clients, each a process of its own. */
-import { createDatabase, type Database, startEmbedded } from "@headroom/postgres";
+import { createDatabase, type PooledDatabase, startEmbedded } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -32,7 +32,7 @@ export function stopAll(): Promise<void> {
 
 export interface BenchDatabase {
   readonly url: string;
-  readonly db: Database;
+  readonly db: PooledDatabase;
   /** CPU seconds that this PostgreSQL has taken so far, all its processes; null where the system does not tell. */
   cpuSeconds(): Promise<number | null>;
 }

@@ -1,5 +1,5 @@
 import { orchestratorMigrations, orchestratorSchema } from "@headroom/orchestrator";
-import { createDatabase, type Database, definedStatements, migrate } from "@headroom/postgres";
+import { createDatabase, type PooledDatabase, definedStatements, migrate } from "@headroom/postgres";
 import { REGISTRY_SCHEMA, registryMigrations } from "@headroom/registry";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase } from "@headroom/testing";
@@ -18,7 +18,7 @@ const mostRows = sizes.parked / 5;
 const fillMs = isFull ? 1_800_000 : 180_000;
 
 let database: TestDatabase;
-const schemas: Database[] = [];
+const schemas: PooledDatabase[] = [];
 const rowsOf = new Map<string, number>();
 
 beforeAll(async () => {

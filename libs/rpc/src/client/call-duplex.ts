@@ -3,7 +3,7 @@ import type { DuplexStream } from "../call.ts";
 import type { CallOptions } from "../definition.ts";
 import { DuplexCore, type DuplexTransport } from "../duplex/duplex-core.ts";
 import { HeadroomError } from "../errors.ts";
-import type { Channel } from "./channel.ts";
+import type { GrpcConnection } from "./channel.ts";
 import { cancelledError } from "./client-error.ts";
 import { errorOf, nameOf, outgoingMetadata, outgoingOptions, watchAbort, type AnyMethod } from "./outgoing-call.ts";
 
@@ -13,7 +13,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** A stream that talks both ways. Never throws: a stream that cannot be opened is closed with the error, after the caller has set its handlers. */
 export function callDuplex(
-  channel: Channel,
+  channel: GrpcConnection,
   method: AnyMethod,
   options: CallOptions = {},
 ): DuplexStream<unknown, unknown> {

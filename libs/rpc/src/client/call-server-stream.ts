@@ -1,13 +1,13 @@
 import type { ClientReadableStream } from "@grpc/grpc-js";
 import type { CallOptions } from "../definition.ts";
 import { HeadroomError } from "../errors.ts";
-import type { Channel } from "./channel.ts";
+import type { GrpcConnection } from "./channel.ts";
 import { cancelledError } from "./client-error.ts";
 import { errorOf, nameOf, outgoingMetadata, outgoingOptions, watchAbort, type AnyMethod } from "./outgoing-call.ts";
 
 /** Each loop over the result is a call of its own, begun by the loop and cancelled when it is left. Throws only HeadroomError. */
 export function callServerStream(
-  channel: Channel,
+  channel: GrpcConnection,
   method: AnyMethod,
   request: unknown,
   options: CallOptions = {},
@@ -16,7 +16,7 @@ export function callServerStream(
 }
 
 class StreamReader implements AsyncIterator<unknown> {
-  readonly #channel: Channel;
+  readonly #channel: GrpcConnection;
   readonly #method: AnyMethod;
   readonly #stream: ClientReadableStream<unknown> | undefined;
   readonly #messages: AsyncIterator<unknown> | undefined;
@@ -24,7 +24,7 @@ class StreamReader implements AsyncIterator<unknown> {
   /** Why we ended it; undefined as long as we did not. */
   #ended: HeadroomError | "left" | undefined;
 
-  constructor(channel: Channel, method: AnyMethod, request: unknown, options: CallOptions) {
+  constructor(channel: GrpcConnection, method: AnyMethod, request: unknown, options: CallOptions) {
     this.#channel = channel;
     this.#method = method;
     const { signal } = options;

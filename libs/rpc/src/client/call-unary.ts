@@ -1,5 +1,5 @@
 import type { CallOptions } from "../definition.ts";
-import type { Channel } from "./channel.ts";
+import type { GrpcConnection } from "./channel.ts";
 import { cancelledError } from "./client-error.ts";
 import { errorOf, nameOf, outgoingMetadata, outgoingOptions, watchAbort, type AnyMethod } from "./outgoing-call.ts";
 
@@ -7,7 +7,7 @@ const defaultDeadlineMs = 10_000;
 
 /** One question, one answer. Rejects only with HeadroomError. */
 export function callUnary(
-  channel: Channel,
+  channel: GrpcConnection,
   method: AnyMethod,
   request: unknown,
   options: CallOptions = {},

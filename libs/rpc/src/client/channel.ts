@@ -3,26 +3,43 @@ import { formatHostPort, type Logger, type Ports } from "@headroom/runtime";
 import { isLoopbackHost } from "../auth/bind-address.ts";
 import { channelCredentials } from "../auth/tls.ts";
 import type { HeadroomError } from "../errors.ts";
+import type { DuplexStream } from "../call.ts";
+import type { CallOptions } from "../definition.ts";
 import { quietGrpc } from "../quiet-grpc.ts";
 import { parseAddress } from "../server/listen.ts";
+import { callDuplex } from "./call-duplex.ts";
+import { callServerStream } from "./call-server-stream.ts";
+import { callUnary } from "./call-unary.ts";
 import type { ChannelOptions } from "./channel-options.ts";
 import { channelClosedError } from "./client-error.ts";
+import type { AnyMethod } from "./outgoing-call.ts";
 import { serviceConfig } from "./service-config.ts";
 
-/** One connection, made when it is first needed and again when it is lost; clients of any service share it. */
+/** A client's way to one server; clients of any service share it. Every failure of a call is a HeadroomError. */
 export interface Channel {
+  /** "127.0.0.1:7401" */
+  readonly address: string;
+  unary(method: AnyMethod, request: unknown, options?: CallOptions): Promise<unknown>;
+  /** Each loop over the result is a call of its own, begun by the loop and cancelled when it is left. */
+  serverStream(method: AnyMethod, request: unknown, options?: CallOptions): AsyncIterable<unknown>;
+  /** Never throws: a stream that cannot be opened is closed with the error, after the caller has set its handlers. */
+  duplex(method: AnyMethod, options?: CallOptions): DuplexStream<unknown, unknown>;
+  /** Ends all calls in progress (CHANNEL_CLOSED) and the connection. Idempotent. */
+  close(): void;
+}
+
+/** One connection of grpc-js, made when it is first needed and again when it is lost; for the calls of this folder. */
+export interface GrpcConnection {
   /** "127.0.0.1:7401" */
   readonly address: string;
   readonly ports: Ports;
   readonly logger: Logger;
   readonly token: string | undefined;
   readonly howToStart: string | undefined;
-  /** For the client side of this library; throws HeadroomError CHANNEL_CLOSED after `close`. */
+  /** Throws HeadroomError CHANNEL_CLOSED after `close`. */
   grpc(): Client;
   /** Registers a call in progress, to be ended with an error by `close`. Answers how to unregister. */
   track(abort: (error: HeadroomError) => void): () => void;
-  /** Ends all calls in progress (CHANNEL_CLOSED) and the connection. Idempotent. */
-  close(): void;
 }
 
 const defaultMaxMessageBytes = 16 * 1_048_576;
@@ -39,7 +56,7 @@ export function createChannel(options: ChannelOptions): Channel {
   );
   const calls = new Set<(error: HeadroomError) => void>();
   let isClosed = false;
-  return {
+  const connection: GrpcConnection = {
     address,
     ports: options.ports,
     logger: options.logger,
@@ -53,6 +70,12 @@ export function createChannel(options: ChannelOptions): Channel {
       calls.add(abort);
       return () => void calls.delete(abort);
     },
+  };
+  return {
+    address,
+    unary: (method, request, callOptions) => callUnary(connection, method, request, callOptions),
+    serverStream: (method, request, callOptions) => callServerStream(connection, method, request, callOptions),
+    duplex: (method, callOptions) => callDuplex(connection, method, callOptions),
     close() {
       if (isClosed) return;
       isClosed = true;

@@ -1,7 +1,4 @@
 import type { CallOptions, RpcClient, ServiceDefinition } from "../definition.ts";
-import { callDuplex } from "./call-duplex.ts";
-import { callServerStream } from "./call-server-stream.ts";
-import { callUnary } from "./call-unary.ts";
 import type { Channel } from "./channel.ts";
 import type { AnyMethod } from "./outgoing-call.ts";
 
@@ -15,8 +12,8 @@ export function createClient<D extends ServiceDefinition>(definition: D, channel
 function clientMethod(channel: Channel, shape: ServiceDefinition[string]): unknown {
   // Every definition that ts-proto makes is whole; ServiceDefinition leaves out what would make its types contravariant.
   const method = shape as ServiceDefinition[string] & AnyMethod;
-  if (method.requestStream) return (options?: CallOptions) => callDuplex(channel, method, options);
+  if (method.requestStream) return (options?: CallOptions) => channel.duplex(method, options);
   if (method.responseStream)
-    return (request: unknown, options?: CallOptions) => callServerStream(channel, method, request, options);
-  return (request: unknown, options?: CallOptions) => callUnary(channel, method, request, options);
+    return (request: unknown, options?: CallOptions) => channel.serverStream(method, request, options);
+  return (request: unknown, options?: CallOptions) => channel.unary(method, request, options);
 }

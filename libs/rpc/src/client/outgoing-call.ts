@@ -2,7 +2,7 @@ import { Metadata, type CallOptions as GrpcCallOptions } from "@grpc/grpc-js";
 import type { CallOptions, MethodDefinition } from "../definition.ts";
 import type { HeadroomError } from "../errors.ts";
 import { grpcDeadlineIn } from "../grpc-deadline.ts";
-import type { Channel } from "./channel.ts";
+import type { GrpcConnection } from "./channel.ts";
 import { cancelledError, toClientError } from "./client-error.ts";
 
 /** A method as its client needs it: without its types, which RpcClient gives back. */
@@ -16,7 +16,7 @@ export function nameOf(method: AnyMethod): string {
 }
 
 /** The headers of a call. The request's id goes along, so that one id can be followed through all logs. */
-export function outgoingMetadata(channel: Channel, options: CallOptions): Metadata {
+export function outgoingMetadata(channel: GrpcConnection, options: CallOptions): Metadata {
   const metadata = new Metadata();
   metadata.set("x-request-id", options.requestId ?? channel.ports.random.uuid());
   if (options.traceparent !== undefined) metadata.set("traceparent", options.traceparent);
@@ -29,13 +29,13 @@ export function outgoingOptions(deadlineMs: number | undefined): GrpcCallOptions
   return { deadline: grpcDeadlineIn(deadlineMs) };
 }
 
-export function errorOf(error: unknown, channel: Channel, method: AnyMethod): HeadroomError {
+export function errorOf(error: unknown, channel: GrpcConnection, method: AnyMethod): HeadroomError {
   return toClientError(error, { method: nameOf(method), address: channel.address, howToStart: channel.howToStart });
 }
 
 /** Calls `abort` when the caller's signal aborts or the channel is closed, until the returned function is called. */
 export function watchAbort(
-  channel: Channel,
+  channel: GrpcConnection,
   method: AnyMethod,
   signal: AbortSignal | undefined,
   abort: (error: HeadroomError) => void,

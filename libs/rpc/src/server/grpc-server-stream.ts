@@ -4,13 +4,12 @@ import type { HeadroomError } from "../errors.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { toGrpcError } from "../status/grpc-status.ts";
 import { cancelSignal, grpcCallMeta } from "./grpc-call-meta.ts";
-import type { CallMeta } from "./method-table.ts";
-import type { ServedMethod } from "./served-method.ts";
+import type { CallMeta, Method } from "./method-table.ts";
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
 /** Answers server-streaming calls of grpc-js from the method table, no faster than the reader takes the messages. */
-export function grpcServerStream(method: ServedMethod, ports: Ports): handleServerStreamingCall<Buffer, Uint8Array> {
+export function grpcServerStream(method: Method, ports: Ports): handleServerStreamingCall<Buffer, Uint8Array> {
   return (stream) => {
     const given = grpcCallMeta(stream, cancelSignal(stream));
     const meta = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
@@ -22,7 +21,7 @@ export function grpcServerStream(method: ServedMethod, ports: Ports): handleServ
   };
 }
 
-async function pump(method: ServedMethod, stream: Stream, meta: CallMeta): Promise<void> {
+async function pump(method: Method, stream: Stream, meta: CallMeta): Promise<void> {
   for await (const bytes of method.invokeServerStreamBytes(stream.request, meta)) {
     if (stream.destroyed) return;
     // The next message is made when this one has gone into the transport's own window: nothing queues here.

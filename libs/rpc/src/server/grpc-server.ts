@@ -4,30 +4,19 @@ import {
   type ServiceDefinition as GrpcServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import type { Ports } from "@headroom/runtime";
-import type { Pipeline } from "../pipeline/pipeline.ts";
 import { grpcDuplex } from "./grpc-duplex.ts";
 import { grpcServerStream } from "./grpc-server-stream.ts";
 import { grpcUnary } from "./grpc-unary.ts";
 import { addHealth, healthServiceName } from "./health-service.ts";
-import type { HealthState } from "./health-state.ts";
 import { addReflection } from "./reflection.ts";
-import type { ServedMethod } from "./served-method.ts";
-
-export interface GrpcServerOptions {
-  readonly methods: ReadonlyMap<string, ServedMethod>;
-  readonly pipeline: Pipeline;
-  readonly health: HealthState;
-  readonly ports: Ports;
-  readonly maxMessageBytes: number;
-  readonly maxConcurrentStreams: number;
-}
+import type { Method } from "./method-table.ts";
+import type { ServedCalls } from "./server-transport.ts";
 
 /** A server of grpc-js that hands every call to the method table. grpc-js sees bytes only: the pipeline decodes, once. */
-export function createGrpcServer(options: GrpcServerOptions): Server {
+export function createGrpcServer(options: ServedCalls): Server {
   const server = new Server(serverOptions(options));
-  const services = new Map<string, ServedMethod[]>();
-  for (const method of options.methods.values()) {
+  const services = new Map<string, Method[]>();
+  for (const method of options.methods.list()) {
     const service = method.name.slice(0, method.name.indexOf("/"));
     services.set(service, [...(services.get(service) ?? []), method]);
   }
@@ -39,7 +28,7 @@ export function createGrpcServer(options: GrpcServerOptions): Server {
   return server;
 }
 
-function serverOptions(options: GrpcServerOptions): ServerOptions {
+function serverOptions(options: ServedCalls): ServerOptions {
   return {
     "grpc.max_receive_message_length": options.maxMessageBytes,
     "grpc.max_concurrent_streams": options.maxConcurrentStreams,
@@ -53,11 +42,11 @@ function serverOptions(options: GrpcServerOptions): ServerOptions {
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-function bytesDefinition(methods: readonly ServedMethod[]): GrpcServiceDefinition {
+function bytesDefinition(methods: readonly Method[]): GrpcServiceDefinition {
   const entries = methods.map((method) => [
     method.name,
     {
-      path: method.path,
+      path: `/${method.name}`,
       requestStream: method.kind === "duplex",
       responseStream: method.kind !== "unary",
       requestSerialize: asIs,
@@ -69,20 +58,17 @@ function bytesDefinition(methods: readonly ServedMethod[]): GrpcServiceDefinitio
   return Object.fromEntries(entries);
 }
 
-function bytesImplementation(
-  methods: readonly ServedMethod[],
-  options: GrpcServerOptions,
-): UntypedServiceImplementation {
+function bytesImplementation(methods: readonly Method[], options: ServedCalls): UntypedServiceImplementation {
   return Object.fromEntries(methods.map((method) => [method.name, handlerOf(method, options)]));
 }
 
-function handlerOf(method: ServedMethod, { pipeline, ports }: GrpcServerOptions): UntypedServiceImplementation[string] {
+function handlerOf(method: Method, { ports }: ServedCalls): UntypedServiceImplementation[string] {
   switch (method.kind) {
     case "unary":
       return grpcUnary(method, ports);
     case "server_stream":
       return grpcServerStream(method, ports);
     case "duplex":
-      return grpcDuplex(method, pipeline);
+      return grpcDuplex(method, ports);
   }
 }

@@ -4,10 +4,10 @@ import type { HeadroomError } from "../errors.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { toGrpcError } from "../status/grpc-status.ts";
 import { cancelSignal, grpcCallMeta } from "./grpc-call-meta.ts";
-import type { ServedMethod } from "./served-method.ts";
+import type { Method } from "./method-table.ts";
 
 /** Answers unary calls of grpc-js from the method table. */
-export function grpcUnary(method: ServedMethod, ports: Ports): handleUnaryCall<Buffer, Uint8Array> {
+export function grpcUnary(method: Method, ports: Ports): handleUnaryCall<Buffer, Uint8Array> {
   return (call, callback) => {
     const given = grpcCallMeta(call, cancelSignal(call));
     const meta = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };

@@ -1,6 +1,7 @@
 import { connect, createServer, type Server } from "node:net";
-import { status } from "@grpc/grpc-js";
+import { Client, credentials, status } from "@grpc/grpc-js";
 import { wire } from "@headroom/contracts";
+import { formatHostPort } from "@headroom/runtime";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { createClient, PortInUseError } from "../index.ts";
@@ -125,10 +126,12 @@ describe("the life of a server", () => {
   });
 
   it("bytes that are no protobuf are INVALID_ARGUMENT, an unknown method is UNIMPLEMENTED", async () => {
-    const { channel } = await startPair();
+    const { server } = await startPair();
+    const client = new Client(formatHostPort(addressOf(server)), credentials.createInsecure());
+    onTestEnd(() => client.close());
     const send = (path: string): Promise<unknown> =>
       new Promise((resolve) => {
-        channel.grpc().makeUnaryRequest(
+        client.makeUnaryRequest(
           path,
           (bytes: Buffer) => bytes,
           (bytes) => bytes,

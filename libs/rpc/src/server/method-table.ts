@@ -1,4 +1,5 @@
 import type { MethodAccess, MethodIdempotency, MethodStreaming } from "@headroom/contracts";
+import type { DuplexCarrier } from "../pipeline/invoke-duplex.ts";
 
 /** The least a caller must be; `open`: anyone who reaches the port. From the method option headroom.common.v1.access. */
 export type AccessLevel = MethodAccess;
@@ -39,6 +40,8 @@ export interface Method {
   invokeUnaryBytes(request: Uint8Array, meta: CallMeta): Promise<Uint8Array>;
   /** For `server_stream` methods. Throws only HeadroomError; leaving the loop ends the handler. */
   invokeServerStreamBytes(request: Uint8Array, meta: CallMeta): AsyncIterable<Uint8Array>;
+  /** For `duplex` methods. Never throws: what is wrong is told with the carrier's `fail`. */
+  invokeDuplexBytes(meta: CallMeta, carrier: DuplexCarrier): void;
 }
 
 /** What a server serves: the one dispatch table under gRPC and REST. */

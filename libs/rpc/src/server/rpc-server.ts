@@ -1,15 +1,13 @@
-import type { Server } from "@grpc/grpc-js";
-import { formatHostPort, lifecycle, type HostPort } from "@headroom/runtime";
+import { formatHostPort, lifecycle } from "@headroom/runtime";
 import { checkBindAddress } from "../auth/bind-address.ts";
-import { serverCredentials } from "../auth/tls.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
-import { quietGrpc } from "../quiet-grpc.ts";
-import { createGrpcServer } from "./grpc-server.ts";
+import { grpcTransport } from "./grpc-transport.ts";
 import { HealthState } from "./health-state.ts";
-import { listen, parseAddress } from "./listen.ts";
+import { parseAddress } from "./listen.ts";
 import type { RpcServer, RpcServerOptions, StoppingListener } from "./rpc-server-options.ts";
-import { serveMethods, tableOf } from "./served-method.ts";
-import { stopGrpcServer } from "./stop-grpc-server.ts";
+import { serveMethods } from "./served-method.ts";
+import type { OpenTransport, ServerTransport } from "./server-transport.ts";
+import { stopTransport } from "./stop-transport.ts";
 
 const defaults = { maxMessageBytes: 16 * 1_048_576, maxConcurrentStreams: 10_000, drainMs: 10_000 } as const;
 
@@ -18,7 +16,11 @@ const defaults = { maxMessageBytes: 16 * 1_048_576, maxConcurrentStreams: 10_000
  * with PortInUseError, InsecureBindError or TlsFileError, each saying what to do.
  */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
-  quietGrpc();
+  return createServerOn(grpcTransport, options);
+}
+
+/** The same over another transport. */
+export function createServerOn(transport: ServerTransport, options: RpcServerOptions): RpcServer {
   const { name, ports, logger, maxMessageBytes = defaults.maxMessageBytes, drainMs = defaults.drainMs } = options;
   const wanted = parseAddress(options.listen.grpc);
   const pipeline = new Pipeline({
@@ -32,8 +34,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const methods = serveMethods(options.services, pipeline);
   const health = new HealthState(options.services.map((service) => service.name));
   const stoppingListeners = new Set<StoppingListener>();
-  let grpcServer: Server | undefined;
-  let address: HostPort | null = null;
+  let opened: OpenTransport | undefined;
 
   async function start(): Promise<void> {
     checkBindAddress({
@@ -42,25 +43,27 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       token: options.auth.requiresCredential,
       allowPlaintext: options.allowPlaintext ?? false,
     });
-    const credentials = serverCredentials(options.tls);
     const { maxConcurrentStreams = defaults.maxConcurrentStreams } = options;
-    const server = createGrpcServer({ methods, pipeline, health, ports, maxMessageBytes, maxConcurrentStreams });
-    try {
-      address = await listen(server, credentials, { name, address: wanted, setting: options.listen.setting });
-    } catch (error) {
-      server.forceShutdown();
-      throw error;
-    }
-    grpcServer = server;
+    opened = await transport.open({
+      name,
+      address: wanted,
+      setting: options.listen.setting,
+      methods,
+      health,
+      ports,
+      logger,
+      tls: options.tls,
+      maxMessageBytes,
+      maxConcurrentStreams,
+    });
     health.setUp(true);
-    logger.info({ address: formatHostPort(address), tls: options.tls !== undefined }, `${name} serves gRPC`);
+    logger.info({ address: formatHostPort(opened.address), tls: options.tls !== undefined }, `${name} serves gRPC`);
   }
 
   async function stop(reason: string): Promise<void> {
-    const server = grpcServer;
-    if (server === undefined) return;
-    grpcServer = undefined;
-    await stopGrpcServer(server, {
+    const stopping = opened;
+    if (stopping === undefined) return;
+    await stopTransport(stopping, {
       name,
       reason,
       ports,
@@ -70,7 +73,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       listeners: [...stoppingListeners],
       goDown: () => health.setUp(false),
     });
-    address = null;
+    opened = undefined;
   }
 
   const life = lifecycle({ name, start, stop });
@@ -80,9 +83,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     start: () => life.start(),
     stop: (reason) => life.stop(reason),
     get address() {
-      return address;
+      return opened?.address ?? null;
     },
-    methods: tableOf(methods),
+    methods,
     health,
     onStopping(listener) {
       stoppingListeners.add(listener);

@@ -1,25 +1,17 @@
 import { methodOptions, type MethodContract } from "@headroom/contracts";
 import type { DuplexHandler, ServerStreamHandler, UnaryHandler } from "../call.ts";
 import { HeadroomError } from "../errors.ts";
-import { createMethodCodec, type MethodCodec } from "../pipeline/codec.ts";
+import { createMethodCodec } from "../pipeline/codec.ts";
+import { invokeDuplex } from "../pipeline/invoke-duplex.ts";
 import { invokeServerStream } from "../pipeline/invoke-server-stream.ts";
 import { invokeUnary } from "../pipeline/invoke-unary.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { BoundService } from "./bind-service.ts";
 import type { Method, MethodTable } from "./method-table.ts";
 
-/** A method with what the gRPC side needs beside the table. */
-export interface ServedMethod extends Method {
-  /** `/headroom.registry.v1.CapacityService/GetAgentCapacity` */
-  readonly path: string;
-  readonly codec: MethodCodec;
-  /** For `duplex` methods. */
-  readonly duplexHandler: DuplexHandler<unknown, unknown> | undefined;
-}
-
 /** The methods of the services, each with its contract, its compiled rules and its handler. Throws for a method that the contract does not know. */
-export function serveMethods(services: readonly BoundService[], pipeline: Pipeline): ReadonlyMap<string, ServedMethod> {
-  const methods = new Map<string, ServedMethod>();
+export function serveMethods(services: readonly BoundService[], pipeline: Pipeline): MethodTable {
+  const methods = new Map<string, Method>();
   for (const service of services) {
     for (const [key, definition] of Object.entries(service.definition)) {
       const name = definition.path.slice(1);
@@ -27,10 +19,6 @@ export function serveMethods(services: readonly BoundService[], pipeline: Pipeli
       methods.set(name, serveMethod(service, key, contractOf(name), pipeline));
     }
   }
-  return methods;
-}
-
-export function tableOf(methods: ReadonlyMap<string, ServedMethod>): MethodTable {
   const list = [...methods.values()];
   return { get: (name) => methods.get(name), list: () => list };
 }
@@ -44,7 +32,7 @@ function contractOf(name: string): MethodContract {
   return contract;
 }
 
-function serveMethod(service: BoundService, key: string, contract: MethodContract, pipeline: Pipeline): ServedMethod {
+function serveMethod(service: BoundService, key: string, contract: MethodContract, pipeline: Pipeline): Method {
   const definition = service.definition[key];
   const handler = service.implementation[key];
   if (definition === undefined || typeof handler !== "function")
@@ -59,9 +47,6 @@ function serveMethod(service: BoundService, key: string, contract: MethodContrac
     idempotency: contract.idempotency,
     requestType: contract.requestType,
     responseType: contract.responseType,
-    path: definition.path,
-    codec,
-    duplexHandler: facts.kind === "duplex" ? (call as DuplexHandler<unknown, unknown>) : undefined,
     invokeUnaryBytes(request, meta) {
       if (facts.kind !== "unary") return Promise.reject(wrongKind(facts.name, facts.kind));
       // bindService has held the handler against the definition, whose kind was just looked at.
@@ -70,6 +55,11 @@ function serveMethod(service: BoundService, key: string, contract: MethodContrac
     invokeServerStreamBytes(request, meta) {
       if (facts.kind !== "server_stream") throw wrongKind(facts.name, facts.kind);
       return invokeServerStream(pipeline, facts, codec, call as ServerStreamHandler<unknown, unknown>, request, meta);
+    },
+    invokeDuplexBytes(meta, carrier) {
+      if (facts.kind === "duplex")
+        invokeDuplex(pipeline, facts, codec, call as DuplexHandler<unknown, unknown>, meta, carrier);
+      else carrier.fail(wrongKind(facts.name, facts.kind));
     },
   };
 }

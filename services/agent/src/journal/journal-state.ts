@@ -93,3 +93,10 @@ function recordsOf(entry: JournalEntry): readonly JournalRecord[] {
   if (result !== null) records.push({ kind: "finished", attemptId, fence, ...result });
   return records;
 }
+
+/** What a journal of these records holds. */
+export function journalContent(records: Iterable<JournalRecord>): JournalContent {
+  const state = new JournalState();
+  for (const record of records) state.apply(record);
+  return state.content();
+}

@@ -1,5 +1,5 @@
 import type { Journal, JournalRecord } from "./journal.ts";
-import { JournalState } from "./journal-state.ts";
+import { journalContent } from "./journal-state.ts";
 
 /** A journal that outlives its agent but not the process: for simulations and tests. Give the same one to the next agent. */
 export interface MemoryJournal extends Journal {
@@ -10,11 +10,7 @@ export function memoryJournal(): MemoryJournal {
   const records: JournalRecord[] = [];
   return {
     records,
-    open() {
-      const state = new JournalState();
-      for (const record of records) state.apply(record);
-      return Promise.resolve(state.content());
-    },
+    open: () => Promise.resolve(journalContent(records)),
     append(record) {
       records.push(record);
       return Promise.resolve();

@@ -1,14 +1,10 @@
 /** Opens the store on PostgreSQL: waits for the database, brings the schema up to date, listens. */
 import {
-  classifyError,
-  createDatabase,
-  createListener,
   createNotifier,
   type DatabaseMetrics,
   type Listener,
-  migrate,
   type Notifier,
-  waitForDatabase,
+  type PostgresServer,
 } from "@headroom/postgres";
 import type { Logger, Metrics, Ports } from "@headroom/runtime";
 import type { OrchestratorStore } from "./port.ts";
@@ -21,7 +17,7 @@ const applicationName = "headroom-orchestrator";
 const holdReportsMs = 200;
 
 export interface OpenStoreOptions {
-  readonly connection: string;
+  readonly postgres: PostgresServer;
   readonly maxConnections: number;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -41,9 +37,8 @@ export interface OpenedStore {
 }
 
 export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
-  const { connection, ports, logger, metrics } = options;
-  const database = createDatabase({
-    connection,
+  const { postgres, ports, logger, metrics } = options;
+  const database = postgres.database({
     schema: orchestratorSchema,
     applicationName,
     logger,
@@ -52,8 +47,7 @@ export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
     metrics: databaseMetrics(metrics),
   });
   const notifier = createNotifier({ database, logger, ports });
-  const listener = createListener({
-    connection,
+  const listener = postgres.listener({
     logger,
     ports,
     applicationName: `${applicationName}-listener`,
@@ -63,29 +57,15 @@ export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
     store: createPostgresStore(database, { hold: { timers: ports.timers, atMostMs: holdReportsMs } }),
     notifier,
     listener,
-    async prepare(signal) {
-      for (;;) {
-        await waitForDatabase({ connection, logger, ports, signal, applicationName });
-        try {
-          await migrate({
-            connection,
-            schema: orchestratorSchema,
-            migrations: orchestratorMigrations,
-            logger,
-            ports,
-            signal,
-          });
-          return;
-        } catch (error) {
-          // It went away again between the two.
-          if (classifyError(error).kind !== "unavailable") throw error;
-          logger.warn(
-            { err: error },
-            "the database went away while its schema was brought up to date; waiting for it again",
-          );
-        }
-      }
-    },
+    prepare: (signal) =>
+      postgres.prepare({
+        schema: orchestratorSchema,
+        migrations: orchestratorMigrations,
+        applicationName,
+        logger,
+        ports,
+        signal,
+      }),
     close: () => database.close(),
   };
 }

@@ -1,12 +1,12 @@
 /** Opens the store on PostgreSQL: waits for the database, brings the schema up to date. */
-import { classifyError, createDatabase, type DatabaseMetrics, migrate, waitForDatabase } from "@headroom/postgres";
+import type { DatabaseMetrics, PostgresServer } from "@headroom/postgres";
 import type { Logger, Metrics, Ports } from "@headroom/runtime";
 import { createPostgresStore } from "./postgres/postgres-store.ts";
 import { REGISTRY_SCHEMA, registryMigrations } from "./postgres/migrations.ts";
 import type { RegistryStore } from "./registry-store.ts";
 
 export interface OpenStoreOptions {
-  readonly connection: string;
+  readonly postgres: PostgresServer;
   readonly maxConnections: number;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -22,9 +22,8 @@ export interface PostgresStore {
 const APPLICATION_NAME = "headroom-registry";
 
 export function openPostgresStore(options: OpenStoreOptions): PostgresStore {
-  const { connection, maxConnections, ports, logger, metrics } = options;
-  const database = createDatabase({
-    connection,
+  const { postgres, maxConnections, ports, logger, metrics } = options;
+  const database = postgres.database({
     schema: REGISTRY_SCHEMA,
     applicationName: APPLICATION_NAME,
     logger,
@@ -34,22 +33,15 @@ export function openPostgresStore(options: OpenStoreOptions): PostgresStore {
   });
   return {
     store: createPostgresStore(database),
-    async prepare(signal) {
-      for (;;) {
-        await waitForDatabase({ connection, logger, ports, signal, applicationName: APPLICATION_NAME });
-        try {
-          await migrate({ connection, schema: REGISTRY_SCHEMA, migrations: registryMigrations, logger, ports, signal });
-          return;
-        } catch (error) {
-          // It went away again between the two.
-          if (classifyError(error).kind !== "unavailable") throw error;
-          logger.warn(
-            { err: error },
-            "the database went away while its schema was brought up to date; waiting for it again",
-          );
-        }
-      }
-    },
+    prepare: (signal) =>
+      postgres.prepare({
+        schema: REGISTRY_SCHEMA,
+        migrations: registryMigrations,
+        applicationName: APPLICATION_NAME,
+        logger,
+        ports,
+        signal,
+      }),
   };
 }
 

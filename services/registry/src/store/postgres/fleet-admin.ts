@@ -1,51 +1,81 @@
-/** What operators change: cordons, and who belongs to the fleet. Rare, so written with knex's builder. */
-import type { Database, Transaction } from "@headroom/postgres";
+/** What operators change: cordons, and who belongs to the fleet. */
+import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+
+const updateCordon = defineStatement({
+  name: "registry_set_cordon",
+  text: `
+UPDATE agents
+   SET cordoned = $2,
+       cordon_reason = $3,
+       draining = draining AND $2,
+       drain_deadline = CASE WHEN $2 THEN drain_deadline END,
+       changed_at = now()
+ WHERE agent_id = $1 AND removed_at IS NULL`,
+});
 
 /** Answers whether the agent exists. */
 export async function setCordon(db: Database, agentId: string, cordoned: boolean, reason: string): Promise<boolean> {
-  const changed = await db
-    .knex("agents")
-    .where({ agent_id: agentId })
-    .whereNull("removed_at")
-    .update({
-      cordoned,
-      cordon_reason: cordoned ? reason.replaceAll("\0", "\ufffd") : "",
-      ...(!cordoned && { draining: false, drain_deadline: null }),
-      changed_at: db.knex.fn.now(),
-    });
-  return changed > 0;
+  const kept = cordoned ? reason.replaceAll("\0", "\ufffd") : "";
+  return (await db.execute(updateCordon, [agentId, cordoned, kept])) > 0;
 }
+
+// The credential first, as a Hello does: it waits, and finds it gone.
+const lockCredential = defineStatement<{ agent_id: string }>({
+  name: "registry_lock_credential",
+  text: `SELECT agent_id FROM agent_credentials WHERE agent_id = $1 FOR UPDATE`,
+});
+// Then the guard, as every change of reservations does; nothing can be promised there meanwhile.
+const lockGuard = defineStatement<{ agent_id: string }>({
+  name: "registry_lock_guard",
+  text: `SELECT agent_id FROM agent_guards WHERE agent_id = $1 FOR UPDATE`,
+});
+const lockAgent = defineStatement<{ status: string }>({
+  name: "registry_lock_agent_to_remove",
+  text: `
+SELECT l.status
+  FROM agents a JOIN agent_liveness l USING (agent_id)
+ WHERE a.agent_id = $1 AND a.removed_at IS NULL
+   FOR UPDATE`,
+});
+const deleteCredential = defineStatement({
+  name: "registry_delete_credential",
+  text: `DELETE FROM agent_credentials WHERE agent_id = $1`,
+});
+const markRemoved = defineStatement({
+  name: "registry_mark_removed",
+  text: `
+UPDATE agents
+   SET removed_at = now(), cordoned = false, cordon_reason = '', draining = false, drain_deadline = NULL,
+       changed_at = now()
+ WHERE agent_id = $1`,
+});
+const deleteSample = defineStatement({
+  name: "registry_delete_sample",
+  text: `DELETE FROM agent_samples WHERE agent_id = $1`,
+});
+// Rows without an agent that is known would stand in the way of their attempts' next try, so no tombstones stay.
+const deleteReservations = defineStatement({
+  name: "registry_delete_reservations_of",
+  text: `DELETE FROM reservations WHERE agent_id = $1`,
+});
+const turnGuard = defineStatement({
+  name: "registry_turn_guard",
+  text: `UPDATE agent_guards SET version = version + 1, changed_at = now() WHERE agent_id = $1`,
+});
 
 export function removeAgent(db: Database, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
   return db.transaction((tx) => removeIn(tx, agentId));
 }
 
-async function removeIn({ knex }: Transaction, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
-  // The credential first, as a Hello does: it waits, and finds it gone.
-  const credential = await knex("agent_credentials").where({ agent_id: agentId }).forUpdate().select("agent_id");
-  // Then the guard, as every change of reservations does; nothing can be promised there meanwhile.
-  await knex("agent_guards").where({ agent_id: agentId }).forUpdate().select("agent_id");
-  const agent = await knex("agents")
-    .join("agent_liveness", "agent_liveness.agent_id", "agents.agent_id")
-    .where("agents.agent_id", agentId)
-    .whereNull("agents.removed_at")
-    .forUpdate()
-    .first<{ status: string } | undefined>("agent_liveness.status");
+async function removeIn(tx: Transaction, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
+  const credential = await tx.query(lockCredential, [agentId]);
+  await tx.query(lockGuard, [agentId]);
+  const [agent] = await tx.query(lockAgent, [agentId]);
   if (agent !== undefined && agent.status !== "offline") return "not_offline";
-  await knex("agent_credentials").where({ agent_id: agentId }).delete();
+  await tx.execute(deleteCredential, [agentId]);
   if (agent === undefined) return credential.length > 0 ? "removed" : "not_found";
-  const now = knex.fn.now();
-  await knex("agents").where({ agent_id: agentId }).update({
-    removed_at: now,
-    cordoned: false,
-    cordon_reason: "",
-    draining: false,
-    drain_deadline: null,
-    changed_at: now,
-  });
-  await knex("agent_samples").where({ agent_id: agentId }).delete();
-  // Rows without an agent that is known would stand in the way of their attempts' next try, so no tombstones stay.
-  await knex("reservations").where({ agent_id: agentId }).delete();
-  await knex("agent_guards").where({ agent_id: agentId }).increment("version", 1).update({ changed_at: now });
+  for (const statement of [markRemoved, deleteSample, deleteReservations, turnGuard]) {
+    await tx.execute(statement, [agentId]);
+  }
   return "removed";
 }

@@ -1,8 +1,8 @@
-import type { Server } from "@grpc/grpc-js";
 import { sleep, type Logger, type Ports } from "@headroom/runtime";
 import { serverStoppingError } from "../pipeline/call-scope.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { StoppingListener } from "./rpc-server-options.ts";
+import type { OpenTransport } from "./server-transport.ts";
 
 export interface StopOptions {
   readonly name: string;
@@ -23,7 +23,7 @@ const farewellMs = 250;
  * Stops a server in order: tells the services (they say "reconnect" on their streams), says so in health checks, ends what only listens,
  * waits for calls in progress, at last ends these too. After the drain time plus 250 ms nothing is left.
  */
-export async function stopGrpcServer(server: Server, options: StopOptions): Promise<void> {
+export async function stopTransport(transport: OpenTransport, options: StopOptions): Promise<void> {
   const { ports, pipeline, drainMs, logger } = options;
   const deadlineMs = ports.clock.monotonic() + drainMs;
   const left = (): number => Math.max(0, deadlineMs - ports.clock.monotonic());
@@ -32,7 +32,7 @@ export async function stopGrpcServer(server: Server, options: StopOptions): Prom
   options.goDown();
   // Their callers come back by themselves, and the handlers only wait for news.
   pipeline.abortAll(serverStoppingError(options.name), new Set(["server_stream"]));
-  const drained = shutdown(server);
+  const drained = transport.drain();
   if (!(await within(ports, left(), drained))) {
     logger.warn(
       { open_calls: pipeline.openCalls, drain_ms: drainMs },
@@ -41,7 +41,7 @@ export async function stopGrpcServer(server: Server, options: StopOptions): Prom
     pipeline.abortAll(serverStoppingError(options.name), new Set(["unary", "server_stream", "duplex"]));
     await within(ports, farewellMs, drained);
   }
-  server.forceShutdown();
+  transport.destroy();
   await within(ports, farewellMs, drained);
 }
 
@@ -55,13 +55,6 @@ async function tellListeners(options: StopOptions): Promise<void> {
       }
     }),
   );
-}
-
-/** Resolves when no connection is left. No new one is taken from now on. */
-function shutdown(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.tryShutdown(() => resolve());
-  });
 }
 
 /** Whether the promise, which never rejects, was done in time. */

@@ -1,0 +1,50 @@
+import type { Logger, Ports } from "@headroom/runtime";
+import { classifyError } from "./classify-error.ts";
+import type { ConnectionTarget } from "./connection.ts";
+import { createListener, type Listener, type ListenerOptions } from "./listen.ts";
+import { migrate, type Migration } from "./migrations.ts";
+import { createDatabase, type Database, type DatabaseOptions } from "./pool.ts";
+import { waitForDatabase } from "./wait.ts";
+
+export interface PrepareOptions {
+  readonly schema: string;
+  readonly migrations: readonly Migration[];
+  readonly applicationName: string;
+  readonly logger: Logger;
+  readonly ports: Ports;
+  /** Gives up when it aborts, with its reason. */
+  readonly signal: AbortSignal;
+}
+
+/** One PostgreSQL as a service reaches it: a port; a simulation gives one that lives by its own clock. */
+export interface PostgresServer {
+  /** A pool on one schema. */
+  database(options: Omit<DatabaseOptions, "connection">): Database;
+  listener(options: Omit<ListenerOptions, "connection">): Listener;
+  /** Resolves when the server answers and the schema is ours; tries until the signal aborts, and says each time what is missing. */
+  prepare(options: PrepareOptions): Promise<void>;
+}
+
+/** The PostgreSQL at an address. */
+export function postgresAt(connection: ConnectionTarget): PostgresServer {
+  return {
+    database: (options) => createDatabase({ ...options, connection }),
+    listener: (options) => createListener({ ...options, connection }),
+    async prepare(options) {
+      for (;;) {
+        await waitForDatabase({ ...options, connection });
+        try {
+          await migrate({ ...options, connection });
+          return;
+        } catch (error) {
+          // It went away again between the two.
+          if (classifyError(error).kind !== "unavailable") throw error;
+          options.logger.warn(
+            { err: error },
+            "the database went away while its schema was brought up to date; waiting for it again",
+          );
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import type { ListenerOptions, PostgresServer } from "@headroom/postgres";
+import type { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
+import type { RealSession, RealSessions } from "./real-sessions.ts";
+import { createSimDatabase } from "./sim-database.ts";
+import { SimListener } from "./sim-listener.ts";
+import { Turns } from "./turns.ts";
+
+/** How the database treats its callers at the moment. */
+export interface DatabaseWeather {
+  /** No new statement is taken, and open transactions are gone. */
+  isDown: boolean;
+  /** Of a statement's way there, and back, in ms. */
+  readonly delayMs: { min: number; max: number };
+  /** Chances of one statement: its connection breaks before it arrives; after it took effect. */
+  lostBefore: number;
+  lostAfter: number;
+  /** Chance of a transaction that the server asks to run again instead of committing. */
+  conflicts: number;
+  /** Chance of a notification that nobody hears. */
+  unheard: number;
+}
+
+export const fairWeather: DatabaseWeather = {
+  isDown: false,
+  delayMs: { min: 0.2, max: 2 },
+  lostBefore: 0,
+  lostAfter: 0,
+  conflicts: 0,
+  unheard: 0,
+};
+
+/**
+ * A real PostgreSQL in a virtual world: statements travel there and back in virtual time, and are executed for real, by the world's clock,
+ * while that stands still. Transactions of one schema come one after the other.
+ */
+export class SimPostgres {
+  readonly engine: Engine;
+  readonly weather: DatabaseWeather = { ...fairWeather, delayMs: { ...fairWeather.delayMs } };
+  readonly #real: RealSessions;
+  readonly #turns = new Map<string, Turns>();
+  readonly #listeners = new Set<SimListener>();
+  /** Ends what is open, when the server goes down. */
+  readonly #open = new Set<() => void>();
+  /** Its clock, against the true one. */
+  clockOffsetMs = 0;
+
+  constructor(engine: Engine, real: RealSessions) {
+    this.engine = engine;
+    this.#real = real;
+  }
+
+  get nowMs(): number {
+    return this.engine.wallMs + this.clockOffsetMs;
+  }
+
+  session(schema: string): RealSession {
+    const session = this.#real.sessions.get(schema);
+    if (session === undefined) throw new Error(`there is no session for schema ${schema}`);
+    return session;
+  }
+
+  turns(schema: string): Turns {
+    const turns = this.#turns.get(schema) ?? new Turns();
+    this.#turns.set(schema, turns);
+    return turns;
+  }
+
+  delayMs(): number {
+    const { min, max } = this.weather.delayMs;
+    return min + this.engine.random.next() * (max - min);
+  }
+
+  chance(probability: number): boolean {
+    return probability > 0 && this.engine.random.next() < probability;
+  }
+
+  /** Something that ends when the server goes down; answers how to forget it. */
+  whileUp(end: () => void): () => void {
+    this.#open.add(end);
+    return () => void this.#open.delete(end);
+  }
+
+  goDown(): void {
+    this.weather.isDown = true;
+    for (const end of [...this.#open]) end();
+    for (const listener of this.#listeners) listener.lose();
+  }
+
+  comeBack(): void {
+    this.weather.isDown = false;
+  }
+
+  /** After a commit: tells listeners what was notified in it. */
+  async tellNotifications(): Promise<void> {
+    for (const { channel, payload } of await this.#real.takeNotifications()) {
+      for (const listener of this.#listeners) {
+        if (!this.chance(this.weather.unheard)) listener.hear(channel, payload, this.delayMs());
+      }
+    }
+  }
+
+  /** The server as one process reaches it. */
+  serverFor(owner: SimProcess): PostgresServer {
+    return {
+      database: (options) => createSimDatabase({ server: this, owner, ...options }),
+      listener: (options: Omit<ListenerOptions, "connection">) => {
+        const listener = new SimListener(this, owner, options);
+        this.#listeners.add(listener);
+        owner.onDeath(() => this.#listeners.delete(listener));
+        return listener;
+      },
+      prepare: async ({ signal, schema, logger, ports }) => {
+        const database = createSimDatabase({ server: this, owner, schema, applicationName: "", logger, ports });
+        for (;;) {
+          signal.throwIfAborted();
+          try {
+            await database.ping();
+            return;
+          } catch {
+            await new Promise<void>((resolve) => void ports.timers.after(500, resolve));
+          }
+        }
+      },
+    };
+  }
+}

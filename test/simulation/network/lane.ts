@@ -1,0 +1,33 @@
+import type { SimProcess } from "../engine/sim-process.ts";
+import type { Links } from "./links.ts";
+
+/** One direction of one stream: what is sent arrives in order, each message after its own delay. */
+export class Lane {
+  readonly #links: Links;
+  readonly #from: SimProcess;
+  readonly #to: SimProcess;
+  readonly #what: string;
+  #lastAtMs = 0;
+  #isClosed = false;
+
+  constructor(links: Links, from: SimProcess, to: SimProcess, what: string) {
+    this.#links = links;
+    this.#from = from;
+    this.#to = to;
+    this.#what = what;
+  }
+
+  send(arrive: () => void): void {
+    const { engine } = this.#links;
+    const atMs = Math.max(this.#lastAtMs, engine.nowMs + this.#links.delayMs(this.#from.name, this.#to.name));
+    this.#lastAtMs = atMs;
+    engine.schedule(atMs - engine.nowMs, this.#to, this.#what, () => {
+      if (!this.#isClosed) arrive();
+    });
+  }
+
+  /** What is under way does not arrive any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+}

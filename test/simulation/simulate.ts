@@ -1,0 +1,112 @@
+import { findViolations, violationLines } from "../support/invariants/check.ts";
+import type { RealSessions } from "./database/real-sessions.ts";
+import { Faults, type FaultCounts } from "./world/faults.ts";
+import { findDoubleExecutions, readWorld } from "./world/read-world.ts";
+import type { Configs } from "./world/services.ts";
+import { createWorld, type World } from "./world/world.ts";
+
+/** What came of one seed. */
+export interface Outcome {
+  readonly seed: number;
+  /** One line each; empty: all is well. */
+  readonly problems: readonly string[];
+  /** The last that happened, oldest first. */
+  readonly trace: readonly string[];
+  /** Of all that happened: the same each time. */
+  readonly digest: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly tasks: number;
+  readonly faults: FaultCounts;
+}
+
+export interface SimulateOptions {
+  readonly seed: number;
+  readonly real: RealSessions;
+  readonly configs: Configs;
+  /** Of the faults that the seed makes only these, by number; for shrinking. Default: all. */
+  readonly onlyFaults?: (number: number) => boolean;
+}
+
+/** For how long bad things happen. */
+const stormyMs = 120_000;
+/** After that nothing bad happens any more, and within this everything must end: leases of 5 minutes, grace, and back-offs in a row. */
+const calmMs = 30 * 60_000;
+/** The longest that anything may wait with room for it and its turn, at any time. */
+const waitBoundMs = 10 * 60_000;
+
+/** Runs the world of one seed to its end, and looks for what must not be. */
+export async function simulate(options: SimulateOptions): Promise<Outcome> {
+  const { seed, real, configs, onlyFaults = () => true } = options;
+  await real.reset(seed);
+  const world = createWorld(seed, real, configs);
+  const { engine } = world;
+  const faults = new Faults(world, onlyFaults);
+  const problems: string[] = [];
+  try {
+    begin(world);
+    faults.plan(stormyMs);
+    await engine.run(stormyMs);
+    faults.end();
+    const isOver = await untilOver(world, real);
+    if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);
+    const facts = await readWorld(world, real.sql, isOver);
+    problems.push(...violationLines([...findViolations(facts, { waitBoundMs }), ...findDoubleExecutions(world)]));
+    if (!isOver) problems.push(...(await whatIsLeft(world, real)));
+  } catch (error) {
+    problems.push(`the world broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+  const [counted] = await real.sql<{ tasks: number }>(`SELECT count(*)::int AS tasks FROM orchestrator.tasks`);
+  return {
+    seed,
+    problems,
+    trace: engine.trace.lines(),
+    digest: engine.trace.digest(),
+    events: engine.trace.count,
+    virtualMs: engine.nowMs,
+    tasks: counted?.tasks ?? 0,
+    faults: faults.counts,
+  };
+}
+
+function begin({ engine, registries, orchestrators, agents, planner }: World): void {
+  for (const node of [...registries, ...orchestrators, ...agents]) {
+    engine.schedule(engine.random.next() * 2_000, null, `${node.name} is switched on`, () => node.start());
+  }
+  const plans = engine.random.int(1, 8);
+  for (let plan = 0; plan < plans; plan += 1) {
+    engine.schedule(engine.random.next() * 90_000, null, "a plan is made", () => planner.submit());
+  }
+}
+
+/** Lets the world go on until all has come to rest. */
+async function untilOver(world: World, real: RealSessions): Promise<boolean> {
+  const lookEveryMs = 5_000;
+  for (let passedMs = 0; passedMs < calmMs; passedMs += lookEveryMs) {
+    await world.engine.run(lookEveryMs);
+    if (world.planner.unanswered > 0 || world.machines.some(({ running }) => running > 0)) continue;
+    const [left] = await real.sql<{ open: boolean }>(
+      `SELECT EXISTS (SELECT FROM orchestrator.tasks WHERE state NOT IN ('succeeded', 'failed', 'cancelled'))
+           OR EXISTS (SELECT FROM registry.reservations WHERE state <> 'released') AS open`,
+    );
+    if (left?.open === false) return true;
+  }
+  return false;
+}
+
+async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly string[]> {
+  const tasks = await sql<{ line: string }>(
+    `SELECT format('task %s (%s) is %s', name, task_id, state) AS line FROM orchestrator.tasks
+      WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY name LIMIT 10`,
+  );
+  const reservations = await sql<{ line: string }>(
+    `SELECT format('room for %s on %s is %s', attempt_id, agent_id, state) AS line FROM registry.reservations
+      WHERE state <> 'released' ORDER BY attempt_id LIMIT 10`,
+  );
+  const running = world.machines.filter((machine) => machine.running > 0);
+  return [
+    ...[...tasks, ...reservations].map(({ line }) => line),
+    ...running.map((machine) => `${machine.name} runs ${machine.running} commands`),
+    ...(world.planner.unanswered > 0 ? [`${world.planner.unanswered} plans were never answered`] : []),
+  ];
+}

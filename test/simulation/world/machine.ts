@@ -1,0 +1,190 @@
+import type { JournalRecord, OutputStores, Run, RunEnd, RunSpec } from "@headroom/agent";
+import { memoryOutputStores } from "@headroom/agent";
+import { timestampFromMs, wire } from "@headroom/contracts";
+import type { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
+
+export interface MachineShape {
+  readonly cpuCores: number;
+  readonly memoryMib: number;
+  readonly cards: readonly { readonly model: string; readonly vramMib: number }[];
+}
+
+/** One command that really ran: the truth that no journal can lose. */
+export interface Execution {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly process: string;
+  readonly fromMs: number;
+  /** null: it runs. */
+  toMs: number | null;
+}
+
+interface MachineProcess {
+  readonly execution: Execution;
+  readonly pid: number;
+  readonly startToken: string;
+  readonly exitCode: number;
+  leftMs: number;
+  /** null: it stands still. */
+  dueMs: number | null;
+  onEnd: ((exitCode: number | null, signal: string) => void) | null;
+}
+
+interface WrittenRecord {
+  readonly record: JournalRecord;
+  isSynced: boolean;
+}
+
+/**
+ * One desktop: what outlives its agent program. Commands run on when the agent dies; a loss of power ends them, and takes with it what was
+ * not synced yet.
+ */
+export class Machine {
+  readonly name: string;
+  readonly agentId: string;
+  readonly shape: MachineShape;
+  readonly executions: Execution[] = [];
+  readonly stores: OutputStores = memoryOutputStores();
+  readonly #engine: Engine;
+  readonly #processes = new Map<number, MachineProcess>();
+  #journal: WrittenRecord[] = [];
+  /** Everything that was ever written, also what a loss of power took. */
+  readonly written: JournalRecord[] = [];
+  #started = 0;
+  /** Cores that its owner uses. */
+  ownerCores = 0;
+  ownerHold: string | null = null;
+
+  constructor(engine: Engine, name: string, agentId: string, shape: MachineShape) {
+    this.#engine = engine;
+    this.name = name;
+    this.agentId = agentId;
+    this.shape = shape;
+  }
+
+  get running(): number {
+    return this.#processes.size;
+  }
+
+  get records(): readonly JournalRecord[] {
+    return this.#journal.map(({ record }) => record);
+  }
+
+  /** A write that reached the system, and outlives the program; `sync` makes it outlive the machine. */
+  write(record: JournalRecord): () => void {
+    const written: WrittenRecord = { record, isSynced: false };
+    this.#journal.push(written);
+    this.written.push(record);
+    return () => void (written.isSynced = true);
+  }
+
+  start(agent: SimProcess, { attemptId, taskId, argv }: RunSpec): Run {
+    this.#started += 1;
+    const pid = 10_000 + this.#started;
+    const { nowMs, wallMs } = this.#engine;
+    const execution: Execution = { attemptId, taskId, process: `${pid}`, fromMs: wallMs, toMs: null };
+    this.executions.push(execution);
+    const [, millis = "100", exitCode = "0"] = argv;
+    const process: MachineProcess = {
+      execution,
+      pid,
+      startToken: `${this.name}-${this.#started}`,
+      exitCode: Number(exitCode),
+      leftMs: Number(millis),
+      dueMs: null,
+      onEnd: null,
+    };
+    this.#processes.set(pid, process);
+    this.#engine.note(this.name, `runs ${attemptId} (${argv.join(" ")})`);
+    const ended = new Promise<RunEnd>((resolve) => {
+      process.onEnd = (code, signal) => {
+        // Its agent hears of it, if it is still the one that started it.
+        this.#engine.schedule(this.#engine.random.next() * 3, agent, `${this.name}: ${pid} has ended`, () =>
+          resolve({ exitCode: code, signal, endedAtMs: agent.ports.clock.now(), cpuMs: 10, leftBehind: 0 }),
+        );
+      };
+    });
+    this.#thaw(process, nowMs);
+    return {
+      pid,
+      startToken: process.startToken,
+      startedAtMs: agent.ports.clock.now(),
+      ended,
+      hasExited: () => !this.#processes.has(pid),
+      end: () => this.#signal(process),
+      freeze: () => this.#freeze(process),
+      thaw: () => this.#thaw(process, this.#engine.nowMs),
+    };
+  }
+
+  /** Ends what an earlier agent left, if it is still the same. */
+  endLeftover(pid: number | null, startToken: string | null): number {
+    const process = pid === null ? undefined : this.#processes.get(pid);
+    if (process === undefined || process.startToken !== startToken) return 0;
+    this.#end(process, null, "SIGKILL");
+    return 1;
+  }
+
+  /** The machine loses its power: commands are gone, and of the journal's end what had not been synced. */
+  losePower(): void {
+    for (const process of this.#processes.values()) {
+      process.onEnd = null;
+      process.execution.toMs = this.#engine.wallMs;
+    }
+    this.#processes.clear();
+    while (this.#journal.at(-1)?.isSynced === false && this.#engine.random.next() < 0.7) this.#journal.pop();
+    for (const written of this.#journal) written.isSynced = true;
+  }
+
+  sample(nowMs: number, uses: readonly wire.AttemptUse[]): wire.Sample {
+    const { cpuCores, memoryMib, cards } = this.shape;
+    const usedCpu = uses.reduce((sum, use) => sum + use.cpuMillicores, 0);
+    const usedMemory = uses.reduce((sum, use) => sum + use.memoryMib, 0);
+    const total = cpuCores * 1_000;
+    return wire.Sample.fromPartial({
+      sampledAt: timestampFromMs(nowMs),
+      cpuLoad: 10,
+      cpuMillicores: { total, available: Math.max(0, total - this.ownerCores * 1_000 - usedCpu) },
+      memoryMib: { total: memoryMib, available: Math.max(0, memoryMib - usedMemory) },
+      cards: cards.map(({ model, vramMib }, index) => ({
+        cardId: `gpu-${index}`,
+        index,
+        model,
+        utilization: 0,
+        vramMib: {
+          total: vramMib,
+          available: vramMib - uses.flatMap((use) => use.cards).reduce((sum, card) => sum + (card.cardId === `gpu-${index}` ? card.vramMib : 0), 0),
+        },
+      })),
+      attempts: [...uses],
+    });
+  }
+
+  #thaw(process: MachineProcess, nowMs: number): void {
+    if (process.dueMs !== null || !this.#processes.has(process.pid)) return;
+    const dueMs = nowMs + process.leftMs;
+    process.dueMs = dueMs;
+    this.#engine.schedule(process.leftMs, null, `${this.name}: ${process.pid} comes to its end`, () => {
+      if (process.dueMs === dueMs) this.#end(process, process.exitCode, "");
+    });
+  }
+
+  #freeze(process: MachineProcess): void {
+    if (process.dueMs === null) return;
+    process.leftMs = Math.max(0, process.dueMs - this.#engine.nowMs);
+    process.dueMs = null;
+  }
+
+  #signal(process: MachineProcess): void {
+    this.#engine.schedule(5 + this.#engine.random.next() * 50, null, `${this.name}: ${process.pid} is ended`, () =>
+      this.#end(process, null, "SIGTERM"),
+    );
+  }
+
+  #end(process: MachineProcess, exitCode: number | null, signal: string): void {
+    if (!this.#processes.delete(process.pid)) return;
+    process.execution.toMs = this.#engine.wallMs;
+    process.onEnd?.(exitCode, signal);
+  }
+}

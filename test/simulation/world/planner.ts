@@ -1,0 +1,86 @@
+import { wire } from "@headroom/contracts";
+import { createClient, HeadroomError, type RpcClient } from "@headroom/rpc";
+import type { SeededRandom } from "@headroom/testing";
+import type { AcceptedFact } from "../../support/invariants/facts.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
+import type { SimNetwork } from "../network/sim-network.ts";
+import { orchestratorAddress, simToken } from "./services.ts";
+import { traceLogger } from "./trace-logger.ts";
+
+/** Submits plans, asks again what was not answered, and now and then cancels one. */
+export class Planner {
+  readonly accepted: AcceptedFact[] = [];
+  readonly #engine: Engine;
+  readonly #process: SimProcess;
+  readonly #client: RpcClient<typeof wire.PlanServiceService>;
+  readonly #unanswered = new Set<string>();
+  #plans = 0;
+
+  constructor(engine: Engine, network: SimNetwork) {
+    this.#engine = engine;
+    this.#process = engine.process("planner");
+    const channel = network.for(this.#process).channel({
+      address: orchestratorAddress,
+      ports: this.#process.ports,
+      logger: traceLogger(engine, this.#process),
+      token: simToken,
+    });
+    this.#client = createClient(wire.PlanServiceService, channel);
+  }
+
+  /** Plans that nobody has answered for. */
+  get unanswered(): number {
+    return this.#unanswered.size;
+  }
+
+  submit(): void {
+    this.#plans += 1;
+    const plan = randomPlan(this.#engine.random, this.#plans);
+    const request = wire.DispatchPlanRequest.fromPartial({ requestId: this.#process.ports.random.uuid(), plan });
+    this.#unanswered.add(request.requestId);
+    this.#process.do(`submits plan ${this.#plans}`, () => this.#dispatch(request));
+  }
+
+  cancelOne(): void {
+    const one = this.accepted[this.#engine.random.int(0, Math.max(0, this.accepted.length - 1))];
+    if (one === undefined) return;
+    this.#process.do("cancels a plan", () => {
+      this.#client.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 5_000 }).catch(() => undefined);
+    });
+  }
+
+  #dispatch(request: wire.DispatchPlanRequest): void {
+    this.#client.dispatchPlan(request, { deadlineMs: 5_000 }).then(
+      ({ planId }) => {
+        this.#unanswered.delete(request.requestId);
+        this.accepted.push({ planId, tasks: request.plan?.tasks.length ?? 0 });
+        this.#engine.note("planner", `${request.plan?.name} is accepted as ${planId}`);
+      },
+      (error: unknown) => {
+        const isTransient = error instanceof HeadroomError && !["INVALID_ARGUMENT", "INTERNAL"].includes(error.code);
+        if (!isTransient) return this.#engine.fail(error);
+        this.#engine.note("planner", `${request.plan?.name} was not answered: ${error.message}`, false);
+        this.#engine.schedule(1_000, this.#process, `${request.plan?.name} again`, () => this.#dispatch(request));
+      },
+    );
+  }
+}
+
+function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {
+  const pick = <T>(...values: readonly T[]): T => values[random.int(0, values.length - 1)]!;
+  const tasks = Array.from({ length: random.int(1, 6) }, (_, index) => {
+    const vramGb = pick(0, 0, 0, 8, 20);
+    const fails = random.next() < 0.2;
+    return {
+      name: `p${number}-t${index + 1}`,
+      command: { argv: ["work", String(pick(50, 300, 2_000, 15_000)), fails ? "1" : "0"] },
+      needs: { cpuCores: pick(0.5, 1, 2, 4), memoryGb: pick(0.5, 2), ...(vramGb > 0 && { gpuVramGb: vramGb }) },
+      maxAttempts: pick(1, 2, 3),
+      retryOnFailure: random.next() < 0.5,
+      ...(index > 0 && random.next() < 0.3 && { dependsOn: [`p${number}-t1`] }),
+      ...(random.next() < 0.1 && { workLease: { seconds: 30, nanos: 0 } }),
+    };
+  });
+  return wire.WorkPlan.fromPartial({ name: `plan-${number}`, priority: random.int(0, 3), tasks });
+}

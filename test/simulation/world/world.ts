@@ -1,0 +1,92 @@
+import { SimPostgres } from "../database/sim-postgres.ts";
+import type { RealSessions } from "../database/real-sessions.ts";
+import { Engine } from "../engine/engine.ts";
+import { SimNetwork } from "../network/sim-network.ts";
+import { createDesktopAgent } from "./desktop.ts";
+import { Machine, type MachineShape } from "./machine.ts";
+import { SimNode } from "./node.ts";
+import { Planner } from "./planner.ts";
+import { type Configs, createSimOrchestrator, createSimRegistry, simToken } from "./services.ts";
+
+/** Everything of one simulated Headroom. */
+export interface World {
+  readonly engine: Engine;
+  readonly network: SimNetwork;
+  readonly postgres: SimPostgres;
+  readonly registries: readonly SimNode[];
+  readonly orchestrators: readonly SimNode[];
+  readonly agents: readonly SimNode[];
+  /** Each under the agent of the same place. */
+  readonly machines: readonly Machine[];
+  readonly planner: Planner;
+}
+
+const shapes: readonly MachineShape[] = [
+  { cpuCores: 4, memoryMib: 16_384, cards: [{ model: "RTX 4090", vramMib: 24_576 }] },
+  { cpuCores: 3, memoryMib: 8_192, cards: [] },
+  {
+    cpuCores: 8,
+    memoryMib: 16_384,
+    cards: [
+      { model: "RTX 3080", vramMib: 10_240 },
+      { model: "RTX 3080", vramMib: 10_240 },
+    ],
+  },
+];
+
+/** How far the wall clocks of the machines are off, at most; most are right. */
+const largestOffsetMs = 12 * 3_600_000;
+
+/** A world that stands still; everything of it follows from the seed. */
+export function createWorld(seed: number, real: RealSessions, configs: Configs): World {
+  const engine = new Engine(seed);
+  const network = new SimNetwork(engine);
+  const postgres = new SimPostgres(engine, real);
+  const { random } = engine;
+  const offset = (): number => (random.next() < 0.6 ? 0 : random.int(-largestOffsetMs, largestOffsetMs));
+  const options = { engine, network, postgres, configs };
+  const registries = Array.from(
+    { length: random.int(1, 2) },
+    (_, index) =>
+      new SimNode({
+        name: `registry-${index + 1}`,
+        clockOffsetMs: offset(),
+        engine,
+        network,
+        create: (process) => createSimRegistry(options, process),
+      }),
+  );
+  const orchestrators = Array.from(
+    { length: random.int(1, 3) },
+    (_, index) =>
+      new SimNode({
+        name: `orchestrator-${index + 1}`,
+        clockOffsetMs: offset(),
+        engine,
+        network,
+        create: (process) => createSimOrchestrator(options, process),
+      }),
+  );
+  const machines = shapes
+    .slice(0, random.int(1, shapes.length))
+    .map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
+  const agents = machines.map(
+    (machine) =>
+      new SimNode({
+        name: machine.name,
+        clockOffsetMs: offset(),
+        engine,
+        network,
+        create: (process) =>
+          createDesktopAgent({
+            engine,
+            machine,
+            config: configs.agent,
+            network: network.for(process),
+            process,
+            token: simToken,
+          }),
+      }),
+  );
+  return { engine, network, postgres, registries, orchestrators, agents, machines, planner: new Planner(engine, network) };
+}
