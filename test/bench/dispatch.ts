@@ -18,6 +18,9 @@ interface Load {
 
 interface Rates {
   readonly plansPerSecond: number;
+  /** CPU of one plan, ms. */
+  readonly postgresCpuMs: number;
+  readonly orchestratorCpuMs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -29,7 +32,11 @@ export const dispatch: Bench = async ({ quick }) => {
     { tasks: 1_000, plans: quick ? 8 : 40 },
   ];
   const postgres = await startPostgres();
-  const { plans } = await startStage(postgres);
+  const { plans, orchestrators } = await startStage(postgres);
+  const cpu = async (): Promise<Cpu> => ({
+    postgres: (await postgres.cpuSeconds()) ?? 0,
+    orchestrator: sum(await Promise.all(orchestrators.map(async (server) => (await server.stats()).cpuUs / 1e6))),
+  });
   const raw = await startProgram("raw-queue-main");
   await raw.call("prepare", postgres.url);
   const measured = [];
@@ -39,8 +46,10 @@ export const dispatch: Bench = async ({ quick }) => {
     const found = { raw: [] as Rates[], headroom: [] as Rates[] };
     // The first turn of each warms both up.
     for (let run = 0; run <= runs; run += 1) {
-      const rawRates = await timed(() => raw.call<readonly number[]>("insert", { plans: load.plans, lanes: LANES }));
-      const ours = await timed(() => dispatchMany(plans, load));
+      const rawRates = await timed(cpu, () =>
+        raw.call<readonly number[]>("insert", { plans: load.plans, lanes: LANES }),
+      );
+      const ours = await timed(cpu, () => dispatchMany(plans, load));
       if (run === 0) continue;
       found.raw.push(rawRates);
       found.headroom.push(ours);
@@ -56,6 +65,8 @@ export const dispatch: Bench = async ({ quick }) => {
       p99_ms: of("headroom", "p99Ms"),
       raw_transactions_per_second: of("raw", "plansPerSecond"),
       raw_p50_ms: of("raw", "p50Ms"),
+      cpu_ms_per_plan: { orchestrator: of("headroom", "orchestratorCpuMs"), postgres: of("headroom", "postgresCpuMs") },
+      raw_postgres_cpu_ms_per_plan: of("raw", "postgresCpuMs"),
     };
     progress(JSON.stringify(at));
     measured.push(at);
@@ -76,16 +87,30 @@ export const dispatch: Bench = async ({ quick }) => {
   };
 };
 
+interface Cpu {
+  readonly postgres: number;
+  readonly orchestrator: number;
+}
+
 /** `run` answers how long each of its calls took. */
-async function timed(run: () => Promise<readonly number[]>): Promise<Rates> {
+async function timed(cpu: () => Promise<Cpu>, run: () => Promise<readonly number[]>): Promise<Rates> {
+  const before = await cpu();
   const startedAt = performance.now();
   const timesMs = await run();
   const tookMs = performance.now() - startedAt;
+  const after = await cpu();
+  const cpuMs = (part: keyof Cpu): number => ((after[part] - before[part]) * 1_000) / timesMs.length;
   return {
     plansPerSecond: (timesMs.length * 1_000) / tookMs,
+    postgresCpuMs: cpuMs("postgres"),
+    orchestratorCpuMs: cpuMs("orchestrator"),
     p50Ms: median(timesMs),
     p99Ms: percentile(timesMs, 99),
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 async function dispatchMany(client: PlanClient, { plans, tasks }: Load): Promise<readonly number[]> {

@@ -3,9 +3,17 @@
  * with fsync, completed, durable, with their history) against a claim-and-complete loop in raw SQL. Peers stand beside.
  */
 import { type Bench, progress } from "./support/bench.ts";
-import { countSucceeded, dispatchTasks, startStage, startWorkers, untilAllFinished } from "./support/orchestrators.ts";
+import {
+  countSucceeded,
+  dispatchTasks,
+  type Stage,
+  startStage,
+  startWorkers,
+  untilAllFinished,
+} from "./support/orchestrators.ts";
 import { startProgram } from "./support/programs.ts";
-import { type BenchDatabase, startPostgres, stopAll } from "./support/servers.ts";
+import type { ServerStats } from "./support/server-stats.ts";
+import { type BenchDatabase, type Server, startPostgres, stopAll } from "./support/servers.ts";
 import { median, rounded } from "./support/stats.ts";
 
 const TARGET = 0.1;
@@ -15,7 +23,8 @@ const DRAIN_LIMIT_MS = 240_000;
 
 export interface Drained {
   readonly perSecond: number;
-  readonly cpuSeconds: Readonly<Record<string, number>>;
+  /** CPU that a task costs each part, from the start of the agents to the end of the last task, ms. */
+  readonly cpuMsPerTask: Readonly<Record<string, number>>;
 }
 
 /** One drain on a database of its own. The agents start when everything waits. */
@@ -23,28 +32,40 @@ export async function drainOnce(postgres: BenchDatabase, tasks: number, orchestr
   const stage = await startStage(postgres, orchestrators);
   await dispatchTasks(stage.plans, tasks);
   progress(`${tasks} tasks wait`);
+  const before = await cpuSeconds(stage, postgres);
   const workers = await startWorkers(stage, { agents: 4, cores: 256, holdMs: 0 });
   const startedAt = performance.now();
+  const agentsBefore = await cpuOf(workers);
   await untilAllFinished(postgres, DRAIN_LIMIT_MS);
   const tookMs = performance.now() - startedAt;
+  const after = { ...(await cpuSeconds(stage, postgres)), agents: (await cpuOf(workers)) - agentsBefore };
   const done = await countSucceeded(postgres);
   if (done !== tasks) throw new Error(`${done} of ${tasks} tasks have succeeded`);
-  const all = { registry: stage.registry.program, workers: workers.program };
-  const cpuSeconds: Record<string, number> = {};
-  for (const [name, program] of Object.entries(all)) {
-    cpuSeconds[name] = rounded((await program.call<{ cpuUs: number }>("stats")).cpuUs / 1e6);
-  }
-  for (const [each, server] of stage.orchestrators.entries()) {
-    cpuSeconds[`orchestrator_${each + 1}`] = rounded((await server.stats()).cpuUs / 1e6);
-  }
-  return { perSecond: (tasks * 1_000) / tookMs, cpuSeconds };
+  const cpuMsPerTask = Object.fromEntries(
+    Object.entries(after).map(([part, seconds]) => [part, rounded(((seconds - (before[part] ?? 0)) * 1_000) / tasks)]),
+  );
+  return { perSecond: (tasks * 1_000) / tookMs, cpuMsPerTask };
+}
+
+async function cpuSeconds(stage: Stage, postgres: BenchDatabase): Promise<Readonly<Record<string, number>>> {
+  const ofOrchestrators = await Promise.all(stage.orchestrators.map(cpuOf));
+  const ofPostgres = await postgres.cpuSeconds();
+  return {
+    registry: await cpuOf(stage.registry),
+    orchestrators: ofOrchestrators.reduce((sum, each) => sum + each, 0),
+    ...(ofPostgres !== null && { postgres: ofPostgres }),
+  };
+}
+
+async function cpuOf({ program }: Pick<Server, "program">): Promise<number> {
+  return (await program.call<ServerStats>("stats")).cpuUs / 1e6;
 }
 
 export const drain: Bench = async ({ quick }) => {
   const runs = quick ? 1 : 5;
   const tasks = quick ? 4_000 : 20_000;
   const found = { raw: [] as number[], headroom: [] as number[], graphile: [] as number[], pgBoss: [] as number[] };
-  let cpuSeconds: Drained["cpuSeconds"] = {};
+  let cpuMsPerTask: Drained["cpuMsPerTask"] = {};
   for (let run = 0; run < runs; run += 1) {
     const postgres = await startPostgres();
     const raw = await startProgram("raw-queue-main");
@@ -53,7 +74,7 @@ export const drain: Bench = async ({ quick }) => {
     await raw.kill();
     const drained = await drainOnce(postgres, tasks, 1);
     found.headroom.push(drained.perSecond);
-    ({ cpuSeconds } = drained);
+    ({ cpuMsPerTask } = drained);
     const peers = await startProgram("peers-main");
     found.graphile.push(await peers.call<number>("graphileWorker", { url: postgres.url, jobs: tasks }));
     found.pgBoss.push(await peers.call<number>("pgBoss", { url: postgres.url, jobs: tasks }));
@@ -77,6 +98,6 @@ export const drain: Bench = async ({ quick }) => {
     tasks,
     graphile_worker_jobs_per_second: of("graphile"),
     pg_boss_jobs_per_second: of("pgBoss"),
-    cpu_seconds: cpuSeconds,
+    cpu_ms_per_task: cpuMsPerTask,
   };
 };

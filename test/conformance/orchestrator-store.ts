@@ -184,6 +184,25 @@ export function orchestratorStoreConformance(makeStore: () => Promise<Orchestrat
       });
       expect(await store.findRequest(randomUUID())).toBeNull();
     });
+
+    it("plans that come together are all accepted, each with its history; what is wrong with one is held against no other", async () => {
+      const taken = newTask("taken");
+      await accept(newPlan([taken]));
+      const plans = Array.from({ length: 30 }, (_, number) =>
+        newPlan(number === 7 ? [taken] : [newTask("first"), newTask("second", { pause: paused })]),
+      );
+      const outcomes = await Promise.all(plans.map((plan) => store.acceptPlan(plan, { owner, leaseMs }, 2)));
+      for (const [number, outcome] of outcomes.entries()) {
+        const { planId = "", tasks = [] } = plans[number] ?? {};
+        if (number === 7) {
+          expect(outcome).toEqual({ kind: "task_ids_exist", taskIds: [taken.taskId] });
+          expect(await store.getPlan(planId)).toBeNull();
+          continue;
+        }
+        expect(outcome).toMatchObject({ kind: "accepted", claimed: [{ planId, taskId: tasks[0]?.taskId, fence: 1 }] });
+        expect(await kinds(planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
+      }
+    });
   });
 
   describe("claims", () => {

@@ -58,14 +58,18 @@ export async function ensureDir(path: string, mode = 0o700): Promise<void> {
 
 /** A file that is only appended to, such as the agent's journal. */
 export interface DurableLog {
-  /** Resolves when the text is on the disk. Appends made meanwhile share one write and one fsync, in order. */
-  append(text: string): Promise<void>;
+  /**
+   * Resolves when the text is where it is to be: on the `disk` (the default), or with the operating `system`, where it outlives this
+   * program, though not a loss of power. Appends made meanwhile share one write and, where one of them needs it, one fsync, in order.
+   */
+  append(text: string, where?: "disk" | "system"): Promise<void>;
   /** Idempotent; waits for what was appended before. */
   close(): Promise<void>;
 }
 
 interface PendingAppend {
   readonly text: string;
+  readonly where: "disk" | "system";
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -94,7 +98,7 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
     const bytes = Buffer.from(batch.map((append) => append.text).join(""));
     try {
       await file.appendFile(bytes);
-      await file.datasync();
+      if (batch.some(({ where }) => where === "disk")) await file.datasync();
       sizeBytes += bytes.length;
       for (const append of batch) append.resolve();
     } catch (error) {
@@ -116,11 +120,11 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
   }
 
   return {
-    append(text) {
+    append(text, where = "disk") {
       if (closed !== undefined) return Promise.reject(new Error(`${path} is closed`));
       if (broken !== undefined) return Promise.reject(broken);
       return new Promise<void>((resolve, reject) => {
-        pending.push({ text, resolve, reject });
+        pending.push({ text, where, resolve, reject });
         flushing ??= flush();
       });
     },

@@ -67,7 +67,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     {
       level,
       base: { service: options.name },
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      timestamp: timestamps(clock),
       formatters: { level: (label) => ({ level: label }), log: redactFields },
       // redactFields has spelled errors out already; pino's own serializer would call them all "Object".
       serializers: { err: (err: unknown) => err },
@@ -78,6 +78,20 @@ export function createLogger(options: LoggerOptions): RootLogger {
     ...wrap(logger, (write) => (gathering === undefined ? write() : gathering.together(write))),
     droppedLines: () => file?.droppedLines ?? 0,
     close: () => file?.close(),
+  };
+}
+
+/** Many records are of one millisecond: its text is made once. */
+function timestamps(clock: Clock): () => string {
+  let ofMs = Number.NaN;
+  let text = "";
+  return () => {
+    const nowMs = clock.now();
+    if (nowMs !== ofMs) {
+      text = `,"time":"${new Date(nowMs).toISOString()}"`;
+      ofMs = nowMs;
+    }
+    return text;
   };
 }
 

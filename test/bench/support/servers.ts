@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { progress } from "./bench.ts";
+import { cpuSecondsOfTree } from "./cpu-time.ts";
 import { type Program, startProgram } from "./programs.ts";
 import type { ServerStats } from "./server-stats.ts";
 
@@ -32,6 +33,8 @@ export function stopAll(): Promise<void> {
 export interface BenchDatabase {
   readonly url: string;
   readonly db: PooledDatabase;
+  /** CPU seconds that this PostgreSQL has taken so far, all its processes; null where the system does not tell. */
+  cpuSeconds(): Promise<number | null>;
 }
 
 /** The embedded PostgreSQL with its defaults; DATABASE_URL is not used, for a bench writes a lot. */
@@ -48,7 +51,7 @@ export async function startPostgres(): Promise<BenchDatabase> {
     logger: silentLogger,
   });
   undo.push(() => db.close());
-  return { url: server.connectionString, db };
+  return { url: server.connectionString, db, cpuSeconds: () => cpuSecondsOfTree(server.pid() ?? 0) };
 }
 
 export interface Server {

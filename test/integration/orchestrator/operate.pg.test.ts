@@ -44,6 +44,7 @@ describe("hold and release of a plan", () => {
     const { planId } = await running.plans.dispatchPlan(request);
     const [first] = await waitUntil(() => (agent.running.size === 1 ? [...agent.running.values()] : null));
     if (first === undefined) throw new Error("nothing runs");
+    await waitUntil(async () => (await planAt(running, planId)).counts?.running === 1);
 
     const held = await running.plans.holdPlan({ planId, ...why }, { requestId: "call-1", traceparent: trace });
     expect(held).toMatchObject({ heldTasks: 1, plan: { hold: why, counts: { running: 1, paused: 2 } } });

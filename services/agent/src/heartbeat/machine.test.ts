@@ -109,6 +109,14 @@ describe("the heartbeat machine", () => {
     });
   });
 
+  it("tells a change of its status that came between hello and welcome with the welcome, not an interval later", () => {
+    const changed: readonly [number, HeartbeatEvent] = [5, { kind: "status_changed" }];
+    const { state, effects } = play([opened(), changed, welcome]);
+    expect(effects[0]).toEqual({ kind: "send_beat", seq: 1, sample: null });
+    expect(state.statusChanged).toBe(false);
+    expect(play([opened(), welcome, [20, { kind: "status_changed" }]]).effects[0]).toMatchObject({ seq: 1 });
+  });
+
   it("measures again when an attempt comes while it measures, and when one came before the welcome", () => {
     const twice = play([
       opened(),

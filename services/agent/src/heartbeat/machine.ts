@@ -12,6 +12,8 @@ export interface HeartbeatState {
   readonly sentSample: wire.Sample | null;
   readonly sampleSentAtMs: number;
   readonly wantFull: boolean;
+  /** Attached, or held by the owner, is another than the hello has said: told with the welcome. */
+  readonly statusChanged: boolean;
   /** The list of attempts changed: the next beat carries a sample whatever it says. */
   readonly attemptsChanged: boolean;
   /** When the last measurement for the sake of such a change began. */
@@ -73,6 +75,7 @@ export const initialHeartbeat: HeartbeatState = {
   sentSample: null,
   sampleSentAtMs: 0,
   wantFull: false,
+  statusChanged: false,
   attemptsChanged: false,
   attemptsMeasuredAtMs: Number.NEGATIVE_INFINITY,
   measuring: false,
@@ -104,7 +107,9 @@ export function stepHeartbeat(
     case "measured":
       return measured({ ...state, measuring: false }, event.sample, nowMs, random);
     case "status_changed":
-      return state.phase === "up" ? beat(state, null, nowMs, random) : { state, effects: [] };
+      return state.phase === "up"
+        ? beat(state, null, nowMs, random)
+        : { state: { ...state, statusChanged: true }, effects: [] };
     case "attempts_changed":
       return attemptsChanged({ ...state, attemptsChanged: true }, nowMs);
     case "goodbye":
@@ -120,7 +125,8 @@ export function stepHeartbeat(
 
 function welcomed(state: HeartbeatState, nowMs: number, random: number): HeartbeatStep {
   // What changed between the measurement for the hello and now goes out at once.
-  if (state.attemptsChanged) return attemptsChanged(state, nowMs);
+  if (state.attemptsChanged) return attemptsChanged({ ...state, statusChanged: false }, nowMs);
+  if (state.statusChanged) return beat({ ...state, statusChanged: false }, null, nowMs, random);
   return { state, effects: [timer(spread(state.intervalMs, random))] };
 }
 

@@ -148,6 +148,28 @@ describe("fileJournal", () => {
     expect(events).toEqual(["write a", "fsync", "told"]);
   });
 
+  it("waits for the disk with what a loss of power must not take, and only with that", async () => {
+    const written: string[] = [];
+    const files: JournalFiles = {
+      read: () => Promise.resolve(null),
+      replace: () => Promise.resolve(),
+      openLog: () =>
+        Promise.resolve({
+          append(text: string, where = "disk") {
+            written.push(`${(JSON.parse(text) as JournalRecord).kind} ${where}`);
+            return Promise.resolve();
+          },
+          close: () => Promise.resolve(),
+        }),
+    };
+    const journal = fileJournal({ path, logger: silentLogger, files });
+    await journal.open();
+    const acked: JournalRecord = { kind: "acked", attemptId: "a", fence: 3 };
+    const adopted: JournalRecord = { kind: "adopted", attemptId: "a", fence: 3 };
+    for (const record of [accepted("a"), started("a"), adopted, finished("a"), acked]) await journal.append(record);
+    expect(written).toEqual(["accepted disk", "started system", "adopted disk", "finished disk", "acked system"]);
+  });
+
   it("rejects an append that the disk refused", async () => {
     const full = new Error("ENOSPC");
     const files: JournalFiles = {

@@ -22,13 +22,27 @@ export interface FileJournalOptions {
 }
 
 const defaultCompactAfterLines = 5_000;
+const countEveryLines = 100;
 
-/** The journal as a file of JSON lines (0600): appended with fsync, rewritten at the start and when it has grown. */
+/**
+ * What a record has to outlive. A start names processes, which a loss of power ends too; of a result that was acknowledged and is
+ * told again the orchestrator says so.
+ */
+const WHERE: Readonly<Record<JournalRecord["kind"], "disk" | "system">> = {
+  accepted: "disk",
+  adopted: "disk",
+  started: "system",
+  finished: "disk",
+  acked: "system",
+};
+
+/** The journal as a file of JSON lines (0600): appended, with fsync where a loss of power matters, rewritten at the start and when it has grown. */
 export function fileJournal(options: FileJournalOptions): Journal {
   const { path, logger, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
   const state = new JournalState();
   let log: DurableLog | undefined;
   let lines = 0;
+  let countAtLines = compactAfterLines;
   let compacting: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
 
@@ -36,6 +50,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     const records = state.records();
     await files.replace(path, records.map(lineOf).join(""));
     lines = records.length;
+    countAtLines = compactAfterLines;
     log = await files.openLog(path);
   }
 
@@ -48,8 +63,17 @@ export function fileJournal(options: FileJournalOptions): Journal {
     } catch (error) {
       logger.warn({ err: error, path }, "the journal could not be shortened; it goes on as it is");
       lines = 0;
+      countAtLines = compactAfterLines;
       log = await files.openLog(path);
     }
+  }
+
+  /** What is needed is only counted now and then. */
+  function isLong(): boolean {
+    if (lines < countAtLines) return false;
+    if (lines > 4 * state.size) return true;
+    countAtLines = lines + countEveryLines;
+    return false;
   }
 
   /** Resolves when no rewrite is under way; another may have begun while one was waited for. */
@@ -71,13 +95,12 @@ export function fileJournal(options: FileJournalOptions): Journal {
     async append(record) {
       await compacted();
       if (log === undefined || closed !== undefined) throw new Error(`the journal ${path} is not open`);
-      const written = log.append(lineOf(record));
+      const written = log.append(lineOf(record), WHERE[record.kind]);
       lines += 1;
       await written;
       // Only what is durable may survive a rewrite.
       state.apply(record);
-      const wanted = lines >= compactAfterLines && lines > 4 * state.records().length;
-      if (wanted && compacting === undefined && closed === undefined)
+      if (isLong() && compacting === undefined && closed === undefined)
         compacting = compact().finally(() => {
           compacting = undefined;
         });

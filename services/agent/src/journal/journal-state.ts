@@ -54,6 +54,14 @@ export class JournalState {
     return [...acked, ...[...this.#entries.values()].flatMap(recordsOf)];
   }
 
+  /** How many records that are. */
+  get size(): number {
+    let size = this.#acked.size;
+    for (const { started, result } of this.#entries.values())
+      size += 1 + (started === null ? 0 : 1) + (result === null ? 0 : 1);
+    return size;
+  }
+
   #forgetOldest(): void {
     for (const attemptId of this.#acked) {
       if (this.#acked.size <= maxAckedIds) return;

@@ -54,7 +54,10 @@ export interface JournalContent {
 export interface Journal {
   /** Reads what is there. Call once, first. */
   open(): Promise<JournalContent>;
-  /** Resolves when the record survives a loss of power. Records become durable in the order of the calls. */
+  /**
+   * Resolves when the record survives a loss of power; of a start and of an acknowledgement, when it survives the end of this program.
+   * Records become durable in the order of the calls.
+   */
   append(record: JournalRecord): Promise<void>;
   /** Idempotent; waits for what was appended before. */
   close(): Promise<void>;

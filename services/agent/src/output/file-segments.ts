@@ -10,22 +10,34 @@ const sources: readonly ChunkSource[] = ["stdout", "stderr", "headroom"];
 
 /** Stores in files below `spoolDir`, one folder per attempt, one file per segment. */
 export function fileOutputStores(spoolDir: string): OutputStores {
+  const folders: KnownFolders = { names: new Set(), areAll: false };
   return {
-    open: (attemptId) => fileSegments(join(spoolDir, attemptId)),
+    open: (attemptId) => fileSegments(join(spoolDir, attemptId), attemptId, folders),
     async list() {
       const entries = await readdir(spoolDir, { withFileTypes: true }).catch(() => []);
-      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+      const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+      for (const name of names) folders.names.add(name);
+      folders.areAll = true;
+      return names;
     },
   };
 }
 
-function fileSegments(dir: string): SegmentStore {
+/** Folders that lie on the disk: a task that wrote nothing has none, and its end need not touch the disk. */
+interface KnownFolders {
+  readonly names: Set<string>;
+  /** What an earlier program left was listed: there are no others. */
+  areAll: boolean;
+}
+
+function fileSegments(dir: string, attemptId: string, folders: KnownFolders): SegmentStore {
   const files = new Map<number, { readonly handle: FileHandle; sizeBytes: number }>();
   const pathOf = (segment: number): string => join(dir, `${String(segment).padStart(8, "0")}.out`);
 
   async function fileOf(segment: number): Promise<{ readonly handle: FileHandle; sizeBytes: number }> {
     const known = files.get(segment);
     if (known !== undefined) return known;
+    folders.names.add(attemptId);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const handle = await open(pathOf(segment), "a+", 0o600);
     const file = { handle, sizeBytes: (await handle.stat()).size };
@@ -78,7 +90,9 @@ function fileSegments(dir: string): SegmentStore {
     close,
     async remove() {
       await close();
+      if (folders.areAll && !folders.names.has(attemptId)) return;
       await rm(dir, { recursive: true, force: true });
+      folders.names.delete(attemptId);
     },
   };
 }

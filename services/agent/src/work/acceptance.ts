@@ -47,7 +47,7 @@ export class Acceptance {
       {
         stopping: this.#stopping,
         ownerHold: this.#options.isHeldByOwner(),
-        isFull: this.#table.all().filter((attempt) => attempt.result === null).length >= this.#options.maxAttempts,
+        isFull: this.#table.unfinishedCount >= this.#options.maxAttempts,
         isLate: this.#isLate(work, receivedAtMs),
         wasAcked: this.#table.wasAcked(work.attemptId),
         refused: this.#table.refusal(work.attemptId),

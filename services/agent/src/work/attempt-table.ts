@@ -52,6 +52,12 @@ export class AttemptTable {
     return [...this.#held.values()];
   }
 
+  get unfinishedCount(): number {
+    let count = 0;
+    for (const { result } of this.#held.values()) if (result === null) count += 1;
+    return count;
+  }
+
   wasAcked(attemptId: string): boolean {
     return this.#acked.has(attemptId);
   }

@@ -52,10 +52,11 @@ export class ResultSender {
     if (outgoing === null) return;
     outgoing.resultSentAtMs = null;
     outgoing.overdue?.cancel();
+    // Of most short tasks all output was sent, or there was none.
+    if (this.#sendResult(attemptId, outgoing, false)) return;
     outgoing.overdue = this.#options.ports.timers.after(outputFirstMs, () =>
       this.#sendResult(attemptId, outgoing, true),
     );
-    this.#sendResult(attemptId, outgoing, false);
     this.#pump(attemptId, outgoing.output.pump());
   }
 
@@ -104,7 +105,7 @@ export class ResultSender {
           lastFence = fence() || lastFence;
           return this.#options.send({ $case: "output", value: toWireOutput(attemptId, lastFence, piece) });
         },
-        onSentAll: () => this.#sendResult(attemptId, outgoing, false),
+        onSentAll: () => void this.#sendResult(attemptId, outgoing, false),
       }),
       resultSentAtMs: null,
       overdue: null,
@@ -113,17 +114,19 @@ export class ResultSender {
     return outgoing;
   }
 
-  #sendResult(attemptId: string, outgoing: Outgoing, evenBeforeOutput: boolean): void {
+  /** Whether it was sent. */
+  #sendResult(attemptId: string, outgoing: Outgoing, evenBeforeOutput: boolean): boolean {
     const attempt = this.#options.supervisor.get(attemptId);
-    if (this.#isClosed || attempt?.result === undefined || attempt.result === null) return;
-    if (outgoing.resultSentAtMs !== null && !evenBeforeOutput) return;
+    if (this.#isClosed || attempt?.result === undefined || attempt.result === null) return false;
+    if (outgoing.resultSentAtMs !== null && !evenBeforeOutput) return false;
     const allSent = outgoing.output.sentSeq >= attempt.result.lastOutputSeq || attempt.spool.isDelivered;
-    if (!allSent && !evenBeforeOutput) return;
+    if (!allSent && !evenBeforeOutput) return false;
     const finished = toWireFinished(attempt);
-    if (finished === null) return;
+    if (finished === null) return false;
     outgoing.overdue?.cancel();
     outgoing.resultSentAtMs = this.#options.ports.clock.monotonic();
     this.#options.send({ $case: "finished", value: finished });
+    return true;
   }
 
   #dropIfDone(attemptId: string, outgoing: Outgoing): void {

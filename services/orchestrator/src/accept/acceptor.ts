@@ -9,7 +9,8 @@ import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
 import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import type { RegistryPort } from "../registry/port.ts";
-import { expandPlan, hashPlan, type Holds } from "./expand-plan.ts";
+import { expandPlan, type Holds } from "./expand-plan.ts";
+import { hashPlan, planBytes } from "./plan-bytes.ts";
 import { refuseUnsatisfiable } from "./refuse-unsatisfiable.ts";
 import { validatePlan } from "./validate-plan.ts";
 
@@ -64,13 +65,15 @@ async function accept(
   if (plan === undefined) throw invalidArgument([{ field: "plan", description: "is missing" }]);
   const requestId = request.requestId === "" ? null : request.requestId.toLowerCase();
   const earlier = requestId === null ? null : await options.store.findRequest(requestId);
-  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === hashPlan(plan));
-  validatePlan(plan, options.ports.clock.now());
+  const bytes = planBytes(plan);
+  const requestHash = hashPlan(plan, bytes);
+  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === requestHash);
+  validatePlan(plan, bytes.length, options.ports.clock.now());
   if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
   const { pointMs, ports } = options;
   const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
-  const known = { call, learnedMs, pointMs };
+  const known = { requestHash, call, learnedMs, pointMs };
   const newPlan = expandPlan(plan, requestId, ports.random, holds, known);
   const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
   switch (outcome.kind) {
@@ -99,8 +102,10 @@ export async function whatHolds(
   logger: Logger,
 ): Promise<Holds> {
   const nowMs = options.ports.clock.now();
-  const shapes = [...new Set(plan.tasks.map((task) => shapeKey(needsFromWire(task.needs))))];
-  const fronts = await options.store.queueFronts(shapes);
+  const { answers, openShapes } = askGate(options.gate, plan);
+  for (const [usesGpu, answer] of answers) logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
+  // What the gate holds waits whoever is before it.
+  const fronts = openShapes.size === 0 ? new Map<string, number>() : await options.store.queueFronts([...openShapes]);
   const turns = new Map<string, number>();
   /** Tasks of a shape that are placed at once; those behind them wait for their turn without a question to the registry. */
   const turnsOf = (key: string, needs: Needs): number => {
@@ -108,7 +113,6 @@ export async function whatHolds(
     turns.set(key, left - 1);
     return left;
   };
-  const answers = new Map<boolean, GateAnswer>();
   return ({ needs, shapeKey: key, priority, resumeAfterMs, dependsOn }): NewPause | null => {
     if (dependsOn.length > 0) {
       return { reason: "DEPENDENCY_PENDING", sentence: `It waits for ${listed(dependsOn)} to succeed.`, blocked: true };
@@ -116,19 +120,30 @@ export async function whatHolds(
     if (resumeAfterMs !== null && resumeAfterMs > nowMs) {
       return { reason: "RESUME_AFTER", sentence: "Its resume_after lies ahead.", blocked: false };
     }
-    const usesGpu = needsGpu(needs);
-    let answer = answers.get(usesGpu);
-    if (answer === undefined) {
-      answer = options.gate.askForPlacing(needs);
-      answers.set(usesGpu, answer);
-      logDecision(logger, answer, usesGpu ? "gpu" : "cpu", plan.tasks.length);
-    }
-    if (answer.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
+    const answer = answers.get(needsGpu(needs));
+    if (answer?.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
     const leadMs = fronts.get(key);
     const isBehind = leadMs !== undefined && leadMs >= priority * options.pointMs;
     if (!isBehind && turnsOf(key, needs) > 0) return null;
     return { reason: "AWAITING_TURN", sentence: "Tasks with the same needs wait before it.", blocked: false };
   };
+}
+
+/** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
+function askGate(
+  gate: Gate,
+  plan: wire.WorkPlan,
+): { readonly answers: ReadonlyMap<boolean, GateAnswer>; readonly openShapes: ReadonlySet<string> } {
+  const answers = new Map<boolean, GateAnswer>();
+  const openShapes = new Set<string>();
+  for (const task of plan.tasks) {
+    const needs = needsFromWire(task.needs);
+    const usesGpu = needsGpu(needs);
+    const answer = answers.get(usesGpu) ?? gate.askForPlacing(needs);
+    answers.set(usesGpu, answer);
+    if (answer.kind === "open") openShapes.add(shapeKey(needs));
+  }
+  return { answers, openShapes };
 }
 
 function listed(names: readonly string[]): string {
@@ -165,9 +180,33 @@ async function placeAccepted(
     agentId: null,
     ...now.get(taskId),
   }));
-  if (tasks.some(({ state }) => state === "paused")) options.wakeLoop("plan accepted");
+  if (needsLook(options.gate, plan, tasks)) options.wakeLoop("plan accepted");
   return tasks;
 }
+
+/**
+ * Whether the loop is to look at once. What waits for a dependency is told of by the end of that; what the gate held when it was
+ * judged and holds now, after the commit, by the news that open it.
+ */
+function needsLook(gate: Gate, plan: NewPlan, tasks: readonly TaskNow[]): boolean {
+  const heldNow = new Map<boolean, boolean>();
+  return tasks.some(({ state, reason }, index) => {
+    const task = plan.tasks[index];
+    if (state !== "paused" || reason === "DEPENDENCY_PENDING" || task === undefined) return false;
+    if (reason === null || !HELD_BY_GATE.has(reason)) return true;
+    const usesGpu = needsGpu(task.needs);
+    const isHeld = heldNow.get(usesGpu) ?? gate.askForPlacing(task.needs).kind === "held";
+    heldNow.set(usesGpu, isHeld);
+    return !isHeld;
+  });
+}
+
+const HELD_BY_GATE: ReadonlySet<PauseReason> = new Set([
+  "FLEET_BELOW_THRESHOLD",
+  "NO_AGENT_ONLINE",
+  "REGISTRY_UNAVAILABLE",
+  "HELD",
+]);
 
 function duplicate(planId: string, samePlan: boolean): Accepted {
   if (samePlan) return { kind: "duplicate", planId };
@@ -199,10 +238,12 @@ function logAccepted(logger: Logger, plan: NewPlan): void {
     { plan_id: plan.planId, plan_name: plan.name, tasks: plan.tasks.length, paused_tasks: paused.length },
     "plan accepted",
   );
-  for (const { taskId, pause } of paused) {
-    logger.info(
-      { plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence },
-      "task paused",
-    );
-  }
+  logger.together(() => {
+    for (const { taskId, pause } of paused) {
+      logger.info(
+        { plan_id: plan.planId, task_id: taskId, reason: pause?.reason, sentence: pause?.sentence },
+        "task paused",
+      );
+    }
+  });
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
@@ -19,6 +18,7 @@ export type Holds = (task: {
 
 /** What is known beside the plan itself. */
 export interface Known {
+  readonly requestHash: string;
   readonly call: CallTrace;
   /** How long a task took before; null: unknown. */
   readonly learnedMs: (taskName: string) => number | null;
@@ -26,7 +26,7 @@ export interface Known {
   readonly pointMs: number;
 }
 
-const NOTHING_KNOWN: Known = { call: NO_CALL, learnedMs: () => null, pointMs: 600_000 };
+const NOTHING_KNOWN: Known = { requestHash: "", call: NO_CALL, learnedMs: () => null, pointMs: 600_000 };
 
 /** The plan as it is kept: ids given, defaults filled in, names turned into ids. It must have been validated. */
 export function expandPlan(
@@ -75,20 +75,11 @@ export function expandPlan(
     priority: plan.priority,
     labels: { ...plan.labels },
     requestId,
-    requestHash: hashPlan(plan),
+    requestHash: known.requestHash,
     pointMs: known.pointMs,
     tasks,
     call: known.call,
   };
-}
-
-/** The same for plans that say the same, whatever the order of the keys in their maps. */
-export function hashPlan(plan: wire.WorkPlan): string {
-  const sorted = (_key: string, value: unknown): unknown => {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-  };
-  return createHash("sha256").update(JSON.stringify(plan, sorted)).digest("hex");
 }
 
 function idOf(ids: ReadonlyMap<string, string>, name: string): string {

@@ -10,6 +10,7 @@ import type { NewPause, NewTask } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { type TaskNow, whatHolds } from "./acceptor.ts";
 import { expandPlan } from "./expand-plan.ts";
+import { planBytes } from "./plan-bytes.ts";
 import { validatePlan } from "./validate-plan.ts";
 
 export interface PreviewOptions {
@@ -42,7 +43,7 @@ export async function previewPlan(
   plan: wire.WorkPlan,
   logger: Logger,
 ): Promise<readonly TaskNow[]> {
-  validatePlan(plan, options.ports.clock.now());
+  validatePlan(plan, planBytes(plan).length, options.ports.clock.now());
   const { tasks } = expandPlan(plan, null, options.ports.random, await whatHolds(options, plan, logger));
   const startable = tasks.filter(({ pause }) => pause === null);
   // As claims are: among tasks of one moment the higher priority first, then the plan's order.

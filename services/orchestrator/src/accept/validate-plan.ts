@@ -1,6 +1,7 @@
 import { msFromTimestamp, type wire } from "@headroom/contracts";
 import { type FieldViolation, HeadroomError, invalidArgument } from "@headroom/rpc";
 import { checkDependencies, type DependencyProblem } from "@headroom/scheduling";
+import { jsonBytes } from "./plan-bytes.ts";
 
 /** A plan as JSON may take this much; with 10,000 tasks that is 1.6 KB for each. */
 const maxPlanBytes = 16 * 1_048_576;
@@ -9,10 +10,13 @@ const maxViolations = 50;
 const earliestResumeAfterMs = Date.UTC(2000, 0, 1);
 const farthestResumeAfterMs = 10 * 366 * 86_400_000;
 
-/** What the rules in the .proto cannot say. Throws HeadroomError: INVALID_ARGUMENT with every field, or UNIMPLEMENTED. */
-export function validatePlan(plan: wire.WorkPlan, nowMs: number): void {
+/**
+ * What the rules in the .proto cannot say. Throws HeadroomError: INVALID_ARGUMENT with every field, or UNIMPLEMENTED. `wireBytes`: how
+ * long it is on the wire.
+ */
+export function validatePlan(plan: wire.WorkPlan, wireBytes: number, nowMs: number): void {
   refuseUnbuilt(plan);
-  const bytes = Buffer.byteLength(JSON.stringify(plan));
+  const bytes = jsonBytes(plan, wireBytes, maxPlanBytes);
   if (bytes > maxPlanBytes) {
     const description = `has ${bytes} bytes as JSON; ${maxPlanBytes} are the most: split it into several plans`;
     throw invalidArgument([{ field: "plan", description }], "PLAN_TOO_LARGE");

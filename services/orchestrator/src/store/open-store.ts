@@ -13,6 +13,8 @@ import { createPostgresStore } from "./postgres/store.ts";
 
 export const orchestratorSchema = "orchestrator";
 const applicationName = "headroom-orchestrator";
+/** Far below what a person notices, and longer than a short task takes from its acceptance to its end. */
+const holdReportsMs = 200;
 
 export interface OpenStoreOptions {
   readonly postgres: PostgresServer;
@@ -52,7 +54,7 @@ export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
     onReconnect: options.onReconnect,
   });
   return {
-    store: createPostgresStore(database),
+    store: createPostgresStore(database, { hold: { timers: ports.timers, atMostMs: holdReportsMs } }),
     notifier,
     listener,
     prepare: (signal) =>

@@ -85,6 +85,10 @@ async function afterRunning(
     if (!ended || known.fence !== attempt.fence) session.cancel(attempt, "the attempt was given up");
     return;
   }
+  told(options, session, now, news);
+}
+
+function told(options: AgentMessagesOptions, session: Session, now: AttemptKnown, news: string): void {
   session.logger.info({ plan_id: now.planId, task_id: now.taskId, attempt_id: now.attemptId }, news);
   options.planChanged(now.planId);
   options.attemptChanged(now.attemptId);
@@ -147,10 +151,22 @@ async function renew(options: AgentMessagesOptions, session: Session, message: w
   const missing = asked.filter(({ attemptId }) => !ids.has(attemptId));
   const unwanted = await unwantedOf(options, missing);
   session.send(renewedMessage([...ids], unwanted));
+  const unanswered = renewed.filter(({ state }) => state === "assigned");
   for (const attempt of renewed) {
-    if (attempt.state === "assigned") await accepted(options, session, attempt);
-    else if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
+    if (attempt.state !== "assigned" && attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
   }
+  await Promise.all(unanswered.map((attempt) => acceptedAfterAll(options, session, attempt)));
+}
+
+/** It runs it, so it has accepted it: its answer was lost, or is still on its way through the store. */
+async function acceptedAfterAll(
+  options: AgentMessagesOptions,
+  session: Session,
+  attempt: FencedAttempt,
+): Promise<void> {
+  const now = await options.store.acceptAttempt(attempt, session.agentId);
+  // It has ended meanwhile, or another renewal will find that it is unwanted.
+  if (now !== null) told(options, session, now, "task accepted by its agent");
 }
 
 /** An attempt whose result was committed a moment ago is neither renewed nor unwanted. */

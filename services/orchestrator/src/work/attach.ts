@@ -17,7 +17,7 @@ export interface AttachOptions extends WelcomeOptions {
 }
 
 /** Messages of one agent that may be in work at once: they are committed in groups. Its stream is read on as they end. */
-const maxInWork = 512;
+const maxInWork = 1_024;
 
 /** The life of one work stream: hello, welcome, then messages until either side ends it. */
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {

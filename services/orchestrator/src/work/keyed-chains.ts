@@ -17,8 +17,8 @@ export class KeyedChains {
     return this.#pending;
   }
 
-  /** Queues work, which must not reject. Resolves as soon as there is room for more: await it before the next. */
-  add(key: string, work: () => Promise<void>): Promise<void> {
+  /** Queues work, which must not reject. A promise: it resolves as soon as there is room for more, and must be awaited before the next. */
+  add(key: string, work: () => Promise<void>): Promise<void> | undefined {
     const before = this.#chains.get(key);
     const chain = (before === undefined ? work() : before.then(work)).finally(() => {
       if (this.#chains.get(key) === chain) this.#chains.delete(key);
@@ -29,7 +29,7 @@ export class KeyedChains {
   }
 
   /** The same for work that waits for nothing, and for which nothing waits. */
-  addLoose(work: () => Promise<void>): Promise<void> {
+  addLoose(work: () => Promise<void>): Promise<void> | undefined {
     const running = work().finally(() => {
       this.#loose.delete(running);
       this.#done();
@@ -38,9 +38,11 @@ export class KeyedChains {
     return this.#begun();
   }
 
-  async #begun(): Promise<void> {
+  // Nothing is to be awaited while there is room: a stream whose messages are awaited is paused and resumed for each of them.
+  #begun(): Promise<void> | undefined {
     this.#pending += 1;
-    if (this.#pending >= this.#max) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    if (this.#pending < this.#max) return undefined;
+    return new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
   #done(): void {

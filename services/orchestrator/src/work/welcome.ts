@@ -43,9 +43,10 @@ export async function welcomeAgent(options: WelcomeOptions, session: Session, he
     ),
   );
 
-  for (const attempt of open) {
-    if (heldIds.has(attempt.attemptId)) await settleHeld(options, session, attempt);
-  }
+  // Side by side: they are committed in groups.
+  await Promise.all(
+    open.filter(({ attemptId }) => heldIds.has(attemptId)).map((attempt) => settleHeld(options, session, attempt)),
+  );
   // Sent and not in the journal: it never arrived. The same attempt again: if it does arrive twice, it is one run.
   const absent = open.filter(({ attemptId, state }) => state === "assigned" && !heldIds.has(attemptId));
   for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId)))

@@ -35,8 +35,8 @@ function nextExpectedEndMs(agent: StoredAgent, nowMs: EpochMs): EpochMs | null {
 
 export function firstExpectedEndMs(agent: StoredAgent): EpochMs | null {
   let next: EpochMs | null = null;
-  for (const { state, expectedEndAtMs } of agent.reservations.values()) {
-    if (state === "released" || expectedEndAtMs === null) continue;
+  for (const { expectedEndAtMs } of agent.reservations.held()) {
+    if (expectedEndAtMs === null) continue;
     next = next === null ? expectedEndAtMs : Math.min(next, expectedEndAtMs);
   }
   return next;

@@ -11,7 +11,9 @@ interface AssignedRow {
 }
 
 // One statement is one round trip and one transaction: the plans are locked before anything that depends on them is written
-// (`lockPlans` says why), and what follows is done for those tasks only whose claim is still ours.
+// (`lockPlans` says why), and what follows is done for those tasks only whose claim is still ours. These are found one by one, by
+// their ids: as one join with all the conditions the planner expects a single row, and compares every task that waits with every one
+// that was asked for (250 ms for 428 tasks of a queue of 4,000; one by one 10 ms).
 const assignStatement = defineStatement<AssignedRow>({
   name: "tasks_assign",
   text: `
@@ -21,15 +23,19 @@ const assignStatement = defineStatement<AssignedRow>({
       SELECT a.* FROM jsonb_to_recordset($3::jsonb) AS a(
              task_id uuid, plan_id uuid, task_name text, attempt_id uuid, agent_id uuid, fence bigint, was text, number integer,
              reserved jsonb, card_indexes jsonb, lease_left_ms double precision, sends_now boolean)),
+    ours AS MATERIALIZED (
+      SELECT a.task_id, a.attempt_id
+        FROM asked a
+       CROSS JOIN LATERAL (SELECT t.claim_owner, t.fence, t.placing_attempt_id, t.state FROM tasks t WHERE t.task_id = a.task_id FOR UPDATE) AS t
+       WHERE (SELECT count(*) FROM locked) > 0
+         AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id AND t.state IN ('pending', 'paused')),
     taken AS (
       UPDATE tasks t
-         SET state = 'assigned', attempt_id = a.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,
+         SET state = 'assigned', attempt_id = ours.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,
              attempts_made = t.attempts_made + 1, runs_used = t.runs_used + 1
-        FROM asked a
-       WHERE (SELECT count(*) FROM locked) > 0
-         AND t.task_id = a.task_id AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id
-         AND t.state IN ('pending', 'paused')
-   RETURNING t.task_id, a.attempt_id, t.attempts_made, t.work_lease_ms, t.run_timeout_ms, t.command),
+        FROM ours
+       WHERE t.task_id = ours.task_id
+   RETURNING t.task_id, ours.attempt_id, t.attempts_made, t.work_lease_ms, t.run_timeout_ms, t.command),
     recorded AS (
       INSERT INTO attempts (attempt_id, task_id, plan_id, agent_id, number, fence, state, reserved, card_indexes, work_lease_ms,
                             reservation_expires_at, sent_at, lease_expires_at)

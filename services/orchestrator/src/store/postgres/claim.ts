@@ -1,4 +1,4 @@
-import { defineStatement, type Queryable, type Statement } from "@headroom/postgres";
+import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Needs } from "@headroom/scheduling";
 import type { ClaimedTask } from "../model.ts";
 import type { Claimer, ClaimWaiting } from "../port.ts";
@@ -30,8 +30,11 @@ const takeClaim = (from: string): string => `
  RETURNING t.task_id, t.plan_id, t.name, t.state, t.needs, t.shape_key, t.priority, t.rank, due.waiting_since, t.expected_duration_ms,
            t.placing_attempt_id, due.may_hold_room, t.fence`;
 
-/** Limits stand in the text: a parameter there misleads the planner. A few of them are enough. */
-const claimLimits = [1, 4, 16, 64, 256, 500] as const;
+/**
+ * What one claim takes at most. It stands in the text of the inner query, because a parameter there misleads the planner; the outer
+ * one stops it, and with it the locking, at what was asked for.
+ */
+const mostClaimed = 500;
 
 /**
  * A claim need not survive a crash of the database, which is what waiting for the disk would be for: what it promised is
@@ -43,39 +46,28 @@ const withoutDiskWait = `
       SELECT set_config('synchronous_commit', CASE WHEN bool_or(may_hold_room) THEN current_setting('synchronous_commit') ELSE 'off' END, true)
         FROM due)`;
 
-const claimWaitingStatements: ReadonlyMap<number, Statement<ClaimedRow>> = new Map(
-  claimLimits.map((limit) => [
-    limit,
-    defineStatement<ClaimedRow>({
-      name: `tasks_claim_waiting_${limit}`,
-      text: `
+const claimWaitingStatement = defineStatement<ClaimedRow>({
+  name: "tasks_claim_waiting",
+  text: `
     WITH due AS MATERIALIZED (
-      SELECT t.task_id, p.paused_at AS waiting_since, t.placing_attempt_id IS NOT NULL AS may_hold_room
-        FROM pause_queue p
-        JOIN tasks t ON t.task_id = p.task_id
-       WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
-         AND p.shape_key = $3
-         AND ($4::uuid IS NULL OR p.plan_id = $4)
-         AND t.state = 'paused'
-         AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
-       ORDER BY p.rank, p.pause_queue_id
-       LIMIT ${limit}
-         FOR UPDATE OF t SKIP LOCKED),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
-    }),
-  ]),
-);
-
-/** Never more than asked for. */
-function statementFor(limit: number): Statement<ClaimedRow> {
-  const size = claimLimits.findLast((candidate) => candidate <= limit) ?? claimLimits[0];
-  const statement = claimWaitingStatements.get(size);
-  if (statement === undefined) throw new RangeError(`no claim statement of size ${size}`);
-  return statement;
-}
+      SELECT task_id, waiting_since, may_hold_room
+        FROM (SELECT t.task_id, p.paused_at AS waiting_since, t.placing_attempt_id IS NOT NULL AS may_hold_room
+                FROM pause_queue p
+                JOIN tasks t ON t.task_id = p.task_id
+               WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
+                 AND p.shape_key = $3
+                 AND ($4::uuid IS NULL OR p.plan_id = $4)
+                 AND t.state = 'paused'
+                 AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
+               ORDER BY p.rank, p.pause_queue_id
+               LIMIT ${mostClaimed}
+                 FOR UPDATE OF t SKIP LOCKED) AS front
+       LIMIT $5),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
+});
 
 export async function claimWaiting(db: Queryable, request: ClaimWaiting): Promise<readonly ClaimedTask[]> {
   const { owner, leaseMs, shapeKey, planId, limit } = request;
-  return inQueueOrder(await db.query(statementFor(limit), [owner, leaseMs, shapeKey, planId]));
+  return inQueueOrder(await db.query(claimWaitingStatement, [owner, leaseMs, shapeKey, planId, limit]));
 }
 
 const claimOrphansStatement = defineStatement<ClaimedRow>({

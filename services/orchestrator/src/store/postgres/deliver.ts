@@ -81,7 +81,7 @@ const takeToCancelStatement = defineStatement<{
        SET cancel_sent_at = now()
       FROM tasks t
      WHERE a.agent_id = ANY($1::uuid[]) AND a.state IN ('assigned', 'running')
-       AND t.task_id = a.task_id AND t.attempt_id = a.attempt_id AND t.cancel_requested_at IS NOT NULL
+       AND t.attempt_id = a.attempt_id AND t.cancel_requested_at IS NOT NULL AND t.state IN ('assigned', 'running')
        AND (a.cancel_sent_at IS NULL OR a.cancel_sent_at <= now() - $2 * interval '1 millisecond')
  RETURNING a.attempt_id, a.fence, a.agent_id`,
 });

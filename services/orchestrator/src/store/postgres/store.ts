@@ -1,6 +1,6 @@
 import type { Database } from "@headroom/postgres";
 import type { OrchestratorStore } from "../port.ts";
-import { acceptPlan, findRequest } from "./accept.ts";
+import { createAcceptPlan, findRequest } from "./accept.ts";
 import { assign } from "./assign.ts";
 import { cancelPlan, cancelTask } from "./cancel.ts";
 import { claimOrphans, claimWaiting, giveBackClaims } from "./claim.ts";
@@ -32,16 +32,18 @@ import { getPlan, listPlans } from "./read-plans.ts";
 import { countPaused, listPaused } from "./read-queue.ts";
 import { getTask, listTasks, planTasks } from "./read-tasks.ts";
 import { renewLeases } from "./renew-leases.ts";
+import { type HoldOptions, holdReports } from "./hold-reports.ts";
 import { createReports } from "./reports.ts";
 import { acceptOrStart, finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
 
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
-export function createPostgresStore(db: Database): OrchestratorStore {
-  const submit = createReports(db);
+export function createPostgresStore(db: Database, options: { readonly hold?: HoldOptions } = {}): OrchestratorStore {
+  const group = createReports(db);
+  const submit = options.hold === undefined ? group : holdReports(group, options.hold);
   return {
     findRequest: (requestId) => findRequest(db, requestId),
     queueFronts: (shapeKeys) => queueFronts(db, shapeKeys),
-    acceptPlan: (plan, claimer, claimLimit) => acceptPlan(db, plan, claimer, claimLimit),
+    acceptPlan: createAcceptPlan(db),
 
     claimWaiting: (request) => claimWaiting(db, request),
     claimOrphans: (claimer, limit, planId) => claimOrphans(db, claimer, limit, planId),

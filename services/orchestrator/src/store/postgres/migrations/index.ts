@@ -7,6 +7,7 @@ import { operating } from "./0010_operating.ts";
 import { lists } from "./0011_lists.ts";
 import { queueLists } from "./0012_queue_lists.ts";
 import { holdUnknown } from "./0013_hold_unknown.ts";
+import { cancelling } from "./0014_cancelling.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -18,4 +19,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   lists,
   queueLists,
   holdUnknown,
+  cancelling,
 ];
