@@ -77,6 +77,8 @@ class HeartbeatSession {
   #timer: Timer | null = null;
   #reconnectWithinMs: number | null = null;
   #wasUp = false;
+  /** Of the newest ack; 0: none yet. */
+  #ackedSeq = 0;
   /** Came before the stream was open. */
   #attemptsChangedEarly = false;
 
@@ -146,6 +148,7 @@ class HeartbeatSession {
         return this.handle({ kind: "welcome", intervalMs, ttlMs: msFromDuration(value.ttl) ?? 3 * intervalMs });
       }
       case "ack":
+        this.#ackedSeq = message.value.seq;
         if (message.value.evictAttemptIds.length > 0) this.#options.evict(message.value.evictAttemptIds);
         return this.handle({
           kind: "ack",
@@ -170,7 +173,12 @@ class HeartbeatSession {
         return;
       }
       case "send_beat": {
-        const beat: wire.Beat = { seq: effect.seq, ...status, sample: effect.sample ?? undefined };
+        const beat: wire.Beat = {
+          seq: effect.seq,
+          ...status,
+          sample: effect.sample ?? undefined,
+          ackedSeq: this.#ackedSeq,
+        };
         stream.send({ message: { $case: "beat", value: beat } });
         return;
       }

@@ -118,8 +118,10 @@ export class FakeAgent {
     );
   }
 
-  /** Sends a beat and waits until it is acknowledged. */
-  async beat(beat: { sample?: Sample; attached?: boolean; ownerHold?: boolean } = {}): Promise<wire.Ack> {
+  /** Sends a beat and waits until it is acknowledged. Without `ackedSeq`: as an agent that does not say what it has heard. */
+  async beat(
+    beat: { sample?: Sample; attached?: boolean; ownerHold?: boolean; ackedSeq?: number } = {},
+  ): Promise<wire.Ack> {
     const seq = (this.#seq += 1);
     this.send({
       $case: "beat",
@@ -128,6 +130,7 @@ export class FakeAgent {
         attached: beat.attached ?? true,
         ownerHold: beat.ownerHold ?? false,
         ...(beat.sample !== undefined && { sample: sampleToWire(beat.sample) }),
+        ...(beat.ackedSeq !== undefined && { ackedSeq: beat.ackedSeq }),
       }),
     });
     return waitFor(

@@ -159,6 +159,12 @@ export interface Beat {
     | undefined;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
+  /**
+   * `seq` of the newest Ack that the agent had received when it sent this beat; 0: none yet. So the registry knows what the list of
+   * attempts in the sample is newer than: an attempt that ended meanwhile is not taken for one that still runs. Absent: an agent of
+   * a version that does not say it, whose list counts as made when it arrives.
+   */
+  ackedSeq?: number | undefined;
 }
 
 /** The last message of a stream that ends on purpose: the agent goes OFFLINE at once, and that is no fault. */
@@ -918,7 +924,7 @@ export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
 };
 
 function createBaseBeat(): Beat {
-  return { seq: 0, attached: false, sample: undefined, ownerHold: false };
+  return { seq: 0, attached: false, sample: undefined, ownerHold: false, ackedSeq: undefined };
 }
 
 export const Beat: MessageFns<Beat> = {
@@ -934,6 +940,9 @@ export const Beat: MessageFns<Beat> = {
     }
     if (message.ownerHold !== false) {
       writer.uint32(32).bool(message.ownerHold);
+    }
+    if (message.ackedSeq !== undefined) {
+      writer.uint32(40).int64(message.ackedSeq);
     }
     return writer;
   },
@@ -983,6 +992,14 @@ export const Beat: MessageFns<Beat> = {
             message.ownerHold = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ackedSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1006,6 +1023,7 @@ export const Beat: MessageFns<Beat> = {
       ? Sample.fromPartial(object.sample)
       : undefined;
     message.ownerHold = object.ownerHold ?? false;
+    message.ackedSeq = object.ackedSeq ?? undefined;
     return message;
   },
 };
