@@ -89,7 +89,9 @@ function* seedsFrom({ first, seeds, untilMs, stopsAtFirst }: Asked, tally: Tally
 function tell(outcome: Outcome, how: string): void {
   const file = join(tmpdir(), `headroom-simulation-${outcome.seed}.trace`);
   writeFileSync(file, `${outcome.trace.join("\n")}\n`);
-  console.log(`\nseed ${outcome.seed} failed${how}; again: npm run simulate:faults -- --seed ${outcome.seed} --seeds 1`);
+  console.log(
+    `\nseed ${outcome.seed} failed${how}; again: npm run simulate:faults -- --seed ${outcome.seed} --seeds 1`,
+  );
   for (const problem of outcome.problems) console.log(`  ${problem}`);
   console.log(`  the last that happened (${file} has more):`);
   for (const line of outcome.trace.slice(-shownLines)) console.log(`    ${line}`);

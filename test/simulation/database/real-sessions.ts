@@ -55,8 +55,9 @@ export async function openRealSessions(connectionString: string): Promise<RealSe
   const sql: RunSql = async <Row extends object>(text: string, values: readonly unknown[] = []) =>
     // The caller names the columns and so the row type.
     (await plain.query<Record<string, unknown>>(text, [...values])).rows as Row[];
-  await installRecorder(async <Row extends object>(text: string, values: readonly unknown[] = []) =>
-    (await checker.query<Record<string, unknown>>(text, [...values])).rows as Row[],
+  await installRecorder(
+    async <Row extends object>(text: string, values: readonly unknown[] = []) =>
+      (await checker.query<Record<string, unknown>>(text, [...values])).rows as Row[],
   );
   const clients = [checker, plain];
   const sessions = new Map<string, RealSession>();

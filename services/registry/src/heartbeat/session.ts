@@ -144,9 +144,17 @@ export class HeartbeatSession {
     const { caller } = this.#context;
     requireOwnId(caller, hello.identity.agentId);
     this.#refuseClone(hello);
-    const { identity, incarnation, attached, ownerHold } = hello;
+    const { identity, incarnation, session, attached, ownerHold } = hello;
     const credentialId = caller.agent?.credentialId ?? null;
-    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold, credentialId });
+    const admitted = await admissions.admit({
+      identity,
+      incarnation,
+      session,
+      replicaId,
+      attached,
+      ownerHold,
+      credentialId,
+    });
     this.#open(hello, admitted);
   }
 

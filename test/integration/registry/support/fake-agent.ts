@@ -12,6 +12,8 @@ export interface FakeAgentOptions {
   readonly poolName?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly incarnation?: string;
+  /** Number of the stream within its incarnation. Default: not counted. */
+  readonly session?: number;
   readonly attached?: boolean;
   readonly ownerHold?: boolean;
   /** Null: it has not measured yet. Default: a machine of 16 cores, 64 GB and one card of 24 GB, all free. */
@@ -88,6 +90,7 @@ export class FakeAgent {
       value: wire.Hello.fromPartial({
         agentId: this.agentId,
         incarnation: this.incarnation,
+        session: this.#options.session ?? 0,
         version: "0.1.0",
         hostname: this.#options.hostname ?? `host-${this.agentId.slice(0, 4)}`,
         agentType: this.#options.agentType ?? wire.AgentType.AGENT_TYPE_DESKTOP,

@@ -140,6 +140,12 @@ export interface Hello {
   attached: boolean;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
+  /**
+   * Counts the streams of this incarnation from 1. What a network delivers late, after a newer stream of the same incarnation was
+   * welcomed, is refused: ABORTED (SESSION_SUPERSEDED). Its sample would be of the past: room of what runs would be given away. 0: not
+   * counted, and never late.
+   */
+  session: number;
 }
 
 export interface Hello_LabelsEntry {
@@ -669,6 +675,7 @@ function createBaseHello(): Hello {
     sample: undefined,
     attached: false,
     ownerHold: false,
+    session: 0,
   };
 }
 
@@ -706,6 +713,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.ownerHold !== false) {
       writer.uint32(88).bool(message.ownerHold);
+    }
+    if (message.session !== 0) {
+      writer.uint32(96).int64(message.session);
     }
     return writer;
   },
@@ -814,6 +824,14 @@ export const Hello: MessageFns<Hello> = {
             message.ownerHold = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.session = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -852,6 +870,7 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.attached = object.attached ?? false;
     message.ownerHold = object.ownerHold ?? false;
+    message.session = object.session ?? 0;
     return message;
   },
 };
