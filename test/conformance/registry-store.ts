@@ -52,6 +52,7 @@ export function admissionOf(agentId: string, overrides: Partial<Admission> = {})
       platform: "linux x64",
     },
     incarnation: randomUUID(),
+    session: 0,
     replicaId: randomUUID(),
     attached: true,
     ownerHold: false,
@@ -320,6 +321,21 @@ export function registryStoreConformance(makeStore: () => Promise<StoreUnderTest
       await store.retireReplica(two);
       expect((await store.admit([admissionOf(agentId, { replicaId: one })])).refused).toEqual([]);
       await store.retireReplica(one);
+    });
+
+    it("a Hello that comes after a newer one of the same start is late, and changes nothing", async () => {
+      const agentId = randomUUID();
+      const newer = admissionOf(agentId, { session: 3 });
+      expect((await store.admit([newer])).refused).toEqual([]);
+      const late = { ...newer, session: 2, replicaId: randomUUID(), attached: false };
+      expect((await under.second.admit([late])).refused).toEqual([{ agentId, why: "late" }]);
+      expect(await load(agentId)).toMatchObject({ epoch: 1, replicaId: newer.replicaId, attached: true });
+      // The next of the same start, the first of another one, and one that does not count are not late.
+      expect((await store.admit([{ ...newer, session: 4 }])).agents[0]).toMatchObject({ epoch: 2 });
+      expect((await store.admit([admissionOf(agentId, { session: 1, replicaId: newer.replicaId })])).refused).toEqual(
+        [],
+      );
+      expect((await store.admit([{ ...newer, session: 0 }])).refused).toEqual([]);
     });
 
     it("of two starts at once exactly one is let in", async () => {

@@ -26,6 +26,8 @@ export interface FakeServices {
   acks: boolean;
   /** Answer renewals. Default true. */
   renews: boolean;
+  /** Ask for a full sample with each ack. Default false. */
+  wantsFull: boolean;
   address(): string;
   /** Says something on the work stream. */
   say(message: NonNullable<wire.AttachResponse["message"]>): void;
@@ -48,6 +50,7 @@ export function fakeServices(): FakeServices {
     works: [],
     acks: true,
     renews: true,
+    wantsFull: false,
     address: () => formatHostPort({ host: "127.0.0.1", port }),
     say: (message) => void workStream?.send({ message }),
     sayHeartbeat: (message) => void heartbeatStream?.send({ message }),
@@ -105,7 +108,7 @@ export function fakeServices(): FakeServices {
         const value = {
           seq: message.value.seq,
           nextInterval: durationFromMs(500),
-          wantFull: false,
+          wantFull: fake.wantsFull,
           evictAttemptIds: [],
         };
         stream.send({ message: { $case: "ack", value } });

@@ -86,6 +86,19 @@ describe("an agent on real sockets", () => {
     expect(seqs).toEqual(seqs.map((_, index) => index + 1));
   });
 
+  it("answers the question for a full sample, and says which ack it has heard, so that what it lists is known to be newer", async () => {
+    await startAgent();
+    const beats = (): wire.Beat[] => services.beats("beat");
+    services.wantsFull = true;
+    const firstAsked = beats().length + 1;
+    const answers = await waitFor(() => {
+      const found = beats().filter(({ ackedSeq = 0 }) => ackedSeq >= firstAsked);
+      return found.length >= 3 ? found : null;
+    });
+    expect(answers.every(({ sample }) => sample !== undefined)).toBe(true);
+    expect(beats().every(({ seq, ackedSeq }) => ackedSeq !== undefined && ackedSeq < seq)).toBe(true);
+  });
+
   it("runs a command, streams its output exactly, lists it in a sample at once, and takes it off at its end", async () => {
     await startAgent();
     const attemptId = systemRandom.uuid();

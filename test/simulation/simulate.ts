@@ -18,6 +18,8 @@ export interface Outcome {
   readonly virtualMs: number;
   readonly tasks: number;
   readonly faults: FaultCounts;
+  /** Their numbers, for shrinking. */
+  readonly faultNumbers: readonly number[];
 }
 
 export interface SimulateOptions {
@@ -66,6 +68,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     virtualMs: engine.nowMs,
     tasks: counted?.tasks ?? 0,
     faults: faults.counts,
+    faultNumbers: faults.made,
   };
 }
 

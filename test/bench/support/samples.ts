@@ -54,5 +54,6 @@ export function makeHello(index: number, ids: { agentId: string; incarnation: st
     sample: makeSample(index, { empty }),
     attached: true,
     ownerHold: false,
+    session: 1,
   };
 }

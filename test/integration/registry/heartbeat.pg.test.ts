@@ -172,6 +172,16 @@ describe("heartbeat", () => {
     expect(renewed.closed).toBeUndefined();
   });
 
+  it("a Hello that arrives after a newer stream's is refused: its sample would give away the room of what runs", async () => {
+    const options = { agentId: randomUUID(), incarnation: randomUUID() };
+    const newer = await at.join({ ...options, session: 2 });
+    const late = at.agent({ ...options, session: 1 });
+    late.hello();
+    expect(await late.whenClosed()).toMatchObject({ code: "ABORTED", reason: "SESSION_SUPERSEDED" });
+    await newer.beat();
+    expect(newer.closed).toBeUndefined();
+  });
+
   it("a clone is refused with instructions while the first still beats", async () => {
     const agentId = randomUUID();
     const first = await at.join({ agentId });

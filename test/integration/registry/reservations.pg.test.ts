@@ -220,6 +220,33 @@ describe("reservations", () => {
     await waitFor(async () => (await freeCores()) === 16);
   });
 
+  it("I6: a list that may be older than the release brings nothing back; the agent is asked, and what it answers counts", async () => {
+    const [ended, alive] = [randomUUID(), randomUUID()];
+    for (const attemptId of [ended, alive]) await reserve(attemptId, { cpuCores: 4 });
+    const both = machineOf(free, [useOf(ended), useOf(alive)]);
+    const { seq: ackedSeq } = await agent.beat({ sample: both, ackedSeq: 0 });
+    await waitFor(async () => (await stateInDatabase(alive)) === "confirmed");
+    for (const attemptId of [ended, alive]) await release(attemptId);
+    await waitFor(async () => (await freeCores()) === 16);
+    // Sent before the release, for all that the registry can know.
+    await agent.beat({ sample: both, ackedSeq });
+    const asking = await waitFor(async () => {
+      const ack = await agent.beat({ ackedSeq });
+      return ack.wantFull ? ack : null;
+    });
+    expect([await stateInDatabase(ended), await stateInDatabase(alive)]).toEqual(["released", "released"]);
+    expect(await freeCores()).toBe(16);
+    // Made after the question was heard: one of them really runs.
+    await agent.beat({ sample: machineOf(free, [useOf(alive)]), ackedSeq: asking.seq });
+    await waitFor(async () => (await stateInDatabase(alive)) === "adopted");
+    expect(await stateInDatabase(ended)).toBe("released");
+    await waitFor(async () => !(await agent.beat({ ackedSeq: asking.seq })).wantFull);
+    // Nothing that comes later is older than that answer.
+    await release(alive);
+    await agent.beat({ sample: machineOf(free), ackedSeq: asking.seq });
+    expect((await agent.beat({ ackedSeq: asking.seq })).wantFull).toBe(false);
+  });
+
   it("an unconfirmed promise is not released by a sample that does not list it yet", async () => {
     const attemptId = randomUUID();
     await reserve(attemptId, { cpuCores: 4 });

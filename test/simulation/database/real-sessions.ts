@@ -5,6 +5,7 @@ import { silentLogger, systemPorts } from "@headroom/runtime";
 import pg from "pg";
 import type { RunSql } from "../../support/run-sql.ts";
 import { installRecorder } from "../../support/invariants/recorder.ts";
+import { prepareTime, runTimed } from "./timed-query.ts";
 import { columnDefaultsSql, simSchemaSql, simSearchPath } from "./sim-clock-sql.ts";
 
 /** A statement's answer. */
@@ -15,9 +16,13 @@ export interface Answer {
 
 /** One connection to the real PostgreSQL, fixed to one schema and to the simulation's clock. */
 export interface RealSession {
-  /** The moments for `now()` and `clock_timestamp()`, epoch milliseconds. */
-  setTime(transactionMs: number, statementMs: number): Promise<void>;
-  run<Row extends object>(statement: Statement<Row>, values: readonly unknown[]): Promise<Answer>;
+  /** `transactionMs`, `statementMs`: what `now()` and `clock_timestamp()` are, epoch milliseconds. */
+  run<Row extends object>(
+    statement: Statement<Row>,
+    values: readonly unknown[],
+    transactionMs: number,
+    statementMs: number,
+  ): Promise<Answer>;
   command(sql: string): Promise<void>;
 }
 
@@ -50,8 +55,9 @@ export async function openRealSessions(connectionString: string): Promise<RealSe
   const sql: RunSql = async <Row extends object>(text: string, values: readonly unknown[] = []) =>
     // The caller names the columns and so the row type.
     (await plain.query<Record<string, unknown>>(text, [...values])).rows as Row[];
-  await installRecorder(async <Row extends object>(text: string, values: readonly unknown[] = []) =>
-    (await checker.query<Record<string, unknown>>(text, [...values])).rows as Row[],
+  await installRecorder(
+    async <Row extends object>(text: string, values: readonly unknown[] = []) =>
+      (await checker.query<Record<string, unknown>>(text, [...values])).rows as Row[],
   );
   const clients = [checker, plain];
   const sessions = new Map<string, RealSession>();
@@ -96,6 +102,7 @@ async function connect(connectionString: string, schema: string): Promise<pg.Cli
             set_config('sim.transaction_s', '0', false), set_config('sim.statement_s', '0', false)`,
     [simSearchPath(schema)],
   );
+  await prepareTime(client);
   return client;
 }
 
@@ -109,21 +116,8 @@ async function connectPlainly(connectionString: string): Promise<pg.Client> {
 
 function sessionOf(client: pg.Client): RealSession {
   return {
-    async setTime(transactionMs, statementMs) {
-      await client.query({
-        name: "sim_time",
-        text: `SELECT set_config('sim.transaction_s', $1, false), set_config('sim.statement_s', $2, false)`,
-        values: [String(transactionMs / 1_000), String(statementMs / 1_000)],
-      });
-    },
-    async run(statement, values) {
-      const { rows, rowCount } = await client.query<Record<string, unknown>>({
-        name: statement.name,
-        text: statement.text,
-        values: [...values],
-      });
-      return { rows, rowCount: rowCount ?? 0 };
-    },
+    run: (statement, values, transactionMs, statementMs) =>
+      runTimed(client, statement, values, transactionMs, statementMs),
     async command(sql) {
       await client.query(sql);
     },

@@ -36,8 +36,7 @@ export function createSimDatabase(options: SimDatabaseOptions): Database {
       turns.take(() => {
         server.engine.schedule(0, null, `runs ${statement.name}`, async () => {
           try {
-            await session.setTime(server.nowMs, server.nowMs);
-            reply.done(await session.run(statement, values));
+            reply.done(await session.run(statement, values, server.nowMs, server.nowMs));
             if (statement.text.includes("pg_notify")) await server.tellNotifications();
           } catch (error) {
             reply.failed(error);
@@ -160,11 +159,13 @@ class SimTransaction {
           this.#beganMs = this.#server.nowMs;
           this.#state = "open";
           const gone = (): void => this.#abandon();
+          this.#server.countTransaction(this.#owner, 1);
           const forgetDeath = this.#owner.onDeath(gone);
           const forgetUp = this.#server.whileUp(gone);
           this.#forget = () => {
             forgetDeath();
             forgetUp();
+            this.#server.countTransaction(this.#owner, -1);
           };
           await this.#session.command("BEGIN");
           reply.done({ rows: [], rowCount: 0 });
@@ -182,8 +183,7 @@ class SimTransaction {
         this.#atServer(statement.name, async () => {
           if (this.#state !== "open") return reply.failed(lostError());
           try {
-            await this.#session.setTime(this.#beganMs, this.#server.nowMs);
-            reply.done(await this.#session.run(statement, values));
+            reply.done(await this.#session.run(statement, values, this.#beganMs, this.#server.nowMs));
             if (statement.text.includes("pg_notify")) this.#notifies = true;
           } catch (error) {
             reply.failed(error);

@@ -42,6 +42,7 @@ export class SimPostgres {
   readonly #listeners = new Set<SimListener>();
   /** Ends what is open, when the server goes down. */
   readonly #open = new Set<() => void>();
+  readonly #inTransaction = new Map<SimProcess, number>();
   /** Its clock, against the true one. */
   clockOffsetMs = 0;
 
@@ -79,6 +80,15 @@ export class SimPostgres {
   whileUp(end: () => void): () => void {
     this.#open.add(end);
     return () => void this.#open.delete(end);
+  }
+
+  /** A process has so many transactions open, more or fewer. */
+  countTransaction(owner: SimProcess, change: 1 | -1): void {
+    this.#inTransaction.set(owner, (this.#inTransaction.get(owner) ?? 0) + change);
+  }
+
+  isInTransaction(owner: SimProcess): boolean {
+    return (this.#inTransaction.get(owner) ?? 0) > 0;
   }
 
   goDown(): void {

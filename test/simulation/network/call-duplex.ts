@@ -67,7 +67,9 @@ export function callDuplex(call: SimCall): DuplexStream<unknown, unknown> {
   };
   end = links.begin(conversation);
   send = new Sender(links, caller, conversation, there, server, () => core.drained());
-  const answer = new Sender(links, process, conversation, back, inbox, () => server.now((receiver) => receiver.drained()));
+  const answer = new Sender(links, process, conversation, back, inbox, () =>
+    server.now((receiver) => receiver.drained()),
+  );
   there.send(() =>
     servedMethod(target, method).invokeDuplexBytes(call.metaOf(options.deadlineMs ?? null), {
       write: (bytes, written) => answer.write(bytes, written),

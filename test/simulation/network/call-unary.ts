@@ -64,13 +64,7 @@ interface Outcome {
 }
 
 /** Answers how to abort it, when its caller has given up. */
-function tryOnce(
-  call: SimCall,
-  bytes: Uint8Array,
-  leftMs: number,
-  mayRepeat: boolean,
-  outcome: Outcome,
-): () => void {
+function tryOnce(call: SimCall, bytes: Uint8Array, leftMs: number, mayRepeat: boolean, outcome: Outcome): () => void {
   const { links, caller, address, method } = call;
   const { engine } = links;
   const name = method.path.slice(1);

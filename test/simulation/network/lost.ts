@@ -37,5 +37,9 @@ export function callerGone(): HeadroomError {
 
 export function cancelled(method: string, reason: unknown): HeadroomError {
   if (reason instanceof HeadroomError) return reason;
-  return new HeadroomError({ code: "CANCELLED", reason: "CANCELLED", message: `${method} was cancelled by its caller` });
+  return new HeadroomError({
+    code: "CANCELLED",
+    reason: "CANCELLED",
+    message: `${method} was cancelled by its caller`,
+  });
 }

@@ -111,7 +111,11 @@ export class SimNetwork {
       serverStream: (method, request, callOptions = {}) => callServerStream(callOf(method, callOptions), request),
       duplex: (method, callOptions = {}) => callDuplex(callOf(method, callOptions)),
       close() {
-        const error = new HeadroomError({ code: "CANCELLED", reason: "CHANNEL_CLOSED", message: "the channel was closed" });
+        const error = new HeadroomError({
+          code: "CANCELLED",
+          reason: "CHANNEL_CLOSED",
+          message: "the channel was closed",
+        });
         for (const abort of [...calls]) abort(error);
       },
     };

@@ -1,10 +1,14 @@
+import { SeededRandom } from "@headroom/testing";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
 
 /** How often each kind of fault was made. */
 export type FaultCounts = Readonly<Record<string, number>>;
 
-type Fault = (world: World) => string;
+type Fault = (world: World, random: SeededRandom) => string;
+
+/** Weathers are numbered from here on. */
+const firstWeather = 100;
 
 /**
  * Bad things, at random times and in random numbers. Each is numbered, so that a failing run can be tried again with fewer of them: what
@@ -12,6 +16,8 @@ type Fault = (world: World) => string;
  */
 export class Faults {
   readonly counts: Record<string, number> = {};
+  /** Numbers of those that were made. */
+  readonly made: number[] = [];
   readonly #world: World;
   readonly #isWanted: (number: number) => boolean;
   #isOver = false;
@@ -23,30 +29,28 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine, network, postgres } = this.#world;
-    const { random } = engine;
-    const count = random.int(0, 14);
+    const { engine } = this.#world;
+    const count = engine.random.int(0, 14);
     for (let number = 0; number < count; number += 1) {
-      const atMs = 2_000 + random.next() * (forMs - 2_000);
-      const [kind, fault] = kinds[random.int(0, kinds.length - 1)]!;
+      const atMs = 2_000 + engine.random.next() * (forMs - 2_000);
+      const [kind, fault] = kinds[engine.random.int(0, kinds.length - 1)]!;
+      const random = new SeededRandom(engine.random.int(0, 2 ** 31));
       if (!this.#isWanted(number)) continue;
       engine.schedule(atMs, null, `fault ${number}`, () => {
-        if (this.#isOver) return;
-        this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-        engine.note("FAULT", `${number} ${kind}: ${fault(this.#world)}`);
+        if (!this.#isOver) this.#make(number, kind, fault, random);
       });
     }
-    const weather = (chance: number, least: number, most: number): number =>
-      random.next() < chance ? least + random.next() * (most - least) : 0;
-    network.links.weather.slow = weather(0.3, 0.01, 0.1);
-    network.links.weather.slowMs = 3_000;
-    network.links.weather.breaks = weather(0.4, 0.000_5, 0.01);
-    network.links.weather.doubles = weather(0.5, 0.01, 0.2);
-    postgres.weather.lostBefore = weather(0.3, 0.000_5, 0.01);
-    postgres.weather.lostAfter = weather(0.3, 0.000_5, 0.01);
-    postgres.weather.conflicts = weather(0.3, 0.001, 0.05);
-    postgres.weather.unheard = weather(0.4, 0.05, 1);
-    postgres.clockOffsetMs = random.next() < 0.3 ? random.int(-3_600_000, 3_600_000) : 0;
+    for (const [index, [kind, fault]] of weathers.entries()) {
+      const number = firstWeather + index;
+      const random = new SeededRandom(engine.random.int(0, 2 ** 31));
+      if (random.next() < 0.35 && this.#isWanted(number)) this.#make(number, kind, fault, random);
+    }
+  }
+
+  #make(number: number, kind: string, fault: Fault, random: SeededRandom): void {
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.made.push(number);
+    this.#world.engine.note("FAULT", `${number} ${kind}: ${fault(this.#world, random)}`);
   }
 
   /** All is mended, and nothing bad happens from now on. */
@@ -68,16 +72,16 @@ export class Faults {
   }
 }
 
-function oneOf<T>({ engine }: World, values: readonly T[]): T {
-  return values[engine.random.int(0, values.length - 1)]!;
+function oneOf<T>(random: SeededRandom, values: readonly T[]): T {
+  return values[random.int(0, values.length - 1)]!;
 }
 
-function between({ engine }: World, least: number, most: number): number {
-  return least + engine.random.next() * (most - least);
+function between(random: SeededRandom, least: number, most: number): number {
+  return least + random.next() * (most - least);
 }
 
-function anyNode(world: World): SimNode {
-  return oneOf(world, [...world.registries, ...world.orchestrators, ...world.agents]);
+function anyNode(world: World, random: SeededRandom): SimNode {
+  return oneOf(random, [...world.registries, ...world.orchestrators, ...world.agents]);
 }
 
 function comesBack(world: World, node: SimNode, afterMs: number): void {
@@ -88,55 +92,59 @@ function comesBack(world: World, node: SimNode, afterMs: number): void {
 function pause(world: World, node: SimNode, forMs: number): void {
   const { process } = node;
   if (process === null) return;
+  if (world.postgres.isInTransaction(process)) {
+    world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
+    return;
+  }
   process.pause();
   world.engine.schedule(forMs, null, `${node.name} goes on`, () => process.resume());
 }
 
-const kill: Fault = (world) => {
-  const node = anyNode(world);
-  const downMs = between(world, 100, 40_000);
+const kill: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const downMs = between(random, 100, 40_000);
   node.die(false);
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
 
-const restart: Fault = (world) => {
-  const node = anyNode(world);
-  node.stop(() => comesBack(world, node, between(world, 100, 5_000)));
+const restart: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
   return node.name;
 };
 
-const standStill: Fault = (world) => {
-  const node = anyNode(world);
-  const forMs = between(world, 500, 60_000);
+const standStill: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const forMs = between(random, 500, 60_000);
   pause(world, node, forMs);
   return `${node.name} for ${Math.round(forMs)} ms`;
 };
 
-const powerLoss: Fault = (world) => {
-  const index = world.engine.random.int(0, world.agents.length - 1);
+const powerLoss: Fault = (world, random) => {
+  const index = random.int(0, world.agents.length - 1);
   const node = world.agents[index]!;
-  const downMs = between(world, 5_000, 120_000);
+  const downMs = between(random, 5_000, 120_000);
   node.die(true);
   world.machines[index]!.losePower();
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
 
-const partition: Fault = (world) => {
-  const one = anyNode(world);
-  const other = anyNode(world);
-  const forMs = between(world, 1_000, 90_000);
-  const isOneWay = world.engine.random.next() < 0.4;
+const partition: Fault = (world, random) => {
+  const one = anyNode(world, random);
+  const other = anyNode(world, random);
+  const forMs = between(random, 1_000, 90_000);
+  const isOneWay = random.next() < 0.4;
   const { links } = world.network;
   links.cut(one.name, other.name, forMs);
   if (!isOneWay) links.cut(other.name, one.name, forMs);
   return `${one.name} ${isOneWay ? "to" : "and"} ${other.name} for ${Math.round(forMs)} ms`;
 };
 
-const isolate: Fault = (world) => {
-  const node = oneOf(world, world.agents);
-  const forMs = between(world, 5_000, 100_000);
+const isolate: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 5_000, 100_000);
   for (const other of [...world.registries, ...world.orchestrators]) {
     world.network.links.cut(node.name, other.name, forMs);
     world.network.links.cut(other.name, node.name, forMs);
@@ -144,22 +152,22 @@ const isolate: Fault = (world) => {
   return `${node.name} from all for ${Math.round(forMs)} ms`;
 };
 
-const breakConnections: Fault = (world) => {
-  const node = anyNode(world);
+const breakConnections: Fault = (world, random) => {
+  const node = anyNode(world, random);
   for (const other of [...world.registries, ...world.orchestrators, ...world.agents])
     world.network.links.breakBetween(node.name, other.name);
   return `all of ${node.name}`;
 };
 
-const databaseDown: Fault = (world) => {
-  const forMs = between(world, 200, 30_000);
+const databaseDown: Fault = (world, random) => {
+  const forMs = between(random, 200, 30_000);
   world.postgres.goDown();
   world.engine.schedule(forMs, null, "the database is back", () => world.postgres.comeBack());
   return `for ${Math.round(forMs)} ms`;
 };
 
-const databaseSlow: Fault = (world) => {
-  const forMs = between(world, 1_000, 20_000);
+const databaseSlow: Fault = (world, random) => {
+  const forMs = between(random, 1_000, 20_000);
   const { delayMs } = world.postgres.weather;
   Object.assign(delayMs, { min: 50, max: 1_500 });
   world.engine.schedule(forMs, null, "the database is quick again", () => {
@@ -168,18 +176,18 @@ const databaseSlow: Fault = (world) => {
   return `for ${Math.round(forMs)} ms`;
 };
 
-const clockJump: Fault = (world) => {
-  const node = anyNode(world);
-  const byMs = world.engine.random.int(-7_200_000, 7_200_000);
+const clockJump: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const byMs = random.int(-7_200_000, 7_200_000);
   node.process?.jumpClock(byMs);
   return `${node.name} by ${byMs} ms`;
 };
 
-const ownerComes: Fault = (world) => {
-  const machine = oneOf(world, world.machines);
-  const forMs = between(world, 1_000, 60_000);
-  if (world.engine.random.next() < 0.5) machine.ownerHold = "mine";
-  else machine.ownerCores = world.engine.random.int(1, machine.shape.cpuCores);
+const ownerComes: Fault = (world, random) => {
+  const machine = oneOf(random, world.machines);
+  const forMs = between(random, 1_000, 60_000);
+  if (random.next() < 0.5) machine.ownerHold = "mine";
+  else machine.ownerCores = random.int(1, machine.shape.cpuCores);
   world.engine.schedule(forMs, null, `the owner of ${machine.name} goes`, () => {
     machine.ownerHold = null;
     machine.ownerCores = 0;
@@ -207,4 +215,64 @@ const kinds: readonly (readonly [string, Fault])[] = [
   ["clock jump", clockJump],
   ["owner comes", ownerComes],
   ["cancel", cancelPlan],
+];
+
+/** What is so all the time, until everything is mended. */
+const weathers: readonly (readonly [string, Fault])[] = [
+  [
+    "slow messages",
+    ({ network }, random) => {
+      Object.assign(network.links.weather, { slow: between(random, 0.01, 0.1), slowMs: between(random, 100, 5_000) });
+      return `${network.links.weather.slow.toFixed(3)} of them by up to ${Math.round(network.links.weather.slowMs)} ms`;
+    },
+  ],
+  [
+    "breaking connections",
+    ({ network }, random) => {
+      network.links.weather.breaks = between(random, 0.000_5, 0.02);
+      return `with ${network.links.weather.breaks.toFixed(4)} of the messages`;
+    },
+  ],
+  [
+    "calls arrive twice",
+    ({ network }, random) => {
+      network.links.weather.doubles = between(random, 0.02, 0.5);
+      return `${network.links.weather.doubles.toFixed(3)} of those that may`;
+    },
+  ],
+  [
+    "statements lost",
+    ({ postgres }, random) => {
+      postgres.weather.lostBefore = between(random, 0.000_5, 0.02);
+      return `${postgres.weather.lostBefore.toFixed(4)} of them`;
+    },
+  ],
+  [
+    "answers of the database lost",
+    ({ postgres }, random) => {
+      postgres.weather.lostAfter = between(random, 0.000_5, 0.02);
+      return `${postgres.weather.lostAfter.toFixed(4)} of them`;
+    },
+  ],
+  [
+    "serialization failures",
+    ({ postgres }, random) => {
+      postgres.weather.conflicts = between(random, 0.001, 0.1);
+      return `${postgres.weather.conflicts.toFixed(4)} of the transactions`;
+    },
+  ],
+  [
+    "notifications unheard",
+    ({ postgres }, random) => {
+      postgres.weather.unheard = between(random, 0.05, 1);
+      return `${postgres.weather.unheard.toFixed(2)} of them`;
+    },
+  ],
+  [
+    "the database's clock is wrong",
+    ({ postgres }, random) => {
+      postgres.clockOffsetMs = random.int(-3_600_000, 3_600_000);
+      return `by ${postgres.clockOffsetMs} ms`;
+    },
+  ],
 ];

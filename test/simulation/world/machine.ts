@@ -154,7 +154,11 @@ export class Machine {
         utilization: 0,
         vramMib: {
           total: vramMib,
-          available: vramMib - uses.flatMap((use) => use.cards).reduce((sum, card) => sum + (card.cardId === `gpu-${index}` ? card.vramMib : 0), 0),
+          available:
+            vramMib -
+            uses
+              .flatMap((use) => use.cards)
+              .reduce((sum, card) => sum + (card.cardId === `gpu-${index}` ? card.vramMib : 0), 0),
         },
       })),
       attempts: [...uses],

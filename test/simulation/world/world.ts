@@ -88,5 +88,14 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
           }),
       }),
   );
-  return { engine, network, postgres, registries, orchestrators, agents, machines, planner: new Planner(engine, network) };
+  return {
+    engine,
+    network,
+    postgres,
+    registries,
+    orchestrators,
+    agents,
+    machines,
+    planner: new Planner(engine, network),
+  };
 }

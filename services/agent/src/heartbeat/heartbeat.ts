@@ -38,12 +38,14 @@ const goodbyeLimitMs = 2_000;
 
 export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   let session: HeartbeatSession | null = null;
+  let sessions = 0;
   const service = keepConnected({
     name: "heartbeat",
     ports: options.ports,
     logger: options.logger,
     async session(signal) {
-      session = new HeartbeatSession(options, () => measureSafely(options));
+      sessions += 1;
+      session = new HeartbeatSession(options, sessions, () => measureSafely(options));
       try {
         return await session.run(signal);
       } finally {
@@ -71,17 +73,22 @@ async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | n
 /** Acts on what the machine decides, for one stream. */
 class HeartbeatSession {
   readonly #options: HeartbeatOptions;
+  /** Counts this program's sessions, so that what arrives late is known as such. */
+  readonly #number: number;
   readonly #measure: () => Promise<wire.Sample | null>;
   #state = initialHeartbeat;
   #stream: Stream | null = null;
   #timer: Timer | null = null;
   #reconnectWithinMs: number | null = null;
   #wasUp = false;
+  /** Of the newest ack; 0: none yet. */
+  #ackedSeq = 0;
   /** Came before the stream was open. */
   #attemptsChangedEarly = false;
 
-  constructor(options: HeartbeatOptions, measure: () => Promise<wire.Sample | null>) {
+  constructor(options: HeartbeatOptions, number: number, measure: () => Promise<wire.Sample | null>) {
     this.#options = options;
+    this.#number = number;
     this.#measure = measure;
   }
 
@@ -146,6 +153,7 @@ class HeartbeatSession {
         return this.handle({ kind: "welcome", intervalMs, ttlMs: msFromDuration(value.ttl) ?? 3 * intervalMs });
       }
       case "ack":
+        this.#ackedSeq = message.value.seq;
         if (message.value.evictAttemptIds.length > 0) this.#options.evict(message.value.evictAttemptIds);
         return this.handle({
           kind: "ack",
@@ -165,12 +173,17 @@ class HeartbeatSession {
     const status = { attached: this.#options.isAttached(), ownerHold: this.#options.isHeldByOwner() };
     switch (effect.kind) {
       case "send_hello": {
-        const hello: wire.Hello = { ...about, ...status, sample: effect.sample ?? undefined };
+        const hello: wire.Hello = { ...about, ...status, session: this.#number, sample: effect.sample ?? undefined };
         stream.send({ message: { $case: "hello", value: hello } });
         return;
       }
       case "send_beat": {
-        const beat: wire.Beat = { seq: effect.seq, ...status, sample: effect.sample ?? undefined };
+        const beat: wire.Beat = {
+          seq: effect.seq,
+          ...status,
+          sample: effect.sample ?? undefined,
+          ackedSeq: this.#ackedSeq,
+        };
         stream.send({ message: { $case: "beat", value: beat } });
         return;
       }

@@ -14,6 +14,7 @@ function admissionOf(agentId: string = randomUUID()): Admission {
   return {
     identity,
     incarnation: randomUUID(),
+    session: 1,
     replicaId: randomUUID(),
     attached: true,
     ownerHold: false,

@@ -12,7 +12,7 @@ import {
   StoreUnavailableError,
 } from "../store/registry-store.ts";
 import type { AgentIdentity, StoredAgent } from "../store/stored-agent.ts";
-import { clonedError, credentialEndedError, otherScopeError } from "./errors.ts";
+import { clonedError, credentialEndedError, otherScopeError, supersededError } from "./errors.ts";
 
 const MAX_GROUP = 200;
 /** An agent waits 10 s for its welcome; a busy database admits some 1,000 in a second. */
@@ -95,6 +95,8 @@ function settle(
 
 function refusalError({ agentId, hostname }: AgentIdentity, refusal: RefusedAdmission): HeadroomError {
   switch (refusal.why) {
+    case "late":
+      return supersededError();
     case "cloned":
       return clonedError(agentId, hostname);
     case "credential_ended":

@@ -7,6 +7,8 @@ import type { AgentIdentity } from "../store/stored-agent.ts";
 export interface ReadHello {
   readonly identity: AgentIdentity;
   readonly incarnation: string;
+  /** Counts the streams of the incarnation from 1; 0: it does not count. */
+  readonly session: number;
   readonly sample: Sample | null;
   readonly attached: boolean;
   readonly ownerHold: boolean;
@@ -31,6 +33,7 @@ export function readHello(hello: wire.Hello): ReadHello {
       platform: hello.platform,
     },
     incarnation: hello.incarnation.toLowerCase(),
+    session: hello.session,
     sample: readSample(hello.sample, "hello.sample"),
     attached: hello.attached,
     ownerHold: hello.ownerHold,

@@ -60,6 +60,10 @@ export class HeartbeatSession {
   #lastSeq = 0;
   #phase: "new" | "admitting" | "open" | "closed" = "new";
   #isAskedToReconnect = false;
+  /** The first ack since the last answer that asked for a full sample. */
+  #asked: { readonly seq: number; readonly atMs: number } | null = null;
+  /** When that was asked which was answered last: all lists since then are newer. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(services: SessionServices, stream: Stream, context: CallContext) {
     this.#services = services;
@@ -140,9 +144,17 @@ export class HeartbeatSession {
     const { caller } = this.#context;
     requireOwnId(caller, hello.identity.agentId);
     this.#refuseClone(hello);
-    const { identity, incarnation, attached, ownerHold } = hello;
+    const { identity, incarnation, session, attached, ownerHold } = hello;
     const credentialId = caller.agent?.credentialId ?? null;
-    const admitted = await admissions.admit({ identity, incarnation, replicaId, attached, ownerHold, credentialId });
+    const admitted = await admissions.admit({
+      identity,
+      incarnation,
+      session,
+      replicaId,
+      attached,
+      ownerHold,
+      credentialId,
+    });
     this.#open(hello, admitted);
   }
 
@@ -156,7 +168,7 @@ export class HeartbeatSession {
   }
 
   #open(hello: ReadHello, admitted: StoredAgent): void {
-    const { fleet, pulses, liveness, writer, desk, sessions, ports } = this.#services;
+    const { fleet, pulses, liveness, writer, desk, sessions, storeClock, ports } = this.#services;
     const { agentId } = admitted;
     const current = fleet.get(agentId);
     const isClosed = (): boolean => this.#phase === "closed";
@@ -176,7 +188,7 @@ export class HeartbeatSession {
     if (merged.flapping.lastFlapAtMs !== admitted.flapping.lastFlapAtMs) writer.statusChanged(agentId);
     if (sample !== null) {
       writer.sampled(agentId);
-      desk.reconcileSoon(agentId, "hello");
+      desk.reconcileSoon(agentId, "hello", storeClock.now());
     }
     this.#sayHello(admitted, current?.status ?? "new");
     if (isClosed()) {
@@ -208,7 +220,7 @@ export class HeartbeatSession {
   }
 
   #onBeat(beat: wire.Beat): void {
-    const { fleet, pulses, liveness, desk, intervalMs, ports } = this.#services;
+    const { fleet, pulses, liveness, desk, storeClock, intervalMs, ports } = this.#services;
     const agentId = this.#agentId;
     if (this.#phase !== "open" || agentId === null) return;
     if (beat.seq <= this.#lastSeq) return;
@@ -223,8 +235,9 @@ export class HeartbeatSession {
       this.#takeBeat(agentId, beat, sample);
     }
     // Whoever was silent is believed again with figures of now.
-    const isUnsure = agent.sample === null || agent.status !== "online" || desk.wantsSample(agentId);
-    const wantFull = sample === null && isUnsure;
+    const isUnsure = sample === null && (agent.sample === null || agent.status !== "online");
+    const wantFull = isUnsure || desk.wantsSample(agentId);
+    if (wantFull) this.#asked ??= { seq: beat.seq, atMs: storeClock.now() };
     this.#acks.acknowledge(
       beat.seq,
       jitter(ports.random, intervalMs, INTERVAL_JITTER),
@@ -238,7 +251,8 @@ export class HeartbeatSession {
     return agent?.draining === true ? overdueAttemptIds(agent, this.#services.storeClock.now()) : NOTHING;
   }
 
-  #takeBeat(agentId: string, { attached, ownerHold }: wire.Beat, sample: StoredAgent["sample"]): void {
+  #takeBeat(agentId: string, beat: wire.Beat, sample: StoredAgent["sample"]): void {
+    const { attached, ownerHold } = beat;
     const { fleet, writer, desk } = this.#services;
     const agent = fleet.get(agentId);
     if (agent === undefined) return;
@@ -247,8 +261,19 @@ export class HeartbeatSession {
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;
     writer.sampled(agentId);
-    desk.sampleHeard(agentId);
-    if (desk.isCommitting || listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat");
+    const madeAfterMs = this.#madeAfterMs(beat);
+    if (desk.isCommitting || listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat", madeAfterMs);
+    else desk.sampleHeard(agentId);
+  }
+
+  /** An agent that has heard the question for a full sample made this one after that; of others only the order is known. */
+  #madeAfterMs({ ackedSeq }: wire.Beat): number {
+    if (ackedSeq === undefined) return this.#services.storeClock.now();
+    if (this.#asked !== null && ackedSeq >= this.#asked.seq) {
+      this.#answeredMs = this.#asked.atMs;
+      this.#asked = null;
+    }
+    return this.#answeredMs;
   }
 
   #onGoodbye(goodbye: wire.Goodbye): void {

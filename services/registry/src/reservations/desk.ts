@@ -5,7 +5,7 @@
  */
 import { Grouped, type Logger } from "@headroom/runtime";
 import { HeadroomError, unavailable } from "@headroom/rpc";
-import type { ReservationChange } from "@headroom/scheduling";
+import type { EpochMs, ReservationChange } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -76,13 +76,13 @@ export class ReservationDesk {
     return (await this.#groups.submit(operation)) as Result;
   }
 
-  /** The agent's latest sample lists other attempts than before. Never throws; retried by the next tick when the store is away. */
-  reconcileSoon(agentId: string, by: "hello" | "beat"): void {
+  /**
+   * The agent's latest sample lists other attempts than before; it was made after `madeAfterMs`. Never throws; retried by the next tick
+   * when the store is away.
+   */
+  reconcileSoon(agentId: string, by: "hello" | "beat", madeAfterMs: EpochMs): void {
     const isHello = by === "hello" || this.#unreconciled.get(agentId)?.by === "hello";
-    this.#unreconciled.set(agentId, {
-      by: isHello ? "hello" : "beat",
-      heardAtMs: this.#options.storeClock.now(),
-    });
+    this.#unreconciled.set(agentId, { by: isHello ? "hello" : "beat", madeAfterMs });
     this.tick().catch((error: unknown) => {
       this.#options.logger.debug(
         { err: error, agent_id: agentId },
@@ -91,7 +91,7 @@ export class ReservationDesk {
     });
   }
 
-  /** A sample has come, whatever it says. */
+  /** A sample has come that lists nothing that is not known. */
   sampleHeard(agentId: string): void {
     this.#outdated.delete(agentId);
   }
@@ -157,6 +157,7 @@ export class ReservationDesk {
         if (this.#unreconciled.get(agentId) !== report) continue;
         this.#unreconciled.delete(agentId);
         if (compared[each]?.isOutdated === true) this.#outdated.add(agentId);
+        else this.#outdated.delete(agentId);
       }
       const reconciled = compared.flatMap(({ changes }) => changes);
       this.#options.logger.together(() => this.#tell(expired, reconciled));

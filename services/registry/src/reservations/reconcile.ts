@@ -15,17 +15,20 @@ export interface Reconciled {
 /** A complete list of attempts has come. */
 export interface Report {
   readonly by: "hello" | "beat";
-  /** When it was heard, by the store's clock. */
-  readonly heardAtMs: EpochMs;
+  /**
+   * By the store's clock, a time after which the agent made the list: what it lists ran then. For an agent that does not say what it
+   * has heard, the time when its list came: as good as true, unless the list was long on its way.
+   */
+  readonly madeAfterMs: EpochMs;
 }
 
 export interface Comparison {
   readonly changes: readonly Reconciled[];
-  /** The list is older than the end of something that it lists: only a newer one can tell whether that still runs. */
+  /** The list may be older than the end of something that it lists: only a newer one can tell whether that still runs. */
   readonly isOutdated: boolean;
 }
 
-export function reconcile(draft: Draft, agentId: string, { by, heardAtMs }: Report): Comparison {
+export function reconcile(draft: Draft, agentId: string, { by, madeAfterMs }: Report): Comparison {
   const agent = draft.agent(agentId);
   const attempts = agent?.sample?.attempts;
   if (agent === undefined || attempts === undefined) return { changes: [], isOutdated: false };
@@ -40,8 +43,9 @@ export function reconcile(draft: Draft, agentId: string, { by, heardAtMs }: Repo
   };
   for (const { attemptId, fence, used } of attempts) {
     const known = draft.reservation(attemptId);
-    // Its agent has said meanwhile that it is over. To adopt it would take room that others have been given since.
-    if (known?.state === "released" && (known.releasedAtMs ?? 0) > heardAtMs) {
+    // Its agent may have said meanwhile that it is over. To adopt it would take room that others have been given since.
+    const isEnded = known?.state === "released" && known.fence >= fence;
+    if (isEnded && (known.releasedAtMs ?? 0) >= madeAfterMs) {
       isOutdated = true;
       continue;
     }

@@ -27,6 +27,8 @@ export interface StoredAgents extends Timed {
 export interface Admission {
   readonly identity: AgentIdentity;
   readonly incarnation: string;
+  /** Counts the streams of the incarnation from 1; 0: it does not count. */
+  readonly session: number;
   readonly replicaId: string;
   readonly attached: boolean;
   readonly ownerHold: boolean;
@@ -38,8 +40,8 @@ export interface Admission {
 export type RefusedAdmission = { readonly agentId: string } & (
   | {
       /** `cloned`: another living registry process holds the agent as online under another incarnation. `credential_ended`: the
-       * agent was removed, or has joined anew with another credential. */
-      readonly why: "cloned" | "credential_ended";
+       * agent was removed, or has joined anew with another credential. `late`: a newer stream of the incarnation was admitted before. */
+      readonly why: "cloned" | "credential_ended" | "late";
     }
   | {
       /** The credential is not for this pool or type, but for these. */

@@ -12,6 +12,8 @@ export interface FakeAgentOptions {
   readonly poolName?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly incarnation?: string;
+  /** Number of the stream within its incarnation. Default: not counted. */
+  readonly session?: number;
   readonly attached?: boolean;
   readonly ownerHold?: boolean;
   /** Null: it has not measured yet. Default: a machine of 16 cores, 64 GB and one card of 24 GB, all free. */
@@ -88,6 +90,7 @@ export class FakeAgent {
       value: wire.Hello.fromPartial({
         agentId: this.agentId,
         incarnation: this.incarnation,
+        session: this.#options.session ?? 0,
         version: "0.1.0",
         hostname: this.#options.hostname ?? `host-${this.agentId.slice(0, 4)}`,
         agentType: this.#options.agentType ?? wire.AgentType.AGENT_TYPE_DESKTOP,
@@ -118,8 +121,10 @@ export class FakeAgent {
     );
   }
 
-  /** Sends a beat and waits until it is acknowledged. */
-  async beat(beat: { sample?: Sample; attached?: boolean; ownerHold?: boolean } = {}): Promise<wire.Ack> {
+  /** Sends a beat and waits until it is acknowledged. Without `ackedSeq`: as an agent that does not say what it has heard. */
+  async beat(
+    beat: { sample?: Sample; attached?: boolean; ownerHold?: boolean; ackedSeq?: number } = {},
+  ): Promise<wire.Ack> {
     const seq = (this.#seq += 1);
     this.send({
       $case: "beat",
@@ -128,6 +133,7 @@ export class FakeAgent {
         attached: beat.attached ?? true,
         ownerHold: beat.ownerHold ?? false,
         ...(beat.sample !== undefined && { sample: sampleToWire(beat.sample) }),
+        ...(beat.ackedSeq !== undefined && { ackedSeq: beat.ackedSeq }),
       }),
     });
     return waitFor(

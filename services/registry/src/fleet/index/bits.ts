@@ -4,6 +4,9 @@
  */
 export type Bits = Int32Array<ArrayBuffer>;
 
+/** Scratch bitmaps that are kept: 12.5 KB each at 100,000 slots. */
+const MAX_KEPT = 128;
+
 export function wordsFor(slots: number): number {
   return (slots + 31) >>> 5;
 }
@@ -47,13 +50,90 @@ export function dropCommon(found: Bits, other: Bits): void {
 export function countBits(bits: Bits): number {
   let count = 0;
   for (let index = 0; index < bits.length; index += 1) {
-    let word = bits[index] ?? 0;
-    if (word === 0) continue;
-    word -= (word >>> 1) & 0x55555555;
-    word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
-    count += Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+    const word = bits[index] ?? 0;
+    if (word !== 0) count += onesOf(word);
   }
   return count;
+}
+
+/** Whether they have as many slots in common; looks no further than that. */
+export function haveInCommon(a: Bits, b: Bits, atLeast: number): boolean {
+  const common = Math.min(a.length, b.length);
+  let count = 0;
+  for (let index = 0; index < common; index += 1) {
+    const word = (a[index] ?? 0) & (b[index] ?? 0);
+    if (word === 0) continue;
+    count += onesOf(word);
+    if (count >= atLeast) return true;
+  }
+  return count >= atLeast;
+}
+
+function onesOf(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+export function isEmpty(bits: Bits): boolean {
+  for (let index = 0; index < bits.length; index += 1) if (bits[index] !== 0) return false;
+  return true;
+}
+
+/** What both have. `into`, as long as `a`, is overwritten; a new bitmap unless given. */
+export function both(a: Bits, b: Bits, into: Bits = new Int32Array(a.length)): Bits {
+  const common = Math.min(a.length, b.length);
+  for (let word = 0; word < common; word += 1) into[word] = (a[word] ?? 0) & (b[word] ?? 0);
+  into.fill(0, common);
+  return into;
+}
+
+/** What `a` has and `b` has not. `into`, as long as `a`, is overwritten; a new bitmap unless given. */
+export function without(a: Bits, b: Bits, into: Bits = new Int32Array(a.length)): Bits {
+  const common = Math.min(a.length, b.length);
+  for (let word = 0; word < common; word += 1) into[word] = (a[word] ?? 0) & ~(b[word] ?? 0);
+  for (let word = common; word < a.length; word += 1) into[word] = a[word] ?? 0;
+  return into;
+}
+
+/**
+ * Bitmaps for the time of one question. A bitmap of 100,000 slots is too large for the young generation: made anew, each costs more than
+ * what is done with it.
+ */
+export class ScratchBits {
+  readonly #made: Bits[] = [];
+  #words = 0;
+  #next = 0;
+
+  /** The bitmaps that were taken are free again. */
+  reset(words: number): void {
+    this.#next = 0;
+    if (this.#words === words) return;
+    this.#words = words;
+    this.#made.length = 0;
+  }
+
+  /** Its content is anything. */
+  take(): Bits {
+    const known = this.#made[this.#next];
+    this.#next += 1;
+    if (known !== undefined) return known;
+    const made: Bits = new Int32Array(this.#words);
+    if (this.#made.length < MAX_KEPT) this.#made.push(made);
+    return made;
+  }
+
+  empty(): Bits {
+    return this.take().fill(0);
+  }
+
+  /** A longer bitmap holds nothing beyond this question's slots. */
+  copyOf(bits: Bits): Bits {
+    const copy = this.take();
+    copy.set(bits.length > copy.length ? bits.subarray(0, copy.length) : bits);
+    copy.fill(0, bits.length);
+    return copy;
+  }
 }
 
 /** Calls with each slot, ascending, until the answer is false. */

@@ -7,7 +7,7 @@ import { type AgentStatus, type AgentView, isOpenForWork } from "@headroom/sched
 import type { StoredAgent } from "../../store/stored-agent.ts";
 import { viewOf } from "../agent-views.ts";
 import type { Fleet } from "../fleet.ts";
-import { addBit, type Bits, dropBit, grown, keepCommon, wordsFor } from "./bits.ts";
+import { addBit, type Bits, dropBit, grown, keepCommon, ScratchBits, wordsFor } from "./bits.ts";
 import { CardSets, largestCardsOf, RANKED_CARDS } from "./card-sets.ts";
 import { FitColumns } from "./fit-columns.ts";
 import { PoolTotals } from "./pool-totals.ts";
@@ -38,6 +38,8 @@ export class CapacityIndex {
   readonly cards = new CardSets();
   readonly pools = new PoolTotals();
   readonly fitColumns = new FitColumns();
+  /** For whoever answers a question; nothing of it outlives the answer. */
+  readonly scratch = new ScratchBits();
 
   readonly #fleet: Fleet;
   readonly #pending = new Set<string>();

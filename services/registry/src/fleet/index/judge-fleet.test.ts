@@ -8,8 +8,7 @@ import { viewOf } from "../agent-views.ts";
 import { Fleet } from "../fleet.ts";
 import { CapacityIndex } from "./capacity-index.ts";
 import { judgeFleet } from "./judge-fleet.ts";
-
-const idOf = (number: number): string => `${number % 3}0000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+import { anyNeeds, anyOptions, idOf, LargeFleet } from "./large-fleet.test-helper.ts";
 
 /** Small ranges, so that agents are often equal and needs often just missed. */
 const anyDimension = fc
@@ -83,25 +82,6 @@ function build({ number, site, held, onProbation, ...facts }: Make): StoredAgent
   });
 }
 
-const anyNeeds = fc
-  .record({
-    cpuMillicores: fc.nat(8),
-    memoryMib: fc.nat(8),
-    gpuCount: fc.constantFrom(0, 0, 1, 1, 2, 3, 9),
-    gpuVramMib: fc.nat(8),
-    gpuExclusive: fc.boolean(),
-    gpuModels: fc.constantFrom<string[][]>([], [], [], ["3080"], ["rtx"], ["A100"]),
-    pool: fc.constantFrom(null, null, "lab", "nowhere"),
-    labels: fc.constantFrom<Record<string, string>[]>({}, {}, { site: "north" }, { site: "nowhere" }),
-    agentId: fc.constantFrom(null, null, null, null, idOf(1), idOf(99)),
-  })
-  .map(normalizeNeeds);
-
-const anyOptions = fc.record({
-  avoidAgentIds: fc.uniqueArray(fc.nat(40).map(idOf), { maxLength: 3 }).map((ids) => new Set(ids)),
-  requireAttached: fc.constantFrom(true, true, false),
-});
-
 describe("judgeFleet", () => {
   it("DESIGN-3: finds what judging every agent finds: never or not now, the reason, the counts and the nearest, in order", () => {
     const anyChanges = fc.array(anyAgent, { maxLength: 4 });
@@ -120,13 +100,38 @@ describe("judgeFleet", () => {
           const views = [...fleet.agents()].map((agent) => changed.get(agent.agentId) ?? viewOf(agent));
           for (const [needs, options, max] of questions) {
             const plain = judgeAll(views, needs, options, max);
-            const quick = judgeFleet(index, needs, options, max, changed);
-            expect(quick).toEqual(plain);
-            expect(explanationOf(quick, needs, options, max)).toEqual(explain(views, needs, options, max));
+            // Divided down to single agents, and looked at one by one.
+            for (const few of [0, 1_000]) {
+              const quick = judgeFleet(index, needs, options, max, changed, few);
+              expect(quick).toEqual(plain);
+              expect(explanationOf(quick, needs, options, max)).toEqual(explain(views, needs, options, max));
+            }
           }
         },
       ),
       { numRuns: 300 },
+    );
+  }, 60_000);
+
+  it("DESIGN-3: finds the same in a fleet so large that its columns have bounds, while it changes", () => {
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.integer({ min: 1, max: 1_000 }),
+        fc.array(fc.tuple(anyNeeds, anyOptions, fc.integer({ min: 1, max: 6 })), { minLength: 1, maxLength: 4 }),
+        (seed, spread, questions) => {
+          const large = new LargeFleet(seed, spread);
+          const index = new CapacityIndex(large.fleet);
+          for (const [needs, options, max] of questions) {
+            large.changeSome();
+            const scaled = large.scaled(needs);
+            const views = [...large.fleet.agents()].map(viewOf);
+            const plain = judgeAll(views, scaled, options, max);
+            expect(judgeFleet(index, scaled, options, max, new Map(), 0)).toEqual(plain);
+          }
+        },
+      ),
+      { numRuns: 25 },
     );
   }, 60_000);
 

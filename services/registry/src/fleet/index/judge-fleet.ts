@@ -12,11 +12,14 @@ import {
   type Rank,
   rankOf,
 } from "@headroom/scheduling";
-import { addBit, type Bits, countBits, dropCommon, eachBit, keepCommon } from "./bits.ts";
+import { addBit, type Bits, both, countBits, dropCommon, eachBit, without } from "./bits.ts";
 import type { CapacityIndex } from "./capacity-index.ts";
+import { RANKED_CARDS } from "./card-sets.ts";
+import { FleetParts } from "./fleet-parts.ts";
 import { type MeantSets, meantSets } from "./meant-sets.ts";
+import { NearestSearch } from "./nearest-search.ts";
 import { NearestSlots } from "./nearest-slots.ts";
-import { BLOCKED_KEY, NOT_MEANT_KEY, RankBounds, rankKey } from "./rank-bounds.ts";
+import { RankBounds, rankKey } from "./rank-bounds.ts";
 
 /** Looked at beyond those asked for, in case some of them are worse than their bounds. */
 const SPARE = 8;
@@ -26,13 +29,14 @@ interface Ranked {
   readonly rank: Rank;
 }
 
-/** `changed`: agents as a draft has them; only their reservations differ. */
+/** `changed`: agents as a draft has them; only their reservations differ. `few`: see NearestSearch. */
 export function judgeFleet(
   index: CapacityIndex,
   needs: Needs,
   options: FitOptions,
   maxNearest: number,
   changed: ReadonlyMap<string, AgentView>,
+  few?: number,
 ): JudgedFleet {
   index.refresh();
   if (options.agentTypes !== undefined) {
@@ -40,7 +44,7 @@ export function judgeFleet(
     const views = [...index.views()].map((view) => changed.get(view.agentId) ?? view);
     return judgeAll(views, needs, options, maxNearest);
   }
-  return new FleetJudge(index, needs, options, changed).judge(maxNearest);
+  return new FleetJudge(index, needs, options, changed, few).judge(maxNearest);
 }
 
 class FleetJudge {
@@ -50,20 +54,25 @@ class FleetJudge {
   readonly #changed: ReadonlyMap<string, AgentView>;
   readonly #changedSlots: Bits;
   readonly #sets: MeantSets;
-  readonly #bounds: RankBounds;
+  readonly #search: NearestSearch;
 
-  constructor(index: CapacityIndex, needs: Needs, options: FitOptions, changed: ReadonlyMap<string, AgentView>) {
+  constructor(
+    index: CapacityIndex,
+    needs: Needs,
+    options: FitOptions,
+    changed: ReadonlyMap<string, AgentView>,
+    few: number | undefined,
+  ) {
     this.#index = index;
     this.#needs = needs;
     this.#options = options;
     this.#changed = changed;
+    index.scratch.reset(index.fitColumns.words);
     this.#sets = meantSets(index, needs, options);
-    this.#bounds = new RankBounds(index, needs, options, this.#sets);
-    this.#changedSlots = new Int32Array(index.fitColumns.words);
-    for (const agentId of changed.keys()) {
-      const slot = index.slotOf(agentId);
-      if (slot !== undefined) addBit(this.#changedSlots, slot);
-    }
+    const bounds = new RankBounds(index, needs, options, this.#sets);
+    this.#search = new NearestSearch(index, new FleetParts(index, needs, options, this.#sets), bounds, few);
+    const slots = [...changed.keys()].flatMap((agentId) => index.slotOf(agentId) ?? []);
+    this.#changedSlots = slotsOf(index, slots);
   }
 
   judge(maxNearest: number): JudgedFleet {
@@ -73,68 +82,39 @@ class FleetJudge {
       agentsJudged: countBits(known),
       agentsOnline: countBits(online),
       eligible: countBits(eligible),
-      eligibleOnline: countBits(both(eligible, online)),
+      eligibleOnline: countBits(both(eligible, online, this.#index.scratch.take())),
       ...this.#whatIsLacked(),
       nearest: this.#nearest(maxNearest),
     };
   }
 
   #nearest(max: number): readonly AgentView[] {
+    const { scratch, fitColumns } = this.#index;
+    const others = scratch.copyOf(fitColumns.sets.known);
+    dropCommon(others, this.#changedSlots);
     const first = new NearestSlots(this.#index, max + SPARE);
-    this.#offer(first);
+    this.#search.run(others, first);
     const ranked = [...this.#changed.values(), ...first.slots.map((slot) => this.#index.viewAt(slot))].map((view) =>
       this.#rank(view),
     );
     ranked.sort(compareRanked);
     const last = ranked[max - 1];
     if (last !== undefined && first.mayHaveMissed(rankKey(last.rank), last.rank[5], last.view.agentId)) {
-      ranked.push(...this.#allUpTo(last.rank, new Set(first.slots)));
+      ranked.push(...this.#allUpTo(last.rank, without(others, slotsOf(this.#index, first.slots), scratch.take())));
       ranked.sort(compareRanked);
     }
     return ranked.slice(0, max).map(({ view }) => view);
   }
 
-  /** Those on which only room is missing come first; others are looked at only where there are too few of these. */
-  #offer(nearest: NearestSlots): void {
-    const bounds = this.#bounds;
-    const { eligible, unblocked } = this.#sets;
-    const { known } = this.#index.fitColumns.sets;
-    const look = (slot: number): void => {
-      bounds.look(slot);
-      nearest.offer(slot, bounds.key, bounds.weight);
-    };
-    this.#offerRoom(nearest, without(both(eligible, unblocked), this.#changedSlots));
-    if (nearest.isFullBelow(BLOCKED_KEY)) return;
-    eachBit(without(eligible, unblocked, this.#changedSlots), look);
-    if (nearest.isFullBelow(NOT_MEANT_KEY)) return;
-    eachBit(without(known, eligible, this.#changedSlots), look);
-  }
-
-  /** A loop of its own: nearly the whole fleet may go through it, and a call for each slot would double what it costs. */
-  #offerRoom(nearest: NearestSlots, bits: Bits): void {
-    const bounds = this.#bounds;
-    for (let index = 0; index < bits.length; index += 1) {
-      let word = bits[index] ?? 0;
-      while (word !== 0) {
-        const lowest = word & -word;
-        word ^= lowest;
-        const slot = (index << 5) + 31 - Math.clz32(lowest);
-        bounds.lookAtRoom(slot);
-        nearest.offer(slot, bounds.key, bounds.weight);
-      }
-    }
-  }
-
-  /** All others whose bounds are as good as this rank: their cards are of a kind that columns cannot tell. */
-  #allUpTo(rank: Rank, seen: ReadonlySet<number>): readonly Ranked[] {
-    const bounds = this.#bounds;
-    const key = rankKey(rank);
+  /** All of these whose bounds are as good as this rank: their cards are of a kind that columns cannot tell. */
+  #allUpTo(rank: Rank, slots: Bits): readonly Ranked[] {
+    const limit = { key: rankKey(rank), weight: rank[5], idOrder: Number.NEGATIVE_INFINITY };
     const found: Ranked[] = [];
-    eachBit(without(this.#index.fitColumns.sets.known, this.#changedSlots), (slot) => {
-      bounds.look(slot);
-      const isAsGood = bounds.key < key || (bounds.key === key && bounds.weight <= rank[5]);
-      if (isAsGood && !seen.has(slot)) found.push(this.#rank(this.#index.viewAt(slot)));
-    });
+    const offer = (slot: number, key: number, weight: number): void => {
+      const isAsGood = key < limit.key || (key === limit.key && weight <= limit.weight);
+      if (isAsGood) found.push(this.#rank(this.#index.viewAt(slot)));
+    };
+    this.#search.run(slots, { max: 1, limit, offer });
     return found;
   }
 
@@ -152,11 +132,12 @@ class FleetJudge {
       return found.kind === "no" && lacks(found);
     };
     for (const view of this.#changed.values()) if (isLacking(view)) return true;
-    const roomy = without(candidates, this.#changedSlots);
+    const roomy = without(candidates, this.#changedSlots, this.#index.scratch.take());
     const { cpu, memory, rankedCards } = this.#index;
     cpu.keepAtLeast(roomy, this.#needs.cpuMillicores);
     memory.keepAtLeast(roomy, this.#needs.memoryMib);
-    if (this.#needs.gpuCount > 0) rankedCards[0]?.keepAtLeast(roomy, Math.max(1, this.#needs.gpuVramMib));
+    const { gpuCount, gpuVramMib } = this.#needs;
+    if (gpuCount > 0) rankedCards[Math.min(gpuCount, RANKED_CARDS) - 1]?.keepAtLeast(roomy, Math.max(1, gpuVramMib));
     let isFound = false;
     eachBit(roomy, (slot) => {
       isFound = isLacking(this.#index.viewAt(slot));
@@ -170,15 +151,9 @@ class FleetJudge {
   }
 }
 
-function both(a: Bits, b: Bits): Bits {
-  const found = a.slice();
-  keepCommon(found, b);
-  return found;
-}
-
-function without(bits: Bits, ...others: readonly Bits[]): Bits {
-  const found = bits.slice();
-  for (const other of others) dropCommon(found, other);
+function slotsOf({ scratch }: CapacityIndex, slots: readonly number[]): Bits {
+  const found = scratch.empty();
+  for (const slot of slots) addBit(found, slot);
   return found;
 }
 

@@ -7,8 +7,8 @@ export interface MeantSets {
   /** Null: any. */
   readonly pool: Bits | null;
   readonly labelled: Bits | null;
-  /** The slot of the agent that is asked for by name; -1: it is not known. */
-  readonly pinned: number | null;
+  /** The agent that is asked for by name. */
+  readonly pinned: Bits | null;
   readonly avoided: Bits | null;
   /** Those the task may run on by type, name, pool and labels. */
   readonly eligible: Bits;
@@ -17,62 +17,61 @@ export interface MeantSets {
   /** Online, and only their work stream or an operator's leave is missing, room aside; the first without the latter. */
   readonly streamless: Bits;
   readonly setAside: Bits;
+  /**
+   * With a card of a model that is asked for, and those of them that have other cards too. Null: no card is asked for, or any will
+   * do.
+   */
+  readonly models: { readonly either: Bits; readonly mixed: Bits } | null;
 }
 
-/** Desktops only. The index must be fresh. */
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** Desktops only. The index must be fresh. The sets are scratch bitmaps of the index. */
 export function meantSets(index: CapacityIndex, needs: Needs, options: FitOptions): MeantSets {
-  const { sets, words } = index.fitColumns;
-  const pool = needs.pool === null ? null : bitsOf(index, words, needs.pool, {});
-  const labelled = Object.keys(needs.labels).length === 0 ? null : bitsOf(index, words, null, needs.labels);
-  const pinned = needs.agentId === null ? null : (index.slotOf(needs.agentId) ?? -1);
-  const avoided = avoidedBits(index, words, options.avoidAgentIds);
-  const eligible = sets.desktop.slice();
-  for (const set of [pool, labelled]) if (set !== null) keepCommon(eligible, set);
-  if (pinned !== null) keepCommon(eligible, onlyBit(words, pinned));
-  const kept = sets.online.slice();
+  const { scratch, fitColumns } = index;
+  const { sets } = fitColumns;
+  const pool = needs.pool === null ? null : membersOf(index, needs.pool, {});
+  const labelled = Object.keys(needs.labels).length === 0 ? null : membersOf(index, null, needs.labels);
+  const pinned = needs.agentId === null ? null : onlySlots(index, [needs.agentId]);
+  const { avoidAgentIds = NOBODY } = options;
+  const avoided = avoidAgentIds.size === 0 ? null : onlySlots(index, avoidAgentIds);
+  const eligible = scratch.copyOf(sets.desktop);
+  for (const set of [pool, labelled, pinned]) if (set !== null) keepCommon(eligible, set);
+  const kept = scratch.copyOf(sets.online);
   for (const set of [sets.ownerHold, sets.onProbation, avoided]) if (set !== null) dropCommon(kept, set);
-  const allowed = kept.slice();
+  const allowed = scratch.copyOf(kept);
   dropCommon(allowed, sets.cordoned);
   dropCommon(allowed, sets.draining);
-  const unblocked = allowed.slice();
+  const unblocked = scratch.copyOf(allowed);
   if (options.requireAttached !== false) keepCommon(unblocked, sets.attached);
   for (const set of [kept, allowed]) {
     keepCommon(set, eligible);
     dropCommon(set, unblocked);
   }
-  return { pool, labelled, pinned, avoided, eligible, unblocked, streamless: allowed, setAside: kept };
+  const texts = needs.gpuCount <= 0 ? [] : needs.gpuModels.map((model) => model.toLowerCase());
+  const models = texts.length === 0 ? null : index.cards.having(texts, fitColumns.words);
+  return { pool, labelled, pinned, avoided, eligible, unblocked, streamless: allowed, setAside: kept, models };
 }
 
 /** Agents of the pool, or with all of the labels. */
-function bitsOf(
-  index: CapacityIndex,
-  words: number,
-  poolName: string | null,
-  labels: Readonly<Record<string, string>>,
-): Bits {
-  const found: Bits = new Int32Array(words);
+function membersOf(index: CapacityIndex, poolName: string | null, labels: Readonly<Record<string, string>>): Bits {
+  const { scratch } = index;
+  const found = scratch.empty();
   const [first, ...others] = index.setsFor(poolName, labels) ?? [];
   first?.addTo(found);
   for (const set of others) {
-    const other: Bits = new Int32Array(words);
+    const other = scratch.empty();
     set.addTo(other);
     keepCommon(found, other);
   }
   return found;
 }
 
-function avoidedBits(index: CapacityIndex, words: number, agentIds: ReadonlySet<string> | undefined): Bits | null {
-  if (agentIds === undefined || agentIds.size === 0) return null;
-  const found: Bits = new Int32Array(words);
+function onlySlots(index: CapacityIndex, agentIds: Iterable<string>): Bits {
+  const found = index.scratch.empty();
   for (const agentId of agentIds) {
     const slot = index.slotOf(agentId);
     if (slot !== undefined) addBit(found, slot);
   }
-  return found;
-}
-
-function onlyBit(words: number, slot: number): Bits {
-  const found: Bits = new Int32Array(words);
-  if (slot >= 0) addBit(found, slot);
   return found;
 }

@@ -1,6 +1,13 @@
 /** The best slots of those offered, by the bound of their rank; of equals, the one with the smaller agent id. */
 import type { CapacityIndex } from "./capacity-index.ts";
 
+/** Whoever is worse than this is not wanted; of equal key and weight, the one with the lower `idOrder`. */
+export interface NearestLimit {
+  readonly key: number;
+  readonly weight: number;
+  readonly idOrder: number;
+}
+
 interface Offered {
   readonly slot: number;
   readonly key: number;
@@ -10,53 +17,45 @@ interface Offered {
 
 export class NearestSlots {
   readonly #index: CapacityIndex;
-  readonly #idPrefix: Float64Array;
-  readonly #max: number;
+  readonly max: number;
+  readonly #idOrder: Float64Array;
   readonly #best: Offered[] = [];
-  #hasLeftOut = false;
   // Of the last of the best, once there are `max`.
   #lastKey = Number.POSITIVE_INFINITY;
-  #lastWeight = 0;
-  #lastPrefix = 0;
+  #lastWeight = Number.POSITIVE_INFINITY;
+  #lastIdOrder = Number.NEGATIVE_INFINITY;
 
   constructor(index: CapacityIndex, max: number) {
     this.#index = index;
-    this.#idPrefix = index.fitColumns.idPrefix;
-    this.#max = max;
+    this.#idOrder = index.fitColumns.idOrder.values;
+    this.max = max;
+  }
+
+  get limit(): NearestLimit {
+    return { key: this.#lastKey, weight: this.#lastWeight, idOrder: this.#lastIdOrder };
   }
 
   get slots(): readonly number[] {
     return this.#best.map(({ slot }) => slot);
   }
 
-  /** As many as wanted are there, and all of them stand before this key. */
-  isFullBelow(key: number): boolean {
-    return this.#best.length >= this.#max && this.#lastKey < key;
-  }
-
   offer(slot: number, key: number, weight: number): void {
-    if (key > this.#lastKey || (key === this.#lastKey && this.#isWorse(slot, weight))) {
-      this.#hasLeftOut = true;
-      return;
-    }
+    if (key > this.#lastKey || (key === this.#lastKey && this.#isWorse(slot, weight))) return;
     const offered: Offered = { slot, key, weight, agentId: this.#index.agentAt(slot).agentId };
     let place = this.#best.length;
     while (place > 0 && compare(offered, this.#best[place - 1]) < 0) place -= 1;
     this.#best.splice(place, 0, offered);
-    if (this.#best.length > this.#max) {
-      this.#best.pop();
-      this.#hasLeftOut = true;
-    }
+    if (this.#best.length > this.max) this.#best.pop();
     const last = this.#best.at(-1);
-    if (this.#best.length < this.#max || last === undefined) return;
+    if (this.#best.length < this.max || last === undefined) return;
     this.#lastKey = last.key;
     this.#lastWeight = last.weight;
-    this.#lastPrefix = this.#idPrefix[last.slot] ?? 0;
+    this.#lastIdOrder = this.#idOrder[last.slot] ?? 0;
   }
 
   /** Whether one that was left out may be better than an agent of this rank. */
   mayHaveMissed(key: number, weight: number, agentId: string): boolean {
-    if (!this.#hasLeftOut) return false;
+    if (this.#best.length < this.max) return false;
     const last = this.#best.at(-1);
     return compare({ slot: -1, key, weight, agentId }, last) > 0;
   }
@@ -64,7 +63,7 @@ export class NearestSlots {
   /** Surely; ids that begin alike are compared in full later. */
   #isWorse(slot: number, weight: number): boolean {
     if (weight !== this.#lastWeight) return weight > this.#lastWeight;
-    return (this.#idPrefix[slot] ?? 0) > this.#lastPrefix;
+    return (this.#idOrder[slot] ?? 0) < this.#lastIdOrder;
   }
 }
 

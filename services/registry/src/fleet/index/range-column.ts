@@ -2,7 +2,7 @@
  * One integer figure of every agent, and for some 50 bounds the set of agents at or above it. A minimum or maximum is then
  * one meeting of bitmaps, and only the agents between two neighbouring bounds (some 2 %) are looked at one by one.
  */
-import { addBit, type Bits, dropBit, grown, wordsFor } from "./bits.ts";
+import { addBit, type Bits, dropBit, eachBit, grown, haveInCommon, keepCommon, wordsFor } from "./bits.ts";
 
 const BUCKETS = 48;
 /** Fewer agents than this are looked at one by one: that is as quick, and needs no bounds. */
@@ -61,6 +61,67 @@ export class RangeColumn {
   /** Keeps in `found` the slots with at most `max`. */
   keepAtMost(found: Bits, max: number): void {
     this.#narrow(found, max + 1, -1);
+  }
+
+  /** Keeps in `found` its highest: at least `count` of them, if it holds so many, and where values differ hardly more than 2 %. */
+  keepAmongHighest(found: Bits, count: number): void {
+    this.#keepFrom(found, this.#lastBoundWith(found, count));
+  }
+
+  /** Keeps in `found` its `count` highest, and all that equal the last of them. */
+  keepHighest(found: Bits, count: number): void {
+    const bound = this.#lastBoundWith(found, count);
+    this.#keepFrom(found, bound);
+    if (this.#isOfOneValue(bound)) return;
+    const highest: number[] = [];
+    let last = Number.NEGATIVE_INFINITY;
+    eachBit(found, (slot) => {
+      const value = this.#values[slot] ?? Number.NaN;
+      if (!(value > last)) return;
+      let place = highest.length;
+      while (place > 0 && value > (highest[place - 1] ?? 0)) place -= 1;
+      highest.splice(place, 0, value);
+      if (highest.length > count) highest.pop();
+      if (highest.length === count) last = highest[count - 1] ?? last;
+    });
+    if (highest.length === count) this.keepAtLeast(found, last);
+  }
+
+  /** The highest figure of the slots; -Infinity when there are none. */
+  highestOf(slots: Bits): number {
+    const bound = this.#lastBoundWith(slots, 1);
+    if (this.#isOfOneValue(bound)) return this.#bounds[bound] ?? Number.NaN;
+    const candidates = slots.slice();
+    this.#keepFrom(candidates, bound);
+    let highest = Number.NEGATIVE_INFINITY;
+    eachBit(candidates, (slot) => {
+      const value = this.#values[slot] ?? Number.NaN;
+      if (value > highest) highest = value;
+    });
+    return highest;
+  }
+
+  /** -1: from below the first bound, thus all. */
+  #keepFrom(found: Bits, bound: number): void {
+    if (bound >= 0) keepCommon(found, this.#bitsAt(bound));
+  }
+
+  /** Whatever reaches this bound and not the next has the same value. */
+  #isOfOneValue(bound: number): boolean {
+    const value = this.#bounds[bound];
+    return value !== undefined && this.#bounds[bound + 1] === value + 1;
+  }
+
+  /** The last bound that as many of the slots reach; -1: not even the first. */
+  #lastBoundWith(slots: Bits, count: number): number {
+    let low = 0;
+    let high = this.#bounds.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (haveInCommon(slots, this.#bitsAt(middle), count)) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 
   /** `inverted`: 0 keeps what is at or above the limit, -1 what is below it. */

@@ -1,7 +1,8 @@
 /**
  * Registers agents and opens their sessions: one statement for a whole group of Hellos. Of two starts of an agent that
  * come to two registry processes at once, the row lets the first one in; whom a living process holds as online under
- * another incarnation is a clone, and keeps its row as it is. Whoever shows a credential is let in only with the one that
+ * another incarnation is a clone, and keeps its row as it is; so does one of whose incarnation a newer stream was let in: a
+ * network may deliver a Hello long after its stream was given up. Whoever shows a credential is let in only with the one that
  * is good; its row is locked meanwhile, so that no agent comes back while it is being removed.
  */
 import { defineStatement, type Queryable } from "@headroom/postgres";
@@ -15,7 +16,7 @@ const statement = defineStatement<{ readonly agent_id: string }>({
 WITH given AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS h(
     agent_id uuid, hostname text, agent_type text, pool_name text, labels jsonb, version text, platform text,
-    incarnation uuid, replica_id uuid, attached boolean, owner_hold boolean, credential_id uuid)
+    incarnation uuid, session bigint, replica_id uuid, attached boolean, owner_hold boolean, credential_id uuid)
 ), credentialed AS (
   SELECT c.agent_id FROM agent_credentials c JOIN given USING (agent_id)
    WHERE c.credential_id = given.credential_id AND c.pool_name = given.pool_name AND c.agent_type = given.agent_type
@@ -26,6 +27,10 @@ WITH given AS (
      SELECT FROM agent_liveness held JOIN replicas r ON r.replica_id = held.replica_id AND r.lease_expires_at > now()
       WHERE held.agent_id = given.agent_id AND held.status = 'online'
         AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id)
+     AND NOT EXISTS (
+     SELECT FROM agent_liveness held
+      WHERE held.agent_id = given.agent_id AND held.incarnation = given.incarnation
+        AND given.session > 0 AND held.session > given.session)
      AND (given.credential_id IS NULL OR EXISTS (SELECT FROM credentialed c WHERE c.agent_id = given.agent_id))
    ORDER BY given.agent_id
 ), agent AS (
@@ -38,22 +43,23 @@ WITH given AS (
 ), guard AS (
   INSERT INTO agent_guards (agent_id) SELECT agent_id FROM hello ON CONFLICT (agent_id) DO NOTHING
 )
-INSERT INTO agent_liveness AS l (agent_id, status, status_reason, status_since, epoch, incarnation, replica_id,
+INSERT INTO agent_liveness AS l (agent_id, status, status_reason, status_since, epoch, incarnation, session, replica_id,
                                  last_beat_at, attached, owner_hold)
-SELECT agent_id, 'online', 'hello', now(), 1, incarnation, replica_id, now(), attached, owner_hold FROM hello
+SELECT agent_id, 'online', 'hello', now(), 1, incarnation, session, replica_id, now(), attached, owner_hold FROM hello
 ON CONFLICT (agent_id) DO UPDATE
    SET status_since = CASE WHEN l.status = 'online' THEN l.status_since ELSE now() END,
        status = 'online', status_reason = 'hello', epoch = l.epoch + 1,
-       incarnation = excluded.incarnation, replica_id = excluded.replica_id, last_beat_at = now(),
+       incarnation = excluded.incarnation, session = excluded.session, replica_id = excluded.replica_id, last_beat_at = now(),
        attached = excluded.attached, owner_hold = excluded.owner_hold, changed_at = now()
- WHERE l.status <> 'online' OR l.incarnation = excluded.incarnation OR l.replica_id = excluded.replica_id
-    OR NOT EXISTS (SELECT FROM replicas r WHERE r.replica_id = l.replica_id AND r.lease_expires_at > now())
+ WHERE (l.status <> 'online' OR l.incarnation = excluded.incarnation OR l.replica_id = excluded.replica_id
+        OR NOT EXISTS (SELECT FROM replicas r WHERE r.replica_id = l.replica_id AND r.lease_expires_at > now()))
+   AND (l.incarnation IS DISTINCT FROM excluded.incarnation OR excluded.session = 0 OR l.session <= excluded.session)
 RETURNING l.agent_id`,
 });
 
 /** Answers the agents that were not admitted, and why. */
 export async function admitAgents(db: Queryable, admissions: readonly Admission[]): Promise<RefusedAdmission[]> {
-  const rows = admissions.map(({ identity, incarnation, replicaId, attached, ownerHold, credentialId }) => ({
+  const rows = admissions.map(({ identity, incarnation, session, replicaId, attached, ownerHold, credentialId }) => ({
     agent_id: identity.agentId,
     hostname: identity.hostname,
     agent_type: identity.agentType,
@@ -62,6 +68,7 @@ export async function admitAgents(db: Queryable, admissions: readonly Admission[
     version: identity.version,
     platform: identity.platform,
     incarnation,
+    session,
     replica_id: replicaId,
     attached,
     owner_hold: ownerHold,
@@ -82,12 +89,32 @@ async function explain(db: Queryable, refused: readonly Admission[]): Promise<Re
           db,
           withCredential.map(({ identity }) => identity.agentId),
         );
+  const late = await findLate(db, refused);
   return refused.map(({ identity, credentialId }): RefusedAdmission => {
     const { agentId, poolName, agentType } = identity;
+    if (late.has(agentId)) return { agentId, why: "late" };
     if (credentialId === null) return { agentId, why: "cloned" };
     const credential = good.get(agentId);
     if (credential?.credentialId !== credentialId) return { agentId, why: "credential_ended" };
     const isInScope = credential.poolName === poolName && credential.agentType === agentType;
     return isInScope ? { agentId, why: "cloned" } : { agentId, why: "other_scope", scope: credential };
   });
+}
+
+const newerSessions = defineStatement<{ readonly agent_id: string }>({
+  name: "registry_newer_sessions",
+  text: `
+SELECT l.agent_id
+  FROM jsonb_to_recordset($1::jsonb) AS given(agent_id uuid, incarnation uuid, session bigint)
+  JOIN agent_liveness l USING (agent_id, incarnation)
+ WHERE given.session > 0 AND l.session > given.session`,
+});
+
+async function findLate(db: Queryable, refused: readonly Admission[]): Promise<ReadonlySet<string>> {
+  const given = refused.map(({ identity, incarnation, session }) => ({
+    agent_id: identity.agentId,
+    incarnation,
+    session,
+  }));
+  return new Set((await db.query(newerSessions, [toJson(given)])).map((row) => row.agent_id));
 }

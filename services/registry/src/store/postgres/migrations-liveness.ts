@@ -31,3 +31,13 @@ export const livenessMigrations: readonly Migration[] = [
   { name: "0020_liveness", up: [flapsSql, drainSql, lossesSql] },
   { name: "0021_samples_alone", up: samplesSql },
 ];
+
+// A Hello that a network delivers late must not take the place of what came after it.
+const sessionSql = `
+ALTER TABLE agent_liveness ADD COLUMN session bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN agent_liveness.session IS 'Number of the stream within its incarnation, as the agent counts; 0: it does not count.';`;
+
+/** Comes after the others of its time. */
+export const sessionMigrations: readonly Migration[] = [
+  { name: "0041_session", up: sessionSql, usableFrom: "0040_task_mix" },
+];

@@ -1,7 +1,7 @@
 /** The schema `registry`, from nothing to now. A migration that has been released is never changed: add another. */
 import type { Migration } from "@headroom/postgres";
 import { enrolmentMigrations } from "./migrations-enrolment.ts";
-import { livenessMigrations } from "./migrations-liveness.ts";
+import { livenessMigrations, sessionMigrations } from "./migrations-liveness.ts";
 import { placementMigrations } from "./migrations-placement.ts";
 
 export const REGISTRY_SCHEMA = "registry";
@@ -174,4 +174,5 @@ export const registryMigrations: readonly Migration[] = [
   ...livenessMigrations,
   ...enrolmentMigrations,
   ...placementMigrations,
+  ...sessionMigrations,
 ];

@@ -140,6 +140,12 @@ export interface Hello {
   attached: boolean;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
+  /**
+   * Counts the streams of this incarnation from 1. What a network delivers late, after a newer stream of the same incarnation was
+   * welcomed, is refused: ABORTED (SESSION_SUPERSEDED). Its sample would be of the past: room of what runs would be given away. 0: not
+   * counted, and never late.
+   */
+  session: number;
 }
 
 export interface Hello_LabelsEntry {
@@ -159,6 +165,12 @@ export interface Beat {
     | undefined;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
+  /**
+   * `seq` of the newest Ack that the agent had received when it sent this beat; 0: none yet. So the registry knows what the list of
+   * attempts in the sample is newer than: an attempt that ended meanwhile is not taken for one that still runs. Absent: an agent of
+   * a version that does not say it, whose list counts as made when it arrives.
+   */
+  ackedSeq?: number | undefined;
 }
 
 /** The last message of a stream that ends on purpose: the agent goes OFFLINE at once, and that is no fault. */
@@ -663,6 +675,7 @@ function createBaseHello(): Hello {
     sample: undefined,
     attached: false,
     ownerHold: false,
+    session: 0,
   };
 }
 
@@ -700,6 +713,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.ownerHold !== false) {
       writer.uint32(88).bool(message.ownerHold);
+    }
+    if (message.session !== 0) {
+      writer.uint32(96).int64(message.session);
     }
     return writer;
   },
@@ -808,6 +824,14 @@ export const Hello: MessageFns<Hello> = {
             message.ownerHold = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.session = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -846,6 +870,7 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.attached = object.attached ?? false;
     message.ownerHold = object.ownerHold ?? false;
+    message.session = object.session ?? 0;
     return message;
   },
 };
@@ -918,7 +943,7 @@ export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
 };
 
 function createBaseBeat(): Beat {
-  return { seq: 0, attached: false, sample: undefined, ownerHold: false };
+  return { seq: 0, attached: false, sample: undefined, ownerHold: false, ackedSeq: undefined };
 }
 
 export const Beat: MessageFns<Beat> = {
@@ -934,6 +959,9 @@ export const Beat: MessageFns<Beat> = {
     }
     if (message.ownerHold !== false) {
       writer.uint32(32).bool(message.ownerHold);
+    }
+    if (message.ackedSeq !== undefined) {
+      writer.uint32(40).int64(message.ackedSeq);
     }
     return writer;
   },
@@ -983,6 +1011,14 @@ export const Beat: MessageFns<Beat> = {
             message.ownerHold = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ackedSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1006,6 +1042,7 @@ export const Beat: MessageFns<Beat> = {
       ? Sample.fromPartial(object.sample)
       : undefined;
     message.ownerHold = object.ownerHold ?? false;
+    message.ackedSeq = object.ackedSeq ?? undefined;
     return message;
   },
 };

@@ -1,0 +1,128 @@
+/** `npm run simulate:faults -- --seeds N [--seed S] [--jobs J] [--shrink] [--minutes M]`: see docs/reliability.md. */
+import { writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { makeTempDir } from "@headroom/testing";
+import { startSimulationServer } from "./server.ts";
+import { shrink } from "./shrink.ts";
+import type { Outcome } from "./simulate.ts";
+import type { Job } from "./worker-main.ts";
+import { startWorkers } from "./workers.ts";
+
+const shownLines = 60;
+
+interface Asked {
+  readonly seeds: number;
+  readonly first: number;
+  readonly jobs: number;
+  readonly shrinks: boolean;
+  readonly untilMs: number;
+  /** For mutation checks: the first failure ends the run. */
+  readonly stopsAtFirst: boolean;
+}
+
+function readArguments(): Asked {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "100" },
+      seed: { type: "string" },
+      jobs: { type: "string" },
+      minutes: { type: "string" },
+      shrink: { type: "boolean", default: false },
+      "stop-at-first": { type: "boolean", default: false },
+    },
+  });
+  const count = (name: string, text: string, least: number): number => {
+    const value = Number(text);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new Error(`--${name} must be a whole number of ${least} or more, not "${text}"`);
+  };
+  return {
+    seeds: count("seeds", values.seeds, 1),
+    first: values.seed === undefined ? Math.floor(Date.now() / 1_000) : count("seed", values.seed, 0),
+    jobs: count("jobs", values.jobs ?? String(availableParallelism()), 1),
+    shrinks: values.shrink,
+    untilMs: values.minutes === undefined ? Infinity : Date.now() + count("minutes", values.minutes, 1) * 60_000,
+    stopsAtFirst: values["stop-at-first"],
+  };
+}
+
+/** What a run of many seeds comes to; printed as its last line, as JSON. */
+class Tally {
+  readonly failed: Outcome[] = [];
+  readonly #faults: Record<string, number> = {};
+  #seeds = 0;
+  #tasks = 0;
+  #events = 0;
+  #virtualMs = 0;
+
+  add(outcome: Outcome): void {
+    this.#seeds += 1;
+    this.#tasks += outcome.tasks;
+    this.#events += outcome.events;
+    this.#virtualMs += outcome.virtualMs;
+    for (const [kind, times] of Object.entries(outcome.faults)) this.#faults[kind] = (this.#faults[kind] ?? 0) + times;
+    if (outcome.problems.length > 0) this.failed.push(outcome);
+  }
+
+  summary(startedMs: number): Record<string, unknown> {
+    return {
+      seeds: this.#seeds,
+      failed: this.failed.map(({ seed }) => seed),
+      tasks: this.#tasks,
+      events: this.#events,
+      simulated_hours: Number((this.#virtualMs / 3_600_000).toFixed(1)),
+      faults: this.#faults,
+      seconds: Math.round((Date.now() - startedMs) / 1_000),
+    };
+  }
+}
+
+function* seedsFrom({ first, seeds, untilMs, stopsAtFirst }: Asked, tally: Tally): Generator<Job> {
+  for (let seed = first; seed < first + seeds; seed += 1) {
+    if (Date.now() > untilMs || (stopsAtFirst && tally.failed.length > 0)) return;
+    yield { seed, faults: null };
+  }
+}
+
+function tell(outcome: Outcome, how: string): void {
+  const file = join(tmpdir(), `headroom-simulation-${outcome.seed}.trace`);
+  writeFileSync(file, `${outcome.trace.join("\n")}\n`);
+  console.log(
+    `\nseed ${outcome.seed} failed${how}; again: npm run simulate:faults -- --seed ${outcome.seed} --seeds 1`,
+  );
+  for (const problem of outcome.problems) console.log(`  ${problem}`);
+  console.log(`  the last that happened (${file} has more):`);
+  for (const line of outcome.trace.slice(-shownLines)) console.log(`    ${line}`);
+}
+
+async function main(): Promise<void> {
+  const asked = readArguments();
+  const startedMs = Date.now();
+  const dir = await makeTempDir("simulation");
+  const server = await startSimulationServer(join(dir.path, "data"));
+  const workers = await startWorkers(server.connectionString, Math.min(asked.jobs, asked.seeds));
+  try {
+    const tally = new Tally();
+    console.log(`seeds from ${asked.first} on`);
+    await workers.run(seedsFrom(asked, tally), (outcome) => {
+      tally.add(outcome);
+      if (outcome.problems.length > 0) tell(outcome, "");
+    });
+    if (asked.shrinks) {
+      for (const outcome of tally.failed) {
+        const least = await shrink(outcome, workers);
+        tell(least, ` with faults ${least.faultNumbers.join(", ")} alone`);
+      }
+    }
+    console.log(JSON.stringify(tally.summary(startedMs)));
+    process.exitCode = tally.failed.length > 0 ? 1 : 0;
+  } finally {
+    workers.close();
+    await server.stop();
+    await dir.remove();
+  }
+}
+
+await main();
