@@ -1,4 +1,6 @@
 import { findViolations, violationLines } from "../support/invariants/check.ts";
+import { checkWaiting } from "../support/invariants/check-waiting.ts";
+import type { Facts } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findDoubleExecutions, readWorld } from "./world/read-world.ts";
@@ -34,8 +36,13 @@ export interface SimulateOptions {
 const stormyMs = 120_000;
 /** After that nothing bad happens any more, and within this everything must end: leases of 5 minutes, grace, and back-offs in a row. */
 const calmMs = 30 * 60_000;
-/** The longest that anything may wait with room for it and its turn, at any time. */
+/** The longest that anything may wait with room for it and its turn, at any time; where all must be told by events it is shorter. */
 const waitBoundMs = 10 * 60_000;
+const toldBoundMs = 3 * 60_000;
+
+/** After all has ended, some more work: nothing disturbs it, so nothing may wait with room for it and its turn for longer than this. */
+const probePlans = 3;
+const calmBoundMs = 20_000;
 
 /** Runs the world of one seed to its end, and looks for what must not be. */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
@@ -50,10 +57,21 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     faults.plan(stormyMs);
     await engine.run(stormyMs);
     faults.end();
-    const isOver = await untilOver(world, real);
+    let isOver = await untilOver(world, real);
+    const calmFromMs = engine.wallMs;
+    if (isOver) {
+      for (let plan = 0; plan < probePlans; plan += 1) world.planner.probe();
+      isOver = await untilOver(world, real);
+    }
     if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);
     const facts = await readWorld(world, real.sql, isOver);
-    problems.push(...violationLines([...findViolations(facts, { waitBoundMs }), ...findDoubleExecutions(world)]));
+    problems.push(...violationLines(checkWaiting(sinceCalm(facts, calmFromMs), calmBoundMs)).map(inCalm));
+    problems.push(
+      ...violationLines([
+        ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
+        ...findDoubleExecutions(world),
+      ]),
+    );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));
   } catch (error) {
     problems.push(`the world broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -71,6 +89,13 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     faultNumbers: faults.made,
   };
 }
+
+/** What waited before is not looked at, what was promised and who was there is. */
+function sinceCalm(facts: Facts, fromMs: number): Facts {
+  return { ...facts, changes: facts.changes.filter(({ row, atMs }) => row !== "pause" || atMs >= fromMs) };
+}
+
+const inCalm = (line: string): string => `${line}, while nothing was wrong`;
 
 function begin({ engine, registries, orchestrators, agents, planner }: World): void {
   for (const node of [...registries, ...orchestrators, ...agents]) {

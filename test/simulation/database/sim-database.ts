@@ -110,6 +110,7 @@ function travel(
       if (isOver) return;
       arrived({
         done: (result) => {
+          server.executed(owner);
           if (server.chance(weather.lostAfter)) lost();
           else answer("answered", () => resolve(result));
         },

@@ -42,6 +42,7 @@ export class SimPostgres {
   readonly #listeners = new Set<SimListener>();
   /** Ends what is open, when the server goes down. */
   readonly #open = new Set<() => void>();
+  readonly #doomed = new Map<SimProcess, { left: number; readonly die: () => void }>();
   readonly #inTransaction = new Map<SimProcess, number>();
   /** Its clock, against the true one. */
   clockOffsetMs = 0;
@@ -80,6 +81,21 @@ export class SimPostgres {
   whileUp(end: () => void): () => void {
     this.#open.add(end);
     return () => void this.#open.delete(end);
+  }
+
+  /** A process dies when so many more of its statements have been executed, before it hears of the last. */
+  dieAfter(owner: SimProcess, statements: number, die: () => void): void {
+    this.#doomed.set(owner, { left: statements, die });
+  }
+
+  /** One of its statements has been executed. */
+  executed(owner: SimProcess): void {
+    const doom = this.#doomed.get(owner);
+    if (doom === undefined) return;
+    doom.left -= 1;
+    if (doom.left > 0) return;
+    this.#doomed.delete(owner);
+    this.engine.schedule(0, null, `${owner.name} dies at a statement`, doom.die);
   }
 
   /** A process has so many transactions open, more or fewer. */

@@ -29,18 +29,20 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine } = this.#world;
+    const { engine, looksRarely } = this.#world;
+    const usable = looksRarely ? kinds.filter(([, , isHard]) => isHard !== "hard") : kinds;
     const count = engine.random.int(0, 14);
     for (let number = 0; number < count; number += 1) {
       const atMs = 2_000 + engine.random.next() * (forMs - 2_000);
-      const [kind, fault] = kinds[engine.random.int(0, kinds.length - 1)]!;
+      const [kind, fault] = usable[engine.random.int(0, usable.length - 1)]!;
       const random = new SeededRandom(engine.random.int(0, 2 ** 31));
       if (!this.#isWanted(number)) continue;
       engine.schedule(atMs, null, `fault ${number}`, () => {
         if (!this.#isOver) this.#make(number, kind, fault, random);
       });
     }
-    for (const [index, [kind, fault]] of weathers.entries()) {
+    for (const [index, [kind, fault, isHard]] of weathers.entries()) {
+      if (looksRarely && isHard === "hard") continue;
       const number = firstWeather + index;
       const random = new SeededRandom(engine.random.int(0, 2 ** 31));
       if (random.next() < 0.35 && this.#isWanted(number)) this.#make(number, kind, fault, random);
@@ -80,8 +82,8 @@ function between(random: SeededRandom, least: number, most: number): number {
   return least + random.next() * (most - least);
 }
 
-function anyNode(world: World, random: SeededRandom): SimNode {
-  return oneOf(random, [...world.registries, ...world.orchestrators, ...world.agents]);
+function anyNode({ registries, orchestrators, agents, looksRarely }: World, random: SeededRandom): SimNode {
+  return oneOf(random, [...registries, ...(looksRarely ? [] : orchestrators), ...agents]);
 }
 
 function comesBack(world: World, node: SimNode, afterMs: number): void {
@@ -106,6 +108,21 @@ const kill: Fault = (world, random) => {
   node.die(false);
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
+};
+
+/** Between two statements, where a change may be half done. */
+const killAtStatement: Fault = (world, random) => {
+  const node = oneOf(random, [...world.orchestrators, ...world.orchestrators, ...world.registries]);
+  const { process } = node;
+  const statements = random.int(1, 60);
+  const downMs = between(random, 100, 20_000);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.dieAfter(process, statements, () => {
+    if (node.process !== process) return;
+    node.die(false);
+    comesBack(world, node, downMs);
+  });
+  return `${node.name} after ${statements} statements, for ${Math.round(downMs)} ms`;
 };
 
 const restart: Fault = (world, random) => {
@@ -200,9 +217,13 @@ const cancelPlan: Fault = (world) => {
   return "one of those accepted";
 };
 
-const kinds: readonly (readonly [string, Fault])[] = [
+/** `hard`: what it loses only a look can find. */
+const kinds: readonly (readonly [string, Fault, "hard"?])[] = [
   ["kill", kill],
   ["kill", kill],
+  ["kill at a statement", killAtStatement, "hard"],
+  ["kill at a statement", killAtStatement, "hard"],
+  ["kill at a statement", killAtStatement, "hard"],
   ["restart", restart],
   ["stand still", standStill],
   ["stand still", standStill],
@@ -210,15 +231,15 @@ const kinds: readonly (readonly [string, Fault])[] = [
   ["partition", partition],
   ["isolate", isolate],
   ["break connections", breakConnections],
-  ["database down", databaseDown],
-  ["database slow", databaseSlow],
+  ["database down", databaseDown, "hard"],
+  ["database slow", databaseSlow, "hard"],
   ["clock jump", clockJump],
   ["owner comes", ownerComes],
   ["cancel", cancelPlan],
 ];
 
 /** What is so all the time, until everything is mended. */
-const weathers: readonly (readonly [string, Fault])[] = [
+const weathers: readonly (readonly [string, Fault, "hard"?])[] = [
   [
     "slow messages",
     ({ network }, random) => {
@@ -246,6 +267,7 @@ const weathers: readonly (readonly [string, Fault])[] = [
       postgres.weather.lostBefore = between(random, 0.000_5, 0.02);
       return `${postgres.weather.lostBefore.toFixed(4)} of them`;
     },
+    "hard",
   ],
   [
     "answers of the database lost",
@@ -253,6 +275,7 @@ const weathers: readonly (readonly [string, Fault])[] = [
       postgres.weather.lostAfter = between(random, 0.000_5, 0.02);
       return `${postgres.weather.lostAfter.toFixed(4)} of them`;
     },
+    "hard",
   ],
   [
     "serialization failures",
@@ -267,6 +290,7 @@ const weathers: readonly (readonly [string, Fault])[] = [
       postgres.weather.unheard = between(random, 0.05, 1);
       return `${postgres.weather.unheard.toFixed(2)} of them`;
     },
+    "hard",
   ],
   [
     "the database's clock is wrong",

@@ -36,7 +36,16 @@ export class Planner {
 
   submit(): void {
     this.#plans += 1;
-    const plan = randomPlan(this.#engine.random, this.#plans);
+    this.#submit(randomPlan(this.#engine.random, this.#plans));
+  }
+
+  /** Work that fills machines for a while, and cannot fail. */
+  probe(): void {
+    this.#plans += 1;
+    this.#submit(probingPlan(this.#engine.random, this.#plans));
+  }
+
+  #submit(plan: Partial<wire.WorkPlan>): void {
     const request = wire.DispatchPlanRequest.fromPartial({ requestId: this.#process.ports.random.uuid(), plan });
     this.#unanswered.add(request.requestId);
     this.#process.do(`submits plan ${this.#plans}`, () => this.#dispatch(request));
@@ -65,6 +74,19 @@ export class Planner {
       },
     );
   }
+}
+
+function probingPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {
+  const pick = <T>(...values: readonly T[]): T => values[random.int(0, values.length - 1)]!;
+  const tasks = Array.from({ length: random.int(2, 5) }, (_, index) => {
+    const vramGb = pick(0, 0, 6, 10);
+    return {
+      name: `p${number}-t${index + 1}`,
+      command: { argv: ["work", String(pick(25_000, 40_000)), "0"] },
+      needs: { cpuCores: pick(1, 2, 3), memoryGb: pick(1, 3), ...(vramGb > 0 && { gpuVramGb: vramGb }) },
+    };
+  });
+  return wire.WorkPlan.fromPartial({ name: `probe-${number}`, tasks });
 }
 
 function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {

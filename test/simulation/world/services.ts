@@ -15,6 +15,7 @@ export const simToken = "token-of-the-simulation-alone";
 export interface Configs {
   readonly registry: RegistryConfig;
   readonly orchestrator: OrchestratorConfig;
+  readonly rarelyLooking: OrchestratorConfig;
   readonly agent: AgentConfig;
 }
 
@@ -39,6 +40,9 @@ export async function simConfigs(): Promise<Configs> {
   return {
     registry: loadConfigOrThrow(registryConfig, { env }).values,
     orchestrator: loadConfigOrThrow(orchestratorConfig, { env }).values,
+    // Nothing of a run is found by such a poll.
+    rarelyLooking: loadConfigOrThrow(orchestratorConfig, { env: { ...env, PAUSE_POLLING_INTERVAL_SECONDS: "3600" } })
+      .values,
     agent: await loadAgentConfig({ env }),
   };
 }
@@ -60,8 +64,13 @@ export function createSimRegistry(options: ServiceOptions, process: SimProcess):
   });
 }
 
-export function createSimOrchestrator(options: ServiceOptions, process: SimProcess): ManagedService {
-  return createOrchestrator(options.configs.orchestrator, {
+export function createSimOrchestrator(
+  options: ServiceOptions,
+  process: SimProcess,
+  looksRarely: boolean,
+): ManagedService {
+  const { orchestrator, rarelyLooking } = options.configs;
+  return createOrchestrator(looksRarely ? rarelyLooking : orchestrator, {
     ports: process.ports,
     logger: traceLogger(options.engine, process),
     metrics: createMetrics({ processMetrics: false }),

@@ -19,6 +19,11 @@ export interface World {
   /** Each under the agent of the same place. */
   readonly machines: readonly Machine[];
   readonly planner: Planner;
+  /**
+   * The orchestrators hardly ever look by themselves: whatever happens must be told to them. Database and orchestrators are spared then,
+   * for what these lose only a look can find.
+   */
+  readonly looksRarely: boolean;
 }
 
 const shapes: readonly MachineShape[] = [
@@ -44,6 +49,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const postgres = new SimPostgres(engine, real);
   const { random } = engine;
   const offset = (): number => (random.next() < 0.6 ? 0 : random.int(-largestOffsetMs, largestOffsetMs));
+  const looksRarely = random.next() < 0.4;
   const options = { engine, network, postgres, configs };
   const registries = Array.from(
     { length: random.int(1, 2) },
@@ -64,7 +70,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         clockOffsetMs: offset(),
         engine,
         network,
-        create: (process) => createSimOrchestrator(options, process),
+        create: (process) => createSimOrchestrator(options, process, looksRarely),
       }),
   );
   const machines = shapes
@@ -88,14 +94,6 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
           }),
       }),
   );
-  return {
-    engine,
-    network,
-    postgres,
-    registries,
-    orchestrators,
-    agents,
-    machines,
-    planner: new Planner(engine, network),
-  };
+  const planner = new Planner(engine, network);
+  return { engine, network, postgres, registries, orchestrators, agents, machines, planner, looksRarely };
 }

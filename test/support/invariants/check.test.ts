@@ -138,6 +138,41 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     "room is kept for what has ended",
     { changes: edited(sound.changes, isPromise("b1", "released"), () => null) },
   ],
+  [
+    "V14",
+    "a machine that takes no work is promised",
+    {
+      changes: edited(
+        sound.changes,
+        (change) => change.row === "agent",
+        (change) => (change.row === "agent" ? { ...change, atMs: -20_000, usable: false } : change),
+      ),
+    },
+  ],
+  [
+    "V15",
+    "a task is resumed before its time",
+    {
+      changes: edited(
+        sound.changes,
+        (change) => change.row === "pause" && change.status === "resumed",
+        (change) => (change.row === "pause" ? { ...change, resumeAfterMs: 1_500 } : change),
+      ),
+    },
+  ],
+  [
+    "V16",
+    "a task of a cancelled plan is assigned",
+    {
+      events: sound.events.map((event) =>
+        event.kind === "TASK_PAUSED"
+          ? { ...event, taskId: null, kind: "PLAN_CANCEL_REQUESTED", from: null, to: null }
+          : event.taskId === "second" && event.kind === "TASK_ASSIGNED"
+            ? { ...event, from: "pending" }
+            : event,
+      ),
+    },
+  ],
 ];
 
 describe("the checker of invariants", () => {

@@ -4,6 +4,7 @@ import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
+import { checkCancelled, checkResumeAfter, checkUsable } from "./check-turns.ts";
 import { checkWaiting } from "./check-waiting.ts";
 import type { Facts, Violation } from "./facts.ts";
 
@@ -27,6 +28,9 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkPromises,
   checkRunsFit,
   checkLeaks,
+  checkUsable,
+  checkResumeAfter,
+  checkCancelled,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {

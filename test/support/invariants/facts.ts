@@ -167,4 +167,20 @@ export interface Violation {
   readonly what: string;
 }
 
-export type Invariant = "V1" | "V2" | "V3" | "V4" | "V5" | "V6" | "V7" | "V8" | "V9" | "V10" | "V11" | "V12" | "V13";
+export type Invariant =
+  | "V1"
+  | "V2"
+  | "V3"
+  | "V4"
+  | "V5"
+  | "V6"
+  | "V7"
+  | "V8"
+  | "V9"
+  | "V10"
+  | "V11"
+  | "V12"
+  | "V13"
+  | "V14"
+  | "V15"
+  | "V16";

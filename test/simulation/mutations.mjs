@@ -1,0 +1,218 @@
+// Deliberate bugs. Each is put into the bundle of the simulation, never into the sources; the simulation has to find it.
+// `from` stands exactly once in `file`.
+
+const reservationRules = "libs/scheduling/src/reservation-rules.ts";
+const reservationStep = "libs/scheduling/src/reservation-step.ts";
+const capacity = "libs/scheduling/src/capacity.ts";
+const decide = "services/orchestrator/src/work/decide-result.ts";
+const claim = "services/orchestrator/src/store/postgres/claim.ts";
+const fleetView = "services/orchestrator/src/fleet-view/fleet-view.ts";
+
+export const mutations = [
+  {
+    name: "no fence check on reserve",
+    file: reservationRules,
+    from: `  if (event.fence < reservation.fence) return rejected("STALE_FENCE", reservation);
+  if (event.shape !== reservation.shape) return rejected("ALREADY_EXISTS", reservation);
+  return takeOrRenew(reservation, event, nowMs);`,
+    to: `  return takeOrRenew(reservation, event, nowMs);`,
+  },
+  {
+    name: "no fence check on release",
+    file: reservationRules,
+    from: `export function release(reservation: Reservation, event: ReleaseEvent, nowMs: EpochMs): ReservationOutcome {
+  if (event.fence < reservation.fence) return rejected("STALE_FENCE", reservation);`,
+    to: `export function release(reservation: Reservation, event: ReleaseEvent, nowMs: EpochMs): ReservationOutcome {`,
+  },
+  {
+    name: "no fence check on result",
+    file: decide,
+    from: `if (situation.attemptFence !== result.fence) {`,
+    to: `if (situation.attemptFence < 0) {`,
+  },
+  {
+    name: "claim without a lease",
+    file: claim,
+    from: `                 AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
+               ORDER BY p.rank`,
+    to: `               ORDER BY p.rank`,
+  },
+  {
+    name: "takeover with a new attempt id",
+    file: claim,
+    from: "coalesce(t.placing_attempt_id, gen_random_uuid())",
+    to: "gen_random_uuid()",
+  },
+  {
+    name: "lease compared with the process's clock",
+    file: "services/registry/src/reservations/expire.ts",
+    from: `{ type: "expire" }, nowMs)`,
+    to: `{ type: "expire" }, nowMs + 3_600_000)`,
+    and: {
+      file: "services/registry/src/store/postgres/leases.ts",
+      from: "lease_expires_at <= now()",
+      to: "lease_expires_at <= now() + interval '1 hour'",
+    },
+  },
+  {
+    name: "wake-up revision ignored",
+    file: "services/orchestrator/src/resume/refusals.ts",
+    from: "if (!fleet.roomSince(revision)) return true;",
+    to: "if (revision.counter >= 0) return true;",
+  },
+  {
+    name: "two instances' revisions compared as numbers",
+    file: fleetView,
+    from: "(roomAt.instance !== instance || roomAt.counter > counter)",
+    to: "roomAt.counter > counter",
+  },
+  {
+    name: "queue index not updated on cancel",
+    file: "services/orchestrator/src/store/postgres/cancel.ts",
+    from: `    ending.map((row) => row.task_id),
+    "cancelled",
+  );`,
+    to: `    [],
+    "cancelled",
+  );`,
+  },
+  {
+    name: "released twice: an old release ends what was reserved anew",
+    file: reservationRules,
+    from: `  if (event.fence === reservation.fence) return rejected("RESERVATION_ENDED", reservation);
+  return event.type === "hold"`,
+    to: `  return event.type === "hold"`,
+  },
+  {
+    name: "reservation dropped when its agent is suspect",
+    file: "services/registry/src/reservations/reconcile.ts",
+    from: `  const agent = draft.agent(agentId);
+  const attempts = agent?.sample?.attempts;`,
+    to: `  const agent = draft.agent(agentId);
+  const attempts = agent?.status === "suspect" ? [] : by === "hello" ? [] : agent?.sample?.attempts;`,
+  },
+  {
+    name: "reservation never expires",
+    file: reservationRules,
+    from: "if (leaseExpiresAtMs !== null && nowMs < leaseExpiresAtMs) return",
+    to: "if (leaseExpiresAtMs !== null) return",
+  },
+  {
+    name: "what an agent no longer lists is kept",
+    file: reservationStep,
+    from: `    sampled: rules.confirm,
+    omitted: rules.endOmitted,`,
+    to: `    sampled: rules.confirm,
+    omitted: rules.keep,`,
+  },
+  {
+    name: "foreign use from half a sample",
+    file: capacity,
+    from: "Math.min(total, Math.max(0, total - available - usedSum))",
+    to: "Math.min(total, Math.max(0, total - available))",
+  },
+  {
+    name: "used and reserved added",
+    file: capacity,
+    from: "held += Math.max(amountOf(reserved), usedAmount)",
+    to: "held += amountOf(reserved) + usedAmount",
+  },
+  {
+    name: "cards summed",
+    file: capacity,
+    from: "const isThis = (cardId: string): boolean => cardId === card.cardId;",
+    to: "const isThis = (cardId: string): boolean => cardId === card.cardId && card.index > 0;",
+  },
+  {
+    name: "the end of an old stream marks the new session offline",
+    file: "services/registry/src/heartbeat/session.ts",
+    from: "if (!spoke || agentId === null || fleet.get(agentId)?.epoch !== this.#epoch) return;",
+    to: `if (agentId === null) return;
+    if (!spoke) {
+      liveness.apply(agentId, "goodbye", "late");
+      return;
+    }`,
+  },
+  {
+    name: "LOST before the lease ends",
+    file: "services/orchestrator/src/lost/sweep.ts",
+    from: "export const lostGraceMs = 30_000;",
+    to: "export const lostGraceMs = -290_000;",
+  },
+  {
+    name: "unattached agent admitted",
+    file: "libs/scheduling/src/fit-agent.ts",
+    from: `if (view.status === "online" && !view.attached && options.requireAttached !== false) {`,
+    to: `if (view.hostname === "never") {`,
+    and: {
+      file: fleetView,
+      from: `agent.status === "online" && agent.attached && !isKept`,
+      to: `agent.status === "online" && !isKept`,
+    },
+  },
+  {
+    name: "offline agents are given work",
+    file: "libs/scheduling/src/fit-agent.ts",
+    from: `if (view.status !== "online") misses.push(miss("not_online", { detail: view.status }));`,
+    to: "",
+    and: { file: fleetView, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
+  },
+  {
+    name: "result of a superseded attempt counted",
+    file: decide,
+    from: `if (step.reason === "SUPERSEDED") return refused(\`the attempt was given up before (\${situation.attemptState})\`);
+      return { kind: "repeat" };
+    }
+    if (situation.superseded) return refused("another attempt of the task is in force");`,
+    to: `if (step.reason !== "SUPERSEDED") return { kind: "repeat" };
+    }
+    if (step.kind === "rejected") return { kind: "final", attemptState: "succeeded", taskState: "succeeded", eventKind: "TASK_SUCCEEDED", sentence: "" };`,
+  },
+  {
+    name: "pause row and task state in two transactions",
+    file: "services/orchestrator/src/store/postgres/park.ts",
+    from: `    await insertPauses(
+      tx,
+      fresh.map(`,
+    to: `    const later = fresh;
+    void db.transaction((other) => insertPauses(other, later.map(({ claimed, reason, sentence }) => ({ taskId: claimed.taskId, reason, sentence, blocked: false })))).catch(() => undefined);
+    await insertPauses(
+      tx,
+      [].map(`,
+  },
+  {
+    name: "resume_after ignored",
+    file: "services/orchestrator/src/store/postgres/heads.ts",
+    from: "AND later AND resume_after <= now()",
+    to: "AND later",
+  },
+  {
+    name: "retry after cancel",
+    file: "libs/scheduling/src/task-state.ts",
+    from: `if (next.kind === "moved" && cancelRequested && wouldQueue) return { ...next, to: "cancelled" };`,
+    to: "",
+  },
+  {
+    name: "kept room is never given back",
+    file: "services/orchestrator/src/store/postgres/room-holds.ts",
+    from: `     WHERE h.expires_at + (h.expires_at - h.granted_at) <= now()
+        OR NOT EXISTS (SELECT 1 FROM pause_queue q WHERE q.task_id = h.task_id AND q.status = 'waiting' AND NOT q.blocked)`,
+    to: `     WHERE false`,
+    and: {
+      file: "services/orchestrator/src/placing/kept-room.ts",
+      from: "leftMs: hold.leftMs - agoMs,",
+      to: "leftMs: 3_600_000,",
+    },
+  },
+  {
+    name: "a late Hello is let in",
+    file: "services/registry/src/store/postgres/admit.ts",
+    from: "AND given.session > 0 AND held.session > given.session)",
+    to: "AND false)",
+    and: {
+      file: "services/registry/src/store/postgres/admit.ts",
+      from: "excluded.session = 0 OR l.session <= excluded.session)",
+      to: "true)",
+    },
+  },
+];

@@ -1,0 +1,61 @@
+import type { Facts, Violation } from "./facts.ts";
+import { holds, promisesByAgent } from "./check-room.ts";
+
+/** What the store says of an agent comes so much later than what its registry knows, at most, while the database answers. */
+const toldWithinMs = 15_000;
+
+/** V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. */
+export function checkUsable({ changes }: Facts): readonly Violation[] {
+  const violations: Violation[] = [];
+  const unusableSince = new Map<string, number>();
+  const promised = new Map<string, string>();
+  const isPromise = new Set(
+    [...promisesByAgent(changes).values()]
+      .flat()
+      .filter(holds)
+      .map(({ seq }) => seq),
+  );
+  for (const change of changes) {
+    if (change.row === "agent") {
+      if (change.usable) unusableSince.delete(change.agentId);
+      else unusableSince.set(change.agentId, unusableSince.get(change.agentId) ?? change.atMs);
+    }
+    if (change.row !== "reservation") continue;
+    const { attemptId, agentId, state, atMs, seq } = change;
+    const isNew = isPromise.has(seq) && state === "unconfirmed" && promised.get(attemptId) !== agentId;
+    if (holds(change)) promised.set(attemptId, agentId);
+    else promised.delete(attemptId);
+    const sinceMs = unusableSince.get(agentId);
+    if (!isNew || sinceMs === undefined || atMs - sinceMs <= toldWithinMs) continue;
+    const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; it took no work from ${sinceMs} on`;
+    violations.push({ invariant: "V14", what });
+  }
+  return violations;
+}
+
+/** V15: what is to wait until a time is not resumed before it. */
+export function checkResumeAfter({ changes }: Facts): readonly Violation[] {
+  return changes.flatMap((change) => {
+    if (change.row !== "pause" || change.status !== "resumed" || change.resumeAfterMs === null) return [];
+    // A millisecond is what times lose on their way out of the database.
+    if (change.atMs + 1 >= change.resumeAfterMs) return [];
+    const what = `task ${change.taskId} was resumed at ${change.atMs}, and was to wait until ${change.resumeAfterMs}`;
+    return [{ invariant: "V15" as const, what }];
+  });
+}
+
+/** V16: what somebody has asked to cancel is given to nobody, until somebody asks to run it again. */
+export function checkCancelled({ events }: Facts): readonly Violation[] {
+  const plans = new Set<string>();
+  const tasks = new Set<string>();
+  return events.flatMap(({ kind, planId, taskId, attemptId }) => {
+    if (kind === "PLAN_CANCEL_REQUESTED") plans.add(planId);
+    if (kind === "TASK_CANCEL_REQUESTED" && taskId !== null) tasks.add(taskId);
+    if (kind === "PLAN_RETRY_REQUESTED") {
+      plans.delete(planId);
+      tasks.clear();
+    }
+    if (kind !== "TASK_ASSIGNED" || taskId === null || !(plans.has(planId) || tasks.has(taskId))) return [];
+    return [{ invariant: "V16" as const, what: `task ${taskId} was assigned (${attemptId}) after it was cancelled` }];
+  });
+}
