@@ -20,8 +20,8 @@ export class Gathered<Item> {
   }
 
   add(item: Item): void {
-    const { most, largest, sizeOf } = this.#options;
-    const size = sizeOf(item);
+    const { most, largest } = this.#options;
+    const size = this.#options.sizeOf(item);
     if (this.#items.length >= most || this.#size + size > largest) this.flush();
     // After the continuations of all that was settled together.
     if (this.#items.length === 0) queueMicrotask(() => this.flush());
