@@ -45,9 +45,8 @@ async function measure(server: Server, agents: number, quick: boolean): Promise<
   await first.end();
   await pause(500);
   const idle = await settledRss();
-  const fleet = await ClientFleet.start({ processes: quick ? 2 : 4, agents });
+  const fleet = await ClientFleet.start({ processes: quick ? 2 : 4, agents, changedShare: 0.2 });
   await fleet.join(server.address);
-  await fleet.beatAsTold(server.address, 0.2);
   await pause(quick ? 3_000 : 12_000);
   const full = await settledRss();
   await fleet.end();

@@ -12,6 +12,8 @@ export interface FleetPlan {
   readonly connections: number;
   /** Machines with nothing in use by others. */
   readonly empty?: boolean;
+  /** Agents beat as told from their welcome on, this share with a changed sample; null: only when told to. */
+  readonly changedShare?: number | null;
   /** How many agents may be on their way in at once while the fleet is built; a storm has no such bound. */
   readonly joinAtOnce?: number;
 }
@@ -38,7 +40,13 @@ export class AgentFleet {
       const client = clients[each % clients.length];
       if (client === undefined) throw new RangeError("no connection");
       this.#agents.push(
-        new BenchAgent({ client, metadata, index: plan.firstIndex + each, empty: plan.empty ?? false }),
+        new BenchAgent({
+          client,
+          metadata,
+          index: plan.firstIndex + each,
+          empty: plan.empty ?? false,
+          changedShare: plan.changedShare ?? null,
+        }),
       );
     }
   }

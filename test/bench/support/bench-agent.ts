@@ -9,6 +9,8 @@ export interface BenchAgentOptions {
   readonly metadata: Metadata;
   readonly index: number;
   readonly empty: boolean;
+  /** It beats as told from its welcome on, with this share of samples that changed. Null: not before somebody says so. */
+  readonly changedShare: number | null;
 }
 
 type Stream = ClientDuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>;
@@ -39,6 +41,9 @@ export class BenchAgent {
 
   constructor(options: BenchAgentOptions) {
     this.#options = options;
+    if (options.changedShare === null) return;
+    this.#mode = "told";
+    this.#changedShare = options.changedShare;
   }
 
   join(): Promise<void> {
@@ -96,6 +101,8 @@ export class BenchAgent {
       this.isJoined = true;
       this.#retryMs = FIRST_RETRY_MS;
       this.#intervalMs = msFromDuration(message.value.interval) ?? DEFAULT_INTERVAL_MS;
+      // The hello carried one. Those that follow are spread over the minute, as they are after some time of running.
+      this.#sampledAt = performance.now() - Math.random() * FULL_SAMPLE_MS;
       for (const resolve of this.#waiting.splice(0)) resolve();
       if (this.#mode === "told") this.#beatLater(this.#intervalMs * Math.random());
     }

@@ -107,6 +107,8 @@ export interface ClientPlan {
   /** Default: one for each agent. */
   readonly connections?: number;
   readonly empty?: boolean;
+  /** They beat as told from their welcome on: a fleet that takes longer to join than silence is borne must not be silent. */
+  readonly changedShare?: number;
   readonly joinAtOnce?: number;
 }
 
@@ -132,7 +134,7 @@ export class ClientFleet {
 
   /** Resolves when all agents are welcomed at this server. */
   async join(address: string): Promise<void> {
-    const { agents, connections = agents, processes, empty = false, joinAtOnce } = this.#plan;
+    const { agents, connections = agents, processes, empty = false, changedShare = null, joinAtOnce } = this.#plan;
     const planOf = (each: number): object => ({
       address,
       token: TOKEN,
@@ -140,6 +142,7 @@ export class ClientFleet {
       firstIndex: each * Math.ceil(agents / processes),
       connections: Math.ceil(connections / processes),
       empty,
+      changedShare,
       ...(joinAtOnce !== undefined && { joinAtOnce: Math.ceil(joinAtOnce / processes) }),
     });
     await this.#each("join", planOf, FLEET_LIMIT_MS);

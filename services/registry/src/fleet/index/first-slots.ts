@@ -1,6 +1,6 @@
 /** The first agents of a selection in an order: by walking the order, or by picking from the selection, whichever is shorter. */
 import { type Bits, eachBit, hasBit } from "./bits.ts";
-import type { SortedSlots, SortKey } from "./sorted-slots.ts";
+import type { SortedSlots, SortKey, SortValue } from "./sorted-slots.ts";
 
 export interface FirstSlots {
   readonly slots: readonly number[];
@@ -17,6 +17,8 @@ export interface FirstSlotsOptions {
 const MAX_STEPS = 30_000;
 /** So few are picked out at once. */
 const FEW = 256;
+/** To pick looks at each that was found, and at some more than once: so many steps in the order cost the same. */
+const STEPS_PER_PICKED = 2;
 
 /** `count`: how many slots `found` holds. */
 export function firstSlots(
@@ -40,24 +42,29 @@ function walkOrder(
   { descending, after, limit }: FirstSlotsOptions,
 ): readonly number[] | null {
   const slots: number[] = [];
+  const maxSteps = Math.min(MAX_STEPS, STEPS_PER_PICKED * count);
   let steps = 0;
   order.walk(after, descending, (slot) => {
     steps += 1;
     if (hasBit(found, slot)) slots.push(slot);
-    return slots.length < limit && slots.length < count && steps < MAX_STEPS;
+    return slots.length < limit && slots.length < count && steps < maxSteps;
   });
-  return steps < MAX_STEPS || slots.length >= limit ? slots : null;
+  return steps < maxSteps || slots.length >= limit || slots.length === count ? slots : null;
 }
 
-/** Keeps the best so far, sorted; most slots fall to one comparison with the last of them. */
+/** Keeps the best so far, sorted. */
 function pick(order: SortedSlots, found: Bits, { descending, after, limit }: FirstSlotsOptions): readonly number[] {
   const best: number[] = [];
+  let worst: SortValue | null = null;
   eachBit(found, (slot) => {
+    // Most fall to this comparison.
+    const value = order.valueOf(slot);
+    if (worst !== null && (descending ? value < worst : value > worst)) return;
     if (after !== null && order.compareToKey(slot, after, descending) <= 0) return;
-    const last = best.at(-1);
-    if (best.length === limit && last !== undefined && order.compare(slot, last, descending) > 0) return;
     best.splice(placeIn(best, slot, order, descending), 0, slot);
     if (best.length > limit) best.pop();
+    const last = best.at(-1);
+    if (best.length === limit && last !== undefined) worst = order.valueOf(last);
   });
   return best;
 }

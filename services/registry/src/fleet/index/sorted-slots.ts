@@ -11,6 +11,8 @@ export interface SortKey {
 }
 
 const MAX_BLOCK = 512;
+/** Equals that are gathered one by one. */
+const MANY_EQUALS = 64;
 
 interface Place {
   readonly block: number;
@@ -38,6 +40,10 @@ export class SortedSlots {
 
   keyOf(slot: number): SortKey {
     return { value: this.#values[slot] ?? 0, agentId: this.#idOf(slot) };
+  }
+
+  valueOf(slot: number): SortValue {
+    return this.#values[slot] ?? 0;
   }
 
   set(slot: number, value: SortValue): void {
@@ -100,36 +106,40 @@ export class SortedSlots {
     return true;
   }
 
-  /** Values fall, but ids rise among equals: a group of equals is walked upwards from its beginning. */
+  /** Values fall, but ids rise among equals: these are gathered downwards, and visited upwards. */
   #walkDown(after: SortKey | null, visit: (slot: number) => boolean): void {
-    let end: Place = { block: this.#blocks.length, index: 0 };
+    let { block, index }: Place = { block: this.#blocks.length, index: 0 };
     if (after !== null) {
       if (!this.#walkUp(this.#placeOf(after.value, after.agentId, true), visit, after.value)) return;
-      end = this.#placeOf(after.value, "", false);
+      ({ block, index } = this.#placeOf(after.value, "", false));
     }
+    let members = this.#blocks[block] ?? [];
+    let equals: number[] = [];
+    let value: SortValue | undefined;
     for (;;) {
-      const last = this.#before(end);
-      if (last === null) return;
-      const slot = this.#at(last);
-      const value = this.#values[slot] ?? 0;
-      const previous = this.#before(last);
-      if (previous === null || this.#values[this.#at(previous)] !== value) {
-        if (!visit(slot)) return;
-        end = last;
-      } else {
-        end = this.#placeOf(value, "", false);
-        if (!this.#walkUp(end, visit, value)) return;
+      if (index === 0) {
+        if (block === 0) break;
+        block -= 1;
+        members = this.#blocks[block] ?? [];
+        index = members.length;
       }
+      index -= 1;
+      const slot = members[index] ?? 0;
+      const own = this.#values[slot];
+      if (own !== value) {
+        if (!visitUpwards(equals, visit)) return;
+        equals = [];
+        value = own;
+      }
+      equals.push(slot);
+      if (equals.length < MANY_EQUALS || value === undefined) continue;
+      // So many that their beginning is better looked up than walked to.
+      ({ block, index } = this.#placeOf(value, "", false));
+      if (!this.#walkUp({ block, index }, visit, value)) return;
+      members = this.#blocks[block] ?? [];
+      equals = [];
     }
-  }
-
-  #before({ block, index }: Place): Place | null {
-    if (index > 0) return { block, index: index - 1 };
-    return block === 0 ? null : { block: block - 1, index: (this.#blocks[block - 1]?.length ?? 1) - 1 };
-  }
-
-  #at({ block, index }: Place): number {
-    return this.#blocks[block]?.[index] ?? 0;
+    visitUpwards(equals, visit);
   }
 
   /** The place of the first member that stands not before the key, or (`behind`) only after it. */
@@ -146,6 +156,12 @@ export class SortedSlots {
   #compareSlots(a: number, b: number): number {
     return compareValues(this.#values[a] ?? 0, this.#values[b] ?? 0) || compareValues(this.#idOf(a), this.#idOf(b));
   }
+}
+
+/** From the last to the first; answers whether it came so far. */
+function visitUpwards(slots: readonly number[], visit: (slot: number) => boolean): boolean {
+  for (let at = slots.length - 1; at >= 0; at -= 1) if (!visit(slots[at] ?? 0)) return false;
+  return true;
 }
 
 /** The first index for which it holds, given that it holds for all behind it; `length` if for none. */
