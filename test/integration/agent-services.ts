@@ -144,6 +144,7 @@ function answerTo(message: FromWork, acks: boolean): NonNullable<wire.AttachResp
           orchestratorInstance: systemRandom.uuid(),
           renewInterval: durationFromMs(1_000),
           unwantedAttemptIds: [],
+          takesReports: false,
         },
       };
     case "renew": {
@@ -158,6 +159,7 @@ function answerTo(message: FromWork, acks: boolean): NonNullable<wire.AttachResp
         : null;
     case "answer":
     case "started":
+    case "reports":
       return null;
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { makeFolders } from "./make-folders.ts";
 
 export interface WriteFileOptions {
@@ -112,6 +113,8 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
 
   async function flush(): Promise<void> {
     while (pending.length > 0) {
+      // Whatever is appended in the same turn goes along.
+      await nextTurn();
       const batch = pending;
       pending = [];
       await writeBatch(batch);

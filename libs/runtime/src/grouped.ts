@@ -40,6 +40,10 @@ export class Grouped<In, Out> {
     return answer.promise;
   }
 
+  get isBusy(): boolean {
+    return this.#work !== null;
+  }
+
   /** Resolves when nothing waits or is at work. */
   async idle(): Promise<void> {
     while (this.#work !== null) await this.#work;

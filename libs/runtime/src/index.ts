@@ -62,6 +62,7 @@ export {
   type MetricsOptions,
 } from "./metrics.ts";
 
+export { Gathered, type GatheredOptions } from "./gathered.ts";
 export { Grouped } from "./grouped.ts";
 
 export {

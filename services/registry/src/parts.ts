@@ -101,6 +101,7 @@ export function createParts(options: PartsOptions): Parts {
     logger,
     onLossesConfirmed: () => sweep.confirmLosses(),
     onMovedAway: ({ agentId }) => sessions.of(agentId)?.supersede(),
+    onDisputed: (agentId) => writer.statusChanged(agentId),
   });
   const desk = new ReservationDesk({
     fleet,

@@ -101,7 +101,9 @@ export async function endPrograms(): Promise<void> {
   await Promise.all([...running].map((program) => program.kill()));
 }
 
-/** HEADROOM_BENCH_PROFILE=registry-main writes a CPU profile of that program when it exits by itself. */
+/** HEADROOM_BENCH_PROFILE=registry-main,workers-main writes a CPU profile of these programs when they exit by themselves. */
 function profiling(name: string): readonly string[] {
-  return process.env["HEADROOM_BENCH_PROFILE"] === name ? ["--cpu-prof", "--cpu-prof-dir=bench-profiles"] : [];
+  return process.env["HEADROOM_BENCH_PROFILE"]?.split(",").includes(name) === true
+    ? ["--cpu-prof", `--cpu-prof-dir=bench-profiles/${name}`]
+    : [];
 }

@@ -76,16 +76,29 @@ export function observedConnections(
           end: () => stream.end(),
           fail: (error) => stream.fail(error),
           send(message) {
-            if (message.message?.$case === "finished") seen.resultSent();
+            if (reportsOf(message).some((report) => report?.$case === "finished")) seen.resultSent();
             return stream.send(message);
           },
           onMessage: (handler) =>
             stream.onMessage((message) => {
-              if (message.message?.$case === "assignment") seen.assignmentCame();
+              for (const item of itemsOf(message)) if (item?.$case === "assignment") seen.assignmentCame();
               return handler(message);
             }),
         };
       };
     },
   };
+}
+
+/** What it says, alone or among others. */
+function reportsOf({
+  message,
+}: wire.AttachRequest): readonly (wire.AttachRequest["message"] | wire.AttemptReport["report"])[] {
+  return message?.$case === "reports" ? message.value.reports.map(({ report }) => report) : [message];
+}
+
+function itemsOf({
+  message,
+}: wire.AttachResponse): readonly (wire.AttachResponse["message"] | wire.WorkItem["item"])[] {
+  return message?.$case === "items" ? message.value.items.map(({ item }) => item) : [message];
 }

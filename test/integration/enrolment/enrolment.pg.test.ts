@@ -53,7 +53,9 @@ async function refusals(agentId: string, shown: string): Promise<readonly (strin
     attach.onPeerEnd(() => attach.end());
     attach.onClose(resolve);
   });
-  attach.send({ message: { $case: "hello", value: { agentId, incarnation: randomUUID(), attempts: [] } } });
+  attach.send({
+    message: { $case: "hello", value: { agentId, incarnation: randomUUID(), attempts: [], takesItems: false } },
+  });
   return [(await beating.whenClosed())?.reason, (await attached)?.reason];
 }
 

@@ -5,6 +5,8 @@ import { type HostPort, silentLogger, systemPorts } from "@headroom/runtime";
 /** An assignment as the agent got it. */
 export type Given = wire.Assignment;
 
+type Report = NonNullable<wire.AttemptReport["report"]>;
+
 /** A scripted agent on a real work stream. By default it accepts, and runs until the test ends the run. */
 export interface FakeAgent {
   readonly agentId: string;
@@ -53,7 +55,7 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
   let current: unknown = null;
   let send: (message: wire.AttachRequest["message"]) => void = () => undefined;
 
-  function finishedMessage(assignment: Given, result: Partial<wire.AttemptFinished>): wire.AttachRequest["message"] {
+  function finishedMessage(assignment: Given, result: Partial<wire.AttemptFinished>): Report {
     const value = wire.AttemptFinished.fromPartial({
       attemptId: assignment.attemptId,
       fence: assignment.fence,
@@ -71,13 +73,23 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
     const answer = options.answer === undefined ? { accepted: true } : options.answer(assignment);
     if (answer === null) return;
     if (answer.accepted) running.set(attemptId, assignment);
-    send({ $case: "answer", value: wire.AssignmentAnswer.fromPartial({ attemptId, fence, ...answer }) });
-    if (!answer.accepted) return;
-    send({ $case: "started", value: wire.AttemptStarted.fromPartial({ attemptId, fence, pid: 1 }) });
-    if (options.instant === true) {
-      running.delete(attemptId);
-      send(finishedMessage(assignment, {}));
+    const answered: Report = {
+      $case: "answer",
+      value: wire.AssignmentAnswer.fromPartial({ attemptId, fence, ...answer }),
+    };
+    if (!answer.accepted) return send(answered);
+    const started: Report = {
+      $case: "started",
+      value: wire.AttemptStarted.fromPartial({ attemptId, fence, pid: 1 }),
+    };
+    if (options.instant !== true) {
+      send(answered);
+      return send(started);
     }
+    running.delete(attemptId);
+    // All in one moment, as an agent of today says it.
+    const reports = [answered, started, finishedMessage(assignment, {})].map((report) => ({ report }));
+    send({ $case: "reports", value: { reports } });
   }
 
   function receive({ message }: wire.AttachResponse): void {
@@ -101,6 +113,9 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
         break;
       case "reconnect":
         reconnects += 1;
+        break;
+      case "items":
+        for (const { item } of message.value.items) receive({ message: item });
         break;
       case "outputAck":
       case undefined:
@@ -136,7 +151,10 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
         channel.close();
       };
       const attempts = [...running.values()].map(({ attemptId, fence }) => ({ attemptId, fence, finished: false }));
-      send({ $case: "hello", value: wire.AttachHello.fromPartial({ agentId, incarnation, attempts }) });
+      send({
+        $case: "hello",
+        value: wire.AttachHello.fromPartial({ agentId, incarnation, attempts, takesItems: true }),
+      });
     },
     disconnect() {
       stop?.();

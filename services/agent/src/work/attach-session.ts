@@ -5,6 +5,7 @@ import { assignedWork } from "../attempt.ts";
 import type { SessionEnd } from "../connection/keep-connected.ts";
 import { leaveReasonOf } from "../connection/leave.ts";
 import { renewEveryMs } from "./lease.ts";
+import { Outbox } from "./outbox.ts";
 import { ResultSender } from "./result-sender.ts";
 import type { StallWatch } from "./stall-watch.ts";
 import { defaultGraceMs, type Supervisor } from "./supervisor.ts";
@@ -34,6 +35,7 @@ const closeLimitMs = 2_000;
 export class AttachSession {
   readonly #options: AttachSessionOptions;
   readonly #stream: AttachStream;
+  readonly #outbox: Outbox;
   readonly #results: ResultSender;
   #isUp = false;
   #wasUp = false;
@@ -50,6 +52,7 @@ export class AttachSession {
   constructor(stream: AttachStream, options: AttachSessionOptions) {
     this.#options = options;
     this.#stream = stream;
+    this.#outbox = new Outbox((message) => stream.send({ message }));
     this.#results = new ResultSender({
       ports: options.ports,
       logger: options.logger,
@@ -67,7 +70,10 @@ export class AttachSession {
     const { supervisor, agentId, incarnation } = this.#options;
     const closed = new Promise<HeadroomError | null>((resolve) => {
       this.#stream.onMessage((message) => this.#receive(message));
-      this.#stream.onPeerEnd(() => this.#stream.end());
+      this.#stream.onPeerEnd(() => {
+        this.#outbox.flush();
+        this.#stream.end();
+      });
       this.#stream.onClose(resolve);
       this.#stream.onDrain(() => this.#results.resume());
     });
@@ -77,7 +83,8 @@ export class AttachSession {
       else this.#leave();
     };
     signal.addEventListener("abort", leave, { once: true });
-    this.#send({ $case: "hello", value: { agentId, incarnation, attempts: supervisor.held().map(toWireHeld) } });
+    const attempts = supervisor.held().map(toWireHeld);
+    this.#send({ $case: "hello", value: { agentId, incarnation, attempts, takesItems: true } });
     this.#limit(welcomeLimitMs, "did not welcome the agent");
     if (signal.aborted) leave();
     const error = await closed;
@@ -87,25 +94,22 @@ export class AttachSession {
   }
 
   #receive({ message }: wire.AttachResponse): void {
-    const { supervisor, logger } = this.#options;
+    const { supervisor } = this.#options;
     switch (message?.$case) {
       case "welcome":
         return this.#welcomed(message.value);
       case "assignment":
-        return this.#assigned(message.value);
+      case "finishedAck":
+        return this.#took(message);
+      case "items":
+        for (const { item } of message.value.items) if (item !== undefined) this.#took(item);
+        return;
       case "cancel": {
         const { attemptId, fence, grace, reason } = message.value;
         return supervisor.cancel(attemptId, fence, msFromDuration(grace) ?? defaultGraceMs, reason);
       }
       case "renewed":
         return this.#renewed(message.value);
-      case "finishedAck": {
-        const { attemptId, refused } = message.value;
-        void supervisor.acked(attemptId, refused).catch((error: unknown) => {
-          logger.error({ err: error, attempt_id: attemptId }, "an acknowledged attempt could not be forgotten");
-        });
-        return;
-      }
       case "outputAck":
         supervisor.outputAcked(message.value.attemptId, message.value.seq);
         return this.#results.outputAcked(message.value.attemptId, message.value.seq);
@@ -118,12 +122,22 @@ export class AttachSession {
     }
   }
 
+  #took(item: NonNullable<wire.WorkItem["item"]>): void {
+    if (item.$case === "assignment") return this.#assigned(item.value);
+    const { attemptId, refused } = item.value;
+    void this.#options.supervisor.acked(attemptId, refused).catch((error: unknown) => {
+      const { logger } = this.#options;
+      logger.error({ err: error, attempt_id: attemptId }, "an acknowledged attempt could not be forgotten");
+    });
+  }
+
   #welcomed(welcome: wire.AttachWelcome): void {
     const { supervisor, logger } = this.#options;
     this.#limitTimer?.cancel();
     this.#isUp = true;
     this.#wasUp = true;
     this.#wantedRenewMs = msFromDuration(welcome.renewInterval) ?? defaultRenewMs;
+    this.#outbox.takesReports = welcome.takesReports;
     logger.info({ orchestrator: welcome.orchestratorInstance }, "attached to the orchestrator");
     supervisor.unwanted(welcome.unwantedAttemptIds);
     supervisor.listen({
@@ -214,6 +228,7 @@ export class AttachSession {
   #leave(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
+    this.#outbox.flush();
     this.#stream.end();
     this.#limit(closeLimitMs, "did not close the stream");
   }
@@ -230,7 +245,7 @@ export class AttachSession {
   }
 
   #send(message: NonNullable<wire.AttachRequest["message"]>): boolean {
-    return this.#stream.send({ message });
+    return this.#outbox.send(message);
   }
 }
 

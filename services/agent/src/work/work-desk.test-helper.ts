@@ -96,15 +96,24 @@ export const say = async (message: Said): Promise<void> => {
 export const sentOf = <K extends Sent["$case"]>(kind: K): ValueOf<K>[] =>
   stream().sent.flatMap(({ message }) => (message?.$case === kind ? [message.value as unknown as ValueOf<K>] : []));
 
-export async function welcome(unwantedAttemptIds: string[] = []): Promise<void> {
+export async function welcome(unwantedAttemptIds: string[] = [], takesReports = false): Promise<void> {
   await say({
     $case: "welcome",
-    value: { orchestratorInstance: "o", renewInterval: durationFromMs(20_000), unwantedAttemptIds },
+    value: {
+      orchestratorInstance: "o",
+      renewInterval: durationFromMs(20_000),
+      unwantedAttemptIds,
+      takesReports,
+    },
   });
 }
 
 export async function assign(attemptId: string, fence = 1, more: Partial<wire.Assignment> = {}): Promise<void> {
-  const assignment = wire.Assignment.fromPartial({
+  await say({ $case: "assignment", value: { ...assignmentOf(attemptId, fence), ...more } });
+}
+
+export function assignmentOf(attemptId: string, fence = 1): wire.Assignment {
+  return wire.Assignment.fromPartial({
     attemptId,
     fence,
     taskId: "task",
@@ -115,7 +124,6 @@ export async function assign(attemptId: string, fence = 1, more: Partial<wire.As
     acceptWithin: durationFromMs(5_000),
     cardIndexes: [0],
   });
-  await say({ $case: "assignment", value: { ...assignment, ...more } });
 }
 
 /** Lets time pass as the agent sees it: with its ticks. */

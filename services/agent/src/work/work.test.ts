@@ -3,6 +3,7 @@ import { HeadroomError } from "@headroom/rpc";
 import { describe, expect, it } from "vitest";
 import {
   assign,
+  assignmentOf,
   attach,
   attachedChanges,
   attemptA,
@@ -29,7 +30,7 @@ describe("the work stream", () => {
   it("says hello with what it holds, and is attached from the welcome to the close", async () => {
     expect(stream().sent[0]?.message).toEqual({
       $case: "hello",
-      value: { agentId: "agent", incarnation: "incarnation", attempts: [] },
+      value: { agentId: "agent", incarnation: "incarnation", attempts: [], takesItems: true },
     });
     expect(attach.isAttached()).toBe(false);
     await welcome();
@@ -52,6 +53,27 @@ describe("the work stream", () => {
     stream().close();
     await ports.advance(3_000);
     expect(streams).toHaveLength(2);
+  });
+
+  it("takes several assignments and acknowledgements as one message, and says as one what it says in one moment", async () => {
+    await welcome([], true);
+    const assigned = [attemptA, attemptB].map((attemptId) => assignmentOf(attemptId));
+    await say({
+      $case: "items",
+      value: { items: assigned.map((value) => ({ item: { $case: "assignment", value } })) },
+    });
+    expect(journal.records.slice(0, 2).map(({ kind }) => kind)).toEqual(["accepted", "accepted"]);
+    const reports = (): readonly (string | undefined)[] =>
+      sentOf("reports").flatMap(({ reports: all }) =>
+        all.map(({ report }) => report && `${report.$case} ${report.value.attemptId.slice(0, 1)}`),
+      );
+    expect(reports()).toEqual(["answer a", "answer b", "started a", "started b"]);
+    for (const run of runner.runs) run.finish();
+    await ports.settle();
+    expect(reports().slice(4)).toEqual(["finished a", "finished b"]);
+    const acks = [attemptA, attemptB].map((attemptId) => ({ attemptId, refused: false }));
+    await say({ $case: "items", value: { items: acks.map((value) => ({ item: { $case: "finishedAck", value } })) } });
+    expect(supervisor.held()).toEqual([]);
   });
 
   it("journals an attempt before it answers, runs it, and lists it at once", async () => {

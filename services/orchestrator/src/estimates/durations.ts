@@ -5,7 +5,7 @@ import type { LearnedDuration, OrchestratorStore } from "../store/port.ts";
 const intervalMs = 2_000;
 const errorDelayMs = 10_000;
 /** Runs noted between two writes at most: more of them would teach nothing new. */
-const maxNoted = 500;
+const maxNoted = 200;
 /** Names of plans whose durations are kept in memory, and for how long. */
 const maxPlanNames = 200;
 const freshMs = 30_000;

@@ -26,8 +26,8 @@ export interface AgentMessagesOptions {
   readonly maxOutputBytes: number;
 }
 
-/** Output comes by a way of its own, in batches. */
-type Message = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "output" }>;
+/** Output comes by a way of its own, in batches; several reports come one by one. */
+type Message = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "hello" | "output" | "reports" }>;
 
 /** What agents say after their hello. Whatever is acknowledged has been committed. */
 export interface AgentMessages {
@@ -42,8 +42,6 @@ export function createAgentMessages(options: AgentMessagesOptions): AgentMessage
     output: (session, pieces) => output(options, session, pieces),
     handle(session, message) {
       switch (message.$case) {
-        case "hello":
-          return Promise.resolve();
         case "answer":
           return message.value.accepted
             ? accepted(options, session, fenced(message.value))

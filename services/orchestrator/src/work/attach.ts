@@ -16,10 +16,15 @@ export interface AttachOptions extends WelcomeOptions {
   readonly mapError: (error: unknown) => HeadroomError | null;
 }
 
+type AfterHello = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "hello" }>;
+
 /** Messages of one agent that may be in work at once: they are committed in groups. Its stream is read on as they end. */
 const maxInWork = 1_024;
 
-/** The life of one work stream: hello, welcome, then messages until either side ends it. */
+/**
+ * The life of one work stream: hello, welcome, then messages until either side ends it. All of one attempt is handled in order, and so
+ * are the renewals among themselves.
+ */
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
   const chains = new KeyedChains(maxInWork);
   const outputs = new OutputBatches();
@@ -44,12 +49,36 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
       sessionId: options.ports.random.uuid(),
       stream,
       logger,
+      takesItems: hello.takesItems,
       isBusy: () => chains.pending > 0,
     });
     session = begun;
     options.sessions.add(begun);
     await welcomeAgent(options, begun, hello);
     logger.info({ incarnation: hello.incarnation, attempts: hello.attempts.length }, "agent attached");
+  }
+
+  /** A promise: no more may come before it resolves. */
+  function take(current: Session, message: AfterHello): Promise<void> | undefined {
+    if (message.$case === "reports") return takeAll(current, message.value.reports);
+    if (message.$case === "output") {
+      outputs.add(message.value);
+      const { attemptId } = message.value;
+      return chains.add(attemptId, () => options.messages.output(current, outputs.take(attemptId)).catch(giveUp));
+    }
+    const handle = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
+    // The store takes reports of one attempt in the order in which they are told, so they need not wait for each other's commit;
+    // a result waits for the output before it.
+    if (message.$case === "answer" || message.$case === "started") return chains.addLoose(handle);
+    return chains.add(message.$case === "renew" ? message.$case : message.value.attemptId, handle);
+  }
+
+  function takeAll(current: Session, reports: readonly wire.AttemptReport[]): Promise<void> | undefined {
+    for (const [index, { report }] of reports.entries()) {
+      const full = report === undefined ? undefined : take(current, report);
+      if (full !== undefined) return full.then(() => takeAll(current, reports.slice(index + 1)));
+    }
+    return undefined;
   }
 
   stream.onMessage(({ message }) => {
@@ -60,18 +89,7 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     if (message === undefined) return;
     if (message.$case === "hello")
       throw failedPrecondition("HELLO_TWICE", "`hello` is the first message of a work stream and comes once");
-    const current = session;
-    if (message.$case === "output") {
-      outputs.add(message.value);
-      const { attemptId } = message.value;
-      return chains.add(attemptId, () => options.messages.output(current, outputs.take(attemptId)).catch(giveUp));
-    }
-    const handle = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
-    // The store takes reports of one attempt in the order in which they are told, so they need not wait for each other's commit;
-    // a result waits for the output before it.
-    const { $case } = message;
-    if ($case === "answer" || $case === "started") return chains.addLoose(handle);
-    return chains.add(keyOf(message), handle);
+    return take(session, message);
   });
   stream.onPeerEnd(() => stream.end());
   stream.onClose((error) => {
@@ -79,9 +97,4 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     options.sessions.remove(session);
     session.logger.info({ err: error ?? undefined }, "agent detached");
   });
-}
-
-/** What must be handled in order: all of one attempt, and the renewals among themselves. */
-function keyOf(message: NonNullable<wire.AttachRequest["message"]>): string {
-  return message.$case === "renew" || message.$case === "hello" ? message.$case : message.value.attemptId;
 }

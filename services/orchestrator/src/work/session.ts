@@ -2,6 +2,7 @@ import type { wire } from "@headroom/contracts";
 import { type DuplexStream, HeadroomError } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
+import { Outbox } from "./outbox.ts";
 import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from "./wire-messages.ts";
 
 export type WorkStream = DuplexStream<wire.AttachRequest, wire.AttachResponse>;
@@ -13,6 +14,7 @@ export class Session {
   readonly sessionId: string;
   readonly logger: Logger;
   readonly #stream: WorkStream;
+  readonly #outbox: Outbox;
   readonly #isBusy: () => boolean;
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
@@ -22,12 +24,15 @@ export class Session {
     sessionId: string;
     stream: WorkStream;
     logger: Logger;
+    /** The agent takes several assignments as one message. */
+    takesItems: boolean;
     /** Messages of the agent are in work, its answers perhaps among them. */
     isBusy: () => boolean;
   }) {
     this.agentId = options.agentId;
     this.sessionId = options.sessionId;
     this.#stream = options.stream;
+    this.#outbox = new Outbox((message) => void options.stream.send(message), options.takesItems);
     this.logger = options.logger;
     this.#isBusy = options.isBusy;
   }
@@ -41,13 +46,13 @@ export class Session {
     this.#stream.send(message);
     const waiting = this.#beforeWelcome ?? [];
     this.#beforeWelcome = null;
-    for (const early of waiting) this.#stream.send(early);
+    for (const early of waiting) this.#outbox.send(early);
   }
 
   /** A message that the transport loses is sent again after the next hello: nothing here needs an answer. */
   send(message: ToAgent): void {
     if (this.#closed) return;
-    if (this.#beforeWelcome === null) this.#stream.send(message);
+    if (this.#beforeWelcome === null) this.#outbox.send(message);
     else this.#beforeWelcome.push(message);
   }
 

@@ -42,6 +42,7 @@ export function welcomeMessage(
     orchestratorInstance: instance,
     renewInterval: durationFromMs(renewIntervalMs),
     unwantedAttemptIds: [...unwantedAttemptIds],
+    takesReports: true,
   });
   return { message: { $case: "welcome", value } };
 }

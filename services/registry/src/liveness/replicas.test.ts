@@ -36,6 +36,7 @@ function setUp() {
   const pulses = new Pulses();
   const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
   const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
+  const disputed: string[] = [];
   const replicas = new Replicas({
     replicaId: "this",
     fleet,
@@ -47,9 +48,10 @@ function setUp() {
     logger,
     onLossesConfirmed: () => undefined,
     onMovedAway: () => undefined,
+    onDisputed: (agentId) => disputed.push(agentId),
   });
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
-  return { ports, other, replicas, seen };
+  return { ports, other, replicas, seen, fleet, disputed };
 }
 
 describe("following another registry process", () => {
@@ -76,6 +78,20 @@ describe("following another registry process", () => {
     expect(seen()?.status).toBe("online");
     await ports.advance(2_000);
     expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 0 } });
+    await replicas.loop.stop("test");
+  });
+
+  it("is told again of an agent of ours that it took for lost while the database was slow", async () => {
+    const { ports, other, replicas, fleet, disputed } = setUp();
+    fleet.put(agentWith({ replicaId: "this" }));
+    other.agents = [agentWith({ replicaId: "this" })];
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    expect(disputed).toEqual([]);
+    other.agents = [agentWith({ replicaId: "this", status: "suspect" })];
+    await ports.advance(1_000);
+    expect(disputed).toEqual([agentWith().agentId]);
+    expect(fleet.get(agentWith().agentId)?.status).toBe("online");
     await replicas.loop.stop("test");
   });
 });

@@ -25,6 +25,8 @@ export interface ReplicasOptions {
   readonly onLossesConfirmed: () => void;
   /** The agent has opened a newer session elsewhere. */
   readonly onMovedAway: (agent: StoredAgent) => void;
+  /** Of a session that this process holds the store says something else than this process knows. */
+  readonly onDisputed: (agentId: string) => void;
 }
 
 const INTERVAL_MS = 1_000;
@@ -126,7 +128,12 @@ export class Replicas {
   #takeOne(loaded: StoredAgent): void {
     const { fleet, pulses, ports, replicaId, onMovedAway } = this.#options;
     const current = fleet.get(loaded.agentId);
-    const merged = mergeLoaded(current, loaded, this.#holderOf(loaded));
+    const holder = this.#holderOf(loaded);
+    const merged = mergeLoaded(current, loaded, holder);
+    // Another process took this one for dead, and its agents for lost, while the database was slow: it is told how they really are.
+    if (holder === "this_process" && merged.epoch === loaded.epoch && merged.status !== loaded.status) {
+      this.#options.onDisputed(loaded.agentId);
+    }
     if (current !== undefined && isSame(current, merged)) return;
     if (merged.status !== current?.status) {
       // Whatever this process thought of it before: its doubts begin with this news, or end with it.

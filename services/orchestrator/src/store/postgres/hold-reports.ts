@@ -8,7 +8,7 @@ import type { Report, ReportAnswer, SubmitReport } from "./reports.ts";
 
 export interface HoldOptions {
   readonly timers: Timers;
-  /** A report is passed on after half of this at least, after all of it at most, ms. */
+  /** A report is passed on after half of this at least, after all of it at most, ms; five times as late while there is other work. */
   readonly atMostMs: number;
 }
 
@@ -19,8 +19,16 @@ interface Held {
 
 /** Attempts whose reports are held; beyond it they are passed on at once. */
 const maxAttempts = 10_000;
+/** How often reports that are due give way to other work. */
+const givesWayAtMost = 8;
 
-export function holdReports(submit: SubmitReport, { timers, atMostMs }: HoldOptions): SubmitReport {
+/** `isBusy`: results are being written. */
+export function holdReports(
+  submit: SubmitReport,
+  isBusy: () => boolean,
+  { timers, atMostMs }: HoldOptions,
+): SubmitReport {
+  let gaveWay = 0;
   let young = new Map<string, Held[]>();
   let old = new Map<string, Held[]>();
   let timer: Timer | undefined;
@@ -34,6 +42,12 @@ export function holdReports(submit: SubmitReport, { timers, atMostMs }: HoldOpti
   }
 
   function turn(): void {
+    if (old.size > 0 && isBusy() && gaveWay < givesWayAtMost) {
+      gaveWay += 1;
+      timer = timers.after(atMostMs / 2, turn);
+      return;
+    }
+    gaveWay = 0;
     const due = old;
     old = young;
     young = new Map();

@@ -1,19 +1,19 @@
 import { defineStatement, type Transaction } from "@headroom/postgres";
 import type { AttemptState, TaskState } from "@headroom/scheduling";
 
-/** An attempt and its task, of one moment and locked. */
+/** An attempt and its task, of one moment and locked. What reports change is changed in place: thousands of rows a second are not copied. */
 export interface AttemptRow {
   readonly attempt_id: string;
   readonly task_id: string;
   readonly plan_id: string;
   readonly agent_id: string;
-  readonly attempt_state: AttemptState;
+  attempt_state: AttemptState;
   readonly fence: number;
   readonly superseded: boolean;
   readonly unsent: boolean;
-  readonly started: boolean;
+  started: boolean;
   readonly lease_over_ms: number;
-  readonly task_state: TaskState;
+  task_state: TaskState;
   readonly task_name: string;
   readonly cancel_requested: boolean;
   readonly retry_on_failure: boolean;

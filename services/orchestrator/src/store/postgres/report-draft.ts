@@ -6,7 +6,8 @@ import type { Report, ReportAnswer, Told } from "./reports.ts";
 
 /** What is to be written of one attempt. */
 export interface AttemptChange {
-  row: AttemptRow;
+  /** As the reports so far have made it. */
+  readonly row: AttemptRow;
   /** It has been accepted: its lease counts from now. */
   runs: boolean;
   /** Epoch ms; null: not told. */
@@ -63,10 +64,11 @@ export class ReportDraft {
       });
       change.runs = true;
       change.startedAtMs ??= startedAtMs;
-      const started = row.started || startedAtMs !== null;
-      change.row = { ...row, attempt_state: "running", task_state: "running", started };
+      row.attempt_state = "running";
+      row.task_state = "running";
+      row.started ||= startedAtMs !== null;
     }
-    return { kind: "runs", attempt: known(change.row) };
+    return { kind: "runs", attempt: known(row) };
   }
 
   #ends(change: AttemptChange, report: Extract<Report, { readonly kind: "ends" }>): ReportAnswer {
@@ -123,7 +125,8 @@ export class ReportDraft {
 
   #end(change: AttemptChange, verdict: AttemptEnd["verdict"], told: Told, taskState: TaskState): void {
     change.end = { attemptState: verdict.attemptState, told, verdict };
-    change.row = { ...change.row, attempt_state: verdict.attemptState, task_state: taskState };
+    change.row.attempt_state = verdict.attemptState;
+    change.row.task_state = taskState;
   }
 }
 

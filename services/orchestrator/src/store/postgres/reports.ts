@@ -5,6 +5,7 @@
 import { classifyError, type Database } from "@headroom/postgres";
 import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
+import { type HoldOptions, holdReports } from "./hold-reports.ts";
 import { type AttemptRow, lockAttempts } from "./lock-attempts.ts";
 import { ReportDraft } from "./report-draft.ts";
 import { writeReports } from "./write-reports.ts";
@@ -44,7 +45,7 @@ const maxWaiting = 20_000;
 
 export type SubmitReport = (report: Report) => Promise<ReportAnswer>;
 
-export function createReports(db: Database): SubmitReport {
+export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   const groups = new Grouped<Report, ReportAnswer>({
     max: maxGroup,
     maxWaiting,
@@ -57,7 +58,8 @@ export function createReports(db: Database): SubmitReport {
         value,
       })),
   });
-  return (report) => groups.submit(report);
+  const submit: SubmitReport = (report) => groups.submit(report);
+  return hold === undefined ? submit : holdReports(submit, () => groups.isBusy, hold);
 }
 
 async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {

@@ -32,14 +32,13 @@ import { getPlan, listPlans } from "./read-plans.ts";
 import { countPaused, listPaused } from "./read-queue.ts";
 import { getTask, listTasks, planTasks } from "./read-tasks.ts";
 import { renewLeases } from "./renew-leases.ts";
-import { type HoldOptions, holdReports } from "./hold-reports.ts";
+import type { HoldOptions } from "./hold-reports.ts";
 import { createReports } from "./reports.ts";
 import { acceptOrStart, finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
 
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
 export function createPostgresStore(db: Database, options: { readonly hold?: HoldOptions } = {}): OrchestratorStore {
-  const group = createReports(db);
-  const submit = options.hold === undefined ? group : holdReports(group, options.hold);
+  const submit = createReports(db, options.hold);
   return {
     findRequest: (requestId) => findRequest(db, requestId),
     queueFronts: (shapeKeys) => queueFronts(db, shapeKeys),

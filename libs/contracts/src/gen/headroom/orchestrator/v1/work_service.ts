@@ -87,6 +87,31 @@ export interface AttachRequest {
     | //
     /** Asks for more time for the attempts that run; also the sign of life of this stream. */
     { $case: "renew"; value: RenewLeases }
+    | //
+    /** Several answers, starts and results as one message; only to an orchestrator that has said that it takes them. */
+    { $case: "reports"; value: AttemptReports }
+    | undefined;
+}
+
+/** What happened on an agent in one moment, in order. */
+export interface AttemptReports {
+  /** Each as if it had come alone. */
+  reports: AttemptReport[];
+}
+
+/** One of several reports. */
+export interface AttemptReport {
+  /** Which report. */
+  report?:
+    | //
+    /** Answer to `assignment`, written to the agent's journal before it is sent. */
+    { $case: "answer"; value: AssignmentAnswer }
+    | //
+    /** The process runs. */
+    { $case: "started"; value: AttemptStarted }
+    | //
+    /** The processes of an attempt are gone. */
+    { $case: "finished"; value: AttemptFinished }
     | undefined;
 }
 
@@ -115,6 +140,28 @@ export interface AttachResponse {
     | //
     /** The server is about to stop: come back within the time given. What runs goes on. */
     { $case: "reconnect"; value: AttachReconnect }
+    | //
+    /** Several assignments and acknowledgements as one message; only to an agent that has said that it takes them. */
+    { $case: "items"; value: WorkItems }
+    | undefined;
+}
+
+/** What was committed for an agent in one moment, in order. */
+export interface WorkItems {
+  /** Each as if it had come alone. */
+  items: WorkItem[];
+}
+
+/** One of several. */
+export interface WorkItem {
+  /** Which. */
+  item?:
+    | //
+    /** Run this. */
+    { $case: "assignment"; value: Assignment }
+    | //
+    /** The result is durable; the agent may forget the attempt. */
+    { $case: "finishedAck"; value: FinishedAck }
     | undefined;
 }
 
@@ -126,6 +173,8 @@ export interface AttachHello {
   incarnation: string;
   /** Every attempt in the agent's journal that the orchestrator has not acknowledged as ended. */
   attempts: HeldAttempt[];
+  /** The agent takes `items`. */
+  takesItems: boolean;
 }
 
 /** An attempt in an agent's journal. */
@@ -148,6 +197,8 @@ export interface AttachWelcome {
     | undefined;
   /** Attempts that the agent holds and that are no longer wanted: end them; their results are refused. */
   unwantedAttemptIds: string[];
+  /** The orchestrator takes `reports`. */
+  takesReports: boolean;
 }
 
 /** Run this attempt. The same attempt twice is one run; a higher fence takes a running one over. */
@@ -333,6 +384,9 @@ export const AttachRequest: MessageFns<AttachRequest> = {
       case "renew":
         RenewLeases.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
+      case "reports":
+        AttemptReports.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -398,6 +452,14 @@ export const AttachRequest: MessageFns<AttachRequest> = {
             message.message = { $case: "renew", value: RenewLeases.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "reports", value: AttemptReports.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -452,6 +514,165 @@ export const AttachRequest: MessageFns<AttachRequest> = {
         }
         break;
       }
+      case "reports": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "reports", value: AttemptReports.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseAttemptReports(): AttemptReports {
+  return { reports: [] };
+}
+
+export const AttemptReports: MessageFns<AttemptReports> = {
+  encode(message: AttemptReports, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reports) {
+      AttemptReport.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttemptReports {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttemptReports();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reports.push(AttemptReport.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AttemptReports>, I>>(base?: I): AttemptReports {
+    return AttemptReports.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AttemptReports>, I>>(object: I): AttemptReports {
+    const message = createBaseAttemptReports();
+    message.reports = object.reports?.map((e) => AttemptReport.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAttemptReport(): AttemptReport {
+  return { report: undefined };
+}
+
+export const AttemptReport: MessageFns<AttemptReport> = {
+  encode(message: AttemptReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.report?.$case) {
+      case "answer":
+        AssignmentAnswer.encode(message.report.value, writer.uint32(10).fork()).join();
+        break;
+      case "started":
+        AttemptStarted.encode(message.report.value, writer.uint32(18).fork()).join();
+        break;
+      case "finished":
+        AttemptFinished.encode(message.report.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttemptReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttemptReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.report = { $case: "answer", value: AssignmentAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.report = { $case: "started", value: AttemptStarted.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.report = { $case: "finished", value: AttemptFinished.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AttemptReport>, I>>(base?: I): AttemptReport {
+    return AttemptReport.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AttemptReport>, I>>(object: I): AttemptReport {
+    const message = createBaseAttemptReport();
+    switch (object.report?.$case) {
+      case "answer": {
+        if (object.report?.value !== undefined && object.report?.value !== null) {
+          message.report = { $case: "answer", value: AssignmentAnswer.fromPartial(object.report.value) };
+        }
+        break;
+      }
+      case "started": {
+        if (object.report?.value !== undefined && object.report?.value !== null) {
+          message.report = { $case: "started", value: AttemptStarted.fromPartial(object.report.value) };
+        }
+        break;
+      }
+      case "finished": {
+        if (object.report?.value !== undefined && object.report?.value !== null) {
+          message.report = { $case: "finished", value: AttemptFinished.fromPartial(object.report.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -484,6 +705,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
         break;
       case "reconnect":
         AttachReconnect.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
+      case "items":
+        WorkItems.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -558,6 +782,14 @@ export const AttachResponse: MessageFns<AttachResponse> = {
             message.message = { $case: "reconnect", value: AttachReconnect.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "items", value: WorkItems.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -618,13 +850,155 @@ export const AttachResponse: MessageFns<AttachResponse> = {
         }
         break;
       }
+      case "items": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "items", value: WorkItems.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseWorkItems(): WorkItems {
+  return { items: [] };
+}
+
+export const WorkItems: MessageFns<WorkItems> = {
+  encode(message: WorkItems, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      WorkItem.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkItems {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkItems();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(WorkItem.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WorkItems>, I>>(base?: I): WorkItems {
+    return WorkItems.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WorkItems>, I>>(object: I): WorkItems {
+    const message = createBaseWorkItems();
+    message.items = object.items?.map((e) => WorkItem.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWorkItem(): WorkItem {
+  return { item: undefined };
+}
+
+export const WorkItem: MessageFns<WorkItem> = {
+  encode(message: WorkItem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.item?.$case) {
+      case "assignment":
+        Assignment.encode(message.item.value, writer.uint32(10).fork()).join();
+        break;
+      case "finishedAck":
+        FinishedAck.encode(message.item.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkItem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkItem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.item = { $case: "assignment", value: Assignment.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.item = { $case: "finishedAck", value: FinishedAck.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WorkItem>, I>>(base?: I): WorkItem {
+    return WorkItem.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WorkItem>, I>>(object: I): WorkItem {
+    const message = createBaseWorkItem();
+    switch (object.item?.$case) {
+      case "assignment": {
+        if (object.item?.value !== undefined && object.item?.value !== null) {
+          message.item = { $case: "assignment", value: Assignment.fromPartial(object.item.value) };
+        }
+        break;
+      }
+      case "finishedAck": {
+        if (object.item?.value !== undefined && object.item?.value !== null) {
+          message.item = { $case: "finishedAck", value: FinishedAck.fromPartial(object.item.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseAttachHello(): AttachHello {
-  return { agentId: "", incarnation: "", attempts: [] };
+  return { agentId: "", incarnation: "", attempts: [], takesItems: false };
 }
 
 export const AttachHello: MessageFns<AttachHello> = {
@@ -637,6 +1011,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     }
     for (const v of message.attempts) {
       HeldAttempt.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.takesItems !== false) {
+      writer.uint32(32).bool(message.takesItems);
     }
     return writer;
   },
@@ -678,6 +1055,14 @@ export const AttachHello: MessageFns<AttachHello> = {
             message.attempts.push(HeldAttempt.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.takesItems = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -698,6 +1083,7 @@ export const AttachHello: MessageFns<AttachHello> = {
     message.agentId = object.agentId ?? "";
     message.incarnation = object.incarnation ?? "";
     message.attempts = object.attempts?.map((e) => HeldAttempt.fromPartial(e)) || [];
+    message.takesItems = object.takesItems ?? false;
     return message;
   },
 };
@@ -782,7 +1168,7 @@ export const HeldAttempt: MessageFns<HeldAttempt> = {
 };
 
 function createBaseAttachWelcome(): AttachWelcome {
-  return { orchestratorInstance: "", renewInterval: undefined, unwantedAttemptIds: [] };
+  return { orchestratorInstance: "", renewInterval: undefined, unwantedAttemptIds: [], takesReports: false };
 }
 
 export const AttachWelcome: MessageFns<AttachWelcome> = {
@@ -795,6 +1181,9 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
     }
     for (const v of message.unwantedAttemptIds) {
       writer.uint32(26).string(v!);
+    }
+    if (message.takesReports !== false) {
+      writer.uint32(32).bool(message.takesReports);
     }
     return writer;
   },
@@ -836,6 +1225,14 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
             message.unwantedAttemptIds.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.takesReports = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -858,6 +1255,7 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
       ? Duration.fromPartial(object.renewInterval)
       : undefined;
     message.unwantedAttemptIds = object.unwantedAttemptIds?.map((e) => e) || [];
+    message.takesReports = object.takesReports ?? false;
     return message;
   },
 };
