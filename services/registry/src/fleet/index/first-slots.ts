@@ -13,8 +13,8 @@ export interface FirstSlotsOptions {
   readonly limit: number;
 }
 
-/** Steps in an order before it is given up for picking; 30,000 take about 100 µs. */
-const MAX_STEPS = 30_000;
+/** Steps in an order before it is given up for picking. A page takes so many only where order and filter are at odds. */
+const MAX_STEPS = 4_000;
 /** So few are picked out at once. */
 const FEW = 256;
 /** To pick looks at each that was found, and at some more than once: so many steps in the order cost the same. */

@@ -5,6 +5,11 @@ import { type CapacityIndex } from "./capacity-index.ts";
 import { RANKED_CARDS } from "./card-sets.ts";
 import type { SlotSet } from "./slot-set.ts";
 
+/** So few are asked for one by one, in a fleet of any size. */
+const FEW = 8;
+/** To ask the rule about one agent costs about as much as to pass over so many words of all the bitmaps of a question. */
+const WORDS_PER_VIEW = 40;
+
 export interface Selection {
   readonly poolName: string | null;
   readonly labels: Readonly<Record<string, string>>;
@@ -25,8 +30,10 @@ export function select(index: CapacityIndex, selection: Selection): Bits {
   const sets = index.setsFor(selection.poolName, selection.labels);
   if (sets === null) return found.fill(0);
   const fewest = sets.find(({ few }) => few !== null)?.few;
-  if (fewest !== undefined && fewest !== null) return oneByOne(index, found, fewest, selection);
-  keepSets(found, sets);
+  if (fewest !== undefined && fewest !== null && fewest.size <= FEW + found.length / WORDS_PER_VIEW) {
+    return oneByOne(index, found, fewest, selection);
+  }
+  keepSets(index, found, sets);
   keepBounds(index, found, selection.bounds);
   keepCards(index, found, selection);
   return found;
@@ -39,8 +46,17 @@ function oneByOne(index: CapacityIndex, found: Bits, few: ReadonlySet<number>, s
   return found;
 }
 
-function keepSets(found: Bits, sets: readonly SlotSet[]): void {
-  for (const { bits } of sets) if (bits !== null) keepCommon(found, bits);
+function keepSets({ scratch }: CapacityIndex, found: Bits, sets: readonly SlotSet[]): void {
+  scratch.reset(found.length);
+  for (const set of sets) {
+    if (set.bits !== null) {
+      keepCommon(found, set.bits);
+      continue;
+    }
+    const members = scratch.empty();
+    set.addTo(members);
+    keepCommon(found, members);
+  }
 }
 
 function keepBounds({ cpu, memory, vram, rankedCards }: CapacityIndex, found: Bits, bounds: AvailabilityFilter): void {
