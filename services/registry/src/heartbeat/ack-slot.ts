@@ -2,12 +2,14 @@
 import { durationFromMs, wire } from "@headroom/contracts";
 import type { DuplexStream } from "@headroom/rpc";
 
+export type AckStream = Pick<DuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>, "send" | "onDrain">;
+
 export class AckSlot {
-  readonly #stream: DuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>;
+  readonly #stream: AckStream;
   #isFull = false;
   #pending: wire.Ack | null = null;
 
-  constructor(stream: DuplexStream<wire.HeartbeatRequest, wire.HeartbeatResponse>) {
+  constructor(stream: AckStream) {
     this.#stream = stream;
     stream.onDrain(() => {
       this.#isFull = false;
@@ -19,8 +21,9 @@ export class AckSlot {
 
   acknowledge(seq: number, nextIntervalMs: number, wantFull: boolean, evictAttemptIds: string[]): void {
     const ack: wire.Ack = { seq, nextInterval: durationFromMs(nextIntervalMs), wantFull, evictAttemptIds };
-    if (this.#isFull) this.#pending = ack;
-    else this.#send(ack);
+    if (!this.#isFull) this.#send(ack);
+    // What was asked with the older one has not been heard.
+    else this.#pending = { ...ack, wantFull: wantFull || this.#pending?.wantFull === true };
   }
 
   #send(ack: wire.Ack): void {

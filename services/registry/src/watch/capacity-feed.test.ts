@@ -1,0 +1,51 @@
+import { HeadroomError } from "@headroom/rpc";
+import { describe, expect, it } from "vitest";
+import { Fleet } from "../fleet/fleet.ts";
+import { agentWith, sampleWith } from "../test-agents.test-helper.ts";
+import { CapacityFeed } from "./capacity-feed.ts";
+import { watchMessages } from "./watch-messages.ts";
+
+const idOf = (number: number): string => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+const AGENTS = 20;
+
+describe("CapacityFeed", () => {
+  it("DESIGN-3: a reader that takes nothing for long holds no more than the ids of the fleet, and then gets its state of now", () => {
+    const fleet = new Fleet("00000000-0000-4000-8000-0000000000ff");
+    const feed = new CapacityFeed(fleet);
+    const watcher = feed.watch();
+    const from = fleet.revision;
+    for (let change = 0; change < 10_000; change += 1) {
+      const sample = { ...sampleWith(change % 17), sampledAtMs: change };
+      fleet.put(agentWith({ agentId: idOf(change % AGENTS), sample }));
+    }
+    const { agentIds, roomAppeared } = watcher.take();
+    expect(agentIds.size).toBe(AGENTS);
+    const part = { snapshot: false, roomAppeared, agentIds, from, to: fleet.revision };
+    const messages = [...watchMessages(fleet, part, () => 1)];
+    expect(messages.length).toBe(1);
+    expect(messages[0]?.rows.length).toBe(AGENTS);
+    expect(messages[0]?.others.revision?.counter).toBe(10_000);
+    expect(watcher.take()).toEqual({ agentIds: new Set(), roomAppeared: false });
+  });
+
+  it("each reader has what changed since it took itself, and none is told for one that has gone", () => {
+    const fleet = new Fleet("r");
+    const feed = new CapacityFeed(fleet);
+    const [early, late] = [feed.watch(), feed.watch()];
+    fleet.put(agentWith({ agentId: idOf(1) }));
+    expect(early.take().agentIds).toEqual(new Set([idOf(1)]));
+    fleet.put(agentWith({ agentId: idOf(2) }));
+    expect(early.take().agentIds).toEqual(new Set([idOf(2)]));
+    expect(late.take().agentIds).toEqual(new Set([idOf(1), idOf(2)]));
+    late.close();
+    expect(feed.watchers).toBe(1);
+  });
+
+  it("the number of readers is bounded, and one more is told to come later", () => {
+    const feed = new CapacityFeed(new Fleet("r"));
+    const watchers = Array.from({ length: 1_000 }, () => feed.watch());
+    expect(() => feed.watch()).toThrow(HeadroomError);
+    watchers[0]?.close();
+    expect(() => feed.watch()).not.toThrow();
+  });
+});
