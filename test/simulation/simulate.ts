@@ -58,7 +58,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     await engine.run(stormyMs);
     faults.end();
     let isOver = await untilOver(world, real);
-    const calmFromMs = engine.wallMs;
+    const calmFromMs = world.postgres.nowMs;
     if (isOver) {
       for (let plan = 0; plan < probePlans; plan += 1) world.planner.probe();
       isOver = await untilOver(world, real);

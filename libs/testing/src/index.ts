@@ -6,6 +6,6 @@ export { ManualClock, type ManualPorts, manualPorts, ManualTimers } from "./manu
 export { SeededRandom } from "./seeded-random.ts";
 export { makeTempDir, type TempDir } from "./temp-dir.ts";
 export { createTestDatabase, type TestDatabase } from "./test-database.ts";
-export { type PrivatePostgres, startPrivatePostgres } from "./private-postgres.ts";
+export { type PrivatePostgres, sharedProgramsDir, startPrivatePostgres } from "./private-postgres.ts";
 export { spawnScript, type SpawnedScript } from "./spawn-script.ts";
 export { waitFor, type WaitForOptions } from "./wait-for.ts";

@@ -19,7 +19,7 @@ interface SimEvent extends QueuedEvent {
 }
 
 /** 2026-01-01T00:00:00Z: any fixed moment would do. */
-export const worldBeganMs = 1_767_225_600_000;
+const worldBeganMs = 1_767_225_600_000;
 
 const keptLines = 4_000;
 /** Real milliseconds that one event may take; the database answers in one. */
@@ -33,12 +33,15 @@ export class Engine {
   readonly random: SeededRandom;
   readonly trace = new Trace(keptLines);
   readonly #queue = new EventQueue<SimEvent>();
+  readonly #beganMs: number;
   #nowMs = 0;
   #made = 0;
   #failure: unknown;
 
-  constructor(seed: number) {
+  /** `beganMs`: the true wall clock at its beginning. */
+  constructor(seed: number, beganMs: number = worldBeganMs) {
     this.random = new SeededRandom(seed);
+    this.#beganMs = beganMs;
   }
 
   /** Virtual milliseconds since the world began. */
@@ -48,7 +51,7 @@ export class Engine {
 
   /** The true wall clock of this world, epoch milliseconds; processes may believe another one. */
   get wallMs(): number {
-    return worldBeganMs + this.#nowMs;
+    return this.#beganMs + this.#nowMs;
   }
 
   process(name: string, clockOffsetMs = 0): SimProcess {

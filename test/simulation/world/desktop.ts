@@ -6,7 +6,7 @@ import {
   type Journal,
   type ProcessRunner,
   type Sampler,
-  silentSleepSource,
+  type SleepSource,
 } from "@headroom/agent";
 import { wire } from "@headroom/contracts";
 import { createClient, type Network } from "@headroom/rpc";
@@ -41,8 +41,8 @@ export function createDesktopAgent(options: DesktopOptions): ManagedService {
     stores: machine.stores,
     runner: machineRunner(engine, machine, process),
     sampler: machineSampler(machine, process),
-    sleepSource: silentSleepSource,
-    suspendMeter: { takeMs: () => 0 },
+    sleepSource: machineSleep(machine, process),
+    suspendMeter: { takeMs: () => machine.takeSleptMs() },
     readOwnerHold: () => Promise.resolve(machine.ownerHold),
     connections: {
       openHeartbeat() {
@@ -58,6 +58,21 @@ export function createDesktopAgent(options: DesktopOptions): ManagedService {
     },
   };
   return createAgent(config, overrides);
+}
+
+function machineSleep(machine: Machine, process: SimProcess): SleepSource {
+  return {
+    start(listener) {
+      machine.sleepListener = listener;
+      process.onDeath(() => {
+        if (machine.sleepListener === listener) machine.sleepListener = null;
+      });
+    },
+    stop() {
+      machine.sleepListener = null;
+      return Promise.resolve();
+    },
+  };
 }
 
 function machineJournal(engine: Engine, machine: Machine, process: SimProcess): Journal {

@@ -67,6 +67,7 @@ export class Faults {
     postgres.comeBack();
     for (const machine of machines) machine.ownerHold = null;
     for (const machine of machines) machine.ownerCores = 0;
+    for (const machine of machines) machine.wake();
     for (const node of [...registries, ...orchestrators, ...agents]) {
       node.process?.resume();
       node.start();
@@ -146,6 +147,52 @@ const powerLoss: Fault = (world, random) => {
   world.machines[index]!.losePower();
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
+};
+
+/** The machine is suspended, with its agent and its commands; where its system tells, they are told before. */
+const sleep: Fault = (world, random) => {
+  const index = random.int(0, world.agents.length - 1);
+  const node = world.agents[index]!;
+  const machine = world.machines[index]!;
+  const forMs = random.next() < 0.5 ? between(random, 2_000, 60_000) : between(random, 60_000, 420_000);
+  const isTold = random.next() < 0.5;
+  const { process } = node;
+  if (process === null || process.isPaused) return `${node.name}, which is not awake`;
+  const { sleepListener } = machine;
+  const fallAsleep = (): void => {
+    if (process.isDead || process.isPaused) return;
+    process.pause();
+    machine.fallAsleep();
+    for (const other of [...world.registries, ...world.orchestrators]) {
+      world.network.links.cut(node.name, other.name, forMs);
+      world.network.links.cut(other.name, node.name, forMs);
+    }
+    world.engine.schedule(forMs, null, `${node.name} wakes`, () => {
+      machine.wake();
+      process.resume();
+      if (sleepListener !== null && isTold) process.do("is told that it is back", () => sleepListener.back());
+    });
+  };
+  if (sleepListener === null || !isTold) fallAsleep();
+  else {
+    process.do("is told that it will sleep", () => {
+      void sleepListener.announced();
+      world.engine.schedule(3_000, null, `${node.name} falls asleep`, fallAsleep);
+    });
+  }
+  return `${node.name} for ${Math.round(forMs)} ms${isTold ? ", told before" : ""}`;
+};
+
+/** Nobody reaches anybody of the fleet: the fault is ours, most likely. */
+const fleetCutOff: Fault = (world, random) => {
+  const forMs = between(random, 20_000, 200_000);
+  for (const agent of world.agents) {
+    for (const other of world.registries) {
+      world.network.links.cut(agent.name, other.name, forMs);
+      world.network.links.cut(other.name, agent.name, forMs);
+    }
+  }
+  return `all agents from the registries for ${Math.round(forMs)} ms`;
 };
 
 const partition: Fault = (world, random) => {
@@ -228,6 +275,9 @@ const kinds: readonly (readonly [string, Fault, "hard"?])[] = [
   ["stand still", standStill],
   ["stand still", standStill],
   ["power loss", powerLoss],
+  ["sleep", sleep],
+  ["sleep", sleep],
+  ["fleet cut off", fleetCutOff],
   ["partition", partition],
   ["isolate", isolate],
   ["break connections", breakConnections],

@@ -1,4 +1,4 @@
-import type { JournalRecord, OutputStores, Run, RunEnd, RunSpec } from "@headroom/agent";
+import type { JournalRecord, OutputStores, Run, RunEnd, RunSpec, SleepListener } from "@headroom/agent";
 import { memoryOutputStores } from "@headroom/agent";
 import { timestampFromMs, wire } from "@headroom/contracts";
 import type { Engine } from "../engine/engine.ts";
@@ -16,8 +16,10 @@ export interface Execution {
   readonly taskId: string;
   readonly process: string;
   readonly fromMs: number;
-  /** null: it runs. */
+  /** null: it has not ended. */
   toMs: number | null;
+  /** When it really did something: it may have stood still in between. The last one is open while it runs. */
+  readonly spans: { readonly fromMs: number; toMs: number | null }[];
 }
 
 interface MachineProcess {
@@ -52,6 +54,12 @@ export class Machine {
   /** Everything that was ever written, also what a loss of power took. */
   readonly written: JournalRecord[] = [];
   #started = 0;
+  #isAsleep = false;
+  #sleptFromMs = 0;
+  #sleptMs = 0;
+  #frozenBySleep: readonly MachineProcess[] = [];
+  /** Told before the machine sleeps, where its system tells. */
+  sleepListener: SleepListener | null = null;
   /** Cores that its owner uses. */
   ownerCores = 0;
   ownerHold: string | null = null;
@@ -83,7 +91,7 @@ export class Machine {
     this.#started += 1;
     const pid = 10_000 + this.#started;
     const { nowMs, wallMs } = this.#engine;
-    const execution: Execution = { attemptId, taskId, process: `${pid}`, fromMs: wallMs, toMs: null };
+    const execution: Execution = { attemptId, taskId, process: `${pid}`, fromMs: wallMs, toMs: null, spans: [] };
     this.executions.push(execution);
     const [, millis = "100", exitCode = "0"] = argv;
     const process: MachineProcess = {
@@ -131,10 +139,34 @@ export class Machine {
     for (const process of this.#processes.values()) {
       process.onEnd = null;
       process.execution.toMs = this.#engine.wallMs;
+      closeSpan(process.execution, this.#engine.wallMs);
     }
     this.#processes.clear();
     while (this.#journal.at(-1)?.isSynced === false && this.#engine.random.next() < 0.7) this.#journal.pop();
     for (const written of this.#journal) written.isSynced = true;
+  }
+
+  /** The machine is suspended: nothing on it goes on until it wakes. */
+  fallAsleep(): void {
+    this.#isAsleep = true;
+    this.#sleptFromMs = this.#engine.nowMs;
+    this.#frozenBySleep = [...this.#processes.values()].filter(({ dueMs }) => dueMs !== null);
+    for (const process of this.#frozenBySleep) this.#freeze(process);
+  }
+
+  wake(): void {
+    if (!this.#isAsleep) return;
+    this.#isAsleep = false;
+    this.#sleptMs += this.#engine.nowMs - this.#sleptFromMs;
+    for (const process of this.#frozenBySleep) this.#thaw(process, this.#engine.nowMs);
+    this.#frozenBySleep = [];
+  }
+
+  /** How long it slept since the call before, as its clocks tell. */
+  takeSleptMs(): number {
+    const sleptMs = this.#sleptMs;
+    this.#sleptMs = 0;
+    return sleptMs;
   }
 
   sample(nowMs: number, uses: readonly wire.AttemptUse[]): wire.Sample {
@@ -167,6 +199,8 @@ export class Machine {
 
   #thaw(process: MachineProcess, nowMs: number): void {
     if (process.dueMs !== null || !this.#processes.has(process.pid)) return;
+    if (this.#isAsleep) return;
+    process.execution.spans.push({ fromMs: this.#engine.wallMs, toMs: null });
     const dueMs = nowMs + process.leftMs;
     process.dueMs = dueMs;
     this.#engine.schedule(process.leftMs, null, `${this.name}: ${process.pid} comes to its end`, () => {
@@ -176,6 +210,7 @@ export class Machine {
 
   #freeze(process: MachineProcess): void {
     if (process.dueMs === null) return;
+    closeSpan(process.execution, this.#engine.wallMs);
     process.leftMs = Math.max(0, process.dueMs - this.#engine.nowMs);
     process.dueMs = null;
   }
@@ -188,7 +223,13 @@ export class Machine {
 
   #end(process: MachineProcess, exitCode: number | null, signal: string): void {
     if (!this.#processes.delete(process.pid)) return;
+    closeSpan(process.execution, this.#engine.wallMs);
     process.execution.toMs = this.#engine.wallMs;
     process.onEnd?.(exitCode, signal);
   }
+}
+
+function closeSpan({ spans }: Execution, atMs: number): void {
+  const last = spans.at(-1);
+  if (last !== undefined) last.toMs ??= atMs;
 }

@@ -101,7 +101,8 @@ function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan
       maxAttempts: pick(1, 2, 3),
       retryOnFailure: random.next() < 0.5,
       ...(index > 0 && random.next() < 0.3 && { dependsOn: [`p${number}-t1`] }),
-      ...(random.next() < 0.1 && { workLease: { seconds: 30, nanos: 0 } }),
+      // The usual five minutes are long for a world of two.
+      ...(random.next() < 0.9 && { workLease: { seconds: pick(15, 30, 60), nanos: 0 } }),
     };
   });
   return wire.WorkPlan.fromPartial({ name: `plan-${number}`, priority: random.int(0, 3), tasks });

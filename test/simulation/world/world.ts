@@ -39,6 +39,10 @@ const shapes: readonly MachineShape[] = [
   },
 ];
 
+/** Now and then a fleet that is large enough to be lost as a whole. */
+const smallShape: MachineShape = { cpuCores: 1, memoryMib: 4_096, cards: [] };
+const smallMachines = 10;
+
 /** How far the wall clocks of the machines are off, at most; most are right. */
 const largestOffsetMs = 12 * 3_600_000;
 
@@ -73,9 +77,11 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         create: (process) => createSimOrchestrator(options, process, looksRarely),
       }),
   );
-  const machines = shapes
-    .slice(0, random.int(1, shapes.length))
-    .map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
+  const isFleet = random.next() < 0.1;
+  const machines = [
+    ...shapes.slice(0, random.int(1, shapes.length)),
+    ...(isFleet ? Array.from({ length: smallMachines }, () => smallShape) : []),
+  ].map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
   const agents = machines.map(
     (machine) =>
       new SimNode({

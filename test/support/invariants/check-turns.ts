@@ -18,7 +18,8 @@ export function checkUsable({ changes }: Facts): readonly Violation[] {
   for (const change of changes) {
     if (change.row === "agent") {
       if (change.usable) unusableSince.delete(change.agentId);
-      else unusableSince.set(change.agentId, unusableSince.get(change.agentId) ?? change.atMs);
+      // Whatever else is told of it meanwhile says that more may be on its way.
+      else unusableSince.set(change.agentId, change.atMs);
     }
     if (change.row !== "reservation") continue;
     const { attemptId, agentId, state, atMs, seq } = change;

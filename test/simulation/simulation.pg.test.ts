@@ -1,0 +1,85 @@
+/** Whole worlds under faults, each from a seed: fresh ones each time, and those that have found something before. */
+import { join } from "node:path";
+import type { EmbeddedPostgres } from "@headroom/postgres";
+import { makeTempDir, type TempDir } from "@headroom/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sharedProgramsDir } from "@headroom/testing";
+import { openRealSessions, type RealSessions } from "./database/real-sessions.ts";
+import { startSimulationServer } from "./server.ts";
+import { type Outcome, simulate } from "./simulate.ts";
+import { type Configs, simConfigs } from "./world/services.ts";
+
+/** For how long fresh seeds are tried. */
+const freshSeconds = Number(process.env["HEADROOM_SIMULATION_SECONDS"] ?? "150");
+
+/**
+ * Seeds that found something when they were new, and what it was. What a seed makes happen changes with the world and with the program, so
+ * that each of these faults has a test of its own besides.
+ */
+const found: readonly (readonly [seed: number, what: string])[] = [
+  [1009, "a Hello that came late took the place of a newer stream, and the room of what ran was given away"],
+  [4004, "agents that another registry process took for lost stayed suspect in the store, although they beat"],
+];
+
+describe("simulated worlds", () => {
+  let dir: TempDir;
+  let server: EmbeddedPostgres;
+  let real: RealSessions;
+  let configs: Configs;
+  beforeAll(async () => {
+    dir = await makeTempDir("simulation");
+    server = await startSimulationServer(join(dir.path, "data"), sharedProgramsDir);
+    real = await openRealSessions(server.connectionString);
+    configs = await simConfigs();
+  });
+  afterAll(async () => {
+    await real?.close();
+    await server?.stop();
+    await dir?.remove();
+  });
+
+  const run = (seed: number): Promise<Outcome> => simulate({ seed, real, configs });
+  const expectNothing = ({ seed, problems, trace }: Outcome): void => {
+    if (problems.length === 0) return;
+    const last = trace.slice(-40).join("\n");
+    throw new Error(
+      `seed ${seed}:\n${problems.join("\n")}\nAgain: npm run simulate:faults -- --seed ${seed} --seeds 1\n${last}`,
+    );
+  };
+
+  it("go the same way each time", { timeout: 300_000 }, async () => {
+    const [one, other] = [Math.floor(Math.random() * 2 ** 31), Math.floor(Math.random() * 2 ** 31)];
+    const first = await run(one);
+    await run(other);
+    const again = await run(one);
+    expect({ seed: one, digest: again.digest, events: again.events }).toEqual({
+      seed: one,
+      digest: first.digest,
+      events: first.events,
+    });
+    expect(first.events).toBeGreaterThan(1_000);
+  });
+
+  it.each(found)("seed %i: %s", { timeout: 300_000 }, async (seed) => {
+    expectNothing(await run(seed));
+  });
+
+  it(
+    `keep every invariant under faults, ${freshSeconds} s of fresh seeds`,
+    { timeout: 120_000 + 2_000 * freshSeconds },
+    async () => {
+      const endsAtMs = performance.now() + freshSeconds * 1_000;
+      const firstSeed = Math.floor(Math.random() * 2 ** 31);
+      let seeds = 0;
+      let tasks = 0;
+      while (performance.now() < endsAtMs) {
+        const outcome = await run(firstSeed + seeds);
+        expectNothing(outcome);
+        seeds += 1;
+        tasks += outcome.tasks;
+      }
+      expect(tasks).toBeGreaterThan(seeds);
+      console.log(`${seeds} seeds from ${firstSeed} on, ${tasks} tasks`);
+    },
+  );
+});
