@@ -105,6 +105,8 @@ export interface AgentChange extends Recorded {
   readonly agentId: string;
   /** Online, attached, and neither held, cordoned, draining nor on probation. */
   readonly usable: boolean;
+  /** Of its liveness; null where the change is of something else. */
+  readonly status: string | null;
 }
 
 export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange;
@@ -183,4 +185,5 @@ export type Invariant =
   | "V13"
   | "V14"
   | "V15"
-  | "V16";
+  | "V16"
+  | "V17";
