@@ -160,6 +160,11 @@ export interface Facts {
   readonly isOver: boolean;
   /** Times in which nobody could have placed anything: all orchestrators down, the database away. */
   readonly outages: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  /**
+   * Times just after a registry process stood still: it has been deaf as well, does not hold that against its agents (DESIGN 4), and may
+   * promise room on one that is gone; what is promised so is not delivered, and comes back.
+   */
+  readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
   readonly untilMs: EpochMs;
 }
 
