@@ -1,4 +1,5 @@
 import { findViolations, violationLines } from "../support/invariants/check.ts";
+import { checkMassLoss } from "../support/invariants/check-mass-loss.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { Facts } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
@@ -70,6 +71,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
       ...violationLines([
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
         ...findDoubleExecutions(world),
+        ...checkMassLoss(facts, configs.registry.offlineGraceMs),
       ]),
     );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));

@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
 
+/** Every event is worth a line: for whoever looks into one seed. */
+const showsAll = process.env["HEADROOM_SIMULATION_EVENTS"] === "all";
+
 /** What happened, in order: all of it as a hash, the last of it as text. Two runs of one seed have one hash. */
 export class Trace {
   readonly #hash = createHash("sha256");
@@ -8,7 +11,7 @@ export class Trace {
   #count = 0;
 
   constructor(kept: number) {
-    this.#kept = kept;
+    this.#kept = showsAll ? Number.POSITIVE_INFINITY : kept;
   }
 
   get count(): number {
@@ -20,7 +23,7 @@ export class Trace {
     const line = `${atMs.toFixed(3)} ${who} ${what}`;
     this.#count += 1;
     this.#hash.update(line).update("\n");
-    if (!shown) return;
+    if (!shown && !showsAll) return;
     this.#lines.push(line);
     if (this.#lines.length > 2 * this.#kept) this.#lines.splice(0, this.#kept);
   }

@@ -1,4 +1,5 @@
 import { SeededRandom } from "@headroom/testing";
+import type { SimProcess } from "../engine/sim-process.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
 
@@ -6,6 +7,11 @@ import type { World } from "./world.ts";
 export type FaultCounts = Readonly<Record<string, number>>;
 
 type Fault = (world: World, random: SeededRandom) => string;
+
+/** From so many on the loss of a fleet is one. */
+const fleetSize = 10;
+/** A registry that stood still gives its agents the time of a heartbeat again. */
+const doubtedWithinMs = 20_000;
 
 /** Weathers are numbered from here on. */
 const firstWeather = 100;
@@ -29,7 +35,7 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine, looksRarely } = this.#world;
+    const { engine, looksRarely, machines } = this.#world;
     const usable = looksRarely ? kinds.filter(([, , isHard]) => isHard !== "hard") : kinds;
     const count = engine.random.int(0, 14);
     for (let number = 0; number < count; number += 1) {
@@ -40,6 +46,12 @@ export class Faults {
       engine.schedule(atMs, null, `fault ${number}`, () => {
         if (!this.#isOver) this.#make(number, kind, fault, random);
       });
+    }
+    if (machines.length >= fleetSize && this.#isWanted(firstWeather - 1)) {
+      const random = new SeededRandom(1);
+      engine.schedule(8_000, null, "the fleet is lost", () =>
+        this.#make(firstWeather - 1, "fleet cut off", fleetLost, random),
+      );
     }
     for (const [index, [kind, fault, isHard]] of weathers.entries()) {
       if (looksRarely && isHard === "hard") continue;
@@ -58,6 +70,7 @@ export class Faults {
   /** All is mended, and nothing bad happens from now on. */
   end(): void {
     this.#isOver = true;
+    this.#world.isMended = true;
     const { network, postgres, registries, orchestrators, agents, machines, engine } = this.#world;
     engine.note("FAULT", "all is mended");
     Object.assign(network.links.weather, { slow: 0, breaks: 0, doubles: 0 });
@@ -69,7 +82,7 @@ export class Faults {
     for (const machine of machines) machine.ownerCores = 0;
     for (const machine of machines) machine.wake();
     for (const node of [...registries, ...orchestrators, ...agents]) {
-      node.process?.resume();
+      if (node.process !== null) goOn(this.#world, node, node.process);
       node.start();
     }
   }
@@ -91,6 +104,14 @@ function comesBack(world: World, node: SimNode, afterMs: number): void {
   world.engine.schedule(afterMs, null, `${node.name} is switched on`, () => node.start());
 }
 
+function goOn(world: World, node: SimNode, process: SimProcess): void {
+  if (world.registries.includes(node) && process.isPaused) {
+    const fromMs = world.postgres.nowMs;
+    world.stalls.push({ fromMs, toMs: fromMs + doubtedWithinMs });
+  }
+  process.resume();
+}
+
 /** A process that holds a transaction open is stopped right after it: else it would hold the whole database up. */
 function pause(world: World, node: SimNode, forMs: number): void {
   const { process } = node;
@@ -100,7 +121,7 @@ function pause(world: World, node: SimNode, forMs: number): void {
     return;
   }
   process.pause();
-  world.engine.schedule(forMs, null, `${node.name} goes on`, () => process.resume());
+  world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
 }
 
 const kill: Fault = (world, random) => {
@@ -160,7 +181,7 @@ const sleep: Fault = (world, random) => {
   if (process === null || process.isPaused) return `${node.name}, which is not awake`;
   const { sleepListener } = machine;
   const fallAsleep = (): void => {
-    if (process.isDead || process.isPaused) return;
+    if (world.isMended || process.isDead || process.isPaused) return;
     process.pause();
     machine.fallAsleep();
     for (const other of [...world.registries, ...world.orchestrators]) {
@@ -193,6 +214,18 @@ const fleetCutOff: Fault = (world, random) => {
     }
   }
   return `all agents from the registries for ${Math.round(forMs)} ms`;
+};
+
+/** For so long that the brake takes hold, and gives them up at last. */
+const fleetLost: Fault = (world) => {
+  const forMs = 105_000;
+  for (const agent of world.agents) {
+    for (const other of world.registries) {
+      world.network.links.cut(agent.name, other.name, forMs);
+      world.network.links.cut(other.name, agent.name, forMs);
+    }
+  }
+  return `all ${world.agents.length} agents from the registries for ${forMs} ms`;
 };
 
 const partition: Fault = (world, random) => {

@@ -13,6 +13,7 @@ export async function readWorld(world: World, sql: RunSql, isOver: boolean): Pro
     accepted: world.planner.accepted,
     isOver,
     outages: [],
+    stalls: world.stalls,
     untilMs: world.postgres.nowMs,
   };
 }

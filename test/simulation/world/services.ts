@@ -31,6 +31,7 @@ export async function simConfigs(): Promise<Configs> {
     HEADROOM_ORCHESTRATOR_GRPC_ADDR: orchestratorAddress,
     HEADROOM_CLAIM_LEASE_SECONDS: "5",
     HEADROOM_DRAIN_SECONDS: "2",
+    HEADROOM_OFFLINE_GRACE_SECONDS: "10",
     // Agents are cut off on purpose here, again and again.
     HEADROOM_FLAPS_TOLERATED: "1000",
     PAUSE_POLLING_INTERVAL_SECONDS: "10",

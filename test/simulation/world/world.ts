@@ -19,11 +19,15 @@ export interface World {
   /** Each under the agent of the same place. */
   readonly machines: readonly Machine[];
   readonly planner: Planner;
+  /** Just after a registry stood still, by the database's clock. */
+  readonly stalls: { readonly fromMs: number; readonly toMs: number }[];
   /**
    * The orchestrators hardly ever look by themselves: whatever happens must be told to them. Database and orchestrators are spared then,
    * for what these lose only a look can find.
    */
   readonly looksRarely: boolean;
+  /** Nothing bad happens any more. */
+  isMended: boolean;
 }
 
 const shapes: readonly MachineShape[] = [
@@ -101,5 +105,17 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
       }),
   );
   const planner = new Planner(engine, network);
-  return { engine, network, postgres, registries, orchestrators, agents, machines, planner, looksRarely };
+  return {
+    engine,
+    network,
+    postgres,
+    registries,
+    orchestrators,
+    agents,
+    machines,
+    planner,
+    stalls: [],
+    looksRarely,
+    isMended: false,
+  };
 }

@@ -5,7 +5,7 @@ import { holds, promisesByAgent } from "./check-room.ts";
 const toldWithinMs = 15_000;
 
 /** V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. */
-export function checkUsable({ changes }: Facts): readonly Violation[] {
+export function checkUsable({ changes, stalls = [] }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
   const unusableSince = new Map<string, number>();
   const promised = new Map<string, string>();
@@ -28,6 +28,7 @@ export function checkUsable({ changes }: Facts): readonly Violation[] {
     else promised.delete(attemptId);
     const sinceMs = unusableSince.get(agentId);
     if (!isNew || sinceMs === undefined || atMs - sinceMs <= toldWithinMs) continue;
+    if (stalls.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs)) continue;
     const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; it took no work from ${sinceMs} on`;
     violations.push({ invariant: "V14", what });
   }

@@ -105,6 +105,8 @@ export interface AgentChange extends Recorded {
   readonly agentId: string;
   /** Online, attached, and neither held, cordoned, draining nor on probation. */
   readonly usable: boolean;
+  /** Of its liveness; null where the change is of something else. */
+  readonly status: string | null;
 }
 
 export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange;
@@ -158,6 +160,11 @@ export interface Facts {
   readonly isOver: boolean;
   /** Times in which nobody could have placed anything: all orchestrators down, the database away. */
   readonly outages: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  /**
+   * Times just after a registry process stood still: it has been deaf as well, does not hold that against its agents (DESIGN 4), and may
+   * promise room on one that is gone; what is promised so is not delivered, and comes back.
+   */
+  readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
   readonly untilMs: EpochMs;
 }
 
@@ -183,4 +190,5 @@ export type Invariant =
   | "V13"
   | "V14"
   | "V15"
-  | "V16";
+  | "V16"
+  | "V17";

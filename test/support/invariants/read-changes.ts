@@ -113,7 +113,13 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         on_probation: boolean;
       };
       const isUp = !gone && row.status === "online" && row.attached && !row.owner_hold && !row.on_probation;
-      return { ...recorded, row: "agent", agentId: row.agent_id, usable: agents.tell(row.agent_id, "liveness", isUp) };
+      return {
+        ...recorded,
+        row: "agent",
+        agentId: row.agent_id,
+        usable: agents.tell(row.agent_id, "liveness", isUp),
+        status: row.status,
+      };
     }
     case "agent": {
       const row = data as { agent_id: string; cordoned: boolean; draining: boolean };
@@ -123,6 +129,7 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         row: "agent",
         agentId: row.agent_id,
         usable: agents.tell(row.agent_id, "agent", isOffered),
+        status: null,
       };
     }
   }

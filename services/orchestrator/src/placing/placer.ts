@@ -13,7 +13,7 @@ export interface Placed {
   readonly assigned: readonly AssignmentToSend[];
   readonly parked: readonly Parked[];
   /** Shapes for which there is no room now, each with why. */
-  readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  readonly shapesWithoutRoom: ReadonlyMap<string, ShapeWithoutRoom>;
   /** The state of the fleet that the registry decided on; null when it was not asked, or could not be. */
   readonly revision: FleetRevision | null;
   /** The registry could not be asked. */
@@ -23,6 +23,11 @@ export interface Placed {
 export interface Held {
   readonly reason: PauseReason;
   readonly sentence: string;
+}
+
+export interface ShapeWithoutRoom extends Held {
+  /** Agents were left out of the search: there may be room again without that any appears. */
+  readonly isForNow: boolean;
 }
 
 export interface Parked extends Held {
@@ -129,7 +134,7 @@ function askGate(
 interface Reserved {
   readonly assignments: readonly NewAssignment[];
   readonly parks: readonly NewPark[];
-  readonly shapesWithoutRoom: ReadonlyMap<string, Held>;
+  readonly shapesWithoutRoom: ReadonlyMap<string, ShapeWithoutRoom>;
   readonly revision: FleetRevision | null;
   readonly registryAway: boolean;
 }
@@ -144,21 +149,20 @@ const NOTHING: Reserved = {
 
 async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): Promise<Reserved> {
   if (tasks.length === 0) return NOTHING;
-  const avoidAgentIds = options.avoided.current();
+  const avoided = options.avoided.current();
+  const requests = tasks.map((task) => ({
+    attemptId: task.attemptId,
+    fence: task.fence,
+    needs: task.needs,
+    avoidAgentIds: new Set([...avoided, ...options.kept.avoidedBy(task)]),
+    kind: "attempt" as const,
+    expectedDurationMs: task.expectedDurationMs,
+    taskId: task.taskId,
+    planId: task.planId,
+  }));
   let answer: ReserveAnswer;
   try {
-    answer = await options.registry.reserve(
-      tasks.map((task) => ({
-        attemptId: task.attemptId,
-        fence: task.fence,
-        needs: task.needs,
-        avoidAgentIds: new Set([...avoidAgentIds, ...options.kept.avoidedBy(task)]),
-        kind: "attempt",
-        expectedDurationMs: task.expectedDurationMs,
-        taskId: task.taskId,
-        planId: task.planId,
-      })),
-    );
+    answer = await options.registry.reserve(requests);
   } catch (error) {
     // Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id.
     options.logger.warn(
@@ -174,17 +178,19 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
     }));
     return { ...NOTHING, parks, registryAway: true };
   }
-  return sortOutcomes(options, tasks, answer);
+  const narrowed = new Set(requests.filter(({ avoidAgentIds }) => avoidAgentIds.size > 0).map(({ taskId }) => taskId));
+  return sortOutcomes(options, tasks, answer, narrowed);
 }
 
 function sortOutcomes(
   options: PlacerOptions,
   tasks: readonly ClaimedTask[],
   { outcomes, revision }: ReserveAnswer,
+  narrowed: ReadonlySet<string>,
 ): Reserved {
   const assignments: NewAssignment[] = [];
   const parks: NewPark[] = [];
-  const shapesWithoutRoom = new Map<string, Held>();
+  const shapesWithoutRoom = new Map<string, ShapeWithoutRoom>();
   for (const [index, claimed] of tasks.entries()) {
     const outcome = outcomes[index];
     // The port promises one outcome for each request.
@@ -205,7 +211,7 @@ function sortOutcomes(
       case "no_room": {
         const { reason, sentence } = outcome.explanation;
         const held: Held = { reason: reason ?? "NO_AGENT_FITS_NOW", sentence };
-        shapesWithoutRoom.set(claimed.shapeKey, held);
+        shapesWithoutRoom.set(claimed.shapeKey, { ...held, isForNow: narrowed.has(claimed.taskId) });
         parks.push({ claimed, ...held, attemptIdKept: false });
         break;
       }

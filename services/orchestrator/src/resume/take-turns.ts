@@ -105,7 +105,8 @@ async function noteRefusals(
   turns: readonly Turn[],
 ): Promise<void> {
   for (const [shapeKey, held] of shapesWithoutRoom) {
-    if (revision !== null) refusals.note(shapeKey, revision);
+    // What was refused because agents were left out is asked again when they are not: no room appears then.
+    if (revision !== null && !held.isForNow) refusals.note(shapeKey, revision);
     await stamper.stamp(shapeKey, held, request);
     const turn = turns.find(({ head }) => head.shapeKey === shapeKey);
     if (turn === undefined) continue;

@@ -16,6 +16,7 @@ describe("roomAppeared", () => {
     ["more VRAM", agentWith({ sample: sampleWith(3, 1) }), agentWith({ sample: sampleWith(3, 2) })],
     ["a first sample", agentWith({ sample: null }), agentWith()],
     ["a new label", agentWith(), agentWith({ labels: { site: "north" } })],
+    ["room given and come back since the last look", agentWith({ guardVersion: 3 }), agentWith({ guardVersion: 5 })],
     ["another pool", agentWith(), agentWith({ poolName: "render" })],
   ])("is true for %s", (_, before, after) => {
     expect(roomAppeared(before, after)).toBe(true);
@@ -26,6 +27,7 @@ describe("roomAppeared", () => {
     ["an agent that goes offline", agentWith(), agentWith({ status: "offline" })],
     ["a new agent that is not attached", null, agentWith({ attached: false })],
     ["a reservation that begins", agentWith(), busy],
+    ["one commit that took room", agentWith({ guardVersion: 3 }), { ...busy, guardVersion: 4 }],
     ["fewer cores", agentWith({ sample: sampleWith(4) }), agentWith({ sample: sampleWith(3) })],
     ["nothing but another text", agentWith(), agentWith({ statusReason: "it beats again" })],
     ["a label that goes", agentWith({ labels: { site: "north" } }), agentWith()],

@@ -10,7 +10,10 @@ export function roomAppeared(before: StoredAgent | null, after: StoredAgent | nu
   if (!takesWork(now)) return false;
   if (before === null) return true;
   const then = viewOf(before);
-  return !takesWork(then) || isOfAnotherKind(then, now) || hasMoreRoom(then.room, now.room);
+  if (!takesWork(then) || isOfAnotherKind(then, now) || hasMoreRoom(then.room, now.room)) return true;
+  // Room that another process gave and that came back before this one looked leaves no trace but in the count of the commits. Whoever was
+  // refused in between waits for it.
+  return after.guardVersion - before.guardVersion > 1;
 }
 
 function takesWork({ status, attached, cordoned, draining, ownerHold, onProbation }: AgentView): boolean {
