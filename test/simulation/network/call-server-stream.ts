@@ -100,12 +100,12 @@ class StreamReader implements AsyncIterator<unknown> {
       end();
       there.send(() => gone.abort());
     };
-    let credit = window;
+    const flow = { credit: window };
     let wakeServer = (): void => undefined;
     gone.signal.addEventListener("abort", () => wakeServer(), { once: true });
     this.#read = () =>
       there.send(() => {
-        credit += 1;
+        flow.credit += 1;
         wakeServer();
       });
     const finish = (error: HeadroomError | null): void =>
@@ -115,10 +115,10 @@ class StreamReader implements AsyncIterator<unknown> {
       });
     there.send(() => {
       this.#pump(target, bytes, gone.signal, async (message) => {
-        while (credit <= 0 && !gone.signal.aborted) {
+        while (flow.credit <= 0 && !gone.signal.aborted) {
           await new Promise<void>((resolve) => (wakeServer = resolve));
         }
-        credit -= 1;
+        flow.credit -= 1;
         if (links.chance(links.weather.breaks)) links.break(conversation);
         back.send(() => {
           this.#messages.push(this.#call.method.responseDeserialize(Buffer.from(message)));

@@ -58,9 +58,11 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const { random } = engine;
   const offset = (): number => (random.next() < 0.6 ? 0 : random.int(-largestOffsetMs, largestOffsetMs));
   const looksRarely = random.next() < 0.4;
+  const isFleet = random.next() < 0.1;
   const options = { engine, network, postgres, configs };
   const registries = Array.from(
-    { length: random.int(1, 2) },
+    // Of a loss that several share each sees a part, which may be too small for its brake.
+    { length: isFleet ? 1 : random.int(1, 2) },
     (_, index) =>
       new SimNode({
         name: `registry-${index + 1}`,
@@ -81,7 +83,6 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         create: (process) => createSimOrchestrator(options, process, looksRarely),
       }),
   );
-  const isFleet = random.next() < 0.1;
   const machines = [
     ...shapes.slice(0, random.int(1, shapes.length)),
     ...(isFleet ? Array.from({ length: smallMachines }, () => smallShape) : []),
