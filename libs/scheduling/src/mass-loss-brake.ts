@@ -15,6 +15,11 @@ export const BRAKE_VERDICTS_PER_SWEEP = 1;
 export interface BrakeInput {
   /** Agents that this sweep would move to offline; those that said goodbye are not counted. */
   readonly losses: number;
+  /**
+   * These and those that would follow within one heartbeat interval: what is lost in one moment falls due over as long as the beats
+   * before it were apart. Default: the losses.
+   */
+  readonly imminent?: number;
   /** Agents that were online at the beginning, the losses included. */
   readonly fleetSize: number;
   /** When the brake took hold; null while it is released. */
@@ -45,7 +50,7 @@ export type BrakeVerdict =
 /** Whether the verdicts of one sweep may pass. Hand its `sinceMs` to the next call. */
 export function massLossBrake(input: BrakeInput): BrakeVerdict {
   const { losses, nowMs } = input;
-  if (!isMassLoss(input)) return { kind: "released", allowedVerdicts: losses, sinceMs: null };
+  if (losses === 0 || !isMassLoss(input)) return { kind: "released", allowedVerdicts: losses, sinceMs: null };
   const sinceMs = input.engagedSinceMs ?? nowMs;
   const endsAtMs = sinceMs + BRAKE_MAX_GRACES * input.graceMs;
   if (input.confirmed || nowMs >= endsAtMs) return { kind: "released", allowedVerdicts: losses, sinceMs };
@@ -53,7 +58,7 @@ export function massLossBrake(input: BrakeInput): BrakeVerdict {
 }
 
 /** Once engaged, half as many losses keep it engaged: the few that pass must not release all the others. */
-function isMassLoss({ losses, fleetSize, engagedSinceMs }: BrakeInput): boolean {
+function isMassLoss({ losses, imminent = losses, fleetSize, engagedSinceMs }: BrakeInput): boolean {
   const weight = engagedSinceMs === null ? 1 : 2;
-  return losses * weight >= BRAKE_MIN_AGENTS && losses * weight > fleetSize * BRAKE_FRACTION;
+  return imminent * weight >= BRAKE_MIN_AGENTS && imminent * weight > fleetSize * BRAKE_FRACTION;
 }

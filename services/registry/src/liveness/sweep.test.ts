@@ -108,6 +108,18 @@ describe("the sweep", () => {
     expect(sweep.heldAgents).toBe(0);
   });
 
+  it("DESIGN-4: the brake sees a loss whose beats before it were seconds apart, and that falls due over several sweeps", async () => {
+    const { ports, pulses, sweep, count } = await start(fleetOf(12));
+    for (let index = 0; index < 12; index += 1) {
+      pulses.heard(idOf(index), ports.clock.monotonic() - INTERVAL_MS + index * 400);
+    }
+    await ports.advance(TTL_MS + GRACE_MS + 3_000);
+    expect(count("offline")).toBeLessThanOrEqual(8);
+    expect(sweep.heldAgents).toBeGreaterThan(0);
+    await ports.advance(3 * GRACE_MS + 5_000);
+    expect(count("offline")).toBe(12);
+  });
+
   it("DESIGN-4: operators can confirm the losses, and a confirmation without a brake is forgotten", async () => {
     const { ports, sweep, count } = await start(fleetOf(100));
     sweep.confirmLosses();

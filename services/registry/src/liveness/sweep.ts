@@ -38,6 +38,7 @@ export class Sweep {
   #sweptAtMs: number | null = null;
   #brakeSinceMs: number | null = null;
   #isConfirmed = false;
+  #isEngaged = false;
   #held = 0;
 
   constructor(options: SweepOptions) {
@@ -72,12 +73,15 @@ export class Sweep {
     this.#sweptAtMs = nowMs;
     const lost: StoredAgent[] = [];
     let living = 0;
+    let imminent = 0;
     for (const known of this.#options.fleet.agents()) {
       if (isHeldElsewhere(known)) continue;
       const agent = this.#endWhatIsOver(known);
       if (agent.status === "offline") continue;
       living += 1;
       const verdict = this.#verdictOn(agent, { nowMs, graceMs, latenessMs });
+      const followsMs = nowMs + this.#intervalOf(agent);
+      if (this.#verdictOn(agent, { nowMs: followsMs, graceMs, latenessMs }) === "grace_ended") imminent += 1;
       if (verdict === "grace_ended") lost.push(agent);
       else if (verdict === "ttl_missed") {
         // Whoever is on its way here from a process that has stopped is not blamed for being late.
@@ -87,7 +91,7 @@ export class Sweep {
         });
       }
     }
-    for (const agent of lost.slice(0, this.#allowedVerdicts(lost.length, living, nowMs))) this.#giveUp(agent);
+    for (const agent of lost.slice(0, this.#allowedVerdicts(lost.length, imminent, living, nowMs))) this.#giveUp(agent);
     await drains.finish();
   }
 
@@ -124,26 +128,28 @@ export class Sweep {
   }
 
   /** How many of the losses may be declared in this sweep. */
-  #allowedVerdicts(losses: number, fleetSize: number, nowMs: number): number {
+  #allowedVerdicts(losses: number, imminent: number, fleetSize: number, nowMs: number): number {
     const { graceMs, logger } = this.#options;
     const brake = massLossBrake({
       losses,
+      imminent,
       fleetSize,
       engagedSinceMs: this.#brakeSinceMs,
       nowMs,
       graceMs,
       confirmed: this.#isConfirmed,
     });
-    if (brake.kind === "engaged" && this.#held === 0) {
+    if (brake.kind === "engaged" && !this.#isEngaged) {
       logger.error(
-        { losses, agents: fleetSize },
+        { losses, imminent, agents: fleetSize },
         "very many agents would go offline at once: kept suspect, for the fault may be ours. If they are really gone: headroom agents confirm-losses",
       );
     }
-    if (this.#held > 0 && brake.kind === "released") {
+    if (this.#isEngaged && brake.kind === "released") {
       const why = this.#isConfirmed ? "an operator confirmed the losses" : "they are back, or their time is over";
       logger.warn({ losses, agents: fleetSize }, `agents are no longer kept from going offline: ${why}`);
     }
+    this.#isEngaged = brake.kind === "engaged";
     this.#brakeSinceMs = brake.sinceMs;
     this.#held = brake.kind === "engaged" ? losses - brake.allowedVerdicts : 0;
     if (brake.kind === "released") this.#isConfirmed = false;
