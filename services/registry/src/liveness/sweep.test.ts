@@ -113,8 +113,8 @@ describe("the sweep", () => {
     for (let index = 0; index < 12; index += 1) {
       pulses.heard(idOf(index), ports.clock.monotonic() - INTERVAL_MS + index * 400);
     }
-    await ports.advance(TTL_MS + GRACE_MS + 3_000);
-    expect(count("offline")).toBeLessThanOrEqual(8);
+    await ports.advance(TTL_MS + GRACE_MS - 1_000);
+    expect(count("offline")).toBeLessThanOrEqual(5);
     expect(sweep.heldAgents).toBeGreaterThan(0);
     await ports.advance(3 * GRACE_MS + 5_000);
     expect(count("offline")).toBe(12);
