@@ -42,7 +42,7 @@ export class SimPostgres {
   readonly #listeners = new Set<SimListener>();
   /** Ends what is open, when the server goes down. */
   readonly #open = new Set<() => void>();
-  readonly #doomed = new Map<SimProcess, { left: number; readonly die: () => void }>();
+  readonly #doomed = new Map<SimProcess, { left: number; readonly befall: () => void }>();
   readonly #inTransaction = new Map<SimProcess, number>();
   /** Its clock, against the true one. */
   clockOffsetMs = 0;
@@ -83,9 +83,9 @@ export class SimPostgres {
     return () => void this.#open.delete(end);
   }
 
-  /** A process dies when so many more of its statements have been executed, before it hears of the last. */
-  dieAfter(owner: SimProcess, statements: number, die: () => void): void {
-    this.#doomed.set(owner, { left: statements, die });
+  /** Something befalls a process when so many more of its statements have been executed, before it hears of the last. */
+  befallAfter(owner: SimProcess, statements: number, befall: () => void): void {
+    this.#doomed.set(owner, { left: statements, befall });
   }
 
   /** One of its statements has been executed. */
@@ -95,7 +95,7 @@ export class SimPostgres {
     doom.left -= 1;
     if (doom.left > 0) return;
     this.#doomed.delete(owner);
-    this.engine.schedule(0, null, `${owner.name} dies at a statement`, doom.die);
+    this.engine.schedule(0, null, `${owner.name} has reached the statement`, doom.befall);
   }
 
   /** A process has so many transactions open, more or fewer. */

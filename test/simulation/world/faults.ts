@@ -139,12 +139,25 @@ const killAtStatement: Fault = (world, random) => {
   const statements = random.int(1, 60);
   const downMs = between(random, 100, 20_000);
   if (process === null) return `${node.name}, which is not there`;
-  world.postgres.dieAfter(process, statements, () => {
-    if (node.process !== process) return;
+  world.postgres.befallAfter(process, statements, () => {
+    if (node.process !== process || world.isMended) return;
     node.die(false);
     comesBack(world, node, downMs);
   });
   return `${node.name} after ${statements} statements, for ${Math.round(downMs)} ms`;
+};
+
+/** In the middle of its work, and for longer than its claims: others take that over meanwhile. */
+const standStillAtStatement: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const statements = random.int(1, 60);
+  const forMs = between(random, 4_000, 25_000);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.befallAfter(process, statements, () => {
+    if (node.process === process && !world.isMended) pause(world, node, forMs);
+  });
+  return `${node.name} after ${statements} statements, for ${Math.round(forMs)} ms`;
 };
 
 const restart: Fault = (world, random) => {
@@ -302,6 +315,9 @@ const kinds: readonly (readonly [string, Fault, "hard"?])[] = [
   ["kill", kill],
   ["kill", kill],
   ["kill at a statement", killAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
   ["kill at a statement", killAtStatement, "hard"],
   ["kill at a statement", killAtStatement, "hard"],
   ["restart", restart],
