@@ -61,9 +61,11 @@ export async function openRealSessions(connectionString: string): Promise<RealSe
   );
   const clients = [checker, plain];
   const sessions = new Map<string, RealSession>();
+  const sessionClients: pg.Client[] = [];
   for (const schema of [REGISTRY_SCHEMA, orchestratorSchema]) {
     const client = await connect(connectionString, schema);
     clients.push(client);
+    sessionClients.push(client);
     sessions.set(schema, sessionOf(client));
   }
   const tables = await checker.query<{ names: string }>(
@@ -75,6 +77,8 @@ export async function openRealSessions(connectionString: string): Promise<RealSe
     sessions,
     sql,
     async reset(seed) {
+      // The world before may have ended in the middle of a transaction.
+      for (const client of sessionClients) await client.query("ROLLBACK");
       await checker.query(`TRUNCATE ${names} RESTART IDENTITY CASCADE`);
       await checker.query(`ALTER SEQUENCE sim.uuids RESTART`);
       for (const client of clients) await client.query(`SELECT set_config('sim.seed', $1, false)`, [String(seed)]);
