@@ -1,4 +1,5 @@
 /** Whole worlds under faults, each from a seed: fresh ones each time, and those that have found something before. */
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import type { EmbeddedPostgres } from "@headroom/postgres";
 import { makeTempDir, type TempDir } from "@headroom/testing";
@@ -10,7 +11,7 @@ import { type Outcome, simulate } from "./simulate.ts";
 import { type Configs, simConfigs } from "./world/services.ts";
 
 /** For how long fresh seeds are tried. */
-const freshSeconds = Number(process.env["HEADROOM_SIMULATION_SECONDS"] ?? "150");
+const freshSeconds = Number(process.env["HEADROOM_SIMULATION_SECONDS"] ?? "120");
 
 /**
  * Seeds that found something when they were new, and what it was. What a seed makes happen changes with the world and with the program, so
@@ -27,6 +28,8 @@ describe("simulated worlds", () => {
   let real: RealSessions;
   let configs: Configs;
   beforeAll(async () => {
+    // Virtual time does not mind waiting; the tests beside this one live in real time. The server inherits it.
+    setPriority(constants.priority.PRIORITY_LOW);
     dir = await makeTempDir("simulation");
     server = await startSimulationServer(join(dir.path, "data"), sharedProgramsDir);
     real = await openRealSessions(server.connectionString);

@@ -3,6 +3,7 @@ import { holds, promisesByAgent } from "./check-room.ts";
 
 /** What the store says of an agent comes so much later than what its registry knows, at most, while the database answers. */
 const toldWithinMs = 15_000;
+const writtenWithinMs = 5_000;
 
 /** V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. */
 export function checkUsable({ changes, stalls = [] }: Facts): readonly Violation[] {
@@ -28,11 +29,24 @@ export function checkUsable({ changes, stalls = [] }: Facts): readonly Violation
     else promised.delete(attemptId);
     const sinceMs = unusableSince.get(agentId);
     if (!isNew || sinceMs === undefined || atMs - sinceMs <= toldWithinMs) continue;
+    if (isUsableSoon(changes, agentId, atMs)) continue;
     if (stalls.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs)) continue;
     const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; it took no work from ${sinceMs} on`;
     violations.push({ invariant: "V14", what });
   }
   return violations;
+}
+
+/** The registry that heard of it gives room at once, and writes it down a moment later. */
+function isUsableSoon(changes: Facts["changes"], agentId: string, atMs: number): boolean {
+  return changes.some(
+    (change) =>
+      change.row === "agent" &&
+      change.agentId === agentId &&
+      change.usable &&
+      change.atMs >= atMs &&
+      change.atMs - atMs <= writtenWithinMs,
+  );
 }
 
 /** V15: what is to wait until a time is not resumed before it. */

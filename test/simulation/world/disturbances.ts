@@ -1,0 +1,250 @@
+import type { SeededRandom } from "@headroom/testing";
+import type { SimProcess } from "../engine/sim-process.ts";
+import { between, type Fault, type NamedFault, oneOf } from "./fault.ts";
+import type { SimNode } from "./node.ts";
+import type { World } from "./world.ts";
+
+/** A registry that stood still gives its agents the time of a heartbeat again. */
+const doubtedWithinMs = 20_000;
+
+function anyNode({ registries, orchestrators, agents, looksRarely }: World, random: SeededRandom): SimNode {
+  return oneOf(random, [...registries, ...(looksRarely ? [] : orchestrators), ...agents]);
+}
+
+function comesBack(world: World, node: SimNode, afterMs: number): void {
+  world.engine.schedule(afterMs, null, `${node.name} is switched on`, () => node.start());
+}
+
+/** Stands still no more. */
+export function goOn(world: World, node: SimNode, process: SimProcess): void {
+  if (world.registries.includes(node) && process.isPaused) {
+    const fromMs = world.postgres.nowMs;
+    world.stalls.push({ fromMs, toMs: fromMs + doubtedWithinMs });
+  }
+  process.resume();
+}
+
+/** A process that holds a transaction open is stopped right after it: else it would hold the whole database up. */
+function pause(world: World, node: SimNode, forMs: number): void {
+  const { process } = node;
+  if (process === null) return;
+  if (world.postgres.isInTransaction(process)) {
+    world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
+    return;
+  }
+  process.pause();
+  world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
+}
+
+const kill: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const downMs = between(random, 100, 40_000);
+  node.die(false);
+  comesBack(world, node, downMs);
+  return `${node.name} for ${Math.round(downMs)} ms`;
+};
+
+/** Between two statements, where a change may be half done. */
+const killAtStatement: Fault = (world, random) => {
+  const node = oneOf(random, [...world.orchestrators, ...world.orchestrators, ...world.registries]);
+  const { process } = node;
+  const statements = random.int(1, 60);
+  const downMs = between(random, 100, 20_000);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.befallAfter(process, statements, () => {
+    if (node.process !== process || world.isMended) return;
+    node.die(false);
+    comesBack(world, node, downMs);
+  });
+  return `${node.name} after ${statements} statements, for ${Math.round(downMs)} ms`;
+};
+
+/** In the middle of its work, and for longer than its claims: others take that over meanwhile. */
+const standStillAtStatement: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const statements = random.int(1, 60);
+  const forMs = between(random, 4_000, 25_000);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.befallAfter(process, statements, () => {
+    if (node.process === process && !world.isMended) pause(world, node, forMs);
+  });
+  return `${node.name} after ${statements} statements, for ${Math.round(forMs)} ms`;
+};
+
+const restart: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
+  return node.name;
+};
+
+const standStill: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const forMs = between(random, 500, 60_000);
+  pause(world, node, forMs);
+  return `${node.name} for ${Math.round(forMs)} ms`;
+};
+
+const powerLoss: Fault = (world, random) => {
+  const index = random.int(0, world.agents.length - 1);
+  const node = world.agents[index]!;
+  const downMs = between(random, 5_000, 120_000);
+  node.die(true);
+  world.machines[index]!.losePower();
+  comesBack(world, node, downMs);
+  return `${node.name} for ${Math.round(downMs)} ms`;
+};
+
+/** The machine is suspended, with its agent and its commands; where its system tells, they are told before. */
+const sleep: Fault = (world, random) => {
+  const index = random.int(0, world.agents.length - 1);
+  const node = world.agents[index]!;
+  const machine = world.machines[index]!;
+  const forMs = random.next() < 0.5 ? between(random, 2_000, 60_000) : between(random, 60_000, 420_000);
+  const isTold = random.next() < 0.5;
+  const { process } = node;
+  if (process === null || process.isPaused) return `${node.name}, which is not awake`;
+  const { sleepListener } = machine;
+  const fallAsleep = (): void => {
+    if (world.isMended || process.isDead || process.isPaused) return;
+    process.pause();
+    machine.fallAsleep();
+    for (const other of [...world.registries, ...world.orchestrators]) {
+      world.network.links.cut(node.name, other.name, forMs);
+      world.network.links.cut(other.name, node.name, forMs);
+    }
+    world.engine.schedule(forMs, null, `${node.name} wakes`, () => {
+      machine.wake();
+      process.resume();
+      if (sleepListener !== null && isTold) process.do("is told that it is back", () => sleepListener.back());
+    });
+  };
+  if (sleepListener === null || !isTold) fallAsleep();
+  else {
+    process.do("is told that it will sleep", () => {
+      void sleepListener.announced();
+      world.engine.schedule(3_000, null, `${node.name} falls asleep`, fallAsleep);
+    });
+  }
+  return `${node.name} for ${Math.round(forMs)} ms${isTold ? ", told before" : ""}`;
+};
+
+/** Nobody reaches anybody of the fleet: the fault is ours, most likely. */
+const fleetCutOff: Fault = (world, random) => {
+  const forMs = between(random, 20_000, 200_000);
+  for (const agent of world.agents) {
+    for (const other of world.registries) {
+      world.network.links.cut(agent.name, other.name, forMs);
+      world.network.links.cut(other.name, agent.name, forMs);
+    }
+  }
+  return `all agents from the registries for ${Math.round(forMs)} ms`;
+};
+
+/** For so long that the brake takes hold, and gives them up at last. */
+export const fleetLost: Fault = (world) => {
+  const forMs = 105_000;
+  for (const agent of world.agents) {
+    for (const other of world.registries) {
+      world.network.links.cut(agent.name, other.name, forMs);
+      world.network.links.cut(other.name, agent.name, forMs);
+    }
+  }
+  return `all ${world.agents.length} agents from the registries for ${forMs} ms`;
+};
+
+const partition: Fault = (world, random) => {
+  const one = anyNode(world, random);
+  const other = anyNode(world, random);
+  const forMs = between(random, 1_000, 90_000);
+  const isOneWay = random.next() < 0.4;
+  const { links } = world.network;
+  links.cut(one.name, other.name, forMs);
+  if (!isOneWay) links.cut(other.name, one.name, forMs);
+  return `${one.name} ${isOneWay ? "to" : "and"} ${other.name} for ${Math.round(forMs)} ms`;
+};
+
+const isolate: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 5_000, 100_000);
+  for (const other of [...world.registries, ...world.orchestrators]) {
+    world.network.links.cut(node.name, other.name, forMs);
+    world.network.links.cut(other.name, node.name, forMs);
+  }
+  return `${node.name} from all for ${Math.round(forMs)} ms`;
+};
+
+const breakConnections: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  for (const other of [...world.registries, ...world.orchestrators, ...world.agents])
+    world.network.links.breakBetween(node.name, other.name);
+  return `all of ${node.name}`;
+};
+
+const databaseDown: Fault = (world, random) => {
+  const forMs = between(random, 200, 30_000);
+  world.postgres.goDown();
+  world.engine.schedule(forMs, null, "the database is back", () => world.postgres.comeBack());
+  return `for ${Math.round(forMs)} ms`;
+};
+
+const databaseSlow: Fault = (world, random) => {
+  const forMs = between(random, 1_000, 20_000);
+  const { delayMs } = world.postgres.weather;
+  Object.assign(delayMs, { min: 50, max: 1_500 });
+  world.engine.schedule(forMs, null, "the database is quick again", () => {
+    Object.assign(delayMs, { min: 0.2, max: 2 });
+  });
+  return `for ${Math.round(forMs)} ms`;
+};
+
+const clockJump: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  const byMs = random.int(-7_200_000, 7_200_000);
+  node.process?.jumpClock(byMs);
+  return `${node.name} by ${byMs} ms`;
+};
+
+const ownerComes: Fault = (world, random) => {
+  const machine = oneOf(random, world.machines);
+  const forMs = between(random, 1_000, 60_000);
+  if (random.next() < 0.5) machine.ownerHold = "mine";
+  else machine.ownerCores = random.int(1, machine.shape.cpuCores);
+  world.engine.schedule(forMs, null, `the owner of ${machine.name} goes`, () => {
+    machine.ownerHold = null;
+    machine.ownerCores = 0;
+  });
+  return `${machine.name} for ${Math.round(forMs)} ms`;
+};
+
+const cancelPlan: Fault = (world) => {
+  world.planner.cancelOne();
+  return "one of those accepted";
+};
+
+/** What happens at one moment. Some are listed more than once: they are likelier. */
+export const disturbances: readonly NamedFault[] = [
+  ["kill", kill],
+  ["kill", kill],
+  ["kill at a statement", killAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
+  ["stand still at a statement", standStillAtStatement, "hard"],
+  ["kill at a statement", killAtStatement, "hard"],
+  ["kill at a statement", killAtStatement, "hard"],
+  ["restart", restart],
+  ["stand still", standStill],
+  ["stand still", standStill],
+  ["power loss", powerLoss],
+  ["sleep", sleep],
+  ["sleep", sleep],
+  ["fleet cut off", fleetCutOff],
+  ["partition", partition],
+  ["isolate", isolate],
+  ["break connections", breakConnections],
+  ["database down", databaseDown, "hard"],
+  ["database slow", databaseSlow, "hard"],
+  ["clock jump", clockJump],
+  ["owner comes", ownerComes],
+  ["cancel", cancelPlan],
+];
