@@ -43,7 +43,7 @@ const toldBoundMs = 3 * 60_000;
 
 /** After all has ended, some more work: nothing disturbs it, so nothing may wait with room for it and its turn for longer than this. */
 const probePlans = 3;
-const calmBoundMs = 20_000;
+const calmBoundMs = 45_000;
 
 /** Runs the world of one seed to its end, and looks for what must not be. */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {

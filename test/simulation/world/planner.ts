@@ -82,7 +82,7 @@ function probingPlan(random: SeededRandom, number: number): Partial<wire.WorkPla
     const vramGb = pick(0, 0, 6, 10);
     return {
       name: `p${number}-t${index + 1}`,
-      command: { argv: ["work", String(pick(25_000, 40_000)), "0"] },
+      command: { argv: ["work", String(pick(60_000, 90_000)), "0"] },
       needs: { cpuCores: pick(1, 2, 3), memoryGb: pick(1, 3), ...(vramGb > 0 && { gpuVramGb: vramGb }) },
     };
   });
