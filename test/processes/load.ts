@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { PlanInput } from "@headroom/client";
+import type { HeadroomClient, PlanInput } from "@headroom/client";
 import type { SeededRandom } from "@headroom/testing";
-import type { AcceptedFact } from "../../support/invariants/facts.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster } from "../e2e/support/cluster.ts";
+import type { AcceptedFact } from "../support/invariants/facts.ts";
 
 export interface LoadReport {
   /** What callers were told to be accepted. */
@@ -15,17 +15,24 @@ export interface LoadReport {
 
 const submitters = 4;
 
-/** Submits plans until the signal, through all orchestrators; whoever gets no answer asks another one under the same request id. */
-export async function submitPlans(
-  cluster: Cluster,
-  random: SeededRandom,
-  { signal, openTasks }: { readonly signal: AbortSignal; readonly openTasks: number },
-): Promise<LoadReport> {
+export interface LoadOptions {
+  readonly cluster: Cluster;
+  /** Ways to the orchestrators. */
+  readonly clients: readonly HeadroomClient[];
+  readonly random: SeededRandom;
+  readonly signal: AbortSignal;
+  /** With so many tasks open nobody submits more. */
+  readonly openTasks: number;
+}
+
+/** Submits plans until the signal; whoever gets no answer asks another way under the same request id, until there is one. */
+export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
+  const { cluster, clients, random, signal, openTasks } = options;
   const accepted: AcceptedFact[] = [];
   let cancelled = 0;
   let repeated = 0;
   let number = 0;
-  const someClient = () => cluster.clientOf(0, random.int(0, cluster.orchestrators.length - 1));
+  const someClient = (): HeadroomClient => clients[random.int(0, clients.length - 1)]!;
 
   async function submit(plan: PlanInput): Promise<string> {
     const requestId = randomUUID();
@@ -70,16 +77,30 @@ function somePlan({ ledger }: Cluster, random: SeededRandom, number: number): Pl
           ? { cpuCores: 0.5, gpuVramGb: 9 }
           : { cpuCores: random.int(1, 2), memoryGb: 1 };
     const fails = random.next() < 0.1;
+    const says = random.next() < 0.5 ? "; seq 1 200" : "";
     return ledger.task(name, {
       needs,
-      script: `sleep ${(0.05 + random.next() * 0.5).toFixed(2)}${fails ? '; [ $(grep -c "^start $LEDGER_TASK " "$LEDGER") -gt 1 ]' : ""}`,
+      script: `sleep ${(0.05 + random.next() * (random.next() < 0.1 ? 5 : 0.5)).toFixed(2)}${says}${fails ? '; [ $(grep -c "^start $LEDGER_TASK " "$LEDGER") -gt 1 ]' : ""}`,
       // Agents are killed too, and each time that counts as a run.
       maxAttempts: 20,
       retryOnFailure: fails,
+      // The usual five minutes are long for a run of one.
+      ...(random.next() < 0.7 && { workLease: { seconds: 15, nanos: 0 } }),
       ...(index > 0 && random.next() < 0.2 && { dependsOn: [names[random.int(0, index - 1)]!] }),
     });
   });
   return { name: `soak-${number}`, priority: random.int(0, 3), tasks };
+}
+
+/** Work that needs room for a moment, and cannot fail. */
+export function calmPlan({ ledger }: Cluster, random: SeededRandom, number: number): PlanInput {
+  const tasks = Array.from({ length: random.int(3, 6) }, (_, index) =>
+    ledger.task(`calm${number}-t${index + 1}`, {
+      needs: { cpuCores: random.int(1, 3), memoryGb: 1 },
+      script: `sleep ${(0.3 + random.next()).toFixed(2)}`,
+    }),
+  );
+  return { name: `calm-${number}`, tasks };
 }
 
 async function untilFewerOpen(cluster: Cluster, most: number, signal: AbortSignal): Promise<void> {

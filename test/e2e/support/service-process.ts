@@ -25,6 +25,8 @@ export interface ServiceProcess {
   /** Of the running process; throws when none runs. */
   pid(): number;
   isRunning(): boolean;
+  /** How long its process has been running; 0: it does not. */
+  upMs(): number;
   /** Starts it; throws when it runs already. `env` is added for this start only. */
   start(overrides?: {
     readonly argv?: readonly [string, ...string[]];
@@ -60,12 +62,14 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
   mkdirSync(dirname(options.outputFile), { recursive: true });
   let child: ChildProcess | undefined;
   let ended: Promise<Ending> = Promise.resolve(0);
+  let startedMs = 0;
 
   const isRunning = (): boolean => child !== undefined;
 
   const service: ServiceProcess = {
     name: options.name,
     isRunning,
+    upMs: () => (child === undefined ? 0 : performance.now() - startedMs),
     pid() {
       if (child?.pid === undefined) throw new Error(`${options.name} does not run`);
       return child.pid;
@@ -80,6 +84,7 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
       });
       closeSync(output);
       child = started;
+      startedMs = performance.now();
       running.add(started);
       ended = new Promise<Ending>((resolve, reject) => {
         const settle = (): void => {
