@@ -46,6 +46,9 @@ const probePlans = 3;
 const calmBoundMs = 20_000;
 /** Room that is kept for large tasks is given and ended by the poll alone, every ten seconds: what it keeps away waits for several. */
 const calmBoundWithPollMs = 45_000;
+/** How long that work takes: longer than the bound, so that its end does not wake what should have been woken; what polls needs no such care. */
+const probesMs = [30_000, 45_000];
+const probesWithPollMs = [8_000, 16_000];
 
 /** Runs the world of one seed to its end, and looks for what must not be. */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
@@ -63,7 +66,8 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     let isOver = await untilOver(world, real);
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
-      for (let plan = 0; plan < probePlans; plan += 1) world.planner.probe();
+      for (let plan = 0; plan < probePlans; plan += 1)
+        world.planner.probe(world.looksRarely ? probesMs : probesWithPollMs);
       isOver = await untilOver(world, real);
     }
     if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);
