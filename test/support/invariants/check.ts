@@ -1,5 +1,6 @@
 /** The one checker of every random test: facts in, violations out. What each number means stands in docs/invariants.md. */
 import { checkAccepted, checkEnded } from "./check-endings.ts";
+import { checkGate } from "./check-gate.ts";
 import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
@@ -31,6 +32,7 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkUsable,
   checkResumeAfter,
   checkCancelled,
+  checkGate,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {
