@@ -17,7 +17,7 @@ export interface SharedAvoidanceOptions {
   readonly notifier: Pick<Notifier, "notify">;
   readonly listener: Pick<Listener, "subscribe"> | null;
   /** Another replica says that an agent is back. */
-  onForgiven(): void;
+  readonly onForgiven: () => void;
 }
 
 export function createSharedAvoidance(options: SharedAvoidanceOptions): SharedAvoidance {
