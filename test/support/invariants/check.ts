@@ -2,6 +2,7 @@
 import { checkAccepted, checkEnded } from "./check-endings.ts";
 import { checkGate } from "./check-gate.ts";
 import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
+import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
@@ -33,6 +34,7 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkResumeAfter,
   checkCancelled,
   checkGate,
+  checkKept,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {

@@ -195,4 +195,5 @@ export type Invariant =
   | "V16"
   | "V17"
   | "V18"
-  | "V19";
+  | "V19"
+  | "V20";
