@@ -9,7 +9,7 @@ import { must } from "./support/results.ts";
 import { planStatusWord } from "./support/words.ts";
 
 // A bound for a loaded machine; the waits inside have their own, and say what they waited for.
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 // A disk of its own, to be filled, is given to root alone.
 describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () => {
@@ -22,10 +22,11 @@ describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () =
     disk = disks.make("agent-1", 16);
     cluster = await startCluster({
       label: "full-disk",
+      startLimitMs: 200_000,
       env: { PAUSE_POLLING_INTERVAL_SECONDS: "2" },
       homeOf: (name) => (name === "agent-1" ? disk.path : join(disks.dir, name)),
     });
-  }, 120_000);
+  }, 240_000);
 
   afterAll(async () => {
     await cluster?.stop();
@@ -48,7 +49,7 @@ describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () =
     );
     // Its own log is on the full disk: what it says goes to its service manager.
     await waitFor(() => agent.output().includes("no work is taken until it can"), {
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
       describe: () => `the agent to say that it takes nothing\n${cluster.logs()}`,
     });
     ledger.open("disk");
@@ -74,12 +75,12 @@ describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () =
     const said = agent.output().length;
     agent.start();
     await waitFor(() => agent.output().slice(said).includes("is full: the agent begins when there is room"), {
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
       describe: () => `the agent to say why it does not begin\n${cluster.logs()}`,
     });
     expect(agent.isRunning()).toBe(true);
     disk.free();
-    await cluster.ready({ timeoutMs: 60_000 });
+    await cluster.ready({ timeoutMs: 120_000 });
     const answer = must(await cluster.client.plans.dispatch({ name: "after", tasks: [cluster.ledger.task("after")] }));
     expect(planStatusWord((await cluster.planEnd(answer.planId)).status)).toBe("SUCCEEDED");
   });

@@ -12,7 +12,7 @@ const agentDisk: Fault = async (field) => {
   const { cluster, disks, random } = field;
   const forMs = between(random, 3_000, 10_000);
   for (const agent of shuffled(random, cluster.agents)) {
-    const disk = disks?.disks.find(({ name }) => name === agent.name);
+    const disk = disks?.disk(agent.name);
     const taken = field.take(agent);
     if (taken === null || disk === undefined) {
       taken?.giveBack();
@@ -33,7 +33,7 @@ const agentDisk: Fault = async (field) => {
 const serviceDisk: Fault = async ({ cluster, disks, random }) => {
   const forMs = between(random, 3_000, 10_000);
   const member = oneOf(random, [...cluster.registries, ...cluster.orchestrators]);
-  const disk = disks?.disks.find(({ name }) => name === member.name);
+  const disk = disks?.disk(member.name);
   if (disk === undefined || !disk.fill()) return null;
   await pause(forMs);
   disk.free();
@@ -43,7 +43,7 @@ const serviceDisk: Fault = async ({ cluster, disks, random }) => {
 const databaseDisk: Fault = async (field) => {
   const { cluster, disks, random } = field;
   const forMs = between(random, 2_000, 6_000);
-  const disk = disks?.disks.find(({ name }) => name === database);
+  const disk = disks?.disk(database);
   const taken = field.takeDatabase();
   if (taken === null || disk === undefined) {
     taken?.giveBack();

@@ -20,23 +20,27 @@ export interface LoadOptions {
   /** Ways to the orchestrators. */
   readonly clients: readonly HeadroomClient[];
   readonly random: SeededRandom;
-  readonly signal: AbortSignal;
+  /** From then on nothing new is submitted; what was not answered is asked again. */
+  readonly stops: AbortSignal;
+  /** And from then on that is given up too. */
+  readonly givesUp: AbortSignal;
   /** With so many tasks open nobody submits more. */
   readonly openTasks: number;
 }
 
-/** Submits plans until the signal; whoever gets no answer asks another way under the same request id, until there is one. */
+/** Submits plans; whoever gets no answer asks another way under the same request id, until there is one. */
 export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
-  const { cluster, clients, random, signal, openTasks } = options;
+  const { cluster, clients, random, stops, givesUp, openTasks } = options;
   const accepted: AcceptedFact[] = [];
   let cancelled = 0;
   let repeated = 0;
   let number = 0;
   const someClient = (): HeadroomClient => clients[random.int(0, clients.length - 1)]!;
 
-  async function submit(plan: PlanInput): Promise<string> {
+  /** Null: it was given up. */
+  async function submit(plan: PlanInput): Promise<string | null> {
     const requestId = randomUUID();
-    for (;;) {
+    while (!givesUp.aborted) {
       const answer = await someClient().plans.dispatch(plan, { requestId, timeoutMs: 2_000 });
       if (answer.kind === "ok") return answer.value.planId;
       repeated += 1;
@@ -44,19 +48,21 @@ export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
       if (answer.error.kind === "invalid" || answer.error.kind === "internal") throw new Error(answer.error.message);
       await pause(50);
     }
+    return null;
   }
 
   async function submitAll(): Promise<void> {
-    while (!signal.aborted) {
+    while (!stops.aborted) {
       number += 1;
       const plan = somePlan(cluster, random, number);
       const planId = await submit(plan);
+      if (planId === null) return;
       accepted.push({ planId, tasks: plan.tasks?.length ?? 0 });
       if (random.next() < 0.1) {
         const answer = await someClient().plans.cancel(planId, "changed my mind", { timeoutMs: 2_000 });
         if (answer.kind === "ok") cancelled += 1;
       }
-      await untilFewerOpen(cluster, openTasks, signal);
+      await untilFewerOpen(cluster, openTasks, stops);
     }
   }
 

@@ -1,33 +1,33 @@
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createHeadroomClient, type HeadroomClient } from "@headroom/client";
-import { type PrivatePostgres, SeededRandom, startPrivatePostgres, waitFor } from "@headroom/testing";
-import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
+import { SeededRandom, waitFor } from "@headroom/testing";
+import type { Cluster } from "../e2e/support/cluster.ts";
 import { nothingPromised } from "../e2e/support/facts.ts";
-import { followJournals, type Journals } from "../e2e/support/journals.ts";
 import { must } from "../e2e/support/results.ts";
-import { sqlOn } from "../e2e/support/sql.ts";
 import { findViolations, violationLines } from "../support/invariants/check.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { AcceptedFact, Facts } from "../support/invariants/facts.ts";
 import { readFacts } from "../support/invariants/read-facts.ts";
-import { installRecorder } from "../support/invariants/recorder.ts";
-import { diskMib } from "./disk-faults.ts";
-import { createFaultyNetwork, database, type FaultyNetwork } from "./faulty-network.ts";
+import { type Ground, prepareGround } from "./ground.ts";
+import { keepEvidence } from "./keep-evidence.ts";
 import { calmPlan, type LoadReport, submitPlans } from "./load.ts";
-import { createSmallDisks, type SmallDisks, whyNoSmallDisks } from "./small-disks.ts";
-import { storm, type StormReport } from "./storm.ts";
+import { storm } from "./storm.ts";
+
+export interface RunOptions {
+  readonly seed: number;
+  /** For how long bad things happen. */
+  readonly stormMs: number;
+}
 
 /** What came of one run. */
 export interface Outcome {
   readonly seed: number;
+  /** From the first fault to the last look, the start of the processes not counted. */
   readonly seconds: number;
   readonly plans: number;
   readonly tasks: number;
   readonly attempts: number;
   /** Processes of tasks that really ran. */
   readonly commands: number;
+  /** Calls of planners that had to be made again. */
   readonly repeatedCalls: number;
   /** Work that agents refused because their disk was full. */
   readonly refusedForDisk: number;
@@ -46,100 +46,37 @@ const settleMs = 180_000;
 const waitBoundMs = 45_000;
 const openTasks = 60;
 const calmPlans = 3;
-const planners = 3;
 
-const members = { registries: 2, orchestrators: 3, agents: 3 } as const;
-
-const agents = [
-  { cpuCores: 4, memoryGb: 8, gpus: [{ model: "RTX 4090", vramGb: 24 }] },
-  { cpuCores: 4, memoryGb: 4 },
-  { cpuCores: 2, memoryGb: 4, gpus: [{ model: "RTX 3060", vramGb: 12 }] },
-] as const;
-
-const env = {
-  HEADROOM_LOG_LEVEL: "info",
-  PAUSE_POLLING_INTERVAL_SECONDS: "2",
-  PAUSE_ERROR_DELAY_SECONDS: "1",
-  HEADROOM_CLAIM_LEASE_SECONDS: "2",
-  // The machines declare what they have; the threshold would hold the last fifth of them back.
-  PAUSE_CAPACITY_THRESHOLD_PERCENT: "0",
-  // Each fault of an agent is a flap, and a machine on probation takes nothing for minutes.
-  HEADROOM_FLAPS_TOLERATED: "1000",
-};
-
-/** Starts a cluster of processes, breaks it for `stormMs` under load, lets everything end, and looks for what must not be. */
-export async function runUnderFaults({
-  seed,
-  stormMs,
-}: {
-  readonly seed: number;
-  readonly stormMs: number;
-}): Promise<Outcome> {
-  const whyNot = whyNoSmallDisks();
-  const disks = whyNot === null ? makeDisks() : null;
-  const network = createFaultyNetwork();
-  const opened: { close(): unknown }[] = [];
-  let postgres: PrivatePostgres | undefined;
-  let cluster: Cluster | undefined;
-  let killServer = (): void => undefined;
+/** Starts a cluster of processes, breaks it under load, lets everything end, and looks for what must not be. */
+export async function runUnderFaults(options: RunOptions): Promise<Outcome> {
+  const ground = await prepareGround();
   try {
-    const dir = disks?.disks.find(({ name }) => name === database)?.path;
-    const server = await startPrivatePostgres(dir === undefined ? {} : { dir });
-    postgres = server;
-    killServer = () => void (server.pid() !== null && server.kill9());
-    // It would outlive this program.
-    process.once("exit", killServer);
-    const sql = sqlOn(postgres.connectionString);
-    cluster = await startCluster({
-      label: "processes",
-      database: { connectionString: postgres.connectionString, sql },
-      registries: members.registries,
-      orchestrators: members.orchestrators,
-      agents,
-      env,
-      ways: network,
-      ...(disks !== null && { homeOf: (name: string) => disks.disks.find((disk) => disk.name === name)!.path }),
-    });
-    const journals = followJournals(cluster.agents);
-    opened.push(journals);
-    await installRecorder(sql);
-    const clients = await plannersOf(cluster, network);
-    opened.push(...clients);
-    const outcome = await weather({ seed, stormMs, cluster, postgres, network, disks, journals, clients });
-    return { ...outcome, leftOut: whyNot === null ? [] : [`disk full: ${whyNot}`] };
+    return await breakAndCheck(ground, options);
   } finally {
-    for (const one of opened) one.close();
-    await cluster?.stop();
-    await network.close();
-    await postgres?.remove();
-    process.off("exit", killServer);
-    await disks?.remove();
+    await ground.close();
   }
 }
 
-interface Ground {
-  readonly seed: number;
-  readonly stormMs: number;
-  readonly cluster: Cluster;
-  readonly postgres: PrivatePostgres;
-  readonly network: FaultyNetwork;
-  readonly disks: SmallDisks | null;
-  readonly journals: Journals;
-  readonly clients: readonly HeadroomClient[];
-}
-
-async function weather(ground: Ground): Promise<Omit<Outcome, "leftOut">> {
-  const { seed, stormMs, cluster, postgres, network, disks, journals, clients } = ground;
+async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Promise<Outcome> {
+  const { cluster, journals, planners, leftOut } = ground;
   const startedMs = performance.now();
   const random = new SeededRandom(seed + 1);
-  const loadEnds = new AbortController();
-  const load = submitPlans({ cluster, clients, random, signal: loadEnds.signal, openTasks });
+  const [stops, givesUp] = [new AbortController(), new AbortController()];
+  const load = submitPlans({
+    cluster,
+    clients: planners,
+    random,
+    openTasks,
+    stops: stops.signal,
+    givesUp: givesUp.signal,
+  });
   // It is waited for below; a fault of its own must not end the program before.
   load.catch(() => undefined);
-  const report = await storm({ seed, durationMs: stormMs, cluster, postgres, network, disks });
-  loadEnds.abort();
+  const report = await storm({ ...ground, seed, durationMs: stormMs });
+  stops.abort();
   const problems = [...report.problems];
-  const { loaded, calm } = await settle(ground, load, random, problems);
+  const { loaded, calm } = await settle(cluster, load, random, problems);
+  givesUp.abort();
   const facts: Facts = {
     ...(await readFacts(cluster.sql)),
     runs: journals.runs(),
@@ -149,8 +86,7 @@ async function weather(ground: Ground): Promise<Omit<Outcome, "leftOut">> {
     stalls: report.stalls,
   };
   problems.push(...violationLines(findViolations(facts, { waitBoundMs })), ...calmProblems(facts, calm.fromMs));
-  for (const attemptId of unjournalled(facts, cluster.ledger.lines()))
-    problems.push(`attempt ${attemptId} ran and stands in no journal`);
+  problems.push(...unjournalled(facts, cluster.ledger.lines()));
   return {
     seed,
     seconds: Math.round((performance.now() - startedMs) / 1_000),
@@ -161,8 +97,9 @@ async function weather(ground: Ground): Promise<Omit<Outcome, "leftOut">> {
     repeatedCalls: loaded.repeated,
     refusedForDisk: cluster.agents.flatMap((agent) => agent.log().match(/"reason":"JOURNAL_FAILED"/g) ?? []).length,
     faults: report.faults,
+    leftOut,
     problems,
-    keptIn: problems.length === 0 ? null : keep(ground, report, facts, problems),
+    keptIn: problems.length === 0 ? null : keepEvidence(cluster, { seed, story: report.story, facts, problems }),
   };
 }
 
@@ -173,7 +110,7 @@ interface Settled {
 
 /** Everything ends, and then a little more work, which nothing disturbs. */
 async function settle(
-  { cluster }: Ground,
+  cluster: Cluster,
   load: Promise<LoadReport>,
   random: SeededRandom,
   problems: string[],
@@ -224,42 +161,7 @@ function calmProblems(facts: Facts, fromMs: number): readonly string[] {
 /** A command writes itself into the ledger; whatever stands there, its agent must have journalled before. */
 function unjournalled({ runs }: Facts, lines: readonly { readonly attemptId: string }[]): readonly string[] {
   const journalled = new Set(runs.map(({ attemptId }) => attemptId));
-  return [...new Set(lines.map(({ attemptId }) => attemptId))].filter((attemptId) => !journalled.has(attemptId));
-}
-
-function makeDisks(): SmallDisks {
-  const disks = createSmallDisks();
-  disks.make(database, diskMib[database]);
-  for (let n = 1; n <= members.registries; n += 1) disks.make(`registry-${n}`, diskMib.service);
-  for (let n = 1; n <= members.orchestrators; n += 1) disks.make(`orchestrator-${n}`, diskMib.service);
-  for (let n = 1; n <= members.agents; n += 1) disks.make(`agent-${n}`, diskMib.agent);
-  return disks;
-}
-
-/** Work planners, each with a faulty way of its own to all orchestrators. */
-async function plannersOf(cluster: Cluster, network: FaultyNetwork): Promise<readonly HeadroomClient[]> {
-  const replicas = (members: readonly { readonly name: string; readonly grpcAddress: string }[]) =>
-    members.map(({ name, grpcAddress }) => ({ name, address: grpcAddress }));
-  const clients: HeadroomClient[] = [];
-  for (let n = 1; n <= planners; n += 1) {
-    const registry = await network.toService(`planner-${n}`, replicas(cluster.registries));
-    const orchestrator = await network.toService(`planner-${n}`, replicas(cluster.orchestrators));
-    const { tokenFile } = cluster;
-    clients.push(
-      createHeadroomClient({ registry, orchestrator, tokenFile, userAgent: "headroom-planner" }, { env: {} }),
-    );
-  }
-  return clients;
-}
-
-/** Everything that helps to understand, in a folder that stays. */
-function keep({ seed, cluster }: Ground, report: StormReport, facts: Facts, problems: readonly string[]): string {
-  const dir = join(tmpdir(), `headroom-processes-${seed}-${Date.now()}`);
-  mkdirSync(dir);
-  for (const member of [...cluster.registries, ...cluster.orchestrators, ...cluster.agents])
-    cpSync(member.dataDir, join(dir, member.name), { recursive: true });
-  cpSync(cluster.dir, join(dir, "cluster"), { recursive: true });
-  writeFileSync(join(dir, "story"), `${report.story.join("\n")}\n\n${problems.join("\n")}\n`);
-  writeFileSync(join(dir, "facts.json"), JSON.stringify(facts));
-  return dir;
+  return [...new Set(lines.map(({ attemptId }) => attemptId))]
+    .filter((attemptId) => !journalled.has(attemptId))
+    .map((attemptId) => `attempt ${attemptId} ran and stands in no journal`);
 }

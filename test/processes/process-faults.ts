@@ -59,7 +59,8 @@ async function restart(field: Field, victim: ServiceProcess): Promise<void> {
   const mayBeDeaf = victim.upMs() < listensAfterMs;
   try {
     const ending = await victim.term();
-    if (ending !== 0 && !(mayBeDeaf && ending === "SIGTERM")) field.complain(`${victim.name} ended with ${ending} after SIGTERM`);
+    if (ending !== 0 && !(mayBeDeaf && ending === "SIGTERM"))
+      field.complain(`${victim.name} ended with ${ending} after SIGTERM`);
   } catch (error) {
     field.complain(error instanceof Error ? error.message : String(error));
   }
@@ -146,4 +147,3 @@ export const databaseFaults: readonly NamedFault[] = [
   ["PostgreSQL stopped", stopDatabase],
   ["PostgreSQL kill -9", killDatabase],
 ];
-

@@ -17,7 +17,8 @@ export interface SmallDisk {
 export interface SmallDisks {
   /** A folder on the machine's own disk, in which they are mounted. */
   readonly dir: string;
-  readonly disks: readonly SmallDisk[];
+  /** The one of this name; throws where there is none. */
+  disk(name: string): SmallDisk;
   make(name: string, sizeMib: number): SmallDisk;
   /** Unmounts and removes all of them. */
   remove(): Promise<void>;
@@ -63,7 +64,11 @@ export function createSmallDisks(): SmallDisks {
   process.once("exit", unmountAll);
   return {
     dir,
-    disks,
+    disk(name) {
+      const found = disks.find((disk) => disk.name === name);
+      if (found === undefined) throw new Error(`there is no small disk ${name}`);
+      return found;
+    },
     make(name, sizeMib) {
       const path = join(dir, name);
       mkdirSync(path);

@@ -265,10 +265,7 @@ async function stopAll(running: Running, reason: string, ports: Ports, logger: L
   const wasReady = running.isReady;
   running.isReady = false;
   for (const name of services) rpc.health.set(name, false);
-  await Promise.all([
-    within(lastCallsMs, "gRPC", rpc.stop(reason)),
-    within(lastCallsMs, "REST", http.stop(reason)),
-  ]);
+  await Promise.all([within(lastCallsMs, "gRPC", rpc.stop(reason)), within(lastCallsMs, "REST", http.stop(reason))]);
   const writesEndMs = ports.clock.monotonic() + lastWritesMs;
   const inTime = (what: string, work: Promise<unknown>): Promise<void> =>
     within(Math.max(0, writesEndMs - ports.clock.monotonic()), what, work);

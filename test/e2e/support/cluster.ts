@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A database on a server of the test's own. None: a fresh database on the suite's server. */
   readonly database?: { readonly connectionString: string; readonly sql: RunSql };
+  /** How long it may take until all of it is ready. Default 80,000: a machine that is busy with other tests takes its time. */
+  readonly startLimitMs?: number;
   /** How its processes reach each other. Default: straight. */
   readonly ways?: Ways;
   /** The data folder of a process, by its name ("agent-1"), which is there. Default: one in the cluster's own folder. */
@@ -178,8 +180,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
   try {
     for (const one of everyone()) one.start();
-    // A machine that is busy with other tests takes its time to start so many programs.
-    await ready({ timeoutMs: 80_000 });
+    await ready({ timeoutMs: options.startLimitMs ?? 80_000 });
   } catch (error) {
     await stop();
     throw error;

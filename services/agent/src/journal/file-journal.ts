@@ -139,7 +139,10 @@ export function fileJournal(options: FileJournalOptions): Journal {
   }
 
   function sayOwed(error: unknown): void {
-    logger.error({ err: error, path, records: owed.length }, "what happened last could not be written into the journal");
+    logger.error(
+      { err: error, path, records: owed.length },
+      "what happened last could not be written into the journal",
+    );
   }
 
   async function keepDamaged(text: string, damagedLines: readonly number[]): Promise<void> {
