@@ -25,10 +25,10 @@ export interface Ground {
   close(): Promise<void>;
 }
 
-/** Eight programs, on a machine that may have other things to do. */
+/** Seven programs, on a machine that may have other things to do. */
 const startLimitMs = 300_000;
 const registries = 2;
-const orchestrators = 3;
+const orchestrators = 2;
 const planners = 3;
 
 const agents = [

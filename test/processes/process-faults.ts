@@ -51,12 +51,9 @@ const freeze =
     return `${victim.name} for ${forMs} ms`;
   };
 
-/** A program that was started less long ago may not have come to the point where it listens for signals. */
-const listensAfterMs = 30_000;
-
-/** SIGTERM: it ends by itself, with 0, and is started again. */
+/** SIGTERM: it ends by itself, with 0, and is started again. One that has just been started may not have come to the point where it listens for signals. */
 async function restart(field: Field, victim: ServiceProcess): Promise<void> {
-  const mayBeDeaf = victim.upMs() < listensAfterMs;
+  const mayBeDeaf = !victim.hasSpoken();
   try {
     const ending = await victim.term();
     if (ending !== 0 && !(mayBeDeaf && ending === "SIGTERM"))
