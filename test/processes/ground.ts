@@ -48,6 +48,13 @@ const env = {
   HEADROOM_FLAPS_TOLERATED: "1000",
 };
 
+const open = new Set<() => Promise<void>>();
+
+/** For a program that is interrupted: ends and removes whatever is there. */
+export async function closeAllGrounds(): Promise<void> {
+  for (const close of open) await close();
+}
+
 /** Starts it and waits until it is ready. A start that fails leaves nothing behind. */
 export async function prepareGround(): Promise<Ground> {
   const whyNot = whyNoSmallDisks();
@@ -58,8 +65,10 @@ export async function prepareGround(): Promise<Ground> {
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> =>
     (closed ??= (async () => {
+      open.delete(close);
       for (const step of undo.toReversed()) await step();
     })());
+  open.add(close);
   try {
     const dir = disks?.disk(database).path;
     const postgres = await startPrivatePostgres(dir === undefined ? {} : { dir });

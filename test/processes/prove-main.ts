@@ -1,5 +1,6 @@
 /** `npm run prove:processes -- [--runs N] [--minutes M] [--seed S] [--seconds T]`: see docs/reliability.md. */
 import { parseArgs } from "node:util";
+import { closeAllGrounds } from "./ground.ts";
 import { type Outcome, runUnderFaults } from "./one-run.ts";
 
 interface Asked {
@@ -68,12 +69,11 @@ function tell({ seed, seconds, plans, tasks, commands, faults, problems, keptIn,
 
 async function main(): Promise<void> {
   const { runs, firstSeed, stormMs, untilMs } = readArguments();
-  // What a run has made is removed by handlers of this process's exit.
   for (const [signal, code] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)
-    process.once(signal, () => process.exit(code));
+    process.once(signal, () => void closeAllGrounds().finally(() => process.exit(code)));
   console.log(
     `seeds from ${firstSeed} on, storms of ${stormMs / 1_000} s, the network is broken by TCP proxies between all processes`,
   );
