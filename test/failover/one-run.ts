@@ -1,5 +1,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { classifyError } from "@headroom/postgres";
 import { SeededRandom, waitFor } from "@headroom/testing";
 import { type Cluster, startCluster } from "../e2e/support/cluster.ts";
 import { nothingPromised } from "../e2e/support/facts.ts";
@@ -10,6 +12,7 @@ import { findViolations, violationLines } from "../support/invariants/check.ts";
 import type { Facts } from "../support/invariants/facts.ts";
 import { readFacts } from "../support/invariants/read-facts.ts";
 import { installRecorder } from "../support/invariants/recorder.ts";
+import type { RunSql } from "../support/run-sql.ts";
 import { watchOutages } from "./outage-watch.ts";
 import { type PostgresCluster, startPostgresCluster } from "./postgres-cluster.ts";
 import type { Programs } from "./programs.ts";
@@ -23,6 +26,7 @@ const settleMs = 90_000;
 /** A commit under load may take so long without anything being wrong. */
 const outageFromMs = 400;
 const openTasks = 40;
+const patienceMs = 40_000;
 
 export interface RunOptions {
   readonly programs: Programs;
@@ -37,7 +41,7 @@ export interface Outage {
   readonly strike: Strike;
   /** Without a primary that takes writes. */
   readonly awayMs: number;
-  /** From the strike until Headroom gave work to an agent again, on the new primary; null: there was none left to give. */
+  /** From the last commit of the old primary until Headroom gave work to an agent again, on the new primary; null: there was none left to give. */
   readonly untilWorkMs: number | null;
 }
 
@@ -60,7 +64,7 @@ export async function runOnce(options: RunOptions): Promise<RunReport> {
   const startedMs = performance.now();
   const postgres = await startPostgresCluster(options.programs);
   try {
-    const sql = sqlOn(postgres.connectionString);
+    const sql = patiently(sqlOn(postgres.connectionString));
     const cluster = await startCluster({
       label: "failover",
       database: { connectionString: postgres.connectionString, sql },
@@ -165,14 +169,30 @@ function outageOf(strike: Strike, nextStrikeMs: number, { outages, changes }: Fa
   const longest = outages
     .filter(({ fromMs, toMs }) => toMs > strike.atMs && fromMs < nextStrikeMs)
     .sort((a, b) => b.toMs - b.fromMs - (a.toMs - a.fromMs))[0];
-  const backMs = longest?.toMs ?? strike.atMs;
+  // patronictl takes its time before it strikes.
+  const { fromMs, toMs } = longest ?? { fromMs: strike.atMs, toMs: strike.atMs };
   const assigned = changes.find(
-    (change) => change.row === "attempt" && change.state === "assigned" && change.atMs >= backMs,
+    (change) => change.row === "attempt" && change.state === "assigned" && change.atMs >= toMs,
   );
   return {
     strike,
-    awayMs: longest === undefined ? 0 : longest.toMs - longest.fromMs,
-    untilWorkMs: assigned === undefined ? null : assigned.atMs - strike.atMs,
+    awayMs: toMs - fromMs,
+    untilWorkMs: assigned === undefined ? null : assigned.atMs - fromMs,
+  };
+}
+
+/** The checker's own statements wait for a primary too. */
+function patiently(sql: RunSql): RunSql {
+  return async <Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> => {
+    const endsMs = performance.now() + patienceMs;
+    for (;;) {
+      try {
+        return await sql<Row>(text, values);
+      } catch (error) {
+        if (classifyError(error).kind !== "unavailable" || performance.now() > endsMs) throw error;
+        await pause(200);
+      }
+    }
   };
 }
 
