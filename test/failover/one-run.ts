@@ -22,7 +22,7 @@ import { switchOver } from "./switchover.ts";
 /** An agent to which a delivery failed is avoided for 30 s, and the poll, claims and errors have their own seconds. */
 const waitBoundMs = 45_000;
 /** What is open at the end has to get through, some of it after backoffs. */
-const settleMs = 90_000;
+const settleMs = 150_000;
 /** A commit under load may take so long without anything being wrong. */
 const outageFromMs = 400;
 const openTasks = 40;

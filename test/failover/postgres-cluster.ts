@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { makeTempDir, waitFor } from "@headroom/testing";
 import { freePorts } from "../e2e/support/free-ports.ts";
 import { sqlOn } from "../e2e/support/sql.ts";
@@ -24,6 +25,8 @@ export interface PostgresCluster {
   stop(): Promise<void>;
 }
 
+/** On a machine that does much else. */
+const wholeMs = 180_000;
 const nodeNames = ["node-1", "node-2", "node-3"] as const;
 
 /** Starts it and waits until it is whole. A start that fails leaves nothing behind. */
@@ -48,15 +51,15 @@ export async function startPostgresCluster(programs: Programs): Promise<Postgres
     `postgresql://${user}:${password}@127.0.0.1:${proxyPort}/${database}`;
 
   const view = (): Promise<View | null> => readView(nodes);
-  async function whole(timeoutMs = 60_000): Promise<View> {
-    let seen: View | null = null;
-    return waitFor(
-      async () => {
-        seen = await view();
-        return seen?.isWhole === true ? seen : undefined;
-      },
-      { timeoutMs, describe: () => `the PostgreSQL cluster to be whole; seen ${JSON.stringify(seen)}` },
-    );
+  async function whole(timeoutMs = wholeMs): Promise<View> {
+    const endsMs = performance.now() + timeoutMs;
+    for (;;) {
+      const seen = await view();
+      if (seen?.isWhole === true) return seen;
+      if (performance.now() > endsMs) throw new Error(`the PostgreSQL cluster is not whole: ${JSON.stringify(seen)}`);
+      // Each question costs Patroni a query.
+      await pause(500);
+    }
   }
   async function stop(): Promise<void> {
     for (const one of everyone) await one.kill9();
@@ -78,7 +81,10 @@ export async function startPostgresCluster(programs: Programs): Promise<Postgres
 }
 
 async function answers(url: string): Promise<void> {
-  await waitFor(async () => (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok, { describe: url });
+  await waitFor(async () => (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok, {
+    timeoutMs: 60_000,
+    describe: url,
+  });
 }
 
 /** haproxy takes every node for a primary until it has looked. */
@@ -92,7 +98,7 @@ async function createDatabase(superuserUrl: string, password: string): Promise<v
       inRow = (await isPrimary(sql)) ? inRow + 1 : 0;
       return inRow >= connectionsThatTell;
     },
-    { describe: "haproxy to reach the primary, and nothing else" },
+    { timeoutMs: 60_000, describe: "haproxy to reach the primary, and nothing else" },
   );
   await sql(`CREATE ROLE headroom LOGIN PASSWORD '${password}'`);
   await sql(`CREATE DATABASE headroom OWNER headroom`);

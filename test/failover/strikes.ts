@@ -5,7 +5,7 @@ import type { PostgresCluster } from "./postgres-cluster.ts";
 import type { View } from "./view.ts";
 
 /** A node that was the primary goes back to where the others are (pg_rewind) and follows within this time, or never. */
-const rejoinMs = 25_000;
+const rejoinMs = 45_000;
 
 /**
  * What is done to the primary:
@@ -78,7 +78,7 @@ async function crash(postgres: PostgresCluster, victim: PatroniNode): Promise<vo
       const { leader } = (await postgres.view()) ?? { leader: null };
       return (leader !== null && leader !== victim.name) || victim.postmasterPid() !== killed;
     },
-    { timeoutMs: 60_000, describe: `a primary after the crash of ${victim.name}` },
+    { timeoutMs: 120_000, describe: `a primary after the crash of ${victim.name}` },
   );
 }
 

@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { createPostgresStore, orchestratorMigrations, orchestratorSchema } from "@headroom/orchestrator";
-import type { AttemptResult, NewPlan, OrchestratorStore } from "@headroom/orchestrator";
+import type {
+  AssignmentToSend,
+  AttemptResult,
+  ClaimedTask,
+  NewPause,
+  NewPlan,
+  OrchestratorStore,
+} from "@headroom/orchestrator";
 import { createDatabase, migrate, type PooledDatabase } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { normalizeNeeds, shapeKey } from "@headroom/scheduling";
@@ -63,7 +70,8 @@ async function onceConfirmed<T>(ask: () => Promise<T>): Promise<T> {
 
 describe("a synchronous standby that does not answer", () => {
   it("V1: a plan that only a crashed primary has is not acknowledged when it is handed over again", async () => {
-    const plan = planOf(randomUUID());
+    const requestId = randomUUID();
+    const plan = planOf(requestId);
     await standbyAnswers(false);
     const first = store.acceptPlan(plan, { owner: randomUUID(), leaseMs: 1_000 }, 1).then(
       () => "accepted",
@@ -74,7 +82,7 @@ describe("a synchronous standby that does not answer", () => {
     expect(await first).toBe("no answer");
     await waitFor(() => sql("SELECT 1"), { describe: "PostgreSQL to be back" });
 
-    expect(await onceConfirmed(() => store.findRequest(plan.requestId!))).toMatchObject({ planId: plan.planId });
+    expect(await onceConfirmed(() => store.findRequest(requestId))).toMatchObject({ planId: plan.planId });
   });
 
   it("V9: an agent is not told to forget a result, or to end a run, on the word of a primary that may be none any more", async () => {
@@ -99,8 +107,42 @@ describe("a synchronous standby that does not answer", () => {
   });
 });
 
-function planOf(requestId: string): NewPlan {
-  const needs = normalizeNeeds({ cpuMillicores: 1_000 });
+/** Claims do not wait for the standby (`claim.ts`): one may be gone after a failover, while its owner goes on placing the task. */
+describe("a claim that was lost with its primary", () => {
+  it("V5, V6: is worth nothing, not even to the owner who has claimed the task again under the same fence", async () => {
+    const owner = randomUUID();
+    const plan = planOf(null, { reason: "FLEET_BELOW_THRESHOLD", sentence: "full", blocked: false });
+    await store.acceptPlan(plan, { owner, leaseMs: 1_000 }, 1);
+    const claim = async (): Promise<ClaimedTask> => {
+      const shape = { shapeKey: shapeKey(needs), planId: plan.planId };
+      const [claimed] = await store.claimWaiting({ owner, leaseMs: 60_000, limit: 1, ...shape });
+      if (claimed === undefined) throw new Error("nothing was claimed");
+      return claimed;
+    };
+    const lost = await claim();
+    // The standby never heard of it.
+    await sql(
+      `UPDATE orchestrator.tasks SET claim_owner = NULL, claim_expires_at = NULL, placing_attempt_id = NULL, fence = fence - 1
+        WHERE task_id = '${lost.taskId}'`,
+    );
+    expect(await assign(lost, owner)).toEqual([]);
+    const again = await claim();
+    expect(again.fence).toBe(lost.fence);
+    expect(again.attemptId).not.toBe(lost.attemptId);
+    expect(await assign(lost, owner)).toEqual([]);
+    expect(await assign(again, owner)).toMatchObject([{ attemptId: again.attemptId, fence: again.fence }]);
+  });
+});
+
+function assign(claimed: ClaimedTask, owner: string): Promise<readonly AssignmentToSend[]> {
+  const amounts = { cpuMillicores: 1_000, memoryMib: 0, cards: [] };
+  const where = { agentId: randomUUID(), amounts, cardIndexes: [], leaseLeftMs: 30_000, sendsNow: false };
+  return store.assign([{ claimed, ...where }], owner, "resume-loop");
+}
+
+const needs = normalizeNeeds({ cpuMillicores: 1_000 });
+
+function planOf(requestId: string | null, pause: NewPause | null = null): NewPlan {
   return {
     planId: randomUUID(),
     name: "plan",
@@ -129,7 +171,7 @@ function planOf(requestId: string): NewPlan {
         waitTimeoutMs: null,
         workLeaseMs: 300_000,
         expectedDurationMs: null,
-        pause: null,
+        pause,
       },
     ],
   };
