@@ -43,6 +43,21 @@ export function checkFences({ changes, attempts }: Facts): readonly Violation[] 
   return violations;
 }
 
+/** V21: whoever takes over what is being placed asks for room with the same attempt id: what was promised to it is found, and not doubled. */
+export function checkTakeovers({ changes }: Facts): readonly Violation[] {
+  const ofTask = groupBy(
+    changes.filter((change) => change.row === "task"),
+    (change) => change.taskId,
+  );
+  return [...ofTask].flatMap(([taskId, history]) =>
+    pairs(history).flatMap(([before, after]) => {
+      const [was, is] = [before.placingAttemptId ?? null, after.placingAttemptId ?? null];
+      if (was === null || is === null || was === is) return [];
+      return [{ invariant: "V21" as const, what: `task ${taskId} was placed as ${was}, and taken over as ${is}` }];
+    }),
+  );
+}
+
 /** V6: at no time are two attempts of one task open. */
 export function checkOneOpen({ changes, attempts }: Facts): readonly Violation[] {
   const violations: Violation[] = [];

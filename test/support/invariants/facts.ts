@@ -69,6 +69,8 @@ export interface TaskChange extends Recorded {
   readonly taskId: string;
   readonly state: TaskState;
   readonly fence: number;
+  /** The id of the attempt for which room is asked; null or absent: none. */
+  readonly placingAttemptId?: string | null;
 }
 
 export interface AttemptChange extends Recorded {
@@ -165,6 +167,8 @@ export interface Facts {
    * promise room on one that is gone; what is promised so is not delivered, and comes back.
    */
   readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  /** PAUSE_CAPACITY_THRESHOLD_PERCENT as a fraction; default 0: nothing is ever below it. */
+  readonly threshold?: number;
   readonly untilMs: EpochMs;
 }
 
@@ -191,4 +195,8 @@ export type Invariant =
   | "V14"
   | "V15"
   | "V16"
-  | "V17";
+  | "V17"
+  | "V18"
+  | "V19"
+  | "V20"
+  | "V21";

@@ -50,8 +50,9 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
   const recorded = { seq: Number(seq), commit, atMs };
   switch (what) {
     case "task": {
-      const { task_id: taskId, state, fence } = data as { task_id: string; state: TaskState; fence: number };
-      return { ...recorded, row: "task", taskId, state, fence };
+      const row = data as { task_id: string; state: TaskState; fence: number; placing_attempt_id: string | null };
+      const { task_id: taskId, state, fence, placing_attempt_id: placingAttemptId } = row;
+      return { ...recorded, row: "task", taskId, state, fence, placingAttemptId };
     }
     case "attempt": {
       const {

@@ -13,7 +13,7 @@ const plain = (...columns: readonly string[]): Record<string, string> =>
   Object.fromEntries(columns.map((column) => [column, `r.${column}`]));
 
 const orchestratorTables: readonly Recorded[] = [
-  { table: "orchestrator.tasks", row: "task", columns: plain("task_id", "state", "fence") },
+  { table: "orchestrator.tasks", row: "task", columns: plain("task_id", "state", "fence", "placing_attempt_id") },
   { table: "orchestrator.attempts", row: "attempt", columns: plain("attempt_id", "task_id", "state", "fence") },
   {
     table: "orchestrator.pause_queue",
