@@ -67,6 +67,7 @@ export async function runOnce(options: RunOptions): Promise<RunReport> {
     const sql = patiently(sqlOn(postgres.connectionString));
     const cluster = await startCluster({
       label: "failover",
+      startMs: 240_000,
       database: { connectionString: postgres.connectionString, sql },
       registries: 2,
       orchestrators: 2,

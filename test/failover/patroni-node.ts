@@ -96,6 +96,8 @@ function configuration(
       data_dir: dataDir,
       bin_dir: programs.postgresBin,
       pgpass: join(folder, "pgpass"),
+      // Otherwise a new standby waits for a checkpoint that takes its time.
+      basebackup: [{ checkpoint: "fast" }],
       parameters: { unix_socket_directories: folder },
       authentication: {
         superuser: { username: "postgres", password },

@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly orchestrators?: number;
   /** For every process; wins over the harness's own settings. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How long it may take until it is ready. Default 80,000. */
+  readonly startMs?: number;
   /** A database on a server of the test's own. None: a fresh database on the suite's server. */
   readonly database?: { readonly connectionString: string; readonly sql: RunSql };
 }
@@ -161,7 +163,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     for (const one of everyone()) one.start();
     // A machine that is busy with other tests takes its time to start so many programs.
-    await ready({ timeoutMs: 80_000 });
+    await ready({ timeoutMs: options.startMs ?? 80_000 });
   } catch (error) {
     await stop();
     throw error;
