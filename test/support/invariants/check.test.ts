@@ -72,6 +72,19 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     },
   ],
   [
+    "V5",
+    "room that was given back is promised again by a late copy",
+    {
+      changes: numbered([
+        ...sound.changes,
+        {
+          ...(sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>),
+          atMs: 2_900,
+        },
+      ]),
+    },
+  ],
+  [
     "V6",
     "a second attempt begins while the first is open",
     {

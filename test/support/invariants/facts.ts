@@ -100,6 +100,8 @@ export interface ReservationChange extends Recorded {
   readonly state: ReservationState | "gone";
   readonly fence: number;
   readonly amounts: Amounts;
+  /** Null or absent: no lease ends it. */
+  readonly leaseExpiresAtMs?: EpochMs | null;
 }
 
 export interface AgentChange extends Recorded {

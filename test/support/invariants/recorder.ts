@@ -30,7 +30,10 @@ const registryTables: readonly Recorded[] = [
   {
     table: "registry.reservations",
     row: "reservation",
-    columns: plain("attempt_id", "agent_id", "state", "fence", "cpu_millicores", "memory_mib", "cards"),
+    columns: {
+      ...plain("attempt_id", "agent_id", "state", "fence", "cpu_millicores", "memory_mib", "cards"),
+      lease_expires_ms: ms("lease_expires_at"),
+    },
   },
   {
     table: "registry.agent_liveness",
