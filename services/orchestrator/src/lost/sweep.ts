@@ -65,18 +65,10 @@ async function renewUnanswered({ store, registry, logger }: SweepOptions): Promi
   try {
     const results = await registry.renew(attempts);
     await store.noteReservationsRenewed(
-      results.map(({ attemptId, outcome, leaseLeftMs }) => ({
-        attemptId,
-        leaseLeftMs: outcome === "renewed" ? (leaseLeftMs ?? renewAheadMs * 2) : null,
-      })),
+      results.flatMap(({ attemptId, outcome, leaseLeftMs }) =>
+        outcome === "renewed" ? [{ attemptId, leaseLeftMs: leaseLeftMs ?? renewAheadMs * 2 }] : [],
+      ),
     );
-    for (const { attemptId, outcome } of results) {
-      if (outcome === "renewed") continue;
-      logger.info(
-        { attempt_id: attemptId, outcome },
-        "the room of an assignment that its agent has not answered is gone: the agent may refuse it when it comes",
-      );
-    }
   } catch (error) {
     logger.debug({ err: error, attempts: attempts.length }, "reservations could not be renewed; trying again");
   }

@@ -208,9 +208,8 @@ export interface OrchestratorStore {
   loseAttempt(attempt: FencedAttempt, graceMs: number, decide: DecideAttempt): Promise<AppliedVerdict | null>;
   /** Unanswered assignments whose reservation ends within this time. */
   reservationsEndingWithin(ms: number, limit: number): Promise<readonly FencedAttempt[]>;
-  /** `leaseLeftMs` null: there is none any more, and it is not asked for again. */
   noteReservationsRenewed(
-    renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number | null }[],
+    renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[],
   ): Promise<void>;
 
   // Cancelling

@@ -112,14 +112,14 @@ export async function reservationsEndingWithin(
 const noteRenewedStatement = defineStatement({
   name: "attempts_note_renewed",
   text: `
-    UPDATE attempts a SET reservation_expires_at = coalesce(now() + r.lease_left_ms * interval '1 millisecond', 'infinity')
+    UPDATE attempts a SET reservation_expires_at = now() + r.lease_left_ms * interval '1 millisecond'
       FROM unnest($1::uuid[], $2::double precision[]) AS r(attempt_id, lease_left_ms)
      WHERE a.attempt_id = r.attempt_id AND a.state = 'assigned'`,
 });
 
 export async function noteReservationsRenewed(
   db: Queryable,
-  renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number | null }[],
+  renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[],
 ): Promise<void> {
   if (renewed.length === 0) return;
   await db.execute(noteRenewedStatement, [
