@@ -22,7 +22,7 @@ describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () =
     disk = disks.make("agent-1", 16);
     cluster = await startCluster({
       label: "full-disk",
-      startLimitMs: 200_000,
+      startMs: 200_000,
       env: {
         PAUSE_POLLING_INTERVAL_SECONDS: "2",
         // A slow machine is not to be given up, nor to be put on probation.

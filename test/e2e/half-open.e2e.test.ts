@@ -13,7 +13,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   // A slow machine is not to be put on probation.
   const env = { HEADROOM_FLAPS_TOLERATED: "1000" };
-  cluster = await startCluster({ label: "half-open", startLimitMs: 200_000, ways: network, env });
+  cluster = await startCluster({ label: "half-open", startMs: 200_000, ways: network, env });
 }, 240_000);
 
 afterAll(async () => {

@@ -26,7 +26,7 @@ export interface Ground {
 }
 
 /** Seven programs, on a machine that may have other things to do. */
-const startLimitMs = 300_000;
+const startMs = 300_000;
 const registries = 2;
 const orchestrators = 2;
 const planners = 3;
@@ -76,7 +76,7 @@ export async function prepareGround(): Promise<Ground> {
     const sql = sqlOn(postgres.connectionString);
     const cluster = await startCluster({
       label: "processes",
-      startLimitMs,
+      startMs,
       database: { connectionString: postgres.connectionString, sql },
       registries,
       orchestrators,

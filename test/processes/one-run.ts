@@ -2,13 +2,13 @@ import { SeededRandom, waitFor } from "@headroom/testing";
 import type { Cluster } from "../e2e/support/cluster.ts";
 import { nothingPromised } from "../e2e/support/facts.ts";
 import { must } from "../e2e/support/results.ts";
+import { calmPlan, type LoadReport, submitPlans } from "../e2e/support/soak-load.ts";
 import { findViolations, violationLines } from "../support/invariants/check.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { AcceptedFact, Facts } from "../support/invariants/facts.ts";
 import { readFacts } from "../support/invariants/read-facts.ts";
 import { type Ground, prepareGround } from "./ground.ts";
 import { keepEvidence } from "./keep-evidence.ts";
-import { calmPlan, type LoadReport, submitPlans } from "./load.ts";
 import { storm } from "./storm.ts";
 
 export interface RunOptions {
@@ -45,6 +45,8 @@ const settleMs = 180_000;
 /** An agent to which a delivery failed is avoided for 30 s, and the poll, claims and errors have their own seconds. */
 const waitBoundMs = 45_000;
 const openTasks = 60;
+/** The usual five minutes are long for a run of one. */
+const workLeaseSeconds = 15;
 const calmPlans = 3;
 
 /** Starts a cluster of processes, breaks it under load, lets everything end, and looks for what must not be. */
@@ -62,12 +64,11 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
   const startedMs = performance.now();
   const random = new SeededRandom(seed + 1);
   const [stops, givesUp] = [new AbortController(), new AbortController()];
-  const load = submitPlans({
-    cluster,
+  const load = submitPlans(cluster, random, {
     clients: planners,
-    random,
     openTasks,
-    stops: stops.signal,
+    workLeaseSeconds,
+    signal: stops.signal,
     givesUp: givesUp.signal,
   });
   // It is waited for below; a fault of its own must not end the program before.

@@ -1,5 +1,6 @@
 import { findViolations, violationLines } from "../support/invariants/check.ts";
 import { checkDelivered } from "../support/invariants/check-delivered.ts";
+import { checkFarewells } from "../support/invariants/check-farewells.ts";
 import { checkMassLoss } from "../support/invariants/check-mass-loss.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { Facts, Violation } from "../support/invariants/facts.ts";
@@ -43,7 +44,9 @@ const waitBoundMs = 10 * 60_000;
 const toldBoundMs = 3 * 60_000;
 
 /** After all has ended, some more work: nothing disturbs it, so nothing may wait with room for it and its turn for longer than this. */
-const probePlans = 3;
+const probePlans = 4;
+const largeProbes = 3;
+const probesApartMs = 8_000;
 const calmBoundMs = 20_000;
 /** Room that is kept for large tasks is given and ended by the poll alone, every ten seconds: what it keeps away waits for several. */
 const calmBoundWithPollMs = 45_000;
@@ -69,8 +72,12 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     let isOver = await untilOver(world, real);
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
-      for (let plan = 0; plan < probePlans; plan += 1)
-        world.planner.probe(world.looksRarely ? probesMs : probesWithPollMs);
+      const durationsMs = world.looksRarely ? probesMs : probesWithPollMs;
+      for (let plan = 1; plan <= probePlans; plan += 1) {
+        world.planner.probe({ durationsMs, isSmall: plan > largeProbes });
+        // Some meet what others began long enough ago to be measured.
+        await engine.run(engine.random.int(0, 1) * probesApartMs);
+      }
       isOver = await untilOver(world, real);
     }
     if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);
@@ -85,7 +92,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
       ...violationLines([
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
         ...findDoubleExecutions(world),
-        ...massLoss(world, facts, configs, faults.counts),
+        ...lossesOf(world, facts, configs, faults.counts),
       ]),
     );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));
@@ -107,10 +114,18 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
 }
 
 /** While the database is away or slow, what was seen one by one is written at once. */
-function massLoss({ fleet }: World, facts: Facts, configs: Configs, counts: FaultCounts): readonly Violation[] {
+function lossesOf(
+  { fleet, farewells, boots }: World,
+  facts: Facts,
+  configs: Configs,
+  counts: FaultCounts,
+): readonly Violation[] {
   if (counts["database down"] !== undefined || counts["database slow"] !== undefined) return [];
   const { offlineGraceMs } = fleet === "quiet" ? configs.hastyRegistry : configs.registry;
-  return checkMassLoss(facts, { graceMs: offlineGraceMs, isQuiet: fleet === "quiet" });
+  return [
+    ...checkMassLoss(facts, { graceMs: offlineGraceMs, isQuiet: fleet === "quiet" }),
+    ...checkFarewells(facts, farewells, boots),
+  ];
 }
 
 /** What waited before is not looked at, what was promised and who was there is. */

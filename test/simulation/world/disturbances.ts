@@ -44,32 +44,59 @@ const kill: Fault = (world, random) => {
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
 
-/** Between two statements, where a change may be half done. */
+/** Where a change may be half done: half of the moments are just after one of these, which are few among all that look. */
+const momentsOfOrchestrators = [
+  "plans_insert",
+  "tasks_claim_waiting",
+  "tasks_claim_orphans",
+  "tasks_assign",
+  "tasks_park",
+  "tasks_finish",
+  "tasks_requeue",
+  "attempts_report",
+  "COMMIT",
+];
+const momentsOfRegistries = ["registry_commit_reservations", "registry_write_statuses", "registry_admit"];
+
+interface Moment {
+  readonly statement: string | null;
+  readonly times: number;
+  readonly text: string;
+}
+
+function someMoment({ registries }: World, node: SimNode, random: SeededRandom): Moment {
+  const times = random.int(1, 60);
+  if (random.next() < 0.5) return { statement: null, times, text: `${times} statements` };
+  const few = 1 + (times % 4);
+  const statement = oneOf(random, registries.includes(node) ? momentsOfRegistries : momentsOfOrchestrators);
+  return { statement, times: few, text: `${few} times ${statement}` };
+}
+
 const killAtStatement: Fault = (world, random) => {
   const node = oneOf(random, [...world.orchestrators, ...world.orchestrators, ...world.registries]);
   const { process } = node;
-  const statements = random.int(1, 60);
+  const { statement, times, text } = someMoment(world, node, random);
   const downMs = between(random, 100, 20_000);
   if (process === null) return `${node.name}, which is not there`;
-  world.postgres.befallAfter(process, statements, () => {
+  world.postgres.befallAfter(process, statement, times, () => {
     if (node.process !== process || world.isMended) return;
     node.die(false);
     comesBack(world, node, downMs);
   });
-  return `${node.name} after ${statements} statements, for ${Math.round(downMs)} ms`;
+  return `${node.name} after ${text}, for ${Math.round(downMs)} ms`;
 };
 
 /** In the middle of its work, and for longer than its claims: others take that over meanwhile. */
 const standStillAtStatement: Fault = (world, random) => {
   const node = oneOf(random, world.orchestrators);
   const { process } = node;
-  const statements = random.int(1, 60);
+  const { statement, times, text } = someMoment(world, node, random);
   const forMs = between(random, 4_000, 25_000);
   if (process === null) return `${node.name}, which is not there`;
-  world.postgres.befallAfter(process, statements, () => {
+  world.postgres.befallAfter(process, statement, times, () => {
     if (node.process === process && !world.isMended) pause(world, node, forMs);
   });
-  return `${node.name} after ${statements} statements, for ${Math.round(forMs)} ms`;
+  return `${node.name} after ${text}, for ${Math.round(forMs)} ms`;
 };
 
 /** It has been promised room, and does not know it: whoever takes its claim over asks for the same room again. */
@@ -84,8 +111,15 @@ const standStillWithRoom: Fault = (world, random) => {
   return `${node.name}, promised room, for ${Math.round(forMs)} ms`;
 };
 
+/** Its registry hears, if it hears anything, that it goes. */
+function saysGoodbye(world: World, node: SimNode): void {
+  const machine = world.machines[world.agents.indexOf(node)];
+  if (machine !== undefined) world.farewells.push({ agentId: machine.agentId, atMs: world.postgres.nowMs });
+}
+
 const restart: Fault = (world, random) => {
   const node = anyNode(world, random);
+  saysGoodbye(world, node);
   node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
   return node.name;
 };
@@ -134,6 +168,7 @@ const sleep: Fault = (world, random) => {
   if (sleepListener === null || !isTold) fallAsleep();
   else {
     process.do("is told that it will sleep", () => {
+      saysGoodbye(world, node);
       void sleepListener.announced();
       world.engine.schedule(3_000, null, `${node.name} falls asleep`, fallAsleep);
     });
@@ -184,6 +219,17 @@ const isolate: Fault = (world, random) => {
     world.network.links.cut(other.name, node.name, forMs);
   }
   return `${node.name} from all for ${Math.round(forMs)} ms`;
+};
+
+/** Work does not reach it, though it is seen. */
+const detach: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 20_000, 120_000);
+  for (const other of world.orchestrators) {
+    world.network.links.cut(node.name, other.name, forMs);
+    world.network.links.cut(other.name, node.name, forMs);
+  }
+  return `${node.name} from the orchestrators for ${Math.round(forMs)} ms`;
 };
 
 const breakConnections: Fault = (world, random) => {
@@ -255,6 +301,7 @@ export const disturbances: readonly NamedFault[] = [
   ["fleet cut off", fleetCutOff],
   ["partition", partition],
   ["isolate", isolate],
+  ["detach", detach],
   ["break connections", breakConnections],
   ["database down", databaseDown, "hard"],
   ["database slow", databaseSlow, "hard"],

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HeadroomClient, PlanInput } from "@headroom/client";
 import type { SeededRandom } from "@headroom/testing";
-import type { Cluster } from "../e2e/support/cluster.ts";
-import type { AcceptedFact } from "../support/invariants/facts.ts";
+import type { AcceptedFact } from "../../support/invariants/facts.ts";
+import type { Cluster } from "./cluster.ts";
 
 export interface LoadReport {
   /** What callers were told to be accepted. */
@@ -16,21 +16,22 @@ export interface LoadReport {
 const submitters = 4;
 
 export interface LoadOptions {
-  readonly cluster: Cluster;
-  /** Ways to the orchestrators. */
-  readonly clients: readonly HeadroomClient[];
-  readonly random: SeededRandom;
   /** From then on nothing new is submitted; what was not answered is asked again. */
-  readonly stops: AbortSignal;
-  /** And from then on that is given up too. */
-  readonly givesUp: AbortSignal;
+  readonly signal: AbortSignal;
+  /** And from then on that is given up too. Default: never. */
+  readonly givesUp?: AbortSignal;
   /** With so many tasks open nobody submits more. */
   readonly openTasks: number;
+  /** Ways to the orchestrators. Default: straight to each of them. */
+  readonly clients?: readonly HeadroomClient[];
+  /** Of most tasks, in seconds. Default: the usual five minutes. */
+  readonly workLeaseSeconds?: number;
 }
 
 /** Submits plans; whoever gets no answer asks another way under the same request id, until there is one. */
-export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
-  const { cluster, clients, random, stops, givesUp, openTasks } = options;
+export async function submitPlans(cluster: Cluster, random: SeededRandom, options: LoadOptions): Promise<LoadReport> {
+  const { signal, givesUp, openTasks, workLeaseSeconds } = options;
+  const clients = options.clients ?? cluster.orchestrators.map((_, index) => cluster.clientOf(0, index));
   const accepted: AcceptedFact[] = [];
   let cancelled = 0;
   let repeated = 0;
@@ -40,7 +41,7 @@ export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
   /** Null: it was given up. */
   async function submit(plan: PlanInput): Promise<string | null> {
     const requestId = randomUUID();
-    while (!givesUp.aborted) {
+    while (givesUp?.aborted !== true) {
       const answer = await someClient().plans.dispatch(plan, { requestId, timeoutMs: 2_000 });
       if (answer.kind === "ok") return answer.value.planId;
       repeated += 1;
@@ -52,9 +53,9 @@ export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
   }
 
   async function submitAll(): Promise<void> {
-    while (!stops.aborted) {
+    while (!signal.aborted) {
       number += 1;
-      const plan = somePlan(cluster, random, number);
+      const plan = somePlan(cluster, random, number, workLeaseSeconds);
       const planId = await submit(plan);
       if (planId === null) return;
       accepted.push({ planId, tasks: plan.tasks?.length ?? 0 });
@@ -62,7 +63,7 @@ export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
         const answer = await someClient().plans.cancel(planId, "changed my mind", { timeoutMs: 2_000 });
         if (answer.kind === "ok") cancelled += 1;
       }
-      await untilFewerOpen(cluster, openTasks, stops);
+      await untilFewerOpen(cluster, openTasks, signal);
     }
   }
 
@@ -71,7 +72,12 @@ export async function submitPlans(options: LoadOptions): Promise<LoadReport> {
 }
 
 /** Some small tasks, some that take a whole machine, some with a card, some that depend on others, some that fail at first. */
-function somePlan({ ledger }: Cluster, random: SeededRandom, number: number): PlanInput {
+function somePlan(
+  { ledger }: Cluster,
+  random: SeededRandom,
+  number: number,
+  workLeaseSeconds: number | undefined,
+): PlanInput {
   const count = random.int(1, 8);
   const names = Array.from({ length: count }, (_, index) => `p${number}-t${index + 1}`);
   const tasks = names.map((name, index) => {
@@ -90,8 +96,8 @@ function somePlan({ ledger }: Cluster, random: SeededRandom, number: number): Pl
       // Agents are killed too, and each time that counts as a run.
       maxAttempts: 20,
       retryOnFailure: fails,
-      // The usual five minutes are long for a run of one.
-      ...(random.next() < 0.7 && { workLease: { seconds: 15, nanos: 0 } }),
+      ...(workLeaseSeconds !== undefined &&
+        random.next() < 0.7 && { workLease: { seconds: workLeaseSeconds, nanos: 0 } }),
       ...(index > 0 && random.next() < 0.2 && { dependsOn: [names[random.int(0, index - 1)]!] }),
     });
   });
