@@ -23,8 +23,8 @@ export function createGrpcServer(options: ServedCalls): Server {
   for (const methods of services.values()) {
     server.addService(bytesDefinition(methods), bytesImplementation(methods, options));
   }
-  addHealth(server, options.health);
-  addReflection(server, [...services.keys(), healthServiceName]);
+  addHealth(server, options.health, options.ports);
+  addReflection(server, [...services.keys(), healthServiceName], options.ports);
   return server;
 }
 
