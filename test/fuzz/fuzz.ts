@@ -1,5 +1,10 @@
 /** One run: rubbish of every kind, and after each kind a look at what must have stayed as it was. */
+import { framing } from "./phases/framing.ts";
+import { http2 } from "./phases/http2.ts";
 import { messages } from "./phases/messages.ts";
+import { rest } from "./phases/rest.ts";
+import { silent } from "./phases/silent.ts";
+import { streams } from "./phases/streams.ts";
 import { startCanary } from "./support/canary.ts";
 import { type Phase, Tally } from "./support/tally.ts";
 import { type Bounds, startWatch } from "./support/watch.ts";
@@ -21,7 +26,7 @@ export interface FuzzReport {
   readonly seconds: number;
 }
 
-export const phases: Readonly<Record<string, Phase>> = { messages };
+export const phases: Readonly<Record<string, Phase>> = { messages, framing, streams, http2, rest, silent };
 
 const bounds: Bounds = {
   heapGrowthMib: 60,

@@ -48,8 +48,9 @@ export async function startWatch(world: World, tally: Tally, bounds: Bounds): Pr
       note(at, service.name, begun, now, peaks.get(service.name)!);
       const logged = logBytes(logsOf(world, service.name)) - logsBefore[index]!;
       const cases = Math.max(1_000, tally.caseCount - casesBefore);
-      if (logged > cases * bounds.logBytesPerCase) tally.find(phase, `${service.name} logged ${logged} bytes for ${cases} cases`);
       const text = service.log().slice(textBefore[index]);
+      if (logged > cases * bounds.logBytesPerCase)
+        tally.find(phase, `${service.name} logged ${logged} bytes for ${cases} cases: ${mostSaid(text)}`);
       const line = text.split("\n").find((each) => forbidden.test(each));
       if (line !== undefined) tally.find(phase, `${service.name} logged: ${line.slice(0, 1_500)}`);
     }
@@ -87,6 +88,17 @@ export async function startWatch(world: World, tally: Tally, bounds: Bounds): Pr
 
 /** Where a member of a cluster logs. */
 const logsOf = ({ cluster }: World, name: string): string => join(cluster.dir, name, "logs");
+
+/** The lines that a log has most of. */
+function mostSaid(text: string): string {
+  const counts = new Map<string, number>();
+  for (const line of text.split("\n")) {
+    const said = /"msg":"([^"]*)"/.exec(line)?.[1] ?? "";
+    counts.set(said, (counts.get(said) ?? 0) + 1);
+  }
+  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3);
+  return most.map(([said, count]) => `${count} times ${JSON.stringify(said)}`).join(", ");
+}
 
 async function lookAtMemory(world: World, peaks: Map<string, number>, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

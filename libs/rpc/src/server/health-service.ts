@@ -20,8 +20,9 @@ interface CheckResponse {
   readonly status: ServingStatus;
 }
 
+/** A map, as proto-loader writes one that it knows from a descriptor: the entries that it is on the wire. */
 interface ListResponse {
-  readonly statuses: Readonly<Record<string, CheckResponse>>;
+  readonly statuses: readonly { readonly key: string; readonly value: CheckResponse }[];
 }
 
 type Request = Tolerated<CheckRequest>;
@@ -48,9 +49,10 @@ export function addHealth(server: Server, health: HealthState, ports: Ports): vo
     },
     List: (call: ServerUnaryCall<Request, ListResponse>, callback: sendUnaryData<ListResponse>) =>
       answer(call, callback, () => ({
-        statuses: Object.fromEntries(
-          [...health.list().keys()].map((service) => [service, { status: statusOf(health, service) }]),
-        ),
+        statuses: [...health.list().keys()].map((service) => ({
+          key: service,
+          value: { status: statusOf(health, service) },
+        })),
       })),
   });
 }
