@@ -1,4 +1,5 @@
 /** One run: rubbish of every kind, and after each kind a look at what must have stayed as it was. */
+import { bodies } from "./phases/bodies.ts";
 import { framing } from "./phases/framing.ts";
 import { http2 } from "./phases/http2.ts";
 import { messages } from "./phases/messages.ts";
@@ -17,6 +18,8 @@ export interface FuzzOptions {
   readonly effort: number;
   /** Parts by name; none: all. */
   readonly only?: readonly string[];
+  /** In place of some of the usual ones. */
+  readonly bounds?: Partial<Bounds>;
 }
 
 export interface FuzzReport {
@@ -26,13 +29,13 @@ export interface FuzzReport {
   readonly seconds: number;
 }
 
-export const phases: Readonly<Record<string, Phase>> = { messages, framing, streams, http2, rest, silent };
+export const phases: Readonly<Record<string, Phase>> = { messages, framing, streams, bodies, http2, rest, silent };
 
-const bounds: Bounds = {
+const usualBounds: Bounds = {
   heapGrowthMib: 60,
   rssGrowthMib: 300,
   peakRssMib: 1_200,
-  worstDelayMs: 5_000,
+  worstDelayMs: 10_000,
   logBytesPerCase: 400,
 };
 
@@ -43,7 +46,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   let rounds = 0;
   try {
     const canary = await startCanary(world);
-    const watch = await startWatch(world, tally, bounds);
+    const watch = await startWatch(world, tally, { ...usualBounds, ...options.bounds });
     do {
       const seed = options.seed + rounds;
       for (const [name, phase] of Object.entries(phases)) {

@@ -5,6 +5,7 @@ import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { descriptorRegistry } from "@headroom/contracts";
 import type { Ports } from "@headroom/runtime";
 import { HeadroomError, notFound } from "../errors.ts";
+import type { NoteCall } from "./grpc-call-meta.ts";
 import type { HealthState } from "./health-state.ts";
 import { refusal, tolerant, type Tolerated } from "./tolerant-service.ts";
 
@@ -28,12 +29,13 @@ interface ListResponse {
 type Request = Tolerated<CheckRequest>;
 
 /** Adds grpc.health.v1 (Check, Watch, List). It is open to whoever reaches the port, and stays outside the pipeline: probes are no traffic. */
-export function addHealth(server: Server, health: HealthState, ports: Ports): void {
+export function addHealth(server: Server, health: HealthState, ports: Ports, note: NoteCall): void {
   const answer = <Response>(
     call: ServerUnaryCall<Request, Response>,
     callback: sendUnaryData<Response>,
     read: (request: CheckRequest) => Response | HeadroomError,
   ): void => {
+    note(call);
     const { request } = call;
     const answered = request instanceof HeadroomError ? request : read(request);
     if (answered instanceof HeadroomError) callback(refusal(call, answered, ports));
@@ -43,6 +45,7 @@ export function addHealth(server: Server, health: HealthState, ports: Ports): vo
     Check: (call: ServerUnaryCall<Request, CheckResponse>, callback: sendUnaryData<CheckResponse>) =>
       answer(call, callback, ({ service }) => check(health, service)),
     Watch: (stream: ServerWritableStream<Request, CheckResponse>) => {
+      note(stream);
       const { request } = stream;
       if (request instanceof HeadroomError) stream.emit("error", refusal(stream, request, ports));
       else watch(stream, request.service, health);
