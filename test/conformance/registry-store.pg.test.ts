@@ -2,9 +2,9 @@ import { createDatabase, migrate } from "@headroom/postgres";
 import { createPostgresStore, REGISTRY_SCHEMA, registryMigrations } from "@headroom/registry";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase } from "@headroom/testing";
-import { registryCommitConformance } from "./registry-commits.ts";
-import { registryEnrolmentConformance } from "./registry-enrolment.ts";
-import { registryTaskMixConformance } from "./registry-task-mix.ts";
+import { registryCommitConformance } from "./registry-store/commits.ts";
+import { registryEnrolmentConformance } from "./registry-store/enrolment.ts";
+import { registryTaskMixConformance } from "./registry-store/task-mix.ts";
 import { registryStoreConformance, type StoreUnderTest } from "./registry-store.ts";
 
 registryStoreConformance(openStores);

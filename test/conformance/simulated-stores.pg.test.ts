@@ -10,10 +10,10 @@ import { Engine } from "../simulation/engine/engine.ts";
 import type { SimProcess } from "../simulation/engine/sim-process.ts";
 import { followRealTime } from "../simulation/real-time.ts";
 import { orchestratorStoreConformance } from "./orchestrator-store.ts";
-import { registryCommitConformance } from "./registry-commits.ts";
-import { registryEnrolmentConformance } from "./registry-enrolment.ts";
+import { registryCommitConformance } from "./registry-store/commits.ts";
+import { registryEnrolmentConformance } from "./registry-store/enrolment.ts";
 import { registryStoreConformance, type StoreUnderTest } from "./registry-store.ts";
-import { registryTaskMixConformance } from "./registry-task-mix.ts";
+import { registryTaskMixConformance } from "./registry-store/task-mix.ts";
 
 async function openSimulated(label: string) {
   const database = await createTestDatabase({ label });

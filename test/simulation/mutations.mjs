@@ -6,6 +6,9 @@ const reservationStep = "libs/scheduling/src/reservation-step.ts";
 const capacity = "libs/scheduling/src/capacity.ts";
 const decide = "services/orchestrator/src/work/decide-result.ts";
 const claim = "services/orchestrator/src/store/postgres/claim.ts";
+const brake = "libs/scheduling/src/mass-loss-brake.ts";
+const clock = "libs/runtime/src/clock.ts";
+const placer = "services/orchestrator/src/placing/placer.ts";
 const fleetView = "services/orchestrator/src/fleet-view/fleet-view.ts";
 
 export const mutations = [
@@ -214,5 +217,48 @@ export const mutations = [
       from: "excluded.session = 0 OR l.session <= excluded.session)",
       to: "true)",
     },
+  },
+  {
+    name: "brake never starts",
+    file: brake,
+    from: "if (losses === 0 || !isMassLoss(input)) return",
+    to: "if (losses === 0 || !isMassLoss(input) || nowMs > 0) return",
+  },
+  {
+    name: "brake never ends",
+    file: brake,
+    from: "if (input.confirmed || nowMs >= endsAtMs) return",
+    to: "if (input.confirmed) return",
+  },
+  {
+    name: "suspended time not counted",
+    file: clock,
+    from: "if (gainedMs > suspendedMs + noiseMs) suspendedMs = gainedMs;",
+    to: "",
+    and: { file: clock, from: "return gapMs >= shortestSuspendMs ? gapMs : 0;", to: "return 0;" },
+  },
+  {
+    name: "gate judged on offline agents",
+    file: "libs/scheduling/src/gate.ts",
+    from: ".filter((agent) => agent.online)",
+    to: "",
+  },
+  {
+    name: "NOTIFY before commit",
+    file: placer,
+    from: "  const assigned = await options.store.assign(assignments, options.owner, actor);",
+    to: `  options.deliverer.deliver(assignments.filter(({ agentId }) => !options.deliverer.holds(agentId)));
+  const assigned = await options.store.assign(assignments, options.owner, actor);`,
+    and: {
+      file: placer,
+      from: "  options.deliverer.deliver(assigned);\n",
+      to: "  options.deliverer.deliver(assigned.filter(({ agentId }) => options.deliverer.holds(agentId)));\n",
+    },
+  },
+  {
+    name: "an agent takes more than its machine has",
+    file: "services/agent/src/work/decide-assignment.ts",
+    from: `  if (context.isOverfull) return refuse("NO_ROOM");`,
+    to: "",
   },
 ];

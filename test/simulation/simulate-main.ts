@@ -3,8 +3,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { makeTempDir } from "@headroom/testing";
-import { startSimulationServer } from "./server.ts";
+import { makeSimulationDir, startSimulationServer } from "./server.ts";
 import { shrink } from "./shrink.ts";
 import type { Outcome } from "./simulate.ts";
 import type { Job } from "./worker-main.ts";
@@ -86,9 +85,14 @@ function* seedsFrom({ first, seeds, untilMs, stopsAtFirst }: Asked, tally: Tally
   }
 }
 
+function writeTrace({ seed, trace }: Outcome): string {
+  const file = join(tmpdir(), `headroom-simulation-${seed}.trace`);
+  writeFileSync(file, `${trace.join("\n")}\n`);
+  return file;
+}
+
 function tell(outcome: Outcome, how: string): void {
-  const file = join(tmpdir(), `headroom-simulation-${outcome.seed}.trace`);
-  writeFileSync(file, `${outcome.trace.join("\n")}\n`);
+  const file = writeTrace(outcome);
   console.log(
     `\nseed ${outcome.seed} failed${how}; again: npm run simulate:faults -- --seed ${outcome.seed} --seeds 1`,
   );
@@ -100,7 +104,7 @@ function tell(outcome: Outcome, how: string): void {
 async function main(): Promise<void> {
   const asked = readArguments();
   const startedMs = Date.now();
-  const dir = await makeTempDir("simulation");
+  const dir = await makeSimulationDir();
   const server = await startSimulationServer(join(dir.path, "data"));
   const workers = await startWorkers(server.connectionString, Math.min(asked.jobs, asked.seeds));
   try {
@@ -109,6 +113,7 @@ async function main(): Promise<void> {
     await workers.run(seedsFrom(asked, tally), (outcome) => {
       tally.add(outcome);
       if (outcome.problems.length > 0) tell(outcome, "");
+      else if (outcome.trace.length > 0) console.log(`seed ${outcome.seed}: ${writeTrace(outcome)}`);
     });
     if (asked.shrinks) {
       for (const outcome of tally.failed) {

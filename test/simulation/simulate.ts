@@ -1,7 +1,8 @@
 import { findViolations, violationLines } from "../support/invariants/check.ts";
+import { checkDelivered } from "../support/invariants/check-delivered.ts";
 import { checkMassLoss } from "../support/invariants/check-mass-loss.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
-import type { Facts } from "../support/invariants/facts.ts";
+import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findDoubleExecutions, readWorld } from "./world/read-world.ts";
@@ -46,6 +47,11 @@ const probePlans = 3;
 const calmBoundMs = 20_000;
 /** Room that is kept for large tasks is given and ended by the poll alone, every ten seconds: what it keeps away waits for several. */
 const calmBoundWithPollMs = 45_000;
+/** Agents gather what they say for 200 ms; a replica that was not told looks once a second. */
+const deliveredWithinMs = 600;
+/** How long that work takes: longer than the bound, so that its end does not wake what should have been woken; what polls needs no such care. */
+const probesMs = [30_000, 45_000];
+const probesWithPollMs = [8_000, 16_000];
 
 /** Runs the world of one seed to its end, and looks for what must not be. */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
@@ -63,21 +69,23 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     let isOver = await untilOver(world, real);
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
-      for (let plan = 0; plan < probePlans; plan += 1) world.planner.probe();
+      for (let plan = 0; plan < probePlans; plan += 1)
+        world.planner.probe(world.looksRarely ? probesMs : probesWithPollMs);
       isOver = await untilOver(world, real);
     }
     if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);
     const facts = await readWorld(world, real.sql, isOver);
     problems.push(
-      ...violationLines(
-        checkWaiting(sinceCalm(facts, calmFromMs), world.looksRarely ? calmBoundMs : calmBoundWithPollMs),
-      ).map(inCalm),
+      ...violationLines([
+        ...checkWaiting(sinceCalm(facts, calmFromMs), world.looksRarely ? calmBoundMs : calmBoundWithPollMs),
+        ...checkDelivered(facts, calmFromMs, deliveredWithinMs),
+      ]).map(inCalm),
     );
     problems.push(
       ...violationLines([
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
         ...findDoubleExecutions(world),
-        ...checkMassLoss(facts, configs.registry.offlineGraceMs),
+        ...massLoss(world, facts, configs, faults.counts),
       ]),
     );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));
@@ -96,6 +104,13 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     faults: faults.counts,
     faultNumbers: faults.made,
   };
+}
+
+/** While the database is away or slow, what was seen one by one is written at once. */
+function massLoss({ fleet }: World, facts: Facts, configs: Configs, counts: FaultCounts): readonly Violation[] {
+  if (counts["database down"] !== undefined || counts["database slow"] !== undefined) return [];
+  const { offlineGraceMs } = fleet === "quiet" ? configs.hastyRegistry : configs.registry;
+  return checkMassLoss(facts, { graceMs: offlineGraceMs, isQuiet: fleet === "quiet" });
 }
 
 /** What waited before is not looked at, what was promised and who was there is. */

@@ -2,11 +2,11 @@
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import type { EmbeddedPostgres } from "@headroom/postgres";
-import { makeTempDir, type TempDir } from "@headroom/testing";
+import type { TempDir } from "@headroom/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sharedProgramsDir } from "@headroom/testing";
 import { openRealSessions, type RealSessions } from "./database/real-sessions.ts";
-import { startSimulationServer } from "./server.ts";
+import { makeSimulationDir, startSimulationServer } from "./server.ts";
 import { type Outcome, simulate } from "./simulate.ts";
 import { type Configs, simConfigs } from "./world/services.ts";
 
@@ -31,7 +31,7 @@ describe("simulated worlds", () => {
   beforeAll(async () => {
     // Virtual time does not mind waiting; the tests beside this one live in real time. The server inherits it.
     setPriority(constants.priority.PRIORITY_LOW);
-    dir = await makeTempDir("simulation");
+    dir = await makeSimulationDir();
     server = await startSimulationServer(join(dir.path, "data"), sharedProgramsDir);
     real = await openRealSessions(server.connectionString);
     configs = await simConfigs();

@@ -1,5 +1,6 @@
 /** One process of a long run: takes seeds from its parent, one after the other, each on the same database. */
 import { openRealSessions } from "./database/real-sessions.ts";
+import { showsAll } from "./engine/trace.ts";
 import { simulate } from "./simulate.ts";
 import { simConfigs } from "./world/services.ts";
 
@@ -19,7 +20,7 @@ process.on("message", ({ seed, faults }: Job) => {
   last = last.then(async () => {
     const onlyFaults = faults === null ? undefined : (number: number) => faults.includes(number);
     const outcome = await simulate({ seed, real, configs, ...(onlyFaults !== undefined && { onlyFaults }) });
-    process.send?.(outcome.problems.length === 0 ? { ...outcome, trace: [] } : outcome);
+    process.send?.(outcome.problems.length === 0 && !showsAll ? { ...outcome, trace: [] } : outcome);
   });
 });
 process.on("disconnect", () => void last.then(() => real.close()));

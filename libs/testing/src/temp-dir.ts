@@ -11,8 +11,8 @@ export interface TempDir {
  * A fresh folder. Others may enter it (not list it): when tests run as root, PostgreSQL runs as another
  * user and has to get to its data inside.
  */
-export async function makeTempDir(label: string): Promise<TempDir> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), `headroom-${label}-`)));
+export async function makeTempDir(label: string, within: string = tmpdir()): Promise<TempDir> {
+  const path = await realpath(await mkdtemp(join(within, `headroom-${label}-`)));
   await chmod(path, 0o711);
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }) };
 }

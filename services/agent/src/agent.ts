@@ -18,6 +18,7 @@ import { watchOwnerHold } from "./owner-hold.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";
 import { createAttach } from "./work/attach.ts";
+import { createMachineRoom } from "./work/machine-room.ts";
 import { StallWatch, tickEveryMs } from "./work/stall-watch.ts";
 import { Supervisor } from "./work/supervisor.ts";
 
@@ -119,10 +120,12 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     logger,
     onChange: () => late.heartbeat?.statusChanged(),
   });
+  const room = createMachineRoom();
   const isHeldByOwner = (): boolean => hold.current() !== null;
   const supervisor = new Supervisor({
     ...parts,
     maxAttempts: config.maxAttempts,
+    room,
     isHeldByOwner,
     onAttemptsChanged: () => late.heartbeat?.attemptsChanged(),
   });
@@ -141,7 +144,11 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     logger,
     about: about(config, agentId, incarnation),
     open: () => connections.openHeartbeat(),
-    measure: oneAtATime(async () => stillListed(await sampler.sample(supervisor.listed()), supervisor.listed())),
+    measure: oneAtATime(async () => {
+      const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());
+      room.note(sample);
+      return sample;
+    }),
     evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached() && !isLeaving,
     isHeldByOwner,

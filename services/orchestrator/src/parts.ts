@@ -18,6 +18,7 @@ import { createGate } from "./placing/gate.ts";
 import { createKeptRoom } from "./placing/kept-room.ts";
 import { createPlacer } from "./placing/placer.ts";
 import { createReleaser } from "./placing/releaser.ts";
+import { createSharedAvoidance } from "./placing/shared-avoidance.ts";
 import type { RegistryPort } from "./registry/port.ts";
 import { createResumeLoop, type ResumeLoop } from "./resume/resume-loop.ts";
 import { createRefusals } from "./resume/refusals.ts";
@@ -62,7 +63,13 @@ export function createParts(options: PartsOptions): Parts {
   const hub = createChangeHub({ notifier, listener, timers: ports.timers });
   const fleet = createFleetView({ registry, ports, logger });
   const sessions = createSessions(notifier, logger);
-  const avoided = createAvoidedAgents(ports.clock);
+  const avoidance = createSharedAvoidance({
+    own: createAvoidedAgents(ports.clock),
+    notifier,
+    listener,
+    onForgiven: () => loop.wake("an agent is back"),
+  });
+  const { avoided } = avoidance;
   const releaser = createReleaser({ registry, ports, logger });
   const queueHold = createQueueHoldView({
     store,
@@ -158,6 +165,7 @@ export function createParts(options: PartsOptions): Parts {
     notifier,
     ...(listener === null ? [] : [listener]),
     hub,
+    avoidance,
     releaser,
     queueHold,
     fleet,

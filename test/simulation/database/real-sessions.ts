@@ -5,7 +5,7 @@ import { silentLogger, systemPorts } from "@headroom/runtime";
 import pg from "pg";
 import type { RunSql } from "../../support/run-sql.ts";
 import { installRecorder } from "../../support/invariants/recorder.ts";
-import { prepareTime, runTimed } from "./timed-query.ts";
+import { type PreparedFields, prepareTime, runTimed } from "./timed-query.ts";
 import { columnDefaultsSql, simSchemaSql, simSearchPath } from "./sim-clock-sql.ts";
 
 /** A statement's answer. */
@@ -119,9 +119,10 @@ async function connectPlainly(connectionString: string): Promise<pg.Client> {
 }
 
 function sessionOf(client: pg.Client): RealSession {
+  const prepared: PreparedFields = new Map();
   return {
     run: (statement, values, transactionMs, statementMs) =>
-      runTimed(client, statement, values, transactionMs, statementMs),
+      runTimed(client, prepared, statement, values, transactionMs, statementMs),
     async command(sql) {
       await client.query(sql);
     },

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
-/** Every event is worth a line: for whoever looks into one seed. */
-const showsAll = process.env["HEADROOM_SIMULATION_EVENTS"] === "all";
+/** Every event is worth a line, of seeds that pass too: for whoever looks into one seed. */
+export const showsAll = process.env["HEADROOM_SIMULATION_EVENTS"] === "all";
 
 /** What happened, in order: all of it as a hash, the last of it as text. Two runs of one seed have one hash. */
 export class Trace {

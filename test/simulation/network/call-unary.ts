@@ -107,6 +107,7 @@ function tryOnce(call: SimCall, bytes: Uint8Array, leftMs: number, mayRepeat: bo
       serve((tell) => {
         if (links.chance(links.weather.breaks)) return links.break(conversation);
         const backMs = links.delayMs(process.name, caller.name);
+        links.answered(caller, name, backMs);
         engine.schedule(backMs, caller, `answer of ${name}`, () => once(tell));
       }),
     );

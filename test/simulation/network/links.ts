@@ -34,10 +34,24 @@ export class Links {
   readonly #conversations = new Set<Conversation>();
   /** Until when nothing gets through, one way: "from>to", by machine. */
   readonly #cuts = new Map<string, number>();
+  readonly #doomed = new Map<SimProcess, { readonly method: string; readonly befall: () => void }>();
   readonly #idleWaiters = new Set<{ readonly server: SimProcess; resolve(): void }>();
 
   constructor(engine: Engine) {
     this.engine = engine;
+  }
+
+  /** Something befalls a process when the next answer of a method has come to it, before it hears of that. `method`: the name's end. */
+  befallAtAnswer(caller: SimProcess, method: string, befall: () => void): void {
+    this.#doomed.set(caller, { method, befall });
+  }
+
+  /** An answer has been given, and reaches its caller in so long. */
+  answered(caller: SimProcess, method: string, inMs: number): void {
+    const doom = this.#doomed.get(caller);
+    if (doom === undefined || !method.endsWith(doom.method)) return;
+    this.#doomed.delete(caller);
+    this.engine.schedule(inMs, null, `${caller.name} is about to hear of ${doom.method}`, doom.befall);
   }
 
   chance(probability: number): boolean {

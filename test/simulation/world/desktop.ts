@@ -10,8 +10,7 @@ import {
 } from "@headroom/agent";
 import { wire } from "@headroom/contracts";
 import { createClient, type Network } from "@headroom/rpc";
-import type { ManagedService } from "@headroom/runtime";
-
+import { createClock, createSuspendMeter, type ManagedService } from "@headroom/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 import type { Machine } from "./machine.ts";
@@ -29,7 +28,8 @@ export interface DesktopOptions {
 /** The real agent program on a simulated machine. */
 export function createDesktopAgent(options: DesktopOptions): ManagedService {
   const { engine, machine, config, network, process, token } = options;
-  const { ports } = process;
+  const sources = machine.clockSources(process);
+  const ports = { ...process.ports, clock: createClock(sources) };
   const logger = traceLogger(engine, process);
   const channelTo = (address: { host: string; port: number }) => network.channel({ address, ports, logger, token });
   const overrides: AgentOverrides = {
@@ -42,7 +42,7 @@ export function createDesktopAgent(options: DesktopOptions): ManagedService {
     runner: machineRunner(engine, machine, process),
     sampler: machineSampler(machine, process),
     sleepSource: machineSleep(machine, process),
-    suspendMeter: { takeMs: () => machine.takeSleptMs() },
+    suspendMeter: createSuspendMeter(sources),
     readOwnerHold: () => Promise.resolve(machine.ownerHold),
     connections: {
       openHeartbeat() {

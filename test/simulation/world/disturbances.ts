@@ -72,6 +72,18 @@ const standStillAtStatement: Fault = (world, random) => {
   return `${node.name} after ${statements} statements, for ${Math.round(forMs)} ms`;
 };
 
+/** It has been promised room, and does not know it: whoever takes its claim over asks for the same room again. */
+const standStillWithRoom: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const forMs = between(random, 6_000, 25_000);
+  if (process === null) return `${node.name}, which is not there`;
+  world.network.links.befallAtAnswer(process, "/ReserveCapacity", () => {
+    if (node.process === process && !world.isMended) pause(world, node, forMs);
+  });
+  return `${node.name}, promised room, for ${Math.round(forMs)} ms`;
+};
+
 const restart: Fault = (world, random) => {
   const node = anyNode(world, random);
   node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
@@ -232,6 +244,8 @@ export const disturbances: readonly NamedFault[] = [
   ["stand still at a statement", standStillAtStatement, "hard"],
   ["kill at a statement", killAtStatement, "hard"],
   ["kill at a statement", killAtStatement, "hard"],
+  ["stand still with room", standStillWithRoom, "hard"],
+  ["stand still with room", standStillWithRoom, "hard"],
   ["restart", restart],
   ["stand still", standStill],
   ["stand still", standStill],

@@ -7,8 +7,6 @@ import type { World } from "./world.ts";
 /** How often each kind of fault was made. */
 export type FaultCounts = Readonly<Record<string, number>>;
 
-/** From so many on the loss of a fleet is one. */
-const fleetSize = 10;
 /** Weathers are numbered from here on. */
 const firstWeather = 100;
 
@@ -31,9 +29,9 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine, looksRarely, machines } = this.#world;
+    const { engine, looksRarely, fleet } = this.#world;
     const usable = looksRarely ? disturbances.filter(([, , isHard]) => isHard !== "hard") : disturbances;
-    const count = engine.random.int(0, 14);
+    const count = fleet === "quiet" ? 0 : engine.random.int(0, 14);
     for (let number = 0; number < count; number += 1) {
       const atMs = 2_000 + engine.random.next() * (forMs - 2_000);
       const [kind, fault] = usable[engine.random.int(0, usable.length - 1)]!;
@@ -43,14 +41,14 @@ export class Faults {
         if (!this.#isOver) this.#make(number, kind, fault, random);
       });
     }
-    if (machines.length >= fleetSize && this.#isWanted(firstWeather - 1)) {
+    if (fleet !== null && this.#isWanted(firstWeather - 1)) {
       const random = new SeededRandom(1);
       engine.schedule(8_000, null, "the fleet is lost", () =>
         this.#make(firstWeather - 1, "fleet cut off", fleetLost, random),
       );
     }
     for (const [index, [kind, fault, isHard]] of weathers.entries()) {
-      if (looksRarely && isHard === "hard") continue;
+      if ((looksRarely && isHard === "hard") || fleet === "quiet") continue;
       const number = firstWeather + index;
       const random = new SeededRandom(engine.random.int(0, 2 ** 31));
       if (random.next() < 0.35 && this.#isWanted(number)) this.#make(number, kind, fault, random);

@@ -1,6 +1,7 @@
 import type { JournalRecord, OutputStores, Run, RunEnd, RunSpec, SleepListener } from "@headroom/agent";
 import { memoryOutputStores } from "@headroom/agent";
 import { timestampFromMs, wire } from "@headroom/contracts";
+import type { ClockSources } from "@headroom/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 
@@ -162,11 +163,15 @@ export class Machine {
     this.#frozenBySleep = [];
   }
 
-  /** How long it slept since the call before, as its clocks tell. */
-  takeSleptMs(): number {
-    const sleptMs = this.#sleptMs;
-    this.#sleptMs = 0;
-    return sleptMs;
+  /** Where a program on it reads the time: as on Linux the steady clock stands still while the machine sleeps, and the boot clock does not. */
+  clockSources(process: SimProcess): ClockSources {
+    const { nowMs } = this.#engine;
+    const sleptBeforeMs = this.#sleptMs;
+    return {
+      wallMs: () => process.ports.clock.now(),
+      steadyMs: () => this.#engine.nowMs - nowMs - (this.#sleptMs - sleptBeforeMs),
+      bootMs: () => this.#engine.nowMs,
+    };
   }
 
   sample(nowMs: number, uses: readonly wire.AttemptUse[]): wire.Sample {

@@ -39,10 +39,10 @@ export class Planner {
     this.#submit(randomPlan(this.#engine.random, this.#plans));
   }
 
-  /** Work that fills machines for a while, and cannot fail. */
-  probe(): void {
+  /** Work that fills machines for `durationsMs`, one of these for each task, and cannot fail. */
+  probe(durationsMs: readonly number[]): void {
     this.#plans += 1;
-    this.#submit(probingPlan(this.#engine.random, this.#plans));
+    this.#submit(probingPlan(this.#engine.random, this.#plans, durationsMs));
   }
 
   #submit(plan: Partial<wire.WorkPlan>): void {
@@ -76,13 +76,13 @@ export class Planner {
   }
 }
 
-function probingPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {
+function probingPlan(random: SeededRandom, number: number, durationsMs: readonly number[]): Partial<wire.WorkPlan> {
   const pick = <T>(...values: readonly T[]): T => values[random.int(0, values.length - 1)]!;
-  const tasks = Array.from({ length: random.int(2, 5) }, (_, index) => {
+  const tasks = Array.from({ length: random.int(1, 4) }, (_, index) => {
     const vramGb = pick(0, 0, 6, 10);
     return {
       name: `p${number}-t${index + 1}`,
-      command: { argv: ["work", String(pick(60_000, 90_000)), "0"] },
+      command: { argv: ["work", String(pick(...durationsMs)), "0"] },
       needs: { cpuCores: pick(1, 2, 3), memoryGb: pick(1, 3), ...(vramGb > 0 && { gpuVramGb: vramGb }) },
     };
   });

@@ -14,6 +14,7 @@ export async function readWorld(world: World, sql: RunSql, isOver: boolean): Pro
     isOver,
     outages: [],
     stalls: world.stalls,
+    threshold: world.threshold,
     untilMs: world.postgres.nowMs,
   };
 }

@@ -15,7 +15,8 @@ export const simToken = "token-of-the-simulation-alone";
 export interface Configs {
   readonly registry: RegistryConfig;
   readonly orchestrator: OrchestratorConfig;
-  readonly rarelyLooking: OrchestratorConfig;
+  /** Losses of its fleet are given up soon. */
+  readonly hastyRegistry: RegistryConfig;
   readonly agent: AgentConfig;
 }
 
@@ -40,10 +41,8 @@ export async function simConfigs(): Promise<Configs> {
   };
   return {
     registry: loadConfigOrThrow(registryConfig, { env }).values,
+    hastyRegistry: loadConfigOrThrow(registryConfig, { env: { ...env, HEADROOM_OFFLINE_GRACE_SECONDS: "3" } }).values,
     orchestrator: loadConfigOrThrow(orchestratorConfig, { env }).values,
-    // Nothing of a run is found by such a poll.
-    rarelyLooking: loadConfigOrThrow(orchestratorConfig, { env: { ...env, PAUSE_POLLING_INTERVAL_SECONDS: "3600" } })
-      .values,
     agent: await loadAgentConfig({ env }),
   };
 }
@@ -55,8 +54,19 @@ export interface ServiceOptions {
   readonly configs: Configs;
 }
 
-export function createSimRegistry(options: ServiceOptions, process: SimProcess): ManagedService {
-  return createRegistry(options.configs.registry, {
+/** Nothing of a run is found by such a poll. */
+const rarelyMs = 3_600_000;
+
+/** What the worlds' orchestrators differ in. */
+export interface OrchestratorTemper {
+  /** They hardly ever look by themselves. */
+  readonly looksRarely: boolean;
+  /** Below this fraction on every agent work pauses. */
+  readonly threshold: number;
+}
+
+export function createSimRegistry(options: ServiceOptions, process: SimProcess, isHasty: boolean): ManagedService {
+  return createRegistry(isHasty ? options.configs.hastyRegistry : options.configs.registry, {
     ports: process.ports,
     logger: traceLogger(options.engine, process),
     metrics: createMetrics({ processMetrics: false }),
@@ -68,10 +78,15 @@ export function createSimRegistry(options: ServiceOptions, process: SimProcess):
 export function createSimOrchestrator(
   options: ServiceOptions,
   process: SimProcess,
-  looksRarely: boolean,
+  temper: OrchestratorTemper,
 ): ManagedService {
-  const { orchestrator, rarelyLooking } = options.configs;
-  return createOrchestrator(looksRarely ? rarelyLooking : orchestrator, {
+  const { orchestrator } = options.configs;
+  const config: OrchestratorConfig = {
+    ...orchestrator,
+    ...(temper.looksRarely && { pollingIntervalMs: rarelyMs }),
+    pauseThreshold: temper.threshold,
+  };
+  return createOrchestrator(config, {
     ports: process.ports,
     logger: traceLogger(options.engine, process),
     metrics: createMetrics({ processMetrics: false }),

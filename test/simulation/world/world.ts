@@ -26,6 +26,10 @@ export interface World {
    * for what these lose only a look can find.
    */
   readonly looksRarely: boolean;
+  /** Below this fraction on every agent work pauses; 0: never. */
+  readonly threshold: number;
+  /** Large enough to be lost as a whole, which happens; null: not so. */
+  readonly fleet: "quiet" | "disturbed" | null;
   /** Nothing bad happens any more. */
   isMended: boolean;
 }
@@ -46,6 +50,10 @@ const shapes: readonly MachineShape[] = [
 /** Now and then a fleet that is large enough to be lost as a whole. */
 const smallShape: MachineShape = { cpuCores: 1, memoryMib: 4_096, cards: [] };
 const smallMachines = 10;
+/** So many that what the mass-loss brake lets pass one by one is not over before the brake is. */
+const quietMachines = 40;
+
+const fleetSizes = { quiet: quietMachines, disturbed: smallMachines, none: 0 } as const;
 
 /** How far the wall clocks of the machines are off, at most; most are right. */
 const largestOffsetMs = 12 * 3_600_000;
@@ -58,18 +66,20 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const { random } = engine;
   const offset = (): number => (random.next() < 0.6 ? 0 : random.int(-largestOffsetMs, largestOffsetMs));
   const looksRarely = random.next() < 0.4;
-  const isFleet = random.next() < 0.1;
+  const threshold = random.next() < 0.25 ? 0.2 : 0;
+  const kind = random.next();
+  const fleet = kind < 0.05 ? "quiet" : kind < 0.12 ? "disturbed" : null;
   const options = { engine, network, postgres, configs };
   const registries = Array.from(
     // Of a loss that several share each sees a part, which may be too small for its brake.
-    { length: isFleet ? 1 : random.int(1, 2) },
+    { length: fleet === null ? random.int(1, 2) : 1 },
     (_, index) =>
       new SimNode({
         name: `registry-${index + 1}`,
         clockOffsetMs: offset(),
         engine,
         network,
-        create: (process) => createSimRegistry(options, process),
+        create: (process) => createSimRegistry(options, process, fleet === "quiet"),
       }),
   );
   const orchestrators = Array.from(
@@ -80,12 +90,12 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         clockOffsetMs: offset(),
         engine,
         network,
-        create: (process) => createSimOrchestrator(options, process, looksRarely),
+        create: (process) => createSimOrchestrator(options, process, { looksRarely, threshold }),
       }),
   );
   const machines = [
     ...shapes.slice(0, random.int(1, shapes.length)),
-    ...(isFleet ? Array.from({ length: smallMachines }, () => smallShape) : []),
+    ...Array.from({ length: fleetSizes[fleet ?? "none"] }, () => smallShape),
   ].map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
   const agents = machines.map(
     (machine) =>
@@ -117,6 +127,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     planner,
     stalls: [],
     looksRarely,
+    threshold,
+    fleet,
     isMended: false,
   };
 }

@@ -6,21 +6,31 @@ const leastFraction = 0.15;
 const longestGraces = 3;
 /** One verdict a sweep, which is a second, and two registries may sweep: more than this many in three seconds are no such trickle. */
 const windowMs = 3_000;
-/** What sweeps, writes and restarts may take on top. */
-const slackMs = 40_000;
+/** What sweeps and writes may take on top; and what restarts may. */
+const slackMs = 12_000;
+const restartSlackMs = 40_000;
+
+export interface MassLossOptions {
+  readonly graceMs: number;
+  /** Nothing else was wrong: nobody was restarted, nor stood still. */
+  readonly isQuiet: boolean;
+}
 
 /**
  * V17: when much of a fleet falls silent at once, the fault is probably ours: it is held as suspect for three graces, but for one verdict a
  * sweep; and not for longer.
  */
-export function checkMassLoss({ changes, machines, outages, untilMs }: Facts, graceMs: number): readonly Violation[] {
+export function checkMassLoss(
+  { changes, machines, outages, untilMs }: Facts,
+  { graceMs, isQuiet }: MassLossOptions,
+): readonly Violation[] {
   if (machines.length < leastLosses || outages.length > 0) return [];
   const violations: Violation[] = [];
   const suspectSince = new Map<string, number>();
   const losses: { readonly atMs: number; readonly silentMs: number }[] = [];
   const heldTooLong = (agentId: string, toMs: number): void => {
     const sinceMs = suspectSince.get(agentId);
-    const limitMs = (1 + longestGraces) * graceMs + machines.length * 1_000 + slackMs;
+    const limitMs = (1 + longestGraces) * graceMs + (isQuiet ? slackMs : machines.length * 1_000 + restartSlackMs);
     if (sinceMs === undefined || toMs - sinceMs <= limitMs) return;
     const what = `agent ${agentId} was suspect from ${sinceMs} to ${toMs}, and neither back nor given up`;
     violations.push({ invariant: "V17", what });

@@ -1,5 +1,6 @@
 import { type Amounts, type EpochMs, type Needs, NO_AMOUNTS, shapeKey } from "@headroom/scheduling";
 import { holds, promisesByAgent } from "./check-room.ts";
+import { isAboveThreshold } from "./check-gate.ts";
 import type { AgentChange, Facts, MachineFact, PauseChange, TaskFact, Violation } from "./facts.ts";
 import { hasRoom, plus } from "./room.ts";
 
@@ -22,8 +23,8 @@ interface FleetState {
 
 /**
  * V12: nothing waits longer than `boundMs` while room that fits exists, somebody could place it, and it is its turn. It is not its turn
- * while another task waits that does not fit and is not younger or has a higher priority: room may be gathered for that one. The capacity
- * threshold is not looked at: run with PAUSE_CAPACITY_THRESHOLD_PERCENT=0.
+ * while another task waits that does not fit and is not younger or has a higher priority: room may be gathered for that one. Nor is it
+ * while no agent is above the capacity threshold.
  */
 export function checkWaiting(facts: Facts, boundMs: number): readonly Violation[] {
   const state: FleetState = { promised: new Map(), usable: new Set(), waiting: new Map(), outages: 0 };
@@ -42,15 +43,17 @@ export function checkWaiting(facts: Facts, boundMs: number): readonly Violation[
       });
     }
     step(state);
-    judge(state, facts.machines, atMs);
+    judge(state, facts, atMs);
   }
   return violations;
 }
 
-function judge(state: FleetState, machines: readonly MachineFact[], nowMs: EpochMs): void {
+function judge(state: FleetState, { machines, threshold = 0 }: Facts, nowMs: EpochMs): void {
   const fits = new Map<string, boolean>();
   const fitsNow = (shape: string, needs: Needs): boolean => {
-    const known = fits.get(shape) ?? (state.outages === 0 && someRoom(state, machines, needs));
+    const known =
+      fits.get(shape) ??
+      (state.outages === 0 && isGateOpen(state, machines, needs, threshold) && someRoom(state, machines, needs));
     fits.set(shape, known);
     return known;
   };
@@ -77,6 +80,20 @@ function someRoom({ promised, usable }: FleetState, machines: readonly MachineFa
     if (needs.agentId !== null && needs.agentId !== machine.agentId) return false;
     const sum = [...(promised.get(machine.agentId)?.values() ?? [])].reduce(plus, NO_AMOUNTS);
     return hasRoom(machine, sum, needs);
+  });
+}
+
+function isGateOpen(
+  { promised, usable }: FleetState,
+  machines: readonly MachineFact[],
+  needs: Needs,
+  threshold: number,
+): boolean {
+  return machines.some((machine) => {
+    if (!usable.has(machine.agentId)) return false;
+    const sum = [...(promised.get(machine.agentId)?.values() ?? [])].reduce(plus, NO_AMOUNTS);
+    const vramMib = sum.cards.reduce((total, card) => total + card.vramMib, 0);
+    return isAboveThreshold(machine, { cpuMillicores: sum.cpuMillicores, vramMib }, threshold, needs);
   });
 }
 

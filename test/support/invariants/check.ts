@@ -1,6 +1,8 @@
 /** The one checker of every random test: facts in, violations out. What each number means stands in docs/invariants.md. */
 import { checkAccepted, checkEnded } from "./check-endings.ts";
+import { checkGate } from "./check-gate.ts";
 import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
+import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
@@ -31,6 +33,8 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkUsable,
   checkResumeAfter,
   checkCancelled,
+  checkGate,
+  checkKept,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {

@@ -165,6 +165,8 @@ export interface Facts {
    * promise room on one that is gone; what is promised so is not delivered, and comes back.
    */
   readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  /** PAUSE_CAPACITY_THRESHOLD_PERCENT as a fraction; default 0: nothing is ever below it. */
+  readonly threshold?: number;
   readonly untilMs: EpochMs;
 }
 
@@ -191,4 +193,7 @@ export type Invariant =
   | "V14"
   | "V15"
   | "V16"
-  | "V17";
+  | "V17"
+  | "V18"
+  | "V19"
+  | "V20";

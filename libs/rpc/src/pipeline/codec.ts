@@ -17,14 +17,32 @@ interface Encoder {
   responseSerialize(message: unknown): Buffer;
 }
 
+interface RequestChecks {
+  readonly validate: ReturnType<typeof createMessageCheck>;
+  readonly isSurelyValid: (message: unknown) => boolean;
+}
+
+// Rules are the same for every server of a process, and compiling them is most of what making one costs.
+const checksByType = new Map<string, RequestChecks>();
+
+function checksOf(typeName: string): RequestChecks {
+  const known = checksByType.get(typeName);
+  if (known !== undefined) return known;
+  const checks: RequestChecks = {
+    validate: createMessageCheck(typeName),
+    // Nearly every message is valid, and this sees it without decoding it a second time.
+    isSurelyValid: compileQuickCheck(typeName) ?? (() => false),
+  };
+  checksByType.set(typeName, checks);
+  return checks;
+}
+
 export function createMethodCodec(
   definition: ServiceDefinition[string],
   contract: MethodContract,
   maxMessageBytes: number,
 ): MethodCodec {
-  const validate = createMessageCheck(contract.requestType);
-  // Nearly every message is valid, and this sees it without decoding it a second time.
-  const isSurelyValid = compileQuickCheck(contract.requestType) ?? (() => false);
+  const { validate, isSurelyValid } = checksOf(contract.requestType);
   // Every definition that ts-proto makes has it; bindService has held the handler's type against the definition's.
   const encoder = definition as ServiceDefinition[string] & Encoder;
 

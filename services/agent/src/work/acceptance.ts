@@ -48,6 +48,7 @@ export class Acceptance {
         stopping: this.#stopping,
         ownerHold: this.#options.isHeldByOwner(),
         isFull: this.#table.unfinishedCount >= this.#options.maxAttempts,
+        isOverfull: !this.#options.room.fits(work.reserved, this.#table.promisedAmounts()),
         isLate: this.#isLate(work, receivedAtMs),
         wasAcked: this.#table.wasAcked(work.attemptId),
         refused: this.#table.refusal(work.attemptId),

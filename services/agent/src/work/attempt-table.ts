@@ -1,4 +1,5 @@
 import { createDeferred } from "@headroom/runtime";
+import type { Amounts } from "@headroom/scheduling";
 import { maxAckedIds } from "../journal/journal-state.ts";
 import type { JournalEntry } from "../journal/journal.ts";
 import { OutputSpool } from "../output/output-spool.ts";
@@ -56,6 +57,11 @@ export class AttemptTable {
     let count = 0;
     for (const { result } of this.#held.values()) if (result === null) count += 1;
     return count;
+  }
+
+  /** What is promised to those that have not ended. */
+  promisedAmounts(): readonly Amounts[] {
+    return this.all().flatMap(({ result, reserved }) => (result === null ? [reserved] : []));
   }
 
   wasAcked(attemptId: string): boolean {

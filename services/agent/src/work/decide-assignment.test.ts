@@ -5,11 +5,19 @@ const welcome: AssignmentContext = {
   stopping: false,
   ownerHold: false,
   isFull: false,
+  isOverfull: false,
   isLate: false,
   wasAcked: false,
   refused: null,
 };
-const unwelcome: AssignmentContext = { ...welcome, stopping: true, ownerHold: true, isFull: true, isLate: true };
+const unwelcome: AssignmentContext = {
+  ...welcome,
+  stopping: true,
+  ownerHold: true,
+  isFull: true,
+  isOverfull: true,
+  isLate: true,
+};
 
 describe("decideAssignment", () => {
   it("runs what is new", () => {
@@ -21,6 +29,7 @@ describe("decideAssignment", () => {
     ["OWNER_HOLD", { ownerHold: true }],
     ["TOO_LATE", { isLate: true }],
     ["TOO_MANY_ATTEMPTS", { isFull: true }],
+    ["NO_ROOM", { isOverfull: true }],
     ["ALREADY_FINISHED", { wasAcked: true }],
   ] as const)("refuses with %s", (reason, context) => {
     expect(decideAssignment(1, null, { ...welcome, ...context })).toEqual({ kind: "refuse", reason });

@@ -12,12 +12,15 @@ export type RefusalReason =
   | "STOPPING"
   | "ALREADY_FINISHED"
   | "TOO_MANY_ATTEMPTS"
+  | "NO_ROOM"
   | "JOURNAL_FAILED";
 
 export interface AssignmentContext {
   readonly stopping: boolean;
   readonly ownerHold: boolean;
   readonly isFull: boolean;
+  /** With what runs it would be more than the machine has. */
+  readonly isOverfull: boolean;
   /** It was read later than its `accept_within` allows. */
   readonly isLate: boolean;
   /** Its result was acknowledged: it ran, and the orchestrator knows how. */
@@ -55,6 +58,7 @@ export function decideAssignment(
   if (context.ownerHold) return refuse("OWNER_HOLD");
   if (context.isLate) return refuse("TOO_LATE");
   if (context.isFull) return refuse("TOO_MANY_ATTEMPTS");
+  if (context.isOverfull) return refuse("NO_ROOM");
   return { kind: "run" };
 }
 

@@ -3,6 +3,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { OutputStores } from "../output/segment-store.ts";
 import type { ProcessRunner } from "../runner/runner.ts";
 import type { Sampler } from "../sampling/sampler.ts";
+import type { MachineRoom } from "./machine-room.ts";
 
 export interface SupervisorOptions {
   readonly ports: Ports;
@@ -15,6 +16,8 @@ export interface SupervisorOptions {
   isHeldByOwner(): boolean;
   /** Attempts at once. */
   readonly maxAttempts: number;
+  /** What the machine has for them. */
+  readonly room: Pick<MachineRoom, "fits">;
   /** The list of attempts is another one: a sample is due at once. */
   onAttemptsChanged(): void;
 }

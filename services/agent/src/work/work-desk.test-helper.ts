@@ -10,6 +10,7 @@ import type { OutputStores } from "../output/segment-store.ts";
 import { createAttach, type Attach } from "./attach.ts";
 import { fakeRunner, type FakeRunner } from "./fake-runner.test-helper.ts";
 import { fakeStream, type FakeStream } from "./fake-stream.test-helper.ts";
+import { createMachineRoom, type MachineRoom } from "./machine-room.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -29,6 +30,8 @@ export let supervisor: Supervisor;
 export let stalls: StallWatch;
 export let attach: Attach;
 export let streams: Stream[];
+/** Knows nothing of its machine until a test tells it. */
+export let room: MachineRoom;
 let held: boolean;
 export let listChanges: number;
 export let attachedChanges: boolean[];
@@ -36,6 +39,7 @@ export let attachedChanges: boolean[];
 /** A new agent program on the same disk. */
 export async function boot(): Promise<void> {
   stalls = new StallWatch(ports.clock);
+  room = createMachineRoom();
   supervisor = new Supervisor({
     ports,
     logger: silentLogger,
@@ -44,6 +48,7 @@ export async function boot(): Promise<void> {
     stores,
     sampler: { takeTotal: (_attemptId, exitCpuMs) => ({ cpuMs: exitCpuMs ?? 0, memoryPeakMib: 512, vramPeakMib: 0 }) },
     maxAttempts: 3,
+    room,
     isHeldByOwner: () => held,
     onAttemptsChanged: () => (listChanges += 1),
   });

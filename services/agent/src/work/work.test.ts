@@ -14,6 +14,7 @@ import {
   listChanges,
   ports,
   reconnect,
+  room,
   runner,
   say,
   sentOf,
@@ -184,6 +185,22 @@ describe("the work stream", () => {
     expect(sentOf("answer")).toMatchObject([{ accepted: false, reason: "TOO_LATE" }]);
     expect(runner.runs).toHaveLength(0);
     expect((await journal.open()).entries).toEqual([]);
+  });
+
+  it("DESIGN-3: takes no more than the machine has, whatever was promised elsewhere; what has ended makes room", async () => {
+    await welcome();
+    // An assignment of these tests takes 1.5 cores.
+    room.note(wire.Sample.fromPartial({ cpuMillicores: { total: 2_000, available: 2_000 } }));
+    await assign(attemptA);
+    await assign(attemptB);
+    expect(sentOf("answer").map(({ accepted, reason }) => [accepted, reason])).toEqual([
+      [true, ""],
+      [false, "NO_ROOM"],
+    ]);
+    runner.runs[0]!.finish();
+    await ports.settle();
+    await assign("cccccccc-0000-4000-8000-000000000001");
+    expect(sentOf("answer").at(-1)).toMatchObject({ accepted: true });
   });
 
   it("takes no new work under the owner's hold, when it is full, and when it stops; what runs goes on", async () => {

@@ -245,7 +245,7 @@ export interface AssignmentAnswer {
   fence: number;
   /** The agent has it in its journal and will run it. False: it does not and will not run it. */
   accepted: boolean;
-  /** Why not: a stable word such as TOO_LATE, OWNER_HOLD, STOPPING, STALE_FENCE, ALREADY_FINISHED. */
+  /** Why not: a stable word such as TOO_LATE, OWNER_HOLD, NO_ROOM, STOPPING, STALE_FENCE, ALREADY_FINISHED. */
   reason: string;
 }
 

@@ -2,7 +2,7 @@
 import type { KeptShape, RegistryStore } from "@headroom/registry";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { StoreUnderTest } from "./registry-store.ts";
+import type { StoreUnderTest } from "./fixtures.ts";
 
 const HALF_LIFE = 20_000;
 const MOST = 512;

@@ -2,7 +2,7 @@
 import type { RegistryStore, ReservationCommit, StoredReservation } from "@headroom/registry";
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { admissionOf, insertOf, reservationOf, type StoreUnderTest } from "./registry-store.ts";
+import { admissionOf, insertOf, reservationOf, type StoreUnderTest } from "./fixtures.ts";
 
 type Write = ReservationCommit["writes"][number];
 

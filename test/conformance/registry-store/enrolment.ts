@@ -3,7 +3,7 @@ import { NO_FLAPS } from "@headroom/scheduling";
 import type { Enrolment, EnrolmentOutcome, NewJoinToken, RegistryStore } from "@headroom/registry";
 import { randomBytes, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { admissionOf, type StoreUnderTest } from "./registry-store.ts";
+import { admissionOf, type StoreUnderTest } from "./fixtures.ts";
 
 function newToken(overrides: Partial<NewJoinToken> = {}): NewJoinToken {
   return {

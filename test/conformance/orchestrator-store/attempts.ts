@@ -1,0 +1,180 @@
+/** From assignment to end, each step once and under its fence. */
+import { randomUUID } from "node:crypto";
+import type { AttemptVerdict } from "@headroom/orchestrator";
+import { describe, expect, it } from "vitest";
+import { newPlan, newTask, paused, succeed, type StoreDesk } from "./desk.ts";
+
+export function attemptsConformance(desk: StoreDesk): void {
+  const { accept, claim, assign, resultOf, kinds, start } = desk;
+
+  describe("attempts", () => {
+    it("an assignment carries all that the agent needs; the queue row is resumed with it", async () => {
+      await accept(newPlan([newTask("a", { pause: paused, runTimeoutMs: 5_000 })]));
+      const agentId = randomUUID();
+      const [sent] = await assign(await claim(), agentId);
+      expect(sent).toMatchObject({
+        agentId,
+        taskName: "a",
+        fence: 1,
+        command: { argv: ["true"], env: { SECRET: "s" } },
+        runTimeoutMs: 5_000,
+        workLeaseMs: 300_000,
+        acceptWithinMs: 30_000,
+      });
+      expect(await desk.store.countWaiting(null, null)).toBe(0);
+      expect(await desk.store.openAttempts(agentId)).toMatchObject([
+        { attemptId: sent?.attemptId, state: "assigned", sent: true },
+      ]);
+      expect((await kinds(sent?.planId ?? "")).slice(-2)).toEqual(["TASK_RESUMED", "TASK_ASSIGNED"]);
+    });
+
+    it("what was not sent is found by whoever holds the agent, once; or taken back when it is too late", async () => {
+      const { agentId, first } = await start([newTask("a")], false);
+      expect(await desk.store.findUndelivered(60_000, 10)).toEqual([]);
+      expect(await desk.store.findUndelivered(0, 10)).toMatchObject([{ attemptId: first.attemptId }]);
+      const [one, two] = await Promise.all([
+        desk.store.takeToSend([agentId], 60_000),
+        desk.store.takeToSend([agentId], 60_000),
+      ]);
+      expect(one.length + two.length).toBe(1);
+      expect(await desk.store.findUndelivered(0, 10)).toEqual([]);
+      expect(await desk.store.takeBackUnsent(first, () => ({ kind: "repeat" }))).toBeNull();
+      expect(await desk.store.takeToSend([agentId], 0)).toHaveLength(1);
+      expect(await desk.store.takeToSendAgain([first.attemptId])).toMatchObject([{ fence: first.fence }]);
+    });
+
+    it("accepted, started, renewed: only by its agent and under its fence", async () => {
+      const { agentId, first } = await start();
+      expect(await desk.store.acceptAttempt(first, randomUUID())).toBeNull();
+      expect(await desk.store.acceptAttempt({ ...first, fence: first.fence + 1 }, agentId)).toBeNull();
+      expect(await desk.store.acceptAttempt({ attemptId: randomUUID(), fence: 1 }, agentId)).toBeNull();
+      expect(await desk.store.acceptAttempt(first, agentId)).toMatchObject({ state: "running" });
+      expect(await desk.store.acceptAttempt(first, agentId)).toMatchObject({ state: "running" });
+      expect(await desk.store.markStarted(first, agentId, Date.now())).toMatchObject({ state: "running" });
+      expect(await desk.store.renewLeases([first], agentId)).toMatchObject([{ attemptId: first.attemptId }]);
+      expect(await desk.store.renewLeases([first], randomUUID())).toEqual([]);
+      expect((await kinds(first.planId)).filter((kind) => kind === "TASK_ACCEPTED" || kind === "TASK_STARTED")).toEqual(
+        ["TASK_ACCEPTED", "TASK_STARTED"],
+      );
+      expect((await desk.store.getTask(first.taskId))?.state).toBe("running");
+    });
+
+    it("a result ends attempt, task and plan in one step, and is seen by the decision with what it needs", async () => {
+      const { agentId, first, plan } = await start();
+      const applied = await desk.store.finishAttempt(resultOf(first, agentId), (situation) => {
+        expect(situation).toMatchObject({
+          attemptState: "assigned",
+          attemptFence: first.fence,
+          superseded: false,
+          taskState: "assigned",
+          runsUsed: 1,
+          maxAttempts: 3,
+          cancelRequested: false,
+        });
+        return succeed(resultOf(first, agentId));
+      });
+      expect(applied).toMatchObject({ planId: plan.planId, taskId: first.taskId });
+      const task = await desk.store.getTask(first.taskId);
+      expect(task).toMatchObject({
+        state: "succeeded",
+        outcomeReason: "done",
+        attempts: [{ state: "succeeded", exitCode: 0, reason: "EXITED", used: { cpuSeconds: 1.5 } }],
+      });
+      expect((await desk.store.getPlan(plan.planId))?.finishedAtMs).not.toBeNull();
+      expect((await kinds(plan.planId)).slice(-2)).toEqual(["TASK_SUCCEEDED", "PLAN_SUCCEEDED"]);
+      expect(
+        await desk.store.finishAttempt(resultOf({ attemptId: randomUUID(), fence: 1 }, agentId), () => ({
+          kind: "repeat",
+        })),
+      ).toBeNull();
+    });
+
+    it("a requeue puts the task back with its reason and time, and its next attempt has a new id and a higher fence", async () => {
+      const { agentId, first } = await start();
+      await desk.store.finishAttempt(resultOf(first, agentId), () => ({
+        kind: "requeue",
+        attemptState: "failed",
+        eventKind: "TASK_ATTEMPT_FAILED",
+        reason: "RETRY_BACKOFF",
+        sentence: "again",
+        resumeAfterMs: 3_600_000,
+        runGivenBack: false,
+      }));
+      const task = await desk.store.getTask(first.taskId);
+      expect(task).toMatchObject({ state: "paused", pause: { reason: "RETRY_BACKOFF", sentence: "again" } });
+      expect(task?.pause?.resumeAfterMs).toBeGreaterThan(Date.now() + 3_000_000);
+      expect(await claim()).toEqual([]);
+      const late = await desk.store.finishAttempt(resultOf(first, agentId), (situation) => {
+        expect(situation.attemptState).toBe("failed");
+        return { kind: "refused", sentence: "late" };
+      });
+      expect(late?.verdict.kind).toBe("refused");
+      expect((await kinds(first.planId)).at(-1)).toBe("TASK_RESULT_REFUSED");
+    });
+
+    it("undelivered: the run is given back, at once, and no other agent's word counts", async () => {
+      const { agentId, first } = await start([newTask("a", { maxAttempts: 1 })]);
+      const verdict: AttemptVerdict = {
+        kind: "requeue",
+        attemptState: "undelivered",
+        eventKind: "TASK_NOT_DELIVERED",
+        reason: "DELIVERY_FAILED",
+        sentence: "no",
+        resumeAfterMs: null,
+        runGivenBack: true,
+      };
+      expect(await desk.store.undeliver(first, randomUUID(), () => verdict)).toBeNull();
+      expect(await desk.store.undeliver(first, agentId, () => verdict)).not.toBeNull();
+      const [again] = await claim();
+      expect(again?.attemptId).not.toBe(first.attemptId);
+      const [second] = again === undefined ? [] : await assign([again], agentId);
+      expect(second?.fence).toBeGreaterThan(first.fence);
+      await desk.store.finishAttempt(resultOf(second ?? first, agentId), (situation) => {
+        expect(situation.runsUsed).toBe(1);
+        return succeed(resultOf(second ?? first, agentId));
+      });
+      expect((await desk.store.getTask(first.taskId))?.attempts.map((attempt) => attempt.number)).toEqual([2, 1]);
+    });
+
+    it("a lease that has not ended is not lost", async () => {
+      const { first } = await start();
+      expect(await desk.store.findLost(0, 10)).toEqual([]);
+      expect(await desk.store.loseAttempt(first, 0, () => ({ kind: "repeat" }))).toBeNull();
+      expect(await desk.store.reservationsEndingWithin(60_000, 10)).toEqual([
+        { attemptId: first.attemptId, fence: first.fence },
+      ]);
+      await desk.store.noteReservationsRenewed([{ attemptId: first.attemptId, leaseLeftMs: 600_000 }]);
+      expect(await desk.store.reservationsEndingWithin(60_000, 10)).toEqual([]);
+    });
+
+    it("dependents: released one by one, cancelled all the way down", async () => {
+      const waits = { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true } as const;
+      const a = newTask("a");
+      const b = newTask("b");
+      const c = newTask("c", { dependsOnTaskIds: [a.taskId, b.taskId], pause: waits });
+      const d = newTask("d", { dependsOnTaskIds: [c.taskId], pause: waits });
+      const { agentId, sent, plan } = await start([a, b, c, d]);
+      const [first, second] = sent;
+      if (first === undefined || second === undefined) throw new Error("two tasks must start");
+      expect(
+        await desk.store.finishAttempt(resultOf(first, agentId), () => succeed(resultOf(first, agentId))),
+      ).toMatchObject({ released: 0 });
+      expect(
+        await desk.store.finishAttempt(resultOf(second, agentId), () => succeed(resultOf(second, agentId))),
+      ).toMatchObject({ released: 1 });
+      const [third] = await assign(await claim(), agentId);
+      if (third === undefined) throw new Error("c must start");
+      await desk.store.finishAttempt(resultOf(third, agentId), () => ({
+        kind: "final",
+        attemptState: "failed",
+        taskState: "failed",
+        eventKind: "TASK_FAILED",
+        sentence: "code 1",
+      }));
+      const record = await desk.store.getPlan(plan.planId);
+      expect(record?.counts).toMatchObject({ succeeded: 2, failed: 1, cancelled: 1 });
+      expect(record?.finishedAtMs).not.toBeNull();
+      expect((await kinds(plan.planId)).at(-1)).toBe("PLAN_FAILED");
+    });
+  });
+}

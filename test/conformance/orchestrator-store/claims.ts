@@ -1,0 +1,127 @@
+/** A row is claimed by one at a time, in the order of the queue. */
+import { randomUUID } from "node:crypto";
+import { normalizeNeeds, shapeKey } from "@headroom/scheduling";
+import { waitFor } from "@headroom/testing";
+import { describe, expect, it } from "vitest";
+import { leaseMs, needs, newPlan, newTask, paused, type StoreDesk } from "./desk.ts";
+
+export function claimsConformance(desk: StoreDesk): void {
+  const { owner, other, accept, claim, assign } = desk;
+
+  describe("claims", () => {
+    it("takes due rows by priority, age and position; a row is claimed by one at a time", async () => {
+      const low = newPlan([newTask("l1", { pause: paused }), newTask("l2", { pause: paused })]);
+      const high = newPlan([newTask("h1", { pause: paused, priority: 5 })]);
+      await accept(low);
+      await accept(high);
+      await accept(
+        newPlan([
+          newTask("later", { pause: { ...paused, reason: "RESUME_AFTER" }, resumeAfterMs: Date.now() + 3_600_000 }),
+          newTask("blocked", { pause: { ...paused, blocked: true } }),
+        ]),
+      );
+      const [mine, theirs] = await Promise.all([claim(), claim({ owner: other })]);
+      expect([...mine, ...theirs]).toHaveLength(3);
+      const all = mine.length > 0 ? mine : theirs;
+      if (all.length === 3) expect(all.map((one) => one.taskName)).toEqual(["h1", "l1", "l2"]);
+      expect(await claim()).toEqual([]);
+      expect(await desk.store.nextDueInMs()).toBeGreaterThan(3_000_000);
+      expect(await desk.store.countDue(null)).toEqual({ cpuTasks: 3, gpuTasks: 0 });
+      expect(await desk.store.countWaiting(null, null)).toBe(5);
+      expect(await desk.store.countWaiting(null, 2)).toBe(2);
+    });
+
+    it("takes rows of one shape, of one plan or all; the heads of all shapes are known in their order", async () => {
+      const gpuNeeds = normalizeNeeds({ gpuCount: 1 });
+      const gpu = { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) };
+      const plan = newPlan([
+        newTask("cpu", { pause: paused }),
+        newTask("cpu 2", { pause: paused }),
+        newTask("gpu", gpu),
+      ]);
+      await accept(plan);
+      await accept(newPlan([newTask("urgent gpu", { ...gpu, priority: 1 })]));
+      const heads = await desk.store.queueHeads(null);
+      expect(heads.map(({ taskName, usesGpu }) => [taskName, usesGpu])).toEqual([
+        ["urgent gpu", true],
+        ["cpu", false],
+      ]);
+      expect(heads[1]).toMatchObject({
+        shapeKey: shapeKey(needs),
+        needs,
+        planId: plan.planId,
+        expectedDurationMs: null,
+      });
+      expect((await desk.store.queueHeads(plan.planId)).map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
+      expect(await desk.store.queueHeads(randomUUID())).toEqual([]);
+      expect(await claim({ planId: randomUUID() })).toEqual([]);
+      expect(await claim({ shapeKey: "another" })).toEqual([]);
+      expect((await claim({ shapeKey: shapeKey(gpuNeeds), planId: plan.planId })).map((one) => one.taskName)).toEqual([
+        "gpu",
+      ]);
+      expect((await claim({ limit: 1 })).map((one) => one.taskName)).toEqual(["cpu"]);
+    });
+
+    it("ageing: a point of priority is worth so much waiting, and a task that comes back keeps its place", async () => {
+      const pointMs = 50;
+      await accept(newPlan([newTask("old", { pause: paused })], { pointMs }));
+      await waitFor(
+        async () => ((await desk.store.queueFronts([shapeKey(needs)])).get(shapeKey(needs)) ?? 0) > 2 * pointMs,
+      );
+      await accept(newPlan([newTask("one point", { pause: paused, priority: 1 })], { pointMs }));
+      await accept(newPlan([newTask("many points", { pause: paused, priority: 1_000 })], { pointMs }));
+      const inOrder = await claim();
+      expect(inOrder.map((one) => one.taskName)).toEqual(["many points", "old", "one point"]);
+      const agentId = randomUUID();
+      const [attempt] = await assign(inOrder.slice(1, 2), agentId);
+      if (attempt === undefined) throw new Error("not assigned");
+      await desk.store.undeliver(attempt, agentId, () => ({
+        kind: "requeue",
+        attemptState: "undelivered",
+        eventKind: "TASK_NOT_DELIVERED",
+        reason: "DELIVERY_FAILED",
+        sentence: "away",
+        resumeAfterMs: null,
+        runGivenBack: true,
+      }));
+      await desk.store.giveBackClaims(owner);
+      expect((await claim()).map((one) => one.taskName)).toEqual(["many points", "old", "one point"]);
+    });
+
+    it("R-PAUSE-6: a row whose resume_after has passed is tried from then on, and no earlier", async () => {
+      const pause = { ...paused, reason: "RESUME_AFTER" } as const;
+      await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 3_000 })]));
+      expect(await desk.store.ripen()).toBe(0);
+      expect(await desk.store.queueHeads(null)).toEqual([]);
+      expect(await claim()).toEqual([]);
+      await waitFor(async () => (await desk.store.ripen()) === 1);
+      expect((await claim()).map((one) => one.taskName)).toEqual(["later"]);
+    });
+
+    it("an expired claim is taken over with the same attempt id and a higher fence; the old owner's writes change nothing", async () => {
+      await accept(newPlan([newTask("a", { pause: paused }), newTask("b")]), other);
+      const first = await claim({ leaseMs: 0 });
+      expect(first).toHaveLength(1);
+      const taken = await desk.store.claimOrphans({ owner: other, leaseMs }, 10, null);
+      expect(taken.map((one) => one.taskName)).toEqual(["a"]);
+      expect(taken[0]).toMatchObject({ attemptId: first[0]?.attemptId, mayHoldRoom: true });
+      expect(taken[0]?.fence).toBeGreaterThan(first[0]?.fence ?? 0);
+      expect(await assign(first, randomUUID())).toEqual([]);
+      expect(
+        await desk.store.park(
+          first.map((claimed) => ({ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "", attemptIdKept: false })),
+          owner,
+          "resume-loop",
+        ),
+      ).toBe(0);
+      expect(await assign(taken, randomUUID(), true, other)).toHaveLength(1);
+    });
+
+    it("giving claims back lets others take over at once", async () => {
+      await accept(newPlan([newTask("a")]));
+      expect(await desk.store.claimOrphans({ owner: other, leaseMs }, 10, null)).toEqual([]);
+      expect(await desk.store.giveBackClaims(owner)).toBe(1);
+      expect(await desk.store.claimOrphans({ owner: other, leaseMs }, 10, null)).toHaveLength(1);
+    });
+  });
+}

@@ -1,0 +1,118 @@
+/** What waits: parked, checked, paged through. */
+import { shapeKey } from "@headroom/scheduling";
+import { describe, expect, it } from "vitest";
+import { needs, newPlan, newTask, page, paused, type StoreDesk } from "./desk.ts";
+
+export function queueConformance(desk: StoreDesk): void {
+  const { owner, accept, claim, kinds } = desk;
+
+  describe("the queue", () => {
+    it("R-PAUSE-4: parking gives a new task its row once, and keeps a waiting one's; the attempt id is kept only when told", async () => {
+      const plan = newPlan([newTask("a")]);
+      const [claimed] = await accept(plan);
+      if (claimed === undefined) throw new Error("not claimed");
+      expect(
+        await desk.store.park(
+          [{ claimed, reason: "NO_AGENT_FITS_NOW", sentence: "short", attemptIdKept: true }],
+          owner,
+          "planner",
+        ),
+      ).toBe(1);
+      const [again] = await claim();
+      if (again === undefined) throw new Error("not claimed again");
+      expect(again).toMatchObject({ attemptId: claimed.attemptId, mayHoldRoom: true, state: "paused" });
+      expect(
+        await desk.store.park(
+          [{ claimed: again, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never", attemptIdKept: false }],
+          owner,
+          "resume-loop",
+        ),
+      ).toBe(1);
+      const [third] = await claim();
+      expect(third?.attemptId).not.toBe(claimed.attemptId);
+      const listed = await desk.store.listPaused({ planId: null, reasons: null }, page);
+      expect(listed).toMatchObject({
+        items: [{ taskName: "a", planName: "plan", pause: { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "never" } }],
+      });
+      expect(await desk.store.listPaused({ planId: null, reasons: ["HELD"] }, page)).toEqual({ items: [], next: null });
+      expect(await desk.store.countPaused(plan.planId, null)).toBe(1);
+      expect(await desk.store.countPaused(plan.planId, ["HELD"])).toBe(0);
+      expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
+    });
+
+    it("R-PAUSE-6: what waits for room was last checked at the moment it was paused, in the order of its plan", async () => {
+      const names = Array.from({ length: 50 }, (_, index) => `t${String(index).padStart(2, "0")}`);
+      await accept(newPlan(names.map((name, position) => ({ ...newTask(name, { pause: paused }), position }))));
+      const { items } = await desk.store.listPaused({ planId: null, reasons: null }, { limit: 100, after: null });
+      expect(items.map((one) => one.taskName)).toEqual(names);
+      for (const { pause } of items) expect(pause.lastCheckedMs).toBe(pause.pausedAtMs);
+    });
+
+    it("R-PAUSE-6: marks what was checked in vain, a part of a shape at a time; fresh rows with the same reason are left alone", async () => {
+      await accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: { ...paused, blocked: true } })]));
+      const checked = {
+        shapeKey: shapeKey(needs),
+        planId: null,
+        reason: "NO_AGENT_FITS_NOW",
+        sentence: "s",
+        freshMs: 0,
+        after: null,
+      } as const;
+      expect(await desk.store.markChecked({ ...checked, shapeKey: "another" })).toEqual({ marked: 0, last: null });
+      const first = await desk.store.markChecked({ ...checked, freshMs: 60_000 });
+      expect(first.marked).toBe(1);
+      expect(await desk.store.markChecked({ ...checked, freshMs: 60_000 })).toEqual({ marked: 0, last: first.last });
+      expect((await desk.store.markChecked(checked)).marked).toBe(1);
+      expect(await desk.store.markChecked({ ...checked, after: first.last })).toEqual({ marked: 0, last: null });
+      const summary = await desk.store.queueSummary();
+      expect(summary).toMatchObject({ waiting: 2, runningAttempts: 0 });
+      expect(summary.reasons.map(({ reason }) => reason).sort()).toEqual([
+        "FLEET_BELOW_THRESHOLD",
+        "NO_AGENT_FITS_NOW",
+      ]);
+      expect(summary.oldestAgeMs).toBeGreaterThanOrEqual(0);
+      const fronts = await desk.store.queueFronts([shapeKey(needs), "another"]);
+      expect([...fronts.keys()]).toEqual([shapeKey(needs)]);
+      expect(fronts.get(shapeKey(needs))).toBeGreaterThanOrEqual(0);
+    });
+
+    it("pages through the queue, exactly once each, in order", async () => {
+      for (const priority of [1, 3, 2])
+        await accept(newPlan(Array.from({ length: 7 }, (_, n) => newTask(`t${n}`, { pause: paused, priority }))));
+      const seen: string[] = [];
+      const priorities: number[] = [];
+      for (let after: string | null = null; ;) {
+        const answer = await desk.store.listPaused({ planId: null, reasons: null }, { limit: 4, after });
+        seen.push(...answer.items.map((one) => one.taskId));
+        priorities.push(...answer.items.map((one) => one.priority));
+        after = answer.next;
+        if (after === null) break;
+      }
+      expect(new Set(seen).size).toBe(21);
+      expect(priorities).toEqual([...priorities].sort((a, b) => b - a));
+      await expect(
+        desk.store.listPaused({ planId: null, reasons: null }, { limit: 4, after: "nonsense" }),
+      ).rejects.toMatchObject({ name: "BadCursorError" });
+    });
+
+    it("lists what is not tried behind all that is, whatever its priority, on every page and of one plan too", async () => {
+      const blocked = { reason: "DEPENDENCY_PENDING", sentence: "waits", blocked: true } as const;
+      const tasks = Array.from({ length: 9 }, (_, index) =>
+        newTask(`t${index}`, { priority: index, pause: index % 3 === 0 ? blocked : paused }),
+      );
+      const plan = newPlan(tasks);
+      await accept(plan);
+      const expected = ["t8", "t7", "t5", "t4", "t2", "t1", "t6", "t3", "t0"];
+      for (const planId of [null, plan.planId]) {
+        const seen: string[] = [];
+        for (let after: string | null = null; ;) {
+          const answer = await desk.store.listPaused({ planId, reasons: null }, { limit: 2, after });
+          seen.push(...answer.items.map((one) => one.taskName));
+          after = answer.next;
+          if (after === null) break;
+        }
+        expect(seen).toEqual(expected);
+      }
+    });
+  });
+}

@@ -1,0 +1,91 @@
+import type { Needs } from "@headroom/scheduling";
+import { holds, promisesByAgent } from "./check-room.ts";
+import type { Facts, MachineFact, ReservationChange, Violation } from "./facts.ts";
+
+/** What is told of the fleet comes so much later, at most; and one look at it is good for all that is placed in one turn. */
+const toldWithinMs = 15_000;
+const writtenWithinMs = 5_000;
+
+/** The founding rule, written again: a machine of which so much is promised is not below the threshold for a task. */
+export function isAboveThreshold(
+  machine: MachineFact,
+  promised: { readonly cpuMillicores: number; readonly vramMib: number },
+  threshold: number,
+  { gpuCount }: Pick<Needs, "gpuCount">,
+): boolean {
+  if (machine.cpuMillicores - promised.cpuMillicores < threshold * machine.cpuMillicores) return false;
+  if (gpuCount === 0) return true;
+  const vramMib = machine.cards.reduce((sum, card) => sum + card.vramMib, 0);
+  return vramMib > 0 && vramMib - promised.vramMib >= threshold * vramMib;
+}
+
+interface Fleet {
+  readonly online: Set<string>;
+  readonly promised: Map<string, Map<string, number>>;
+}
+
+/**
+ * V18: nothing new is given out while every agent that is online has been below the threshold for a while. Only CPU and only what is
+ * promised is looked at: what is used besides makes less of it.
+ */
+export function checkGate(facts: Facts): readonly Violation[] {
+  const { threshold = 0, machines } = facts;
+  if (threshold === 0) return [];
+  const violations: Violation[] = [];
+  const changes = gateChanges(facts);
+  const fleet: Fleet = { online: new Set(), promised: new Map() };
+  const known = new Set<string>();
+  let openAtMs = -Infinity;
+  for (const change of changes) {
+    if (isOpen(fleet, machines, threshold)) openAtMs = change.atMs;
+    if (change.row === "agent") {
+      if (change.status === "online") fleet.online.add(change.agentId);
+      else fleet.online.delete(change.agentId);
+      continue;
+    }
+    const { attemptId, agentId, atMs } = change;
+    const own = fleet.promised.get(agentId) ?? new Map<string, number>();
+    fleet.promised.set(agentId, own);
+    if (!holds(change)) own.delete(attemptId);
+    else {
+      const isNew = change.state === "unconfirmed" && !known.has(`${attemptId} ${agentId}`);
+      known.add(`${attemptId} ${agentId}`);
+      if (isNew && atMs - openAtMs > toldWithinMs && !isOnlineSoon(changes, atMs)) {
+        const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; all that are online were below the threshold from ${openAtMs} on`;
+        violations.push({ invariant: "V18", what });
+      }
+      own.set(attemptId, change.amounts.cpuMillicores);
+    }
+  }
+  return violations;
+}
+
+/** The registry that hears of an agent gives its room at once, and writes it down a moment later. */
+function isOnlineSoon(changes: readonly GateChange[], atMs: number): boolean {
+  return changes.some(
+    (change) =>
+      change.row === "agent" &&
+      change.status === "online" &&
+      change.atMs >= atMs &&
+      change.atMs - atMs <= writtenWithinMs,
+  );
+}
+
+type GateChange = ReservationChange | Extract<Facts["changes"][number], { readonly row: "agent" }>;
+
+function gateChanges({ changes }: Facts): readonly GateChange[] {
+  const promises = [...promisesByAgent(changes).values()].flat();
+  const liveness = changes.filter(
+    (change): change is Extract<GateChange, { readonly row: "agent" }> =>
+      change.row === "agent" && change.status !== null,
+  );
+  return [...promises, ...liveness].sort((one, other) => one.seq - other.seq);
+}
+
+function isOpen({ online, promised }: Fleet, machines: readonly MachineFact[], threshold: number): boolean {
+  return machines.some((machine) => {
+    if (!online.has(machine.agentId)) return false;
+    const cpuMillicores = [...(promised.get(machine.agentId)?.values() ?? [])].reduce((sum, each) => sum + each, 0);
+    return isAboveThreshold(machine, { cpuMillicores, vramMib: 0 }, threshold, { gpuCount: 0 });
+  });
+}
