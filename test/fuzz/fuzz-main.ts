@@ -19,7 +19,8 @@ function readArguments(): { seed: number; minutes: number; effort: number; only?
   };
   const only = values.only?.split(",");
   const unknown = only?.filter((name) => !Object.hasOwn(phases, name)) ?? [];
-  if (unknown.length > 0) throw new Error(`--only knows ${Object.keys(phases).join(", ")}, and not ${unknown.join(", ")}`);
+  if (unknown.length > 0)
+    throw new Error(`--only knows ${Object.keys(phases).join(", ")}, and not ${unknown.join(", ")}`);
   return {
     seed: values.seed === undefined ? Math.floor(Date.now() / 1_000) : number("seed", values.seed),
     minutes: number("minutes", values.minutes),

@@ -53,7 +53,15 @@ export class H2Client {
 
   call(call: RawCall): Promise<RawAnswer> {
     return new Promise((resolve) => {
-      const answer = { httpStatus: null, grpcStatus: null, message: "", details: null, bytes: 0, reset: null, left: false };
+      const answer = {
+        httpStatus: null,
+        grpcStatus: null,
+        message: "",
+        details: null,
+        bytes: 0,
+        reset: null,
+        left: false,
+      };
       const seen: { -readonly [K in keyof RawAnswer]: RawAnswer[K] } = answer;
       try {
         const stream = this.#connected().request(headersOf(call), { endStream: false });

@@ -17,7 +17,13 @@ export const frameType = {
 } as const;
 
 /** One frame; `claims` is a length that is not its own. */
-export function frame(type: number, flags: number, stream: number, payload: Buffer = none, claims = payload.length): Buffer {
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Buffer = none,
+  claims = payload.length,
+): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(claims & 0xff_ff_ff, 0, 3);
   head.writeUInt8(type, 3);
@@ -71,7 +77,11 @@ export interface RawOutcome {
 export async function writeRaw(
   address: string,
   pieces: Iterable<Buffer>,
-  { listenMs, gapMs = 0, reads = true }: { readonly listenMs: number; readonly gapMs?: number; readonly reads?: boolean },
+  {
+    listenMs,
+    gapMs = 0,
+    reads = true,
+  }: { readonly listenMs: number; readonly gapMs?: number; readonly reads?: boolean },
 ): Promise<RawOutcome> {
   const [host, port] = address.split(":");
   const socket = connect({ host: host!, port: Number(port) });

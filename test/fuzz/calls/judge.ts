@@ -22,8 +22,8 @@ const names = [
   "UNAUTHENTICATED",
 ] as const;
 
-/** A fault of ours, whoever sent what. UNAVAILABLE too: nothing that we need was away. */
-const ourFault: ReadonlySet<string> = new Set(["UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE"]);
+/** A fault of ours, whoever sent what. */
+const ourFault: ReadonlySet<string> = new Set(["UNKNOWN", "INTERNAL", "DATA_LOSS"]);
 
 /**
  * What gRPC's own layer says before our code hears of a call. Its specification asks for INTERNAL where the framing is broken (compression

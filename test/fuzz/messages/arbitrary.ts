@@ -100,11 +100,7 @@ function rightKind(field: DescField, known: Meaningful, depth: number): fc.Arbit
 const anId = (no: number, known: Meaningful): fc.Arbitrary<WireField> =>
   fc.constantFrom(...known.ids).map((id) => ({ no, kind: "bytes", bytes: Buffer.from(id) }));
 
-function mapEntry(
-  field: DescField & { fieldKind: "map" },
-  known: Meaningful,
-  depth: number,
-): fc.Arbitrary<WireField> {
+function mapEntry(field: DescField & { fieldKind: "map" }, known: Meaningful, depth: number): fc.Arbitrary<WireField> {
   const value: fc.Arbitrary<WireField> =
     field.mapKind === "message"
       ? messageFields(field.message, known, depth + 1).map((fields) => ({ no: 2, kind: "message", fields }))
@@ -183,7 +179,7 @@ function texts(known: Meaningful): fc.Arbitrary<Buffer> {
     "%00%ff",
     "\u202e\ufeff",
     "\u{1f4a5}".repeat(40),
-    "{\"a\":1}",
+    '{"a":1}',
     "00000000-0000-0000-0000-000000000000",
     "cpu_cores_available desc, cpu_cores_available desc",
   );

@@ -46,7 +46,13 @@ function release({ attemptId }: Victim): Buffer {
 }
 
 function listing(): Buffer {
-  const request = { minCpuCores: 1, minMemoryGb: 0.5, orderBy: "cpu_cores_available desc", pageSize: 2, gpuModels: ["A4000"] };
+  const request = {
+    minCpuCores: 1,
+    minMemoryGb: 0.5,
+    orderBy: "cpu_cores_available desc",
+    pageSize: 2,
+    gpuModels: ["A4000"],
+  };
   return bytes(wire.ListAvailableCapacityRequest.encode(wire.ListAvailableCapacityRequest.fromPartial(request)));
 }
 
@@ -89,14 +95,25 @@ function beats({ attemptId }: Victim): Buffer[] {
 
 function works({ agentId, attemptId }: Victim): Buffer[] {
   const held = { attemptId, fence: 1 };
-  const [answer, started] = [{ ...held, accepted: true }, { ...held, pid: 1 }];
-  const finished = { ...held, outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EXITED, exitCode: 0, used: { cpuSeconds: 1 } };
+  const [answer, started] = [
+    { ...held, accepted: true },
+    { ...held, pid: 1 },
+  ];
+  const finished = {
+    ...held,
+    outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EXITED,
+    exitCode: 0,
+    used: { cpuSeconds: 1 },
+  };
   const hello = { agentId: stranger, incarnation: agentId, attempts: [held], takesItems: true };
   const messages: wire.AttachRequest["message"][] = [
     { $case: "hello", value: wire.AttachHello.fromPartial(hello) },
     { $case: "answer", value: wire.AssignmentAnswer.fromPartial(answer) },
     { $case: "started", value: wire.AttemptStarted.fromPartial(started) },
-    { $case: "output", value: wire.AttemptOutput.fromPartial({ ...held, seq: 1, stream: 1, data: Buffer.from("x\n") }) },
+    {
+      $case: "output",
+      value: wire.AttemptOutput.fromPartial({ ...held, seq: 1, stream: 1, data: Buffer.from("x\n") }),
+    },
     { $case: "finished", value: wire.AttemptFinished.fromPartial(finished) },
     { $case: "renew", value: wire.RenewLeases.fromPartial({ attempts: [held] }) },
     {

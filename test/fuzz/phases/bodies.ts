@@ -28,7 +28,12 @@ async function unfinished({ tally, effort }: PhaseRun, address: string, path: st
   const announced = framed(Buffer.alloc(0), { claims: 15 * mib });
   const piece = Buffer.alloc(mib, 1);
   const calls = Array.from({ length: Math.ceil(200 * Math.min(1, effort)) }, () => {
-    const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
     stream.on("error", () => undefined).resume();
     stream.write(announced);
     return stream;
@@ -39,7 +44,11 @@ async function unfinished({ tally, effort }: PhaseRun, address: string, path: st
   for (let sent = 0; sent < 14; sent += 1) {
     for (const stream of calls) if (stream.writable && !stream.destroyed) stream.write(piece);
     // As much as the server takes: what waits here is our own memory.
-    while (calls.some(({ writableLength, destroyed }) => !destroyed && writableLength > mib) && performance.now() < untilMs) await pause(50);
+    while (
+      calls.some(({ writableLength, destroyed }) => !destroyed && writableLength > mib) &&
+      performance.now() < untilMs
+    )
+      await pause(50);
     if (performance.now() > untilMs || session.destroyed) break;
   }
   session.destroy();

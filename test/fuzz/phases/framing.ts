@@ -23,7 +23,9 @@ export async function framing(run: PhaseRun): Promise<void> {
   const methods = servedMethods(world);
   await Promise.all(
     world.services.map(async (service) => {
-      const paths = methods.filter(({ address }) => address === service.grpcAddress).map(({ contract }) => contract.fullName);
+      const paths = methods
+        .filter(({ address }) => address === service.grpcAddress)
+        .map(({ contract }) => contract.fullName);
       const client = new H2Client(service.grpcAddress);
       const outcome = await fc.check(
         fc.asyncProperty(oneCase(paths, world.token, corpus(world.victim)), async (one) => {
@@ -103,8 +105,21 @@ function bodies(message: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
 function headers(token: string): fc.Arbitrary<Headers> {
   const authorization = fc.oneof(
     { weight: 12, arbitrary: fc.constant<string | undefined>(`Bearer ${token}`) },
-    fc.constantFrom(undefined, "", "Bearer", "Bearer  ", "Basic eDp5", `bearer ${token} ${token}`, "Bearer \u00e9\u00ff"),
-    fc.constantFrom("Bearer hrc1.a.b.c", `Bearer hrc1.${"a".repeat(2_000)}`, "Bearer hrj1.x", `Bearer ${"t".repeat(9_000)}`),
+    fc.constantFrom(
+      undefined,
+      "",
+      "Bearer",
+      "Bearer  ",
+      "Basic eDp5",
+      `bearer ${token} ${token}`,
+      "Bearer \u00e9\u00ff",
+    ),
+    fc.constantFrom(
+      "Bearer hrc1.a.b.c",
+      `Bearer hrc1.${"a".repeat(2_000)}`,
+      "Bearer hrj1.x",
+      `Bearer ${"t".repeat(9_000)}`,
+    ),
   );
   const timeout = fc.oneof(
     { weight: 8, arbitrary: fc.constant<string | undefined>(undefined) },

@@ -13,7 +13,11 @@ const be32 = (value: number): Buffer => {
 const ends = { stream: 1, headers: 4 } as const;
 const both = ends.stream | ends.headers;
 
-function* times(count: number, make: (n: number) => Buffer, first: Buffer = Buffer.concat([preface, settings])): Iterable<Buffer> {
+function* times(
+  count: number,
+  make: (n: number) => Buffer,
+  first: Buffer = Buffer.concat([preface, settings]),
+): Iterable<Buffer> {
   yield first;
   // In bundles, as an attacker would: the kernel's calls are not what is tested.
   const bundle = 64;
@@ -61,11 +65,14 @@ const floods: Readonly<Record<string, (flood: number) => Iterable<Buffer>>> = {
       () => frame(frameType.data, 0, 1),
       Buffer.concat([preface, settings, frame(frameType.headers, ends.headers, 1, grpcHeaders(path))]),
     ),
-  priority: (flood) => times(flood, (n) => frame(frameType.priority, 0, 2 * n + 1, Buffer.concat([be32(0), Buffer.from([1])]))),
+  priority: (flood) =>
+    times(flood, (n) => frame(frameType.priority, 0, 2 * n + 1, Buffer.concat([be32(0), Buffer.from([1])]))),
   "window updates": (flood) => times(flood, () => frame(frameType.windowUpdate, 0, 0, be32(1))),
   "unknown frames": (flood) => times(flood, (n) => frame(0x40 + (n % 64), 0xff, n, Buffer.alloc(100, 1))),
-  "headers on one stream again and again": (flood) => times(flood, () => frame(frameType.headers, ends.headers, 1, grpcHeaders(path))),
-  "reset of streams that were never opened": (flood) => times(flood, (n) => frame(frameType.rstStream, 0, 2 * n + 1, be32(0))),
+  "headers on one stream again and again": (flood) =>
+    times(flood, () => frame(frameType.headers, ends.headers, 1, grpcHeaders(path))),
+  "reset of streams that were never opened": (flood) =>
+    times(flood, (n) => frame(frameType.rstStream, 0, 2 * n + 1, be32(0))),
   "calls that never end": (flood) =>
     times(Math.min(flood, 3_000), (n) => frame(frameType.headers, ends.headers, 2 * n + 1, grpcHeaders(path))),
   "answers that nobody lets out": (flood) =>
@@ -101,7 +108,11 @@ export async function http2(run: PhaseRun): Promise<void> {
   await Promise.all(
     addresses.flatMap((address) =>
       Array.from({ length: 20 }, async (_, n) => {
-        await writeRaw(address, [...slow].slice(0, 20 + n).map((byte) => Buffer.from([byte])), { listenMs: 100, gapMs: 150 });
+        await writeRaw(
+          address,
+          [...slow].slice(0, 20 + n).map((byte) => Buffer.from([byte])),
+          { listenMs: 100, gapMs: 150 },
+        );
         tally.case("HTTP/2 byte by byte");
         tally.connections += 1;
       }),
@@ -118,7 +129,12 @@ async function strangeFrames({ tally, seed, effort }: PhaseRun, address: string)
       stream: fc.constantFrom(0, 1, 2, 3, 5, 2 ** 31 - 1, 2 ** 31),
       payload: fc.oneof(
         fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-        fc.constantFrom(grpcHeaders(path), headerBlock([["X-Upper", "1"]]), headerBlock([[":path", ""]]), Buffer.alloc(20_000)),
+        fc.constantFrom(
+          grpcHeaders(path),
+          headerBlock([["X-Upper", "1"]]),
+          headerBlock([[":path", ""]]),
+          Buffer.alloc(20_000),
+        ),
       ),
       wrong: fc.option(fc.constantFrom(0, 1, 16_385, 2 ** 24 - 1), { freq: 5 }),
     })

@@ -11,12 +11,13 @@ import type { PhaseRun } from "../support/tally.ts";
 import type { World } from "../support/world.ts";
 
 /** The methods that each service really serves, each with its address; those of other services are UNIMPLEMENTED there. */
-export function servedMethods(world: World): readonly { readonly contract: MethodContract; readonly address: string }[] {
+export function servedMethods(
+  world: World,
+): readonly { readonly contract: MethodContract; readonly address: string }[] {
   const { registry, orchestrator } = world.cluster;
   return [...methodContracts().values()].flatMap((contract) => {
     if (contract.service.startsWith("headroom.registry.")) return [{ contract, address: registry.grpcAddress }];
-    if (contract.service.startsWith("headroom.orchestrator."))
-      return [{ contract, address: orchestrator.grpcAddress }];
+    if (contract.service.startsWith("headroom.orchestrator.")) return [{ contract, address: orchestrator.grpcAddress }];
     // Health and its like are served by both.
     return [registry, orchestrator].map(({ grpcAddress }) => ({ contract, address: grpcAddress }));
   });
@@ -82,10 +83,7 @@ function typeOf(contract: MethodContract): DescMessage {
 function oneMessage(contract: MethodContract, world: World): fc.Arbitrary<Buffer> {
   const made = messageBytes(typeOf(contract), world.known);
   const right = corpus(world.victim).get(contract.requestType) ?? [];
-  const changed =
-    right.length > 0
-      ? fc.tuple(fc.constantFrom(...right), mutations())
-      : fc.tuple(made, mutations());
+  const changed = right.length > 0 ? fc.tuple(fc.constantFrom(...right), mutations()) : fc.tuple(made, mutations());
   return fc.oneof(
     { weight: 5, arbitrary: made },
     { weight: 5, arbitrary: changed.map(([bytes, changes]) => mutate(bytes, changes)) },

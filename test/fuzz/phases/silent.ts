@@ -29,7 +29,13 @@ export async function silent(run: PhaseRun): Promise<void> {
   }
 }
 
-async function crowd({ tally, world }: PhaseRun, name: string, address: string, says: string, count: number): Promise<void> {
+async function crowd(
+  { tally, world }: PhaseRun,
+  name: string,
+  address: string,
+  says: string,
+  count: number,
+): Promise<void> {
   const program = startSilent(address, count, says);
   const served = serveMeanwhile(world.cluster);
   const begun = await program.said();
@@ -48,7 +54,11 @@ async function crowd({ tally, world }: PhaseRun, name: string, address: string, 
     `silent: ${name}: ${begun.opened} opened (${begun.refused} refused at once), ${begun.open} held, ${left.open} left after ${tookMs} ms; ` +
       `meanwhile ${calls} calls of new clients, the slowest ${slowestMs} ms`,
   );
-  if (left.open > 0) tally.find("silent", `${name}: ${left.open} of ${begun.opened} connections that say nothing were still there after ${tookMs} ms`);
+  if (left.open > 0)
+    tally.find(
+      "silent",
+      `${name}: ${left.open} of ${begun.opened} connections that say nothing were still there after ${tookMs} ms`,
+    );
   for (const failure of failed.slice(0, 3)) tally.find("silent", `${name}: a real client was not served: ${failure}`);
   if (calls === 0) tally.find("silent", `${name}: no real client was served meanwhile`);
 }
@@ -98,12 +108,21 @@ function serveMeanwhile({ registry, orchestrator, tokenFile }: PhaseRun["world"]
     );
     const begunMs = performance.now();
     try {
-      const results = [await client.fleet.list({}, { timeoutMs: 10_000 }), await client.queue.status({ timeoutMs: 10_000 })];
-      for (const result of results) if (result.kind === "error") failed.push(`${result.error.code}: ${result.error.message}`);
+      const results = [
+        await client.fleet.list({}, { timeoutMs: 10_000 }),
+        await client.queue.status({ timeoutMs: 10_000 }),
+      ];
+      for (const result of results)
+        if (result.kind === "error") failed.push(`${result.error.code}: ${result.error.message}`);
       const service = await client.channels.client("registry", wire.CapacityServiceService);
       await service.listAvailableCapacity(wire.ListAvailableCapacityRequest.create(), { deadlineMs: 10_000 });
       for (const { httpAddress } of [registry, orchestrator]) {
-        const page = await restCall({ address: httpAddress, verb: "GET", path: "/healthz", headers: { connection: "close" } });
+        const page = await restCall({
+          address: httpAddress,
+          verb: "GET",
+          path: "/healthz",
+          headers: { connection: "close" },
+        });
         if (page.status !== 200) failed.push(`/healthz answered ${page.status}`);
       }
       calls += 5;

@@ -11,8 +11,16 @@ export async function streams(run: PhaseRun): Promise<void> {
   const right = corpus(world.victim);
   const { registry, orchestrator } = world.cluster;
   const duplex = [
-    [registry.grpcAddress, "/headroom.registry.v1.AgentService/Heartbeat", right.get("headroom.registry.v1.HeartbeatRequest")!],
-    [orchestrator.grpcAddress, "/headroom.orchestrator.v1.WorkService/Attach", right.get("headroom.orchestrator.v1.AttachRequest")!],
+    [
+      registry.grpcAddress,
+      "/headroom.registry.v1.AgentService/Heartbeat",
+      right.get("headroom.registry.v1.HeartbeatRequest")!,
+    ],
+    [
+      orchestrator.grpcAddress,
+      "/headroom.orchestrator.v1.WorkService/Attach",
+      right.get("headroom.orchestrator.v1.AttachRequest")!,
+    ],
   ] as const;
   for (const [address, path, [hello, ...others]] of duplex) {
     await outOfOrder(run, address, path, hello!, others);
@@ -23,7 +31,13 @@ export async function streams(run: PhaseRun): Promise<void> {
 }
 
 /** Every message first, hello twice, all at once after hello, and each after our side has ended. */
-async function outOfOrder({ tally, world }: PhaseRun, address: string, path: string, hello: Buffer, others: readonly Buffer[]): Promise<void> {
+async function outOfOrder(
+  { tally, world }: PhaseRun,
+  address: string,
+  path: string,
+  hello: Buffer,
+  others: readonly Buffer[],
+): Promise<void> {
   const orders = [
     ...others.map((first) => [first]),
     [hello, hello],
@@ -39,10 +53,21 @@ async function outOfOrder({ tally, world }: PhaseRun, address: string, path: str
     for (const ends of [true, false]) {
       tally.case("streams");
       const body = Buffer.concat(order.map((message) => framed(message)));
-      const answer = await client.call({ path, body, ends, headers: { authorization: `Bearer ${world.token}` }, listenMs: 1_500 });
+      const answer = await client.call({
+        path,
+        body,
+        ends,
+        headers: { authorization: `Bearer ${world.token}` },
+        listenMs: 1_500,
+      });
       tally.answer(codeOf(answer));
       const wrong = wrongAnswer(answer);
-      if (wrong !== null) tally.find("streams", `${path}: ${wrong}`, `${order.length} messages, first ${order[0]!.toString("hex").slice(0, 80)}`);
+      if (wrong !== null)
+        tally.find(
+          "streams",
+          `${path}: ${wrong}`,
+          `${order.length} messages, first ${order[0]!.toString("hex").slice(0, 80)}`,
+        );
     }
   }
   tally.connections += client.connections;
@@ -50,7 +75,14 @@ async function outOfOrder({ tally, world }: PhaseRun, address: string, path: str
 }
 
 /** Thousands of messages, and none of the answers read: the window of the stream stays shut. */
-async function neverRead({ tally, world }: PhaseRun, address: string, path: string, hello: Buffer, others: readonly Buffer[], messages: number): Promise<void> {
+async function neverRead(
+  { tally, world }: PhaseRun,
+  address: string,
+  path: string,
+  hello: Buffer,
+  others: readonly Buffer[],
+  messages: number,
+): Promise<void> {
   await withSession(address, async (session) => {
     const opened = Array.from({ length: 10 }, () => open(session, path, world.token));
     for (const stream of opened) {
@@ -66,7 +98,13 @@ async function neverRead({ tally, world }: PhaseRun, address: string, path: stri
 }
 
 /** Streams that say hello and nothing more, of which half are reset and the rest torn away with their connection. */
-async function halfOpen({ tally, world }: PhaseRun, address: string, path: string, hello: Buffer, count: number): Promise<void> {
+async function halfOpen(
+  { tally, world }: PhaseRun,
+  address: string,
+  path: string,
+  hello: Buffer,
+  count: number,
+): Promise<void> {
   await withSession(address, async (session) => {
     for (let n = 0; n < count; n += 1) {
       const stream = open(session, path, world.token);

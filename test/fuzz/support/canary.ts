@@ -50,7 +50,8 @@ export async function startCanary(world: World): Promise<Canary> {
   async function check(): Promise<readonly string[]> {
     const problems: string[] = [];
     for (const [index, service] of world.services.entries()) {
-      if (!service.isRunning() || service.pid() !== pids[index]) return [`${service.name} did not survive\n${cluster.logs()}`];
+      if (!service.isRunning() || service.pid() !== pids[index])
+        return [`${service.name} did not survive\n${cluster.logs()}`];
     }
     problems.push(...(await cleanUp(world, plans)));
     const doneNow = shown(must(await cluster.client.plans.get(donePlan)));
@@ -69,7 +70,8 @@ export async function startCanary(world: World): Promise<Canary> {
     const fresh = await dispatch(`canary-${rounds}`, [quick(`fresh-${rounds}`)]);
     const ended = await cluster.planEnd(fresh, 60_000).catch((error: unknown) => String(error));
     if (typeof ended === "string") problems.push(`a new plan did not end: ${ended}`);
-    else if (ended.status !== wire.PlanStatus.PLAN_STATUS_SUCCEEDED) problems.push(`a new plan ended as ${ended.status}`);
+    else if (ended.status !== wire.PlanStatus.PLAN_STATUS_SUCCEEDED)
+      problems.push(`a new plan ended as ${ended.status}`);
     problems.push(...(await brokenRows(cluster.sql)));
     return problems;
   }
@@ -77,10 +79,12 @@ export async function startCanary(world: World): Promise<Canary> {
   async function end(): Promise<readonly string[]> {
     writeFileSync(gate, "");
     const ended = await cluster.planEnd(runningPlan);
-    const problems = ended.status === wire.PlanStatus.PLAN_STATUS_SUCCEEDED ? [] : [`work that ran ended as ${ended.status}`];
+    const problems =
+      ended.status === wire.PlanStatus.PLAN_STATUS_SUCCEEDED ? [] : [`work that ran ended as ${ended.status}`];
     const [starts, ends] = [cluster.ledger.starts(), cluster.ledger.ends()];
     for (const [name, times] of Object.entries(starts)) {
-      if (times !== 1 || ends[name] !== 1) problems.push(`${name} started ${times} times and ended ${ends[name] ?? 0} times`);
+      if (times !== 1 || ends[name] !== 1)
+        problems.push(`${name} started ${times} times and ended ${ends[name] ?? 0} times`);
     }
     return [...problems, ...(await cleanUp(world, [])), ...(await nothingReserved(world))];
   }
@@ -111,11 +115,20 @@ async function nothingReserved({ cluster, quietAgentId, victim }: World): Promis
 async function capacity({ cluster, quietAgentId }: World): Promise<string> {
   const service = await cluster.client.channels.client("registry", wire.CapacityServiceService);
   const one = await service.getAgentCapacity({ agentId: quietAgentId });
-  const listed = await service.listAvailableCapacity(wire.ListAvailableCapacityRequest.fromPartial({ poolName: quietPool }));
+  const listed = await service.listAvailableCapacity(
+    wire.ListAvailableCapacityRequest.fromPartial({ poolName: quietPool }),
+  );
   return shown({ one, listed: listed.agents.length });
 }
 
-const moving = new Set(["timestamp", "cpuLoad", "measured", "memoryAvailableGb", "expectedAvailableAt", "evictAttemptIds"]);
+const moving = new Set([
+  "timestamp",
+  "cpuLoad",
+  "measured",
+  "memoryAvailableGb",
+  "expectedAvailableAt",
+  "evictAttemptIds",
+]);
 
 function shown(value: unknown): string {
   return JSON.stringify(value, (key, each: unknown) => (moving.has(key) ? undefined : each));

@@ -1,4 +1,5 @@
 /** What a run comes to. */
+import type { World } from "./world.ts";
 
 /** Something that must not be. */
 export interface Finding {
@@ -38,7 +39,7 @@ export class Tally {
 export type Phase = (run: PhaseRun) => Promise<void>;
 
 export interface PhaseRun {
-  readonly world: import("./world.ts").World;
+  readonly world: World;
   readonly tally: Tally;
   readonly seed: number;
   /** Scales how much is done: 1 is about half a minute. */

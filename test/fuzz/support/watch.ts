@@ -20,7 +20,8 @@ export interface Watch {
   during(phase: string, run: () => Promise<void>): Promise<void>;
 }
 
-const forbidden = /unhandled rejection|uncaught exception|a fault of this service|an HTTP request failed|could not be handled/i;
+const forbidden =
+  /unhandled rejection|uncaught exception|a fault of this service|an HTTP request failed|could not be handled/i;
 
 export async function startWatch(world: World, tally: Tally, bounds: Bounds): Promise<Watch> {
   const first = new Map<string, Measured>();

@@ -86,7 +86,9 @@ describe("ConnectionGate", () => {
     const { gate, open } = await startGate({ maxConnections: 2 });
     const working = [await open(), await open()];
     const over = working.map(({ peer }) => gate.request(peer));
-    await (await open()).ended;
+    await (
+      await open()
+    ).ended;
     expect(working.map(({ isEnded }) => isEnded())).toEqual([false, false]);
     for (const each of over) each();
     const served = await open();

@@ -18,7 +18,12 @@ export interface ConnectionGateOptions extends ConnectionBounds {
 }
 
 /** Why a connection was ended by us. */
-type Ending = "silent too long" | "silent, and room was needed" | "idle, and room was needed" | "unfinished request" | "refused";
+type Ending =
+  | "silent too long"
+  | "silent, and room was needed"
+  | "idle, and room was needed"
+  | "unfinished request"
+  | "refused";
 
 interface Entry {
   readonly socket: Socket;
@@ -142,7 +147,10 @@ export class ConnectionGate {
   #tell(): void {
     const { logger, name } = this.#options;
     const ended = Object.fromEntries(this.#ended);
-    logger.warn({ ended, connections: this.size }, `${name}: connections that did nothing were ended, or found no room`);
+    logger.warn(
+      { ended, connections: this.size },
+      `${name}: connections that did nothing were ended, or found no room`,
+    );
     this.#ended.clear();
     this.#telling = undefined;
   }

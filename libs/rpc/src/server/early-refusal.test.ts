@@ -19,8 +19,18 @@ async function startRaw(ports = systemPorts): Promise<ClientHttp2Session> {
 }
 
 /** A call whose message is announced as 1 MiB and never comes. */
-function begin(session: ClientHttp2Session, path: string, headers: Readonly<Record<string, string>> = {}): ClientHttp2Stream {
-  const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...headers });
+function begin(
+  session: ClientHttp2Session,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): ClientHttp2Stream {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...headers,
+  });
   stream.on("error", () => undefined);
   stream.write(Buffer.from([0, 0, 0x10, 0, 0, 1, 2, 3]));
   return stream;

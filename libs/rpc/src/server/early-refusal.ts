@@ -83,7 +83,11 @@ async function refusalOf(method: Method, meta: CallMeta): Promise<HeadroomError>
   const nothing = new Uint8Array();
   if (method.kind === "unary") await method.invokeUnaryBytes(nothing, meta);
   else await method.invokeServerStreamBytes(nothing, meta)[Symbol.asyncIterator]().next();
-  return new HeadroomError({ code: "PERMISSION_DENIED", reason: "NOT_ALLOWED", message: `${method.name} is not for you` });
+  return new HeadroomError({
+    code: "PERMISSION_DENIED",
+    reason: "NOT_ALLOWED",
+    message: `${method.name} is not for you`,
+  });
 }
 
 function tooManyUnfinished(): HeadroomError {

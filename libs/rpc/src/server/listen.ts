@@ -28,16 +28,29 @@ export async function listen(accept: (socket: Socket) => void, options: ListenOp
   };
   try {
     let bound = port;
+    let missing: unknown;
     for (const address of await addressesOf(host)) {
       const server = createServer(accept);
-      bound = await bind(server, address, bound);
-      servers.push(server);
+      try {
+        bound = await bind(server, address, bound);
+        servers.push(server);
+      } catch (error) {
+        if (!isNotHere(error)) throw error;
+        missing = error;
+      }
     }
+    if (servers.length === 0) throw missing;
     return { address: { host, port: bound }, close };
   } catch (error) {
     close();
     throw cannotListen(error, options);
   }
+}
+
+/** The machine has no such address: "localhost" is ::1 too, on machines without IPv6 as well. */
+function isNotHere(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT";
 }
 
 /** A name may mean several addresses: "localhost" is 127.0.0.1 and ::1. */

@@ -29,6 +29,10 @@ export function tolerant(service: ServiceDefinition): ServiceDefinition {
 export type Tolerated<Request> = Request | HeadroomError;
 
 /** The error as grpc-js sends it, with the id of the caller's request. */
-export function refusal(call: GrpcCall & { readonly metadata: Metadata }, error: HeadroomError, ports: Ports): GrpcError {
+export function refusal(
+  call: GrpcCall & { readonly metadata: Metadata },
+  error: HeadroomError,
+  ports: Ports,
+): GrpcError {
   return toGrpcError(error, chooseRequestId(grpcCallMeta(call, undefined).requestId, ports.random));
 }
