@@ -221,8 +221,8 @@ export const mutations = [
   {
     name: "brake never starts",
     file: brake,
-    from: "if (losses === 0 || !isMassLoss(input)) return",
-    to: "if (losses === 0 || !isMassLoss(input) || nowMs > 0) return",
+    from: "if (!isBegun || !isMassLoss(input)) return",
+    to: "if (!isBegun || !isMassLoss(input) || nowMs > 0) return",
   },
   {
     name: "brake never ends",

@@ -162,5 +162,16 @@ describe("the mass-loss brake", () => {
       allowedVerdicts: 75,
       sinceMs: null,
     });
+    const rest = { ...input, engagedSinceMs: 0, nowMs: 1, fleetSize: 9 };
+    expect(massLossBrake({ ...rest, losses: 4 }).kind).toBe("released");
+    expect(massLossBrake({ ...rest, losses: 4, passed: 3 })).toMatchObject({ kind: "engaged", allowedVerdicts: 1 });
+  });
+
+  it("holds between two verdicts, while more of the same loss follow", () => {
+    const between = { ...input, losses: 0, imminent: 9, passed: 3, engagedSinceMs: 0, nowMs: 1, fleetSize: 9 };
+    expect(massLossBrake(between)).toMatchObject({ kind: "engaged", sinceMs: 0, allowedVerdicts: 0 });
+    expect(massLossBrake({ ...between, imminent: 0 })).toEqual({ kind: "released", allowedVerdicts: 0, sinceMs: null });
+    // It does not begin before the first.
+    expect(massLossBrake({ ...between, engagedSinceMs: null }).kind).toBe("released");
   });
 });

@@ -20,7 +20,9 @@ export interface BrakeInput {
    * before it were apart. Default: the losses.
    */
   readonly imminent?: number;
-  /** Agents that were online at the beginning, the losses included. */
+  /** Those of the same loss that have passed since the brake took hold: they must not release the others. Default 0. */
+  readonly passed?: number;
+  /** Agents that were online at the beginning, the losses included, and what has passed left out. */
   readonly fleetSize: number;
   /** When the brake took hold; null while it is released. */
   readonly engagedSinceMs: EpochMs | null;
@@ -49,16 +51,19 @@ export type BrakeVerdict =
 
 /** Whether the verdicts of one sweep may pass. Hand its `sinceMs` to the next call. */
 export function massLossBrake(input: BrakeInput): BrakeVerdict {
-  const { losses, nowMs } = input;
-  if (losses === 0 || !isMassLoss(input)) return { kind: "released", allowedVerdicts: losses, sinceMs: null };
+  const { losses, imminent = losses, nowMs } = input;
+  // It begins with the first verdict; between two of them it holds.
+  const isBegun = losses > 0 || (imminent > 0 && input.engagedSinceMs !== null);
+  if (!isBegun || !isMassLoss(input)) return { kind: "released", allowedVerdicts: losses, sinceMs: null };
   const sinceMs = input.engagedSinceMs ?? nowMs;
   const endsAtMs = sinceMs + BRAKE_MAX_GRACES * input.graceMs;
   if (input.confirmed || nowMs >= endsAtMs) return { kind: "released", allowedVerdicts: losses, sinceMs };
-  return { kind: "engaged", sinceMs, endsAtMs, allowedVerdicts: BRAKE_VERDICTS_PER_SWEEP };
+  return { kind: "engaged", sinceMs, endsAtMs, allowedVerdicts: Math.min(BRAKE_VERDICTS_PER_SWEEP, losses) };
 }
 
-/** Once engaged, half as many losses keep it engaged: the few that pass must not release all the others. */
-function isMassLoss({ losses, imminent = losses, fleetSize, engagedSinceMs }: BrakeInput): boolean {
+/** Once engaged, half as many losses keep it engaged: the few that come back must not release all the others. */
+function isMassLoss({ losses, imminent = losses, passed = 0, fleetSize, engagedSinceMs }: BrakeInput): boolean {
   const weight = engagedSinceMs === null ? 1 : 2;
-  return imminent * weight >= BRAKE_MIN_AGENTS && imminent * weight > fleetSize * BRAKE_FRACTION;
+  const lost = (imminent + passed) * weight;
+  return lost >= BRAKE_MIN_AGENTS && lost > (fleetSize + passed) * BRAKE_FRACTION;
 }

@@ -64,6 +64,7 @@ export function createParts(options: PartsOptions): Parts {
   const fleet = createFleetView({ registry, ports, logger });
   const sessions = createSessions(notifier, logger);
   const avoidance = createSharedAvoidance({
+    instance,
     own: createAvoidedAgents(ports.clock),
     notifier,
     listener,

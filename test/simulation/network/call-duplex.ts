@@ -24,7 +24,11 @@ export function callDuplex(call: SimCall): DuplexStream<unknown, unknown> {
   const inbox = new Inbox(links, caller, name);
   const core = new DuplexCore<unknown, unknown>({
     transport: {
-      write: (bytes, written) => send?.write(bytes, written) ?? false,
+      write(bytes, written) {
+        const all = links.tap?.toServer(name, bytes) ?? [bytes];
+        for (const more of all.slice(0, -1)) send?.write(more, () => undefined);
+        return send?.write(all.at(-1) ?? bytes, written) ?? false;
+      },
       end: () => send?.send(() => server.deliver((receiver) => receiver.peerEnded())),
       fail: () => send?.send(() => server.now((receiver) => receiver.transportClosed(callerGone()))),
       pause: () => inbox.pause(),
@@ -72,7 +76,12 @@ export function callDuplex(call: SimCall): DuplexStream<unknown, unknown> {
   );
   there.send(() =>
     servedMethod(target, method).invokeDuplexBytes(call.metaOf(options.deadlineMs ?? null), {
-      write: (bytes, written) => answer.write(bytes, written),
+      write(bytes, written) {
+        const instead = links.tap === null ? bytes : links.tap.toCaller(name, bytes);
+        if (instead !== null) return answer.write(instead, written);
+        written();
+        return true;
+      },
       end() {
         answer.send(() => inbox.deliver((receiver) => receiver.peerEnded()));
         answer.send(() => inbox.deliver((receiver) => receiver.transportClosed(null)));

@@ -10,6 +10,7 @@ const defaultDeadlineMs = 10_000;
 const maxAttempts = 4;
 const firstBackoffMs = 100;
 const longestBackoffMs = 2_000;
+const oldestCopyMs = 15_000;
 
 /** One question, one answer, with gRPC's retries: what may be repeated is asked again while the server is UNAVAILABLE. */
 export function callUnary(call: SimCall, request: unknown): Promise<unknown> {
@@ -112,7 +113,9 @@ function tryOnce(call: SimCall, bytes: Uint8Array, leftMs: number, mayRepeat: bo
       }),
     );
     if (mayRepeat && links.chance(links.weather.doubles)) {
-      const againMs = links.delayMs(caller.name, process.name);
+      // A copy may have waited somewhere until what it asks for is long over.
+      const waitsMs = links.chance(0.5) ? links.engine.random.next() * oldestCopyMs : 0;
+      const againMs = links.delayMs(caller.name, process.name) + waitsMs;
       engine.schedule(againMs, process, `serves ${name} twice`, () => serve(() => undefined));
     }
   }

@@ -14,6 +14,14 @@ export interface NetworkWeather {
   doubles: number;
 }
 
+/** Sits on all streams that talk both ways, and may say more, or less, than is said. `name`: of the method. */
+export interface StreamTap {
+  /** What the server gets instead, in order. */
+  toServer(name: string, bytes: Buffer): readonly Buffer[];
+  /** What the caller gets instead; null: nothing. */
+  toCaller(name: string, bytes: Buffer): Buffer | null;
+}
+
 /** gRPC's keepalive: after so long without an answer a connection is given up. */
 export const keepaliveMs = 40_000;
 
@@ -31,6 +39,8 @@ export interface Conversation {
 export class Links {
   readonly engine: Engine;
   readonly weather: NetworkWeather = { delayMs: { min: 0.2, max: 3 }, slow: 0, slowMs: 0, breaks: 0, doubles: 0 };
+  /** Null: nobody listens in. */
+  tap: StreamTap | null = null;
   readonly #conversations = new Set<Conversation>();
   /** Until when nothing gets through, one way: "from>to", by machine. */
   readonly #cuts = new Map<string, number>();

@@ -1,4 +1,5 @@
 import { between, type NamedFault } from "./fault.ts";
+import { oldResults } from "./old-results.ts";
 
 /** What is so all the time, until everything is mended. */
 export const weathers: readonly NamedFault[] = [
@@ -21,6 +22,14 @@ export const weathers: readonly NamedFault[] = [
     ({ network }, random) => {
       network.links.weather.doubles = between(random, 0.02, 0.5);
       return `${network.links.weather.doubles.toFixed(3)} of those that may`;
+    },
+  ],
+  [
+    "results from the past",
+    ({ network }, random) => {
+      const chance = between(random, 0.2, 1);
+      network.links.tap = oldResults(random, chance);
+      return `before ${chance.toFixed(2)} of those that may have one`;
     },
   ],
   [

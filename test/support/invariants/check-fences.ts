@@ -16,7 +16,10 @@ function idOf(change: Change): string | null {
   }
 }
 
-/** V5: a fence only grows, wherever it is kept, and each attempt of a task has a higher one than the attempt before. */
+/**
+ * V5: a fence only grows, wherever it is kept, each attempt of a task has a higher one than the attempt before, and room that was given
+ * back is promised again under a higher one only.
+ */
 export function checkFences({ changes, attempts }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
   const found = (what: string): void => void violations.push({ invariant: "V5", what });
@@ -29,6 +32,12 @@ export function checkFences({ changes, attempts }: Facts): readonly Violation[] 
     );
     for (const [before, after] of pairs(fences))
       if (after < before) found(`${id} fell from fence ${before} to ${after}`);
+    for (const [before, after] of pairs(history)) {
+      if (before.row !== "reservation" || after.row !== "reservation" || before.state !== "released") continue;
+      const isPromised = after.state === "unconfirmed" || after.state === "hold";
+      if (isPromised && after.fence <= before.fence)
+        found(`${id} was given back and promised again under ${after.fence}`);
+    }
   }
   for (const [taskId, own] of groupBy(attempts, (attempt) => attempt.taskId)) {
     const ordered = [...own].sort((a, b) => a.number - b.number);
@@ -41,6 +50,21 @@ export function checkFences({ changes, attempts }: Facts): readonly Violation[] 
     }
   }
   return violations;
+}
+
+/** V21: whoever takes over what is being placed asks for room with the same attempt id: what was promised to it is found, and not doubled. */
+export function checkTakeovers({ changes }: Facts): readonly Violation[] {
+  const ofTask = groupBy(
+    changes.filter((change) => change.row === "task"),
+    (change) => change.taskId,
+  );
+  return [...ofTask].flatMap(([taskId, history]) =>
+    pairs(history).flatMap(([before, after]) => {
+      const [was, is] = [before.placingAttemptId ?? null, after.placingAttemptId ?? null];
+      if (was === null || is === null || was === is) return [];
+      return [{ invariant: "V21" as const, what: `task ${taskId} was placed as ${was}, and taken over as ${is}` }];
+    }),
+  );
 }
 
 /** V6: at no time are two attempts of one task open. */

@@ -5,36 +5,37 @@ import type { Facts, ReservationChange, RunFact, Violation } from "./facts.ts";
 const slackMs = 2_000;
 
 /**
- * V20: room that an agent has confirmed is not given up while the command runs there, its attempt counts, and the agent is not offline:
- * not by an old owner's release, not because beats are late.
+ * V20: room is not given up while its attempt is in force and the agent is not offline: not by an old owner's release, not because beats
+ * are late. What the agent has confirmed is kept while the command runs; what it has not, until the lease ends.
  */
 export function checkKept({ changes, runs }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
   const runOf = new Map(runs.map((run) => [run.attemptId, run]));
   const attempts = new Map<string, AttemptState>();
   const statuses = new Map<string, string>();
-  const confirmed = new Map<string, string>();
+  const before = new Map<string, ReservationChange>();
   for (const change of changes) {
     if (change.row === "attempt") attempts.set(change.attemptId, change.state);
     if (change.row === "agent" && change.status !== null) statuses.set(change.agentId, change.status);
     if (change.row !== "reservation") continue;
     const { attemptId, agentId, state, atMs } = change;
-    const was = confirmed.get(attemptId);
-    if (isConfirmed(change)) confirmed.set(attemptId, agentId);
-    else confirmed.delete(attemptId);
-    const isGivenUp = was === agentId && (state === "released" || state === "gone");
+    const was = before.get(attemptId);
+    before.set(attemptId, change);
     const attempt = attempts.get(attemptId);
+    const isGivenUp = was?.agentId === agentId && (state === "released" || state === "gone");
     if (!isGivenUp || attempt === undefined || isFinalAttemptState(attempt)) continue;
-    const run = runOf.get(attemptId);
-    if (statuses.get(agentId) === "offline" || run === undefined || !runsOn(run, agentId, atMs)) continue;
-    const what = `at ${atMs} the room of ${attemptId} (${attempt}) on agent ${agentId} was given up; it ran on until ${run.end?.atMs ?? "the end"}`;
+    if (statuses.get(agentId) === "offline" || !isKept(was, runOf.get(attemptId), atMs)) continue;
+    const what = `at ${atMs} the room of ${attemptId} (${attempt}, ${was.state}) on agent ${agentId} was given up`;
     violations.push({ invariant: "V20", what });
   }
   return violations;
 }
 
-function isConfirmed({ state }: ReservationChange): boolean {
-  return state === "confirmed" || state === "adopted";
+/** Whether it had to stay as it was. */
+function isKept(was: ReservationChange, run: RunFact | undefined, atMs: EpochMs): boolean {
+  const { state, agentId, leaseExpiresAtMs = null } = was;
+  if (state === "unconfirmed") return leaseExpiresAtMs !== null && leaseExpiresAtMs > atMs;
+  return (state === "confirmed" || state === "adopted") && run !== undefined && runsOn(run, agentId, atMs);
 }
 
 function runsOn({ agentId, starts, end }: RunFact, onAgentId: string, atMs: EpochMs): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findViolations } from "./check.ts";
+import { checkDelivered } from "./check-delivered.ts";
 import type { Change, Facts, Invariant } from "./facts.ts";
 import { numbered, soundHistory } from "./sound-history.test-helper.ts";
 
@@ -68,6 +69,19 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
       changes: edited(sound.changes, isPromise("a1", "released"), (change) =>
         change.row === "reservation" ? { ...change, fence: 0 } : change,
       ),
+    },
+  ],
+  [
+    "V5",
+    "room that was given back is promised again by a late copy",
+    {
+      changes: numbered([
+        ...sound.changes,
+        {
+          ...(sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>),
+          atMs: 2_900,
+        },
+      ]),
     },
   ],
   [
@@ -173,6 +187,52 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
       ),
     },
   ],
+  [
+    "V18",
+    "room is given out while nobody is above the threshold",
+    {
+      threshold: 0.2,
+      changes: numbered([
+        ...sound.changes.filter(({ atMs }) => atMs <= 25),
+        {
+          ...(sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>),
+          atMs: 20_000,
+          amounts: { cpuMillicores: 0, memoryMib: 0, cards: [] },
+        },
+      ]),
+    },
+  ],
+  [
+    "V20",
+    "room is given up while the command runs",
+    {
+      changes: numbered(
+        sound.changes
+          .map((change) => (isPromise("a1", "released")(change) ? { ...change, atMs: 500 } : change))
+          .toSorted((a, b) => a.atMs - b.atMs),
+      ),
+      runs: sound.runs.map((run) => ({ ...run, end: { ...run.end!, atMs: 9_000 } })),
+    },
+  ],
+  [
+    "V21",
+    "a takeover asks for room as somebody else",
+    {
+      changes: numbered([
+        ...sound.changes,
+        ...["x1", "x2"].map((placingAttemptId, n): Change => ({
+          row: "task",
+          seq: 0,
+          atMs: 2_100 + n,
+          commit: `${90 + n}`,
+          taskId: "second",
+          state: "succeeded",
+          fence: 2 + n,
+          placingAttemptId,
+        })),
+      ]),
+    },
+  ],
 ];
 
 describe("the checker of invariants", () => {
@@ -182,6 +242,13 @@ describe("the checker of invariants", () => {
 
   it.each(wrong)("%s: %s", (invariant, _what, facts) => {
     expect(found(facts)).toContain(invariant);
+  });
+
+  it("V19: finds what is accepted later than it should be, of what was given out since", () => {
+    const at = (fromMs: number, boundMs: number) => checkDelivered(sound, fromMs, boundMs).map(({ what }) => what);
+    expect(at(0, 10)).toEqual([]);
+    expect(at(0, 9)).toHaveLength(2);
+    expect(at(1_000, 9)).toHaveLength(1);
   });
 
   it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {

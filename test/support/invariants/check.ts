@@ -1,7 +1,7 @@
 /** The one checker of every random test: facts in, violations out. What each number means stands in docs/invariants.md. */
 import { checkAccepted, checkEnded } from "./check-endings.ts";
 import { checkGate } from "./check-gate.ts";
-import { checkFences, checkOneOpen, checkSuperseded } from "./check-fences.ts";
+import { checkFences, checkOneOpen, checkSuperseded, checkTakeovers } from "./check-fences.ts";
 import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
@@ -35,6 +35,7 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkCancelled,
   checkGate,
   checkKept,
+  checkTakeovers,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {

@@ -69,6 +69,8 @@ export interface TaskChange extends Recorded {
   readonly taskId: string;
   readonly state: TaskState;
   readonly fence: number;
+  /** The id of the attempt for which room is asked; null or absent: none. */
+  readonly placingAttemptId?: string | null;
 }
 
 export interface AttemptChange extends Recorded {
@@ -98,6 +100,8 @@ export interface ReservationChange extends Recorded {
   readonly state: ReservationState | "gone";
   readonly fence: number;
   readonly amounts: Amounts;
+  /** Null or absent: no lease ends it. */
+  readonly leaseExpiresAtMs?: EpochMs | null;
 }
 
 export interface AgentChange extends Recorded {
@@ -196,4 +200,5 @@ export type Invariant =
   | "V17"
   | "V18"
   | "V19"
-  | "V20";
+  | "V20"
+  | "V21";

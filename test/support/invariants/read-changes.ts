@@ -20,6 +20,7 @@ interface ReservationData {
   readonly cpu_millicores: number;
   readonly memory_mib: number;
   readonly cards: readonly { readonly card_id: string; readonly vram_mib: number; readonly exclusive: boolean }[];
+  readonly lease_expires_ms: number | null;
 }
 
 /** What the recorder wrote down; nothing where none was installed. */
@@ -50,8 +51,9 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
   const recorded = { seq: Number(seq), commit, atMs };
   switch (what) {
     case "task": {
-      const { task_id: taskId, state, fence } = data as { task_id: string; state: TaskState; fence: number };
-      return { ...recorded, row: "task", taskId, state, fence };
+      const row = data as { task_id: string; state: TaskState; fence: number; placing_attempt_id: string | null };
+      const { task_id: taskId, state, fence, placing_attempt_id: placingAttemptId } = row;
+      return { ...recorded, row: "task", taskId, state, fence, placingAttemptId };
     }
     case "attempt": {
       const {
@@ -102,6 +104,7 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         state: gone ? "gone" : row.state,
         fence: row.fence,
         amounts: { cpuMillicores: row.cpu_millicores, memoryMib: row.memory_mib, cards },
+        leaseExpiresAtMs: row.lease_expires_ms,
       };
     }
     case "liveness": {

@@ -13,7 +13,7 @@ const plain = (...columns: readonly string[]): Record<string, string> =>
   Object.fromEntries(columns.map((column) => [column, `r.${column}`]));
 
 const orchestratorTables: readonly Recorded[] = [
-  { table: "orchestrator.tasks", row: "task", columns: plain("task_id", "state", "fence") },
+  { table: "orchestrator.tasks", row: "task", columns: plain("task_id", "state", "fence", "placing_attempt_id") },
   { table: "orchestrator.attempts", row: "attempt", columns: plain("attempt_id", "task_id", "state", "fence") },
   {
     table: "orchestrator.pause_queue",
@@ -30,7 +30,10 @@ const registryTables: readonly Recorded[] = [
   {
     table: "registry.reservations",
     row: "reservation",
-    columns: plain("attempt_id", "agent_id", "state", "fence", "cpu_millicores", "memory_mib", "cards"),
+    columns: {
+      ...plain("attempt_id", "agent_id", "state", "fence", "cpu_millicores", "memory_mib", "cards"),
+      lease_expires_ms: ms("lease_expires_at"),
+    },
   },
   {
     table: "registry.agent_liveness",

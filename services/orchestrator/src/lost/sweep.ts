@@ -46,7 +46,7 @@ async function takeBackUndelivered({ store, settle, avoided, logger }: SweepOpti
     const decide = decideUndelivered("its agent was not reached in time");
     const applied = await store.takeBackUnsent(attempt, decide);
     if (applied === null) continue;
-    avoided.avoid(attempt.agentId);
+    avoided.avoid(attempt.agentId, "refused");
     settle(attempt, applied, "not delivered", logger);
   }
 }

@@ -1,8 +1,11 @@
 import type { Clock } from "@headroom/runtime";
 
+/** Why an agent is avoided: it read the assignment too late, as after a sleep, and may be well again in a moment; or it did not take it. */
+export type AvoidCause = "late" | "refused";
+
 /** Agents to which a delivery has just failed: not used again for a while. Bounded by what a reservation may name. */
 export interface AvoidedAgents {
-  avoid(agentId: string): void;
+  avoid(agentId: string, cause: AvoidCause): void;
   /** It is back, by its own word. */
   forgive(agentId: string): void;
   current(): ReadonlySet<string>;
@@ -11,30 +14,43 @@ export interface AvoidedAgents {
 }
 
 export const avoidMs = 30_000;
+/** Twice as long each time that it is late again. */
+export const firstLateMs = 2_000;
 const maxAvoided = 256;
 
+interface Avoidance {
+  readonly forMs: number;
+  readonly untilMs: number;
+}
+
 export function createAvoidedAgents(clock: Clock): AvoidedAgents {
-  const untilMs = new Map<string, number>();
+  const known = new Map<string, Avoidance>();
+  /** One that was late is remembered for a while after. */
   const forget = (): void => {
     const nowMs = clock.monotonic();
-    for (const [agentId, endMs] of untilMs) if (endMs <= nowMs) untilMs.delete(agentId);
+    for (const [agentId, { untilMs }] of known) if (untilMs + avoidMs <= nowMs) known.delete(agentId);
+  };
+  const inForce = (): readonly (readonly [string, Avoidance])[] => {
+    forget();
+    const nowMs = clock.monotonic();
+    return [...known].filter(([, { untilMs }]) => untilMs > nowMs);
   };
   return {
-    avoid(agentId) {
+    avoid(agentId, cause) {
       forget();
-      untilMs.delete(agentId);
-      const oldest = untilMs.size >= maxAvoided ? untilMs.keys().next().value : undefined;
-      if (oldest !== undefined) untilMs.delete(oldest);
-      untilMs.set(agentId, clock.monotonic() + avoidMs);
+      const before = known.get(agentId);
+      known.delete(agentId);
+      const oldest = known.size >= maxAvoided ? known.keys().next().value : undefined;
+      if (oldest !== undefined) known.delete(oldest);
+      const lateMs = before === undefined ? firstLateMs : Math.min(avoidMs, 2 * before.forMs);
+      const forMs = cause === "late" ? lateMs : avoidMs;
+      known.set(agentId, { forMs, untilMs: clock.monotonic() + forMs });
     },
-    forgive: (agentId) => void untilMs.delete(agentId),
-    current() {
-      forget();
-      return new Set(untilMs.keys());
-    },
+    forgive: (agentId) => void known.delete(agentId),
+    current: () => new Set(inForce().map(([agentId]) => agentId)),
     endsInMs() {
-      forget();
-      return untilMs.size === 0 ? null : Math.min(...untilMs.values()) - clock.monotonic();
+      const ends = inForce().map(([, { untilMs }]) => untilMs);
+      return ends.length === 0 ? null : Math.min(...ends) - clock.monotonic();
     },
   };
 }

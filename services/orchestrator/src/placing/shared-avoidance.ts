@@ -2,7 +2,7 @@ import { type Listener, type Notifier, readNotification } from "@headroom/postgr
 import { lifecycle, type ManagedService } from "@headroom/runtime";
 import type { AvoidedAgents } from "./avoided-agents.ts";
 
-/** Agents to which a delivery has failed, and those that are back; each with its id. */
+/** Agents to which a delivery has failed, as `AGENT/CAUSE/REPLICA`; and those that are back, by their ids. */
 const avoidChannel = "headroom_orchestrator_avoid";
 const forgiveChannel = "headroom_orchestrator_forgive";
 
@@ -12,6 +12,8 @@ export interface SharedAvoidance extends ManagedService {
 }
 
 export interface SharedAvoidanceOptions {
+  /** This replica: what it says comes back to it. */
+  readonly instance: string;
   /** What this replica heeds. */
   readonly own: AvoidedAgents;
   readonly notifier: Pick<Notifier, "notify">;
@@ -21,7 +23,7 @@ export interface SharedAvoidanceOptions {
 }
 
 export function createSharedAvoidance(options: SharedAvoidanceOptions): SharedAvoidance {
-  const { own, notifier, listener, onForgiven } = options;
+  const { instance, own, notifier, listener, onForgiven } = options;
   let leave: readonly (() => void)[] = [];
   const heard = (payload: string): readonly string[] => {
     const told = readNotification(payload);
@@ -37,7 +39,11 @@ export function createSharedAvoidance(options: SharedAvoidanceOptions): SharedAv
             ? []
             : [
                 listener.subscribe(avoidChannel, (payload) => {
-                  for (const agentId of heard(payload)) own.avoid(agentId);
+                  for (const item of heard(payload)) {
+                    const [agentId, cause, replica] = item.split("/");
+                    if (agentId === undefined || replica === instance) continue;
+                    own.avoid(agentId, cause === "l" ? "late" : "refused");
+                  }
                 }),
                 listener.subscribe(forgiveChannel, (payload) => {
                   for (const agentId of heard(payload)) own.forgive(agentId);
@@ -51,9 +57,9 @@ export function createSharedAvoidance(options: SharedAvoidanceOptions): SharedAv
     }),
     avoided: {
       ...own,
-      avoid(agentId) {
-        own.avoid(agentId);
-        notifier.notify(avoidChannel, agentId);
+      avoid(agentId, cause) {
+        own.avoid(agentId, cause);
+        notifier.notify(avoidChannel, `${agentId}/${cause === "late" ? "l" : "r"}/${instance}`);
       },
       forgive(agentId) {
         if (!own.current().has(agentId)) return;

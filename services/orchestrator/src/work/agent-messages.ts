@@ -105,7 +105,7 @@ async function refused(options: AgentMessagesOptions, session: Session, answer: 
     );
     return;
   }
-  options.avoided.avoid(session.agentId);
+  options.avoided.avoid(session.agentId, answer.reason === "TOO_LATE" ? "late" : "refused");
   const decide = decideUndelivered(
     `its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`,
   );

@@ -37,6 +37,8 @@ export class Sweep {
   readonly #options: SweepOptions;
   #sweptAtMs: number | null = null;
   #brakeSinceMs: number | null = null;
+  /** Losses that have passed since the brake took hold. */
+  #passed = 0;
   #isConfirmed = false;
   #isEngaged = false;
   #held = 0;
@@ -133,6 +135,7 @@ export class Sweep {
     const brake = massLossBrake({
       losses,
       imminent,
+      passed: this.#passed,
       fleetSize,
       engagedSinceMs: this.#brakeSinceMs,
       nowMs,
@@ -151,6 +154,7 @@ export class Sweep {
     }
     this.#isEngaged = brake.kind === "engaged";
     this.#brakeSinceMs = brake.sinceMs;
+    this.#passed = brake.sinceMs === null ? 0 : this.#passed + brake.allowedVerdicts;
     this.#held = brake.kind === "engaged" ? losses - brake.allowedVerdicts : 0;
     if (brake.kind === "released") this.#isConfirmed = false;
     return brake.allowedVerdicts;
