@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly registries?: number;
   /** Default 1. */
   readonly orchestrators?: number;
+  /** How long the start may take, in ms. Default 80,000. */
+  readonly readyTimeoutMs?: number;
   /** For every process; wins over the harness's own settings. */
   readonly env?: Readonly<Record<string, string>>;
   /** A database on a server of the test's own. None: a fresh database on the suite's server. */
@@ -161,7 +163,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     for (const one of everyone()) one.start();
     // A machine that is busy with other tests takes its time to start so many programs.
-    await ready({ timeoutMs: 80_000 });
+    await ready({ timeoutMs: options.readyTimeoutMs ?? 80_000 });
   } catch (error) {
     await stop();
     throw error;

@@ -47,6 +47,8 @@ export async function startWorld(): Promise<World> {
   const probe = pathToFileURL(join(checkoutDir, "test/fuzz/programs/probe.mjs")).href;
   const cluster = await startCluster({
     label: "fuzz",
+    // A long run has time, also on a machine that is busy.
+    readyTimeoutMs: 300_000,
     agents: [quietPool, victimPool].map((pool) => ({
       cpuCores: 8,
       memoryGb: 16,

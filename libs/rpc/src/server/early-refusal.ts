@@ -6,7 +6,10 @@ import { toGrpcError } from "../status/grpc-status.ts";
 import { type GrpcCall, grpcCallMeta } from "./grpc-call-meta.ts";
 import type { CallMeta, Method, MethodTable } from "./method-table.ts";
 
-/** Requests of callers without a credential that are on their way at once. Each may take the memory of the longest message. */
+/**
+ * Requests of callers without a credential that are on their way at once, and streams of reflection, which asks for none. Each may take
+ * the memory of the longest message.
+ */
 const maxUnfinished = 32;
 /** How long such a request may take to be there. */
 const unfinishedMs = 10_000;
@@ -24,58 +27,80 @@ export interface EarlyRefusalOptions {
  * messages are read.)
  */
 export function earlyRefusal(options: EarlyRefusalOptions): ServerInterceptor {
-  const { methods, ports, endConnection } = options;
-  let unfinished = 0;
+  const { methods, ports } = options;
+  const requests = new Slots();
+  const streams = new Slots();
 
   return (definition, call) => {
-    if (definition.requestStream) return new ServerInterceptingCall(call);
     const method = methods.get(definition.path.slice(1));
-    let overdue: Timer | undefined;
-    const finished = (): void => {
-      if (overdue === undefined) return;
-      overdue.cancel();
-      overdue = undefined;
-      unfinished -= 1;
-    };
-    const metaOf = (metadata: Metadata): CallMeta & { readonly requestId: string } => {
-      const facts: GrpcCall = {
-        metadata,
-        getPeer: () => call.getPeer(),
-        getDeadline: () => call.getDeadline(),
-        on: () => undefined,
+    // Of ours: the pipeline asks who it is before it reads.
+    if (definition.requestStream && method !== undefined) return new ServerInterceptingCall(call);
+    const slots = definition.requestStream ? streams : requests;
+    let leave = (): void => undefined;
+
+    const take = (): boolean => {
+      const left = slots.take();
+      if (left === null) return false;
+      const overdue = definition.requestStream ? undefined : endLater(call.getPeer(), options);
+      leave = () => {
+        leave = () => undefined;
+        overdue?.cancel();
+        left();
       };
-      const given = grpcCallMeta(facts, undefined);
-      return { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
+      return true;
     };
 
     return new ServerInterceptingCall(call, {
       start(next) {
         next({
           onReceiveMetadata(metadata, goOn) {
-            const meta = metaOf(metadata);
-            const refuse = (error: HeadroomError): void => call.sendStatus(toGrpcError(error, meta.requestId));
-            if (method?.isAllowed(meta) === false) {
-              // The pipeline says the same in its own words, and notes it as it notes every call.
-              refusalOf(method, meta).then(refuse, refuse);
-            } else if (meta.authorization !== undefined) {
+            const given = metaOf(call, metadata);
+            const mayBeRead = method?.isAllowed(given) !== false;
+            if (mayBeRead && ((method !== undefined && given.authorization !== undefined) || take())) {
               goOn(metadata);
-            } else if (unfinished >= maxUnfinished) {
-              refuse(tooManyUnfinished());
-            } else {
-              unfinished += 1;
-              overdue = ports.timers.after(unfinishedMs, () => endConnection(call.getPeer()), { keepAlive: false });
-              goOn(metadata);
+              return;
             }
+            const known = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
+            const refuse = (error: HeadroomError): void => call.sendStatus(toGrpcError(error, known.requestId));
+            // The pipeline says in its own words why not, and notes it as it notes every call.
+            if (method !== undefined && !mayBeRead) refusalOf(method, known).then(refuse, refuse);
+            else refuse(tooManyUnfinished());
           },
           onReceiveHalfClose(goOn) {
-            finished();
+            if (!definition.requestStream) leave();
             goOn();
           },
-          onCancel: finished,
+          onCancel: () => leave(),
         });
       },
     });
   };
+}
+
+/** So many at once. */
+class Slots {
+  #taken = 0;
+
+  /** How to leave, once; null: there is none. */
+  take(): (() => void) | null {
+    if (this.#taken >= maxUnfinished) return null;
+    this.#taken += 1;
+    return () => void (this.#taken -= 1);
+  }
+}
+
+function endLater(peer: string, { ports, endConnection }: EarlyRefusalOptions): Timer {
+  return ports.timers.after(unfinishedMs, () => endConnection(peer), { keepAlive: false });
+}
+
+function metaOf(call: Pick<GrpcCall, "getPeer" | "getDeadline">, metadata: Metadata): CallMeta {
+  const facts: GrpcCall = {
+    metadata,
+    getPeer: () => call.getPeer(),
+    getDeadline: () => call.getDeadline(),
+    on: () => undefined,
+  };
+  return grpcCallMeta(facts, undefined);
 }
 
 /** What the pipeline answers to a caller whom it does not admit. The request is not looked at. */
