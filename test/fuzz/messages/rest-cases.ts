@@ -183,7 +183,7 @@ function bodyOf({ victim, known }: World): fc.Arbitrary<string | Buffer> {
     {
       weight: 1,
       arbitrary: fc.constantFrom(
-        `${"[".repeat(100_000)}`,
+        "[".repeat(100_000),
         `{"plan":${'{"plan":'.repeat(20_000)}1${"}".repeat(20_001)}`,
         `{"reason":"${"x".repeat(1_000_000)}"}`,
         `{"needs":{"cpu_cores":${"9".repeat(100_000)}}}`,

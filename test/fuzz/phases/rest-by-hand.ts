@@ -29,7 +29,7 @@ export async function restByHand({ tally, world, effort }: PhaseRun): Promise<vo
       ["HTTP/2 preface", repeat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 1), 0],
       ["an absolute target", repeat(`GET http://evil.example/ HTTP/1.1\r\n${host(httpAddress)}\r\n`, 1), 0],
       ["CONNECT", repeat(`CONNECT evil.example:443 HTTP/1.1\r\n${host(httpAddress)}\r\n`, 1), 0],
-      ["a byte at a time", [...get].slice(0, 60).map((char) => Buffer.from(char)), 30],
+      ["a byte at a time", Array.from({ length: 60 }, (_, n) => Buffer.from(get.slice(n, n + 1))), 30],
       ["half a body", repeat(`${post}content-length: 1000\r\n\r\n{"plan":`, 1), 0],
     ];
     await Promise.all(

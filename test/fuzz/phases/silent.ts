@@ -98,7 +98,7 @@ function startSilent(address: string, count: number, says: string) {
 
 /** New clients, one after the other, each with connections of its own: those that are connected already are no proof. */
 function serveMeanwhile({ registry, orchestrator, tokenFile }: PhaseRun["world"]["cluster"]) {
-  let stopped = false;
+  const stopped = new AbortController();
   let [calls, slowestMs] = [0, 0];
   const failed: string[] = [];
   const once = async (): Promise<void> => {
@@ -134,14 +134,14 @@ function serveMeanwhile({ registry, orchestrator, tokenFile }: PhaseRun["world"]
     slowestMs = Math.max(slowestMs, Math.round(performance.now() - begunMs));
   };
   const going = (async () => {
-    while (!stopped) {
+    while (!stopped.signal.aborted) {
       await once();
       await pause(100);
     }
   })();
   return {
     async stop() {
-      stopped = true;
+      stopped.abort();
       await going;
       return { calls, failed, slowestMs };
     },

@@ -49,7 +49,7 @@ export class ConnectionGate {
   readonly #silent = new Set<Entry>();
   readonly #idle = new Set<Entry>();
   readonly #ended = new Map<Ending, number>();
-  #telling: Timer | undefined;
+  #isTelling = false;
 
   constructor(options: ConnectionGateOptions) {
     this.#options = options;
@@ -141,7 +141,9 @@ export class ConnectionGate {
 
   #note(why: Ending): void {
     this.#ended.set(why, (this.#ended.get(why) ?? 0) + 1);
-    this.#telling ??= this.#options.timers.after(toldEveryMs, () => this.#tell(), { keepAlive: false });
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    this.#options.timers.after(toldEveryMs, () => this.#tell(), { keepAlive: false });
   }
 
   #tell(): void {
@@ -152,7 +154,7 @@ export class ConnectionGate {
       `${name}: connections that did nothing were ended, or found no room`,
     );
     this.#ended.clear();
-    this.#telling = undefined;
+    this.#isTelling = false;
   }
 }
 
