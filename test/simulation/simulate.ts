@@ -43,7 +43,9 @@ const waitBoundMs = 10 * 60_000;
 const toldBoundMs = 3 * 60_000;
 
 /** After all has ended, some more work: nothing disturbs it, so nothing may wait with room for it and its turn for longer than this. */
-const probePlans = 3;
+const probePlans = 4;
+const largeProbes = 3;
+const probesApartMs = 8_000;
 const calmBoundMs = 20_000;
 /** Room that is kept for large tasks is given and ended by the poll alone, every ten seconds: what it keeps away waits for several. */
 const calmBoundWithPollMs = 45_000;
@@ -69,8 +71,12 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     let isOver = await untilOver(world, real);
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
-      for (let plan = 0; plan < probePlans; plan += 1)
-        world.planner.probe(world.looksRarely ? probesMs : probesWithPollMs);
+      const durationsMs = world.looksRarely ? probesMs : probesWithPollMs;
+      for (let plan = 1; plan <= probePlans; plan += 1) {
+        world.planner.probe({ durationsMs, isSmall: plan > largeProbes });
+        // Some meet what others began long enough ago to be measured.
+        await engine.run(engine.random.int(0, 1) * probesApartMs);
+      }
       isOver = await untilOver(world, real);
     }
     if (!isOver) problems.push(`not everything has ended ${calmMs / 60_000} minutes after the last fault`);

@@ -110,7 +110,7 @@ function travel(
       if (isOver) return;
       arrived({
         done: (result) => {
-          server.executed(owner);
+          server.executed(owner, what);
           if (server.chance(weather.lostAfter)) lost();
           else answer("answered", () => resolve(result));
         },

@@ -30,6 +30,12 @@ export const fairWeather: DatabaseWeather = {
   unheard: 0,
 };
 
+interface Doom {
+  readonly statement: string | null;
+  left: number;
+  readonly befall: () => void;
+}
+
 /**
  * A real PostgreSQL in a virtual world: statements travel there and back in virtual time, and are executed for real, by the world's clock,
  * while that stands still. Transactions of one schema come one after the other.
@@ -42,7 +48,7 @@ export class SimPostgres {
   readonly #listeners = new Set<SimListener>();
   /** Ends what is open, when the server goes down. */
   readonly #open = new Set<() => void>();
-  readonly #doomed = new Map<SimProcess, { left: number; readonly befall: () => void }>();
+  readonly #doomed = new Map<SimProcess, Doom>();
   readonly #inTransaction = new Map<SimProcess, number>();
   /** Its clock, against the true one. */
   clockOffsetMs = 0;
@@ -83,15 +89,18 @@ export class SimPostgres {
     return () => void this.#open.delete(end);
   }
 
-  /** Something befalls a process when so many more of its statements have been executed, before it hears of the last. */
-  befallAfter(owner: SimProcess, statements: number, befall: () => void): void {
-    this.#doomed.set(owner, { left: statements, befall });
+  /**
+   * Something befalls a process when so many more of its statements have been executed, before it hears of the last. `statement`: its
+   * name, where only that counts; BEGIN and COMMIT have one too.
+   */
+  befallAfter(owner: SimProcess, statement: string | null, times: number, befall: () => void): void {
+    this.#doomed.set(owner, { statement, left: times, befall });
   }
 
   /** One of its statements has been executed. */
-  executed(owner: SimProcess): void {
+  executed(owner: SimProcess, statement: string): void {
     const doom = this.#doomed.get(owner);
-    if (doom === undefined) return;
+    if (doom === undefined || (doom.statement !== null && doom.statement !== statement)) return;
     doom.left -= 1;
     if (doom.left > 0) return;
     this.#doomed.delete(owner);

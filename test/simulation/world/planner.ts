@@ -8,6 +8,13 @@ import type { SimNetwork } from "../network/sim-network.ts";
 import { orchestratorAddress, simToken } from "./services.ts";
 import { traceLogger } from "./trace-logger.ts";
 
+export interface Probe {
+  /** One of these for each task. */
+  readonly durationsMs: readonly number[];
+  /** It fits beside nearly everything: what of it waits is not kept away by its size. */
+  readonly isSmall: boolean;
+}
+
 /** Submits plans, asks again what was not answered, and now and then cancels one. */
 export class Planner {
   readonly accepted: AcceptedFact[] = [];
@@ -39,10 +46,10 @@ export class Planner {
     this.#submit(randomPlan(this.#engine.random, this.#plans));
   }
 
-  /** Work that fills machines for `durationsMs`, one of these for each task, and cannot fail. */
-  probe(durationsMs: readonly number[]): void {
+  /** Work that fills machines, and cannot fail. */
+  probe(probe: Probe): void {
     this.#plans += 1;
-    this.#submit(probingPlan(this.#engine.random, this.#plans, durationsMs));
+    this.#submit(probingPlan(this.#engine.random, this.#plans, probe));
   }
 
   #submit(plan: Partial<wire.WorkPlan>): void {
@@ -76,14 +83,18 @@ export class Planner {
   }
 }
 
-function probingPlan(random: SeededRandom, number: number, durationsMs: readonly number[]): Partial<wire.WorkPlan> {
+function probingPlan(random: SeededRandom, number: number, probe: Probe): Partial<wire.WorkPlan> {
   const pick = <T>(...values: readonly T[]): T => values[random.int(0, values.length - 1)]!;
   const tasks = Array.from({ length: random.int(1, 4) }, (_, index) => {
-    const vramGb = pick(0, 0, 6, 10);
+    const vramGb = probe.isSmall ? 0 : pick(0, 0, 6, 10);
     return {
       name: `p${number}-t${index + 1}`,
-      command: { argv: ["work", String(pick(...durationsMs)), "0"] },
-      needs: { cpuCores: pick(1, 2, 3), memoryGb: pick(1, 3), ...(vramGb > 0 && { gpuVramGb: vramGb }) },
+      command: { argv: ["work", String(pick(...probe.durationsMs)), "0"] },
+      needs: {
+        cpuCores: probe.isSmall ? pick(0.5, 1) : pick(1, 2, 3),
+        memoryGb: probe.isSmall ? 0.5 : pick(1, 3),
+        ...(vramGb > 0 && { gpuVramGb: vramGb }),
+      },
     };
   });
   return wire.WorkPlan.fromPartial({ name: `probe-${number}`, tasks });
