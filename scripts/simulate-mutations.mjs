@@ -53,7 +53,7 @@ function run(file, args) {
 const report = [];
 for (const { name, file, from, to, and } of mutations) {
   if (!name.includes(values.only)) continue;
-  const changes = [{ file, from, to }, ...(and === undefined ? [] : [and])];
+  const changes = [{ file, from, to }, ...(and === undefined ? [] : [and].flat())];
   const bundle = await bundlePrograms(
     "mutation",
     ["test/simulation/simulate-main.ts", "test/simulation/worker-main.ts"],

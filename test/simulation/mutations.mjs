@@ -8,6 +8,7 @@ const decide = "services/orchestrator/src/work/decide-result.ts";
 const claim = "services/orchestrator/src/store/postgres/claim.ts";
 const brake = "libs/scheduling/src/mass-loss-brake.ts";
 const clock = "libs/runtime/src/clock.ts";
+const fitColumns = "services/registry/src/fleet/index/fit-columns.ts";
 const placer = "services/orchestrator/src/placing/placer.ts";
 const fleetView = "services/orchestrator/src/fleet-view/fleet-view.ts";
 
@@ -147,18 +148,28 @@ export const mutations = [
     file: "libs/scheduling/src/fit-agent.ts",
     from: `if (view.status === "online" && !view.attached && options.requireAttached !== false) {`,
     to: `if (view.hostname === "never") {`,
-    and: {
-      file: fleetView,
-      from: `agent.status === "online" && agent.attached && !isKept`,
-      to: `agent.status === "online" && !isKept`,
-    },
+    and: [
+      {
+        file: fleetView,
+        from: `agent.status === "online" && agent.attached && !isKept`,
+        to: `agent.status === "online" && !isKept`,
+      },
+      {
+        file: fitColumns,
+        from: `    online: status === "online",\n    attached,`,
+        to: `    online: status === "online",\n    attached: true,`,
+      },
+    ],
   },
   {
     name: "offline agents are given work",
     file: "libs/scheduling/src/fit-agent.ts",
     from: `if (view.status !== "online") misses.push(miss("not_online", { detail: view.status }));`,
     to: "",
-    and: { file: fleetView, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
+    and: [
+      { file: fleetView, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
+      { file: fitColumns, from: `    online: status === "online",`, to: `    online: true,` },
+    ],
   },
   {
     name: "result of a superseded attempt counted",

@@ -1,5 +1,6 @@
 import { findViolations, violationLines } from "../support/invariants/check.ts";
 import { checkDelivered } from "../support/invariants/check-delivered.ts";
+import { checkFarewells } from "../support/invariants/check-farewells.ts";
 import { checkMassLoss } from "../support/invariants/check-mass-loss.ts";
 import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { Facts, Violation } from "../support/invariants/facts.ts";
@@ -91,7 +92,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
       ...violationLines([
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
         ...findDoubleExecutions(world),
-        ...massLoss(world, facts, configs, faults.counts),
+        ...lossesOf(world, facts, configs, faults.counts),
       ]),
     );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));
@@ -113,10 +114,18 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
 }
 
 /** While the database is away or slow, what was seen one by one is written at once. */
-function massLoss({ fleet }: World, facts: Facts, configs: Configs, counts: FaultCounts): readonly Violation[] {
+function lossesOf(
+  { fleet, farewells, boots }: World,
+  facts: Facts,
+  configs: Configs,
+  counts: FaultCounts,
+): readonly Violation[] {
   if (counts["database down"] !== undefined || counts["database slow"] !== undefined) return [];
   const { offlineGraceMs } = fleet === "quiet" ? configs.hastyRegistry : configs.registry;
-  return checkMassLoss(facts, { graceMs: offlineGraceMs, isQuiet: fleet === "quiet" });
+  return [
+    ...checkMassLoss(facts, { graceMs: offlineGraceMs, isQuiet: fleet === "quiet" }),
+    ...checkFarewells(facts, farewells, boots),
+  ];
 }
 
 /** What waited before is not looked at, what was promised and who was there is. */

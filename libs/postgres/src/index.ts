@@ -13,6 +13,7 @@ export {
   type Transaction,
   type TransactionOptions,
 } from "./pool.ts";
+export { confirmPrimary, confirmPrimarySql } from "./confirm-primary.ts";
 export { retryTransaction } from "./transaction-retry.ts";
 export { customTypes } from "./value-types.ts";
 export { postgresAt, type PostgresServer, type PrepareOptions } from "./server.ts";

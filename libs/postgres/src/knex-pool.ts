@@ -20,6 +20,9 @@ export interface KnexPoolOptions {
 /** How long after its statement_timeout a server may stay silent before the connection counts as dead. */
 const silenceGraceMs = 10_000;
 
+/** SQLSTATE of a write that a standby refuses. */
+const readOnlyServer = "25006";
+
 /** The part of knex's client that its types leave out: its pool of `pg` clients. */
 export interface ClientSource {
   acquireConnection(): Promise<pg.Client>;
@@ -83,10 +86,15 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
  */
 export function discardIfBroken(error: unknown, client: pg.Client | undefined): void {
   if (client === undefined || classifyError(error).kind !== "unavailable") return;
-  // What a living server refuses (ERROR, where FATAL ends the session) says nothing against the connection.
-  if (error instanceof Error && Reflect.get(error, "severity") === "ERROR") return;
   // knex asks for this mark before it gives a connection out.
-  Reflect.set(client, "__knex__disposed", error);
+  const takeOut = (): void => void Reflect.set(client, "__knex__disposed", error);
+  if (error instanceof Error && Reflect.get(error, "severity") === "ERROR") {
+    // What a living server refuses (ERROR, where FATAL ends the session) says nothing against the connection, unless the server is no
+    // longer the primary: the way to that is a new connection. This one can still end its transaction.
+    if (Reflect.get(error, "code") === readOnlyServer) takeOut();
+    return;
+  }
+  takeOut();
   client.connection.stream.destroy();
 }
 

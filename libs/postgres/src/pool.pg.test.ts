@@ -273,6 +273,33 @@ describe("the pool", () => {
     expect(await pool.query(readCounter, [2])).toEqual([{ id: 2, n: 0 }]);
   });
 
+  it("refuses a server that takes no writes: a standby, whose primary is elsewhere", async () => {
+    await test.sql(`ALTER DATABASE ${test.name} SET default_transaction_read_only = on`);
+    const pool = open();
+    const refused = pool.query(readCounter, [1]);
+    await expect(refused).rejects.toThrow(/takes no writes .*DATABASE_URL/);
+    await expect(refused).rejects.toSatisfy((error) => classifyError(error).kind === "unavailable");
+    await test.sql(`SET transaction_read_only = off; ALTER DATABASE ${test.name} RESET default_transaction_read_only`);
+    expect(await pool.query(readCounter, [1])).toEqual([{ id: 1, n: 0 }]);
+  });
+
+  it.each(["a statement", "a transaction", "the builder"])(
+    "drops a connection on which %s was told that writes are refused",
+    async (by) => {
+      const pool = open({ max: 1 });
+      // What the session of a primary that became a standby says.
+      await pool.knex.raw("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY");
+      const write = (): PromiseLike<unknown> => {
+        if (by === "a statement") return pool.query(addToCounter, [1, 1]);
+        if (by === "the builder") return pool.knex("counters").where({ id: 1 }).update({ n: 1 });
+        return pool.transaction((tx) => tx.query(addToCounter, [1, 1]));
+      };
+      await expect(Promise.resolve(write())).rejects.toMatchObject({ code: "25006" });
+      await write();
+      expect(await pool.query(readCounter, [1])).toEqual([{ id: 1, n: 1 }]);
+    },
+  );
+
   it("can be closed twice", async () => {
     const pool = open();
     await pool.ping();

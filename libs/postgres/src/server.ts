@@ -1,4 +1,4 @@
-import type { Logger, Ports } from "@headroom/runtime";
+import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
 import { classifyError } from "./classify-error.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listen.ts";
@@ -25,6 +25,8 @@ export interface PostgresServer {
   prepare(options: PrepareOptions): Promise<void>;
 }
 
+const betweenTriesMs = 500;
+
 /** The PostgreSQL at an address. */
 export function postgresAt(connection: ConnectionTarget): PostgresServer {
   return {
@@ -43,6 +45,7 @@ export function postgresAt(connection: ConnectionTarget): PostgresServer {
             { err: error },
             "the database went away while its schema was brought up to date; waiting for it again",
           );
+          await sleep(options.ports.timers, jitter(options.ports.random, betweenTriesMs, 0.2), options.signal);
         }
       }
     },

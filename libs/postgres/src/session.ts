@@ -12,19 +12,36 @@ const prepareSessionSql = `
          set_config('timezone', 'UTC', false),
          set_config('statement_timeout', $2, false),
          set_config('lock_timeout', $3, false),
-         set_config('idle_in_transaction_session_timeout', $4, false)`;
+         set_config('idle_in_transaction_session_timeout', $4, false),
+         current_setting('transaction_read_only') = 'on' AS is_read_only`;
+
+/**
+ * The server takes no writes: a standby, to which a proxy or a name still leads after a failover. With PostgreSQL's own code for it, so
+ * that it is classified as what a standby says to a write.
+ */
+export class ReadOnlyServerError extends Error {
+  override readonly name = "ReadOnlyServerError";
+  readonly code = "25006";
+  constructor() {
+    super(
+      "this server takes no writes (a standby, or default_transaction_read_only is on); DATABASE_URL must lead to the primary",
+    );
+  }
+}
 
 /**
  * Fixes a new session to one schema and gives it its limits: one round trip per connection. Plain SQL rather than
- * start-up options, because connection poolers refuse those.
+ * start-up options, because connection poolers refuse those. Throws ReadOnlyServerError: a session that was let in there would go on
+ * answering from the past, and refusing every write, for as long as it is in use.
  */
 export async function prepareSession(client: pg.ClientBase, schema: string, limits: SessionLimits): Promise<void> {
-  await client.query(prepareSessionSql, [
+  const { rows } = await client.query<{ is_read_only: boolean }>(prepareSessionSql, [
     quoteIdentifier(schema),
     String(limits.statementTimeoutMs),
     String(limits.lockTimeoutMs),
     String(limits.idleInTransactionTimeoutMs),
   ]);
+  if (rows[0]?.is_read_only === true) throw new ReadOnlyServerError();
 }
 
 /** An identifier as SQL writes it. */

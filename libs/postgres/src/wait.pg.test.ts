@@ -37,6 +37,18 @@ describe("waitForDatabase", () => {
     await expect(stopped).rejects.toThrow("shutting down");
   });
 
+  it("waits while the server takes no writes: a standby that is about to become the primary", async () => {
+    const test = await createTestDatabase({ label: "standby" });
+    cleanups.push(() => test.drop());
+    await test.sql(`ALTER DATABASE ${test.name} SET default_transaction_read_only = on`);
+    const logger = captureLogger();
+    const waiting = waitForDatabase({ connection: test, logger, ports: systemPorts });
+    await waitFor(() => logger.records.length >= 2);
+    expect(logger.records[0]?.message).toContain("takes no writes");
+    await test.sql(`SET transaction_read_only = off; ALTER DATABASE ${test.name} RESET default_transaction_read_only`);
+    await waiting;
+  });
+
   it("does not wait for what waiting cannot heal", async () => {
     const test = await createTestDatabase({ label: "wait" });
     cleanups.push(() => test.drop());

@@ -2,6 +2,7 @@ import pg from "pg";
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
 import { classifyError } from "./classify-error.ts";
 import { clientConfig, type ConnectionTarget, describeTarget } from "./connection.ts";
+import { ReadOnlyServerError } from "./session.ts";
 
 /** No database: it never answered within the deadline, or it answered that we may not in. The message says what to do. */
 export class DatabaseAwayError extends Error {
@@ -29,7 +30,7 @@ const wayOut =
   "start PostgreSQL there, or correct DATABASE_URL; without DATABASE_URL, `headroom up` runs a PostgreSQL of its own";
 
 /**
- * Resolves when the database answers. Tries for ever (or until the deadline or the signal), with pauses that grow from
+ * Resolves when the database answers and takes writes. Tries for ever (or until the deadline or the signal), with pauses that grow from
  * 0.25 s to 5 s, and logs each try. What waiting cannot heal (wrong password, no such database, too old) is
  * thrown at once.
  */
@@ -73,8 +74,9 @@ async function tryOnce(options: WaitForDatabaseOptions): Promise<void> {
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const result = await client.query<{ version: number; text: string }>(
-      `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text`,
+    const result = await client.query<{ version: number; text: string; is_read_only: boolean }>(
+      `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
+              current_setting('transaction_read_only') = 'on' AS is_read_only`,
     );
     const row = result.rows[0];
     if (row !== undefined && row.version < oldestServerVersion) {
@@ -82,6 +84,8 @@ async function tryOnce(options: WaitForDatabaseOptions): Promise<void> {
         `${describeTarget(options.connection)} runs PostgreSQL ${row.text}; Headroom needs 15 or newer`,
       );
     }
+    // Its primary is elsewhere, or on its way.
+    if (row?.is_read_only === true) throw new ReadOnlyServerError();
   } finally {
     await client.end().catch(() => undefined);
   }

@@ -19,10 +19,10 @@ export interface ClusterOptions {
   readonly registries?: number;
   /** Default 1. */
   readonly orchestrators?: number;
-  /** How long the start may take, in ms. Default 80,000. */
-  readonly readyTimeoutMs?: number;
   /** For every process; wins over the harness's own settings. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How long it may take until it is ready. Default 80,000. */
+  readonly startMs?: number;
   /** A database on a server of the test's own. None: a fresh database on the suite's server. */
   readonly database?: { readonly connectionString: string; readonly sql: RunSql };
 }
@@ -163,7 +163,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     for (const one of everyone()) one.start();
     // A machine that is busy with other tests takes its time to start so many programs.
-    await ready({ timeoutMs: options.readyTimeoutMs ?? 80_000 });
+    await ready({ timeoutMs: options.startMs ?? 80_000 });
   } catch (error) {
     await stop();
     throw error;

@@ -48,7 +48,7 @@ export async function startWorld(): Promise<World> {
   const cluster = await startCluster({
     label: "fuzz",
     // A long run has time, also on a machine that is busy.
-    readyTimeoutMs: 300_000,
+    startMs: 300_000,
     agents: [quietPool, victimPool].map((pool) => ({
       cpuCores: 8,
       memoryGb: 16,

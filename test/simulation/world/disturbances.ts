@@ -111,8 +111,15 @@ const standStillWithRoom: Fault = (world, random) => {
   return `${node.name}, promised room, for ${Math.round(forMs)} ms`;
 };
 
+/** Its registry hears, if it hears anything, that it goes. */
+function saysGoodbye(world: World, node: SimNode): void {
+  const machine = world.machines[world.agents.indexOf(node)];
+  if (machine !== undefined) world.farewells.push({ agentId: machine.agentId, atMs: world.postgres.nowMs });
+}
+
 const restart: Fault = (world, random) => {
   const node = anyNode(world, random);
+  saysGoodbye(world, node);
   node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
   return node.name;
 };
@@ -161,6 +168,7 @@ const sleep: Fault = (world, random) => {
   if (sleepListener === null || !isTold) fallAsleep();
   else {
     process.do("is told that it will sleep", () => {
+      saysGoodbye(world, node);
       void sleepListener.announced();
       world.engine.schedule(3_000, null, `${node.name} falls asleep`, fallAsleep);
     });
@@ -211,6 +219,17 @@ const isolate: Fault = (world, random) => {
     world.network.links.cut(other.name, node.name, forMs);
   }
   return `${node.name} from all for ${Math.round(forMs)} ms`;
+};
+
+/** Work does not reach it, though it is seen. */
+const detach: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 20_000, 120_000);
+  for (const other of world.orchestrators) {
+    world.network.links.cut(node.name, other.name, forMs);
+    world.network.links.cut(other.name, node.name, forMs);
+  }
+  return `${node.name} from the orchestrators for ${Math.round(forMs)} ms`;
 };
 
 const breakConnections: Fault = (world, random) => {
@@ -282,6 +301,7 @@ export const disturbances: readonly NamedFault[] = [
   ["fleet cut off", fleetCutOff],
   ["partition", partition],
   ["isolate", isolate],
+  ["detach", detach],
   ["break connections", breakConnections],
   ["database down", databaseDown, "hard"],
   ["database slow", databaseSlow, "hard"],

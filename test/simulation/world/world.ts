@@ -1,5 +1,6 @@
 import { SimPostgres } from "../database/sim-postgres.ts";
 import type { RealSessions } from "../database/real-sessions.ts";
+import type { Boot, Farewell } from "../../support/invariants/check-farewells.ts";
 import { Engine } from "../engine/engine.ts";
 import { SimNetwork } from "../network/sim-network.ts";
 import { createDesktopAgent } from "./desktop.ts";
@@ -21,6 +22,10 @@ export interface World {
   readonly planner: Planner;
   /** Just after a registry stood still, by the database's clock. */
   readonly stalls: { readonly fromMs: number; readonly toMs: number }[];
+  /** Agents that said goodbye, by the database's clock. */
+  readonly farewells: Farewell[];
+  /** Starts of registries, by the same clock. */
+  readonly boots: Boot[];
   /**
    * The orchestrators hardly ever look by themselves: whatever happens must be told to them. Database and orchestrators are spared then,
    * for what these lose only a look can find.
@@ -70,6 +75,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const kind = random.next();
   const fleet = kind < 0.05 ? "quiet" : kind < 0.12 ? "disturbed" : null;
   const options = { engine, network, postgres, configs };
+  const boots: Boot[] = [];
   const registries = Array.from(
     // Of a loss that several share each sees a part, which may be too small for its brake.
     { length: fleet === null ? random.int(1, 2) : 1 },
@@ -79,7 +85,10 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         clockOffsetMs: offset(),
         engine,
         network,
-        create: (process) => createSimRegistry(options, process, fleet === "quiet"),
+        create(process) {
+          boots.push({ atMs: postgres.nowMs });
+          return createSimRegistry(options, process, fleet === "quiet");
+        },
       }),
   );
   const orchestrators = Array.from(
@@ -126,6 +135,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     machines,
     planner,
     stalls: [],
+    farewells: [],
+    boots,
     looksRarely,
     threshold,
     fleet,

@@ -201,4 +201,5 @@ export type Invariant =
   | "V18"
   | "V19"
   | "V20"
-  | "V21";
+  | "V21"
+  | "V22";

@@ -166,6 +166,7 @@ export interface OrchestratorStore {
   // Agents
   /** Attempts of this agent that have not ended. */
   openAttempts(agentId: string): Promise<readonly AttemptKnown[]>;
+  /** Of these ids; durable, so that an agent may be told to end what is not among them. */
   findAttempts(attemptIds: readonly string[]): Promise<readonly AttemptKnown[]>;
   /** Assignments of these agents that were never sent, or sent longer ago than `resendMs` without an answer; marks them sent. */
   takeToSend(agentIds: readonly string[], resendMs: number): Promise<readonly AssignmentToSend[]>;

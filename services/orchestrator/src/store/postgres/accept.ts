@@ -4,9 +4,14 @@ import type { AcceptOutcome, NewPlan } from "../model.ts";
 import type { Claimer } from "../port.ts";
 import { insertPlans, type PlanToInsert } from "./insert-plans.ts";
 
+/**
+ * Found means acknowledged, so it has to be as durable as an acceptance. A primary that crashed and came back shows what it had not yet
+ * been allowed to call committed, as no standby had it; a plain read would answer with that. The lock makes the look a transaction whose
+ * end waits for the standby, and costs nothing where nothing is found.
+ */
 const findRequestStatement = defineStatement<{ readonly plan_id: string; readonly request_hash: string }>({
   name: "plans_find_request",
-  text: `SELECT plan_id, request_hash FROM plans WHERE request_id = $1`,
+  text: `SELECT plan_id, request_hash FROM plans WHERE request_id = $1 FOR KEY SHARE`,
 });
 
 const findTaskIds = defineStatement<{ readonly task_id: string }>({

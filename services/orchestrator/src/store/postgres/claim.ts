@@ -37,9 +37,11 @@ const takeClaim = (from: string): string => `
 const mostClaimed = 500;
 
 /**
- * A claim need not survive a crash of the database, which is what waiting for the disk would be for: what it promised is
- * found by nobody then, and whatever its owner writes is refused by the guards. Only a kept attempt id must not be given
- * out twice under one fence.
+ * A claim need not survive a crash of the database or a failover to a standby, which is what waiting for the disk and for the standby
+ * would be for: what it promised is found by nobody then, and whatever its owner writes is refused by the guards. The same owner may
+ * claim the task again, under the same fence but with another attempt id, which `assign` compares as well. What another transaction
+ * saw of a claim and was committed on is behind it in the log, and never there without it. Only a kept attempt id must not be
+ * given out twice under one fence.
  */
 const withoutDiskWait = `
     fast AS MATERIALIZED (

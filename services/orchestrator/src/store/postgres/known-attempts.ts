@@ -1,4 +1,4 @@
-import { defineStatement, type Queryable, type Statement } from "@headroom/postgres";
+import { confirmPrimarySql, defineStatement, type Queryable, type Statement } from "@headroom/postgres";
 import type { AttemptState } from "@headroom/scheduling";
 import type { AttemptKnown, FencedAttempt } from "../model.ts";
 
@@ -51,16 +51,18 @@ export function openAttempts(db: Queryable, agentId: string): Promise<readonly A
   return known(db, openOfAgent, [agentId]);
 }
 
+// What is not found here, or found otherwise than its agent has it, the agent is told to end.
 const byIds = defineStatement<KnownRow>({
   name: "attempts_by_ids",
   text: `
+    WITH confirmed AS MATERIALIZED (SELECT ${confirmPrimarySql})
     SELECT ${knownColumns}
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
-     WHERE a.attempt_id = ANY($1::uuid[])`,
+     WHERE a.attempt_id = ANY($1::uuid[]) AND (SELECT count(*) FROM confirmed) > 0`,
 });
 
-export function findAttempts(db: Queryable, attemptIds: readonly string[]): Promise<readonly AttemptKnown[]> {
-  return known(db, byIds, [attemptIds]);
+export async function findAttempts(db: Queryable, attemptIds: readonly string[]): Promise<readonly AttemptKnown[]> {
+  return attemptIds.length === 0 ? [] : known(db, byIds, [attemptIds]);
 }
 
 const undelivered = defineStatement<KnownRow>({

@@ -2,7 +2,7 @@
  * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together, in
  * one transaction: while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
  */
-import { classifyError, type Database } from "@headroom/postgres";
+import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
 import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
@@ -65,7 +65,10 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
 async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
   const attemptIds = [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
   return db.transaction(async (tx) => {
-    const draft = new ReportDraft(await lockAttempts(tx, attemptIds));
+    const locked = await lockAttempts(tx, attemptIds);
+    // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.
+    if (locked.length < attemptIds.length) await tx.query(confirmPrimary);
+    const draft = new ReportDraft(locked);
     const answers = reports.map((report) => draft.apply(report));
     const releasedBy = await writeReports(tx, draft);
     return answers.map((answer): ReportAnswer => {
