@@ -1,10 +1,9 @@
 import { constants, connect } from "node:http2";
+import { wire } from "@headroom/contracts";
 import { formatHostPort } from "@headroom/runtime";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { addressOf, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
 import { createClient } from "../index.ts";
-import { wire } from "@headroom/contracts";
-import { agentId } from "../rpc.test-helper.ts";
+import { addressOf, agentId, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
 
 const thrown: unknown[] = [];
 const note = (error: unknown): void => void thrown.push(error);
