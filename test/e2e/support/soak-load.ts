@@ -38,10 +38,12 @@ export async function submitPlans(cluster: Cluster, random: SeededRandom, option
   let number = 0;
   const someClient = (): HeadroomClient => clients[random.int(0, clients.length - 1)]!;
 
+  const isGivenUp = (): boolean => givesUp?.aborted === true;
+
   /** Null: it was given up. */
   async function submit(plan: PlanInput): Promise<string | null> {
     const requestId = randomUUID();
-    while (givesUp?.aborted !== true) {
+    while (!isGivenUp()) {
       const answer = await someClient().plans.dispatch(plan, { requestId, timeoutMs: 2_000 });
       if (answer.kind === "ok") return answer.value.planId;
       repeated += 1;
