@@ -168,7 +168,11 @@ export const mutations = [
     to: "",
     and: [
       { file: fleetView, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
-      { file: fitColumns, from: `    online: status === "online",`, to: `    online: true,` },
+      {
+        file: fitColumns,
+        from: `    online: status === "online",\n    attached,`,
+        to: `    online: true,\n    attached: attached || status !== "online",`,
+      },
     ],
   },
   {

@@ -11,7 +11,7 @@ import { RoamingAgent } from "./support/roaming-agent.ts";
 const AGENTS = 12;
 const TIMEOUT_MS = 180_000;
 // Real time, and other tests beside: an agent may be late by seconds without being suspect.
-const ENV = { HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "3", HEADROOM_OFFLINE_GRACE_SECONDS: "30" };
+const ENV = { HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "8", HEADROOM_OFFLINE_GRACE_SECONDS: "30" };
 
 describe("several registry processes", { timeout: TIMEOUT_MS }, () => {
   let database: TestDatabase;

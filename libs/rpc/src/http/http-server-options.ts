@@ -36,7 +36,7 @@ export interface HttpServerOptions {
   readonly version?: string;
   /** Longest request body. Default 16 MiB. */
   readonly maxBodyBytes?: number;
-  /** Connections at once. Default 1,024. */
+  /** Connections at once. When there are more, those go first that have asked for nothing yet, then those that are idle. Default 1,024. */
   readonly maxConnections?: number;
   /** Time a caller may take to send the header of a request. Default 10,000 ms. */
   readonly headersTimeoutMs?: number;

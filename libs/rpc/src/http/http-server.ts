@@ -3,6 +3,7 @@ import { descriptorRegistry } from "@headroom/contracts";
 import { formatHostPort, lifecycle, type HostPort, type Logger } from "@headroom/runtime";
 import { checkBindAddress } from "../auth/bind-address.ts";
 import { serverStoppingError } from "../pipeline/call-scope.ts";
+import { ConnectionGate } from "../server/connection-gate.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { parseAddress } from "../server/listen.ts";
 import { callMethod, type CallMethodOptions, type Exchange } from "./call-method.ts";
@@ -42,10 +43,19 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         allowPlaintext: options.allowPlaintext ?? false,
       });
       stopping = new AbortController();
+      const { headersTimeoutMs = DEFAULT_HEADERS_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
       const made = await makeNodeServer({
         tls: options.tls,
-        maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
-        headersTimeoutMs: options.headersTimeoutMs ?? DEFAULT_HEADERS_TIMEOUT_MS,
+        gate: new ConnectionGate({
+          name: `${options.name} HTTP`,
+          timers: options.ports.timers,
+          logger: options.logger,
+          maxConnections,
+          maxSilent: Math.ceil(maxConnections / 2),
+          // Node's own bound goes first; this one also covers the handshake of TLS.
+          firstRequestMs: 2 * headersTimeoutMs,
+        }),
+        headersTimeoutMs,
         handle: (request, response) => {
           if (address !== null) face.serve(request, response, address, stopping.signal);
         },

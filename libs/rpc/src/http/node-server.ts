@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { formatHostPort, sleep, type HostPort, type Timers } from "@headroom/runtime";
 import { TlsFileError, type ServerTls } from "../auth/tls.ts";
+import { type ConnectionGate, peerKey } from "../server/connection-gate.ts";
 import { PortInUseError } from "../server/port-in-use.ts";
 
 /** A caller that sends its header or body slower than this is after something else than an answer. */
@@ -23,21 +25,27 @@ const NODE_OPTIONS: ServerOptions = {
 
 export interface NodeServerOptions {
   readonly tls: ServerTls | undefined;
-  readonly maxConnections: number;
+  readonly gate: ConnectionGate;
   readonly headersTimeoutMs: number;
   readonly handle: RequestListener;
 }
 
 /** Rejects with TlsFileError. */
 export async function makeNodeServer(options: NodeServerOptions): Promise<Server> {
-  const { tls, handle, headersTimeoutMs } = options;
+  const { tls, gate, headersTimeoutMs } = options;
+  const handle: RequestListener = (request, response) => {
+    const { remoteAddress = "", remotePort } = request.socket;
+    response.once("close", gate.request(peerKey(remoteAddress, remotePort)));
+    options.handle(request, response);
+  };
   const bounds: ServerOptions = {
     ...NODE_OPTIONS,
     headersTimeout: headersTimeoutMs,
     connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 4),
   };
   const server = tls === undefined ? createPlainServer(bounds, handle) : await makeTlsServer(tls, bounds, handle);
-  server.maxConnections = options.maxConnections;
+  // Before Node's own listener: what is refused is not read.
+  server.prependListener("connection", (socket: Socket) => void gate.admit(socket));
   // One connection may not ask without end while others wait for one.
   server.maxRequestsPerSocket = 10_000;
   server.on("clientError", refuseMalformed);

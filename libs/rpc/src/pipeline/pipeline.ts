@@ -57,6 +57,18 @@ export class Pipeline {
     return this.#options.maxMessageBytes;
   }
 
+  /** Whether the caller would be admitted, as far as that can be told at once. */
+  isAllowed(method: MethodFacts, meta: CallMeta): boolean {
+    try {
+      const caller = admit(this.#options.auth, method.name, method.access, meta);
+      // Its answer is asked for again by the call.
+      if (caller instanceof Promise) caller.catch(() => undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   begin(method: MethodFacts, meta: CallMeta): CallInProgress {
     const { ports, auth, logger, mapError } = this.#options;
     const requestId = chooseRequestId(meta.requestId, ports.random);

@@ -10,6 +10,9 @@ export interface GrpcCall {
   on(event: "cancelled", listener: () => void): unknown;
 }
 
+/** Told of every call when it begins, so that its connection counts as one that works. */
+export type NoteCall = (call: GrpcCall) => void;
+
 /** What the pipeline is told of a call that came over gRPC. */
 export function grpcCallMeta(call: GrpcCall, signal: AbortSignal | undefined): CallMeta {
   const meta = {

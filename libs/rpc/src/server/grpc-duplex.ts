@@ -4,14 +4,15 @@ import { callerGoneError } from "../pipeline/call-scope.ts";
 import type { DuplexCarrier, DuplexReceiver } from "../pipeline/invoke-duplex.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { toGrpcError } from "../status/grpc-status.ts";
-import { grpcCallMeta } from "./grpc-call-meta.ts";
+import { grpcCallMeta, type NoteCall } from "./grpc-call-meta.ts";
 import type { Method } from "./method-table.ts";
 
 type GrpcStream = ServerDuplexStream<Buffer, Buffer>;
 
 /** Answers duplex calls of grpc-js from the method table. */
-export function grpcDuplex(method: Method, ports: Ports): handleBidiStreamingCall<Buffer, Buffer> {
+export function grpcDuplex(method: Method, ports: Ports, note: NoteCall): handleBidiStreamingCall<Buffer, Buffer> {
   return (stream) => {
+    note(stream);
     const given = grpcCallMeta(stream, undefined);
     const requestId = chooseRequestId(given.requestId, ports.random);
     method.invokeDuplexBytes({ ...given, requestId }, carrierOf(stream, requestId));

@@ -3,14 +3,19 @@ import type { Ports } from "@headroom/runtime";
 import type { HeadroomError } from "../errors.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { toGrpcError } from "../status/grpc-status.ts";
-import { cancelSignal, grpcCallMeta } from "./grpc-call-meta.ts";
+import { cancelSignal, grpcCallMeta, type NoteCall } from "./grpc-call-meta.ts";
 import type { CallMeta, Method } from "./method-table.ts";
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
 /** Answers server-streaming calls of grpc-js from the method table, no faster than the reader takes the messages. */
-export function grpcServerStream(method: Method, ports: Ports): handleServerStreamingCall<Buffer, Uint8Array> {
+export function grpcServerStream(
+  method: Method,
+  ports: Ports,
+  note: NoteCall,
+): handleServerStreamingCall<Buffer, Uint8Array> {
   return (stream) => {
+    note(stream);
     const given = grpcCallMeta(stream, cancelSignal(stream));
     const meta = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
     pump(method, stream, meta).then(

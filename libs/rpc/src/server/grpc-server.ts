@@ -4,6 +4,10 @@ import {
   type ServiceDefinition as GrpcServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import type { ConnectionGate } from "./connection-gate.ts";
+import { earlyRefusal } from "./early-refusal.ts";
+import { ignoreGoneStreams } from "./gone-streams.ts";
+import type { NoteCall } from "./grpc-call-meta.ts";
 import { grpcDuplex } from "./grpc-duplex.ts";
 import { grpcServerStream } from "./grpc-server-stream.ts";
 import { grpcUnary } from "./grpc-unary.ts";
@@ -13,18 +17,22 @@ import type { Method } from "./method-table.ts";
 import type { ServedCalls } from "./server-transport.ts";
 
 /** A server of grpc-js that hands every call to the method table. grpc-js sees bytes only: the pipeline decodes, once. */
-export function createGrpcServer(options: ServedCalls): Server {
-  const server = new Server(serverOptions(options));
+export function createGrpcServer(options: ServedCalls, gate: ConnectionGate): Server {
+  const endConnection = (peer: string): void => gate.end(peer);
+  const interceptors = [earlyRefusal({ methods: options.methods, ports: options.ports, endConnection })];
+  const server = new Server({ ...serverOptions(options), interceptors });
+  ignoreGoneStreams(server);
+  const note: NoteCall = (call) => void call.on("cancelled", gate.request(call.getPeer()));
   const services = new Map<string, Method[]>();
   for (const method of options.methods.list()) {
     const service = method.name.slice(0, method.name.indexOf("/"));
     services.set(service, [...(services.get(service) ?? []), method]);
   }
   for (const methods of services.values()) {
-    server.addService(bytesDefinition(methods), bytesImplementation(methods, options));
+    server.addService(bytesDefinition(methods), bytesImplementation(methods, options, note));
   }
-  addHealth(server, options.health);
-  addReflection(server, [...services.keys(), healthServiceName]);
+  addHealth(server, options.health, options.ports, note);
+  addReflection(server, [...services.keys(), healthServiceName], options.ports, note);
   return server;
 }
 
@@ -58,17 +66,21 @@ function bytesDefinition(methods: readonly Method[]): GrpcServiceDefinition {
   return Object.fromEntries(entries);
 }
 
-function bytesImplementation(methods: readonly Method[], options: ServedCalls): UntypedServiceImplementation {
-  return Object.fromEntries(methods.map((method) => [method.name, handlerOf(method, options)]));
+function bytesImplementation(
+  methods: readonly Method[],
+  options: ServedCalls,
+  note: NoteCall,
+): UntypedServiceImplementation {
+  return Object.fromEntries(methods.map((method) => [method.name, handlerOf(method, options, note)]));
 }
 
-function handlerOf(method: Method, { ports }: ServedCalls): UntypedServiceImplementation[string] {
+function handlerOf(method: Method, { ports }: ServedCalls, note: NoteCall): UntypedServiceImplementation[string] {
   switch (method.kind) {
     case "unary":
-      return grpcUnary(method, ports);
+      return grpcUnary(method, ports, note);
     case "server_stream":
-      return grpcServerStream(method, ports);
+      return grpcServerStream(method, ports, note);
     case "duplex":
-      return grpcDuplex(method, ports);
+      return grpcDuplex(method, ports, note);
   }
 }

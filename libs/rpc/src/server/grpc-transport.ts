@@ -1,21 +1,48 @@
 import { serverCredentials } from "../auth/tls.ts";
 import { quietGrpc } from "../quiet-grpc.ts";
+import { ConnectionGate } from "./connection-gate.ts";
+import { afterFirstBytes } from "./first-bytes.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { listen } from "./listen.ts";
 import type { ServerTransport } from "./server-transport.ts";
+
+/** A storm of agents that all come at once stays below it: each asks for something within milliseconds. */
+const maxSilent = 4_096;
+const firstRequestMs = 20_000;
 
 /** gRPC over sockets. */
 export const grpcTransport: ServerTransport = {
   async open(calls) {
     quietGrpc();
     const credentials = serverCredentials(calls.tls);
-    const server = createGrpcServer(calls);
+    const gate = new ConnectionGate({
+      name: `${calls.name} gRPC`,
+      timers: calls.ports.timers,
+      logger: calls.logger,
+      maxConnections: calls.maxConnections,
+      maxSilent,
+      firstRequestMs,
+    });
+    const server = createGrpcServer(calls, gate);
+    const injector = server.createConnectionInjector(credentials);
     try {
-      const address = await listen(server, credentials, calls);
+      const listening = await listen((socket) => {
+        if (gate.admit(socket)) afterFirstBytes(socket, () => injector.injectConnection(socket));
+      }, calls);
+      const stopAccepting = (): void => {
+        listening.close();
+        gate.endSilent();
+      };
       return {
-        address,
-        drain: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
-        destroy: () => server.forceShutdown(),
+        address: listening.address,
+        drain() {
+          stopAccepting();
+          return new Promise((resolve) => server.tryShutdown(() => resolve()));
+        },
+        destroy() {
+          stopAccepting();
+          server.forceShutdown();
+        },
       };
     } catch (error) {
       server.forceShutdown();

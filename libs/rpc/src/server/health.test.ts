@@ -40,6 +40,18 @@ describe("R-SHAPE-5: grpc.health.v1", () => {
     expect([...server.health.list()].every(([, serving]) => serving)).toBe(true);
   });
 
+  it("List tells the state of every service", async () => {
+    const server = await startServer();
+    server.health.set(capacityService, false);
+    const client = clientOf(server);
+    const listed = await new Promise<wire.HealthListResponse>((resolve, reject) => {
+      client.list({}, (error, answer) => (error === null ? resolve(answer) : reject(error)));
+    });
+    expect(listed.statuses[""]?.status).toBe(SERVING);
+    expect(listed.statuses[capacityService]?.status).toBe(NOT_SERVING);
+    expect(Object.keys(listed.statuses)).toHaveLength(server.health.list().size);
+  });
+
   it("Watch tells the state, each change, and NOT_SERVING before the server stops", async () => {
     const server = await startServer();
     const client = clientOf(server);

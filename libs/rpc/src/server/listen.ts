@@ -1,4 +1,6 @@
-import type { Server, ServerCredentials } from "@grpc/grpc-js";
+import { lookup } from "node:dns/promises";
+import { once } from "node:events";
+import { createServer, isIP, type Server as NetServer, type Socket } from "node:net";
 import { formatHostPort, type HostPort } from "@headroom/runtime";
 import { PortInUseError } from "./port-in-use.ts";
 
@@ -10,28 +12,72 @@ export interface ListenOptions {
   readonly setting: string | undefined;
 }
 
-/** Binds the server and answers where it really listens. Rejects with PortInUseError, or an error that names the address. */
-export async function listen(
-  server: Server,
-  credentials: ServerCredentials,
-  options: ListenOptions,
-): Promise<HostPort> {
-  const text = formatHostPort(options.address);
+export interface Listening {
+  /** Where it really listens. */
+  readonly address: HostPort;
+  /** Accepts no more. Connections that were accepted stay. */
+  close(): void;
+}
+
+/** Accepts connections on every address of the host. Rejects with PortInUseError, or an error that names the address. */
+export async function listen(accept: (socket: Socket) => void, options: ListenOptions): Promise<Listening> {
+  const { host, port } = options.address;
+  const servers: NetServer[] = [];
+  const close = (): void => {
+    for (const server of servers) server.close();
+  };
   try {
-    const port = await bind(server, credentials, text);
-    return { host: options.address.host, port };
+    let bound = port;
+    let missing: unknown;
+    for (const address of await addressesOf(host)) {
+      const server = createServer(accept);
+      try {
+        bound = await bind(server, address, bound);
+        servers.push(server);
+      } catch (error) {
+        if (!isNotHere(error)) throw error;
+        missing = error;
+      }
+    }
+    if (servers.length === 0) throw missing;
+    return { address: { host, port: bound }, close };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (message.includes("EADDRINUSE")) throw new PortInUseError(options.name, text, options.setting, error);
-    const change = options.setting === undefined ? "" : `; choose another address with ${options.setting}`;
-    throw new Error(`${options.name} cannot listen on ${text}: ${message}${change}`, { cause: error });
+    close();
+    throw cannotListen(error, options);
   }
 }
 
-function bind(server: Server, credentials: ServerCredentials, address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => (error === null ? resolve(port) : reject(error)));
-  });
+/** The machine has no such address: "localhost" is ::1 too, on machines without IPv6 as well. */
+function isNotHere(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT";
+}
+
+/** A name may mean several addresses: "localhost" is 127.0.0.1 and ::1. */
+async function addressesOf(host: string): Promise<readonly string[]> {
+  if (isIP(host) > 0) return [host];
+  const found = await lookup(host, { all: true });
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+/** Answers the port. */
+async function bind(server: NetServer, host: string, port: number): Promise<number> {
+  const listening = once(server, "listening");
+  server.listen({ host, port });
+  await listening;
+  // An accept that fails (no descriptor left) ends nothing.
+  server.on("error", () => undefined);
+  const address = server.address();
+  // A string is the path of a Unix socket, on which nothing here listens.
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+function cannotListen(error: unknown, { name, address, setting }: ListenOptions): Error {
+  const text = formatHostPort(address);
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes("EADDRINUSE")) return new PortInUseError(name, text, setting, error);
+  const change = setting === undefined ? "" : `; choose another address with ${setting}`;
+  return new Error(`${name} cannot listen on ${text}: ${message}${change}`, { cause: error });
 }
 
 /** "127.0.0.1:7401" as its parts. Throws TypeError for a text that is none. */

@@ -36,6 +36,8 @@ export interface Method {
   /** Full names of its messages: `headroom.registry.v1.GetAgentCapacityRequest`. */
   readonly requestType: string;
   readonly responseType: string;
+  /** Whether the caller would be admitted; true where the policy has to ask somebody: the call itself tells. Nothing is noted of it. */
+  isAllowed(meta: CallMeta): boolean;
   /** For `unary` methods. Rejects only with HeadroomError. */
   invokeUnaryBytes(request: Uint8Array, meta: CallMeta): Promise<Uint8Array>;
   /** For `server_stream` methods. Throws only HeadroomError; leaving the loop ends the handler. */

@@ -1,17 +1,26 @@
 import { status, type Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { descriptorFiles, type DescriptorFiles } from "./descriptor-files.ts";
+import type { Ports } from "@headroom/runtime";
+import { HeadroomError } from "../errors.ts";
+import type { NoteCall } from "./grpc-call-meta.ts";
 import { reflectionService, type ReflectionRequest, type ReflectionResponse } from "./reflection-schema.ts";
+import { refusal, tolerant, type Tolerated } from "./tolerant-service.ts";
 
 type Answer = Omit<ReflectionResponse, "original_request" | "valid_host">;
-type Stream = ServerDuplexStream<ReflectionRequest, ReflectionResponse>;
+type Stream = ServerDuplexStream<Tolerated<ReflectionRequest>, ReflectionResponse>;
 
 /** Adds server reflection, v1 and v1alpha, that lists these services. It tells only what the public .proto files say. */
-export function addReflection(server: Server, services: readonly string[]): void {
+export function addReflection(server: Server, services: readonly string[], ports: Ports, note: NoteCall): void {
   const files = descriptorFiles();
   const serve = (stream: Stream): void => {
+    note(stream);
     stream.on("end", () => void stream.end());
     stream.on("drain", () => void stream.resume());
-    stream.on("data", (request: ReflectionRequest) => {
+    stream.on("data", (request: Tolerated<ReflectionRequest>) => {
+      if (request instanceof HeadroomError) {
+        stream.emit("error", refusal(stream, request, ports));
+        return;
+      }
       const written = stream.write({
         valid_host: request.host ?? "",
         original_request: request,
@@ -22,7 +31,7 @@ export function addReflection(server: Server, services: readonly string[]): void
     });
   };
   for (const version of ["v1", "v1alpha"] as const)
-    server.addService(reflectionService(version), { ServerReflectionInfo: serve });
+    server.addService(tolerant(reflectionService(version)), { ServerReflectionInfo: serve });
 }
 
 /** The answer to one question of a reflection client. */

@@ -27,6 +27,8 @@ export interface RpcServerOptions {
   readonly maxMessageBytes?: number;
   /** Streams of one connection at once. Default 10,000. */
   readonly maxConcurrentStreams?: number;
+  /** Connections at once. When there are more, those go first that have asked for nothing yet, then those that are idle. Default 16,384. */
+  readonly maxConnections?: number;
   /** How long `stop` waits for calls in progress. Default 10,000 ms. */
   readonly drainMs?: number;
   /** Translates the errors of a service (its database's, say); null: not known here. */

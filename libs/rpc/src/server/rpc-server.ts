@@ -9,7 +9,13 @@ import { serveMethods } from "./served-method.ts";
 import type { OpenTransport, ServerTransport } from "./server-transport.ts";
 import { stopTransport } from "./stop-transport.ts";
 
-const defaults = { maxMessageBytes: 16 * 1_048_576, maxConcurrentStreams: 10_000, drainMs: 10_000 } as const;
+const defaults = {
+  maxMessageBytes: 16 * 1_048_576,
+  maxConcurrentStreams: 10_000,
+  // More than the agents that one process is meant for.
+  maxConnections: 16_384,
+  drainMs: 10_000,
+} as const;
 
 /**
  * A gRPC server with the services given, health and reflection. Throws TypeError for services that do not fit the contract; `start` rejects
@@ -43,7 +49,7 @@ export function createServerOn(transport: ServerTransport, options: RpcServerOpt
       token: options.auth.requiresCredential,
       allowPlaintext: options.allowPlaintext ?? false,
     });
-    const { maxConcurrentStreams = defaults.maxConcurrentStreams } = options;
+    const { maxConcurrentStreams = defaults.maxConcurrentStreams, maxConnections = defaults.maxConnections } = options;
     opened = await transport.open({
       name,
       address: wanted,
@@ -55,6 +61,7 @@ export function createServerOn(transport: ServerTransport, options: RpcServerOpt
       tls: options.tls,
       maxMessageBytes,
       maxConcurrentStreams,
+      maxConnections,
     });
     health.setUp(true);
     logger.info({ address: formatHostPort(opened.address), tls: options.tls !== undefined }, `${name} serves gRPC`);

@@ -47,6 +47,7 @@ function serveMethod(service: BoundService, key: string, contract: MethodContrac
     idempotency: contract.idempotency,
     requestType: contract.requestType,
     responseType: contract.responseType,
+    isAllowed: (meta) => pipeline.isAllowed(facts, meta),
     invokeUnaryBytes(request, meta) {
       if (facts.kind !== "unary") return Promise.reject(wrongKind(facts.name, facts.kind));
       // bindService has held the handler against the definition, whose kind was just looked at.

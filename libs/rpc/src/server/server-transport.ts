@@ -17,6 +17,7 @@ export interface ServedCalls {
   readonly tls: ServerTls | undefined;
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number;
+  readonly maxConnections: number;
 }
 
 /** A transport that takes calls. */
