@@ -14,7 +14,7 @@ let link: SlowLink;
 beforeAll(async () => {
   cluster = await startCluster({ label: "late", agents: [] });
   link = await openSlowLink(cluster.registry.grpcAddress, 400);
-  cluster.addAgent({ cpuCores: 4, memoryGb: 8, env: { HEADROOM_REGISTRY_ADDR: link.address } });
+  await cluster.addAgent({ cpuCores: 4, memoryGb: 8, env: { HEADROOM_REGISTRY_ADDR: link.address } });
   await cluster.ready();
 }, 90_000);
 

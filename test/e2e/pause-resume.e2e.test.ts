@@ -143,7 +143,7 @@ describe("saturate, pause, room, resume: by events alone", () => {
     const explained = must(await client.tasks.explain(answer.tasks[0]!.taskId));
     expect(explained.sentence).not.toBe("");
 
-    const joined = cluster.addAgent({ cpuCores: 8, memoryGb: 16 });
+    const joined = await cluster.addAgent({ cpuCores: 8, memoryGb: 16 });
     const ended = await cluster.planEnd(answer.planId);
     expect(statesOf(ended)).toEqual({ wide: "SUCCEEDED" });
     await nothingPromised(cluster);

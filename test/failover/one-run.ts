@@ -83,6 +83,8 @@ export async function runOnce(options: RunOptions): Promise<RunReport> {
         HEADROOM_CLAIM_LEASE_SECONDS: "2",
         // The machines declare what they have; the threshold would hold the last fifth of them back.
         PAUSE_CAPACITY_THRESHOLD_PERCENT: "0",
+        // On a machine that does much else beats are late: agents on probation would keep the last tasks waiting for minutes.
+        HEADROOM_FLAPS_TOLERATED: "50",
       },
     });
     try {
@@ -168,7 +170,7 @@ function commandsWithoutJournal({ runs }: Facts, { ledger }: Cluster): readonly 
 
 function outageOf(strike: Strike, nextStrikeMs: number, { outages, changes }: Facts): Outage {
   const longest = outages
-    .filter(({ fromMs, toMs }) => toMs > strike.atMs && fromMs < nextStrikeMs)
+    .filter(({ toMs }) => toMs > strike.atMs && toMs <= nextStrikeMs)
     .sort((a, b) => b.toMs - b.fromMs - (a.toMs - a.fromMs))[0];
   // patronictl takes its time before it strikes.
   const { fromMs, toMs } = longest ?? { fromMs: strike.atMs, toMs: strike.atMs };

@@ -76,14 +76,16 @@ interface PendingAppend {
 }
 
 /**
- * Opens a log for durable appends, creating it (0600). A torn last line, left by a loss of power, is ended first, so that it
- * never runs into the next record. A write that fails is undone (the file is cut back), and its append rejects.
+ * Opens a log for durable appends, creating it (0600); no room is needed for that. A torn last line, left by a loss of power, is
+ * ended with the first append, so that it never runs into the next record. A write that fails is undone (the file is cut back), and its append rejects.
  */
 export async function openDurableLog(path: string, options: Pick<WriteFileOptions, "mode"> = {}): Promise<DurableLog> {
   const file = await open(path, "a+", options.mode ?? 0o600);
   let sizeBytes: number;
+  let isTorn: boolean;
   try {
-    sizeBytes = await endTornLine(file);
+    sizeBytes = (await file.stat()).size;
+    isTorn = await endsTorn(file, sizeBytes);
     await file.sync();
     await syncFolder(dirname(path));
   } catch (error) {
@@ -96,11 +98,12 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
   let broken: Error | undefined;
 
   async function writeBatch(batch: readonly PendingAppend[]): Promise<void> {
-    const bytes = Buffer.from(batch.map((append) => append.text).join(""));
+    const bytes = Buffer.from((isTorn ? "\n" : "") + batch.map((append) => append.text).join(""));
     try {
       await file.appendFile(bytes);
       if (batch.some(({ where }) => where === "disk")) await file.datasync();
       sizeBytes += bytes.length;
+      isTorn = false;
       for (const append of batch) append.resolve();
     } catch (error) {
       // What was refused must not be read back later as accepted.
@@ -138,15 +141,12 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
   };
 }
 
-/** The file's size, after a missing newline at its end was added. */
-async function endTornLine(file: FileHandle): Promise<number> {
-  const { size } = await file.stat();
-  if (size === 0) return 0;
+/** Whether the last line has no end. */
+async function endsTorn(file: FileHandle, size: number): Promise<boolean> {
+  if (size === 0) return false;
   const last = Buffer.alloc(1);
   await file.read(last, 0, 1, size - 1);
-  if (last.toString("latin1") === "\n") return size;
-  await file.appendFile("\n");
-  return size + 1;
+  return last.toString("latin1") !== "\n";
 }
 
 /** One durable append to a file that is not kept open. */

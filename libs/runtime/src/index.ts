@@ -91,5 +91,6 @@ export {
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
 export { makeFolders } from "./make-folders.ts";
 export { takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
+export { isDiskFull } from "./disk-full.ts";
 export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

@@ -1,6 +1,7 @@
-import { link, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { link, readFile, readdir, rename, rm, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "./clock.ts";
+import { isDiskFull } from "./disk-full.ts";
 import { makeFolders } from "./make-folders.ts";
 import { isSameProcess, processStartTime } from "./process-identity.ts";
 
@@ -64,10 +65,20 @@ function ownerLock(lockDir: string, number: number, mine: Claim): OwnerLock {
   let released: Promise<void> | undefined;
   return {
     release() {
-      released ??= replaceFile(claimPath(lockDir, number), JSON.stringify({ ...mine, released: true }));
+      released ??= letGo(claimPath(lockDir, number), mine);
       return released;
     },
   };
+}
+
+async function letGo(path: string, mine: Claim): Promise<void> {
+  try {
+    await replaceFile(path, JSON.stringify({ ...mine, released: true }));
+  } catch (error) {
+    // An empty claim has no owner either, and needs no room on a disk that has none.
+    if (!isDiskFull(error)) throw error;
+    await truncate(path);
+  }
 }
 
 async function isHeld(claim: Claim): Promise<boolean> {
@@ -87,7 +98,7 @@ async function readClaim(lockDir: string, number: number): Promise<Claim | "gone
   });
   if (text === null) return "gone";
   try {
-    // Written by us in one piece; after a power cut it may be empty, and then its owner is gone as well.
+    // Written by us in one piece; after a power cut it may be empty, or its owner let go of it on a full disk: it has none.
     return JSON.parse(text) as Claim;
   } catch {
     return { pid: 0, start_time: "", since_ms: 0, released: true };
@@ -98,14 +109,14 @@ async function readClaim(lockDir: string, number: number): Promise<Claim | "gone
 async function makeClaim(lockDir: string, number: number, claim: Claim): Promise<boolean> {
   drafts += 1;
   const draft = join(lockDir, `draft-${process.pid}-${drafts}`);
-  await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
   try {
+    await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
     await link(draft, claimPath(lockDir, number));
   } catch (error) {
     if (error instanceof Error && Reflect.get(error, "code") === "EEXIST") return false;
     throw error;
   } finally {
-    await unlink(draft);
+    await rm(draft, { force: true });
   }
   // A slow one may fill a number that was cleared away below a newer claim.
   if ((await highestClaim(lockDir)) === number) return true;
@@ -121,8 +132,13 @@ async function deleteClaimsBelow(lockDir: string, number: number): Promise<void>
 
 async function replaceFile(path: string, text: string): Promise<void> {
   const draft = `${path}.draft`;
-  await writeFile(draft, text, { mode: 0o600 });
-  await rename(draft, path);
+  try {
+    await writeFile(draft, text, { mode: 0o600 });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
 }
 
 function claimPath(lockDir: string, number: number): string {

@@ -24,9 +24,15 @@ export interface PrivatePostgres {
 /** Where programs are copied once for all tests, if they must be copied at all. */
 export const sharedProgramsDir: string = join(tmpdir(), `headroom-test-programs-${userInfo().uid}`);
 
-/** Starts an embedded PostgreSQL in a temporary folder: about a second. */
-export async function startPrivatePostgres(options: { readonly logger?: Logger } = {}): Promise<PrivatePostgres> {
-  const dir = await makeTempDir("pg");
+/** Starts an embedded PostgreSQL, in a temporary folder unless told otherwise: about a second. */
+export async function startPrivatePostgres(
+  options: {
+    readonly logger?: Logger;
+    /** An empty folder for its data, which is left as it is at the end. Default: one of its own. */
+    readonly dir?: string;
+  } = {},
+): Promise<PrivatePostgres> {
+  const dir = options.dir === undefined ? await makeTempDir("pg") : { path: options.dir, remove: () => undefined };
   const logger = options.logger ?? silentLogger;
   const dataDir = join(dir.path, "data");
   const begin = (): Promise<EmbeddedPostgres> => startEmbedded({ dataDir, logger, programsDir: sharedProgramsDir });

@@ -3,6 +3,8 @@ import { agentTypeWire, type wire } from "@headroom/contracts";
 import {
   lifecycle,
   RunLoop,
+  silentLogger,
+  systemPorts,
   withTimeout,
   type Logger,
   type ManagedService,
@@ -17,6 +19,7 @@ import { stillListed } from "./heartbeat/still-listed.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";
+import { onceThereIsRoom } from "./wait-for-room.ts";
 import { createAttach } from "./work/attach.ts";
 import { createMachineRoom } from "./work/machine-room.ts";
 import { StallWatch, tickEveryMs } from "./work/stall-watch.ts";
@@ -51,24 +54,9 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
   const service = lifecycle({
     name: "agent",
     async start(signal) {
-      const parts = agentParts(config, overrides);
-      const agentId = await parts.home.open();
-      const logger = parts.logger.child({ agent_id: agentId });
-      try {
-        await join(config, { ...parts, logger }, agentId, signal);
-      } catch (error) {
-        parts.connections.close();
-        await parts.home.close();
-        throw error;
-      }
-      const started = assemble(config, { ...parts, logger }, agentId);
-      try {
-        await started.start();
-      } catch (error) {
-        await started.stop("the start failed");
-        throw error;
-      }
-      running = started;
+      const { ports = systemPorts, logger = silentLogger } = overrides;
+      const { agentDir } = config;
+      running = await onceThereIsRoom(() => begin(config, overrides, signal), { ports, logger, agentDir, signal });
     },
     async stop(reason) {
       await running?.stop(reason);
@@ -82,6 +70,29 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
     state: () => service.state(),
     status: () => running?.status() ?? null,
   };
+}
+
+async function begin(config: AgentConfig, overrides: AgentOverrides, signal: AbortSignal): Promise<RunningAgent> {
+  const parts = agentParts(config, overrides);
+  let agentId: string;
+  let { logger } = parts;
+  try {
+    agentId = await parts.home.open();
+    logger = logger.child({ agent_id: agentId });
+    await join(config, { ...parts, logger }, agentId, signal);
+  } catch (error) {
+    parts.connections.close();
+    await parts.home.close();
+    throw error;
+  }
+  const started = assemble(config, { ...parts, logger }, agentId);
+  try {
+    await started.start();
+  } catch (error) {
+    await started.stop("the start failed");
+    throw error;
+  }
+  return started;
 }
 
 /** With a join token the agent first becomes one of the fleet. */

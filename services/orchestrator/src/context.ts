@@ -61,8 +61,12 @@ const services = [
 ] as const;
 /** Agents that are sent away come back spread over this time. */
 const reconnectWithinMs = 1_000;
-/** What is left to write is given up after this long, so that a dead database does not keep the process. */
-const lastWritesMs = 5_000;
+/** Calls that last longer are ended. */
+const lastCallsMs = 5_000;
+/** All that is left to write is given up after this long, so that a database that answers nothing at all does not keep the process. */
+const lastWritesMs = 10_000;
+/** Connections that nobody answers on go with the process. */
+const closeMs = 2_000;
 
 interface Running {
   readonly rpc: RpcServer;
@@ -251,14 +255,9 @@ function registryOver(channel: Channel | null): RegistryPort {
 /** Agents are sent away and calls end first, then the loops in the reverse order of their start; claims go back. */
 async function stopAll(running: Running, reason: string, ports: Ports, logger: Logger): Promise<void> {
   const { rpc, http, parts, opened, channel } = running;
-  const inTime = async (what: string, work: Promise<unknown>): Promise<void> => {
+  const within = async (limitMs: number, what: string, work: Promise<unknown>): Promise<void> => {
     try {
-      await withTimeout(
-        ports.timers,
-        lastWritesMs,
-        work,
-        () => new Error(`it took longer than ${lastWritesMs / 1_000} s`),
-      );
+      await withTimeout(ports.timers, limitMs, work, () => new Error("it took too long, and is given up"));
     } catch (error) {
       logger.warn({ err: error }, `${what} did not stop cleanly`);
     }
@@ -266,9 +265,12 @@ async function stopAll(running: Running, reason: string, ports: Ports, logger: L
   const wasReady = running.isReady;
   running.isReady = false;
   for (const name of services) rpc.health.set(name, false);
-  await Promise.all([inTime("gRPC", rpc.stop(reason)), inTime("REST", http.stop(reason))]);
+  await Promise.all([within(lastCallsMs, "gRPC", rpc.stop(reason)), within(lastCallsMs, "REST", http.stop(reason))]);
+  const writesEndMs = ports.clock.monotonic() + lastWritesMs;
+  const inTime = (what: string, work: Promise<unknown>): Promise<void> =>
+    within(Math.max(0, writesEndMs - ports.clock.monotonic()), what, work);
   for (const part of parts.services.toReversed()) await inTime("a part", part.stop(reason));
   if (wasReady) await inTime("the claims", parts.deps.store.giveBackClaims(parts.deps.instance));
   channel?.close();
-  await inTime("the database", opened.close());
+  await within(closeMs, "the database", opened.close());
 }

@@ -46,8 +46,10 @@ const AGENT_SERVICE = "headroom.registry.v1.AgentService";
 const CAPACITY_SERVICE = "headroom.registry.v1.CapacityService";
 const FLEET_SERVICE = "headroom.registry.v1.FleetService";
 const HEALTH_INTERVAL_MS = 250;
-/** What is left to write is given up after this long, so that a dead database does not keep the process. */
-const LAST_WRITES_MS = 5_000;
+/** All that is left to write is given up after this long, so that a database that answers nothing at all does not keep the process. */
+const LAST_WRITES_MS = 10_000;
+/** Connections that nobody answers on go with the process. */
+const CLOSE_MS = 2_000;
 
 interface Running {
   readonly rpc: RpcServer;
@@ -233,8 +235,11 @@ async function stopAll(
     }
   };
   await Promise.all([attempt("gRPC", () => rpc.stop(reason)), attempt("REST", () => http.stop(reason))]);
-  const inTime = (work: Promise<unknown>): Promise<unknown> =>
-    withTimeout(ports.timers, LAST_WRITES_MS, work, () => new Error("it took longer than 5 s"));
+  const startedMs = ports.clock.monotonic();
+  const inTime = (work: Promise<unknown>): Promise<unknown> => {
+    const leftMs = Math.max(0, LAST_WRITES_MS - (ports.clock.monotonic() - startedMs));
+    return withTimeout(ports.timers, leftMs, work, () => new Error("the last writes took longer than 10 s in all"));
+  };
   const [writer, ...others] = loops;
   for (const loop of others.toReversed()) await attempt("a loop", () => inTime(loop.stop(reason)));
   await attempt("admission", () => inTime(parts.admissions.idle()));
@@ -243,5 +248,7 @@ async function stopAll(
   if (parts.isReady) {
     await attempt("the own lease", () => inTime(store.retireReplica(parts.handlers.replicaId)));
   }
-  await attempt("the store", () => store.close());
+  await attempt("the store", () =>
+    withTimeout(ports.timers, CLOSE_MS, store.close(), () => new Error("its connections did not end in time")),
+  );
 }

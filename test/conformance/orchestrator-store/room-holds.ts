@@ -35,6 +35,25 @@ export function roomHoldConformance(
     expect(await store().keepRoom(holdOf(randomUUID()), "kept")).toBe(false);
   });
 
+  it("V4: keeps room only for what still waits when it is written: the history of a task that ends at that moment stays whole", async () => {
+    const tasks = await Promise.all(Array.from({ length: 30 }, pausedTask));
+    const call = { requestId: "", traceparent: "" };
+    await Promise.all(
+      tasks.flatMap(({ taskId }) => [
+        store().keepRoom(holdOf(taskId), "kept"),
+        store().cancelTask(taskId, "not needed", "operator", call),
+      ]),
+    );
+    for (const { planId, taskId } of tasks) {
+      const moves = (await store().eventsAfter(planId, 0, 100)).filter((event) => event.taskId === taskId);
+      const told = moves
+        .filter(({ toState }) => toState !== null)
+        .map(({ kind, fromState, toState }) => ({ kind, fromState, toState }));
+      for (const [index, { fromState }] of told.entries())
+        if (index > 0) expect(fromState, JSON.stringify(told)).toBe(told[index - 1]?.toState);
+    }
+  });
+
   it("tells of it in the history, and ends with the waiting, or when it has rested as long as it lasted", async () => {
     const { taskId, planId } = await pausedTask();
     expect(await store().keepRoom(holdOf(taskId, { lastsMs: 40 }), "Room is kept for it.")).toBe(true);

@@ -9,6 +9,7 @@ import { endLeftoverTasks } from "./leftover-tasks.ts";
 import { agentMember, type AgentMember, serviceMember, type ServiceMember } from "./members.ts";
 import { must } from "./results.ts";
 import { lastWords, type ServiceProcess } from "./service-process.ts";
+import { type Ways, straightWays } from "./ways.ts";
 
 export interface ClusterOptions {
   /** Short, for folder and database names. */
@@ -25,6 +26,10 @@ export interface ClusterOptions {
   readonly startMs?: number;
   /** A database on a server of the test's own. None: a fresh database on the suite's server. */
   readonly database?: { readonly connectionString: string; readonly sql: RunSql };
+  /** How its processes reach each other. Default: straight. */
+  readonly ways?: Ways;
+  /** The data folder of a process, by its name ("agent-1"), which is there. Default: one in the cluster's own folder. */
+  readonly homeOf?: (name: string) => string;
 }
 
 export interface ReadySettings {
@@ -53,7 +58,7 @@ export interface Cluster {
   /** Both services answer, every orchestrator watches its registry, and the agents are online and attached. */
   ready(settings?: ReadySettings): Promise<void>;
   /** Another agent, started. */
-  addAgent(declaration: AgentDeclaration): AgentMember;
+  addAgent(declaration: AgentDeclaration): Promise<AgentMember>;
   /** The plan once it has ended; else an error with the logs. */
   planEnd(planId: string, timeoutMs?: number): Promise<wire.Plan>;
   /** The last lines of every process, for the message of a failing test. */
@@ -70,33 +75,46 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const database = options.database ?? ownDatabase!;
   const settings = {
     command,
-    dir: dir.path,
     tokenFile: join(dir.path, "token"),
-    databaseUrl: database.connectionString,
+    dir: dir.path,
+    homeOf: options.homeOf ?? ((name: string) => join(dir.path, name)),
     env: options.env ?? {},
   };
+  const ways = options.ways ?? straightWays;
   const ledger = createLedger(dir.path);
 
+  const reach = {
+    /** The replicas of a service, the one that is this caller's own first. */
+    registry: (caller: string, own: number): Promise<string> =>
+      ways.toService(caller, rotated(registries.map(endpoint), own)),
+    orchestrator: (caller: string, own: number): Promise<string> =>
+      ways.toService(caller, rotated(orchestrators.map(endpoint), own)),
+    database: (caller: string): Promise<string> => ways.toDatabase(caller, database.connectionString),
+  };
   const registries: ServiceMember[] = [];
   for (let index = 0; index < (options.registries ?? 1); index += 1) {
-    registries.push(await serviceMember(settings, "registry", index));
+    const databaseUrl = await reach.database(`registry-${index + 1}`);
+    registries.push(await serviceMember(settings, "registry", index, { databaseUrl }));
   }
   const orchestrators: ServiceMember[] = [];
   for (let index = 0; index < (options.orchestrators ?? 1); index += 1) {
-    const { grpcAddress } = registries[index % registries.length]!;
-    orchestrators.push(await serviceMember(settings, "orchestrator", index, grpcAddress));
+    const name = `orchestrator-${index + 1}`;
+    const databaseUrl = await reach.database(name);
+    const registry = await reach.registry(name, index);
+    orchestrators.push(await serviceMember(settings, "orchestrator", index, { databaseUrl, registry }));
   }
   const agents: AgentMember[] = [];
-  function addAgent(declaration: AgentDeclaration): AgentMember {
+  async function addAgent(declaration: AgentDeclaration): Promise<AgentMember> {
     const index = agents.length;
+    const name = `agent-${index + 1}`;
     const made = agentMember(settings, index, declaration, {
-      registry: registries[index % registries.length]!.grpcAddress,
-      orchestrator: orchestrators[index % orchestrators.length]!.grpcAddress,
+      registry: await reach.registry(name, index),
+      orchestrator: await reach.orchestrator(name, index),
     });
     agents.push(made);
     return made;
   }
-  for (const declaration of options.agents ?? [{ cpuCores: 4, memoryGb: 8 }]) addAgent(declaration);
+  for (const declaration of options.agents ?? [{ cpuCores: 4, memoryGb: 8 }]) await addAgent(declaration);
   const everyone = (): ServiceProcess[] => [...registries, ...orchestrators, ...agents];
 
   const clients = new Map<string, HeadroomClient>();
@@ -182,8 +200,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     ledger,
     sql: (text, values) => database.sql(text, values),
     ready,
-    addAgent(declaration) {
-      const made = addAgent(declaration);
+    async addAgent(declaration) {
+      const made = await addAgent(declaration);
       made.start();
       return made;
     },
@@ -196,4 +214,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 /** Online, and its work stream to an orchestrator is up. */
 function canWork({ status, capacity }: wire.Agent): boolean {
   return status === wire.AgentStatus.AGENT_STATUS_ONLINE && capacity?.attached === true;
+}
+
+const endpoint = ({ name, grpcAddress }: ServiceMember): { readonly name: string; readonly address: string } => ({
+  name,
+  address: grpcAddress,
+});
+
+function rotated<T>(items: readonly T[], first: number): readonly T[] {
+  const start = first % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
 }

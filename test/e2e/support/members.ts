@@ -6,6 +6,7 @@ import { serviceProcess, type ServiceProcess } from "./service-process.ts";
 
 /** A registry or an orchestrator. */
 export interface ServiceMember extends ServiceProcess {
+  readonly dataDir: string;
   readonly grpcAddress: string;
   readonly httpAddress: string;
 }
@@ -19,9 +20,11 @@ export interface AgentMember extends ServiceProcess {
 export interface MemberSettings {
   /** The built command. */
   readonly command: string;
-  readonly dir: string;
   readonly tokenFile: string;
-  readonly databaseUrl: string;
+  /** For what processes say on stdout and stderr: not on their own disks. */
+  readonly dir: string;
+  /** The data folder of a process, by its name. */
+  readonly homeOf: (name: string) => string;
   /** Wins over what stands here. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -33,35 +36,35 @@ const fastSettings = {
   HEADROOM_OFFLINE_GRACE_SECONDS: "5",
 } as const;
 
-/** A registry, or an orchestrator that asks the registry at `registryAddress`. Not started. */
+/** A registry, or an orchestrator that asks the registry at `way.registry`. Not started. */
 export async function serviceMember(
   settings: MemberSettings,
   part: "registry" | "orchestrator",
   index: number,
-  registryAddress?: string,
+  way: { readonly databaseUrl: string; readonly registry?: string },
 ): Promise<ServiceMember> {
   const [grpcPort, httpPort] = await freePorts(2);
   const grpcAddress = `127.0.0.1:${grpcPort}`;
   const httpAddress = `127.0.0.1:${httpPort}`;
-  const dataDir = join(settings.dir, `${part}-${index + 1}`);
+  const dataDir = settings.homeOf(`${part}-${index + 1}`);
   mkdirSync(dataDir, { recursive: true });
   const member = serviceProcess({
     name: `${part}-${index + 1}`,
     argv: [process.execPath, settings.command, part],
     env: {
       ...fastSettings,
-      DATABASE_URL: settings.databaseUrl,
+      DATABASE_URL: way.databaseUrl,
       HEADROOM_TOKEN_FILE: settings.tokenFile,
       HEADROOM_DATA_DIR: dataDir,
       [`HEADROOM_${part.toUpperCase()}_GRPC_ADDR`]: grpcAddress,
       [`HEADROOM_${part.toUpperCase()}_HTTP_ADDR`]: httpAddress,
-      ...(registryAddress !== undefined && { HEADROOM_REGISTRY_ADDR: registryAddress }),
+      ...(way.registry !== undefined && { HEADROOM_REGISTRY_ADDR: way.registry }),
       ...settings.env,
     },
-    outputFile: join(dataDir, "output"),
+    outputFile: join(settings.dir, `${part}-${index + 1}.output`),
     logFile: join(dataDir, "logs", `${part}.log`),
   });
-  return Object.assign(member, { grpcAddress, httpAddress });
+  return Object.assign(member, { dataDir, grpcAddress, httpAddress });
 }
 
 /** An agent with a data folder of its own. Not started. */
@@ -71,7 +74,7 @@ export function agentMember(
   declaration: AgentDeclaration,
   addresses: { readonly registry: string; readonly orchestrator: string },
 ): AgentMember {
-  const dataDir = join(settings.dir, `agent-${index + 1}`);
+  const dataDir = settings.homeOf(`agent-${index + 1}`);
   mkdirSync(dataDir, { recursive: true });
   const member = serviceProcess({
     name: `agent-${index + 1}`,
@@ -85,7 +88,7 @@ export function agentMember(
       ...agentEnvironment(declaration),
       ...settings.env,
     },
-    outputFile: join(dataDir, "output"),
+    outputFile: join(settings.dir, `agent-${index + 1}.output`),
     logFile: join(dataDir, "logs", "agent.log"),
   });
   return Object.assign(member, { dataDir, declaration });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -25,6 +25,8 @@ export interface ServiceProcess {
   /** Of the running process; throws when none runs. */
   pid(): number;
   isRunning(): boolean;
+  /** Its process has come so far that it has logged something, and so hears signals. */
+  hasSpoken(): boolean;
   /** Starts it; throws when it runs already. `env` is added for this start only. */
   start(overrides?: {
     readonly argv?: readonly [string, ...string[]];
@@ -60,12 +62,14 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
   mkdirSync(dirname(options.outputFile), { recursive: true });
   let child: ChildProcess | undefined;
   let ended: Promise<Ending> = Promise.resolve(0);
+  let logBytesBefore = 0;
 
   const isRunning = (): boolean => child !== undefined;
 
   const service: ServiceProcess = {
     name: options.name,
     isRunning,
+    hasSpoken: () => child !== undefined && sizeOf(options.logFile) > logBytesBefore,
     pid() {
       if (child?.pid === undefined) throw new Error(`${options.name} does not run`);
       return child.pid;
@@ -80,6 +84,7 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
       });
       closeSync(output);
       child = started;
+      logBytesBefore = sizeOf(options.logFile);
       running.add(started);
       ended = new Promise<Ending>((resolve, reject) => {
         const settle = (): void => {
@@ -119,6 +124,10 @@ export function serviceProcess(options: ServiceProcessOptions): ServiceProcess {
     log: () => readIfThere(options.logFile),
   };
   return service;
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function readIfThere(file: string): string {

@@ -118,6 +118,84 @@ describe("fileJournal", () => {
     expect(await readFile(`${path}.damaged`, "utf8")).toContain("garbage");
   });
 
+  describe("on a disk that is full for a while", () => {
+    interface Disk {
+      readonly files: JournalFiles;
+      isFull: boolean;
+      text: string;
+    }
+
+    /** A file in memory whose disk can be full. */
+    function fullDisk(): Disk {
+      const disk: Disk = {
+        isFull: false,
+        text: "",
+        files: {
+          read: () => Promise.resolve(disk.text),
+          replace(_path: string, text: string) {
+            if (disk.isFull) return Promise.reject(new Error("ENOSPC"));
+            disk.text = text;
+            return Promise.resolve();
+          },
+          openLog: () =>
+            Promise.resolve({
+              append(text: string) {
+                if (disk.isFull) return Promise.reject(new Error("ENOSPC"));
+                disk.text += text;
+                return Promise.resolve();
+              },
+              close: () => Promise.resolve(),
+            }),
+        },
+      };
+      return disk;
+    }
+    const acked = (attemptId: string): JournalRecord => ({ kind: "acked", attemptId, fence: 1 });
+    const kindsIn = (text: string): readonly string[] =>
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as JournalRecord)
+        .map(({ kind, attemptId }) => `${kind} ${attemptId}`);
+
+    it("what happened meanwhile is written before the next record, and what was not taken never", async () => {
+      const disk = fullDisk();
+      const journal = fileJournal({ path, logger: silentLogger, files: disk.files });
+      await journal.open();
+      await journal.append(accepted("a"));
+      disk.isFull = true;
+      for (const record of [started("a"), accepted("refused"), finished("a"), acked("a")])
+        await expect(journal.append(record)).rejects.toThrow("ENOSPC");
+      disk.isFull = false;
+      await journal.append(accepted("b"));
+      expect(kindsIn(disk.text)).toEqual(["accepted a", "started a", "finished a", "acked a", "accepted b"]);
+    });
+
+    it("is written when it closes, and a program that starts meanwhile goes on with the file as it is", async () => {
+      const disk = fullDisk();
+      const first = fileJournal({ path, logger: silentLogger, files: disk.files });
+      await first.open();
+      await first.append(accepted("a"));
+      disk.isFull = true;
+      await expect(first.append(finished("a"))).rejects.toThrow("ENOSPC");
+      const second = fileJournal({ path, logger: silentLogger, files: disk.files });
+      expect((await second.open()).entries.map(({ attemptId }) => attemptId)).toEqual(["a"]);
+      disk.isFull = false;
+      await first.close();
+      expect(kindsIn(disk.text)).toEqual(["accepted a", "finished a"]);
+      await second.append(accepted("b"));
+      expect(kindsIn(disk.text).at(-1)).toBe("accepted b");
+    });
+
+    it("an end that is written after its acknowledgement brings nothing back", async () => {
+      await write([accepted("a"), acked("a"), started("a"), finished("a")]);
+      expect(await read()).toMatchObject({ entries: [], ackedIds: ["a"] });
+      // Under a higher fence it may be taken again.
+      await write([accepted("a", 2), started("a")]);
+      expect((await read()).entries).toMatchObject([{ attemptId: "a", fence: 2, started: { pid: 42 } }]);
+    });
+  });
+
   it("does not resolve an append before the disk has it, and keeps the order", async () => {
     const events: string[] = [];
     let release: (() => void) | undefined;

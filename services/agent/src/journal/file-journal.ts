@@ -23,6 +23,8 @@ export interface FileJournalOptions {
 
 const defaultCompactAfterLines = 5_000;
 const countEveryLines = 100;
+/** Nothing new is taken while the journal cannot be written, so that there is little to owe; a bound all the same. */
+const maxOwed = 10_000;
 
 /**
  * What a record has to outlive. A start names processes, which a loss of power ends too; of a result that was acknowledged and is
@@ -36,11 +38,20 @@ const WHERE: Readonly<Record<JournalRecord["kind"], "disk" | "system">> = {
   acked: "system",
 };
 
-/** The journal as a file of JSON lines (0600): appended, with fsync where a loss of power matters, rewritten at the start and when it has grown. */
+/** What has happened, whether or not it could be written down; the others are answers that were not given then. */
+function hasHappened({ kind }: JournalRecord): boolean {
+  return kind !== "accepted" && kind !== "adopted";
+}
+
+/**
+ * The journal as a file of JSON lines (0600): appended, with fsync where a loss of power matters, rewritten at the start and when it has
+ * grown. What happened while the disk was full is written before the next record.
+ */
 export function fileJournal(options: FileJournalOptions): Journal {
   const { path, logger, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
   const state = new JournalState();
   let log: DurableLog | undefined;
+  let owed: JournalRecord[] = [];
   let lines = 0;
   let countAtLines = compactAfterLines;
   let compacting: Promise<void> | undefined;
@@ -89,17 +100,14 @@ export function fileJournal(options: FileJournalOptions): Journal {
       const read = readJournal(text ?? "", state);
       if (read.tornTail) logger.info({ path }, "the journal's last line was torn by a crash; nobody was told of it");
       if (read.damagedLines.length > 0 && text !== null) await keepDamaged(text, read.damagedLines);
-      await rewrite();
+      // On a full disk the old file is good enough.
+      await compact();
       return state.content();
     },
     async append(record) {
       await compacted();
       if (log === undefined || closed !== undefined) throw new Error(`the journal ${path} is not open`);
-      const written = log.append(lineOf(record), WHERE[record.kind]);
-      lines += 1;
-      await written;
-      // Only what is durable may survive a rewrite.
-      state.apply(record);
+      await write(log, record);
       if (isLong() && compacting === undefined && closed === undefined)
         compacting = compact().finally(() => {
           compacting = undefined;
@@ -107,10 +115,35 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await compacting;
     },
     close() {
-      closed ??= (compacting ?? Promise.resolve()).then(() => log?.close());
+      closed ??= (compacting ?? Promise.resolve()).then(async () => {
+        if (log !== undefined && owed.length > 0) await write(log).catch(sayOwed);
+        await log?.close();
+      });
       return closed;
     },
   };
+
+  async function write(to: DurableLog, ...records: readonly JournalRecord[]): Promise<void> {
+    const all = [...owed, ...records];
+    owed = [];
+    const where = all.some(({ kind }) => WHERE[kind] === "disk") ? "disk" : "system";
+    lines += all.length;
+    try {
+      await to.append(all.map(lineOf).join(""), where);
+    } catch (error) {
+      owed = [...owed, ...all.filter(hasHappened)].slice(-maxOwed);
+      throw error;
+    }
+    // Only what is durable may survive a rewrite.
+    for (const record of all) state.apply(record);
+  }
+
+  function sayOwed(error: unknown): void {
+    logger.error(
+      { err: error, path, records: owed.length },
+      "what happened last could not be written into the journal",
+    );
+  }
 
   async function keepDamaged(text: string, damagedLines: readonly number[]): Promise<void> {
     const kept = `${path}.damaged`;

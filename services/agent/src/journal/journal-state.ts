@@ -16,6 +16,9 @@ export class JournalState {
     const { attemptId } = record;
     const known = this.#entries.get(attemptId) ?? emptyEntry(attemptId);
     const fence = Math.max(known.fence, record.fence);
+    // Told after it was over: written late, once the disk had room again.
+    const isOver = this.#acked.has(attemptId) && !this.#entries.has(attemptId);
+    if (isOver && (record.kind === "started" || record.kind === "finished")) return;
     switch (record.kind) {
       case "accepted": {
         const { taskId, planId, taskName, workLeaseMs, reserved } = record;

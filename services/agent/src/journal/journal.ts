@@ -56,7 +56,8 @@ export interface Journal {
   open(): Promise<JournalContent>;
   /**
    * Resolves when the record survives a loss of power; of a start and of an acknowledgement, when it survives the end of this program.
-   * Records become durable in the order of the calls.
+   * Records become durable in the order of the calls. Rejects when the disk does not take it: an acceptance or a fence does not stand
+   * then; what has happened (a start, an end, an acknowledgement) is written later, before the next record.
    */
   append(record: JournalRecord): Promise<void>;
   /** Idempotent; waits for what was appended before. */

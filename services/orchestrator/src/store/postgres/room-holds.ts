@@ -33,10 +33,15 @@ export async function roomHolds(db: Queryable): Promise<readonly RoomHold[]> {
   }));
 }
 
-const waitingTask = defineStatement<{ readonly plan_id: string; readonly name: string }>({
+const planOfTask = defineStatement<{ readonly plan_id: string }>({
+  name: "room_holds_plan",
+  text: `SELECT plan_id FROM tasks WHERE task_id = $1`,
+});
+
+const waitingTask = defineStatement<{ readonly name: string }>({
   name: "tasks_waiting_for_hold",
   text: `
-    SELECT t.plan_id, t.name FROM tasks t JOIN pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting' AND NOT q.blocked
+    SELECT t.name FROM tasks t JOIN pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting' AND NOT q.blocked
      WHERE t.task_id = $1`,
 });
 
@@ -61,16 +66,19 @@ const lockHolds = defineStatement({
 
 /** False: its task waits no more, or somebody else was first. */
 export async function keepRoom(db: Database, hold: RoomHold, sentence: string): Promise<boolean> {
-  const [task] = await db.query(waitingTask, [hold.taskId]);
-  if (task === undefined) return false;
+  const [plan] = await db.query(planOfTask, [hold.taskId]);
+  if (plan === undefined) return false;
   return db.transaction(async (tx) => {
-    await lockPlans(tx, [task.plan_id]);
+    await lockPlans(tx, [plan.plan_id]);
+    // Only under the plan's lock is it certain that it waits: before, somebody may have been about to resume it.
+    const [task] = await tx.query(waitingTask, [hold.taskId]);
+    if (task === undefined) return false;
     await tx.execute(lockHolds);
     const written = await tx.execute(insertHold, [hold.taskId, hold.agentId, hold.readyInMs, hold.lastsMs, hold.times]);
     if (written === 0) return false;
     await appendEvents(tx, [
       {
-        planId: task.plan_id,
+        planId: plan.plan_id,
         taskId: hold.taskId,
         taskName: task.name,
         agentId: hold.agentId,
