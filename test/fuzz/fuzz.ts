@@ -58,6 +58,9 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       rounds += 1;
     } while (performance.now() - startedMs < options.minutes * 60_000 && tally.findings.length === 0);
     for (const problem of await canary.end()) tally.find("the end", problem);
+  } catch (error) {
+    // A service that is gone answers no question: its last words tell more.
+    throw new Error(`the run broke off\n${world.cluster.logs(10)}`, { cause: error });
   } finally {
     await world.stop();
   }

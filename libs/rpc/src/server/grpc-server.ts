@@ -6,7 +6,6 @@ import {
 } from "@grpc/grpc-js";
 import type { ConnectionGate } from "./connection-gate.ts";
 import { earlyRefusal } from "./early-refusal.ts";
-import { ignoreGoneStreams } from "./gone-streams.ts";
 import type { NoteCall } from "./grpc-call-meta.ts";
 import { grpcDuplex } from "./grpc-duplex.ts";
 import { grpcServerStream } from "./grpc-server-stream.ts";
@@ -21,7 +20,6 @@ export function createGrpcServer(options: ServedCalls, gate: ConnectionGate): Se
   const endConnection = (peer: string): void => gate.end(peer);
   const interceptors = [earlyRefusal({ methods: options.methods, ports: options.ports, endConnection })];
   const server = new Server({ ...serverOptions(options), interceptors });
-  ignoreGoneStreams(server);
   const note: NoteCall = (call) => void call.on("cancelled", gate.request(call.getPeer()));
   const services = new Map<string, Method[]>();
   for (const method of options.methods.list()) {

@@ -1,7 +1,6 @@
 import { serverCredentials } from "../auth/tls.ts";
 import { quietGrpc } from "../quiet-grpc.ts";
 import { ConnectionGate } from "./connection-gate.ts";
-import { afterFirstBytes } from "./first-bytes.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { listen } from "./listen.ts";
 import type { ServerTransport } from "./server-transport.ts";
@@ -27,7 +26,7 @@ export const grpcTransport: ServerTransport = {
     const injector = server.createConnectionInjector(credentials);
     try {
       const listening = await listen((socket) => {
-        if (gate.admit(socket)) afterFirstBytes(socket, () => injector.injectConnection(socket));
+        if (gate.admit(socket)) injector.injectConnection(socket);
       }, calls);
       const stopAccepting = (): void => {
         listening.close();
