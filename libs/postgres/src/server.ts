@@ -1,10 +1,9 @@
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
-import { classifyError } from "./classify-error.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listen.ts";
 import { migrate, type Migration } from "./migrations.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./pool.ts";
-import { waitForDatabase } from "./wait.ts";
+import { mayHeal, waitForDatabase } from "./wait.ts";
 
 export interface PrepareOptions {
   readonly schema: string;
@@ -39,8 +38,8 @@ export function postgresAt(connection: ConnectionTarget): PostgresServer {
           await migrate({ ...options, connection });
           return;
         } catch (error) {
-          // It went away again between the two.
-          if (classifyError(error).kind !== "unavailable") throw error;
+          // It went away again between the two, or cannot write now.
+          if (!mayHeal(error)) throw error;
           options.logger.warn(
             { err: error },
             "the database went away while its schema was brought up to date; waiting for it again",

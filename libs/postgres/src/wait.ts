@@ -31,7 +31,7 @@ const wayOut =
 
 /**
  * Resolves when the database answers and takes writes. Tries for ever (or until the deadline or the signal), with pauses that grow from
- * 0.25 s to 5 s, and logs each try. What waiting cannot heal (wrong password, no such database, too old) is
+ * 0.25 s to 5 s, and logs each try: a disk that is full may have room again. What waiting cannot heal (wrong password, no such database, too old) is
  * thrown at once.
  */
 export async function waitForDatabase(options: WaitForDatabaseOptions): Promise<void> {
@@ -47,7 +47,7 @@ export async function waitForDatabase(options: WaitForDatabaseOptions): Promise<
     } catch (error) {
       if (error instanceof DatabaseAwayError) throw error;
       const cause = error instanceof Error ? error.message || String(Reflect.get(error, "code")) : String(error);
-      if (classifyError(error).kind !== "unavailable") {
+      if (!mayHeal(error)) {
         throw new DatabaseAwayError(`${target} cannot be used: ${cause}; correct DATABASE_URL`, { cause: error });
       }
       const waitedMs = ports.clock.monotonic() - startedMs;
@@ -62,6 +62,12 @@ export async function waitForDatabase(options: WaitForDatabaseOptions): Promise<
       await sleep(ports.timers, pauseMs, signal);
     }
   }
+}
+
+/** Whether the server may be well again without anybody correcting what it was asked. */
+export function mayHeal(error: unknown): boolean {
+  const { kind } = classifyError(error);
+  return kind === "unavailable" || kind === "disk_full" || kind === "timeout";
 }
 
 async function tryOnce(options: WaitForDatabaseOptions): Promise<void> {
