@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeTempDir } from "@headroom/testing";
+import { wholeNumber } from "../support/whole-number.ts";
 import { signalAllIn } from "./folder-processes.ts";
 import { type RunOptions, runOnce } from "./one-run.ts";
 import { findPrograms } from "./programs.ts";
@@ -23,15 +24,11 @@ function readArguments(): Asked {
       strikes: { type: "string", default: "3" },
     },
   });
-  const count = (name: string, text: string, least: number): number => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new Error(`--${name} must be a whole number of ${least} or more, not "${text}"`);
-  };
   return {
-    runs: count("runs", values.runs, 1),
-    firstSeed: values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : count("seed", values.seed, 0),
-    strikes: count("strikes", values.strikes, 1),
+    runs: wholeNumber("runs", values.runs, 1),
+    firstSeed:
+      values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : wholeNumber("seed", values.seed, 0),
+    strikes: wholeNumber("strikes", values.strikes, 1),
   };
 }
 

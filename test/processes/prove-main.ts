@@ -1,5 +1,6 @@
 /** `npm run prove:processes -- [--runs N] [--minutes M] [--seed S] [--seconds T]`: see docs/reliability.md. */
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../support/whole-number.ts";
 import { closeAllGrounds } from "./ground.ts";
 import { type Outcome, runUnderFaults } from "./one-run.ts";
 
@@ -19,16 +20,11 @@ function readArguments(): Asked {
       seconds: { type: "string", default: "45" },
     },
   });
-  const count = (name: string, text: string, least: number): number => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new Error(`--${name} must be a whole number of ${least} or more, not "${text}"`);
-  };
   return {
-    runs: count("runs", values.runs, 1),
-    firstSeed: values.seed === undefined ? Date.now() % 1_000_000 : count("seed", values.seed, 0),
-    stormMs: count("seconds", values.seconds, 1) * 1_000,
-    untilMs: values.minutes === undefined ? Infinity : Date.now() + count("minutes", values.minutes, 1) * 60_000,
+    runs: wholeNumber("runs", values.runs, 1),
+    firstSeed: values.seed === undefined ? Date.now() % 1_000_000 : wholeNumber("seed", values.seed, 0),
+    stormMs: wholeNumber("seconds", values.seconds, 1) * 1_000,
+    untilMs: values.minutes === undefined ? Infinity : Date.now() + wholeNumber("minutes", values.minutes, 1) * 60_000,
   };
 }
 

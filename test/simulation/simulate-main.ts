@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../support/whole-number.ts";
 import { makeSimulationDir, startSimulationServer } from "./server.ts";
 import { shrink } from "./shrink.ts";
 import type { Outcome } from "./simulate.ts";
@@ -32,17 +33,12 @@ function readArguments(): Asked {
       "stop-at-first": { type: "boolean", default: false },
     },
   });
-  const count = (name: string, text: string, least: number): number => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new Error(`--${name} must be a whole number of ${least} or more, not "${text}"`);
-  };
   return {
-    seeds: count("seeds", values.seeds, 1),
-    first: values.seed === undefined ? Math.floor(Date.now() / 1_000) : count("seed", values.seed, 0),
-    jobs: count("jobs", values.jobs ?? String(availableParallelism()), 1),
+    seeds: wholeNumber("seeds", values.seeds, 1),
+    first: values.seed === undefined ? Math.floor(Date.now() / 1_000) : wholeNumber("seed", values.seed, 0),
+    jobs: wholeNumber("jobs", values.jobs ?? String(availableParallelism()), 1),
     shrinks: values.shrink,
-    untilMs: values.minutes === undefined ? Infinity : Date.now() + count("minutes", values.minutes, 1) * 60_000,
+    untilMs: values.minutes === undefined ? Infinity : Date.now() + wholeNumber("minutes", values.minutes, 1) * 60_000,
     stopsAtFirst: values["stop-at-first"],
   };
 }
