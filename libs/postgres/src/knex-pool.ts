@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import knex, { type Knex } from "knex";
 import type pg from "pg";
 import type { Logger } from "@headroom/runtime";
@@ -17,8 +18,14 @@ export interface KnexPoolOptions {
   readonly limits: SessionLimits;
 }
 
+/** The clients of the pool that a client belongs to, by knex's name of them. */
+const poolOf = new WeakMap<pg.Client, ReadonlyMap<string, pg.Client>>();
+
 /** How long after its statement_timeout a server may stay silent before the connection counts as dead. */
 const silenceGraceMs = 10_000;
+
+/** What `pg` says when it stops waiting for an answer. */
+const readTimeoutMessage = "Query read timeout";
 
 /** SQLSTATE of a write that a standby refuses. */
 const readOnlyServer = "25006";
@@ -57,6 +64,7 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
       afterCreate(client: pg.Client, done: (error: Error | null, client: pg.Client) => void) {
         const uid = knexUid(client);
         open.set(uid, client);
+        poolOf.set(client, open);
         client.once("end", () => open.delete(uid));
         prepareSession(client, options.schema, limits).then(
           () => done(null, client),
@@ -86,15 +94,45 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
  */
 export function discardIfBroken(error: unknown, client: pg.Client | undefined): void {
   if (client === undefined || classifyError(error).kind !== "unavailable") return;
-  // knex asks for this mark before it gives a connection out.
-  const takeOut = (): void => void Reflect.set(client, "__knex__disposed", error);
   if (error instanceof Error && Reflect.get(error, "severity") === "ERROR") {
     // What a living server refuses (ERROR, where FATAL ends the session) says nothing against the connection, unless the server is no
     // longer the primary: the way to that is a new connection. This one can still end its transaction.
-    if (Reflect.get(error, "code") === readOnlyServer) takeOut();
+    if (Reflect.get(error, "code") === readOnlyServer) markDisposed(client, error);
     return;
   }
-  takeOut();
+  takeOut(client, error);
+}
+
+/** How much each connection of this one's pool has said so far, in bytes. */
+export function heardFrom(client: pg.Client): ReadonlyMap<pg.Client, number> {
+  const heard = new Map<pg.Client, number>();
+  for (const one of poolOf.get(client)?.values() ?? []) heard.set(one, bytesRead(one));
+  return heard;
+}
+
+/**
+ * After a small question went unanswered: ends the connections that have said nothing since, idle ones and those in use. A way that leads nowhere any
+ * more does so for all of them, and each would be waited for in its turn. Whoever waits on one is told `unavailable`.
+ */
+export function discardIfSilent(error: unknown, heard: ReadonlyMap<pg.Client, number>): void {
+  if (!(error instanceof Error) || error.message !== readTimeoutMessage) return;
+  for (const [client, bytes] of heard) {
+    if (bytesRead(client) === bytes) takeOut(client, error);
+  }
+}
+
+function bytesRead(client: pg.Client): number {
+  const { stream } = client.connection;
+  return stream instanceof Socket ? stream.bytesRead : 0;
+}
+
+/** knex asks for this mark before it gives a connection out. */
+function markDisposed(client: pg.Client, error: unknown): void {
+  Reflect.set(client, "__knex__disposed", error);
+}
+
+function takeOut(client: pg.Client, error: unknown): void {
+  markDisposed(client, error);
   client.connection.stream.destroy();
 }
 

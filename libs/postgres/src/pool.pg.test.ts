@@ -1,6 +1,7 @@
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
+import { type Cable, createTestDatabase, startCable, type TestDatabase, waitFor } from "@headroom/testing";
 import { classifyError, createDatabase, type PooledDatabase, type DatabaseOptions, defineStatement } from "./index.ts";
 
 interface CounterRow {
@@ -15,6 +16,11 @@ const addToCounter = defineStatement<CounterRow>({
 const readCounter = defineStatement<CounterRow>({
   name: "test_read_counter",
   text: "SELECT id, n FROM counters WHERE id = $1",
+});
+const smallQuestion = defineStatement<{ readonly one: number }>({
+  name: "test_small_question",
+  text: "SELECT 1 AS one",
+  answerWithinMs: 200,
 });
 
 let test: TestDatabase;
@@ -33,6 +39,15 @@ function open(options: Partial<DatabaseOptions> = {}): PooledDatabase {
   });
   others.push(opened);
   return opened;
+}
+
+async function throughCable(): Promise<{ readonly cable: Cable; readonly connection: string }> {
+  const { host, port, user, password, database } = new pg.Client(test.connectionString);
+  const cable = await startCable(host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port });
+  const connection = new URL(`postgresql://127.0.0.1:${cable.address.port}/${database}`);
+  connection.username = user ?? "";
+  connection.password = typeof password === "string" ? password : "";
+  return { cable, connection: connection.href };
 }
 
 beforeAll(async () => {
@@ -271,6 +286,26 @@ describe("the pool", () => {
     });
     await expect(silent).rejects.toSatisfy((error) => classifyError(error).kind === "unavailable");
     expect(await pool.query(readCounter, [2])).toEqual([{ id: 2, n: 0 }]);
+  });
+
+  it("replaces all connections that say nothing when a small question goes unanswered, and no others", async () => {
+    const { cable, connection } = await throughCable();
+    const pool = open({ connection, max: 3 });
+    await Promise.all([1, 2, 3].map(() => pool.knex.raw("SELECT pg_sleep(0.05)")));
+    cable.forget();
+    const hanging = pool.knex.raw("SELECT 1").then(
+      () => "answered",
+      (error: unknown) => classifyError(error).kind,
+    );
+    await expect(pool.query(smallQuestion)).rejects.toThrow("Query read timeout");
+    expect(await hanging).toBe("unavailable");
+    expect(await pool.query(smallQuestion)).toEqual([{ one: 1 }]);
+
+    // The server is slow with one statement, and well otherwise: that connection has said nothing either, but nobody asks for its end.
+    const slow = pool.knex.raw("SELECT pg_sleep(0.5)");
+    expect(await pool.query(smallQuestion)).toEqual([{ one: 1 }]);
+    await slow;
+    await cable.close();
   });
 
   it("refuses a server that takes no writes: a standby, whose primary is elsewhere", async () => {

@@ -1,5 +1,5 @@
 import type { Knex } from "knex";
-import { clientSource, discardIfBroken } from "./knex-pool.ts";
+import { clientSource, discardIfBroken, discardIfSilent, heardFrom } from "./knex-pool.ts";
 import type { Statement } from "./statement.ts";
 
 /**
@@ -17,16 +17,20 @@ export async function runStatement<Row extends object>(
   }
   const source = clientSource(db);
   const client = await source.acquireConnection();
+  const { answerWithinMs } = statement;
+  const asked = answerWithinMs === undefined ? null : heardFrom(client);
   try {
     // The row type is the statement's promise: its author lists the columns.
     const result = await client.query<Row & Record<string, unknown>>({
       name: statement.name,
       text: statement.text,
       values: [...values],
+      ...(answerWithinMs !== undefined && { query_timeout: answerWithinMs }),
     });
     return { rows: result.rows, rowCount: result.rowCount ?? 0 };
   } catch (error) {
     discardIfBroken(error, client);
+    if (asked !== null) discardIfSilent(error, asked);
     throw error;
   } finally {
     await source.releaseConnection(client);

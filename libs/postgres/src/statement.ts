@@ -8,6 +8,11 @@ const maxStatementNameBytes = 63;
 export interface Statement<Row extends object> {
   readonly name: string;
   readonly text: string;
+  /**
+   * How long its answer is waited for, in ms; without it as long as for any other (`statementTimeoutMs` and a grace). For what loops ask all the
+   * time: when the answer does not come, the connections that have said nothing since the question are taken for dead, and replaced.
+   */
+  readonly answerWithinMs?: number;
   /** Carries the row type only; never set. */
   readonly row?: Row;
 }
@@ -22,13 +27,18 @@ const defined = new Map<string, Statement<object>>();
 export function defineStatement<Row extends object = Record<string, never>>(definition: {
   readonly name: string;
   readonly text: string;
+  readonly answerWithinMs?: number;
 }): Statement<Row> {
-  const { name } = definition;
+  const { name, answerWithinMs } = definition;
   const bytes = Buffer.byteLength(name);
   if (bytes === 0 || bytes > maxStatementNameBytes) {
     throw new Error(`statement name "${name}" has ${bytes} bytes; it needs 1 to ${maxStatementNameBytes}`);
   }
-  const statement: Statement<Row> = { name, text: definition.text.trim() };
+  const statement: Statement<Row> = {
+    name,
+    text: definition.text.trim(),
+    ...(answerWithinMs !== undefined && { answerWithinMs }),
+  };
   const earlier = defined.get(name);
   if (earlier !== undefined && earlier.text !== statement.text) {
     throw new Error(`two statements are named "${name}"; their names must differ`);

@@ -2,10 +2,9 @@
 import { wire } from "@headroom/contracts";
 import { createChannel } from "@headroom/rpc";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
+import { createTestDatabase, startCable, type TestDatabase, waitFor } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startCable } from "./support/cable.ts";
 import { FakeAgent, machineOf, useOf } from "./support/fake-agent.ts";
 import { type RegistryUnderTest, reserveOf, startRegistry } from "./support/harness.ts";
 

@@ -32,7 +32,7 @@ export function createSimDatabase(options: SimDatabaseOptions): Database {
   const session = server.session(schema);
   const turns = server.turns(schema);
   const alone = (statement: Statement<object>, values: readonly unknown[]): Promise<Answer> =>
-    travel(server, owner, statement.name, (reply) =>
+    travel(server, owner, statement, (reply) =>
       turns.take(() => {
         server.engine.schedule(0, null, `runs ${statement.name}`, async () => {
           try {
@@ -84,7 +84,7 @@ interface Reply {
 function travel(
   server: SimPostgres,
   owner: SimProcess,
-  what: string,
+  { name: what, answerWithinMs = silenceMs }: Pick<Statement<object>, "name" | "answerWithinMs">,
   arrived: (reply: Reply) => void,
   broken: () => void = () => undefined,
 ): Promise<Answer> {
@@ -103,7 +103,7 @@ function travel(
       broken();
     };
     const forget = server.whileUp(lost);
-    const silence = engine.schedule(silenceMs, owner, `silence after ${what}`, lost);
+    const silence = engine.schedule(answerWithinMs, owner, `silence after ${what}`, lost);
     if (weather.isDown) return answer("refused", () => reject(refusedError()));
     if (server.chance(weather.lostBefore)) return lost();
     engine.schedule(server.delayMs(), null, `${owner.name} asks ${what}`, () => {
@@ -172,14 +172,14 @@ class SimTransaction {
           reply.done({ rows: [], rowCount: 0 });
         }),
       );
-    return travel(this.#server, this.#owner, "BEGIN", begin, () => this.#abandon());
+    return travel(this.#server, this.#owner, { name: "BEGIN" }, begin, () => this.#abandon());
   }
 
   #ask(statement: Statement<object>, values: readonly unknown[]): Promise<Answer> {
     return travel(
       this.#server,
       this.#owner,
-      statement.name,
+      statement,
       (reply) =>
         this.#atServer(statement.name, async () => {
           if (this.#state !== "open") return reply.failed(lostError());
@@ -198,7 +198,7 @@ class SimTransaction {
     return travel(
       this.#server,
       this.#owner,
-      how,
+      { name: how },
       (reply) =>
         this.#atServer(how, async () => {
           if (this.#state !== "open") return reply.failed(lostError());

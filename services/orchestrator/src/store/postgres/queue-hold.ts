@@ -11,6 +11,7 @@ interface HoldRow {
 
 const selectHold = defineStatement<HoldRow>({
   name: "queue_hold_get",
+  answerWithinMs: 5_000,
   text: `SELECT reason, held_by, held_at FROM queue_hold`,
 });
 

@@ -18,6 +18,7 @@ const some = defineStatement<AgentRow>({
 // write more than this costs): 10,000 narrow rows are read in a few milliseconds.
 const changed = defineStatement<AgentRow>({
   name: "registry_load_changed",
+  answerWithinMs: 10_000,
   text: `${selectAgents}
    WHERE a.changed_at >= $1 OR l.changed_at >= $1 OR g.changed_at >= $1 OR s.changed_at >= $1`,
 });

@@ -11,6 +11,7 @@ interface ReplicaRow {
 // Rows of the dead go after a minute: until then they tell the living whose agents are in doubt.
 const renew = defineStatement<ReplicaRow>({
   name: "registry_renew_replica",
+  answerWithinMs: 5_000,
   text: `
 WITH mine AS (
   INSERT INTO replicas AS r (replica_id, lease_expires_at)

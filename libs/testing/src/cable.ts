@@ -1,33 +1,36 @@
-/** A network cable between an agent and a registry: pulled, nothing comes through and nobody is told. */
-import { type HostPort } from "@headroom/runtime";
-import { connect, createServer, type Server, type Socket } from "node:net";
+/** A network cable between two processes: pulled, nothing comes through and nobody is told. */
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from "node:net";
 
 export interface Cable {
-  readonly address: HostPort;
+  readonly address: { readonly host: string; readonly port: number };
   /** From now on bytes are lost both ways, and both ends stay open. */
   pull(): void;
-  /** How many connections the registry still has open. */
+  /** The same for the connections that there are, while new ones are carried: a way in between has forgotten them. */
+  forget(): void;
+  /** How many connections the far end still has open. */
   open(): number;
   close(): Promise<void>;
 }
 
-export async function startCable(to: HostPort): Promise<Cable> {
+export async function startCable(to: NetConnectOpts): Promise<Cable> {
   const sockets = new Set<Socket>();
   const upstream = new Set<Socket>();
+  const forgotten = new Set<Socket>();
   let isPulled = false;
   const server: Server = createServer((near) => {
-    const far = connect(to.port, to.host);
+    const far = connect(to);
     upstream.add(far);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => undefined);
     }
-    near.on("data", (bytes) => void (isPulled || far.write(bytes)));
-    far.on("data", (bytes) => void (isPulled || near.write(bytes)));
-    near.on("close", () => void (isPulled || far.destroy()));
+    const carries = (): boolean => !isPulled && !forgotten.has(far);
+    near.on("data", (bytes) => void (carries() && far.write(bytes)));
+    far.on("data", (bytes) => void (carries() && near.write(bytes)));
+    near.on("close", () => void (carries() && far.destroy()));
     far.on("close", () => {
       upstream.delete(far);
-      if (!isPulled) near.destroy();
+      if (carries()) near.destroy();
     });
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -37,6 +40,9 @@ export async function startCable(to: HostPort): Promise<Cable> {
     address: { host: "127.0.0.1", port: address.port },
     pull() {
       isPulled = true;
+    },
+    forget() {
+      for (const far of upstream) forgotten.add(far);
     },
     open: () => upstream.size,
     async close() {
