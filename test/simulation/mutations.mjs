@@ -51,12 +51,19 @@ export const mutations = [
     name: "lease compared with the process's clock",
     file: "services/registry/src/reservations/expire.ts",
     from: `{ type: "expire" }, nowMs)`,
-    to: `{ type: "expire" }, nowMs + 3_600_000)`,
-    and: {
-      file: "services/registry/src/store/postgres/leases.ts",
-      from: "lease_expires_at <= now()",
-      to: "lease_expires_at <= now() + interval '1 hour'",
-    },
+    to: `{ type: "expire" }, draft.nowMs)`,
+    and: [
+      {
+        file: "services/registry/src/fleet/store-clock.ts",
+        from: "this.#aheadMs = nowMs - this.#clock.monotonic();",
+        to: "this.#aheadMs = this.#clock.now() - this.#clock.monotonic() + 0 * nowMs;",
+      },
+      {
+        file: "services/registry/src/store/postgres/leases.ts",
+        from: " AND lease_expires_at <= now()",
+        to: "",
+      },
+    ],
   },
   {
     name: "wake-up revision ignored",

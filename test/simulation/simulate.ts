@@ -6,7 +6,7 @@ import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
-import { findDoubleExecutions, readWorld } from "./world/read-world.ts";
+import { findDoubleExecutions, findRunsOfLost, readWorld } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
 
@@ -56,6 +56,8 @@ const deliveredWithinMs = 600;
 const probesMs = [30_000, 45_000];
 const probesWithPollMs = [8_000, 16_000];
 
+const crowdingPlans = 8;
+
 /** Runs the world of one seed to its end, and looks for what must not be. */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
   const { seed, real, configs, onlyFaults = () => true } = options;
@@ -92,6 +94,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
       ...violationLines([
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs }),
         ...findDoubleExecutions(world),
+        ...findRunsOfLost(world, facts),
         ...lossesOf(world, facts, configs, faults.counts),
       ]),
     );
@@ -135,13 +138,16 @@ function sinceCalm(facts: Facts, fromMs: number): Facts {
 
 const inCalm = (line: string): string => `${line}, while nothing was wrong`;
 
-function begin({ engine, registries, orchestrators, agents, planner }: World): void {
+function begin({ engine, registries, orchestrators, agents, planner, isCrowded }: World): void {
   for (const node of [...registries, ...orchestrators, ...agents]) {
     engine.schedule(engine.random.next() * 2_000, null, `${node.name} is switched on`, () => node.start());
   }
   const plans = engine.random.int(1, 8);
   for (let plan = 0; plan < plans; plan += 1) {
     engine.schedule(engine.random.next() * 90_000, null, "a plan is made", () => planner.submit());
+  }
+  for (let plan = 0; plan < (isCrowded ? crowdingPlans : 0); plan += 1) {
+    engine.schedule(8_000 + engine.random.next() * 60_000, null, "a crowd comes", () => planner.crowd());
   }
 }
 

@@ -141,13 +141,29 @@ const powerLoss: Fault = (world, random) => {
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
 
-/** The machine is suspended, with its agent and its commands; where its system tells, they are told before. */
+/** For so long that others are full without it: below their threshold, while it would have room. */
+export const longPowerLoss: Fault = (world) => {
+  const [node] = world.agents;
+  const [machine] = world.machines;
+  if (node === undefined || machine === undefined) return "nobody";
+  const downMs = 110_000;
+  node.die(true);
+  machine.losePower();
+  comesBack(world, node, downMs);
+  return `${node.name} for ${downMs} ms`;
+};
+
+/**
+ * The machine is suspended, with its agent and its commands; where its system tells, they are told before. When it wakes its network may
+ * take a while: nobody tells the agent then that its leases are over.
+ */
 const sleep: Fault = (world, random) => {
   const index = random.int(0, world.agents.length - 1);
   const node = world.agents[index]!;
   const machine = world.machines[index]!;
   const forMs = random.next() < 0.5 ? between(random, 2_000, 60_000) : between(random, 60_000, 420_000);
   const isTold = random.next() < 0.5;
+  const cutOffMs = forMs + (random.next() < 0.4 ? between(random, 5_000, 60_000) : 0);
   const { process } = node;
   if (process === null || process.isPaused) return `${node.name}, which is not awake`;
   const { sleepListener } = machine;
@@ -156,8 +172,8 @@ const sleep: Fault = (world, random) => {
     process.pause();
     machine.fallAsleep();
     for (const other of [...world.registries, ...world.orchestrators]) {
-      world.network.links.cut(node.name, other.name, forMs);
-      world.network.links.cut(other.name, node.name, forMs);
+      world.network.links.cut(node.name, other.name, cutOffMs);
+      world.network.links.cut(other.name, node.name, cutOffMs);
     }
     world.engine.schedule(forMs, null, `${node.name} wakes`, () => {
       machine.wake();
@@ -232,6 +248,29 @@ const detach: Fault = (world, random) => {
   return `${node.name} from the orchestrators for ${Math.round(forMs)} ms`;
 };
 
+/**
+ * What has just been sent reaches nobody, and nobody can prolong what is promised for it: the room may be another's when it is sent again.
+ */
+const sentToNobody: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const forMs = between(random, 45_000, 75_000);
+  const stillMs = between(random, 25_000, 45_000);
+  const times = random.int(1, 6);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.befallAfter(process, "tasks_assign", times, () => {
+    if (node.process !== process || world.isMended) return;
+    const { links } = world.network;
+    const agent = oneOf(random, world.agents);
+    for (const other of [...world.registries, ...world.orchestrators]) {
+      links.cut(agent.name, other.name, forMs);
+      links.cut(other.name, agent.name, forMs);
+    }
+    for (const registry of world.registries) pause(world, registry, stillMs);
+  });
+  return `of ${node.name} after ${times} times tasks_assign, for ${Math.round(forMs)} ms`;
+};
+
 const breakConnections: Fault = (world, random) => {
   const node = anyNode(world, random);
   for (const other of [...world.registries, ...world.orchestrators, ...world.agents])
@@ -302,6 +341,7 @@ export const disturbances: readonly NamedFault[] = [
   ["partition", partition],
   ["isolate", isolate],
   ["detach", detach],
+  ["sent to nobody", sentToNobody, "hard"],
   ["break connections", breakConnections],
   ["database down", databaseDown, "hard"],
   ["database slow", databaseSlow, "hard"],

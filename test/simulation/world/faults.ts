@@ -1,5 +1,5 @@
 import { SeededRandom } from "@headroom/testing";
-import { disturbances, fleetLost, goOn } from "./disturbances.ts";
+import { disturbances, fleetLost, goOn, longPowerLoss } from "./disturbances.ts";
 import type { Fault } from "./fault.ts";
 import { weathers } from "./weathers.ts";
 import type { World } from "./world.ts";
@@ -45,6 +45,12 @@ export class Faults {
       const random = new SeededRandom(1);
       engine.schedule(8_000, null, "the fleet is lost", () =>
         this.#make(firstWeather - 1, "fleet cut off", fleetLost, random),
+      );
+    }
+    if (this.#world.isCrowded && this.#isWanted(firstWeather - 2)) {
+      const random = new SeededRandom(1);
+      engine.schedule(6_000, null, "the largest machine goes", () =>
+        this.#make(firstWeather - 2, "long power loss", longPowerLoss, random),
       );
     }
     for (const [index, [kind, fault, isHard]] of weathers.entries()) {

@@ -46,6 +46,12 @@ export class Planner {
     this.#submit(randomPlan(this.#engine.random, this.#plans));
   }
 
+  /** Many small tasks that take their time. */
+  crowd(): void {
+    this.#plans += 1;
+    this.#submit(crowdingPlan(this.#engine.random, this.#plans));
+  }
+
   /** Work that fills machines, and cannot fail. */
   probe(probe: Probe): void {
     this.#plans += 1;
@@ -98,6 +104,16 @@ function probingPlan(random: SeededRandom, number: number, probe: Probe): Partia
     };
   });
   return wire.WorkPlan.fromPartial({ name: `probe-${number}`, tasks });
+}
+
+function crowdingPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {
+  const tasks = Array.from({ length: random.int(3, 6) }, (_, index) => ({
+    name: `p${number}-t${index + 1}`,
+    command: { argv: ["work", String(random.int(15_000, 30_000)), "0"] },
+    needs: { cpuCores: 0.5, memoryGb: 0.5 },
+    workLease: { seconds: random.int(15, 30), nanos: 0 },
+  }));
+  return wire.WorkPlan.fromPartial({ name: `crowd-${number}`, tasks });
 }
 
 function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {

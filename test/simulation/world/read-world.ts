@@ -44,6 +44,28 @@ interface Span {
   readonly isAfterSleep: boolean;
 }
 
+/** V8, sharper: what was given up for lost runs no longer, and what slept through that is stopped within a moment of its waking. */
+export function findRunsOfLost({ machines, engine, postgres }: World, { changes }: Facts): readonly Violation[] {
+  const aheadMs = postgres.nowMs - engine.wallMs;
+  const lostAtMs = new Map(
+    changes.flatMap((change) =>
+      change.row === "attempt" && change.state === "lost" ? [[change.attemptId, change.atMs - aheadMs] as const] : [],
+    ),
+  );
+  return machines.flatMap(({ name, executions }) =>
+    executions.flatMap(({ attemptId, spans }) => {
+      const lostMs = lostAtMs.get(attemptId);
+      if (lostMs === undefined) return [];
+      return spans.flatMap(({ fromMs, toMs }) => {
+        const overMs = (toMs ?? engine.wallMs) - Math.max(lostMs, fromMs);
+        if (overMs <= noticedWithinMs) return [];
+        const what = `attempt ${attemptId} was lost at ${Math.round(lostMs)} and ran on ${name} for ${Math.round(overMs)} ms more`;
+        return [{ invariant: "V8" as const, what }];
+      });
+    }),
+  );
+}
+
 /** Of an agent's looks at its leases, and of what it takes to stop processes. */
 const noticedWithinMs = 3_000;
 

@@ -33,6 +33,8 @@ export interface World {
   readonly looksRarely: boolean;
   /** Below this fraction on every agent work pauses; 0: never. */
   readonly threshold: number;
+  /** Two machines, of which the larger one is away for long, and many small tasks: more than the threshold lets in. */
+  readonly isCrowded: boolean;
   /** Large enough to be lost as a whole, which happens; null: not so. */
   readonly fleet: "quiet" | "disturbed" | null;
   /** Nothing bad happens any more. */
@@ -74,6 +76,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const threshold = random.next() < 0.25 ? 0.2 : 0;
   const kind = random.next();
   const fleet = kind < 0.05 ? "quiet" : kind < 0.12 ? "disturbed" : null;
+  const isCrowded = threshold > 0 && fleet === null && random.next() < 0.4;
   const options = { engine, network, postgres, configs };
   const boots: Boot[] = [];
   const registries = Array.from(
@@ -103,7 +106,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
       }),
   );
   const machines = [
-    ...shapes.slice(0, random.int(1, shapes.length)),
+    ...shapes.slice(0, isCrowded ? 2 : random.int(1, shapes.length)),
     ...Array.from({ length: fleetSizes[fleet ?? "none"] }, () => smallShape),
   ].map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
   const agents = machines.map(
@@ -139,6 +142,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     boots,
     looksRarely,
     threshold,
+    isCrowded,
     fleet,
     isMended: false,
   };
