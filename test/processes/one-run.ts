@@ -10,6 +10,7 @@ import { readFacts } from "../support/invariants/read-facts.ts";
 import { type Ground, prepareGround } from "./ground.ts";
 import { keepEvidence } from "./keep-evidence.ts";
 import { storm } from "./storm.ts";
+import { withWitnessedEnds } from "./witnessed-ends.ts";
 
 export interface RunOptions {
   readonly seed: number;
@@ -78,9 +79,10 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
   const problems = [...report.problems];
   const { loaded, calm } = await settle(cluster, load, random, problems);
   givesUp.abort();
+  const disksWereFull = report.faults["disk full, agent"] !== undefined;
   const facts: Facts = {
     ...(await readFacts(cluster.sql)),
-    runs: journals.runs(),
+    runs: disksWereFull ? withWitnessedEnds(journals.runs(), cluster.ledger.lines()) : journals.runs(),
     accepted: [...loaded.accepted, ...calm.accepted],
     isOver: true,
     outages: report.outages,

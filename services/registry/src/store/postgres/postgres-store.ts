@@ -15,7 +15,11 @@ import { addToTaskMix } from "./task-mix.ts";
 import { writeBeats } from "./write-beats.ts";
 import { writeStatuses } from "./write-statuses.ts";
 
-const now = defineStatement<{ readonly now: number }>({ name: "registry_now", text: "SELECT now() AS now" });
+const now = defineStatement<{ readonly now: number }>({
+  name: "registry_now",
+  text: "SELECT now() AS now",
+  answerWithinMs: 5_000,
+});
 
 async function databaseNowMs(db: Queryable): Promise<EpochMs> {
   const [row] = await db.query(now);
@@ -91,7 +95,7 @@ export function createPostgresStore(db: Database): RegistryStore {
     listJoinTokens: () => call(() => listJoinTokens(db)),
     revokeJoinToken: (tokenId) => call(() => revokeJoinToken(db, tokenId)),
     enrolAgent: (enrolment) => call(() => enrolAgent(db, enrolment)),
-    renewReplica: (replicaId, leaseMs) => timed(() => renewReplica(db, replicaId, leaseMs)),
+    renewReplica: (replicaId, leaseMs) => call(() => renewReplica(db, replicaId, leaseMs)),
     confirmLosses: () =>
       timed(async () => {
         await confirmLosses(db);

@@ -6,6 +6,7 @@ interface ReplicaRow {
   readonly replica_id: string;
   readonly lease_expires_at: number;
   readonly losses_confirmed_at: number | null;
+  readonly now: number;
 }
 
 // Rows of the dead go after a minute: until then they tell the living whose agents are in doubt.
@@ -21,9 +22,9 @@ WITH mine AS (
 ), dead AS (
   DELETE FROM replicas WHERE lease_expires_at < now() - interval '1 minute' AND replica_id <> $1
 )
-SELECT replica_id, lease_expires_at, losses_confirmed_at FROM mine
+SELECT replica_id, lease_expires_at, losses_confirmed_at, now() AS now FROM mine
 UNION ALL
-SELECT replica_id, lease_expires_at, losses_confirmed_at FROM replicas WHERE replica_id <> $1 AND lease_expires_at > now()`,
+SELECT replica_id, lease_expires_at, losses_confirmed_at, now() FROM replicas WHERE replica_id <> $1 AND lease_expires_at > now()`,
 });
 
 const retire = defineStatement({
@@ -36,15 +37,14 @@ const confirm = defineStatement({
   text: `UPDATE replicas SET losses_confirmed_at = now() WHERE lease_expires_at > now()`,
 });
 
-export async function renewReplica(
-  db: Queryable,
-  replicaId: string,
-  leaseMs: number,
-): Promise<Omit<ReplicaLeases, "nowMs">> {
+export async function renewReplica(db: Queryable, replicaId: string, leaseMs: number): Promise<ReplicaLeases> {
   const rows = await db.query(renew, [replicaId, leaseMs]);
+  const own = rows.find((row) => row.replica_id === replicaId);
+  if (own === undefined) throw new Error("the lease of this registry process was not written");
   return {
+    nowMs: own.now,
     replicas: rows.map((row) => ({ replicaId: row.replica_id, leaseExpiresAtMs: row.lease_expires_at })),
-    lossesConfirmedAtMs: rows.find((row) => row.replica_id === replicaId)?.losses_confirmed_at ?? null,
+    lossesConfirmedAtMs: own.losses_confirmed_at,
   };
 }
 
