@@ -21,6 +21,7 @@ function edited<T>(items: readonly T[], which: (item: T) => boolean, edit: (item
 
 const isAttempt = (id: string, state: string) => (change: Change) =>
   change.row === "attempt" && change.attemptId === id && change.state === state;
+const isWaiting = (change: Change): boolean => change.row === "pause" && change.status === "waiting";
 const isPromise = (id: string, state: string) => (change: Change) =>
   change.row === "reservation" && change.attemptId === id && change.state === state;
 
@@ -232,6 +233,27 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
         })),
       ]),
     },
+  ],
+  [
+    "V23",
+    "a task is paused before its row is in the queue",
+    { changes: edited(sound.changes, isWaiting, (change) => ({ ...change, commit: "4 and a half" })) },
+  ],
+  [
+    "V23",
+    "a task that was given out waits in the queue for another commit",
+    {
+      changes: edited(
+        sound.changes,
+        (change) => change.row === "pause" && change.status === "resumed",
+        (change) => ({ ...change, commit: "10 and a half" }),
+      ),
+    },
+  ],
+  [
+    "V23",
+    "a task is given out without an attempt",
+    { changes: edited(sound.changes, isAttempt("b1", "assigned"), () => null) },
   ],
 ];
 

@@ -7,6 +7,7 @@ import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
 import { checkCancelled, checkResumeAfter, checkUsable } from "./check-turns.ts";
+import { checkTogether } from "./check-together.ts";
 import { checkWaiting } from "./check-waiting.ts";
 import type { Facts, Violation } from "./facts.ts";
 
@@ -36,6 +37,7 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkGate,
   checkKept,
   checkTakeovers,
+  checkTogether,
 ];
 
 export function findViolations(facts: Facts, { waitBoundMs }: CheckOptions): readonly Violation[] {

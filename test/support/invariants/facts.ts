@@ -202,4 +202,5 @@ export type Invariant =
   | "V19"
   | "V20"
   | "V21"
-  | "V22";
+  | "V22"
+  | "V23";
