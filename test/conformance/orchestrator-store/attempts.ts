@@ -4,6 +4,8 @@ import type { AttemptVerdict } from "@headroom/orchestrator";
 import { describe, expect, it } from "vitest";
 import { newPlan, newTask, paused, succeed, type StoreDesk } from "./desk.ts";
 
+const notDue = { undeliveredAfterMs: 60_000, lostAfterMs: 60_000, renewAheadMs: 0, limit: 10 } as const;
+
 export function attemptsConformance(desk: StoreDesk): void {
   const { accept, claim, assign, resultOf, kinds, start } = desk;
 
@@ -30,14 +32,18 @@ export function attemptsConformance(desk: StoreDesk): void {
 
     it("what was not sent is found by whoever holds the agent, once; or taken back when it is too late", async () => {
       const { agentId, first } = await start([newTask("a")], false);
-      expect(await desk.store.findUndelivered(60_000, 10)).toEqual([]);
-      expect(await desk.store.findUndelivered(0, 10)).toMatchObject([{ attemptId: first.attemptId }]);
+      expect(await desk.store.findDueAttempts(notDue)).toEqual({ undelivered: [], lost: [], unanswered: [] });
+      expect(await desk.store.findDueAttempts({ ...notDue, undeliveredAfterMs: 0 })).toMatchObject({
+        undelivered: [{ attemptId: first.attemptId }],
+        lost: [],
+        unanswered: [],
+      });
       const [one, two] = await Promise.all([
         desk.store.takeToSend([agentId], 60_000),
         desk.store.takeToSend([agentId], 60_000),
       ]);
       expect(one.length + two.length).toBe(1);
-      expect(await desk.store.findUndelivered(0, 10)).toEqual([]);
+      expect((await desk.store.findDueAttempts({ ...notDue, undeliveredAfterMs: 0 })).undelivered).toEqual([]);
       expect(await desk.store.takeBackUnsent(first, () => ({ kind: "repeat" }))).toBeNull();
       expect(await desk.store.takeToSend([agentId], 0)).toHaveLength(1);
       expect(await desk.store.takeToSendAgain([first.attemptId])).toMatchObject([{ fence: first.fence }]);
@@ -138,13 +144,15 @@ export function attemptsConformance(desk: StoreDesk): void {
 
     it("a lease that has not ended is not lost", async () => {
       const { first } = await start();
-      expect(await desk.store.findLost(0, 10)).toEqual([]);
+      const endsSoon = { ...notDue, lostAfterMs: 0, renewAheadMs: 60_000 };
       expect(await desk.store.loseAttempt(first, 0, () => ({ kind: "repeat" }))).toBeNull();
-      expect(await desk.store.reservationsEndingWithin(60_000, 10)).toEqual([
-        { attemptId: first.attemptId, fence: first.fence },
-      ]);
+      expect(await desk.store.findDueAttempts(endsSoon)).toMatchObject({
+        undelivered: [],
+        lost: [],
+        unanswered: [{ attemptId: first.attemptId, fence: first.fence }],
+      });
       await desk.store.noteReservationsRenewed([{ attemptId: first.attemptId, leaseLeftMs: 600_000 }]);
-      expect(await desk.store.reservationsEndingWithin(60_000, 10)).toEqual([]);
+      expect((await desk.store.findDueAttempts(endsSoon)).unanswered).toEqual([]);
     });
 
     it("dependents: released one by one, cancelled all the way down", async () => {

@@ -1,7 +1,7 @@
 import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
-import type { OrchestratorStore } from "../store/port.ts";
+import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts";
 import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
 
@@ -21,7 +21,8 @@ const undeliveredAfterMs = 5_000;
 /** DESIGN 5: LOST comes no earlier than the lease and this. */
 export const lostGraceMs = 30_000;
 const renewAheadMs = 20_000;
-const batch = 500;
+
+const limits: DueLimits = { undeliveredAfterMs, lostAfterMs: lostGraceMs, renewAheadMs, limit: 500 };
 
 /** One coarse loop for what ends by time: undelivered assignments, lost attempts, reservations that wait for an answer. */
 export function createSweep(options: SweepOptions): ManagedService {
@@ -32,17 +33,21 @@ export function createSweep(options: SweepOptions): ManagedService {
     errorDelayMs: options.errorDelayMs,
     jitterFraction: 0.1,
     async run() {
-      await takeBackUndelivered(options);
-      await sweepLost(options);
-      await renewUnanswered(options);
+      const due = await options.store.findDueAttempts(limits);
+      await takeBackUndelivered(options, due);
+      await sweepLost(options, due);
+      await renewUnanswered(options, due);
     },
     onError: (error) => options.logger.warn({ err: error }, "the sweep failed; trying again"),
   });
 }
 
 /** Never written to the agent's stream: it certainly does not run, and another agent may have it. */
-async function takeBackUndelivered({ store, settle, avoided, logger }: SweepOptions): Promise<void> {
-  for (const attempt of await store.findUndelivered(undeliveredAfterMs, batch)) {
+async function takeBackUndelivered(
+  { store, settle, avoided, logger }: SweepOptions,
+  { undelivered }: DueAttempts,
+): Promise<void> {
+  for (const attempt of undelivered) {
     const decide = decideUndelivered("its agent was not reached in time");
     const applied = await store.takeBackUnsent(attempt, decide);
     if (applied === null) continue;
@@ -51,25 +56,24 @@ async function takeBackUndelivered({ store, settle, avoided, logger }: SweepOpti
   }
 }
 
-async function sweepLost({ store, settle, ports, logger }: SweepOptions): Promise<void> {
-  for (const attempt of await store.findLost(lostGraceMs, batch)) {
+async function sweepLost({ store, settle, ports, logger }: SweepOptions, { lost }: DueAttempts): Promise<void> {
+  for (const attempt of lost) {
     const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
     if (applied !== null) settle(attempt, applied, "lost", logger);
   }
 }
 
 /** Room must not go to somebody else while an agent that was sent an assignment may still accept it. */
-async function renewUnanswered({ store, registry, logger }: SweepOptions): Promise<void> {
-  const attempts = await store.reservationsEndingWithin(renewAheadMs, batch);
-  if (attempts.length === 0) return;
+async function renewUnanswered({ store, registry, logger }: SweepOptions, { unanswered }: DueAttempts): Promise<void> {
+  if (unanswered.length === 0) return;
   try {
-    const results = await registry.renew(attempts);
+    const results = await registry.renew(unanswered);
     await store.noteReservationsRenewed(
       results.flatMap(({ attemptId, outcome, leaseLeftMs }) =>
         outcome === "renewed" ? [{ attemptId, leaseLeftMs: leaseLeftMs ?? renewAheadMs * 2 }] : [],
       ),
     );
   } catch (error) {
-    logger.debug({ err: error, attempts: attempts.length }, "reservations could not be renewed; trying again");
+    logger.debug({ err: error, attempts: unanswered.length }, "reservations could not be renewed; trying again");
   }
 }

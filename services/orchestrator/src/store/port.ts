@@ -94,6 +94,23 @@ export interface LearnedDuration {
 }
 
 /** How many tasks that may start stand before one. */
+export interface DueLimits {
+  /** Assigned, and not sent for so long. */
+  readonly undeliveredAfterMs: number;
+  /** Their lease ended so long ago. */
+  readonly lostAfterMs: number;
+  /** Sent and unanswered, and their reservation ends within this time. */
+  readonly renewAheadMs: number;
+  /** Of each kind at most. */
+  readonly limit: number;
+}
+
+export interface DueAttempts {
+  readonly undelivered: readonly AttemptKnown[];
+  readonly lost: readonly AttemptKnown[];
+  readonly unanswered: readonly AttemptKnown[];
+}
+
 export interface QueuePlace {
   readonly higherPriority: number;
   readonly samePriority: number;
@@ -199,16 +216,12 @@ export interface OrchestratorStore {
   undeliver(attempt: FencedAttempt, agentId: string, decide: DecideAttempt): Promise<AppliedVerdict | null>;
 
   // Sweeps
-  /** Assigned attempts that were never sent for this long. */
-  findUndelivered(olderThanMs: number, limit: number): Promise<readonly AttemptKnown[]>;
+  /** Attempts with which something is to happen by now. */
+  findDueAttempts(limits: DueLimits): Promise<DueAttempts>;
   /** As `undeliver`, but only if it still was never sent. */
   takeBackUnsent(attempt: FencedAttempt, decide: DecideAttempt): Promise<AppliedVerdict | null>;
-  /** Attempts whose lease ended longer than `graceMs` ago. */
-  findLost(graceMs: number, limit: number): Promise<readonly AttemptKnown[]>;
   /** As decided, but only if its lease still ended longer than `graceMs` ago. */
   loseAttempt(attempt: FencedAttempt, graceMs: number, decide: DecideAttempt): Promise<AppliedVerdict | null>;
-  /** Unanswered assignments whose reservation ends within this time. */
-  reservationsEndingWithin(ms: number, limit: number): Promise<readonly FencedAttempt[]>;
   noteReservationsRenewed(
     renewed: readonly { readonly attemptId: string; readonly leaseLeftMs: number }[],
   ): Promise<void>;

@@ -1,6 +1,6 @@
 import { confirmPrimarySql, defineStatement, type Queryable, type Statement } from "@headroom/postgres";
 import type { AttemptState } from "@headroom/scheduling";
-import type { AttemptKnown, FencedAttempt } from "../model.ts";
+import type { AttemptKnown } from "../model.ts";
 
 export interface KnownRow {
   readonly attempt_id: string;
@@ -63,52 +63,6 @@ const byIds = defineStatement<KnownRow>({
 
 export async function findAttempts(db: Queryable, attemptIds: readonly string[]): Promise<readonly AttemptKnown[]> {
   return attemptIds.length === 0 ? [] : known(db, byIds, [attemptIds]);
-}
-
-const undelivered = defineStatement<KnownRow>({
-  name: "attempts_undelivered",
-  text: `
-    SELECT ${knownColumns}
-      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
-     WHERE a.state = 'assigned' AND a.sent_at IS NULL AND a.assigned_at <= now() - $1 * interval '1 millisecond'
-     ORDER BY a.assigned_at
-     LIMIT $2`,
-});
-
-export function findUndelivered(db: Queryable, olderThanMs: number, limit: number): Promise<readonly AttemptKnown[]> {
-  return known(db, undelivered, [olderThanMs, limit]);
-}
-
-const lost = defineStatement<KnownRow>({
-  name: "attempts_lost",
-  text: `
-    SELECT ${knownColumns}
-      FROM attempts a JOIN tasks t ON t.task_id = a.task_id
-     WHERE a.state IN ('assigned', 'running') AND a.lease_expires_at <= now() - $1 * interval '1 millisecond'
-     ORDER BY a.lease_expires_at
-     LIMIT $2`,
-});
-
-export function findLost(db: Queryable, graceMs: number, limit: number): Promise<readonly AttemptKnown[]> {
-  return known(db, lost, [graceMs, limit]);
-}
-
-const endingReservations = defineStatement<{ readonly attempt_id: string; readonly fence: number }>({
-  name: "attempts_reservations_ending",
-  text: `
-    SELECT attempt_id, fence FROM attempts
-     WHERE state = 'assigned' AND sent_at IS NOT NULL AND reservation_expires_at <= now() + $1 * interval '1 millisecond'
-     ORDER BY reservation_expires_at
-     LIMIT $2`,
-});
-
-export async function reservationsEndingWithin(
-  db: Queryable,
-  ms: number,
-  limit: number,
-): Promise<readonly FencedAttempt[]> {
-  const rows = await db.query(endingReservations, [ms, limit]);
-  return rows.map((row) => ({ attemptId: row.attempt_id, fence: row.fence }));
 }
 
 const noteRenewedStatement = defineStatement({

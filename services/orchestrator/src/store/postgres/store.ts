@@ -5,15 +5,9 @@ import { assign } from "./assign.ts";
 import { cancelPlan, cancelTask } from "./cancel.ts";
 import { claimOrphans, claimWaiting, giveBackClaims } from "./claim.ts";
 import { takeToCancel, takeToSend, takeToSendAgain } from "./deliver.ts";
+import { findDueAttempts } from "./due-attempts.ts";
 import { eventsAfter } from "./events.ts";
-import {
-  findAttempts,
-  findLost,
-  findUndelivered,
-  noteReservationsRenewed,
-  openAttempts,
-  reservationsEndingWithin,
-} from "./known-attempts.ts";
+import { findAttempts, noteReservationsRenewed, openAttempts } from "./known-attempts.ts";
 import { learnDurations, learnedDurations } from "./durations.ts";
 import { holdPlan, releasePlan } from "./hold-plan.ts";
 import { holdQueue, listQueueEvents, queueHold, releaseQueue } from "./queue-hold.ts";
@@ -73,11 +67,9 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     finishAttempt: (result, decide) => finishAttempt(submit, result, decide),
     undeliver: (attempt, agentId, decide) => undeliver(submit, attempt, agentId, decide),
 
-    findUndelivered: (olderThanMs, limit) => findUndelivered(db, olderThanMs, limit),
+    findDueAttempts: (limits) => findDueAttempts(db, limits),
     takeBackUnsent: (attempt, decide) => takeBackUnsent(submit, attempt, decide),
-    findLost: (graceMs, limit) => findLost(db, graceMs, limit),
     loseAttempt: (attempt, graceMs, decide) => loseAttempt(submit, attempt, graceMs, decide),
-    reservationsEndingWithin: (ms, limit) => reservationsEndingWithin(db, ms, limit),
     noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),
 
     cancelPlan: (planId, reason, actor, call) => cancelPlan(db, planId, reason, actor, call),

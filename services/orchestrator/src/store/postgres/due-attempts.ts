@@ -1,0 +1,39 @@
+/** What the sweep looks for: attempts with which something is to happen by now. One statement, for nearly always there is nothing. */
+import { defineStatement, type Queryable } from "@headroom/postgres";
+import type { DueAttempts, DueLimits } from "../port.ts";
+import { knownColumns, knownFromRow, type KnownRow } from "./known-attempts.ts";
+
+interface DueRow extends KnownRow {
+  readonly due: "undelivered" | "lost" | "reservation";
+}
+
+const due = defineStatement<DueRow>({
+  name: "attempts_due",
+  text: `
+    (SELECT 'undelivered' AS due, ${knownColumns}
+       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+      WHERE a.state = 'assigned' AND a.sent_at IS NULL AND a.assigned_at <= now() - $1 * interval '1 millisecond'
+      ORDER BY a.assigned_at
+      LIMIT $4)
+    UNION ALL
+    (SELECT 'lost', ${knownColumns}
+       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+      WHERE a.state IN ('assigned', 'running') AND a.lease_expires_at <= now() - $2 * interval '1 millisecond'
+      ORDER BY a.lease_expires_at
+      LIMIT $4)
+    UNION ALL
+    (SELECT 'reservation', ${knownColumns}
+       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+      WHERE a.state = 'assigned' AND a.sent_at IS NOT NULL AND a.reservation_expires_at <= now() + $3 * interval '1 millisecond'
+      ORDER BY a.reservation_expires_at
+      LIMIT $4)`,
+});
+
+export async function findDueAttempts(
+  db: Queryable,
+  { undeliveredAfterMs, lostAfterMs, renewAheadMs, limit }: DueLimits,
+): Promise<DueAttempts> {
+  const rows = await db.query(due, [undeliveredAfterMs, lostAfterMs, renewAheadMs, limit]);
+  const of = (kind: DueRow["due"]): DueAttempts["lost"] => rows.filter((row) => row.due === kind).map(knownFromRow);
+  return { undelivered: of("undelivered"), lost: of("lost"), unanswered: of("reservation") };
+}
