@@ -1,6 +1,9 @@
 import { SeededRandom } from "@headroom/testing";
-import { disturbances, fleetLost, goOn, longPowerLoss } from "./disturbances.ts";
+import { goOn } from "./befall.ts";
+import { disturbances } from "./disturbances.ts";
 import type { Fault } from "./fault.ts";
+import { longPowerLoss } from "./machine-faults.ts";
+import { fleetLost } from "./network-faults.ts";
 import { weathers } from "./weathers.ts";
 import type { World } from "./world.ts";
 

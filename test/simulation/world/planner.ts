@@ -65,7 +65,8 @@ export class Planner {
   }
 
   cancelOne(): void {
-    const one = this.accepted[this.#engine.random.int(0, Math.max(0, this.accepted.length - 1))];
+    // One of the last: what came long ago has ended.
+    const one = this.accepted.at(-1 - this.#engine.random.int(0, Math.min(2, Math.max(0, this.accepted.length - 1))));
     if (one === undefined) return;
     this.#process.do("cancels a plan", () => {
       this.#client.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 5_000 }).catch(() => undefined);

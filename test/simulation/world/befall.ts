@@ -1,0 +1,52 @@
+/** What faults do to the programs of a world. */
+import type { SeededRandom } from "@headroom/testing";
+import type { SimProcess } from "../engine/sim-process.ts";
+import { oneOf } from "./fault.ts";
+import type { SimNode } from "./node.ts";
+import type { World } from "./world.ts";
+
+/** A registry that stood still gives its agents the time of a heartbeat again. */
+const doubtedWithinMs = 20_000;
+
+export function anyNode({ registries, orchestrators, agents, looksRarely }: World, random: SeededRandom): SimNode {
+  return oneOf(random, [...registries, ...(looksRarely ? [] : orchestrators), ...agents]);
+}
+
+export function comesBack(world: World, node: SimNode, afterMs: number): void {
+  world.engine.schedule(afterMs, null, `${node.name} is switched on`, () => node.start());
+}
+
+/** Stands still no more. */
+export function goOn(world: World, node: SimNode, process: SimProcess): void {
+  if (world.registries.includes(node) && process.isPaused) {
+    const fromMs = world.postgres.nowMs;
+    world.stalls.push({ fromMs, toMs: fromMs + doubtedWithinMs });
+  }
+  process.resume();
+}
+
+/** A process that holds a transaction open is stopped right after it: else it would hold the whole database up. */
+export function pause(world: World, node: SimNode, forMs: number): void {
+  const { process } = node;
+  if (process === null) return;
+  if (world.postgres.isInTransaction(process)) {
+    world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
+    return;
+  }
+  process.pause();
+  world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
+}
+
+/** Its registry hears, if it hears anything, that it goes. */
+export function saysGoodbye(world: World, node: SimNode): void {
+  const machine = world.machines[world.agents.indexOf(node)];
+  if (machine !== undefined) world.farewells.push({ agentId: machine.agentId, atMs: world.postgres.nowMs });
+}
+
+/** Neither hears the other. */
+export function cutOff({ network }: World, one: SimNode, others: readonly SimNode[], forMs: number): void {
+  for (const other of others) {
+    network.links.cut(one.name, other.name, forMs);
+    network.links.cut(other.name, one.name, forMs);
+  }
+}

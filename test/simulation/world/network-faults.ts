@@ -1,0 +1,73 @@
+/** Ways between programs that are cut or broken. */
+import { anyNode, cutOff, pause } from "./befall.ts";
+import { between, type Fault, oneOf } from "./fault.ts";
+
+/** Nobody reaches anybody of the fleet: the fault is ours, most likely. */
+export const fleetCutOff: Fault = (world, random) => {
+  const forMs = between(random, 20_000, 200_000);
+  for (const agent of world.agents) {
+    cutOff(world, agent, world.registries, forMs);
+  }
+  return `all agents from the registries for ${Math.round(forMs)} ms`;
+};
+
+/** For so long that the brake takes hold, and gives them up at last. */
+export const fleetLost: Fault = (world) => {
+  const forMs = 105_000;
+  for (const agent of world.agents) {
+    cutOff(world, agent, world.registries, forMs);
+  }
+  return `all ${world.agents.length} agents from the registries for ${forMs} ms`;
+};
+
+export const partition: Fault = (world, random) => {
+  const one = anyNode(world, random);
+  const other = anyNode(world, random);
+  const forMs = between(random, 1_000, 90_000);
+  const isOneWay = random.next() < 0.4;
+  const { links } = world.network;
+  links.cut(one.name, other.name, forMs);
+  if (!isOneWay) links.cut(other.name, one.name, forMs);
+  return `${one.name} ${isOneWay ? "to" : "and"} ${other.name} for ${Math.round(forMs)} ms`;
+};
+
+export const isolate: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 5_000, 100_000);
+  cutOff(world, node, [...world.registries, ...world.orchestrators], forMs);
+  return `${node.name} from all for ${Math.round(forMs)} ms`;
+};
+
+/** Work does not reach it, though it is seen. */
+export const detach: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const forMs = between(random, 20_000, 120_000);
+  cutOff(world, node, world.orchestrators, forMs);
+  return `${node.name} from the orchestrators for ${Math.round(forMs)} ms`;
+};
+
+/**
+ * What has just been sent reaches nobody, and nobody can prolong what is promised for it: the room may be another's when it is sent again.
+ */
+export const sentToNobody: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const forMs = between(random, 45_000, 75_000);
+  const stillMs = between(random, 25_000, 45_000);
+  const times = random.int(1, 6);
+  if (process === null) return `${node.name}, which is not there`;
+  world.postgres.befallAfter(process, "tasks_assign", times, () => {
+    if (node.process !== process || world.isMended) return;
+    const agent = oneOf(random, world.agents);
+    cutOff(world, agent, [...world.registries, ...world.orchestrators], forMs);
+    for (const registry of world.registries) pause(world, registry, stillMs);
+  });
+  return `of ${node.name} after ${times} times tasks_assign, for ${Math.round(forMs)} ms`;
+};
+
+export const breakConnections: Fault = (world, random) => {
+  const node = anyNode(world, random);
+  for (const other of [...world.registries, ...world.orchestrators, ...world.agents])
+    world.network.links.breakBetween(node.name, other.name);
+  return `all of ${node.name}`;
+};
