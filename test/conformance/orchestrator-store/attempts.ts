@@ -38,14 +38,16 @@ export function attemptsConformance(desk: StoreDesk): void {
         lost: [],
         unanswered: [],
       });
+      const inAMinute = { agentIds: [agentId], afterMs: 60_000 };
       const [one, two] = await Promise.all([
-        desk.store.takeToSend([agentId], 60_000),
-        desk.store.takeToSend([agentId], 60_000),
+        desk.store.takeToSend([agentId], inAMinute),
+        desk.store.takeToSend([agentId], inAMinute),
       ]);
       expect(one.length + two.length).toBe(1);
       expect((await desk.store.findDueAttempts({ ...notDue, undeliveredAfterMs: 0 })).undelivered).toEqual([]);
       expect(await desk.store.takeBackUnsent(first, () => ({ kind: "repeat" }))).toBeNull();
-      expect(await desk.store.takeToSend([agentId], 0)).toHaveLength(1);
+      expect(await desk.store.takeToSend([agentId], { agentIds: [], afterMs: 0 })).toEqual([]);
+      expect(await desk.store.takeToSend([agentId], { agentIds: [agentId], afterMs: 0 })).toHaveLength(1);
       expect(await desk.store.takeToSendAgain([first.attemptId])).toMatchObject([{ fence: first.fence }]);
     });
 

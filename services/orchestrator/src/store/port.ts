@@ -185,8 +185,11 @@ export interface OrchestratorStore {
   openAttempts(agentId: string): Promise<readonly AttemptKnown[]>;
   /** Of these ids; durable, so that an agent may be told to end what is not among them. */
   findAttempts(attemptIds: readonly string[]): Promise<readonly AttemptKnown[]>;
-  /** Assignments of these agents that were never sent, or sent longer ago than `resendMs` without an answer; marks them sent. */
-  takeToSend(agentIds: readonly string[], resendMs: number): Promise<readonly AssignmentToSend[]>;
+  /** Assignments of these agents that were never sent; of those of `again` also what was sent so long ago without an answer. Marks them sent. */
+  takeToSend(
+    agentIds: readonly string[],
+    again: { readonly agentIds: readonly string[]; readonly afterMs: number },
+  ): Promise<readonly AssignmentToSend[]>;
   /** The same for named attempts, whenever they were sent. */
   takeToSendAgain(attemptIds: readonly string[]): Promise<readonly AssignmentToSend[]>;
   /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */

@@ -15,8 +15,6 @@ export interface DeliveryLoopOptions {
 const intervalMs = 1_000;
 /** An assignment that was not answered for so long is sent again, and so is a cancellation. */
 const resendMs = 10_000;
-/** Of agents whose answers are still in work, only what was never sent is sent. */
-const neverMs = 1e12;
 
 /** Sends what other replicas have assigned to agents held here: when told, and every second by looking. */
 export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService {
@@ -30,9 +28,9 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
     async run() {
       const agentIds = sessions.agentIds();
       if (agentIds.length === 0) return;
-      sessions.deliver(await store.takeToSend(agentIds, neverMs));
-      const idle = sessions.idleAgentIds();
-      if (idle.length > 0) sessions.deliver(await store.takeToSend(idle, resendMs));
+      // Of agents whose answers are still in work, only what was never sent is sent.
+      const again = { agentIds: sessions.idleAgentIds(), afterMs: resendMs };
+      sessions.deliver(await store.takeToSend(agentIds, again));
       for (const attempt of await store.takeToCancel(agentIds, resendMs))
         sessions.cancel(attempt, "cancelled on request");
     },

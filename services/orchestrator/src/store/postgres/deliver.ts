@@ -23,7 +23,7 @@ const takeToSendStatement = defineStatement<SendRow>({
     WITH due AS MATERIALIZED (
       SELECT attempt_id, task_id FROM attempts
        WHERE state = 'assigned' AND agent_id = ANY($1::uuid[])
-         AND (sent_at IS NULL OR sent_at <= now() - $2 * interval '1 millisecond')
+         AND (sent_at IS NULL OR (sent_at <= now() - $3 * interval '1 millisecond' AND agent_id = ANY($2::uuid[])))
        ORDER BY assigned_at
        LIMIT 500
          FOR UPDATE SKIP LOCKED)${markSent}`,
@@ -41,9 +41,9 @@ const takeToSendAgainStatement = defineStatement<SendRow>({
 export async function takeToSend(
   db: Queryable,
   agentIds: readonly string[],
-  resendMs: number,
+  again: { readonly agentIds: readonly string[]; readonly afterMs: number },
 ): Promise<readonly AssignmentToSend[]> {
-  return (await db.query(takeToSendStatement, [agentIds, resendMs])).map(assignmentFromRow);
+  return (await db.query(takeToSendStatement, [agentIds, again.agentIds, again.afterMs])).map(assignmentFromRow);
 }
 
 export async function takeToSendAgain(

@@ -57,7 +57,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
 
     openAttempts: (agentId) => openAttempts(db, agentId),
     findAttempts: (attemptIds) => findAttempts(db, attemptIds),
-    takeToSend: (agentIds, resendMs) => takeToSend(db, agentIds, resendMs),
+    takeToSend: (agentIds, again) => takeToSend(db, agentIds, again),
     takeToSendAgain: (attemptIds) => takeToSendAgain(db, attemptIds),
     takeToCancel: (agentIds, resendMs) => takeToCancel(db, agentIds, resendMs),
     acceptAttempt: (attempt, agentId) => acceptOrStart(submit, attempt, agentId, null),
