@@ -39,6 +39,8 @@ export interface SimulateOptions {
 const stormyMs = 120_000;
 /** After that nothing bad happens any more, and within this everything must end: leases of 5 minutes, grace, and back-offs in a row. */
 const calmMs = 30 * 60_000;
+/** By then the last connection has ended that led nowhere when the bad things were over. */
+const settledAfterMs = 20_000;
 /** The longest that anything may wait with room for it and its turn, at any time; where all must be told by events it is shorter. */
 const waitBoundMs = 10 * 60_000;
 const toldBoundMs = 3 * 60_000;
@@ -72,6 +74,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     await engine.run(stormyMs);
     faults.end();
     let isOver = await untilOver(world, real);
+    await engine.run(Math.max(0, stormyMs + settledAfterMs - engine.nowMs));
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
       const durationsMs = world.looksRarely ? probesMs : probesWithPollMs;
