@@ -3,6 +3,7 @@ import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync, r
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { isAlive } from "../e2e/support/up-process.ts";
 
 /** A small file system of a test's own, which can be filled to the brim. */
 export interface SmallDisk {
@@ -148,14 +149,5 @@ function removeAbandoned(): void {
       if (path?.startsWith(`${dir}/`) === true) unmount(path);
     }
     rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && Reflect.get(error, "code") === "EPERM";
   }
 }
