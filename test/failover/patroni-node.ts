@@ -24,8 +24,8 @@ export interface NodeOptions {
 export interface PatroniNode extends Member {
   readonly ports: NodePorts;
   readonly configFile: string;
-  /** Of PostgreSQL, as its data folder says. Its other processes follow it when it is killed. */
-  postmasterPid(): number;
+  /** Of PostgreSQL, as its data folder says; null: it does not run. Its other processes follow it when it is killed. */
+  postmasterPid(): number | null;
   /** Ends it and starts it without data, which it takes from the primary then. */
   rebuild(): Promise<void>;
 }
@@ -44,7 +44,13 @@ export function patroniNode(options: NodeOptions): PatroniNode {
     ...machine,
     ports,
     configFile,
-    postmasterPid: () => Number(readFileSync(join(dataDir, "postmaster.pid"), "utf8").split("\n")[0]),
+    postmasterPid() {
+      try {
+        return Number(readFileSync(join(dataDir, "postmaster.pid"), "utf8").split("\n")[0]);
+      } catch {
+        return null;
+      }
+    },
     async rebuild() {
       await machine.kill9();
       rmSync(dataDir, { recursive: true, force: true });

@@ -8,7 +8,7 @@ import { etcdMember } from "./etcd.ts";
 import { haproxyMember } from "./haproxy.ts";
 import { type PatroniNode, patroniNode } from "./patroni-node.ts";
 import type { Programs } from "./programs.ts";
-import { readView, type View } from "./view.ts";
+import { isConfirmed, readView, type View } from "./view.ts";
 
 /** Three PostgreSQL nodes of which one is the primary, behind one address. */
 export interface PostgresCluster {
@@ -55,7 +55,7 @@ export async function startPostgresCluster(programs: Programs): Promise<Postgres
     const endsMs = performance.now() + timeoutMs;
     for (;;) {
       const seen = await view();
-      if (seen?.isWhole === true) return seen;
+      if (seen?.isWhole === true && (await isConfirmed(nodes, seen))) return seen;
       if (performance.now() > endsMs) throw new Error(`the PostgreSQL cluster is not whole: ${JSON.stringify(seen)}`);
       // Each question costs Patroni a query.
       await pause(500);

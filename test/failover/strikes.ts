@@ -74,11 +74,11 @@ async function kill(victim: PatroniNode, awayMs: number): Promise<void> {
 async function crash(postgres: PostgresCluster, victim: PatroniNode): Promise<void> {
   // On a busy machine Patroni may give a primary up by itself just before: then it is to come back all the same.
   const killed = victim.postmasterPid();
-  if (isAlive(killed)) process.kill(killed, "SIGKILL");
+  if (killed !== null && isAlive(killed)) process.kill(killed, "SIGKILL");
   await waitFor(
     async () => {
       const { leader } = (await postgres.view()) ?? { leader: null };
-      return (leader !== null && leader !== victim.name) || victim.postmasterPid() !== killed;
+      return (leader !== null && leader !== victim.name) || ![killed, null].includes(victim.postmasterPid());
     },
     { timeoutMs: 120_000, describe: `a primary after the crash of ${victim.name}` },
   );

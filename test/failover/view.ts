@@ -38,6 +38,25 @@ export async function readView(nodes: readonly PatroniNode[]): Promise<View | nu
   return null;
 }
 
+/**
+ * Whether the primary and its synchronous standby say themselves that they are. What the cluster says of a node that was killed is as old as its
+ * last word, for as long as its leader key lives.
+ */
+export async function isConfirmed(nodes: readonly PatroniNode[], { leader, syncStandby }: View): Promise<boolean> {
+  return (await says(nodes, leader, "primary")) && (await says(nodes, syncStandby, "synchronous"));
+}
+
+async function says(nodes: readonly PatroniNode[], name: string | null, role: string): Promise<boolean> {
+  const node = nodes.find((one) => one.name === name);
+  if (node === undefined) return false;
+  try {
+    const signal = AbortSignal.timeout(answersWithinMs);
+    return (await fetch(`http://127.0.0.1:${node.ports.rest}/${role}`, { signal })).ok;
+  } catch {
+    return false;
+  }
+}
+
 function viewOf(members: readonly MemberAnswer[], wanted: number): View {
   const isUp = ({ state }: MemberAnswer): boolean => state === "running" || state === "streaming";
   const leader = members.find((one) => one.role === "leader" && isUp(one));
