@@ -180,6 +180,11 @@ export const mutations = [
         from: `    online: status === "online",\n    attached,`,
         to: `    online: true,\n    attached: attached || status !== "online",`,
       },
+      {
+        file: "libs/scheduling/src/available.ts",
+        from: `agentType === "desktop" && status === "online" && !isKept`,
+        to: `agentType === "desktop" && status !== "unknown" && !isKept`,
+      },
     ],
   },
   {
