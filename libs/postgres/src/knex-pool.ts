@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import knex, { type Knex } from "knex";
 import type pg from "pg";
-import type { Logger } from "@headroom/runtime";
+import { type Logger, nextTurn } from "@headroom/runtime";
 import { classifyError } from "./classify-error.ts";
 import { clientConfig, type ConnectionTarget } from "./connection.ts";
 import { prepareSession, type SessionLimits } from "./session.ts";
@@ -114,8 +114,10 @@ export function heardFrom(client: pg.Client): ReadonlyMap<pg.Client, number> {
  * After a small question went unanswered: ends the connections that have said nothing since, idle ones and those in use. A way that leads nowhere any
  * more does so for all of them, and each would be waited for in its turn. Whoever waits on one is told `unavailable`.
  */
-export function discardIfSilent(error: unknown, heard: ReadonlyMap<pg.Client, number>): void {
+export async function discardIfSilent(error: unknown, heard: ReadonlyMap<pg.Client, number>): Promise<void> {
   if (!(error instanceof Error) || error.message !== readTimeoutMessage) return;
+  // A process that stood still hears its timers first, and then what has come meanwhile.
+  await nextTurn();
   for (const [client, bytes] of heard) {
     if (bytesRead(client) === bytes) takeOut(client, error);
   }

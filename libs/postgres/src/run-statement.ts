@@ -30,7 +30,7 @@ export async function runStatement<Row extends object>(
     return { rows: result.rows, rowCount: result.rowCount ?? 0 };
   } catch (error) {
     discardIfBroken(error, client);
-    if (asked !== null) discardIfSilent(error, asked);
+    if (asked !== null) await discardIfSilent(error, asked);
     throw error;
   } finally {
     await source.releaseConnection(client);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { nextTurn } from "./next-turn.ts";
 import { makeFolders } from "./make-folders.ts";
 
 export interface WriteFileOptions {

@@ -88,6 +88,7 @@ export {
   type DurableLog,
   type WriteFileOptions,
 } from "./atomic-file.ts";
+export { nextTurn } from "./next-turn.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
 export { makeFolders } from "./make-folders.ts";
 export { takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";

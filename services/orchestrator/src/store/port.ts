@@ -93,7 +93,7 @@ export interface LearnedDuration {
   readonly recentMs: readonly number[];
 }
 
-/** How many tasks that may start stand before one. */
+/** From when on something is to happen with an attempt. */
 export interface DueLimits {
   /** Assigned, and not sent for so long. */
   readonly undeliveredAfterMs: number;
@@ -111,6 +111,7 @@ export interface DueAttempts {
   readonly unanswered: readonly AttemptKnown[];
 }
 
+/** How many tasks that may start stand before one. */
 export interface QueuePlace {
   readonly higherPriority: number;
   readonly samePriority: number;
