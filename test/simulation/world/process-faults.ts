@@ -1,5 +1,6 @@
 /** Programs that die, stand still, start anew. */
 import type { SeededRandom } from "@headroom/testing";
+import type { SimProcess } from "../engine/sim-process.ts";
 import { anyNode, comesBack, pause, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { SimNode } from "./node.ts";
@@ -51,42 +52,54 @@ const momentsOfRegistries = ["registry_commit_reservations", "registry_write_sta
 interface Moment {
   readonly statement: string | null;
   readonly times: number;
+  /** When the change is done, and nobody has been told: after the COMMIT that follows. */
+  readonly isCommitted: boolean;
   readonly text: string;
 }
 
 function someMoment({ registries }: World, node: SimNode, random: SeededRandom): Moment {
   const times = random.int(1, 60);
-  if (random.next() < 0.5) return { statement: null, times, text: `${times} statements` };
+  if (random.next() < 0.5) return { statement: null, times, isCommitted: false, text: `${times} statements` };
   const few = 1 + (times % 4);
-  const statement = oneOf(random, registries.includes(node) ? momentsOfRegistries : momentsOfOrchestrators);
-  return { statement, times: few, text: `${few} times ${statement}` };
+  const isRegistry = registries.includes(node);
+  const statement = oneOf(random, isRegistry ? momentsOfRegistries : momentsOfOrchestrators);
+  const isCommitted = !isRegistry && random.next() < 0.5;
+  return { statement, times: few, isCommitted, text: `${few} times ${statement}${isCommitted ? ", committed" : ""}` };
+}
+
+function befallAt({ postgres }: World, process: SimProcess, moment: Moment, befall: () => void): void {
+  const { statement, times, isCommitted } = moment;
+  postgres.befallAfter(process, statement, times, () => {
+    if (isCommitted) postgres.befallAfter(process, "COMMIT", 1, befall);
+    else befall();
+  });
 }
 
 export const killAtStatement: Fault = (world, random) => {
   const node = oneOf(random, [...world.orchestrators, ...world.orchestrators, ...world.registries]);
   const { process } = node;
-  const { statement, times, text } = someMoment(world, node, random);
+  const moment = someMoment(world, node, random);
   const downMs = between(random, 100, 20_000);
   if (process === null) return `${node.name}, which is not there`;
-  world.postgres.befallAfter(process, statement, times, () => {
+  befallAt(world, process, moment, () => {
     if (node.process !== process || world.isMended) return;
     node.die(false);
     comesBack(world, node, downMs);
   });
-  return `${node.name} after ${text}, for ${Math.round(downMs)} ms`;
+  return `${node.name} after ${moment.text}, for ${Math.round(downMs)} ms`;
 };
 
 /** In the middle of its work, and for longer than its claims: others take that over meanwhile. */
 export const standStillAtStatement: Fault = (world, random) => {
   const node = oneOf(random, world.orchestrators);
   const { process } = node;
-  const { statement, times, text } = someMoment(world, node, random);
+  const moment = someMoment(world, node, random);
   const forMs = between(random, 4_000, 25_000);
   if (process === null) return `${node.name}, which is not there`;
-  world.postgres.befallAfter(process, statement, times, () => {
+  befallAt(world, process, moment, () => {
     if (node.process === process && !world.isMended) pause(world, node, forMs);
   });
-  return `${node.name} after ${text}, for ${Math.round(forMs)} ms`;
+  return `${node.name} after ${moment.text}, for ${Math.round(forMs)} ms`;
 };
 
 /** It has been promised room, and does not know it: whoever takes its claim over asks for the same room again. */
