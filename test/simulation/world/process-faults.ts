@@ -1,7 +1,7 @@
 /** Programs that die, stand still, start anew. */
 import type { SeededRandom } from "@headroom/testing";
 import type { SimProcess } from "../engine/sim-process.ts";
-import { anyNode, comesBack, pause, saysGoodbye } from "./befall.ts";
+import { anyNode, comesBack, cutOff, pause, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
@@ -87,6 +87,22 @@ export const killAtStatement: Fault = (world, random) => {
     comesBack(world, node, downMs);
   });
   return `${node.name} after ${moment.text}, for ${Math.round(downMs)} ms`;
+};
+
+/** It hears how work ended, cannot tell the registries that the room is free, and dies with that. */
+export const killOwing: Fault = (world, random) => {
+  const node = oneOf(random, world.orchestrators);
+  const { process } = node;
+  const forMs = between(random, 8_000, 25_000);
+  const downMs = between(random, 100, 20_000);
+  if (process === null) return `${node.name}, which is not there`;
+  cutOff(world, node, world.registries, forMs + 1_000);
+  world.engine.schedule(forMs, null, `${node.name} dies owing`, () => {
+    if (node.process !== process || world.isMended) return;
+    node.die(false);
+    comesBack(world, node, downMs);
+  });
+  return `${node.name}, cut off from the registries for ${Math.round(forMs)} ms, for ${Math.round(downMs)} ms`;
 };
 
 /** In the middle of its work, and for longer than its claims: others take that over meanwhile. */
