@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   coresFromMillicores,
   gbFromMib,
+  MAX_UNITS,
   mibFromGb,
   mibFromGbAtMost,
   mibFromGbRequested,
@@ -37,8 +38,19 @@ describe("units", () => {
     expect(millicoresFromCoresAtMost(1.0009)).toBe(1000);
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1, 1e300])("refuses %s", (amount) => {
+  it("takes an upper bound beyond every machine for none", () => {
+    expect(mibFromGbAtMost(1e300)).toBe(MAX_UNITS);
+    expect(millicoresFromCoresAtMost(Number.MAX_VALUE)).toBe(MAX_UNITS);
+  });
+
+  it.each([Number.NaN, Number.NEGATIVE_INFINITY, -1])("refuses %s", (amount) => {
     for (const convert of [mibFromGbRequested, mibFromGbAtMost, millicoresFromCoresRequested, mibFromGb]) {
+      expect(() => convert(amount)).toThrow(RangeError);
+    }
+  });
+
+  it.each([Number.POSITIVE_INFINITY, 1e300])("refuses %s, but as a bound", (amount) => {
+    for (const convert of [mibFromGbRequested, millicoresFromCoresRequested, mibFromGb]) {
       expect(() => convert(amount)).toThrow(RangeError);
     }
   });

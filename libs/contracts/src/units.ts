@@ -17,7 +17,10 @@ export function mibFromGbRequested(gb: number): number {
   return roundUp(gb, MIB_PER_GB, "GB");
 }
 
-/** Memory as an upper bound (`max_memory_gb`): GiB to MiB, rounded down. Throws RangeError as above. */
+/**
+ * Memory as an upper bound (`max_memory_gb`): GiB to MiB, rounded down; a bound beyond every machine is MAX_UNITS, and keeps nothing out. Throws
+ * RangeError for NaN or a negative figure.
+ */
 export function mibFromGbAtMost(gb: number): number {
   return roundDown(gb, MIB_PER_GB, "GB");
 }
@@ -37,7 +40,7 @@ export function millicoresFromCoresRequested(cores: number): number {
   return roundUp(cores, MILLICORES_PER_CORE, "cores");
 }
 
-/** CPU as an upper bound (`max_cpu_cores`): cores to millicores, rounded down. Throws RangeError as above. */
+/** CPU as an upper bound (`max_cpu_cores`): cores to millicores, as mibFromGbAtMost. */
 export function millicoresFromCoresAtMost(cores: number): number {
   return roundDown(cores, MILLICORES_PER_CORE, "cores");
 }
@@ -58,7 +61,8 @@ function roundUp(amount: number, unitsEach: number, unit: string): number {
 }
 
 function roundDown(amount: number, unitsEach: number, unit: string): number {
-  return Math.floor(requireSane(amount, unitsEach, unit) * unitsEach + TOLERANCE);
+  const bound = Math.min(amount, MAX_UNITS / unitsEach);
+  return Math.floor(requireSane(bound, unitsEach, unit) * unitsEach + TOLERANCE);
 }
 
 function requireSane(amount: number, unitsEach: number, unit: string): number {
