@@ -1,6 +1,6 @@
 import { databaseDown, databaseSlow } from "./database-faults.ts";
 import type { NamedFault } from "./fault.ts";
-import { cancelPlan, ownerComes, powerLoss, sleep } from "./machine-faults.ts";
+import { cancelPlan, ownerComes, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
 import { breakConnections, detach, fleetCutOff, isolate, partition, sentToNobody } from "./network-faults.ts";
 import {
   clockJump,
@@ -31,7 +31,8 @@ export const disturbances: readonly NamedFault[] = [
   ["stand still", standStill],
   ["power loss", powerLoss],
   ["sleep", sleep],
-  ["sleep", sleep],
+  ["sleep over work", sleepOverWork],
+  ["sleep over work", sleepOverWork],
   ["fleet cut off", fleetCutOff],
   ["partition", partition],
   ["isolate", isolate],

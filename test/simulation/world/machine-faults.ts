@@ -1,7 +1,7 @@
 /** What befalls desktops: their power, their sleep, their owners, and plans that are cancelled just before they go. */
-import type { SeededRandom } from "@headroom/testing";
 import { comesBack, cutOff, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
+import type { World } from "./world.ts";
 
 export const powerLoss: Fault = (world, random) => {
   const index = random.int(0, world.agents.length - 1);
@@ -25,54 +25,62 @@ export const longPowerLoss: Fault = (world) => {
   return `${node.name} for ${downMs} ms`;
 };
 
-/** Short; longer than leases, and over before the storm is; longer than any lease. */
-const sleepsMs: readonly ((random: SeededRandom) => number)[] = [
-  (random) => between(random, 2_000, 60_000),
-  (random) => between(random, 50_000, 95_000),
-  (random) => between(random, 60_000, 420_000),
-];
-
 /**
- * The machine is suspended, with its agent and its commands; where its system tells, they are told before. When it wakes its network may
- * take a while: nobody tells the agent then that its leases are over.
+ * The machine is suspended, with its agent and its commands, which are told when it is back if they were told before. When it wakes its network may be
+ * late: nobody tells the agent then that its leases are over.
  */
+function suspend(world: World, index: number, nap: { forMs: number; networkLateMs: number; isTold: boolean }): void {
+  const node = world.agents[index]!;
+  const machine = world.machines[index]!;
+  const { process } = node;
+  if (world.isMended || process === null || process.isPaused) return;
+  const { sleepListener } = machine;
+  process.pause();
+  machine.fallAsleep();
+  cutOff(world, node, [...world.registries, ...world.orchestrators], nap.forMs + nap.networkLateMs);
+  world.engine.schedule(nap.forMs, null, `${node.name} wakes`, () => {
+    machine.wake();
+    process.resume();
+    if (sleepListener !== null && nap.isTold) process.do("is told that it is back", () => sleepListener.back());
+  });
+}
+
+/** Where its system tells, the agent is told before. */
 export const sleep: Fault = (world, random) => {
   const index = random.int(0, world.agents.length - 1);
   const node = world.agents[index]!;
-  const machine = world.machines[index]!;
-  const forMs = oneOf(random, sleepsMs)(random);
+  const forMs = random.next() < 0.5 ? between(random, 2_000, 60_000) : between(random, 60_000, 420_000);
+  const nap = { forMs, networkLateMs: random.next() < 0.4 ? between(random, 5_000, 60_000) : 0 };
   const isTold = random.next() < 0.5;
-  // Some fall asleep over their work: what runs then may be given up before they wake.
-  let patience = isTold || random.next() < 0.5 ? 0 : 40;
-  const cutOffMs = forMs + (random.next() < 0.4 ? between(random, 5_000, 60_000) : 0);
   const { process } = node;
+  const { sleepListener } = world.machines[index]!;
   if (process === null || process.isPaused) return `${node.name}, which is not awake`;
-  const { sleepListener } = machine;
-  const fallAsleep = (): void => {
-    if (world.isMended || process.isDead || process.isPaused) return;
-    if (machine.running === 0 && patience > 0) {
-      patience -= 1;
-      world.engine.schedule(500, null, `${node.name} has nothing to sleep over`, fallAsleep);
-      return;
-    }
-    process.pause();
-    machine.fallAsleep();
-    cutOff(world, node, [...world.registries, ...world.orchestrators], cutOffMs);
-    world.engine.schedule(forMs, null, `${node.name} wakes`, () => {
-      machine.wake();
-      process.resume();
-      if (sleepListener !== null && isTold) process.do("is told that it is back", () => sleepListener.back());
-    });
-  };
-  if (sleepListener === null || !isTold) fallAsleep();
+  if (sleepListener === null || !isTold) suspend(world, index, { ...nap, isTold: false });
   else {
     process.do("is told that it will sleep", () => {
       saysGoodbye(world, node);
       void sleepListener.announced();
-      world.engine.schedule(3_000, null, `${node.name} falls asleep`, fallAsleep);
+      world.engine.schedule(3_000, null, `${node.name} falls asleep`, () => {
+        if (node.process === process) suspend(world, index, { ...nap, isTold });
+      });
     });
   }
   return `${node.name} for ${Math.round(forMs)} ms${isTold ? ", told before" : ""}`;
+};
+
+/** Over a command that has long to go, for longer than a lease and the grace after it: what slept may be another's when it wakes. */
+export const sleepOverWork: Fault = (world, random) => {
+  const nap = { forMs: between(random, 50_000, 80_000), networkLateMs: between(random, 5_000, 40_000), isTold: false };
+  const longMs = 8_000;
+  let patience = 60;
+  const look = (): void => {
+    const index = world.machines.findIndex((machine) => machine.longestLeftMs >= longMs);
+    patience -= 1;
+    if (index >= 0) suspend(world, index, nap);
+    else if (patience > 0) world.engine.schedule(500, null, "nobody has much to sleep over", look);
+  };
+  look();
+  return `of whoever has a long command next, for ${Math.round(nap.forMs)} ms`;
 };
 
 export const ownerComes: Fault = (world, random) => {

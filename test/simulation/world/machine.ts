@@ -76,6 +76,12 @@ export class Machine {
     return this.#processes.size;
   }
 
+  /** Of the command that has the longest to go. */
+  get longestLeftMs(): number {
+    const { nowMs } = this.#engine;
+    return Math.max(0, ...[...this.#processes.values()].map(({ dueMs }) => (dueMs === null ? 0 : dueMs - nowMs)));
+  }
+
   get records(): readonly JournalRecord[] {
     return this.#journal.map(({ record }) => record);
   }

@@ -41,7 +41,7 @@ export const isolate: Fault = (world, random) => {
 /** Work does not reach it, though it is seen. */
 export const detach: Fault = (world, random) => {
   const node = oneOf(random, world.agents);
-  const forMs = between(random, 20_000, 120_000);
+  const forMs = between(random, 40_000, 120_000);
   cutOff(world, node, world.orchestrators, forMs);
   return `${node.name} from the orchestrators for ${Math.round(forMs)} ms`;
 };

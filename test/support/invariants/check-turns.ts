@@ -1,12 +1,13 @@
 import type { Facts, Violation } from "./facts.ts";
 import { holds, promisesByAgent } from "./check-room.ts";
 
-/** What the store says of an agent comes so much later than what its registry knows, at most, while the database answers. */
-const toldWithinMs = 15_000;
 const writtenWithinMs = 5_000;
 
-/** V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. */
-export function checkUsable({ changes, stalls = [] }: Facts): readonly Violation[] {
+/**
+ * V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. Whoever promises room knows
+ * that so much later at most.
+ */
+export function checkUsable({ changes, stalls = [] }: Facts, toldWithinMs: number): readonly Violation[] {
   const violations: Violation[] = [];
   const unusableSince = new Map<string, number>();
   const promised = new Map<string, string>();
