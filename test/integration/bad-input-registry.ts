@@ -40,6 +40,10 @@ export const registryCases: readonly BadCase[] = [
     grpc: ({ fleet }) => fleet.cordonAgent({ agentId: nobody, reason: "" }),
     rest: post("registry", `/api/v1/agents/${nobody}:cordon`, {}),
   }),
+  wrongField("a drain that ends in the next age of the earth", "deadline", /31536000|365|8760/, {
+    grpc: ({ fleet }) => fleet.drainAgent({ agentId: nobody, deadline: { seconds: 2 ** 60, nanos: 0 }, reason: "" }),
+    rest: post("registry", `/api/v1/agents/${nobody}:drain`, { deadline: "315576000000s" }),
+  }),
   wrongField("R-CAP-4: less than no VRAM", "min_gpu_vram_gb", /0/, list({ minGpuVramGb: -1 }, "min_gpu_vram_gb=-1")),
   wrongField(
     "R-CAP-4: not a number of VRAM",

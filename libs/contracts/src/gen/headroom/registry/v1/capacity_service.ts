@@ -387,7 +387,7 @@ export interface Reserve {
   avoidAgentIds: string[];
   /** What kind of promise. */
   kind: ReservationKind;
-  /** How long the attempt is expected to run; helps to tell others when room will be; absent when unknown. */
+  /** How long the attempt is expected to run, at most 365 days; helps to tell others when room will be; absent when unknown. */
   expectedDuration?:
     | Duration
     | undefined;

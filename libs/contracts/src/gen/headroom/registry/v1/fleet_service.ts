@@ -150,7 +150,7 @@ export interface UncordonAgentResponse {
 export interface DrainAgentRequest {
   /** The agent (UUID). */
   agentId: string;
-  /** What still runs after this time is stopped and tried elsewhere; absent means wait without end. */
+  /** What still runs after this time is stopped and tried elsewhere; at most 365 days, absent means wait without end. */
   deadline?:
     | Duration
     | undefined;
