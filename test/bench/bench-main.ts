@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME [--quick] [--report]`: progress on stderr, one JSON line on stdout at the end. */
+/** `npm run bench -- NAME [--quick] [--report] [--runs=N]`: progress on stderr, one JSON line on stdout at the end. */
 import { arch, cpus, platform, totalmem } from "node:os";
 import { capacity } from "./capacity.ts";
 import { dispatch } from "./dispatch.ts";
@@ -12,7 +12,7 @@ import { refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
 import { resumeLatency } from "./resume-latency.ts";
 import { storm } from "./storm.ts";
-import type { Bench, BenchResult } from "./support/bench.ts";
+import type { Bench, BenchOptions, BenchResult } from "./support/bench.ts";
 import { endPrograms } from "./support/programs.ts";
 import { stopAll } from "./support/servers.ts";
 
@@ -31,10 +31,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   replicas,
 };
 
-const USAGE = `npm run bench -- NAME [--quick] [--report]
+const USAGE = `npm run bench -- NAME [--quick] [--report] [--runs=N]
   NAME      ${Object.keys(BENCHES).join(", ")}
   --quick   a run of under 30 s with a small fleet: to see that it works, not to quote
-  --report  exit code 0 also when the target is missed`;
+  --report  exit code 0 also when the target is missed
+  --runs=N  measures each side N times, and not five or three`;
 
 function machine(): object {
   const [cpu] = cpus();
@@ -47,9 +48,9 @@ function machine(): object {
   };
 }
 
-async function runBench(bench: Bench, quick: boolean): Promise<BenchResult> {
+async function runBench(bench: Bench, options: BenchOptions): Promise<BenchResult> {
   try {
-    return await bench({ quick });
+    return await bench(options);
   } finally {
     await stopAll();
     await endPrograms();
@@ -60,7 +61,8 @@ const args = process.argv.slice(2);
 const [name = "", ...others] = args.filter((arg) => !arg.startsWith("--"));
 const flags = new Set(args.filter((arg) => arg.startsWith("--")));
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
-const unknown = [...flags].filter((flag) => flag !== "--quick" && flag !== "--report");
+const isRuns = (flag: string): boolean => /^--runs=[1-9]\d?$/.test(flag);
+const unknown = [...flags].filter((flag) => flag !== "--quick" && flag !== "--report" && !isRuns(flag));
 
 // The signal may come more than once: from the terminal and from the script that started this.
 const endings = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -73,8 +75,10 @@ if (bench === undefined || others.length > 0 || unknown.length > 0) {
   process.exitCode = 2;
 } else {
   const quick = flags.has("--quick");
-  const result = await runBench(bench, quick);
-  console.log(JSON.stringify({ ...result, quick, machine: machine() }));
+  const runsFlag = [...flags].find(isRuns);
+  const runs = runsFlag === undefined ? null : Number(runsFlag.slice("--runs=".length));
+  const result = await runBench(bench, { quick, runs });
+  console.log(JSON.stringify({ ...result, quick, ...(runs !== null && { runs }), machine: machine() }));
   if (!result.reached && !flags.has("--report")) {
     console.error(`${name}: missed its target (${result.target})`);
     process.exitCode = 1;

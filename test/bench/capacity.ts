@@ -2,7 +2,7 @@
  * ListAvailableCapacity with a page of 50, random filter and sort, while the fleet keeps beating, against a bare unary
  * call of the same answers. The same callers, at equal concurrency, take turns with both servers.
  */
-import { type Bench, progress } from "./support/bench.ts";
+import { type Bench, type BenchOptions, progress } from "./support/bench.ts";
 import { type Program, startProgram } from "./support/programs.ts";
 import { ClientFleet, type Server, startBare, startPostgres, startRegistry, TOKEN } from "./support/servers.ts";
 import { median, rounded } from "./support/stats.ts";
@@ -34,10 +34,11 @@ interface AtSize {
   readonly bare_p99_ms: number;
 }
 
-export const capacity: Bench = async ({ quick }) => {
+export const capacity: Bench = async (options) => {
+  const { quick } = options;
   const sizes = quick ? [300, 3_000] : [1_000, 10_000, 100_000];
   const measured: AtSize[] = [];
-  for (const agents of sizes) measured.push(await measureSize(agents, quick));
+  for (const agents of sizes) measured.push(await measureSize(agents, options));
   const [smallest, largest] = [measured[0], measured.at(-1)];
   if (smallest === undefined || largest === undefined) throw new RangeError("nothing was measured");
   const slowdown = rounded(smallest.calls_per_second / largest.calls_per_second);
@@ -56,8 +57,9 @@ export const capacity: Bench = async ({ quick }) => {
   };
 };
 
-async function measureSize(agents: number, quick: boolean): Promise<AtSize> {
-  const runs = quick ? 3 : 5;
+async function measureSize(agents: number, options: BenchOptions): Promise<AtSize> {
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 3 : 5);
   const runMs = quick ? 800 : 4_000;
   const postgres = await startPostgres();
   const registry = await startRegistry(postgres.url);

@@ -25,8 +25,9 @@ interface Rates {
   readonly p99Ms: number;
 }
 
-export const dispatch: Bench = async ({ quick }) => {
-  const runs = quick ? 2 : 5;
+export const dispatch: Bench = async (options) => {
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 2 : 5);
   const loads: readonly Load[] = [
     { tasks: 1, plans: quick ? 200 : 2_000 },
     { tasks: 1_000, plans: quick ? 8 : 40 },

@@ -61,8 +61,9 @@ async function cpuOf({ program }: Pick<Server, "program">): Promise<number> {
   return (await program.call<ServerStats>("stats")).cpuUs / 1e6;
 }
 
-export const drain: Bench = async ({ quick }) => {
-  const runs = quick ? 1 : 5;
+export const drain: Bench = async (options) => {
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 1 : 5);
   const tasks = quick ? 4_000 : 20_000;
   const found = { raw: [] as number[], headroom: [] as number[], graphile: [] as number[], pgBoss: [] as number[] };
   let cpuMsPerTask: Drained["cpuMsPerTask"] = {};

@@ -7,9 +7,10 @@ const TARGET = 1.5;
 /** So that memory that nobody uses any more is given back before it is looked at, on both sides. */
 const EXEC_ARGV = ["--expose-gc"];
 
-export const heartbeatMemory: Bench = async ({ quick }) => {
+export const heartbeatMemory: Bench = async (options) => {
+  const { quick } = options;
   const agents = quick ? 1_000 : 10_000;
-  const runs = quick ? 1 : 5;
+  const runs = options.runs ?? (quick ? 1 : 5);
   const found = { bare: [] as number[], registry: [] as number[] };
   for (let run = 0; run < runs; run += 1) {
     found.bare.push(await measure(await startBare({ execArgv: EXEC_ARGV }), agents, quick));

@@ -2,7 +2,7 @@
  * Acknowledged heartbeats per CPU second of one registry process with persistence, against a bare server that decodes
  * and acknowledges the same messages. Each agent has one beat on its way; one beat in five carries a changed sample.
  */
-import { type Bench, pause, progress } from "./support/bench.ts";
+import { type Bench, type BenchOptions, pause, progress } from "./support/bench.ts";
 import { ClientFleet, type Server, startBare, startPostgres, startRegistry } from "./support/servers.ts";
 import { median, rounded } from "./support/stats.ts";
 
@@ -20,11 +20,12 @@ const SHAPES: readonly Shape[] = [
 ];
 const QUICK_SHAPES: readonly Shape[] = [{ name: "300_connections", agents: 300, connections: 300 }];
 
-export const heartbeat: Bench = async ({ quick }) => {
+export const heartbeat: Bench = async (options) => {
+  const { quick } = options;
   const shapes = quick ? QUICK_SHAPES : SHAPES;
   const postgres = await startPostgres();
   const measured = [];
-  for (const shape of shapes) measured.push(await measureShape(shape, postgres.url, quick));
+  for (const shape of shapes) measured.push(await measureShape(shape, postgres.url, options));
   const [worst] = measured.toSorted((a, b) => a.ratio - b.ratio);
   if (worst === undefined) throw new RangeError("nothing was measured");
   return {
@@ -42,9 +43,10 @@ export const heartbeat: Bench = async ({ quick }) => {
 async function measureShape(
   { name, agents, connections }: Shape,
   databaseUrl: string,
-  quick: boolean,
+  options: BenchOptions,
 ): Promise<{ shape: string; ratio: number; value: number; limit: number }> {
-  const runs = quick ? 3 : 5;
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 3 : 5);
   const runMs = quick ? 1_500 : 4_000;
   // The interval told is of no account here, and no agent may be suspect while the other server is measured.
   const registry = await startRegistry(databaseUrl, { env: { HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "300" } });

@@ -6,8 +6,9 @@ import { median, rounded } from "./support/stats.ts";
 
 const TARGET = 0.7;
 
-export const replicas: Bench = async ({ quick }) => {
-  const runs = quick ? 1 : 3;
+export const replicas: Bench = async (options) => {
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 1 : 3);
   const tasks = quick ? 2_000 : 20_000;
   const counts = quick ? [1, 4] : [1, 2, 4];
   const found = new Map<number, number[]>(counts.map((count) => [count, []]));

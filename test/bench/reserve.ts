@@ -15,8 +15,9 @@ interface Load {
   readonly calls: number;
 }
 
-export const reserve: Bench = async ({ quick }) => {
-  const runs = quick ? 3 : 5;
+export const reserve: Bench = async (options) => {
+  const { quick } = options;
+  const runs = options.runs ?? (quick ? 3 : 5);
   const loads: readonly Load[] = [
     { name: "single", size: 1, concurrency: 8, calls: quick ? 500 : 4_000 },
     { name: "batch_500", size: 500, concurrency: 1, calls: quick ? 5 : 16 },

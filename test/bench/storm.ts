@@ -12,9 +12,10 @@ interface Storm {
   readonly delayMaxMs: number;
 }
 
-export const storm: Bench = async ({ quick }) => {
+export const storm: Bench = async (options) => {
+  const { quick } = options;
   const agents = quick ? 1_000 : 10_000;
-  const runs = quick ? 1 : 5;
+  const runs = options.runs ?? (quick ? 1 : 5);
   const postgres = await startPostgres();
   let registry = await startRegistry(postgres.url);
   const { address } = registry;

@@ -2,6 +2,8 @@
 
 export interface BenchOptions {
   readonly quick: boolean;
+  /** How often each side is measured, its median counts; null: as often as the bench thinks right. */
+  readonly runs: number | null;
 }
 
 export interface BenchResult {
