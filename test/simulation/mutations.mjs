@@ -166,6 +166,11 @@ export const mutations = [
         from: `    online: status === "online",\n    attached,`,
         to: `    online: status === "online",\n    attached: true,`,
       },
+      {
+        file: "services/registry/src/fleet/index/capacity-index.ts",
+        from: "if (requireAttached) keepCommon(this.#scratch, this.#attached);",
+        to: "",
+      },
     ],
   },
   {
