@@ -60,10 +60,16 @@ async function addressesOf(host: string): Promise<readonly string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
+/**
+ * Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`). Node's own 511 is soon full when a whole fleet comes back at
+ * once: what finds no place there is dropped without a word, and tries again after 1, 2, 4, ... up to 64 s.
+ */
+const backlog = 16_384;
+
 /** Answers the port. */
 async function bind(server: NetServer, host: string, port: number): Promise<number> {
   const listening = once(server, "listening");
-  server.listen({ host, port });
+  server.listen({ host, port, backlog });
   await listening;
   // An accept that fails (no descriptor left) ends nothing.
   server.on("error", () => undefined);
