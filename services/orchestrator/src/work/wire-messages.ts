@@ -6,6 +6,7 @@ import {
   durationFromMs,
   durationFromMsOrNull,
   type FromWire,
+  MAX_UNITS,
   mibFromGbRequested,
   msFromDuration,
   msFromTimestamp,
@@ -94,13 +95,23 @@ export function resultFromWire(finished: wire.AttemptFinished, agentId: string):
   };
 }
 
-function useFromWire(used: wire.MeasuredUse): MeasuredUse {
+/** No run is longer than this, in seconds of time or of CPU: some 30,000 years. */
+const longestSeconds = 1e12;
+
+/** A figure that cannot be is taken for zero: a result is not lost for what was measured beside it. */
+function useFromWire({ cpuSeconds, memoryPeakGb, gpuVramPeakGb, wallTime }: wire.MeasuredUse): MeasuredUse {
+  const wallTimeMs = msFromDuration(wallTime) ?? 0;
   return {
-    cpuSeconds: Number.isFinite(used.cpuSeconds) ? Math.max(0, used.cpuSeconds) : 0,
-    memoryPeakMib: mibFromGbRequested(used.memoryPeakGb),
-    gpuVramPeakMib: mibFromGbRequested(used.gpuVramPeakGb),
-    wallTimeMs: msFromDuration(used.wallTime) ?? 0,
+    cpuSeconds: isAmount(cpuSeconds, longestSeconds) ? cpuSeconds : 0,
+    memoryPeakMib: isAmount(memoryPeakGb, MAX_UNITS / 1_024) ? mibFromGbRequested(memoryPeakGb) : 0,
+    gpuVramPeakMib: isAmount(gpuVramPeakGb, MAX_UNITS / 1_024) ? mibFromGbRequested(gpuVramPeakGb) : 0,
+    wallTimeMs: isAmount(wallTimeMs, longestSeconds * 1_000) ? wallTimeMs : 0,
   };
+}
+
+/** NaN is none. */
+function isAmount(figure: number, most: number): boolean {
+  return figure >= 0 && figure <= most;
 }
 
 export function chunkFromWire(output: wire.AttemptOutput, nowMs: number): FromWire<OutputChunk> {
