@@ -12,6 +12,6 @@ export function withWitnessedEnds(runs: readonly RunFact[], lines: readonly Ledg
     if (run.end?.outcome !== "agent_restarted" || seen === undefined) return run;
     const startedMs = Math.max(0, ...run.starts.map(({ atMs }) => atMs));
     const atMs = Math.max(startedMs, seen.atSeconds * 1_000);
-    return { ...run, end: { atMs, outcome: "completed", exitCode: 0, fence: run.end.fence } };
+    return { ...run, end: { atMs, outcome: "exited", exitCode: 0, fence: run.end.fence } };
   });
 }
