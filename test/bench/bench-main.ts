@@ -31,11 +31,14 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   replicas,
 };
 
+/** These measure many times within one run, and have no turns. */
+const WITHOUT_RUNS: ReadonlySet<string> = new Set(["heartbeat-writes", "placement", "refuse", "resume-latency"]);
+
 const USAGE = `npm run bench -- NAME [--quick] [--report] [--runs=N]
   NAME      ${Object.keys(BENCHES).join(", ")}
   --quick   a run of under 30 s with a small fleet: to see that it works, not to quote
   --report  exit code 0 also when the target is missed
-  --runs=N  measures each side N times, and not five or three`;
+  --runs=N  measures each side N times, and not five or three; not for ${[...WITHOUT_RUNS].join(", ")}`;
 
 function machine(): object {
   const [cpu] = cpus();
@@ -62,7 +65,9 @@ const [name = "", ...others] = args.filter((arg) => !arg.startsWith("--"));
 const flags = new Set(args.filter((arg) => arg.startsWith("--")));
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
 const isRuns = (flag: string): boolean => /^--runs=[1-9]\d?$/.test(flag);
-const unknown = [...flags].filter((flag) => flag !== "--quick" && flag !== "--report" && !isRuns(flag));
+const unknown = [...flags].filter(
+  (flag) => flag !== "--quick" && flag !== "--report" && !(isRuns(flag) && !WITHOUT_RUNS.has(name)),
+);
 
 // The signal may come more than once: from the terminal and from the script that started this.
 const endings = { SIGINT: 130, SIGTERM: 143 } as const;

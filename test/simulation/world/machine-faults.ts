@@ -3,26 +3,26 @@ import { comesBack, cutOff, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { World } from "./world.ts";
 
+function switchOff(world: World, index: number, downMs: number): void {
+  const node = world.agents[index]!;
+  node.die(true);
+  world.machines[index]!.losePower();
+  comesBack(world, node, downMs);
+}
+
 export const powerLoss: Fault = (world, random) => {
   const index = random.int(0, world.agents.length - 1);
   const node = world.agents[index]!;
   const downMs = between(random, 5_000, 120_000);
-  node.die(true);
-  world.machines[index]!.losePower();
-  comesBack(world, node, downMs);
+  switchOff(world, index, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
 
 /** For so long that others are full without it: below their threshold, while it would have room. */
 export const longPowerLoss: Fault = (world) => {
-  const [node] = world.agents;
-  const [machine] = world.machines;
-  if (node === undefined || machine === undefined) return "nobody";
   const downMs = 110_000;
-  node.die(true);
-  machine.losePower();
-  comesBack(world, node, downMs);
-  return `${node.name} for ${downMs} ms`;
+  switchOff(world, 0, downMs);
+  return `${world.agents[0]!.name} for ${downMs} ms`;
 };
 
 /**
@@ -104,10 +104,7 @@ export const cancelPlan: Fault = (world, random) => {
   const inMs = between(random, 1, 60);
   const downMs = between(random, 1_000, 60_000);
   world.engine.schedule(inMs, null, `${node.name} is switched off`, () => {
-    if (world.isMended) return;
-    node.die(true);
-    world.machines[index]!.losePower();
-    comesBack(world, node, downMs);
+    if (!world.isMended) switchOff(world, index, downMs);
   });
   return `one of those accepted, and ${node.name} loses its power`;
 };
