@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { createWriteStream, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { createDeferred, silentLogger, systemPorts } from "@headroom/runtime";
 import { makeTempDir, type TempDir, waitFor } from "@headroom/testing";
@@ -46,19 +46,19 @@ describe.runIf(process.platform === "linux")("sleep as logind announces it", () 
     tool("gdbus", `exec cat ${path("bus")}`);
     tool("systemd-inhibit", `echo held >> ${path("locks")}; cat > /dev/null; echo released >> ${path("locks")}`);
     const { heard, goodbye } = listen(env());
-    const bus = createWriteStream(path("bus"));
+    const bus = await open(path("bus"), "w");
     await waitFor(async () => (await locks()) === "held\n");
-    bus.write("/org/freedesktop/login1: org.freedesktop.login1.Manager.PrepareForSleep (true,)\n");
+    await bus.write("/org/freedesktop/login1: org.freedesktop.login1.Manager.PrepareForSleep (true,)\n");
     await waitFor(() => heard.length === 1);
     expect(await locks()).toBe("held\n");
     goodbye.resolve();
     await waitFor(async () => (await locks()) === "held\nreleased\n");
-    bus.write("/org/freedesktop/login1: org.freedesktop.login1.Manager.PrepareForSleep (false,)\n");
+    await bus.write("/org/freedesktop/login1: org.freedesktop.login1.Manager.PrepareForSleep (false,)\n");
     await waitFor(async () => (await locks()) === "held\nreleased\nheld\n");
     expect(heard).toEqual(["announced", "back"]);
     await source?.stop();
     await waitFor(async () => (await locks()).endsWith("held\nreleased\n"));
-    bus.destroy();
+    await bus.close();
   });
 
   it("another tool is used where the first is missing or fails, also without a lock", async () => {
@@ -68,12 +68,12 @@ describe.runIf(process.platform === "linux")("sleep as logind announces it", () 
     tool("dbus-monitor", `exec cat ${path("bus")}`);
     const { heard, goodbye } = listen(env());
     goodbye.resolve();
-    const bus = createWriteStream(path("bus"));
+    const bus = await open(path("bus"), "w");
     const signal = "signal time=1 sender=:1.4 path=/org/freedesktop/login1; interface=x; member=PrepareForSleep";
-    bus.write(`${signal}\n   boolean true\n${signal}\n   boolean false\n`);
+    await bus.write(`${signal}\n   boolean true\n${signal}\n   boolean false\n`);
     await waitFor(() => heard.length === 2);
     expect(heard).toEqual(["announced", "back"]);
-    bus.destroy();
+    await bus.close();
   });
 
   it("a machine without any of it is no error, and can be left at any moment", async () => {
