@@ -1,6 +1,7 @@
 /** One process of a long run: takes seeds from its parent, one after the other, each on the same database. */
 import { openRealSessions } from "./database/real-sessions.ts";
 import { showsAll } from "./engine/trace.ts";
+import { shareOneCore } from "./one-core.ts";
 import { simulate } from "./simulate.ts";
 import { simConfigs } from "./world/services.ts";
 
@@ -11,9 +12,11 @@ export interface Job {
   readonly faults: readonly number[] | null;
 }
 
-const [url] = process.argv.slice(2);
-if (url === undefined || process.send === undefined) throw new Error("this program is run by simulate-main");
+const [url, core] = process.argv.slice(2);
+if (url === undefined || core === undefined || process.send === undefined)
+  throw new Error("this program is run by simulate-main");
 const real = await openRealSessions(url);
+await shareOneCore(Number(core), [process.pid, ...real.pids]);
 const configs = await simConfigs();
 let last: Promise<void> = Promise.resolve();
 process.on("message", ({ seed, faults }: Job) => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { databaseUrl } from "./server.ts";
@@ -16,10 +17,11 @@ export async function startWorkers(serverUrl: string, count: number): Promise<Wo
   const admin = new pg.Client({ connectionString: serverUrl });
   await admin.connect();
   const workers: ChildProcess[] = [];
+  const cores = availableParallelism();
   for (let number = 1; number <= count; number += 1) {
     await admin.query(`CREATE DATABASE simulation_${number}`);
     const url = databaseUrl(serverUrl, `simulation_${number}`);
-    workers.push(fork(fileURLToPath(new URL("worker-main.mjs", import.meta.url)), [url]));
+    workers.push(fork(fileURLToPath(new URL("worker-main.mjs", import.meta.url)), [url, String((number - 1) % cores)]));
   }
   await admin.end();
   await Promise.all(workers.map(readiness));

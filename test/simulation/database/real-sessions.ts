@@ -33,6 +33,8 @@ export interface RealSessions {
   reset(seed: number): Promise<void>;
   /** Takes out what was notified and committed since the last time. */
   takeNotifications(): Promise<readonly { readonly channel: string; readonly payload: string }[]>;
+  /** The server's processes that serve these sessions. */
+  readonly pids: readonly number[];
   /** For checkers; sees what is committed. */
   readonly sql: RunSql;
   close(): Promise<void>;
@@ -73,8 +75,14 @@ export async function openRealSessions(connectionString: string): Promise<RealSe
       WHERE schemaname IN ('registry', 'orchestrator', 'recorder', 'sim') AND tablename NOT LIKE 'migrations%'`,
   );
   const names = tables.rows[0]!.names;
+  const pids: number[] = [];
+  for (const client of clients) {
+    const { rows } = await client.query<{ pid: number }>(`SELECT pg_backend_pid() AS pid`);
+    pids.push(...rows.map(({ pid }) => pid));
+  }
   return {
     sessions,
+    pids,
     sql,
     async reset(seed) {
       // The world before may have ended in the middle of a transaction.

@@ -91,11 +91,12 @@ function travel(
   const { engine, weather } = server;
   return new Promise<Answer>((resolve, reject) => {
     let isOver = false;
-    const answer = (how: string, tell: () => void): void => {
+    const answer = (how: "answered" | "lost" | "refused", tell: () => void): void => {
       if (isOver) return;
       isOver = true;
       forget();
       silence.cancel();
+      if (how !== "answered") server.failed(what);
       engine.schedule(server.delayMs(), owner, `${how} ${what}`, tell);
     };
     const lost = (): void => {

@@ -48,6 +48,8 @@ export class SimPostgres {
   readonly #listeners = new Set<SimListener>();
   /** Ends what is open, when the server goes down. */
   readonly #open = new Set<() => void>();
+  /** Statements that their senders think have failed, by this server's clock. */
+  readonly failures: { readonly statement: string; readonly atMs: number }[] = [];
   readonly #doomed = new Map<SimProcess, Doom>();
   readonly #inTransaction = new Map<SimProcess, number>();
   /** Its clock, against the true one. */
@@ -105,6 +107,11 @@ export class SimPostgres {
     if (doom.left > 0) return;
     this.#doomed.delete(owner);
     this.engine.schedule(0, null, `${owner.name} has reached the statement`, doom.befall);
+  }
+
+  /** One that was not answered well. */
+  failed(statement: string): void {
+    this.failures.push({ statement, atMs: this.nowMs });
   }
 
   /** A process has so many transactions open, more or fewer. */

@@ -13,10 +13,20 @@ export async function readWorld(world: World, sql: RunSql, isOver: boolean): Pro
     accepted: world.planner.accepted,
     isOver,
     outages: [],
-    stalls: world.stalls,
+    stalls: [...world.stalls, ...unwritten(world)],
     threshold: world.threshold,
     untilMs: world.postgres.nowMs,
   };
+}
+
+/** A registry tries every second again to write what it knows of agents, and promises room by what it knows. */
+const writtenAgainMs = 2_000;
+
+/** What it knew in between may never have been written: only its newest word is. */
+function unwritten({ postgres }: World): NonNullable<Facts["stalls"]> {
+  return postgres.failures
+    .filter(({ statement }) => statement === "registry_write_statuses")
+    .map(({ atMs }) => ({ fromMs: atMs, toMs: atMs + writtenAgainMs }));
 }
 
 /**

@@ -165,8 +165,9 @@ export interface Facts {
   /** Times in which nobody could have placed anything: all orchestrators down, the database away. */
   readonly outages: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
   /**
-   * Times just after a registry process stood still: it has been deaf as well, does not hold that against its agents (DESIGN 4), and may
-   * promise room on one that is gone; what is promised so is not delivered, and comes back.
+   * Times in which a registry process promises room by other than what is written. Just after it stood still: it has been deaf as well, does
+   * not hold that against its agents (DESIGN 4), and may promise room on one that is gone; what is promised so is not delivered, and comes
+   * back. And while what it knows of its agents cannot be written.
    */
   readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
   /** PAUSE_CAPACITY_THRESHOLD_PERCENT as a fraction; default 0: nothing is ever below it. */
