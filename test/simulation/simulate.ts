@@ -39,8 +39,9 @@ export interface SimulateOptions {
 const stormyMs = 120_000;
 /** After that nothing bad happens any more, and within this everything must end: leases of 5 minutes, grace, and back-offs in a row. */
 const calmMs = 30 * 60_000;
-/** By then the last connection has ended that led nowhere when the bad things were over. */
+/** By then what was wrong when the bad things were over is so no more; connections of machines that lost their power may take longer. */
 const settledAfterMs = 20_000;
+const noticedWithinMs = 1_000;
 /** The longest that anything may wait with room for it and its turn, at any time; where all must be told by events it is shorter. */
 const waitBoundMs = 10 * 60_000;
 const toldBoundMs = 3 * 60_000;
@@ -77,7 +78,8 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     await engine.run(stormyMs);
     faults.end();
     let isOver = await untilOver(world, real);
-    await engine.run(Math.max(0, stormyMs + settledAfterMs - engine.nowMs));
+    const settledAtMs = Math.max(stormyMs + settledAfterMs, world.deadConnectionsUntilMs + noticedWithinMs);
+    await engine.run(Math.max(0, settledAtMs - engine.nowMs));
     const calmFromMs = world.postgres.nowMs;
     if (isOver) {
       const durationsMs = world.looksRarely ? probesMs : probesWithPollMs;

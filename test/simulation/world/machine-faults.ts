@@ -1,4 +1,5 @@
 /** What befalls desktops: their power, their sleep, their owners, and plans that are cancelled just before they go. */
+import { keepaliveMs } from "../network/links.ts";
 import { comesBack, cutOff, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { World } from "./world.ts";
@@ -7,6 +8,7 @@ function switchOff(world: World, index: number, downMs: number): void {
   const node = world.agents[index]!;
   node.die(true);
   world.machines[index]!.losePower();
+  world.deadConnectionsUntilMs = world.engine.nowMs + keepaliveMs;
   comesBack(world, node, downMs);
 }
 

@@ -37,6 +37,8 @@ export interface World {
   readonly isCrowded: boolean;
   /** Large enough to be lost as a whole, which happens; null: not so. */
   readonly fleet: "quiet" | "disturbed" | null;
+  /** Virtual time at which the last connection of a machine without power is given up by those who have heard nothing of it. */
+  deadConnectionsUntilMs: number;
   /** Nothing bad happens any more. */
   isMended: boolean;
 }
@@ -144,6 +146,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     threshold,
     isCrowded,
     fleet,
+    deadConnectionsUntilMs: 0,
     isMended: false,
   };
 }
