@@ -51,7 +51,7 @@ export function createPostgresStore(db: Database): RegistryStore {
     ping: () => timed(() => Promise.resolve({})),
     loadFleet: () => timed(async () => ({ agents: await loadFleet(db) })),
     loadAgents: (agentIds) => timed(async () => ({ agents: await loadAgents(db, agentIds) })),
-    loadChangedSince: (sinceMs) => timed(() => loadChangedSince(db, sinceMs)),
+    loadChangedSince: (sinceMs) => call(() => loadChangedSince(db, sinceMs)),
     findReservations: (attemptIds) => call(() => findReservations(db, attemptIds)),
     admit: (admissions) =>
       timed(async () => {
