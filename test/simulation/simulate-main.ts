@@ -11,6 +11,7 @@ import type { Job } from "./worker-main.ts";
 import { startWorkers } from "./workers.ts";
 
 const shownLines = 60;
+const toldEveryMs = 60_000;
 
 interface Asked {
   readonly seeds: number;
@@ -61,6 +62,10 @@ class Tally {
     if (outcome.problems.length > 0) this.failed.push(outcome);
   }
 
+  progress(asked: number): string {
+    return `${this.#seeds} of ${asked} seeds, ${this.failed.length} failed`;
+  }
+
   summary(startedMs: number): Record<string, unknown> {
     return {
       seeds: this.#seeds,
@@ -74,9 +79,13 @@ class Tally {
   }
 }
 
-function* seedsFrom({ first, seeds, untilMs, stopsAtFirst }: Asked, tally: Tally): Generator<Job> {
+function* seedsFrom(
+  { first, seeds, untilMs, stopsAtFirst }: Asked,
+  tally: Tally,
+  { signal }: AbortController,
+): Generator<Job> {
   for (let seed = first; seed < first + seeds; seed += 1) {
-    if (Date.now() > untilMs || (stopsAtFirst && tally.failed.length > 0)) return;
+    if (signal.aborted || Date.now() > untilMs || (stopsAtFirst && tally.failed.length > 0)) return;
     yield { seed, faults: null };
   }
 }
@@ -99,14 +108,18 @@ function tell(outcome: Outcome, how: string): void {
 
 async function main(): Promise<void> {
   const asked = readArguments();
+  // Ctrl-C ends it with the worlds that run now, and tells what came of all.
+  const stop = new AbortController();
+  process.on("SIGINT", () => stop.abort());
   const startedMs = Date.now();
   const dir = await makeSimulationDir();
   const server = await startSimulationServer(join(dir.path, "data"));
   const workers = await startWorkers(server.connectionString, Math.min(asked.jobs, asked.seeds));
+  const tally = new Tally();
+  const telling = setInterval(() => console.error(tally.progress(asked.seeds)), toldEveryMs);
   try {
-    const tally = new Tally();
     console.log(`seeds from ${asked.first} on`);
-    await workers.run(seedsFrom(asked, tally), (outcome) => {
+    await workers.run(seedsFrom(asked, tally, stop), (outcome) => {
       tally.add(outcome);
       if (outcome.problems.length > 0) tell(outcome, "");
       else if (outcome.trace.length > 0) console.log(`seed ${outcome.seed}: ${writeTrace(outcome)}`);
@@ -120,6 +133,7 @@ async function main(): Promise<void> {
     console.log(JSON.stringify(tally.summary(startedMs)));
     process.exitCode = tally.failed.length > 0 ? 1 : 0;
   } finally {
+    clearInterval(telling);
     workers.close();
     await server.stop();
     await dir.remove();

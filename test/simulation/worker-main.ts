@@ -26,5 +26,7 @@ process.on("message", ({ seed, faults }: Job) => {
     process.send?.(outcome.problems.length === 0 && !showsAll ? { ...outcome, trace: [] } : outcome);
   });
 });
+// Ctrl-C reaches it too; its parent lets it finish what it does.
+process.on("SIGINT", () => undefined);
 process.on("disconnect", () => void last.then(() => real.close()));
 process.send({ ready: true });
