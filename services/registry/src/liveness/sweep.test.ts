@@ -1,4 +1,6 @@
 import { captureLogger, manualPorts } from "@headroom/testing";
+import { ttlMs } from "@headroom/scheduling";
+import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
@@ -81,6 +83,43 @@ describe("the sweep", () => {
     expect(fleet.get(agentWith().agentId)!.status).toBe("online");
     await ports.advance(3_000);
     expect(fleet.get(agentWith().agentId)!).toMatchObject({ status: "suspect", statusReason: "no beat for 60 s" });
+  });
+
+  it("DESIGN-4: silence counts in the first sweep after the TTL, and not before, whatever was told and whoever held it meanwhile", async () => {
+    const step = fc.record({
+      agent: fc.nat({ max: 2 }),
+      what: fc.constantFrom("beats", "beats", "beats", "moves away", "moves back", "is drained", "is heard"),
+      intervalMs: fc.constantFrom(1_000, 5_000, 20_000, 60_000),
+      thenMs: fc.constantFrom(1_000, 1_000, 3_000, 20_000, 100_000),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+        const { ports, fleet, pulses, sweep } = startWith(fleetOf(3).map((agent) => ({ ...agent, replicaId: "here" })));
+        await sweep.loop.start();
+        const before = new Map<string, StoredAgent["status"]>();
+        for (const { agent: index, what, intervalMs, thenMs } of steps) {
+          const agent = fleet.get(idOf(index))!;
+          const nowMs = ports.clock.monotonic();
+          if (what === "beats" && agent.status === "online") pulses.beat(agent.agentId, nowMs, intervalMs);
+          if (what === "is heard") pulses.heard(agent.agentId, nowMs);
+          if (what === "moves away") fleet.put({ ...agent, replicaId: "elsewhere" });
+          if (what === "moves back") fleet.put({ ...agent, replicaId: "here" });
+          if (what === "is drained")
+            fleet.put({ ...agent, draining: true, reservations: reservationsOf(reservationWith()) });
+          for (let passedMs = 0; passedMs < thenMs; passedMs += 1_000) {
+            await ports.advance(1_000);
+            for (const { agentId, status, replicaId } of fleet.agents()) {
+              const { heardAtMs, intervalMs: toldMs } = pulses.get(agentId)!;
+              const isSilent = ports.clock.monotonic() >= heardAtMs + ttlMs(toldMs ?? INTERVAL_MS);
+              if (status === "online" && replicaId === "here") expect(isSilent).toBe(false);
+              if (status === "suspect" && before.get(agentId) === "online") expect(isSilent).toBe(true);
+              before.set(agentId, status);
+            }
+          }
+        }
+        await sweep.loop.stop("test");
+      }),
+    );
   });
 
   it("DESIGN-4: leaves alone whom another living process holds", async () => {

@@ -1,4 +1,7 @@
-/** One coarse sweep over the fleet once a second: whose silence has become a verdict. No timer per agent. */
+/**
+ * One coarse sweep once a second: whose silence has become a verdict. No timer per agent, and no look at one that beats as it was told: an
+ * agent is looked at when its silence could count, and every second while something about it ends by time.
+ */
 import { type Logger, type Ports, RunLoop } from "@headroom/runtime";
 import { isProbationOver, massLossBrake, sweepVerdict, ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -6,7 +9,7 @@ import type { StoreClock } from "../fleet/store-clock.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import type { Drains } from "./drains.ts";
 import type { Liveness } from "./liveness.ts";
-import type { Pulses } from "./pulses.ts";
+import type { Pulse, Pulses } from "./pulses.ts";
 import type { StateWriter } from "./state-writer.ts";
 
 export interface SweepOptions {
@@ -31,10 +34,18 @@ export interface SweepOptions {
 
 export const SWEEP_INTERVAL_MS = 1_000;
 
+interface SweepTime {
+  readonly nowMs: number;
+  readonly graceMs: number;
+  readonly latenessMs: number;
+}
+
 /** The loop, and the brake on its verdicts. */
 export class Sweep {
   readonly loop: RunLoop;
   readonly #options: SweepOptions;
+  /** Agents to look at in the next sweep, whenever their time is. */
+  #changed: Set<string>;
   #sweptAtMs: number | null = null;
   #brakeSinceMs: number | null = null;
   /** Losses that have passed since the brake took hold. */
@@ -45,6 +56,10 @@ export class Sweep {
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    this.#changed = new Set([...options.fleet.agents()].map(({ agentId }) => agentId));
+    options.fleet.onChange(({ before, after }) => {
+      if (after !== null && (before === null || isToBeLookedAt(before, after))) this.#changed.add(after.agentId);
+    });
     this.loop = new RunLoop({
       name: "liveness-sweep",
       ports: options.ports,
@@ -68,33 +83,75 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { liveness, drains, ports, graceMs, replicaId, isHeldElsewhere } = this.#options;
+    const { drains, ports, graceMs } = this.#options;
     const nowMs = ports.clock.monotonic();
     // While this process was slow it may have been deaf as well: its lateness is added to every deadline.
     const latenessMs = this.#sweptAtMs === null ? 0 : Math.max(0, nowMs - this.#sweptAtMs - SWEEP_INTERVAL_MS);
     this.#sweptAtMs = nowMs;
     const lost: StoredAgent[] = [];
-    let living = 0;
     let imminent = 0;
-    for (const known of this.#options.fleet.agents()) {
-      if (isHeldElsewhere(known)) continue;
-      const agent = this.#endWhatIsOver(known);
-      if (agent.status === "offline") continue;
-      living += 1;
-      const verdict = this.#verdictOn(agent, { nowMs, graceMs, latenessMs });
-      const followsMs = nowMs + this.#intervalOf(agent);
-      if (this.#verdictOn(agent, { nowMs: followsMs, graceMs, latenessMs }) === "grace_ended") imminent += 1;
-      if (verdict === "grace_ended") lost.push(agent);
-      else if (verdict === "ttl_missed") {
-        // Whoever is on its way here from a process that has stopped is not blamed for being late.
-        const isFlap = agent.replicaId === replicaId;
-        liveness.apply(agent.agentId, "ttl_missed", `no beat for ${ttlMs(this.#intervalOf(agent)) / 1_000} s`, {
-          isFlap,
-        });
-      }
+    for (const { agent, pulse } of this.#takeDue(nowMs)) {
+      const found = this.#lookAt(agent, pulse, { nowMs, graceMs, latenessMs });
+      if (found.isLost) lost.push(agent);
+      if (found.isImminent) imminent += 1;
     }
-    for (const agent of lost.slice(0, this.#allowedVerdicts(lost.length, imminent, living, nowMs))) this.#giveUp(agent);
+    for (const agent of lost.slice(0, this.#allowedVerdicts(lost.length, imminent, nowMs))) this.#giveUp(agent);
     await drains.finish();
+  }
+
+  /** Those at which it is time to look, and those that have changed. */
+  #takeDue(nowMs: number): { readonly agent: StoredAgent; readonly pulse: Pulse }[] {
+    const { fleet, pulses } = this.#options;
+    const changed = this.#changed;
+    this.#changed = new Set();
+    const due = pulses.takeDue(nowMs).filter(({ agentId }) => !changed.has(agentId));
+    for (const agentId of changed) {
+      const agent = fleet.get(agentId);
+      if (agent !== undefined) due.push(pulses.get(agentId) ?? this.#firstPulse(agent, nowMs));
+    }
+    return due.flatMap((pulse) => {
+      const agent = fleet.get(pulse.agentId);
+      return agent === undefined ? [] : [{ agent, pulse }];
+    });
+  }
+
+  /** Known from the store only: its silence counts from now on. */
+  #firstPulse({ agentId, status }: StoredAgent, nowMs: number): Pulse {
+    const { pulses } = this.#options;
+    pulses.heard(agentId, nowMs);
+    pulses.doubt(agentId, status !== "online", nowMs);
+    return pulses.get(agentId)!;
+  }
+
+  /** What there is to say of one agent now, and when to look again. */
+  #lookAt(
+    known: StoredAgent,
+    pulse: Pulse,
+    sweep: SweepTime,
+  ): { readonly isLost: boolean; readonly isImminent: boolean } {
+    const { liveness, pulses, replicaId, isHeldElsewhere } = this.#options;
+    const nothing = { isLost: false, isImminent: false };
+    if (isHeldElsewhere(known)) {
+      pulses.lookAt(pulse, sweep.nowMs);
+      return nothing;
+    }
+    const agent = this.#endWhatIsOver(known);
+    const intervalMs = pulse.intervalMs ?? this.#options.intervalMs();
+    const endsByTime = agent.draining || agent.flapping.probationUntilMs !== null;
+    if (agent.status === "offline") {
+      if (endsByTime) pulses.lookAt(pulse, sweep.nowMs);
+      return nothing;
+    }
+    const isSteady = agent.status === "online" && pulse.intervalMs !== null && !endsByTime;
+    pulses.lookAt(pulse, isSteady ? pulse.heardAtMs + ttlMs(intervalMs) : sweep.nowMs);
+    const verdict = verdictOn(agent, pulse, intervalMs, sweep);
+    const next = verdictOn(agent, pulse, intervalMs, { ...sweep, nowMs: sweep.nowMs + intervalMs });
+    if (verdict === "ttl_missed") {
+      // Whoever is on its way here from a process that has stopped is not blamed for being late.
+      const isFlap = agent.replicaId === replicaId;
+      liveness.apply(agent.agentId, "ttl_missed", `no beat for ${ttlMs(intervalMs) / 1_000} s`, { isFlap });
+    }
+    return { isLost: verdict === "grace_ended", isImminent: next === "grace_ended" };
   }
 
   /** What time has ended for an agent besides: a drain, a probation. Answers the agent as it is then. */
@@ -108,30 +165,11 @@ export class Sweep {
     return released;
   }
 
-  #intervalOf({ agentId }: StoredAgent): number {
-    return this.#options.pulses.get(agentId)?.intervalMs ?? this.#options.intervalMs();
-  }
-
-  #verdictOn(
-    agent: StoredAgent,
-    sweep: { readonly nowMs: number; readonly graceMs: number; readonly latenessMs: number },
-  ): "ttl_missed" | "grace_ended" | null {
-    const { pulses } = this.#options;
-    const pulse = pulses.get(agent.agentId);
-    if (pulse === undefined) {
-      // Known from the store only, so it counts from now on.
-      pulses.heard(agent.agentId, sweep.nowMs);
-      pulses.doubt(agent.agentId, agent.status !== "online", sweep.nowMs);
-      return null;
-    }
-    const { heardAtMs, doubtedSinceMs } = pulse;
-    const intervalMs = this.#intervalOf(agent);
-    return sweepVerdict({ status: agent.status, lastHeardAtMs: heardAtMs, doubtedSinceMs, intervalMs }, sweep);
-  }
-
   /** How many of the losses may be declared in this sweep. */
-  #allowedVerdicts(losses: number, imminent: number, fleetSize: number, nowMs: number): number {
+  #allowedVerdicts(losses: number, imminent: number, nowMs: number): number {
+    if (losses === 0 && imminent === 0 && this.#brakeSinceMs === null) return 0;
     const { graceMs, logger } = this.#options;
+    const fleetSize = this.#countLiving();
     const brake = massLossBrake({
       losses,
       imminent,
@@ -160,6 +198,14 @@ export class Sweep {
     return brake.allowedVerdicts;
   }
 
+  /** Agents of this process that are not offline. */
+  #countLiving(): number {
+    const { fleet, isHeldElsewhere } = this.#options;
+    let living = 0;
+    for (const agent of fleet.agents()) if (agent.status !== "offline" && !isHeldElsewhere(agent)) living += 1;
+    return living;
+  }
+
   #giveUp(agent: StoredAgent): void {
     const { liveness, graceMs, onOffline } = this.#options;
     const after = `${graceMs / 1_000} s`;
@@ -169,4 +215,23 @@ export class Sweep {
         : `${agent.statusReason}, and did not come back within ${after}`;
     if (liveness.apply(agent.agentId, "grace_ended", reason)) onOffline(agent.agentId);
   }
+}
+
+/** Samples and reservations change all the time, and end nothing. */
+function isToBeLookedAt(before: StoredAgent, after: StoredAgent): boolean {
+  return (
+    before.status !== after.status ||
+    before.draining !== after.draining ||
+    before.replicaId !== after.replicaId ||
+    before.flapping.probationUntilMs !== after.flapping.probationUntilMs
+  );
+}
+
+function verdictOn(
+  { status }: StoredAgent,
+  { heardAtMs, doubtedSinceMs }: Pulse,
+  intervalMs: number,
+  sweep: SweepTime,
+): ReturnType<typeof sweepVerdict> {
+  return sweepVerdict({ status, lastHeardAtMs: heardAtMs, doubtedSinceMs, intervalMs }, sweep);
 }
