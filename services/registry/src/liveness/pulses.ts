@@ -23,8 +23,10 @@ export class Pulses {
   }
 
   /** The agent has been heard now. */
-  heard(agentId: string, nowMs: number): void {
-    this.#of(agentId, nowMs).heardAtMs = nowMs;
+  heard(agentId: string, nowMs: number): Pulse {
+    const pulse = this.#of(agentId, nowMs);
+    pulse.heardAtMs = nowMs;
+    return pulse;
   }
 
   /** It has beaten now, and is told to beat again at this interval: both in one look-up, for this is the path of every beat. */

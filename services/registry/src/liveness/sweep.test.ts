@@ -122,6 +122,19 @@ describe("the sweep", () => {
     );
   });
 
+  it("a sweep that fails in the middle forgets nobody", async () => {
+    const { ports, fleet, logger, pulses, count } = await start(fleetOf(9));
+    for (const { agentId } of fleet.agents()) pulses.told(agentId, INTERVAL_MS);
+    let failures = 0;
+    fleet.onChange(() => {
+      failures += 1;
+      if (failures === 1) throw new Error("a fault of ours");
+    });
+    await ports.advance(TTL_MS + 3_000);
+    expect(logger.has("the liveness sweep failed", "error")).toBe(true);
+    expect(count("suspect")).toBe(9);
+  });
+
   it("DESIGN-4: leaves alone whom another living process holds", async () => {
     const { ports, fleet } = await start([agentWith({ replicaId: "elsewhere" })]);
     await ports.advance(TTL_MS + GRACE_MS + 5_000);

@@ -45,7 +45,7 @@ export class Sweep {
   readonly loop: RunLoop;
   readonly #options: SweepOptions;
   /** Agents to look at in the next sweep, whenever their time is. */
-  #changed: Set<string>;
+  #changed = new Set<string>();
   #sweptAtMs: number | null = null;
   #brakeSinceMs: number | null = null;
   /** Losses that have passed since the brake took hold. */
@@ -56,7 +56,7 @@ export class Sweep {
 
   constructor(options: SweepOptions) {
     this.#options = options;
-    this.#changed = new Set([...options.fleet.agents()].map(({ agentId }) => agentId));
+    this.#lookAtAll();
     options.fleet.onChange(({ before, after }) => {
       if (after !== null && (before === null || isToBeLookedAt(before, after))) this.#changed.add(after.agentId);
     });
@@ -66,7 +66,11 @@ export class Sweep {
       intervalMs: SWEEP_INTERVAL_MS,
       errorDelayMs: SWEEP_INTERVAL_MS,
       run: () => this.#sweep(),
-      onError: (error) => options.logger.error({ err: error }, "the liveness sweep failed; it goes on in a second"),
+      onError: (error) => {
+        options.logger.error({ err: error }, "the liveness sweep failed; it goes on in a second");
+        // Some of those that it had taken were not looked at.
+        this.#lookAtAll();
+      },
     });
   }
 
@@ -99,6 +103,10 @@ export class Sweep {
     await drains.finish();
   }
 
+  #lookAtAll(): void {
+    for (const { agentId } of this.#options.fleet.agents()) this.#changed.add(agentId);
+  }
+
   /** Those at which it is time to look, and those that have changed. */
   #takeDue(nowMs: number): { readonly agent: StoredAgent; readonly pulse: Pulse }[] {
     const { fleet, pulses } = this.#options;
@@ -118,9 +126,9 @@ export class Sweep {
   /** Known from the store only: its silence counts from now on. */
   #firstPulse({ agentId, status }: StoredAgent, nowMs: number): Pulse {
     const { pulses } = this.#options;
-    pulses.heard(agentId, nowMs);
+    const pulse = pulses.heard(agentId, nowMs);
     pulses.doubt(agentId, status !== "online", nowMs);
-    return pulses.get(agentId)!;
+    return pulse;
   }
 
   /** What there is to say of one agent now, and when to look again. */
