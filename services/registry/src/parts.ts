@@ -77,7 +77,7 @@ export function createParts(options: PartsOptions): Parts {
   const sessions = new Sessions();
   const pace = new Pace(sessions, heartbeatIntervalMs);
   const feed = new CapacityFeed(fleet);
-  const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({ replicaId, fleet, pulses, store, storeClock, ports, logger });
   const { onFlap, onRefused } = livenessCounters(metrics);
   const liveness = new Liveness({
     fleet,

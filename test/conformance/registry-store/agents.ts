@@ -35,6 +35,7 @@ export function agentsConformance(desk: RegistryDesk): void {
     await desk.store.writeBeats([{ agentId, epoch: 1, silentMs: 0, sample: sampleOf() }]);
     await desk.store.writeStatuses([
       {
+        replicaId: randomUUID(),
         agentId,
         epoch: 1,
         status: "offline",
@@ -52,7 +53,9 @@ export function agentsConformance(desk: RegistryDesk): void {
     const { agentId, epoch } = await admit();
     const state = { status: "suspect", statusReason: "its stream closed", statusSinceMs: 1_700_000_000_123 } as const;
     const flapping = { flaps: 4, lastFlapAtMs: 1_700_000_000_124, probationUntilMs: 1_700_000_030_125 };
-    await desk.store.writeStatuses([{ agentId, epoch, ...state, attached: false, ownerHold: true, flapping }]);
+    await desk.store.writeStatuses([
+      { replicaId: randomUUID(), agentId, epoch, ...state, attached: false, ownerHold: true, flapping },
+    ]);
     expect(await load(agentId)).toMatchObject({ ...state, attached: false, ownerHold: true, flapping });
     expect((await admit(agentId)).flapping).toEqual(flapping);
   });
@@ -62,6 +65,7 @@ export function agentsConformance(desk: RegistryDesk): void {
     await desk.store.writeBeats([{ agentId, epoch, silentMs: 0, sample: sampleOf() }]);
     await desk.store.writeStatuses([
       {
+        replicaId: randomUUID(),
         agentId,
         epoch,
         status: "online",

@@ -54,7 +54,9 @@ export function registryEnrolmentConformance(makeStore: () => Promise<StoreUnder
     async function goOffline(agentId: string): Promise<void> {
       const { epoch } = (await store.loadAgents([agentId])).agents[0]!;
       const offline = { status: "offline", statusReason: "", statusSinceMs: 1, flapping: NO_FLAPS } as const;
-      await store.writeStatuses([{ agentId, epoch, ...offline, attached: false, ownerHold: false }]);
+      await store.writeStatuses([
+        { replicaId: randomUUID(), agentId, epoch, ...offline, attached: false, ownerHold: false },
+      ]);
     }
 
     it("never lets in more agents than a token is for, however many come at once to two processes", async () => {

@@ -95,8 +95,8 @@ export type RegistryDesk = ReturnType<typeof createRegistryDesk>;
 
 /** `underTest`: known once the suite runs. */
 export function createRegistryDesk(underTest: () => StoreUnderTest) {
-  const admit = async (agentId: string = randomUUID()) => {
-    const { agents } = await underTest().store.admit([admissionOf(agentId)]);
+  const admit = async (agentId: string = randomUUID(), overrides: Partial<Admission> = {}) => {
+    const { agents } = await underTest().store.admit([admissionOf(agentId, overrides)]);
     return agents[0]!;
   };
   const load = async (agentId: string) => (await underTest().store.loadAgents([agentId])).agents[0]!;

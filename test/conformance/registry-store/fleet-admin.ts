@@ -60,6 +60,7 @@ export function fleetAdminConformance(desk: RegistryDesk): void {
     expect(await desk.store.removeAgent(agentId)).toBe("not_offline");
     await desk.store.writeStatuses([
       {
+        replicaId: randomUUID(),
         agentId,
         epoch,
         status: "offline",

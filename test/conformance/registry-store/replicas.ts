@@ -1,6 +1,7 @@
 /** What one registry process learns of the others. */
 import { randomUUID } from "node:crypto";
-import { NO_FLAPS } from "@headroom/scheduling";
+import type { StatusWrite } from "@headroom/registry";
+import { type AgentStatus, NO_FLAPS } from "@headroom/scheduling";
 import { expect, it } from "vitest";
 import type { RegistryDesk } from "./fixtures.ts";
 
@@ -14,6 +15,7 @@ export function replicasConformance(desk: RegistryDesk): void {
     expect(changed.agents.map((agent) => agent.agentId)).toContain(agentId);
     await desk.store.writeStatuses([
       {
+        replicaId: randomUUID(),
         agentId,
         epoch,
         status: "offline",
@@ -26,6 +28,31 @@ export function replicasConformance(desk: RegistryDesk): void {
     ]);
     await desk.store.removeAgent(agentId);
     expect((await desk.second.loadChangedSince(nowMs - 1)).removedAgentIds).toContain(agentId);
+  });
+
+  it("takes the states of an agent from the process that holds it alone, as long as that lives", async () => {
+    const [holder, other] = [randomUUID(), randomUUID()];
+    const { agentId, epoch } = await admit(randomUUID(), { replicaId: holder });
+    const says = (replicaId: string, status: AgentStatus, statusSinceMs: number): StatusWrite => ({
+      replicaId,
+      agentId,
+      epoch,
+      status,
+      statusReason: "",
+      statusSinceMs,
+      attached: true,
+      ownerHold: false,
+      flapping: NO_FLAPS,
+    });
+    const status = async () => (await desk.store.loadAgents([agentId])).agents[0]?.status;
+    await desk.store.renewReplica(holder, 60_000);
+    await desk.second.writeStatuses([says(other, "offline", 5)]);
+    expect(await status()).toBe("online");
+    await desk.store.writeStatuses([says(holder, "suspect", 6)]);
+    expect(await status()).toBe("suspect");
+    await desk.store.renewReplica(holder, 0);
+    await desk.second.writeStatuses([says(other, "offline", 7)]);
+    expect(await status()).toBe("offline");
   });
 
   it("knows which registry processes live", async () => {

@@ -6,6 +6,8 @@ const leastFraction = 0.15;
 const longestGraces = 3;
 /** One verdict a sweep, which is a second, and two registries may sweep: more than this many in three seconds are no such trickle. */
 const windowMs = 3_000;
+/** Suspect and given up are written a moment after they are decided, the one sooner than the other. */
+const writtenWithinMs = 500;
 /** What sweeps and writes may take on top; and what restarts may. */
 const slackMs = 12_000;
 const restartSlackMs = 40_000;
@@ -46,7 +48,8 @@ export function checkMassLoss(
     suspectSince.delete(agentId);
     if (status !== "offline" || sinceMs === undefined) continue;
     losses.push({ atMs, silentMs: atMs - sinceMs });
-    const together = losses.filter((loss) => atMs - loss.atMs <= windowMs && loss.silentMs < longestGraces * graceMs);
+    const heldMs = longestGraces * graceMs - writtenWithinMs;
+    const together = losses.filter((loss) => atMs - loss.atMs <= windowMs && loss.silentMs < heldMs);
     if (together.length < leastLosses || together.length < leastFraction * machines.length) continue;
     violations.push({
       invariant: "V17",

@@ -34,7 +34,7 @@ function setUp() {
     loadChangedSince: () => Promise.resolve({ agents: other.agents, removedAgentIds: [], nowMs: nowMs() }),
   });
   const pulses = new Pulses();
-  const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
   const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const disputed: string[] = [];
   const replicas = new Replicas({

@@ -14,6 +14,8 @@ import {
 import type { Pulses } from "./pulses.ts";
 
 export interface StateWriterOptions {
+  /** This process. */
+  readonly replicaId: string;
   readonly fleet: Fleet;
   readonly pulses: Pulses;
   readonly store: RegistryStore;
@@ -153,10 +155,11 @@ export class StateWriter implements ManagedService {
   }
 
   #statusWrite(agentId: string): readonly StatusWrite[] {
-    const agent = this.#options.fleet.get(agentId);
+    const { fleet, replicaId } = this.#options;
+    const agent = fleet.get(agentId);
     if (agent === undefined) return [];
     const { epoch, status, statusReason, statusSinceMs, attached, ownerHold, flapping } = agent;
-    return [{ agentId, epoch, status, statusReason, statusSinceMs, attached, ownerHold, flapping }];
+    return [{ replicaId, agentId, epoch, status, statusReason, statusSinceMs, attached, ownerHold, flapping }];
   }
 
   #beatWrite(agentId: string, withSample: boolean): readonly BeatWrite[] {

@@ -33,7 +33,7 @@ function startWith(agents: readonly StoredAgent[]) {
         nowMs: ports.clock.now(),
       }),
   });
-  const writer = new StateWriter({ fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
   const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const sweep = new Sweep({
     fleet,

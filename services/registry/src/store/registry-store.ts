@@ -61,6 +61,8 @@ export interface BeatWrite {
 }
 
 export interface StatusWrite {
+  /** The registry process that says so. */
+  readonly replicaId: string;
   readonly agentId: string;
   readonly epoch: number;
   readonly status: AgentStatus;
@@ -158,7 +160,7 @@ export interface RegistryStore extends EnrolmentStore {
   admit(admissions: readonly Admission[]): Promise<StoredAgents & { readonly refused: readonly RefusedAdmission[] }>;
   /** Writes samples and the times of last beats. A write of an older epoch changes nothing. Never touches a guard. */
   writeBeats(beats: readonly BeatWrite[]): Promise<Timed>;
-  /** Writes states of liveness. A write of an older epoch changes nothing. */
+  /** Writes states of liveness. A write of an older epoch changes nothing, nor one about an agent that another living process holds. */
   writeStatuses(statuses: readonly StatusWrite[]): Promise<Timed>;
 
   /** All writes or none, atomically with the guards. */

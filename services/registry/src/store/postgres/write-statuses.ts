@@ -1,4 +1,7 @@
-/** Writes states of liveness, many in one statement. */
+/**
+ * Writes states of liveness, many in one statement. Of an agent that a living registry process holds only that process writes: another one
+ * that took it for dead may come to its verdict a moment after it is back.
+ */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { StatusWrite } from "../registry-store.ts";
 import { toJson } from "./to-json.ts";
@@ -14,14 +17,17 @@ UPDATE agent_liveness l
        probation_until = to_timestamp(w.probation_until_ms / 1000.0), changed_at = now()
   FROM jsonb_to_recordset($1::jsonb) AS w(agent_id uuid, epoch bigint, status text, status_reason text,
                                           status_since_ms bigint, attached boolean, owner_hold boolean,
-                                          flaps integer, last_flap_ms bigint, probation_until_ms bigint)
- WHERE l.agent_id = w.agent_id AND l.epoch = w.epoch`,
+                                          flaps integer, last_flap_ms bigint, probation_until_ms bigint, replica_id uuid)
+ WHERE l.agent_id = w.agent_id AND l.epoch = w.epoch
+   AND (l.replica_id IS NULL OR l.replica_id = w.replica_id
+        OR NOT EXISTS (SELECT FROM replicas r WHERE r.replica_id = l.replica_id AND r.lease_expires_at > now()))`,
 });
 
 export async function writeStatuses(db: Queryable, statuses: readonly StatusWrite[]): Promise<void> {
   const rows = statuses.map((write) => ({
     agent_id: write.agentId,
     epoch: write.epoch,
+    replica_id: write.replicaId,
     status: write.status,
     status_reason: write.statusReason,
     status_since_ms: write.statusSinceMs,
