@@ -12,6 +12,11 @@ export function anyNode({ registries, orchestrators, agents, looksRarely }: Worl
   return oneOf(random, [...registries, ...(looksRarely ? [] : orchestrators), ...agents]);
 }
 
+/** Nobody can end a program there. */
+export function isOnSleepingMachine({ agents, machines }: World, node: SimNode): boolean {
+  return machines[agents.indexOf(node)]?.isAsleep === true;
+}
+
 export function comesBack(world: World, node: SimNode, afterMs: number): void {
   world.engine.schedule(afterMs, null, `${node.name} is switched on`, () => node.start());
 }

@@ -153,6 +153,11 @@ export class Machine {
     for (const written of this.#journal) written.isSynced = true;
   }
 
+  /** It is suspended: nothing on it happens, and nothing can be done to what runs there. */
+  get isAsleep(): boolean {
+    return this.#isAsleep;
+  }
+
   /** The machine is suspended: nothing on it goes on until it wakes. */
   fallAsleep(): void {
     this.#isAsleep = true;

@@ -1,7 +1,7 @@
 /** Programs that die, stand still, start anew. */
 import type { SeededRandom } from "@headroom/testing";
 import type { SimProcess } from "../engine/sim-process.ts";
-import { anyNode, comesBack, cutOff, pause, saysGoodbye } from "./befall.ts";
+import { anyNode, comesBack, cutOff, isOnSleepingMachine, pause, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
@@ -9,6 +9,7 @@ import type { World } from "./world.ts";
 export const kill: Fault = (world, random) => {
   const node = anyNode(world, random);
   const downMs = between(random, 100, 40_000);
+  if (isOnSleepingMachine(world, node)) return `${node.name}, whose machine sleeps`;
   node.die(false);
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
@@ -16,6 +17,7 @@ export const kill: Fault = (world, random) => {
 
 export const restart: Fault = (world, random) => {
   const node = anyNode(world, random);
+  if (isOnSleepingMachine(world, node)) return `${node.name}, whose machine sleeps`;
   saysGoodbye(world, node);
   node.stop(() => comesBack(world, node, between(random, 100, 5_000)));
   return node.name;
