@@ -7,9 +7,10 @@ import type { World } from "./world.ts";
 
 /** The whole history of a world, for the checker of every random test. */
 export async function readWorld(world: World, sql: RunSql, isOver: boolean): Promise<Facts> {
+  const aheadMs = world.postgres.nowMs - world.engine.wallMs;
   return {
     ...(await readFacts(sql)),
-    runs: world.machines.flatMap(trueRuns),
+    runs: world.machines.flatMap((machine) => trueRuns(machine, aheadMs)),
     accepted: world.planner.accepted,
     isOver,
     outages: [],
@@ -30,17 +31,17 @@ function unwritten({ postgres }: World): NonNullable<Facts["stalls"]> {
 }
 
 /**
- * What the journal says, at the times that the machine knows: agents' clocks are wrong here. Of a command that slept only what came before
+ * What the journal says, at the times that the machine knows, by the database's clock: agents' clocks are wrong here. Of a command that slept only what came before
  * counts here; `findDoubleExecutions` looks at all of it.
  */
-function trueRuns(machine: Machine): readonly RunFact[] {
+function trueRuns(machine: Machine, aheadMs: number): readonly RunFact[] {
   return runsOf(machine.agentId, machine.written).map((run) => {
     const executions = machine.executions.filter(({ attemptId }) => attemptId === run.attemptId);
     const endedMs = executions.at(-1)?.spans[0]?.toMs ?? null;
     return {
       ...run,
-      starts: executions.map(({ process, fromMs }) => ({ process, atMs: fromMs })),
-      end: run.end === null || endedMs === null ? null : { ...run.end, atMs: endedMs },
+      starts: executions.map(({ process, fromMs }) => ({ process, atMs: fromMs + aheadMs })),
+      end: run.end === null || endedMs === null ? null : { ...run.end, atMs: endedMs + aheadMs },
     };
   });
 }
