@@ -44,6 +44,7 @@ export class Links {
   readonly #conversations = new Set<Conversation>();
   /** Until when nothing gets through, one way: "from>to", by machine. */
   readonly #cuts = new Map<string, number>();
+  readonly #powerLostAtMs = new Map<SimProcess, number>();
   readonly #doomed = new Map<SimProcess, { readonly method: string; readonly befall: () => void }>();
   readonly #idleWaiters = new Set<{ readonly server: SimProcess; resolve(): void }>();
 
@@ -73,8 +74,21 @@ export class Links {
     const { delayMs, slow, slowMs } = this.weather;
     const ownMs = delayMs.min + this.engine.random.next() * (delayMs.max - delayMs.min);
     const lateMs = this.chance(slow) ? this.engine.random.next() * slowMs : 0;
-    const cutMs = Math.max(0, (this.#cuts.get(`${from}>${to}`) ?? 0) - this.engine.nowMs);
-    return ownMs + lateMs + cutMs;
+    return ownMs + lateMs + this.#cutMs(from, to);
+  }
+
+  /** When what one says to the other now gets away from its machine: not before what cuts them off is over. */
+  leavesAtMs(from: string, to: string): number {
+    return this.engine.nowMs + this.#cutMs(from, to);
+  }
+
+  /** Whether a machine had lost its power by then: what was to be sent once more from it is gone. */
+  hadLostPower(process: SimProcess, byMs: number): boolean {
+    return (this.#powerLostAtMs.get(process) ?? Number.POSITIVE_INFINITY) < byMs;
+  }
+
+  #cutMs(from: string, to: string): number {
+    return Math.max(0, (this.#cuts.get(`${from}>${to}`) ?? 0) - this.engine.nowMs);
   }
 
   /** Nothing gets from one machine to the other for so long. Connections that feel it for longer than keepalive break. */
@@ -122,6 +136,7 @@ export class Links {
 
   /** A process is gone: its machine says so to the others, unless it is gone too. */
   processDied(process: SimProcess, machineToo: boolean): void {
+    if (machineToo) this.#powerLostAtMs.set(process, this.engine.nowMs);
     for (const conversation of [...this.#conversations]) {
       const { from, to } = conversation;
       if (from !== process && to !== process) continue;

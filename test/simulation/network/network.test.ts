@@ -128,9 +128,23 @@ describe("the simulated network", () => {
     await engine.run(100);
     expect(heard.slice(-2).toSorted()).toEqual(["client closed: CONNECTION_LOST", "server closed: CALLER_GONE"]);
   });
+
+  it.each([
+    ["comes later, for its machine sends it again", false, 1],
+    ["never comes when its machine has lost its power meanwhile", true, 0],
+  ])("what was cut off %s", async (_, losesPower, times) => {
+    let streams = 0;
+    const { engine, client, network, agents } = await setUp(() => void (streams += 1));
+    network.links.cut("client", "server", 30_000);
+    agents.heartbeat().onClose(() => undefined);
+    await engine.run(1_000);
+    if (losesPower) kill(network, client, true);
+    await engine.run(60_000);
+    expect(streams).toBe(times);
+  });
 });
 
-function kill(network: SimNetwork, process: SimProcess): void {
+function kill(network: SimNetwork, process: SimProcess, machineToo = false): void {
   process.kill();
-  network.links.processDied(process, false);
+  network.links.processDied(process, machineToo);
 }
