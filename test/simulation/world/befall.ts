@@ -26,6 +26,8 @@ export function goOn(world: World, node: SimNode, process: SimProcess): void {
   if (world.registries.includes(node) && process.isPaused) {
     const fromMs = world.postgres.nowMs;
     world.stalls.push({ fromMs, toMs: fromMs + doubtedWithinMs });
+    // What it doubts of agents whose process died meanwhile is no more written than after a start.
+    world.boots.push({ atMs: fromMs });
   }
   process.resume();
 }

@@ -47,6 +47,7 @@ const momentsOfOrchestrators = [
   "tasks_finish",
   "tasks_requeue",
   "attempts_report",
+  "attempts_report_at_once",
   "COMMIT",
 ];
 const momentsOfRegistries = ["registry_commit_reservations", "registry_write_statuses", "registry_admit"];

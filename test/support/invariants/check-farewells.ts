@@ -7,7 +7,7 @@ export interface Farewell {
   readonly atMs: EpochMs;
 }
 
-/** A registry that has just started: what it does not know yet is nowhere written. */
+/** A registry that has just started, or goes on after it stood still: what it does not know yet is nowhere written. */
 export interface Boot {
   readonly atMs: EpochMs;
 }
