@@ -18,15 +18,21 @@ export interface NewEvent {
   readonly call?: CallTrace;
 }
 
+/** The rows that `events` takes, and their `ordinality`, from a parameter that holds NewEvents as JSON. */
+export const newEventsFrom = (parameter: string): string => `
+    SELECT e."planId" AS plan_id, e."taskId" AS task_id, coalesce(e."taskName", '') AS task_name, e."attemptId" AS attempt_id, e."agentId" AS agent_id,
+           e.kind, e."fromState" AS from_state, e."toState" AS to_state, e."pauseReason" AS pause_reason, coalesce(e.sentence, '') AS sentence,
+           e.actor, coalesce(e.call->>'requestId', '') AS request_id, coalesce(e.call->>'traceparent', '') AS traceparent, e.ordinality
+      FROM ROWS FROM (jsonb_to_recordset(${parameter}::jsonb) AS (
+           "planId" uuid, "taskId" uuid, "taskName" text, "attemptId" uuid, "agentId" uuid, kind text, "fromState" text,
+           "toState" text, "pauseReason" text, sentence text, actor text, call jsonb)) WITH ORDINALITY AS e`;
+
 const insertEvents = defineStatement({
   name: "events_insert",
   text: `
     INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor, request_id, traceparent)
-    SELECT e."planId", e."taskId", coalesce(e."taskName", ''), e."attemptId", e."agentId", e.kind, e."fromState", e."toState",
-           e."pauseReason", coalesce(e.sentence, ''), e.actor, coalesce(e.call->>'requestId', ''), coalesce(e.call->>'traceparent', '')
-      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
-           "planId" uuid, "taskId" uuid, "taskName" text, "attemptId" uuid, "agentId" uuid, kind text, "fromState" text,
-           "toState" text, "pauseReason" text, sentence text, actor text, call jsonb)) WITH ORDINALITY AS e
+    SELECT plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor, request_id, traceparent
+      FROM (${newEventsFrom("$1")}) AS e
      ORDER BY e.ordinality`,
 });
 

@@ -1,7 +1,7 @@
 import type { AttemptState, PauseReason, TaskState } from "@headroom/scheduling";
 import type { AttemptKnown, AttemptVerdict } from "../model.ts";
 import type { NewEvent } from "./events.ts";
-import type { AttemptRow } from "./lock-attempts.ts";
+import type { AttemptRow } from "./attempt-rows.ts";
 import type { Report, ReportAnswer, Told } from "./reports.ts";
 
 /** What is to be written of one attempt. */
@@ -87,7 +87,8 @@ export class ReportDraft {
       runsUsed: row.runs_used,
     });
     this.#note(change, report, verdict);
-    return { kind: "ends", applied: { verdict, planId: row.plan_id, taskId: row.task_id, released: 0 } };
+    const { plan_id: planId, task_id: taskId, reserved } = row;
+    return { kind: "ends", applied: { verdict, planId, taskId, released: 0, reserved } };
   }
 
   #note(

@@ -1,13 +1,14 @@
 /**
- * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together, in
- * one transaction: while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
+ * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together:
+ * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
  */
 import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
 import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
-import { type AttemptRow, lockAttempts } from "./lock-attempts.ts";
+import { type AttemptRow, lockAttempts, readAttempts } from "./attempt-rows.ts";
 import { ReportDraft } from "./report-draft.ts";
+import { fitsAtOnce, writeAtOnce } from "./write-at-once.ts";
 import { writeReports } from "./write-reports.ts";
 
 /** Facts of an attempt's end, as far as somebody told them. */
@@ -62,8 +63,18 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   return hold === undefined ? submit : holdReports(submit, () => groups.isBusy, hold);
 }
 
+/**
+ * Most groups need no more than a look and one statement, which writes only if what was seen still stands. The others take a transaction
+ * that locks first.
+ */
 async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
   const attemptIds = [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
+  const seen = await readAttempts(db, attemptIds);
+  if (seen.length === attemptIds.length) {
+    const draft = new ReportDraft(seen);
+    const answers = reports.map((report) => draft.apply(report));
+    if (fitsAtOnce(draft) && (await writeAtOnce(db, draft))) return answers;
+  }
   return db.transaction(async (tx) => {
     const locked = await lockAttempts(tx, attemptIds);
     // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.

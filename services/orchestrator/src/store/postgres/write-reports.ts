@@ -1,4 +1,5 @@
 import { defineStatement, type Transaction } from "@headroom/postgres";
+import { attemptChange, attemptChangeColumns, setAttempt } from "./attempt-changes.ts";
 import { cancelDependents, releaseDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
@@ -11,17 +12,9 @@ const writeAttempts = defineStatement({
     WITH running AS (
       UPDATE tasks SET state = 'running' WHERE task_id = ANY($2::uuid[]) AND state <> 'running')
     UPDATE attempts a
-       SET state = coalesce(c.state, a.state),
-           accepted_at = CASE WHEN c.runs THEN coalesce(a.accepted_at, now()) ELSE a.accepted_at END,
-           lease_expires_at = CASE WHEN c.runs AND NOT c.ends THEN now() + a.work_lease_ms * interval '1 millisecond' ELSE a.lease_expires_at END,
-           started_at = coalesce(a.started_at, to_timestamp(c.started_at_ms / 1000.0)),
-           finished_at = CASE WHEN c.ends THEN coalesce(to_timestamp(c.finished_at_ms / 1000.0), now()) ELSE a.finished_at END,
-           exit_code = coalesce(c.exit_code, a.exit_code), signal = coalesce(c.signal, a.signal), reason = coalesce(c.reason, a.reason),
-           sentence = coalesce(c.sentence, a.sentence), used = coalesce(c.used, a.used),
-           refused_results = a.refused_results + c.refused_results
+       SET ${setAttempt}
       FROM jsonb_to_recordset($1::jsonb) AS c(
-           attempt_id uuid, state text, runs boolean, ends boolean, started_at_ms double precision, finished_at_ms double precision,
-           exit_code integer, signal text, reason text, sentence text, used jsonb, refused_results integer)
+           ${attemptChangeColumns})
      WHERE a.attempt_id = c.attempt_id`,
 });
 
@@ -42,7 +35,7 @@ type Ended<Kind extends AttemptEnd["verdict"]["kind"]> = AttemptChange & {
 export async function writeReports(tx: Transaction, draft: ReportDraft): Promise<ReadonlyMap<string, number>> {
   const changed = draft.changes.filter(({ runs, refusedResults, end }) => runs || refusedResults > 0 || end !== null);
   const running = changed.filter(({ runs, end }) => runs && end === null).map(({ row }) => row.task_id);
-  if (changed.length > 0) await tx.execute(writeAttempts, [JSON.stringify(changed.map(attemptRow)), running]);
+  if (changed.length > 0) await tx.execute(writeAttempts, [JSON.stringify(changed.map(attemptChange)), running]);
   await requeue(
     tx,
     changed.flatMap((change) =>
@@ -57,24 +50,6 @@ export async function writeReports(tx: Transaction, draft: ReportDraft): Promise
       change.end?.verdict.kind === "final" ? [{ ...change, verdict: change.end.verdict }] : [],
     ),
   );
-}
-
-function attemptRow({ row, runs, startedAtMs, refusedResults, end }: AttemptChange): Record<string, unknown> {
-  const told = end?.told;
-  return {
-    attempt_id: row.attempt_id,
-    state: runs || end !== null ? row.attempt_state : null,
-    runs,
-    ends: end !== null,
-    started_at_ms: startedAtMs ?? told?.startedAtMs ?? null,
-    finished_at_ms: told?.finishedAtMs ?? null,
-    exit_code: told?.exitCode ?? null,
-    signal: told?.signal ?? null,
-    reason: told?.reason ?? null,
-    sentence: told?.sentence ?? null,
-    used: told?.used ?? null,
-    refused_results: refusedResults,
-  };
 }
 
 async function requeue(tx: Transaction, ended: readonly Ended<"requeue">[]): Promise<void> {
