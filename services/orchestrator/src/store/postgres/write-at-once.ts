@@ -1,5 +1,5 @@
 /** What a group of reports has made of its attempts, written by one statement: one round trip, one commit. */
-import { defineStatement, type Queryable } from "@headroom/postgres";
+import { classifyError, defineStatement, type Queryable } from "@headroom/postgres";
 import { attemptChange, attemptChangeColumns, setAttempt } from "./attempt-changes.ts";
 import { newEventsFrom } from "./events.ts";
 import type { AttemptChange, ReportDraft } from "./report-draft.ts";
@@ -83,15 +83,23 @@ export function fitsAtOnce({ changes }: ReportDraft): boolean {
   );
 }
 
-/** False: nothing was written, because something has changed since it was read, or a plan ends of which not all tasks are in the group. */
+/**
+ * False: nothing was written, because something has changed since it was read, or a plan ends of which not all tasks are in the group, or
+ * others held what it waited for while they waited for it.
+ */
 export async function writeAtOnce(db: Queryable, { changes, events }: ReportDraft): Promise<boolean> {
   const planIds = new Set(changes.map(({ row }) => row.plan_id));
-  const [answer] = await db.query(statement, [
-    [...planIds],
-    JSON.stringify(changes.map(changeWithTask)),
-    JSON.stringify(events),
-  ]);
-  return answer?.holds === true;
+  try {
+    const [answer] = await db.query(statement, [
+      [...planIds],
+      JSON.stringify(changes.map(changeWithTask)),
+      JSON.stringify(events),
+    ]);
+    return answer?.holds === true;
+  } catch (error) {
+    if (classifyError(error).kind === "serialization") return false;
+    throw error;
+  }
 }
 
 function changeWithTask(change: AttemptChange): Record<string, unknown> {
