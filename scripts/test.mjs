@@ -7,6 +7,9 @@ ensureInstalled();
 // The end-to-end tests start the built command.
 const { build } = await import("./build.mjs");
 await build();
+// One of them reads the .proto files as a client without our code does, with what they import.
+const { writeProtoDeps } = await import("./proto-deps.mjs");
+await writeProtoDeps();
 const result = spawnSync(
   process.execPath,
   [join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)],
