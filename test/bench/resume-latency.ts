@@ -10,11 +10,8 @@ import { median, percentile, rounded } from "./support/stats.ts";
 const LIMIT_MS = 15;
 const LIMIT_COMMITS = 6;
 const MAX_SLOWDOWN = 1.5;
-/**
- * Long enough that everything about the task before is over, and that the next one waits; and longer than an agent holds a change of its
- * list of attempts back when it has told of one just before (100 ms), which no task of a tenth of a second or more meets.
- */
-const HOLD_MS = 250;
+/** Long enough that everything about the task before is over, and that the next one waits. */
+const HOLD_MS = 100;
 const COMMITS = 100;
 /** The first ones warm everything up. */
 const WARM_UP = 10;

@@ -1,6 +1,5 @@
 import { agentCapacityFromWire, type AgentCapacityFigures, wire } from "@headroom/contracts";
 import { BoundedQueue, silentLogger } from "@headroom/runtime";
-import { normalizeNeeds } from "@headroom/scheduling";
 import { manualPorts, waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import type { FleetChange, RegistryPort } from "../registry/port.ts";
@@ -117,63 +116,6 @@ describe("fleet view", () => {
     };
     await fleet.refresh();
     expect(known()).toEqual([]);
-    stream.close();
-    await fleet.stop();
-  });
-
-  it("counts the room of an attempt that has ended before the watch tells of it, and says so once", async () => {
-    const stream = new BoundedQueue<FleetChange>({ max: 10 });
-    const absent = () => Promise.reject(new Error("not scripted"));
-    const fleet = createFleetView({
-      registry: {
-        watch: () => stream,
-        withRoom: absent,
-        reserve: absent,
-        renew: absent,
-        release: absent,
-        explain: absent,
-      },
-      ports: manualPorts(),
-      logger: silentLogger,
-    });
-    const room: (readonly string[])[] = [];
-    fleet.onNews((news) => news.kind === "room_appeared" && room.push(news.agentIds));
-    const needs = normalizeNeeds({ cpuMillicores: 1_000 });
-    const roomNow = (): number => fleet.roomFor(needs, 100);
-    const amounts = { cpuMillicores: 2_000, memoryMib: 0, cards: [] };
-    const revision = (counter: number) => ({ instance: "r", counter });
-    const tell = async (counter: number, cores: number): Promise<void> => {
-      const figures = agent("one");
-      const told = { ...figures, attached: true, cpu: { ...figures.cpu, free: cores * 1_000 } };
-      stream.push(change({ revision: revision(counter), agents: [told], roomAppeared: true }));
-      await waitFor(() => fleet.roomSince(revision(counter - 1)));
-    };
-
-    await fleet.start();
-    expect(fleet.expectRoom("one")(amounts)).toBeUndefined();
-    await tell(2, 0);
-    expect(roomNow()).toBe(0);
-
-    fleet.expectRoom("one")(amounts);
-    expect([roomNow(), room]).toEqual([2, [["one"]]]);
-    expect(fleet.roomSince(revision(9))).toBe(true);
-    // The watch says the same: no news. It says more: news.
-    await tell(3, 2);
-    expect([roomNow(), room.length]).toEqual([2, 1]);
-    await tell(4, 3);
-    expect([roomNow(), room.length]).toEqual([3, 2]);
-
-    // It has told of room while the end was being written: that may have been the same.
-    const expectRoom = fleet.expectRoom("one");
-    await tell(5, 4);
-    expectRoom(amounts);
-    expect([roomNow(), room.length]).toEqual([4, 3]);
-
-    // Refused: it is not there.
-    await tell(6, 0);
-    fleet.expectRoom("one")(amounts);
-    fleet.expectNothing();
-    expect([roomNow(), fleet.roomSince(revision(6))]).toEqual([0, false]);
     stream.close();
     await fleet.stop();
   });

@@ -1,8 +1,7 @@
 import { type AgentCapacityFigures, gateAgentFromFigures } from "@headroom/contracts";
 import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
-import { type Amounts, fleetRoomBound, type GateAgent, type Needs, type RoomFigures } from "@headroom/scheduling";
+import { fleetRoomBound, type GateAgent, type Needs, type RoomFigures } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
-import { createExpectedRoom } from "./expected-room.ts";
 
 /** The fleet as the registry last told it. */
 export type FleetSnapshot =
@@ -12,7 +11,7 @@ export type FleetSnapshot =
 export type FleetNews =
   | { readonly kind: "connected" }
   | { readonly kind: "disconnected" }
-  /** `agentIds`: which changed; room has appeared on one of them at least, or is expected there. */
+  /** `agentIds`: which changed; room has appeared on one of them at least. */
   | { readonly kind: "room_appeared"; readonly agentIds: readonly string[] };
 
 /** Follows WatchCapacity for ever; the gate reads what it holds. */
@@ -28,14 +27,6 @@ export interface FleetView extends ManagedService {
    * of two processes say nothing of each other.
    */
   roomSince(revision: FleetRevision): boolean;
-  /**
-   * An attempt is about to end there. Answers what to call once the end is committed and the registry is being told so: from then on its
-   * room counts, for a second at most, until the watch tells of the agent; nothing counts if the watch has told of room there meanwhile, which
-   * may be the same. No more than a guess: the registry decides.
-   */
-  expectRoom(agentId: string): (amounts: Amounts) => void;
-  /** The registry has just refused: what was expected is not there. */
-  expectNothing(): void;
   /**
    * Asks for the agents that have room, and takes them for what they are now: for the poll, which must not depend on what the watch
    * has told, or has not. Throws when the registry cannot be asked.
@@ -64,9 +55,6 @@ export function createFleetView(options: FleetViewOptions): FleetView {
   const news = new Broadcast<FleetNews>({
     onListenerError: (error) => logger.error({ err: error }, "a listener of the fleet failed"),
   });
-  const expected = createExpectedRoom(ports.clock);
-  /** When the watch told last of an agent in a change with more room. */
-  const roomToldAt = new Map<string, FleetRevision>();
   let revision: FleetRevision | null = null;
   /** The newest state of the fleet in which there was more room than before. */
   let roomAt: FleetRevision | null = null;
@@ -76,28 +64,15 @@ export function createFleetView(options: FleetViewOptions): FleetView {
 
   function apply(change: FleetChange): void {
     const wasDown = revision === null || revision === askedFor;
-    const isExpected =
-      !change.snapshot && change.agents.every((agent) => expected.covers(agents.get(agent.agentId), agent));
-    if (change.snapshot) {
-      agents.clear();
-      roomToldAt.clear();
-      expected.clear();
-    }
-    for (const agent of change.agents) {
-      agents.set(agent.agentId, agent);
-      if (change.roomAppeared) roomToldAt.set(agent.agentId, change.revision);
-      expected.told(agent.agentId);
-    }
-    for (const agentId of change.removedAgentIds) {
-      agents.delete(agentId);
-      roomToldAt.delete(agentId);
-    }
+    if (change.snapshot) agents.clear();
+    for (const agent of change.agents) agents.set(agent.agentId, agent);
+    for (const agentId of change.removedAgentIds) agents.delete(agentId);
     revision = change.revision;
     if (wasDown || change.snapshot || change.roomAppeared) roomAt = change.revision;
     if (wasDown) {
       logger.info({ agents: agents.size, registry_instance: revision.instance }, "the registry is being watched");
       news.emit({ kind: "connected" });
-    } else if (change.roomAppeared && !isExpected) {
+    } else if (change.roomAppeared) {
       news.emit({ kind: "room_appeared", agentIds: change.agents.map(({ agentId }) => agentId) });
     }
   }
@@ -114,8 +89,6 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     }
     revision = null;
     agents.clear();
-    roomToldAt.clear();
-    expected.clear();
     logger.warn({ err: error }, "the registry is not reachable: new work is accepted and waits");
     news.emit({ kind: "disconnected" });
   }
@@ -154,33 +127,19 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     snapshot() {
       if (revision === null) return { kind: "down", sentence: trouble };
       const desktops = [...agents.values()].filter((agent) => agent.agentType === "desktop");
-      return { kind: "up", gateAgents: desktops.map((agent) => gateAgentFromFigures(expected.with(agent))), revision };
+      return { kind: "up", gateAgents: desktops.map(gateAgentFromFigures), revision };
     },
     roomFor(needs, limit, isMeant = () => true) {
       const meant = [...agents.values()].filter(({ agentId }) => isMeant(agentId));
-      const figures = meant.map((agent) => roomFigures(expected.with(agent)));
-      return fleetRoomBound(figures, needs, limit);
+      return fleetRoomBound(meant.map(roomFigures), needs, limit);
     },
-    roomSince: ({ instance, counter }) =>
-      expected.isAny || (roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter)),
-    expectRoom(agentId) {
-      const before = roomToldAt.get(agentId);
-      return (amounts) => {
-        const agent = agents.get(agentId);
-        const isTold = roomToldAt.get(agentId) !== before;
-        if (isTold || revision === null || agent === undefined || !roomFigures(agent).takesWork) return;
-        expected.add(agentId, amounts);
-        news.emit({ kind: "room_appeared", agentIds: [agentId] });
-      };
-    },
-    expectNothing: () => expected.clear(),
+    roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     async refresh() {
       const before = revision;
       const withRoom = await registry.withRoom();
       // The watch has told of something newer meanwhile.
       if (revision !== before) return;
       for (const agent of withRoom) agents.set(agent.agentId, agent);
-      expected.clear();
       revision ??= askedFor;
     },
     cardIndex(agentId, cardId) {

@@ -1,4 +1,4 @@
-import type { Clock, Counter, Logger } from "@headroom/runtime";
+import type { Counter, Logger } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
@@ -10,18 +10,14 @@ import type { Stamper } from "./stamper.ts";
 import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
-  readonly store: Pick<
-    OrchestratorStore,
-    "queueHeads" | "ripen" | "countDue" | "countWaiting" | "claimOrphans" | "claimWaiting"
-  >;
-  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince" | "expectNothing">;
+  readonly store: OrchestratorStore;
+  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;
   readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly planChanged: (planId: string) => void;
   readonly metrics: { readonly passes: Counter<"result">; readonly resumed: Counter };
@@ -53,8 +49,6 @@ export interface PassResult {
 /** One pass over the queue (R-PAUSE-6). */
 export interface Resumer {
   pass(request: PassRequest): Promise<PassResult>;
-  /** Room is about to appear: reads the heads of the queue ahead of the pass that it will cause. */
-  prepare(): void;
 }
 
 const largestClaim = 500;
@@ -63,64 +57,28 @@ export const countedAtMost = 1_000;
 /** A pass that had to go on longer than this gives way: the loop begins another one at once. */
 const maxRounds = 1_000;
 
-/** Heads that were read ahead are as good as new for so long, ms: what came meanwhile has woken the loop. */
-const preparedForMs = 20;
-
-interface Prepared {
-  readonly heads: Promise<readonly QueueHead[]>;
-  readonly atMs: number;
-}
-
 export function createResumer(options: ResumerOptions): Resumer {
-  const { store, clock } = options;
-  let prepared: Prepared | null = null;
-  let passes = 0;
-
-  const isFresh = ({ atMs }: Prepared): boolean => clock.monotonic() - atMs <= preparedForMs;
-
-  /** Only for a pass that answers room: others were woken by what may have changed the queue. */
-  function headsFor({ planId, isMeant }: PassRequest): Promise<readonly QueueHead[]> {
-    const ahead = prepared;
-    prepared = null;
-    if (ahead === null || isMeant === undefined || planId !== null || !isFresh(ahead)) return store.queueHeads(planId);
-    return ahead.heads.catch(() => store.queueHeads(planId));
-  }
-
   return {
-    prepare() {
-      if (passes > 0 || (prepared !== null && isFresh(prepared))) return;
-      const heads = store.queueHeads(null);
-      // Whoever takes them asks again.
-      heads.catch(() => undefined);
-      prepared = { heads, atMs: clock.monotonic() };
-    },
     async pass(request) {
-      passes += 1;
       try {
-        const result = await runPass(options, request, () => headsFor(request));
+        const result = await runPass(options, request);
         options.metrics.passes.inc({ result: "ok" });
         return result;
       } catch (error) {
         options.metrics.passes.inc({ result: "error" });
         throw error;
-      } finally {
-        passes -= 1;
       }
     },
   };
 }
 
-async function runPass(
-  options: ResumerOptions,
-  request: PassRequest,
-  readHeads: () => Promise<readonly QueueHead[]>,
-): Promise<PassResult> {
+async function runPass(options: ResumerOptions, request: PassRequest): Promise<PassResult> {
   const { store, stamper } = options;
   // Room that appears makes no orphans.
   const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
   // Rows that fall due have a timer of their own.
   if (request.isMeant === undefined) await store.ripen();
-  const heads = await readHeads();
+  const heads = await store.queueHeads(request.planId);
   const { open, held } = await judge(options, request, heads);
   for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
   if (request.thorough) await options.kept.refresh();

@@ -43,7 +43,7 @@ async function askedIn(passes: number, isForNow: boolean): Promise<number> {
     revision: { instance: "registry", counter: 7 },
     registryAway: false,
   };
-  const fleet = { roomFor: () => 1, roomSince: () => false, expectNothing: () => undefined };
+  const fleet = { roomFor: () => 1, roomSince: () => false };
   const options: TurnOptions = {
     store: { claimWaiting: () => Promise.resolve([claimed]) },
     fleet,

@@ -10,7 +10,7 @@ import type { Stamper } from "./stamper.ts";
 
 export interface TurnOptions {
   readonly store: Pick<OrchestratorStore, "claimWaiting">;
-  readonly fleet: Pick<FleetView, "roomFor" | "roomSince" | "expectNothing">;
+  readonly fleet: Pick<FleetView, "roomFor" | "roomSince">;
   readonly placer: Placer;
   readonly refusals: Refusals;
   readonly kept: Pick<KeptRoom, "avoidedBy">;
@@ -104,7 +104,6 @@ async function noteRefusals(
   { shapesWithoutRoom, revision }: Placed,
   turns: readonly Turn[],
 ): Promise<void> {
-  if (shapesWithoutRoom.size > 0) fleet.expectNothing();
   for (const [shapeKey, held] of shapesWithoutRoom) {
     // What was refused because agents were left out is asked again when they are not: no room appears then.
     if (revision !== null && !held.isForNow) refusals.note(shapeKey, revision);

@@ -268,8 +268,6 @@ export interface AppliedVerdict {
   readonly taskId: string;
   /** Tasks that may start now, because what they depend on has succeeded. */
   readonly released: number;
-  /** What the attempt had reserved. */
-  readonly reserved: Amounts;
 }
 
 export interface OutputChunk {

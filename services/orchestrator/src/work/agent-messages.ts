@@ -1,7 +1,6 @@
 import { type FromWire, msFromTimestamp, type wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
-import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
@@ -19,9 +18,6 @@ import {
 export interface AgentMessagesOptions {
   readonly store: OrchestratorStore;
   readonly settle: Settle;
-  readonly fleet: Pick<FleetView, "expectRoom">;
-  /** An attempt is about to end: what waits will be asked for. */
-  readonly expectEnd: () => void;
   readonly avoided: AvoidedAgents;
   readonly ports: Ports;
   readonly planChanged: (planId: string) => void;
@@ -136,8 +132,6 @@ async function output(
 
 async function finished(options: AgentMessagesOptions, session: Session, message: wire.AttemptFinished): Promise<void> {
   const result = understood(resultFromWire(message, session.agentId));
-  const expectRoom = options.fleet.expectRoom(session.agentId);
-  options.expectEnd();
   const applied = await options.store.finishAttempt(result, decideResult(result, options.ports.random.next()));
   if (applied === null) {
     session.logger.warn({ attempt_id: result.attemptId }, "a result of an unknown attempt was refused");
@@ -146,7 +140,6 @@ async function finished(options: AgentMessagesOptions, session: Session, message
   }
   session.send(finishedAckMessage(result.attemptId, applied.verdict.kind === "refused"));
   options.settle(result, applied, "attempt ended", session.logger);
-  if (applied.verdict.kind === "final") expectRoom(applied.reserved);
 }
 
 async function renew(options: AgentMessagesOptions, session: Session, message: wire.RenewLeases): Promise<void> {

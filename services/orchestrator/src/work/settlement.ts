@@ -45,7 +45,8 @@ export function createSettle(options: SettlementOptions): Settle {
     }
     options.planChanged(planId);
     options.attemptChanged(attempt.attemptId);
-    // Work that comes (back) to the queue is news, also when it comes later: the loop then sets its timer for it.
+    // The room is heard of from the registry as soon as it is there; looking before would find none. Work that comes (back) to the
+    // queue is news, also when it comes later: the loop then sets its timer for it.
     if (verdict.kind === "requeue" || released > 0) options.wakeLoop(cause);
   };
 }

@@ -1,5 +1,5 @@
 import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
-import type { Amounts, AttemptState, TaskState } from "@headroom/scheduling";
+import type { AttemptState, TaskState } from "@headroom/scheduling";
 
 /** An attempt and its task, of one moment. What reports change is changed in place: thousands of rows a second are not copied. */
 export interface AttemptRow {
@@ -21,7 +21,6 @@ export interface AttemptRow {
   readonly max_attempts: number;
   readonly runs_used: number;
   readonly has_dependents: boolean;
-  readonly reserved: Amounts;
   /** Which versions of the two rows these are: another write makes others. */
   readonly attempt_version: string;
   readonly task_version: string;
@@ -34,7 +33,7 @@ const columns = `
            t.state AS task_state, t.name AS task_name, t.cancel_requested_at IS NOT NULL AS cancel_requested,
            t.retry_on_failure, t.hold_unknown, t.max_attempts, t.runs_used,
            EXISTS (SELECT 1 FROM task_dependencies d WHERE d.depends_on_task_id = a.task_id) AS has_dependents,
-           a.reserved, a.xmin::text AS attempt_version, t.xmin::text AS task_version
+           a.xmin::text AS attempt_version, t.xmin::text AS task_version
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
      WHERE a.attempt_id = ANY($1::uuid[])`;
 

@@ -87,8 +87,7 @@ export class ReportDraft {
       runsUsed: row.runs_used,
     });
     this.#note(change, report, verdict);
-    const { plan_id: planId, task_id: taskId, reserved } = row;
-    return { kind: "ends", applied: { verdict, planId, taskId, released: 0, reserved } };
+    return { kind: "ends", applied: { verdict, planId: row.plan_id, taskId: row.task_id, released: 0 } };
   }
 
   #note(
