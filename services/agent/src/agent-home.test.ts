@@ -6,7 +6,7 @@ import { makeTempDir, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAgentConfig } from "./config/config.ts";
 import { AgentDirInUseError, lockDataDir } from "./data-dir-lock.ts";
-import { agentHome } from "./home.ts";
+import { agentHome, type AgentStart } from "./home.ts";
 import { ownerHoldFile, watchOwnerHold } from "./owner-hold.ts";
 
 let dir: TempDir;
@@ -16,17 +16,28 @@ beforeEach(async () => {
 afterEach(() => dir.remove());
 
 describe("the agent's folder", () => {
-  it("keeps one identity over restarts", async () => {
-    const ids: string[] = [];
+  it("keeps one identity over restarts, and counts them", async () => {
+    const opened: AgentStart[] = [];
     for (let start = 0; start < 3; start += 1) {
       const home = agentHome(join(dir.path, "agent"), systemPorts);
-      ids.push(await home.open());
+      opened.push(await home.open());
       await home.close();
       await home.close();
     }
-    expect(new Set(ids).size).toBe(1);
-    expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/);
+    expect(new Set(opened.map(({ agentId }) => agentId)).size).toBe(1);
+    expect(opened[0]?.agentId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(opened.map(({ starts }) => starts)).toEqual([1, 2, 3]);
   });
+
+  it.each(["{", "{}", '{"starts":-1}', '{"starts":"7"}', '{"starts":1e300}'])(
+    "counts from 1 when the count is lost: %s",
+    async (text) => {
+      await writeFile(join(dir.path, "starts.json"), text);
+      const home = agentHome(dir.path, systemPorts);
+      expect((await home.open()).starts).toBe(1);
+      await home.close();
+    },
+  );
 
   it("refuses a second agent, naming the first one's process and the way out", async () => {
     const child = spawn("sleep", ["1000"], { stdio: "ignore" });

@@ -15,6 +15,7 @@ import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.
 import type { AgentConfig } from "./config/config.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
+import type { AgentStart } from "./home.ts";
 import { stillListed } from "./heartbeat/still-listed.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
@@ -74,18 +75,18 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
 
 async function begin(config: AgentConfig, overrides: AgentOverrides, signal: AbortSignal): Promise<RunningAgent> {
   const parts = agentParts(config, overrides);
-  let agentId: string;
+  let start: AgentStart;
   let { logger } = parts;
   try {
-    agentId = await parts.home.open();
-    logger = logger.child({ agent_id: agentId });
-    await join(config, { ...parts, logger }, agentId, signal);
+    start = await parts.home.open();
+    logger = logger.child({ agent_id: start.agentId });
+    await join(config, { ...parts, logger }, start.agentId, signal);
   } catch (error) {
     parts.connections.close();
     await parts.home.close();
     throw error;
   }
-  const started = assemble(config, { ...parts, logger }, agentId);
+  const started = assemble(config, { ...parts, logger }, start);
   try {
     await started.start();
   } catch (error) {
@@ -118,7 +119,7 @@ interface RunningAgent extends Service {
   status(): AgentState;
 }
 
-function assemble(config: AgentConfig, parts: AgentParts, agentId: string): RunningAgent {
+function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: AgentStart): RunningAgent {
   const { ports, logger, sampler, connections, home } = parts;
   const incarnation = ports.random.uuid();
   const stalls = new StallWatch(ports.clock);
@@ -154,6 +155,7 @@ function assemble(config: AgentConfig, parts: AgentParts, agentId: string): Runn
     ports,
     logger,
     about: about(config, agentId, incarnation),
+    starts,
     open: () => connections.openHeartbeat(),
     measure: oneAtATime(async () => {
       const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());

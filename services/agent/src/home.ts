@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { ensureDir, type Ports } from "@headroom/runtime";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { loadAgentId } from "./identity.ts";
+import { countStart } from "./starts.ts";
 
 /** Where things lie in the agent's folder. */
 export interface AgentPaths {
@@ -20,10 +21,17 @@ export function agentPaths(agentDir: string): AgentPaths {
   };
 }
 
+/** Who begins. */
+export interface AgentStart {
+  readonly agentId: string;
+  /** How often the program has started with this folder, this time included. */
+  readonly starts: number;
+}
+
 /** The agent's folder, as a port: who the agent is, and that it is the only one. */
 export interface AgentHome {
-  /** Takes the folder for this process and answers the agent's id. Throws AgentDirInUseError, IdentityError. */
-  open(): Promise<string>;
+  /** Takes the folder for this process. Throws AgentDirInUseError, IdentityError. */
+  open(): Promise<AgentStart>;
   /** Idempotent. */
   close(): Promise<void>;
 }
@@ -38,8 +46,9 @@ export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "cloc
         const agentId = await loadAgentId(agentDir, random);
         // Fresh folders of attempts that an earlier program did not see to the end.
         await rm(agentPaths(agentDir).freshDir, { recursive: true, force: true });
+        const starts = await countStart(agentDir);
         release = () => lock.release();
-        return agentId;
+        return { agentId, starts };
       } catch (error) {
         await lock.release();
         throw error;

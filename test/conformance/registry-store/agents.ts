@@ -108,12 +108,32 @@ export function agentsConformance(desk: RegistryDesk): void {
     const late = { ...newer, session: 2, replicaId: randomUUID(), attached: false };
     expect((await desk.second.admit([late])).refused).toEqual([{ agentId, why: "late" }]);
     expect(await load(agentId)).toMatchObject({ epoch: 1, replicaId: newer.replicaId, attached: true });
-    // The next of the same start, the first of another one, and one that does not count are not late.
+    // The next of the same start, the first of a later one, and one that does not count are not late.
     expect((await desk.store.admit([{ ...newer, session: 4 }])).agents[0]).toMatchObject({ epoch: 2 });
     expect(
-      (await desk.store.admit([admissionOf(agentId, { session: 1, replicaId: newer.replicaId })])).refused,
+      (await desk.store.admit([admissionOf(agentId, { session: 5, replicaId: newer.replicaId })])).refused,
     ).toEqual([]);
     expect((await desk.store.admit([{ ...newer, session: 0 }])).refused).toEqual([]);
+  });
+
+  it("a Hello of a former start, or of a folder brought back from a backup, waits until the later one is offline", async () => {
+    const agentId = randomUUID();
+    const later = admissionOf(agentId, { session: 300 });
+    expect((await desk.store.admit([later])).refused).toEqual([]);
+    const former = admissionOf(agentId, { session: 200, replicaId: later.replicaId });
+    const isAs = async (status: "suspect" | "offline") => {
+      const state = { status, statusReason: "silent", statusSinceMs: 1_700_000_000_123, flapping: NO_FLAPS };
+      const { replicaId } = later;
+      await desk.store.writeStatuses([{ agentId, epoch: 1, replicaId, attached: true, ownerHold: false, ...state }]);
+    };
+    expect((await desk.store.admit([former])).refused).toEqual([{ agentId, why: "cloned" }]);
+    await isAs("suspect");
+    expect((await desk.store.admit([former])).refused).toEqual([{ agentId, why: "cloned" }]);
+    expect(await load(agentId)).toMatchObject({ epoch: 1, incarnation: later.incarnation, status: "suspect" });
+    await isAs("offline");
+    expect((await desk.store.admit([former])).agents[0]).toMatchObject({ epoch: 2, incarnation: former.incarnation });
+    // It counts from there.
+    expect((await desk.store.admit([{ ...former, session: 201 }])).agents[0]).toMatchObject({ epoch: 3 });
   });
 
   it("of two starts at once exactly one is let in", async () => {

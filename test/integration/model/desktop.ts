@@ -122,6 +122,7 @@ export async function createDesktop(options: DesktopOptions): Promise<Desktop> {
     });
   }
 
+  let starts = 0;
   return {
     agentId,
     records: journal.records,
@@ -131,7 +132,13 @@ export async function createDesktop(options: DesktopOptions): Promise<Desktop> {
         journal,
         stores,
         runner: runner.port,
-        home: { open: () => Promise.resolve(agentId), close: () => Promise.resolve() },
+        home: {
+          open() {
+            starts += 1;
+            return Promise.resolve({ agentId, starts });
+          },
+          close: () => Promise.resolve(),
+        },
         connections: {
           openHeartbeat: () =>
             open(options.registry, (channel) => kept(createClient(wire.AgentServiceService, channel).heartbeat())),

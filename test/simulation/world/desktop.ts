@@ -36,7 +36,7 @@ export function createDesktopAgent(options: DesktopOptions): ManagedService {
     ports,
     logger,
     env: {},
-    home: { open: () => Promise.resolve(machine.agentId), close: () => Promise.resolve() },
+    home: { open: () => Promise.resolve(machine.countStart()), close: () => Promise.resolve() },
     journal: machineJournal(engine, machine, process),
     stores: machine.stores,
     runner: machineRunner(engine, machine, process),

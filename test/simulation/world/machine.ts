@@ -55,6 +55,8 @@ export class Machine {
   /** Everything that was ever written, also what a loss of power took. */
   readonly written: JournalRecord[] = [];
   #started = 0;
+  /** Of the agent program, on its disk. */
+  #starts = 0;
   #isAsleep = false;
   #sleptFromMs = 0;
   #sleptMs = 0;
@@ -70,6 +72,12 @@ export class Machine {
     this.name = name;
     this.agentId = agentId;
     this.shape = shape;
+  }
+
+  /** The agent program begins. */
+  countStart(): { readonly agentId: string; readonly starts: number } {
+    this.#starts += 1;
+    return { agentId: this.agentId, starts: this.#starts };
   }
 
   get running(): number {

@@ -15,6 +15,8 @@ export interface HeartbeatOptions {
     wire.Hello,
     "agentId" | "incarnation" | "version" | "hostname" | "agentType" | "poolName" | "labels" | "platform"
   >;
+  /** How often the program has started, this time included. */
+  readonly starts: number;
   open(): Promise<() => Stream>;
   /** A full sample of this moment. One call at a time. */
   measure(): Promise<wire.Sample>;
@@ -33,12 +35,15 @@ export interface Heartbeat extends KeptConnection {
   isUp(): boolean;
 }
 
+/** Sessions of one start are numbered from here on; a stream a second fills it in half a year. */
+const sessionsPerStart = 2 ** 24;
+
 /** A goodbye that the service does not answer by closing is over after this. */
 const goodbyeLimitMs = 2_000;
 
 export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   let session: HeartbeatSession | null = null;
-  let sessions = 0;
+  let sessions = options.starts * sessionsPerStart;
   const service = keepConnected({
     name: "heartbeat",
     ports: options.ports,
@@ -73,7 +78,7 @@ async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | n
 /** Acts on what the machine decides, for one stream. */
 class HeartbeatSession {
   readonly #options: HeartbeatOptions;
-  /** Counts this program's sessions, so that what arrives late is known as such. */
+  /** Counts the agent's sessions over its starts, so that what arrives late is known as such. */
   readonly #number: number;
   readonly #measure: () => Promise<wire.Sample | null>;
   #state = initialHeartbeat;

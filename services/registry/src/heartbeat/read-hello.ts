@@ -7,7 +7,7 @@ import type { AgentIdentity } from "../store/stored-agent.ts";
 export interface ReadHello {
   readonly identity: AgentIdentity;
   readonly incarnation: string;
-  /** Counts the streams of the incarnation from 1; 0: it does not count. */
+  /** Counts the streams of the agent upwards, over its starts; 0: it does not count. */
   readonly session: number;
   readonly sample: Sample | null;
   readonly attached: boolean;

@@ -27,7 +27,7 @@ export interface StoredAgents extends Timed {
 export interface Admission {
   readonly identity: AgentIdentity;
   readonly incarnation: string;
-  /** Counts the streams of the incarnation from 1; 0: it does not count. */
+  /** Counts the streams of the agent upwards, over its starts; 0: it does not count. */
   readonly session: number;
   readonly replicaId: string;
   readonly attached: boolean;
@@ -40,7 +40,8 @@ export interface Admission {
 export type RefusedAdmission = { readonly agentId: string } & (
   | {
       /** `cloned`: another living registry process holds the agent as online under another incarnation. `credential_ended`: the
-       * agent was removed, or has joined anew with another credential. `late`: a newer stream of the incarnation was admitted before. */
+       * agent was removed, or has joined anew with another credential. `late`: a newer stream of the incarnation was admitted before.
+       * `cloned` as well where that is of another incarnation, and not offline. */
       readonly why: "cloned" | "credential_ended" | "late";
     }
   | {

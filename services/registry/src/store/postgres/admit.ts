@@ -1,8 +1,9 @@
 /**
  * Registers agents and opens their sessions: one statement for a whole group of Hellos. Of two starts of an agent that
  * come to two registry processes at once, the row lets the first one in; whom a living process holds as online under
- * another incarnation is a clone, and keeps its row as it is; so does one of whose incarnation a newer stream was let in: a
- * network may deliver a Hello long after its stream was given up. Whoever shows a credential is let in only with the one that
+ * another incarnation is a clone, and keeps its row as it is; so does one of which a newer stream was let in, by this start of its program
+ * or by a later one that is not offline: a network may deliver a Hello long after its stream was given up, and even after the program that
+ * sent it was killed. Whoever shows a credential is let in only with the one that
  * is good; its row is locked meanwhile, so that no agent comes back while it is being removed.
  */
 import { defineStatement, type Queryable } from "@headroom/postgres";
@@ -29,8 +30,8 @@ WITH given AS (
         AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id)
      AND NOT EXISTS (
      SELECT FROM agent_liveness held
-      WHERE held.agent_id = given.agent_id AND held.incarnation = given.incarnation
-        AND given.session > 0 AND held.session > given.session)
+      WHERE held.agent_id = given.agent_id AND given.session > 0 AND held.session > given.session
+        AND (held.incarnation = given.incarnation OR held.status <> 'offline'))
      AND (given.credential_id IS NULL OR EXISTS (SELECT FROM credentialed c WHERE c.agent_id = given.agent_id))
    ORDER BY given.agent_id
 ), agent AS (
@@ -53,7 +54,8 @@ ON CONFLICT (agent_id) DO UPDATE
        attached = excluded.attached, owner_hold = excluded.owner_hold, changed_at = now()
  WHERE (l.status <> 'online' OR l.incarnation = excluded.incarnation OR l.replica_id = excluded.replica_id
         OR NOT EXISTS (SELECT FROM replicas r WHERE r.replica_id = l.replica_id AND r.lease_expires_at > now()))
-   AND (l.incarnation IS DISTINCT FROM excluded.incarnation OR excluded.session = 0 OR l.session <= excluded.session)
+   AND (excluded.session = 0 OR l.session <= excluded.session
+        OR (l.incarnation IS DISTINCT FROM excluded.incarnation AND l.status = 'offline'))
 RETURNING l.agent_id`,
 });
 

@@ -141,9 +141,11 @@ export interface Hello {
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
   /**
-   * Counts the streams of this incarnation from 1. What a network delivers late, after a newer stream of the same incarnation was
-   * welcomed, is refused: ABORTED (SESSION_SUPERSEDED). Its sample would be of the past: room of what runs would be given away. 0: not
-   * counted, and never late.
+   * Counts the streams of this agent upwards, over all starts of its program (which keeps a number of them in its data folder). What a
+   * network delivers late, after a newer stream was welcomed, is refused: its sample would be of the past, and room of what runs would be
+   * given away. ABORTED (SESSION_SUPERSEDED) where the newer stream is of the same incarnation; ALREADY_EXISTS (AGENT_CLONED) where it is of
+   * another one that is not offline: a data folder that was copied, or brought back from a backup, counts too low as well, and is let in when
+   * the other one is gone. 0: not counted, and never late.
    */
   session: number;
 }
