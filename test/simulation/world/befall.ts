@@ -32,10 +32,13 @@ export function goOn(world: World, node: SimNode, process: SimProcess): void {
   process.resume();
 }
 
-/** A process that holds a transaction open is stopped right after it: else it would hold the whole database up. */
+/**
+ * A process that holds a transaction open is stopped right after it: else it would hold the whole database up. One whose machine sleeps
+ * stands still already, and goes on when that wakes.
+ */
 export function pause(world: World, node: SimNode, forMs: number): void {
   const { process } = node;
-  if (process === null) return;
+  if (process === null || isOnSleepingMachine(world, node)) return;
   if (world.postgres.isInTransaction(process)) {
     world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
     return;

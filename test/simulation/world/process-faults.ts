@@ -26,6 +26,7 @@ export const restart: Fault = (world, random) => {
 export const standStill: Fault = (world, random) => {
   const node = anyNode(world, random);
   const forMs = between(random, 500, 60_000);
+  if (isOnSleepingMachine(world, node)) return `${node.name}, whose machine sleeps`;
   pause(world, node, forMs);
   return `${node.name} for ${Math.round(forMs)} ms`;
 };
