@@ -11,6 +11,8 @@ export interface AvoidedAgents {
   current(): ReadonlySet<string>;
   /** Until the first of them may be used again; null when none is avoided. */
   endsInMs(): number | null;
+  /** Called whenever one begins to be avoided. Returns how to leave. */
+  onAvoided(listener: () => void): () => void;
 }
 
 export const avoidMs = 30_000;
@@ -25,6 +27,7 @@ interface Avoidance {
 
 export function createAvoidedAgents(clock: Clock): AvoidedAgents {
   const known = new Map<string, Avoidance>();
+  const listeners = new Set<() => void>();
   /** One that was late is remembered for a while after. */
   const forget = (): void => {
     const nowMs = clock.monotonic();
@@ -45,12 +48,17 @@ export function createAvoidedAgents(clock: Clock): AvoidedAgents {
       const lateMs = before === undefined ? firstLateMs : Math.min(avoidMs, 2 * before.forMs);
       const forMs = cause === "late" ? lateMs : avoidMs;
       known.set(agentId, { forMs, untilMs: clock.monotonic() + forMs });
+      for (const listener of listeners) listener();
     },
     forgive: (agentId) => void known.delete(agentId),
     current: () => new Set(inForce().map(([agentId]) => agentId)),
     endsInMs() {
       const ends = inForce().map(([, { untilMs }]) => untilMs);
       return ends.length === 0 ? null : Math.min(...ends) - clock.monotonic();
+    },
+    onAvoided(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
   };
 }

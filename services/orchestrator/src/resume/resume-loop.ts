@@ -17,7 +17,7 @@ export interface ResumeLoopOptions {
   readonly resumer: Resumer;
   readonly store: Pick<OrchestratorStore, "nextDueInMs">;
   readonly fleet: Pick<FleetView, "onNews">;
-  readonly avoided: Pick<AvoidedAgents, "endsInMs">;
+  readonly avoided: Pick<AvoidedAgents, "endsInMs" | "onAvoided">;
   /** Whether this replica has the agent's work stream. */
   readonly holds: (agentId: string) => boolean;
   readonly ports: Ports;
@@ -48,7 +48,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
-  let leave: (() => void) | undefined;
+  let avoidTimer: Timer | undefined;
+  let leave: readonly (() => void)[] = [];
   /** Since the last pass only room on agents held here was heard of. */
   let onlyOurs = true;
 
@@ -83,15 +84,30 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       ),
   });
 
-  /** A row that falls due is no event, and neither is the end of an agent's avoidance. */
+  /** A row that falls due is no event. */
   async function setTimer(): Promise<void> {
     timer?.cancel();
-    const times = [await store.nextDueInMs(), options.avoided.endsInMs()].filter((ms) => ms !== null);
-    if (times.length === 0) return;
+    const dueInMs = await store.nextDueInMs();
+    if (dueInMs === null) return;
     // One more millisecond: the database compares in microseconds.
-    timer = ports.timers.after(Math.max(1, Math.ceil(Math.min(...times)) + 1), () => wake("a task falls due"), {
+    timer = ports.timers.after(Math.max(1, Math.ceil(dueInMs) + 1), () => wake("a task falls due"), {
       keepAlive: false,
     });
+  }
+
+  /**
+   * Neither is the end of an agent's avoidance. It is waited for from its beginning on: one that ends while a pass is under way leaves no trace by the
+   * end of that pass, which may have been refused for it.
+   */
+  function setAvoidTimer(): void {
+    avoidTimer?.cancel();
+    const endsInMs = options.avoided.endsInMs();
+    if (endsInMs === null) return;
+    const end = (): void => {
+      wake("an agent is avoided no more");
+      setAvoidTimer();
+    };
+    avoidTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
   }
 
   function wake(cause: string): void {
@@ -118,13 +134,15 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     ...lifecycle({
       name: "resume loop",
       start() {
-        leave = options.fleet.onNews(heard);
+        leave = [options.fleet.onNews(heard), options.avoided.onAvoided(setAvoidTimer)];
+        setAvoidTimer();
         return loop.start();
       },
       async stop(reason) {
-        leave?.();
+        for (const end of leave) end();
         await loop.stop(reason);
         timer?.cancel();
+        avoidTimer?.cancel();
         othersTimer?.cancel();
         othersTimer = undefined;
       },
