@@ -74,6 +74,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
   const problems: string[] = [];
   try {
     begin(world);
+    world.network.links.mendedAtMs = stormyMs;
     faults.plan(stormyMs);
     await engine.run(stormyMs);
     faults.end();

@@ -30,7 +30,7 @@ export function callDuplex(call: SimCall): DuplexStream<unknown, unknown> {
         return send?.write(all.at(-1) ?? bytes, written) ?? false;
       },
       end: () => send?.send(() => server.deliver((receiver) => receiver.peerEnded())),
-      fail: () => send?.send(() => server.now((receiver) => receiver.transportClosed(callerGone()))),
+      fail: () => send?.end(() => server.now((receiver) => receiver.transportClosed(callerGone()))),
       pause: () => inbox.pause(),
       resume: () => inbox.resume(),
     },
@@ -199,5 +199,9 @@ class Sender {
 
   send(arrive: () => void): void {
     this.#lane.send(arrive);
+  }
+
+  end(arrive: () => void): void {
+    this.#lane.end(arrive);
   }
 }

@@ -1,5 +1,5 @@
 import type { SimProcess } from "../engine/sim-process.ts";
-import type { Links } from "./links.ts";
+import { keepaliveMs, type Links } from "./links.ts";
 
 /** One direction of one stream: what is sent arrives in order, each message after its own delay. */
 export class Lane {
@@ -25,6 +25,19 @@ export class Lane {
     engine.schedule(atMs - engine.nowMs, this.#to, this.#what, () => {
       if (!this.#isClosed && !this.#links.hadLostPower(this.#from, leavesAtMs)) arrive();
     });
+  }
+
+  /** The last word on the stream. Whatever keeps it from arriving, the other side's keepalive finds nobody there. */
+  end(arrive: () => void): void {
+    this.send(() => this.#endNow(arrive));
+    const { engine } = this.#links;
+    engine.schedule(keepaliveMs, this.#to, `keepalive on ${this.#what}`, () => this.#endNow(arrive));
+  }
+
+  #endNow(arrive: () => void): void {
+    if (this.#isClosed) return;
+    this.close();
+    arrive();
   }
 
   /** What is under way does not arrive any more. */

@@ -39,6 +39,8 @@ export interface Conversation {
 export class Links {
   readonly engine: Engine;
   readonly weather: NetworkWeather = { delayMs: { min: 0.2, max: 3 }, slow: 0, slowMs: 0, breaks: 0, doubles: 0 };
+  /** When all cuts are over at the latest, and what they hold up gets through. */
+  mendedAtMs = Number.POSITIVE_INFINITY;
   /** Null: nobody listens in. */
   tap: StreamTap | null = null;
   readonly #conversations = new Set<Conversation>();
@@ -92,7 +94,8 @@ export class Links {
   }
 
   /** Nothing gets from one machine to the other for so long. Connections that feel it for longer than keepalive break. */
-  cut(from: string, to: string, forMs: number): void {
+  cut(from: string, to: string, wantedMs: number): void {
+    const forMs = Math.max(0, Math.min(wantedMs, this.mendedAtMs - this.engine.nowMs));
     const untilMs = this.engine.nowMs + forMs;
     const key = `${from}>${to}`;
     this.#cuts.set(key, Math.max(untilMs, this.#cuts.get(key) ?? 0));

@@ -142,6 +142,24 @@ describe("the simulated network", () => {
     await engine.run(60_000);
     expect(streams).toBe(times);
   });
+
+  it("the end of a stream that does not get through is learned of from keepalive", async () => {
+    const closed: string[] = [];
+    const { engine, client, network, agents } = await setUp((stream) =>
+      stream.onClose((error) => closed.push(error?.reason ?? "well")),
+    );
+    const stream = agents.heartbeat();
+    stream.onClose(() => undefined);
+    await engine.run(1_000);
+    network.links.cut("client", "server", 30_000);
+    stream.fail(new HeadroomError({ code: "CANCELLED", reason: "GIVEN_UP", message: "nothing comes" }));
+    await engine.run(1_000);
+    kill(network, client, true);
+    await engine.run(38_000);
+    expect(closed).toEqual([]);
+    await engine.run(3_000);
+    expect(closed).toEqual(["CALLER_GONE"]);
+  });
 });
 
 function kill(network: SimNetwork, process: SimProcess, machineToo = false): void {
