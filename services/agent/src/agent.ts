@@ -15,8 +15,8 @@ import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.
 import type { AgentConfig } from "./config/config.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
-import type { AgentStart } from "./home.ts";
 import { stillListed } from "./heartbeat/still-listed.ts";
+import type { AgentStart } from "./home.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";

@@ -71,6 +71,22 @@ async function whileLocked(planId: string, before: string, values: readonly stri
   await started.promise;
 }
 
+/** The first task of a plan of so many succeeds; what it is decided on is read before another of them has failed, and written after. */
+async function succeedWhileAnotherFails(tasks: number) {
+  const { plan, sent, agentId } = await desk.start(names(tasks));
+  const [one, two] = sent;
+  if (one === undefined || two === undefined) throw new Error("nothing was assigned");
+  statements = [];
+  await whileLocked(
+    plan.planId,
+    `WITH done AS (UPDATE tasks SET state = 'failed', finished_at = now() WHERE task_id = ?)
+     UPDATE plans SET unfinished_tasks = unfinished_tasks - 1 WHERE plan_id = ?`,
+    [two.taskId, plan.planId],
+    () => store.finishAttempt(desk.resultOf(one, agentId), end("succeeded")),
+  );
+  return plan;
+}
+
 async function planOf(planId: string) {
   const plan = await store.getPlan(planId);
   if (plan === null) throw new Error("the plan is gone");
@@ -100,34 +116,14 @@ describe("results written at once", () => {
   });
 
   it("counts what others have finished while it waited for the plan", async () => {
-    const { plan, sent, agentId } = await desk.start(names(3));
-    const [one, two] = sent;
-    if (one === undefined || two === undefined) throw new Error("nothing was assigned");
-    statements = [];
-    await whileLocked(
-      plan.planId,
-      `WITH done AS (UPDATE tasks SET state = 'failed', finished_at = now() WHERE task_id = ?)
-       UPDATE plans SET unfinished_tasks = unfinished_tasks - 1 WHERE plan_id = ?`,
-      [two.taskId, plan.planId],
-      () => store.finishAttempt(desk.resultOf(one, agentId), end("succeeded")),
-    );
+    const plan = await succeedWhileAnotherFails(3);
     expect(statements).toContain("attempts_report_at_once");
     expect(statements).not.toContain("attempts_lock");
     expect(await planOf(plan.planId)).toEqual({ unfinished: 1, outcome: null });
   });
 
   it("leaves the end of a plan to a transaction when others of its tasks have ended: it sees how", async () => {
-    const { plan, sent, agentId } = await desk.start(names(2));
-    const [one, two] = sent;
-    if (one === undefined || two === undefined) throw new Error("nothing was assigned");
-    statements = [];
-    await whileLocked(
-      plan.planId,
-      `WITH done AS (UPDATE tasks SET state = 'failed', finished_at = now() WHERE task_id = ?)
-       UPDATE plans SET unfinished_tasks = unfinished_tasks - 1 WHERE plan_id = ?`,
-      [two.taskId, plan.planId],
-      () => store.finishAttempt(desk.resultOf(one, agentId), end("succeeded")),
-    );
+    const plan = await succeedWhileAnotherFails(2);
     expect(statements).toEqual(expect.arrayContaining(["attempts_report_at_once", "attempts_lock", "plans_finish"]));
     expect(await planOf(plan.planId)).toEqual({ unfinished: 0, outcome: "failed" });
     const kinds = await desk.kinds(plan.planId);

@@ -12,7 +12,7 @@ export function anyNode({ registries, orchestrators, agents, looksRarely }: Worl
   return oneOf(random, [...registries, ...(looksRarely ? [] : orchestrators), ...agents]);
 }
 
-/** Nobody can end a program there. */
+/** Nobody can end or stop a program there. */
 export function isOnSleepingMachine({ agents, machines }: World, node: SimNode): boolean {
   return machines[agents.indexOf(node)]?.isAsleep === true;
 }
