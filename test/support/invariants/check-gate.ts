@@ -5,6 +5,8 @@ import type { Facts, MachineFact, ReservationChange, Violation } from "./facts.t
 /** What is told of the fleet comes so much later, at most; and one look at it is good for all that is placed in one turn. */
 const toldWithinMs = 15_000;
 const writtenWithinMs = 5_000;
+/** Another replica may count on an agent that much longer: its view is 1 s old at most, and 6 s after a replica's death. */
+const seenWithinMs = 6_000;
 
 /** The founding rule, written again: a machine of which so much is promised is not below the threshold for a task. */
 export function isAboveThreshold(
@@ -20,7 +22,8 @@ export function isAboveThreshold(
 }
 
 interface Fleet {
-  readonly online: Set<string>;
+  /** Until when each agent may be counted on: `Infinity` while it is online. */
+  readonly onlineUntilMs: Map<string, number>;
   readonly promised: Map<string, Map<string, number>>;
 }
 
@@ -33,14 +36,18 @@ export function checkGate(facts: Facts): readonly Violation[] {
   if (threshold === 0) return [];
   const violations: Violation[] = [];
   const changes = gateChanges(facts);
-  const fleet: Fleet = { online: new Set(), promised: new Map() };
+  const fleet: Fleet = { onlineUntilMs: new Map(), promised: new Map() };
   const known = new Set<string>();
   let openAtMs = -Infinity;
+  let sinceMs = -Infinity;
   for (const change of changes) {
-    if (isOpen(fleet, machines, threshold)) openAtMs = change.atMs;
+    const untilMs = openUntilMs(fleet, machines, threshold);
+    if (untilMs >= sinceMs) openAtMs = Math.min(untilMs, change.atMs);
+    sinceMs = change.atMs;
     if (change.row === "agent") {
-      if (change.status === "online") fleet.online.add(change.agentId);
-      else fleet.online.delete(change.agentId);
+      const { agentId, atMs, status } = change;
+      if (status === "online") fleet.onlineUntilMs.set(agentId, Infinity);
+      else if (fleet.onlineUntilMs.get(agentId) === Infinity) fleet.onlineUntilMs.set(agentId, atMs + seenWithinMs);
       continue;
     }
     const { attemptId, agentId, atMs } = change;
@@ -82,10 +89,11 @@ function gateChanges({ changes }: Facts): readonly GateChange[] {
   return [...promises, ...liveness].sort((one, other) => one.seq - other.seq);
 }
 
-function isOpen({ online, promised }: Fleet, machines: readonly MachineFact[], threshold: number): boolean {
-  return machines.some((machine) => {
-    if (!online.has(machine.agentId)) return false;
+/** Until when the gate is open by what is promised now: `-Infinity` where every agent is below the threshold. */
+function openUntilMs({ onlineUntilMs, promised }: Fleet, machines: readonly MachineFact[], threshold: number): number {
+  const open = machines.filter((machine) => {
     const cpuMillicores = [...(promised.get(machine.agentId)?.values() ?? [])].reduce((sum, each) => sum + each, 0);
     return isAboveThreshold(machine, { cpuMillicores, vramMib: 0 }, threshold, { gpuCount: 0 });
   });
+  return Math.max(-Infinity, ...open.map(({ agentId }) => onlineUntilMs.get(agentId) ?? -Infinity));
 }

@@ -273,6 +273,24 @@ describe("the checker of invariants", () => {
     expect(at(1_000, 9)).toHaveLength(1);
   });
 
+  it("V18 counts on an agent for a moment after it was written down as gone, and not for longer", () => {
+    const promised = sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>;
+    const crowdedUntil = (freeAtMs: number, promisedAtMs: number) =>
+      found({
+        threshold: 0.2,
+        changes: numbered([
+          ...sound.changes.filter(({ atMs }) => atMs <= 25),
+          { row: "agent", seq: 0, atMs: 30_000, commit: "90", agentId: "agent", usable: true, status: "suspect" },
+          { ...promised, attemptId: "a1", state: "released", atMs: freeAtMs },
+          { ...promised, atMs: promisedAtMs },
+        ]),
+      });
+    expect(crowdedUntil(30_100, 30_200)).not.toContain("V18");
+    expect(crowdedUntil(35_900, 36_100)).not.toContain("V18");
+    expect(crowdedUntil(36_100, 36_200)).toContain("V18");
+    expect(crowdedUntil(30_100, 52_000)).toContain("V18");
+  });
+
   it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {
     const late = sound.changes.map((change) =>
       change.atMs >= 1_010 ? { ...change, atMs: change.atMs + 1_000 } : change,
