@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { join } from "node:path";
 import { type EmbeddedPostgres, startEmbedded } from "@headroom/postgres";
 import { silentLogger } from "@headroom/runtime";
 import { makeTempDir, type TempDir } from "@headroom/testing";
@@ -37,8 +38,22 @@ export function startSimulationServer(dataDir: string, programsDir?: string): Pr
   });
 }
 
-/** The same server's other database. */
-export function databaseUrl(serverUrl: string, name: string): string {
-  // Not with URL: it refuses the user without a host that a Unix socket's URL may have.
-  return serverUrl.replace(/^([a-z]+:\/\/[^/]*\/)[^?]*/, `$1${name}`);
+/**
+ * One server for each of `count` workers, in folders in `dir`. Not databases of one server: what another database's transactions still see is
+ * kept in this one's pages too, so that the order of rows that come as they lie would depend on what runs beside.
+ */
+export async function startSimulationServers(dir: string, count: number): Promise<readonly EmbeddedPostgres[]> {
+  const servers: EmbeddedPostgres[] = [];
+  try {
+    for (let number = 1; number <= count; number += 1)
+      servers.push(await startSimulationServer(join(dir, `data-${number}`), join(dir, "programs")));
+  } catch (error) {
+    await stopAll(servers);
+    throw error;
+  }
+  return servers;
+}
+
+export async function stopAll(servers: readonly EmbeddedPostgres[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
 }

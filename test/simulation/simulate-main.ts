@@ -1,10 +1,10 @@
-/** `npm run simulate:faults -- --seeds N [--seed S] [--jobs J] [--shrink] [--minutes M]`: see docs/reliability.md. */
+/** `npm run simulate:faults -- --seeds N [--seed S] [--jobs J] [--shrink] [--minutes M] [--digests]`: see docs/reliability.md. */
 import { writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { wholeNumber } from "../support/whole-number.ts";
-import { makeSimulationDir, startSimulationServer } from "./server.ts";
+import { makeSimulationDir, startSimulationServers, stopAll } from "./server.ts";
 import { shrink } from "./shrink.ts";
 import type { Outcome } from "./simulate.ts";
 import type { Job } from "./worker-main.ts";
@@ -18,6 +18,8 @@ interface Asked {
   readonly first: number;
   readonly jobs: number;
   readonly shrinks: boolean;
+  /** Prints of each world what tells it from any other: two runs of the same seeds on the same tree must say the same. */
+  readonly tellsDigests: boolean;
   readonly untilMs: number;
   /** For mutation checks: the first failure ends the run. */
   readonly stopsAtFirst: boolean;
@@ -31,6 +33,7 @@ function readArguments(): Asked {
       jobs: { type: "string" },
       minutes: { type: "string" },
       shrink: { type: "boolean", default: false },
+      digests: { type: "boolean", default: false },
       "stop-at-first": { type: "boolean", default: false },
     },
   });
@@ -39,6 +42,7 @@ function readArguments(): Asked {
     first: values.seed === undefined ? Math.floor(Date.now() / 1_000) : wholeNumber("seed", values.seed, 0),
     jobs: wholeNumber("jobs", values.jobs ?? String(availableParallelism()), 1),
     shrinks: values.shrink,
+    tellsDigests: values.digests,
     untilMs: values.minutes === undefined ? Infinity : Date.now() + wholeNumber("minutes", values.minutes, 1) * 60_000,
     stopsAtFirst: values["stop-at-first"],
   };
@@ -113,14 +117,15 @@ async function main(): Promise<void> {
   process.on("SIGINT", () => stop.abort());
   const startedMs = Date.now();
   const dir = await makeSimulationDir();
-  const server = await startSimulationServer(join(dir.path, "data"));
-  const workers = await startWorkers(server.connectionString, Math.min(asked.jobs, asked.seeds));
+  const servers = await startSimulationServers(dir.path, Math.min(asked.jobs, asked.seeds));
+  const workers = await startWorkers(servers.map(({ connectionString }) => connectionString));
   const tally = new Tally();
   const telling = setInterval(() => console.error(tally.progress(asked.seeds)), toldEveryMs);
   try {
     console.log(`seeds from ${asked.first} on`);
     await workers.run(seedsFrom(asked, tally, stop), (outcome) => {
       tally.add(outcome);
+      if (asked.tellsDigests) console.log(`seed ${outcome.seed}: digest ${outcome.digest}, ${outcome.events} events`);
       if (outcome.problems.length > 0) tell(outcome, "");
       else if (outcome.trace.length > 0) console.log(`seed ${outcome.seed}: ${writeTrace(outcome)}`);
     });
@@ -135,7 +140,7 @@ async function main(): Promise<void> {
   } finally {
     clearInterval(telling);
     workers.close();
-    await server.stop();
+    await stopAll(servers);
     await dir.remove();
   }
 }

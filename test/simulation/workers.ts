@@ -1,29 +1,21 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import pg from "pg";
-import { databaseUrl } from "./server.ts";
 import type { Outcome } from "./simulate.ts";
 import type { Job } from "./worker-main.ts";
 
-/** Processes that simulate worlds, each with a database of its own. */
+/** Processes that simulate worlds, each with a database server of its own. */
 export interface Workers {
   /** Runs jobs until there are no more; `done` is called as they end, in any order. */
   run(jobs: Iterable<Job>, done: (outcome: Outcome) => void): Promise<void>;
   close(): void;
 }
 
-export async function startWorkers(serverUrl: string, count: number): Promise<Workers> {
-  const admin = new pg.Client({ connectionString: serverUrl });
-  await admin.connect();
-  const workers: ChildProcess[] = [];
+/** One at each server; see `startSimulationServers`. */
+export async function startWorkers(serverUrls: readonly string[]): Promise<Workers> {
   const cores = availableParallelism();
-  for (let number = 1; number <= count; number += 1) {
-    await admin.query(`CREATE DATABASE simulation_${number}`);
-    const url = databaseUrl(serverUrl, `simulation_${number}`);
-    workers.push(fork(fileURLToPath(new URL("worker-main.mjs", import.meta.url)), [url, String((number - 1) % cores)]));
-  }
-  await admin.end();
+  const program = fileURLToPath(new URL("worker-main.mjs", import.meta.url));
+  const workers = serverUrls.map((url, index) => fork(program, [url, String(index % cores)]));
   await Promise.all(workers.map(readiness));
   return {
     async run(jobs, done) {
