@@ -33,26 +33,38 @@ const claimed: ClaimedTask = {
   fence: 1,
 };
 
-/** Passes over a queue of one task, for which the registry has no room: how often was it asked? */
-async function askedIn(passes: number, isForNow: boolean): Promise<number> {
-  let asked = 0;
-  const refused: Placed = {
-    assigned: [],
-    parked: [],
-    shapesWithoutRoom: new Map([["shape", { reason: "NO_AGENT_FITS_NOW", sentence: "", isForNow }]]),
-    revision: { instance: "registry", counter: 7 },
-    registryAway: false,
-  };
-  const fleet = { roomFor: () => 1, roomSince: () => false };
-  const options: TurnOptions = {
-    store: { claimWaiting: () => Promise.resolve([claimed]) },
-    fleet,
-    placer: {
-      place() {
-        asked += 1;
-        return Promise.resolve(refused);
-      },
+const assignment: Placed["assigned"][number] = {
+  attemptId: "attempt",
+  fence: 1,
+  taskId: "task",
+  planId: "plan",
+  taskName: "task",
+  agentId: "agent",
+  command: { argv: [], env: {}, workingDir: "" },
+  amounts: { cpuMillicores: 1_000, memoryMib: 0, cards: [] },
+  cardIndexes: [],
+  runTimeoutMs: null,
+  workLeaseMs: 1,
+  acceptWithinMs: 1,
+};
+const nothing: Placed = {
+  assigned: [],
+  parked: [],
+  shapesWithoutRoom: new Map(),
+  revision: { instance: "watched", counter: 7 },
+  registryAway: false,
+};
+const refused = (isForNow: boolean): Placed["shapesWithoutRoom"] =>
+  new Map([["shape", { reason: "NO_AGENT_FITS_NOW", sentence: "", isForNow }]]);
+
+/** A queue with as many tasks of the shape as are asked for. */
+function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly ClaimedTask[]) => Placed): TurnOptions {
+  return {
+    store: {
+      claimWaiting: ({ limit }) => Promise.resolve(Array.from({ length: limit }, (): ClaimedTask => claimed)),
     },
+    fleet,
+    placer: { place: (tasks) => Promise.resolve(place(tasks)) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
@@ -60,11 +72,46 @@ async function askedIn(passes: number, isForNow: boolean): Promise<number> {
     tell: () => undefined,
     maxRounds: 10,
   };
-  for (let pass = 0; pass < passes; pass += 1) {
-    const signal = new AbortController().signal;
-    await takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head]);
-  }
+}
+
+async function pass(options: TurnOptions): Promise<number> {
+  const { signal } = new AbortController();
+  return (await takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head])).resumed;
+}
+
+/** Passes with room for one task, which the registry refuses: how often was it asked? */
+async function askedIn(passes: number, isForNow: boolean): Promise<number> {
+  let asked = 0;
+  const options = turnOptions({ roomFor: () => 1, roomSince: () => false }, () => {
+    asked += 1;
+    return { ...nothing, shapesWithoutRoom: refused(isForNow) };
+  });
+  for (let count = 0; count < passes; count += 1) await pass(options);
   return asked;
+}
+
+/** One pass with room for so many, all of which a registry that is behind refuses at first: how many were placed? */
+async function placedAfterRefusal(room: number): Promise<number> {
+  let asked = 0;
+  let placed = 0;
+  const fleet: TurnOptions["fleet"] = {
+    roomFor: () => room - placed,
+    roomSince: ({ instance }) => instance !== "watched",
+  };
+  const options = turnOptions(fleet, (tasks) => {
+    asked += 1;
+    if (asked === 1)
+      return { ...nothing, shapesWithoutRoom: refused(false), revision: { instance: "behind", counter: 7 } };
+    const fitting = tasks.slice(0, room - placed);
+    placed += fitting.length;
+    return {
+      ...nothing,
+      assigned: fitting.map(() => assignment),
+      ...(fitting.length < tasks.length && { shapesWithoutRoom: refused(false) }),
+    };
+  });
+  expect(await pass(options)).toBe(placed);
+  return placed;
 }
 
 describe("a shape that was refused", () => {
@@ -74,5 +121,10 @@ describe("a shape that was refused", () => {
 
   it("is asked for again when the refusal left agents out: their time ends without that any room appears", async () => {
     expect(await askedIn(3, true)).toBe(3);
+  });
+
+  it("is asked for as often as there is room, when a registry that was behind has refused some of it", async () => {
+    expect(await placedAfterRefusal(2)).toBe(2);
+    expect(await placedAfterRefusal(5)).toBe(5);
   });
 });

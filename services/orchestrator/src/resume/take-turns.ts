@@ -30,6 +30,8 @@ interface Turn {
   readonly head: QueueHead;
   /** For how many more there may be room. */
   left: number;
+  /** A registry that was behind has refused some, which were counted off for nothing. */
+  wasRefusedInVain: boolean;
 }
 
 export async function takeTurns(
@@ -53,6 +55,7 @@ export async function takeTurns(
     options.tell(placed);
     resumed += placed.assigned.length;
     await noteRefusals(options, request, placed, turns);
+    countAgain(options, request, placed, turns);
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
       if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
     }
@@ -64,15 +67,20 @@ export async function takeTurns(
   return end("done");
 }
 
-function turnOf({ fleet, refusals, kept }: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
-  const { thorough, isMeant } = request;
-  if (!thorough && refusals.stands(head.shapeKey)) return [];
-  const avoided = kept.avoidedBy(head);
-  const mayHave = (agentId: string): boolean => !avoided.has(agentId) && (isMeant?.(agentId) ?? true);
-  const room = fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, mayHave);
+function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
+  const { thorough } = request;
+  if (!thorough && options.refusals.stands(head.shapeKey)) return [];
+  const room = roomFor(options, request, head);
   // The poll is the truth: it asks for one of each shape, whatever the watch has told.
   const left = thorough ? Math.max(1, room) : room;
-  return left > 0 ? [{ head, left }] : [];
+  return left > 0 ? [{ head, left, wasRefusedInVain: false }] : [];
+}
+
+/** For how many of the shape there may be room, by what the watch has told. */
+function roomFor({ fleet, kept }: TurnOptions, { isMeant }: PassRequest, head: QueueHead): number {
+  const avoided = kept.avoidedBy(head);
+  const mayHave = (agentId: string): boolean => !avoided.has(agentId) && (isMeant?.(agentId) ?? true);
+  return fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, mayHave);
 }
 
 /** In the order of the queue. */
@@ -110,7 +118,24 @@ async function noteRefusals(
     await stamper.stamp(shapeKey, held, request);
     const turn = turns.find(({ head }) => head.shapeKey === shapeKey);
     if (turn === undefined) continue;
-    const isOld = revision !== null && fleet.roomSince(revision);
-    turn.left = isOld ? Math.max(1, turn.left) : 0;
+    turn.wasRefusedInVain = revision !== null && fleet.roomSince(revision);
+    turn.left = turn.wasRefusedInVain ? Math.max(1, turn.left) : 0;
+  }
+}
+
+/**
+ * While a registry is behind, one at a time is asked for; when the room has been found after all, there may be more of it than was left to ask for.
+ * No event tells of that: the room appeared before.
+ */
+function countAgain(
+  options: TurnOptions,
+  request: PassRequest,
+  { shapesWithoutRoom }: Placed,
+  turns: readonly Turn[],
+): void {
+  for (const turn of turns) {
+    if (!turn.wasRefusedInVain || shapesWithoutRoom.has(turn.head.shapeKey)) continue;
+    turn.wasRefusedInVain = false;
+    turn.left = Math.max(turn.left, roomFor(options, request, turn.head));
   }
 }
