@@ -19,8 +19,8 @@ export interface MassLossOptions {
 }
 
 /**
- * V17: when much of a fleet falls silent at once, the fault is probably ours: it is held as suspect for three graces, but for one verdict a
- * sweep; and not for longer.
+ * V17: when much of a fleet falls silent at once, the fault is probably ours: it is held as suspect for three graces from the first verdict on, but for
+ * one verdict a sweep; and not for longer.
  */
 export function checkMassLoss(
   { changes, machines, outages, untilMs }: Facts,
@@ -29,7 +29,9 @@ export function checkMassLoss(
   if (machines.length < leastLosses || outages.length > 0) return [];
   const violations: Violation[] = [];
   const suspectSince = new Map<string, number>();
-  const losses: { readonly atMs: number; readonly silentMs: number }[] = [];
+  /** Since when somebody has been suspect all the time. */
+  let beganMs = -Infinity;
+  const losses: { readonly atMs: number; readonly beganMs: number }[] = [];
   const heldTooLong = (agentId: string, toMs: number): void => {
     const sinceMs = suspectSince.get(agentId);
     const limitMs = (1 + longestGraces) * graceMs + (isQuiet ? slackMs : machines.length * 1_000 + restartSlackMs);
@@ -40,6 +42,7 @@ export function checkMassLoss(
   for (const change of changes.filter(isLiveness)) {
     const { agentId, status, atMs } = change;
     if (status === "suspect") {
+      if (suspectSince.size === 0) beganMs = atMs;
       if (!suspectSince.has(agentId)) suspectSince.set(agentId, atMs);
       continue;
     }
@@ -47,9 +50,10 @@ export function checkMassLoss(
     const sinceMs = suspectSince.get(agentId);
     suspectSince.delete(agentId);
     if (status !== "offline" || sinceMs === undefined) continue;
-    losses.push({ atMs, silentMs: atMs - sinceMs });
-    const heldMs = longestGraces * graceMs - writtenWithinMs;
-    const together = losses.filter((loss) => atMs - loss.atMs <= windowMs && loss.silentMs < heldMs);
+    losses.push({ atMs, beganMs });
+    // The brake takes hold with the first verdict, a grace after the first suspicion, and ends for all at once.
+    const heldMs = (1 + longestGraces) * graceMs - writtenWithinMs;
+    const together = losses.filter((loss) => atMs - loss.atMs <= windowMs && loss.atMs - loss.beganMs < heldMs);
     if (together.length < leastLosses || together.length < leastFraction * machines.length) continue;
     violations.push({
       invariant: "V17",

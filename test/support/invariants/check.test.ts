@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { findViolations } from "./check.ts";
 import { checkDelivered } from "./check-delivered.ts";
+import { checkMassLoss } from "./check-mass-loss.ts";
 import type { Change, Facts, Invariant } from "./facts.ts";
 import { numbered, soundHistory } from "./sound-history.test-helper.ts";
 
@@ -271,6 +272,30 @@ describe("the checker of invariants", () => {
     expect(at(0, 10)).toEqual([]);
     expect(at(0, 9)).toHaveLength(2);
     expect(at(1_000, 9)).toHaveLength(1);
+  });
+
+  it("V17: finds agents that are given up together before the brake has held them for three graces, and those that it holds for ever", () => {
+    const fleet = Array.from({ length: 12 }, (_, number) => `agent-${number}`);
+    const machines = fleet.map((agentId) => ({ ...sound.machines[0]!, agentId }));
+    const status = (agentId: string, atMs: number, to: "suspect" | "offline"): Change => {
+      return { row: "agent", seq: 0, atMs, commit: `${atMs}`, agentId, usable: false, status: to };
+    };
+    /** Half of them fall silent 5 s after the others. */
+    const kinds = (givenUpAtMs: number | null): readonly Invariant[] => {
+      const suspicions = fleet.map((id, number) => status(id, number < 6 ? 0 : 5_000, "suspect"));
+      const losses = givenUpAtMs === null ? [] : fleet.map((id) => status(id, givenUpAtMs, "offline"));
+      const facts: Facts = {
+        ...sound,
+        machines,
+        changes: numbered([...suspicions, ...losses]),
+        outages: [],
+        untilMs: 99_000,
+      };
+      return checkMassLoss(facts, { graceMs: 3_000, isQuiet: true }).map(({ invariant }) => invariant);
+    };
+    expect(kinds(8_000)).toContain("V17");
+    expect(kinds(12_000)).toEqual([]);
+    expect(kinds(null)).toHaveLength(12);
   });
 
   it("V18 counts on an agent for a moment after it was written down as gone, and not for longer", () => {
