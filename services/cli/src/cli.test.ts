@@ -98,6 +98,7 @@ describe("output", () => {
       0,
       "no online desktop has that much free; headroom agents list shows all agents\n",
     ]);
+    expect((await run(handlers, ["capacity"])).stderr).toMatch(/^no online desktop has a whole core free/);
   });
 });
 
@@ -217,7 +218,8 @@ describe("errors", () => {
       /nothing answers at 127.0.0.1:9.*headroom up.*--orchestrator HOST:PORT/,
     ],
     [["queue", "--orchestrator", "nonsense"], /HEADROOM_ORCHESTRATOR_ADDR.*HOST:PORT/],
-    [["quue"], /unknown command 'quue'/],
+    [["quue"], /unknown command 'quue'\n\(Did you mean queue\?\)\n {2}headroom has: up, .*queue, /],
+    [["plan", "show", "x"], /unknown command 'show'\n {2}headroom plan has: dispatch, /],
     [["queue", "--reason", "no_agent"], /It must be one of fleet_below_threshold/],
     [["capacity", "--min-cpu-cores", "x"], /It must be a number of cores/],
     [["plan", "get"], /missing required argument 'plan'/],

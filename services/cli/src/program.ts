@@ -92,8 +92,17 @@ function strict(command: Command, io: CliIo): void {
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text.replace(/^error: /, "headroom: ")),
+      outputError: (text, write) =>
+        write(text.startsWith("error: unknown command") ? text + commandsOf(command) : text),
       getOutHelpWidth: () => io.stdout.columns() ?? 100,
       getErrHelpWidth: () => io.stderr.columns() ?? 100,
     });
   for (const child of command.commands) strict(child, io);
+}
+
+/** For whoever named one that there is not: those that there are. */
+function commandsOf(command: Command): string {
+  const path: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) path.unshift(at.name());
+  return `  ${path.join(" ")} has: ${command.commands.map((child) => child.name()).join(", ")}\n`;
 }

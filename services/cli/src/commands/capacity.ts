@@ -47,9 +47,18 @@ export function capacityList(options: CapacityOptions): Run {
   return async (context) => {
     const answer = need(await context.client().capacity.listAvailable(constraintsOf(options)));
     if (context.isJson) context.printJson("registry", "ListAvailableCapacityResponse", answer);
+    else if (answer.agents.length === 0) context.say(`${nobodyHas(options)}; headroom agents list shows all agents`);
     else printCapacity(context, answer);
     return exitCodes.done;
   };
+}
+
+/** The service asks for one core where nobody says how many. */
+function nobodyHas({ limit: _limit, sort: _sort, ...constraints }: CapacityOptions): string {
+  const isAsked = Object.values(constraints).some((given) => given !== undefined);
+  return isAsked
+    ? "no online desktop has that much free"
+    : "no online desktop has a whole core free (--min-cpu-cores 0 asks for none)";
 }
 
 function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapacityRequest> {
@@ -77,10 +86,6 @@ function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapa
 }
 
 function printCapacity(context: CommandContext, answer: wire.ListAvailableCapacityResponse): void {
-  if (answer.agents.length === 0) {
-    context.say("no online desktop has that much free; headroom agents list shows all agents");
-    return;
-  }
   context.printTable(
     ["AGENT", "HOST", "STATUS", "POOL", "CPU FREE", "LOAD", "MEMORY FREE", "VRAM FREE", "GPU"],
     answer.agents.map(capacityRow),

@@ -40,7 +40,7 @@ export function planList(options: PlanListOptions): Run {
     else {
       const now = context.io.ports.clock.now();
       context.printTable(
-        ["PLAN", "NAME", "STATUS", "AGE", "TASKS", "DONE", "RUN", "WAIT", "FAILED"],
+        ["PLAN", "NAME", "STATUS", "AGE", "TASKS", "DONE", "RUN", "WAIT", "FAILED", "CANCELLED"],
         answer.plans.map((plan) => planRow(plan, now)),
       );
       if (answer.nextPageToken !== "") context.say("there are older ones; --limit shows more");
@@ -61,7 +61,8 @@ function planRow(plan: wire.Plan, nowMs: number): Cell[] {
     String(counts.succeeded),
     String(counts.running + counts.assigned),
     String(counts.paused + counts.pending + counts.lost),
-    String(counts.failed + counts.cancelled),
+    String(counts.failed),
+    String(counts.cancelled),
   ];
 }
 
