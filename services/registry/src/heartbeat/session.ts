@@ -188,7 +188,7 @@ export class HeartbeatSession {
     if (merged.flapping.lastFlapAtMs !== admitted.flapping.lastFlapAtMs) writer.statusChanged(agentId);
     if (sample !== null) {
       writer.sampled(agentId);
-      desk.reconcileSoon(agentId, "hello", storeClock.now());
+      desk.reconcileSoon(agentId, { by: "hello", epoch: this.#epoch, madeAfterMs: storeClock.now() });
     }
     this.#sayHello(admitted, current?.status ?? "new");
     if (isClosed()) {
@@ -262,7 +262,8 @@ export class HeartbeatSession {
     if (sample === null) return;
     writer.sampled(agentId);
     const madeAfterMs = this.#madeAfterMs(beat);
-    if (desk.isCommitting || listsOtherAttempts(agent, sample)) desk.reconcileSoon(agentId, "beat", madeAfterMs);
+    if (desk.isCommitting || listsOtherAttempts(agent, sample))
+      desk.reconcileSoon(agentId, { by: "beat", epoch: this.#epoch, madeAfterMs });
     else desk.sampleHeard(agentId);
   }
 

@@ -54,7 +54,8 @@ class Process {
     const usedMillicores = attempts.reduce((sum, { used }) => sum + used.cpuMillicores, 0);
     const sample = { ...sampleWith((TOTAL_MILLICORES - usedMillicores) / 1_000), attempts };
     this.fleet.put({ ...this.fleet.get(agentId)!, sample });
-    this.desk.reconcileSoon(agentId, "beat", rows.nowMs);
+    const { epoch } = this.fleet.get(agentId)!;
+    this.desk.reconcileSoon(agentId, { by: "beat", epoch, madeAfterMs: rows.nowMs });
     await this.desk.idle();
   }
 }

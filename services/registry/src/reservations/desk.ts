@@ -5,7 +5,7 @@
  */
 import { Grouped, type Logger } from "@headroom/runtime";
 import { HeadroomError, unavailable } from "@headroom/rpc";
-import type { EpochMs, ReservationChange } from "@headroom/scheduling";
+import type { ReservationChange } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -76,13 +76,11 @@ export class ReservationDesk {
     return (await this.#groups.submit(operation)) as Result;
   }
 
-  /**
-   * The agent's latest sample lists other attempts than before; it was made after `madeAfterMs`. Never throws; retried by the next tick
-   * when the store is away.
-   */
-  reconcileSoon(agentId: string, by: "hello" | "beat", madeAfterMs: EpochMs): void {
-    const isHello = by === "hello" || this.#unreconciled.get(agentId)?.by === "hello";
-    this.#unreconciled.set(agentId, { by: isHello ? "hello" : "beat", madeAfterMs });
+  /** The agent's latest sample lists other attempts than before. Never throws; retried by the next tick when the store is away. */
+  reconcileSoon(agentId: string, report: Report): void {
+    const before = this.#unreconciled.get(agentId);
+    const isHello = before?.by === "hello" && before.epoch === report.epoch;
+    this.#unreconciled.set(agentId, isHello ? { ...report, by: "hello" } : report);
     this.tick().catch((error: unknown) => {
       this.#options.logger.debug(
         { err: error, agent_id: agentId },

@@ -6,6 +6,7 @@ import { reconcile } from "./reconcile.ts";
 
 const NOW_MS = 100_000;
 const attemptId = reservationWith().attemptId;
+const report = { by: "beat", epoch: 1 } as const;
 
 /** An agent that lists an attempt of which the room was released at this time. */
 function draftWith(releasedAtMs: number): { readonly draft: Draft; readonly agentId: string } {
@@ -22,13 +23,13 @@ function draftWith(releasedAtMs: number): { readonly draft: Draft; readonly agen
 describe("an agent lists an attempt that was released", () => {
   it("DESIGN-3: a list that may be older than the release says nothing of it, and a newer one is wanted", () => {
     const { draft, agentId } = draftWith(50_000);
-    expect(reconcile(draft, agentId, { by: "beat", madeAfterMs: 49_999 })).toEqual({ changes: [], isOutdated: true });
+    expect(reconcile(draft, agentId, { ...report, madeAfterMs: 49_999 })).toEqual({ changes: [], isOutdated: true });
     expect(draft.commit()).toBeNull();
   });
 
   it("DESIGN-3: a list that was made after it tells that the processes still live: the room is not free", () => {
     const { draft, agentId } = draftWith(50_000);
-    const { changes, isOutdated } = reconcile(draft, agentId, { by: "beat", madeAfterMs: 50_001 });
+    const { changes, isOutdated } = reconcile(draft, agentId, { ...report, madeAfterMs: 50_001 });
     expect(isOutdated).toBe(false);
     expect(changes).toMatchObject([{ change: "adopted", reservation: { attemptId, state: "adopted" } }]);
     expect(draft.reservation(attemptId)?.state).toBe("adopted");

@@ -15,6 +15,8 @@ export interface Reconciled {
 /** A complete list of attempts has come. */
 export interface Report {
   readonly by: "hello" | "beat";
+  /** Of the session over which it came. When another one has followed, the sample at hand is not of this list any more. */
+  readonly epoch: number;
   /**
    * By the store's clock, a time after which the agent made the list: what it lists ran then. For an agent that does not say what it
    * has heard, the time when its list came: as good as true, unless the list was long on its way.
@@ -28,10 +30,10 @@ export interface Comparison {
   readonly isOutdated: boolean;
 }
 
-export function reconcile(draft: Draft, agentId: string, { by, madeAfterMs }: Report): Comparison {
+export function reconcile(draft: Draft, agentId: string, { by, epoch, madeAfterMs }: Report): Comparison {
   const agent = draft.agent(agentId);
   const attempts = agent?.sample?.attempts;
-  if (agent === undefined || attempts === undefined) return { changes: [], isOutdated: false };
+  if (agent?.epoch !== epoch || attempts === undefined) return { changes: [], isOutdated: false };
   let isOutdated = false;
   const listed = new Set(attempts.map(({ attemptId }) => attemptId));
   const changes: Reconciled[] = [];
