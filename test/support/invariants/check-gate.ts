@@ -4,6 +4,8 @@ import type { Facts, MachineFact, ReservationChange, Violation } from "./facts.t
 
 /** What is told of the fleet comes so much later, at most; and one look at it is good for all that is placed in one turn. */
 const toldWithinMs = 15_000;
+/** The copy of a call that has waited somewhere is heard that much later. */
+const copiedWithinMs = 15_000;
 const writtenWithinMs = 5_000;
 /** Another replica may count on an agent that much longer: its view is 1 s old at most, and 6 s after a replica's death. */
 const seenWithinMs = 6_000;
@@ -57,7 +59,7 @@ export function checkGate(facts: Facts): readonly Violation[] {
     else {
       const isNew = change.state === "unconfirmed" && !known.has(`${attemptId} ${agentId}`);
       known.add(`${attemptId} ${agentId}`);
-      if (isNew && atMs - openAtMs > toldWithinMs && !isOnlineSoon(changes, atMs)) {
+      if (isNew && atMs - openAtMs > toldWithinMs + copiedWithinMs && !isOnlineSoon(changes, atMs)) {
         const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; all that are online were below the threshold from ${openAtMs} on`;
         violations.push({ invariant: "V18", what });
       }

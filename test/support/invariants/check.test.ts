@@ -198,7 +198,7 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
         ...sound.changes.filter(({ atMs }) => atMs <= 25),
         {
           ...(sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>),
-          atMs: 20_000,
+          atMs: 40_000,
           amounts: { cpuMillicores: 0, memoryMib: 0, cards: [] },
         },
       ]),
@@ -313,7 +313,8 @@ describe("the checker of invariants", () => {
     expect(crowdedUntil(30_100, 30_200)).not.toContain("V18");
     expect(crowdedUntil(35_900, 36_100)).not.toContain("V18");
     expect(crowdedUntil(36_100, 36_200)).toContain("V18");
-    expect(crowdedUntil(30_100, 52_000)).toContain("V18");
+    expect(crowdedUntil(30_100, 65_000)).not.toContain("V18");
+    expect(crowdedUntil(30_100, 67_000)).toContain("V18");
   });
 
   it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {
