@@ -1,6 +1,7 @@
 /** What faults do to the programs of a world. */
 import type { SeededRandom } from "@headroom/testing";
 import type { SimProcess } from "../engine/sim-process.ts";
+import { keepaliveMs } from "../network/links.ts";
 import { oneOf } from "./fault.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
@@ -44,6 +45,7 @@ export function pause(world: World, node: SimNode, forMs: number): void {
     return;
   }
   process.pause();
+  if (world.registries.includes(node)) isSilent(world, forMs);
   world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
 }
 
@@ -54,9 +56,20 @@ export function saysGoodbye(world: World, node: SimNode): void {
 }
 
 /** Neither hears the other. */
-export function cutOff({ network }: World, one: SimNode, others: readonly SimNode[], forMs: number): void {
+export function cutOff(world: World, one: SimNode, others: readonly SimNode[], forMs: number): void {
   for (const other of others) {
-    network.links.cut(one.name, other.name, forMs);
-    network.links.cut(other.name, one.name, forMs);
+    cut(world, one, other, forMs);
+    cut(world, other, one, forMs);
   }
+}
+
+/** Nothing gets from one to the other. */
+export function cut(world: World, from: SimNode, to: SimNode, forMs: number): void {
+  const { network, registries, orchestrators } = world;
+  network.links.cut(from.name, to.name, forMs);
+  if (registries.includes(from) && orchestrators.includes(to)) isSilent(world, Math.min(forMs, keepaliveMs));
+}
+
+function isSilent({ silences, postgres }: World, forMs: number): void {
+  silences.push({ fromMs: postgres.nowMs, toMs: postgres.nowMs + forMs });
 }

@@ -1,5 +1,5 @@
 /** Ways between programs that are cut or broken. */
-import { anyNode, cutOff, pause } from "./befall.ts";
+import { anyNode, cut, cutOff, pause } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 
 /** Nobody reaches anybody of the fleet: the fault is ours, most likely. */
@@ -25,9 +25,8 @@ export const partition: Fault = (world, random) => {
   const other = anyNode(world, random);
   const forMs = between(random, 1_000, 90_000);
   const isOneWay = random.next() < 0.4;
-  const { links } = world.network;
-  links.cut(one.name, other.name, forMs);
-  if (!isOneWay) links.cut(other.name, one.name, forMs);
+  cut(world, one, other, forMs);
+  if (!isOneWay) cut(world, other, one, forMs);
   return `${one.name} ${isOneWay ? "to" : "and"} ${other.name} for ${Math.round(forMs)} ms`;
 };
 

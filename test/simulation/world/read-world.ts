@@ -15,6 +15,7 @@ export async function readWorld(world: World, sql: RunSql, isOver: boolean): Pro
     isOver,
     outages: [],
     stalls: [...world.stalls, ...unwritten(world)],
+    silences: world.silences,
     threshold: world.threshold,
     untilMs: world.postgres.nowMs,
   };

@@ -22,6 +22,8 @@ export interface World {
   readonly planner: Planner;
   /** Just after a registry stood still, by the database's clock. */
   readonly stalls: { readonly fromMs: number; readonly toMs: number }[];
+  /** When orchestrators may not hear a registry, by the same clock. */
+  readonly silences: { readonly fromMs: number; readonly toMs: number }[];
   /** Agents that said goodbye, by the database's clock. */
   readonly farewells: Farewell[];
   /** Starts of registries, by the same clock. */
@@ -140,6 +142,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     machines,
     planner,
     stalls: [],
+    silences: [],
     farewells: [],
     boots,
     looksRarely,

@@ -34,7 +34,7 @@ interface Fleet {
  * promised is looked at: what is used besides makes less of it.
  */
 export function checkGate(facts: Facts): readonly Violation[] {
-  const { threshold = 0, machines } = facts;
+  const { threshold = 0, machines, silences = [] } = facts;
   if (threshold === 0) return [];
   const violations: Violation[] = [];
   const changes = gateChanges(facts);
@@ -59,7 +59,7 @@ export function checkGate(facts: Facts): readonly Violation[] {
     else {
       const isNew = change.state === "unconfirmed" && !known.has(`${attemptId} ${agentId}`);
       known.add(`${attemptId} ${agentId}`);
-      if (isNew && atMs - openAtMs > toldWithinMs + copiedWithinMs && !isOnlineSoon(changes, atMs)) {
+      if (isNew && isClosedSince(openAtMs, atMs, silences) && !isOnlineSoon(changes, atMs)) {
         const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; all that are online were below the threshold from ${openAtMs} on`;
         violations.push({ invariant: "V18", what });
       }
@@ -67,6 +67,15 @@ export function checkGate(facts: Facts): readonly Violation[] {
     }
   }
   return violations;
+}
+
+/** By what a registry told last, which is believed for as long as it is not heard. */
+function isClosedSince(openAtMs: number, atMs: number, silences: NonNullable<Facts["silences"]>): boolean {
+  let believedMs = openAtMs;
+  for (const { fromMs, toMs } of silences) {
+    if (fromMs <= believedMs + toldWithinMs) believedMs = Math.max(believedMs, toMs);
+  }
+  return atMs - believedMs > toldWithinMs + copiedWithinMs;
 }
 
 /** The registry that hears of an agent gives its room at once, and writes it down a moment later. */

@@ -300,9 +300,10 @@ describe("the checker of invariants", () => {
 
   it("V18 counts on an agent for a moment after it was written down as gone, and not for longer", () => {
     const promised = sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>;
-    const crowdedUntil = (freeAtMs: number, promisedAtMs: number) =>
+    const crowdedUntil = (freeAtMs: number, promisedAtMs: number, silences: Facts["silences"] = []) =>
       found({
         threshold: 0.2,
+        silences,
         changes: numbered([
           ...sound.changes.filter(({ atMs }) => atMs <= 25),
           { row: "agent", seq: 0, atMs: 30_000, commit: "90", agentId: "agent", usable: true, status: "suspect" },
@@ -315,6 +316,9 @@ describe("the checker of invariants", () => {
     expect(crowdedUntil(36_100, 36_200)).toContain("V18");
     expect(crowdedUntil(30_100, 65_000)).not.toContain("V18");
     expect(crowdedUntil(30_100, 67_000)).toContain("V18");
+    // Nor after the registry that could have told of it was heard again.
+    expect(crowdedUntil(30_100, 67_000, [{ fromMs: 40_000, toMs: 60_000 }])).not.toContain("V18");
+    expect(crowdedUntil(30_100, 92_000, [{ fromMs: 40_000, toMs: 60_000 }])).toContain("V18");
   });
 
   it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {

@@ -170,6 +170,8 @@ export interface Facts {
    * back. And while what it knows of its agents cannot be written.
    */
   readonly stalls?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
+  /** Times in which an orchestrator may not hear a registry, and believes what that told last. */
+  readonly silences?: readonly { readonly fromMs: EpochMs; readonly toMs: EpochMs }[];
   /** PAUSE_CAPACITY_THRESHOLD_PERCENT as a fraction; default 0: nothing is ever below it. */
   readonly threshold?: number;
   readonly untilMs: EpochMs;
