@@ -45,7 +45,7 @@ export function pause(world: World, node: SimNode, forMs: number): void {
     return;
   }
   process.pause();
-  if (world.registries.includes(node)) isSilent(world, forMs);
+  if (world.registries.includes(node)) noteSilence(world, forMs);
   world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
 }
 
@@ -67,9 +67,9 @@ export function cutOff(world: World, one: SimNode, others: readonly SimNode[], f
 export function cut(world: World, from: SimNode, to: SimNode, forMs: number): void {
   const { network, registries, orchestrators } = world;
   network.links.cut(from.name, to.name, forMs);
-  if (registries.includes(from) && orchestrators.includes(to)) isSilent(world, Math.min(forMs, keepaliveMs));
+  if (registries.includes(from) && orchestrators.includes(to)) noteSilence(world, Math.min(forMs, keepaliveMs));
 }
 
-function isSilent({ silences, postgres }: World, forMs: number): void {
+function noteSilence({ silences, postgres }: World, forMs: number): void {
   silences.push({ fromMs: postgres.nowMs, toMs: postgres.nowMs + forMs });
 }

@@ -106,5 +106,5 @@ function openUntilMs({ onlineUntilMs, promised }: Fleet, machines: readonly Mach
     const cpuMillicores = [...(promised.get(machine.agentId)?.values() ?? [])].reduce((sum, each) => sum + each, 0);
     return isAboveThreshold(machine, { cpuMillicores, vramMib: 0 }, threshold, { gpuCount: 0 });
   });
-  return Math.max(-Infinity, ...open.map(({ agentId }) => onlineUntilMs.get(agentId) ?? -Infinity));
+  return Math.max(...open.map(({ agentId }) => onlineUntilMs.get(agentId) ?? -Infinity));
 }
