@@ -242,12 +242,12 @@ export const mutations = [
   {
     name: "a late Hello is let in",
     file: "services/registry/src/store/postgres/admit.ts",
-    from: "AND given.session > 0 AND held.session > given.session)",
-    to: "AND false)",
+    from: "AND given.session > 0 AND held.session > given.session\n",
+    to: "AND false\n",
     and: {
       file: "services/registry/src/store/postgres/admit.ts",
-      from: "excluded.session = 0 OR l.session <= excluded.session)",
-      to: "true)",
+      from: "excluded.session = 0 OR l.session <= excluded.session\n",
+      to: "true\n",
     },
   },
   {
