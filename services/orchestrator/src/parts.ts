@@ -154,7 +154,16 @@ export function createParts(options: PartsOptions): Parts {
     expectDurations,
   });
   const maxOutputBytes = Math.floor(config.maxOutputMb * 1_048_576);
-  const messages = createAgentMessages({ store, settle, avoided, ports, planChanged, attemptChanged, maxOutputBytes });
+  const messages = createAgentMessages({
+    store,
+    settle,
+    releaser,
+    avoided,
+    ports,
+    planChanged,
+    attemptChanged,
+    maxOutputBytes,
+  });
   const delivery = createDeliveryLoop({ store, sessions, listener, ports, logger, errorDelayMs: smallErrorDelayMs });
   const sweep = createSweep({ store, registry, settle, avoided, ports, logger, errorDelayMs: smallErrorDelayMs });
   const waitTimeouts = createWaitTimeouts({ store, planChanged, ports, logger });

@@ -39,6 +39,8 @@ export interface FakeRegistry {
   readonly held: ReadonlyMap<string, Reservation>;
   /** Calls of ReserveCapacity. */
   readonly reserveCalls: () => number;
+  /** Promises that were asked to be given back, as often as they were. */
+  readonly releases: () => number;
   /** Promises ever given, by attempt: how often. */
   readonly promises: ReadonlyMap<string, number>;
   set(agentId: string, desktop: FakeDesktop): void;
@@ -62,6 +64,7 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
   let instance = systemPorts.random.uuid();
   let roomAppearedAt = 0;
   let reserveCalls = 0;
+  let releases = 0;
   let hook: (() => Promise<void>) | null = null;
   let port = 0;
 
@@ -207,6 +210,7 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
               }),
             ),
           releaseCapacity({ attempts }) {
+            releases += attempts.length;
             const results = attempts.map(({ attemptId, fence }) => {
               const reservation = reservations.get(attemptId);
               if (reservation === undefined)
@@ -242,6 +246,7 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
     },
     promises,
     reserveCalls: () => reserveCalls,
+    releases: () => releases,
     set(agentId, desktop) {
       desktops.set(agentId, desktop);
       changed(true);

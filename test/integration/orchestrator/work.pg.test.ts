@@ -90,6 +90,54 @@ describe("attach", () => {
   });
 });
 
+describe("the room of an attempt", () => {
+  it("DESIGN-5: is given back when its agent says that it has ended, and need not wait for the commit of its result", async () => {
+    const running = await world.start();
+    const agent = await world.agent(running, { cores: 4 });
+    await fleetSeen(running, 1);
+    const { planId } = await dispatchOne(running);
+    const { attemptId } = await waitUntil(() => [...agent.running.values()][0]);
+    await waitUntil(async () => (await running.plans.getPlan({ planId })).plan?.counts?.running === 1);
+    await world.sql("CREATE TABLE may_go_on ()");
+    const held = world.sql(`DO $$ BEGIN
+      PERFORM FROM orchestrator.plans FOR UPDATE;
+      WHILE NOT EXISTS (SELECT FROM may_go_on) LOOP PERFORM pg_sleep(0.01); END LOOP;
+    END $$`);
+    await waitUntil(
+      async () => (await world.sql("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).length > 0,
+    );
+    const before = world.registry.releases();
+    agent.finish(attemptId);
+    await waitUntil(() => world.registry.held.size === 0);
+    expect(agent.acks.has(attemptId)).toBe(false);
+    await world.sql("INSERT INTO may_go_on DEFAULT VALUES");
+    await held;
+    await waitUntil(
+      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
+    expect(agent.acks.get(attemptId)).toEqual({ refused: false });
+    // Once is enough.
+    expect(world.registry.releases()).toBe(before + 1);
+    await world.sql("DROP TABLE may_go_on");
+  });
+
+  it("DESIGN-5: is not given back by what an agent says of an attempt that was never sent to it", async () => {
+    const running = await world.start();
+    const owner = await world.agent(running, { cores: 4 });
+    await fleetSeen(running, 1);
+    await dispatchOne(running);
+    const given = await waitUntil(() => [...owner.running.values()][0]);
+    const { attemptId } = given;
+    const before = world.registry.releases();
+    const liar = await world.agent(running, { cores: 4 });
+    (liar.running as Map<string, typeof given>).set(attemptId, given);
+    liar.finish(attemptId);
+    await waitUntil(() => liar.acks.has(attemptId));
+    expect(world.registry.held.size).toBe(1);
+    expect(world.registry.releases()).toBe(before);
+  });
+});
+
 describe("delivery", () => {
   it("R-PAUSE-9: an agent that refuses is avoided, and the task goes to another", async () => {
     const running = await world.start();

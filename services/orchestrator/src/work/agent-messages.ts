@@ -2,6 +2,7 @@ import { type FromWire, msFromTimestamp, type wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { Releaser } from "../placing/placer.ts";
 import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { decideResult, decideUndelivered } from "./decide-result.ts";
@@ -18,6 +19,7 @@ import {
 export interface AgentMessagesOptions {
   readonly store: OrchestratorStore;
   readonly settle: Settle;
+  readonly releaser: Releaser;
   readonly avoided: AvoidedAgents;
   readonly ports: Ports;
   readonly planChanged: (planId: string) => void;
@@ -130,8 +132,14 @@ async function output(
   if (seq !== null) options.attemptChanged(attempt.attemptId);
 }
 
+const attemptEnded = "attempt ended";
+
 async function finished(options: AgentMessagesOptions, session: Session, message: wire.AttemptFinished): Promise<void> {
   const result = understood(resultFromWire(message, session.agentId));
+  // An agent says that an attempt has ended when its processes are gone. Whatever the result turns out to count for, its room is free,
+  // and need not wait for the commit.
+  const isRoomGivenBack = session.takeSent(result);
+  if (isRoomGivenBack) options.releaser.release([result], attemptEnded);
   const applied = await options.store.finishAttempt(result, decideResult(result, options.ports.random.next()));
   if (applied === null) {
     session.logger.warn({ attempt_id: result.attemptId }, "a result of an unknown attempt was refused");
@@ -139,7 +147,7 @@ async function finished(options: AgentMessagesOptions, session: Session, message
     return;
   }
   session.send(finishedAckMessage(result.attemptId, applied.verdict.kind === "refused"));
-  options.settle(result, applied, "attempt ended", session.logger);
+  options.settle({ ...result, isRoomGivenBack }, applied, attemptEnded, session.logger);
 }
 
 async function renew(options: AgentMessagesOptions, session: Session, message: wire.RenewLeases): Promise<void> {

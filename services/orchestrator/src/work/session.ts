@@ -5,6 +5,9 @@ import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
 import { Outbox } from "./outbox.ts";
 import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from "./wire-messages.ts";
 
+/** Attempts of which a stream remembers that it has sent them; of older ones the store is asked. */
+const maxSent = 4_096;
+
 export type WorkStream = DuplexStream<wire.AttachRequest, wire.AttachResponse>;
 
 /** One agent's work stream, from its hello on. What is sent before the welcome waits for it. */
@@ -16,6 +19,8 @@ export class Session {
   readonly #stream: WorkStream;
   readonly #outbox: Outbox;
   readonly #isBusy: () => boolean;
+  /** Attempt and fence of what was sent and has not ended, as far as it is remembered. */
+  readonly #sent = new Map<string, number>();
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
 
@@ -57,7 +62,13 @@ export class Session {
   }
 
   assign(assignment: AssignmentToSend): void {
+    this.#remember(assignment);
     this.send(assignmentMessage(assignment));
+  }
+
+  /** Whether this very attempt was sent on this stream: then its agent may speak of it before the store is asked. It is forgotten. */
+  takeSent({ attemptId, fence }: FencedAttempt): boolean {
+    return this.#sent.get(attemptId) === fence && this.#sent.delete(attemptId);
   }
 
   cancel(attempt: FencedAttempt, reason: string): void {
@@ -89,5 +100,12 @@ export class Session {
   markClosed(): void {
     this.#closed = true;
     this.#beforeWelcome = null;
+  }
+
+  #remember({ attemptId, fence }: FencedAttempt): void {
+    this.#sent.delete(attemptId);
+    const oldest = this.#sent.size >= maxSent ? this.#sent.keys().next().value : undefined;
+    if (oldest !== undefined) this.#sent.delete(oldest);
+    this.#sent.set(attemptId, fence);
   }
 }

@@ -10,20 +10,21 @@ export interface SettlementOptions {
   readonly metrics: { readonly attempts: Counter<"result">; readonly refused: Counter };
 }
 
+export interface EndedAttempt extends FencedAttempt {
+  readonly agentId: string;
+  /** The registry was told already, when its agent said that it had ended. */
+  readonly isRoomGivenBack?: boolean;
+}
+
 /** Tells everybody of an attempt's end, after it was committed: the registry, the loop, whoever watches, the log. */
-export type Settle = (
-  attempt: FencedAttempt & { readonly agentId: string },
-  applied: AppliedVerdict,
-  cause: string,
-  logger: Logger,
-) => void;
+export type Settle = (attempt: EndedAttempt, applied: AppliedVerdict, cause: string, logger: Logger) => void;
 
 export function createSettle(options: SettlementOptions): Settle {
   const { releaser, metrics } = options;
   return (attempt, { verdict, planId, taskId, released }, cause, logger) => {
     const about = { plan_id: planId, task_id: taskId, attempt_id: attempt.attemptId, agent_id: attempt.agentId };
     // Of every kind: whoever committed it first may have died before it gave the room back.
-    releaser.release([attempt], cause);
+    if (attempt.isRoomGivenBack !== true) releaser.release([attempt], cause);
     switch (verdict.kind) {
       case "repeat":
         return;
