@@ -57,7 +57,8 @@ export function createCapacityClient(context: ClientContext): CapacityClient {
       watchStream<wire.WatchCapacityResponse>({
         context,
         signal: settings.signal,
-        open: async (options) => (await service()).watchCapacity({ coalesce: undefined }, options),
+        open: async (options) =>
+          (await service()).watchCapacity({ coalesce: undefined, heartbeat: undefined }, options),
         // The fleet never ends: a stream that does was ended by a service that stops.
         isLast: () => false,
       }),

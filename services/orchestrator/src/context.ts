@@ -59,6 +59,8 @@ const services = [
   "headroom.orchestrator.v1.PauseQueueService",
   "headroom.orchestrator.v1.WorkService",
 ] as const;
+/** A registry that stands still is left for another one behind the same name soon after its lease in the database is over. */
+const registryKeepalive = { everyMs: 5_000, answerWithinMs: 5_000 };
 /** Agents that are sent away come back spread over this time. */
 const reconnectWithinMs = 1_000;
 /** Calls that last longer are ended. */
@@ -145,7 +147,7 @@ async function assemble(
     config,
     instance: ports.random.uuid(),
     store: opened.store,
-    registry: overrides.registry ?? registryOver(channel),
+    registry: overrides.registry ?? registryOver(channel, ports),
     notifier: opened.notifier,
     listener: opened.listener,
     ports,
@@ -242,14 +244,15 @@ function registryChannel(
     logger,
     token,
     userAgent: `headroom-orchestrator/${version}`,
+    keepalive: registryKeepalive,
     howToStart: 'start it with "headroom up" or "headroom registry", or name it with HEADROOM_REGISTRY_ADDR',
     ...(tls !== undefined && { tls }),
   });
 }
 
-function registryOver(channel: Channel | null): RegistryPort {
+function registryOver(channel: Channel | null, { timers }: Ports): RegistryPort {
   if (channel === null) throw new Error("there is neither a registry nor a channel to one");
-  return createGrpcRegistry(channel);
+  return createGrpcRegistry(channel, timers);
 }
 
 /** Agents are sent away and calls end first, then the loops in the reverse order of their start; claims go back. */

@@ -51,7 +51,7 @@ const channel = createChannel({
   token: await ensureTokenFile(tokenFile),
   userAgent: "headroom-orchestrator/test",
 });
-const overGrpc = createGrpcRegistry(channel);
+const overGrpc = createGrpcRegistry(channel, ports.timers);
 const registry = env["HEADROOM_TEST_DEAF"] === undefined ? overGrpc : deaf(overGrpc);
 
 const orchestrator = createOrchestrator(config, {

@@ -84,7 +84,7 @@ export function createReplica({ name, config, token, clockOffsetMs, watch }: Rep
       const orchestrator = createOrchestrator(config, {
         ports,
         store: underFate(createPostgresStore(database), fate),
-        registry: registryUnderFate(createGrpcRegistry(toRegistry), fate, watch),
+        registry: registryUnderFate(createGrpcRegistry(toRegistry, ports.timers), fate, watch),
       });
       life = {
         orchestrator,

@@ -1,6 +1,7 @@
 /** WatchCapacity: a snapshot, then what changes, coalesced. */
 import { wire } from "@headroom/contracts";
-import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
+import { createGrpcRegistry } from "@headroom/orchestrator";
+import { createTestDatabase, manualPorts, type TestDatabase, waitFor } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { machineOf } from "./support/fake-agent.ts";
@@ -12,12 +13,11 @@ class Watching {
   readonly #stop = new AbortController();
   readonly done: Promise<void>;
 
-  constructor(at: RegistryUnderTest, coalesceMs = 5) {
-    this.done = this.#read(at, coalesceMs);
+  constructor(at: RegistryUnderTest, request: Partial<wire.WatchCapacityRequest>) {
+    this.done = this.#read(at, wire.WatchCapacityRequest.fromPartial(request));
   }
 
-  async #read(at: RegistryUnderTest, coalesceMs: number): Promise<void> {
-    const request = { coalesce: { seconds: 0, nanos: coalesceMs * 1e6 } };
+  async #read(at: RegistryUnderTest, request: wire.WatchCapacityRequest): Promise<void> {
     try {
       for await (const message of at.capacity.watchCapacity(request, { signal: this.#stop.signal })) {
         this.messages.push(message);
@@ -57,8 +57,8 @@ describe("WatchCapacity", () => {
     await database?.drop();
   });
 
-  async function watch(coalesceMs?: number): Promise<Watching> {
-    const watching = new Watching(at, coalesceMs);
+  async function watch(coalesceMs = 5, heartbeat?: wire.WatchCapacityRequest["heartbeat"]): Promise<Watching> {
+    const watching = new Watching(at, { coalesce: { seconds: 0, nanos: coalesceMs * 1e6 }, heartbeat });
     open.push(watching);
     await watching.until("the snapshot", ({ snapshot }) => snapshot);
     return watching;
@@ -144,12 +144,44 @@ describe("WatchCapacity", () => {
     expect(watching.messages.length).toBeLessThan(10);
   });
 
+  it("gives signs of life while nothing changes, as often as was asked for, and between them tells what does", async () => {
+    const agent = await at.join();
+    const { agentId } = agent;
+    const watching = await watch(5, { seconds: 1, nanos: 0 });
+    const isSign = (message: wire.WatchCapacityResponse) => !message.snapshot && message.agents.length === 0;
+    const signs = () => watching.messages.filter(isSign);
+    await waitFor(() => signs().length >= 2, { describe: "two signs of life" });
+    expect(signs()).toMatchObject([{ roomAppeared: false, more: false }, { roomAppeared: false }]);
+    await agent.beat({ sample: machineOf({ cores: 3 }) });
+    const told = await watching.until("the change", (message) =>
+      message.agents.some((row) => row.agentId === agentId && row.cpuCoresAvailable === 3),
+    );
+    const before = signs().length;
+    const { revision } = await waitFor(() => signs()[before], { describe: "a sign of life after the change" });
+    expect(revision!.counter).toBeGreaterThanOrEqual(told.revision!.counter);
+  });
+
+  it("R-PAUSE-9: an orchestrator's watch ends when the registry gives no sign of life any more, and says so", async () => {
+    const ports = manualPorts();
+    const stop = new AbortController();
+    const watching = createGrpcRegistry(at.connect(), ports.timers).watch(stop.signal)[Symbol.asyncIterator]();
+    expect((await watching.next()).value).toMatchObject({ snapshot: true });
+    const next = watching.next();
+    // The real registry's first sign of life, from which on others are expected.
+    await waitFor(() => ports.timers.pendingDelays().length > 0, { describe: "a sign of life" });
+    await Promise.all([expect(next).rejects.toMatchObject({ reason: "REGISTRY_SILENT" }), ports.advance(10_000)]);
+    expect(ports.timers.pendingDelays()).toEqual([]);
+  });
+
   it("refuses an absurd delay", async () => {
-    const read = async () => {
-      for await (const message of at.capacity.watchCapacity({ coalesce: { seconds: 3_600, nanos: 0 } })) return message;
+    const read = async (request: Partial<wire.WatchCapacityRequest>) => {
+      for await (const message of at.capacity.watchCapacity(wire.WatchCapacityRequest.fromPartial(request)))
+        return message;
       return null;
     };
-    await expect(read()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    const refused = { code: "INVALID_ARGUMENT" };
+    await expect(read({ coalesce: { seconds: 3_600, nanos: 0 } })).rejects.toMatchObject(refused);
+    await expect(read({ heartbeat: { seconds: 0, nanos: 1e6 } })).rejects.toMatchObject(refused);
   });
 
   it("a reader that leaves is forgotten", async () => {

@@ -14,6 +14,8 @@ export interface ChannelOptions {
   readonly userAgent?: string;
   /** What is missing when nothing answers, for errors: `start it with "headroom up"`. */
   readonly howToStart?: string;
+  /** How often, while calls are open, the peer is asked whether it is there, and how long its answer may take. Default 30 s and 10 s. */
+  readonly keepalive?: { readonly everyMs: number; readonly answerWithinMs: number };
   /** Longest message in and out. Default 16 MiB. */
   readonly maxMessageBytes?: number;
 }

@@ -43,6 +43,8 @@ export interface GrpcConnection {
 }
 
 const defaultMaxMessageBytes = 16 * 1_048_576;
+/** Rare enough for the agents of a large fleet. */
+const defaultKeepalive = { everyMs: 30_000, answerWithinMs: 10_000 };
 
 /** Throws TypeError for an address that is none, TlsFileError for files that cannot be read. Connects with the first call. */
 export function createChannel(options: ChannelOptions): Channel {
@@ -86,7 +88,7 @@ export function createChannel(options: ChannelOptions): Channel {
 }
 
 function grpcOptions(options: ChannelOptions, isLoopback: boolean): GrpcChannelOptions {
-  const { maxMessageBytes = defaultMaxMessageBytes } = options;
+  const { maxMessageBytes = defaultMaxMessageBytes, keepalive = defaultKeepalive } = options;
   return {
     "grpc.service_config": serviceConfig(),
     // Else a TXT record in DNS could change how we retry.
@@ -94,8 +96,8 @@ function grpcOptions(options: ChannelOptions, isLoopback: boolean): GrpcChannelO
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     "grpc.enable_channelz": 0,
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.keepalive_time_ms": keepalive.everyMs,
+    "grpc.keepalive_timeout_ms": keepalive.answerWithinMs,
     // The default of 120 s would keep an agent away for two minutes after its server is back.
     "grpc.max_reconnect_backoff_ms": 30_000,
     // Channels of one process to one address stay apart, so that closing one closes its connection.

@@ -1,6 +1,7 @@
 import {
   type AgentCapacityFigures,
   agentCapacityFromWire,
+  durationFromMs,
   durationFromMsOrNull,
   type FromWire,
   msFromDuration,
@@ -13,7 +14,9 @@ import {
   wire,
 } from "@headroom/contracts";
 import { type Channel, createClient, HeadroomError } from "@headroom/rpc";
+import type { Timers } from "@headroom/runtime";
 import type { FleetChange, FleetRevision, RegistryPort } from "./port.ts";
+import { SilenceWatch } from "./silence.ts";
 
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
 const reserveDeadlineMs = 8_000;
@@ -21,8 +24,11 @@ const reserveDeadlineMs = 8_000;
 /** Of 1,000 agents each; more have room than this poll could fill. */
 const maxPages = 20;
 
+/** How often a watched registry is to give a sign of life. After three in vain what it told last is believed no more. */
+const signOfLifeMs = 2_000;
+
 /** The registry over gRPC. */
-export function createGrpcRegistry(channel: Channel): RegistryPort {
+export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPort {
   const client = createClient(wire.CapacityServiceService, channel);
   return {
     async reserve(requests, { dryRun = false } = {}) {
@@ -86,17 +92,40 @@ export function createGrpcRegistry(channel: Channel): RegistryPort {
     },
 
     async *watch(signal) {
-      const request = wire.WatchCapacityRequest.fromPartial({});
+      const request = wire.WatchCapacityRequest.fromPartial({ heartbeat: durationFromMs(signOfLifeMs) });
+      const silence = new SilenceWatch(timers, signOfLifeMs, signal);
       let begun: FleetChange | null = null;
-      for await (const message of client.watchCapacity(request, { signal })) {
-        begun = begun === null ? changeFromWire(message) : joined(begun, changeFromWire(message));
-        // A part of a large fleet is no fleet to judge by: it is told when it is whole.
-        if (message.more) continue;
-        yield begun;
-        begun = null;
+      try {
+        for await (const message of client.watchCapacity(request, { signal: silence.signal })) {
+          const isSign = isSignOfLife(message);
+          silence.heard(isSign);
+          if (isSign) continue;
+          begun = begun === null ? changeFromWire(message) : joined(begun, changeFromWire(message));
+          // A part of a large fleet is no fleet to judge by: it is told when it is whole.
+          if (message.more) continue;
+          yield begun;
+          begun = null;
+        }
+      } catch (error) {
+        throw silence.isSilent ? silentError() : error;
+      } finally {
+        silence.end();
       }
     },
   };
+}
+
+/** It tells nothing, also no newer revision: whatever changes is told with what has changed. */
+function isSignOfLife({ snapshot, agents, removedAgentIds, more }: wire.WatchCapacityResponse): boolean {
+  return !snapshot && !more && agents.length === 0 && removedAgentIds.length === 0;
+}
+
+function silentError(): HeadroomError {
+  return new HeadroomError({
+    code: "UNAVAILABLE",
+    reason: "REGISTRY_SILENT",
+    message: "it gives no sign of life: it stands still, or the way to it is cut",
+  });
 }
 
 /** Parts of one change that was too large for one message; the revision comes with the last. */

@@ -1,18 +1,31 @@
 import { msFromDuration, type wire } from "@headroom/contracts";
 import type { CallContext, ServerStreamHandler } from "@headroom/rpc";
 import type { WatchAnswer } from "../queries/encoded-answers.ts";
-import { holdBack } from "../watch/hold-back.ts";
+import { changedWithin, holdBack } from "../watch/hold-back.ts";
 import { watchMessages, type WatchPart } from "../watch/watch-messages.ts";
 import type { HandlerDeps } from "./deps.ts";
 
 const DEFAULT_COALESCE_MS = 20;
 
-/** The whole fleet first, then what changed, pulled by the reader. */
-export function watchCapacity(deps: HandlerDeps): ServerStreamHandler<wire.WatchCapacityRequest, WatchAnswer> {
-  return (request, context) => watch(deps, msFromDuration(request.coalesce) ?? DEFAULT_COALESCE_MS, context);
+interface Rhythm {
+  readonly coalesceMs: number;
+  /** Null: silence says nothing. */
+  readonly heartbeatMs: number | null;
 }
 
-async function* watch(deps: HandlerDeps, coalesceMs: number, { signal }: CallContext): AsyncGenerator<WatchAnswer> {
+/** The whole fleet first, then what changed, pulled by the reader. */
+export function watchCapacity(deps: HandlerDeps): ServerStreamHandler<wire.WatchCapacityRequest, WatchAnswer> {
+  return ({ coalesce, heartbeat }, context) => {
+    const coalesceMs = msFromDuration(coalesce) ?? DEFAULT_COALESCE_MS;
+    return watch(deps, { coalesceMs, heartbeatMs: msFromDuration(heartbeat) }, context);
+  };
+}
+
+async function* watch(
+  deps: HandlerDeps,
+  { coalesceMs, heartbeatMs }: Rhythm,
+  { signal }: CallContext,
+): AsyncGenerator<WatchAnswer> {
   deps.requireReady();
   const { fleet, storeClock, clock, timers } = deps;
   const watcher = deps.feed.watch();
@@ -23,7 +36,10 @@ async function* watch(deps: HandlerDeps, coalesceMs: number, { signal }: CallCon
     yield* messages({ snapshot: true, roomAppeared: true, agentIds: everyId, from: null, to: told });
     let roomToldAtMs = Number.NEGATIVE_INFINITY;
     for (;;) {
-      await watcher.changed(signal);
+      if (!(await changedWithin(watcher, timers, heartbeatMs, signal))) {
+        yield* messages({ snapshot: false, roomAppeared: false, agentIds: [], from: told, to: told });
+        continue;
+      }
       if (coalesceMs > 0) await holdBack(watcher, { clock, timers, coalesceMs }, roomToldAtMs, signal);
       const { agentIds, roomAppeared } = watcher.take();
       if (roomAppeared) roomToldAtMs = clock.monotonic();

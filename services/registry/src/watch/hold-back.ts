@@ -24,21 +24,37 @@ export async function holdBack(
   const apartMs = roomToldAtMs + coalesceMs * ROOM_APART - startedAtMs;
   if (apartMs > 0) await sleep(timers, apartMs, signal);
   const leftMs = startedAtMs + coalesceMs - clock.monotonic();
-  if (leftMs > 0) await roomOrTime(watcher, timers, leftMs, signal);
+  if (leftMs > 0) await happensWithin((over) => watcher.room(over), timers, leftMs, signal);
 }
 
-async function roomOrTime(
-  watcher: Pick<Watcher, "room">,
+/** Whether something has changed by then; whoever reads hears a sign of life if not. Null: however long it takes. */
+export async function changedWithin(
+  watcher: Pick<Watcher, "changed">,
+  timers: Timers,
+  ms: number | null,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (ms !== null) return happensWithin((over) => watcher.changed(over), timers, ms, signal);
+  await watcher.changed(signal);
+  return true;
+}
+
+/** False: the time was over first. Rejects when the signal aborts. */
+async function happensWithin(
+  happens: (over: AbortSignal) => Promise<void>,
   timers: Timers,
   ms: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const over = new AbortController();
   const leave = (): void => over.abort(signal.reason);
   signal.addEventListener("abort", leave, { once: true });
   if (signal.aborted) leave();
   try {
-    await Promise.race([watcher.room(over.signal), sleep(timers, ms, over.signal)]);
+    return await Promise.race([
+      happens(over.signal).then(() => true),
+      sleep(timers, ms, over.signal).then(() => false),
+    ]);
   } finally {
     signal.removeEventListener("abort", leave);
     // Whichever of the two has not come is not waited for any more.

@@ -321,7 +321,14 @@ export interface WatchCapacityRequest {
    * Changes are held back at most this long so that several become one; room that appears is told at once, unless some was told less than a
    * quarter of this before. Default 20 ms, at most 5 s.
    */
-  coalesce?: Duration | undefined;
+  coalesce?:
+    | Duration
+    | undefined;
+  /**
+   * While nothing changes, a message without agents goes out this often: a reader that hears nothing for several times as long knows that the
+   * process stands still, or that the way to it is cut, long before the connection ends. 1 s to 60 s; default: no such messages.
+   */
+  heartbeat?: Duration | undefined;
 }
 
 /** The fleet, or what changed of it. */
@@ -335,7 +342,7 @@ export interface WatchCapacityResponse {
    * before is void.
    */
   snapshot: boolean;
-  /** Agents that are new or changed, whatever their status. */
+  /** Agents that are new or changed, whatever their status. None, and none removed: a sign of life (see `heartbeat`), or an empty fleet. */
   agents: AgentCapacity[];
   /** Agents that were removed from the fleet. */
   removedAgentIds: string[];
@@ -1807,13 +1814,16 @@ export const PoolCapacity: MessageFns<PoolCapacity> = {
 };
 
 function createBaseWatchCapacityRequest(): WatchCapacityRequest {
-  return { coalesce: undefined };
+  return { coalesce: undefined, heartbeat: undefined };
 }
 
 export const WatchCapacityRequest: MessageFns<WatchCapacityRequest> = {
   encode(message: WatchCapacityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.coalesce !== undefined) {
       Duration.encode(message.coalesce, writer.uint32(10).fork()).join();
+    }
+    if (message.heartbeat !== undefined) {
+      Duration.encode(message.heartbeat, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1839,6 +1849,14 @@ export const WatchCapacityRequest: MessageFns<WatchCapacityRequest> = {
             message.coalesce = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.heartbeat = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1858,6 +1876,9 @@ export const WatchCapacityRequest: MessageFns<WatchCapacityRequest> = {
     const message = createBaseWatchCapacityRequest();
     message.coalesce = (object.coalesce !== undefined && object.coalesce !== null)
       ? Duration.fromPartial(object.coalesce)
+      : undefined;
+    message.heartbeat = (object.heartbeat !== undefined && object.heartbeat !== null)
+      ? Duration.fromPartial(object.heartbeat)
       : undefined;
     return message;
   },
