@@ -2,7 +2,7 @@
 import { type ClientDuplexStream, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { msFromDuration, wire } from "@headroom/contracts";
 import { randomUUID } from "node:crypto";
-import { makeHello, makeSample } from "./samples.ts";
+import { makeHello, makeSample, sampledAgain } from "./samples.ts";
 
 export interface BenchAgentOptions {
   readonly client: wire.AgentServiceClient;
@@ -31,6 +31,8 @@ export class BenchAgent {
   #changedShare = 0;
   #intervalMs = DEFAULT_INTERVAL_MS;
   #sampledAt = 0;
+  /** As it was told last: one that is merely due tells no change. */
+  #sample: wire.Sample | null = null;
   #beatTimer: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   #waiting: (() => void)[] = [];
@@ -65,7 +67,7 @@ export class BenchAgent {
   beatHard(): void {
     if (this.#mode === "hard") return;
     this.#mode = "hard";
-    this.#beat((this.#seq + this.#options.index) % CHANGED_EVERY === 0);
+    this.#beatHard();
   }
 
   beatAsTold(changedShare: number): void {
@@ -89,13 +91,15 @@ export class BenchAgent {
     stream.on("data", ({ message }: wire.HeartbeatResponse) => this.#onMessage(message));
     stream.on("error", (error: ServiceError) => this.#onEnd(stream, error));
     stream.on("end", () => this.#onEnd(stream, null));
-    stream.write({ message: { $case: "hello", value: makeHello(index, this.#ids, empty) } });
+    const hello = makeHello(index, this.#ids, empty);
+    this.#sample = hello.sample ?? null;
+    stream.write({ message: { $case: "hello", value: hello } });
   }
 
   #onMessage(message: wire.HeartbeatResponse["message"]): void {
     if (message?.$case === "ack") {
       this.acked += 1;
-      if (this.#mode === "hard") this.#beat((this.#seq + this.#options.index) % CHANGED_EVERY === 0);
+      if (this.#mode === "hard") this.#beatHard();
       else this.#intervalMs = msFromDuration(message.value.nextInterval) ?? DEFAULT_INTERVAL_MS;
     } else if (message?.$case === "welcome") {
       this.isJoined = true;
@@ -108,9 +112,14 @@ export class BenchAgent {
     }
   }
 
-  #beat(withSample: boolean): void {
+  #beatHard(): void {
+    this.#beat((this.#seq + this.#options.index) % CHANGED_EVERY === 0 ? "changed" : "none");
+  }
+
+  #beat(told: "none" | "unchanged" | "changed"): void {
     const { index, empty } = this.#options;
-    const sample = withSample ? makeSample(index, { empty }) : undefined;
+    if (told === "changed") this.#sample = makeSample(index, { empty });
+    const sample = told === "none" || this.#sample === null ? undefined : sampledAgain(this.#sample);
     this.#seq += 1;
     const beat: wire.Beat = { seq: this.#seq, attached: true, ownerHold: false, sample };
     this.#stream?.write({ message: { $case: "beat", value: beat } });
@@ -121,9 +130,9 @@ export class BenchAgent {
     this.#beatTimer = setTimeout(() => {
       if (this.#mode !== "told" || !this.isJoined) return;
       const isDue = performance.now() - this.#sampledAt >= FULL_SAMPLE_MS;
-      const withSample = isDue || Math.random() < this.#changedShare;
-      if (withSample) this.#sampledAt = performance.now();
-      this.#beat(withSample);
+      const told = Math.random() < this.#changedShare ? "changed" : isDue ? "unchanged" : "none";
+      if (told !== "none") this.#sampledAt = performance.now();
+      this.#beat(told);
       this.#beatLater(this.#intervalMs);
     }, afterMs);
   }

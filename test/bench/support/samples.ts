@@ -17,9 +17,8 @@ export function modelOf(index: number): string {
 export function makeSample(index: number, { empty = false }: SampleOptions = {}): wire.Sample {
   const free = (total: number): number => (empty ? total : Math.floor(total * (0.1 + 0.9 * Math.random())));
   const cpu = free(TOTAL.cpuMillicores);
-  const now = Date.now();
   return {
-    sampledAt: { seconds: Math.floor(now / 1_000), nanos: (now % 1_000) * 1e6 },
+    sampledAt: now(),
     cpuMillicores: { total: TOTAL.cpuMillicores, available: cpu, offer: TOTAL.cpuMillicores, declared: false },
     cpuLoad: 100 - (100 * cpu) / TOTAL.cpuMillicores,
     memoryMib: {
@@ -40,6 +39,16 @@ export function makeSample(index: number, { empty = false }: SampleOptions = {})
     ],
     attempts: [],
   };
+}
+
+/** The same figures, measured again. */
+export function sampledAgain(sample: wire.Sample): wire.Sample {
+  return { ...sample, sampledAt: now() };
+}
+
+function now(): wire.Sample["sampledAt"] {
+  const ms = Date.now();
+  return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
 }
 
 export function makeHello(index: number, ids: { agentId: string; incarnation: string }, empty: boolean): wire.Hello {
