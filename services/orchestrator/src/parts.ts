@@ -116,6 +116,7 @@ export function createParts(options: PartsOptions): Parts {
     kept,
     stamper,
     claimer,
+    timers: ports.timers,
     logger,
     planChanged,
     metrics: counters,

@@ -6,31 +6,45 @@ import { avoidMs, createAvoidedAgents } from "../placing/avoided-agents.ts";
 import { createResumeLoop } from "./resume-loop.ts";
 import type { PassResult } from "./resumer.ts";
 
+const nothing: PassResult = { resumed: 0, takenOver: 0, waiting: 1, endedAt: "done", isRefusedInVain: false };
+
+/** A loop whose passes end when they are told to, with this result; `causes`: of the passes so far. */
+function begin() {
+  const ports = manualPorts();
+  const avoided = createAvoidedAgents(ports.clock);
+  const causes: string[] = [];
+  let endPass: (result: PassResult) => void = () => undefined;
+  const loop = createResumeLoop({
+    resumer: {
+      pass({ cause }) {
+        causes.push(cause);
+        return new Promise((resolve) => (endPass = resolve));
+      },
+    },
+    store: { nextDueInMs: () => Promise.resolve(null) },
+    fleet: { onNews: () => () => undefined },
+    avoided,
+    holds: () => true,
+    ports,
+    logger: silentLogger,
+    intervalMs: 3_600_000,
+    errorDelayMs: 30_000,
+    metrics: createOrchestratorMetrics(createMetrics({ processMetrics: false })),
+  });
+  return {
+    ports,
+    avoided,
+    causes,
+    loop,
+    endPass: (result: PassResult = nothing) => endPass(result),
+    passes: (count: number) => waitFor(() => causes.length === count),
+    isIdle: () => waitFor(() => loop.lastPassAtMs() === ports.clock.now()),
+  };
+}
+
 describe("resume loop", () => {
   it("looks again when an agent is avoided no more, also when that was while a pass was under way", async () => {
-    const ports = manualPorts();
-    const avoided = createAvoidedAgents(ports.clock);
-    const nothing: PassResult = { resumed: 0, takenOver: 0, waiting: 1, endedAt: "done" };
-    const causes: string[] = [];
-    let endPass: () => void = () => undefined;
-    const loop = createResumeLoop({
-      resumer: {
-        pass({ cause }) {
-          causes.push(cause);
-          return new Promise((resolve) => (endPass = () => resolve(nothing)));
-        },
-      },
-      store: { nextDueInMs: () => Promise.resolve(null) },
-      fleet: { onNews: () => () => undefined },
-      avoided,
-      holds: () => true,
-      ports,
-      logger: silentLogger,
-      intervalMs: 3_600_000,
-      errorDelayMs: 30_000,
-      metrics: createOrchestratorMetrics(createMetrics({ processMetrics: false })),
-    });
-    const passes = (count: number) => waitFor(() => causes.length === count);
+    const { ports, avoided, causes, loop, endPass, passes, isIdle } = begin();
     await loop.start();
     await passes(1);
     // Begins and ends within the first pass.
@@ -40,12 +54,32 @@ describe("resume loop", () => {
     await passes(2);
     // Begins after it, ends when nothing is under way.
     endPass();
-    await waitFor(() => loop.lastPassAtMs() === ports.clock.now());
+    await isIdle();
     avoided.avoid("one", "refused");
     await ports.advance(avoidMs + 2);
     await passes(3);
     endPass();
     await loop.stop();
     expect(causes).toEqual(["start", "an agent is avoided no more", "an agent is avoided no more"]);
+  });
+
+  it("looks again when a registry that is behind has refused something, later each time, and no more when it has not", async () => {
+    const { ports, causes, loop, endPass, passes, isIdle } = begin();
+    const longestOf = (plannedMs: number) => 1.2 * plannedMs + 1;
+    await loop.start();
+    await passes(1);
+    for (const [round, plannedMs] of [500, 1_000, 2_000].entries()) {
+      endPass({ ...nothing, isRefusedInVain: true });
+      await isIdle();
+      await ports.advance(plannedMs * 0.7);
+      expect(causes.length).toBe(round + 1);
+      await ports.advance(longestOf(plannedMs * 0.5));
+      await passes(round + 2);
+    }
+    endPass();
+    await isIdle();
+    await ports.advance(60_000);
+    expect(causes).toEqual(["start", ...Array.from({ length: 3 }, () => "a registry may have caught up")]);
+    await loop.stop();
   });
 });

@@ -40,6 +40,9 @@ export interface ResumeLoop extends ManagedService {
 const deafAfterErrorMs = 1_000;
 /** Room on an agent of another replica is left to that one for so long; what it has not filled by then is everybody's. */
 const leaveToOthersMs = 50;
+/** What a registry that was behind has refused is looked at again after so long, then after twice as long each time, up to the longest. */
+const firstAgainMs = 500;
+const longestAgainMs = 10_000;
 
 /** R-PAUSE-7: a pass every interval, and whenever something is heard of. The poll is the truth, what is heard only a hint. */
 export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
@@ -49,6 +52,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
   let avoidTimer: Timer | undefined;
+  let againTimer: Timer | undefined;
+  let againMs = firstAgainMs;
   let leave: readonly (() => void)[] = [];
   /** Since the last pass only room on agents held here was heard of. */
   let onlyOurs = true;
@@ -75,6 +80,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
         options.metrics.pollFound.inc(found);
         logger.warn({ resumed: found }, "the poll found work that no event had told of");
       }
+      // A pass that might fill a part of the room only says nothing of the rest.
+      if (result.isRefusedInVain || !isNarrow) setAgainTimer(result.isRefusedInVain);
       await setTimer();
     },
     onError: (error, cause) =>
@@ -110,6 +117,17 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     avoidTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
   }
 
+  /** No event tells that a registry has caught up. */
+  function setAgainTimer(isRefusedInVain: boolean): void {
+    againTimer?.cancel();
+    againTimer = undefined;
+    if (isRefusedInVain) {
+      const look = (): void => wake("a registry may have caught up");
+      againTimer = ports.timers.after(jitter(ports.random, againMs, 0.2), look, { keepAlive: false });
+    }
+    againMs = isRefusedInVain ? Math.min(longestAgainMs, againMs * 2) : firstAgainMs;
+  }
+
   function wake(cause: string): void {
     onlyOurs = false;
     loop.wake(cause);
@@ -143,6 +161,7 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
         await loop.stop(reason);
         timer?.cancel();
         avoidTimer?.cancel();
+        againTimer?.cancel();
         othersTimer?.cancel();
         othersTimer = undefined;
       },

@@ -1,4 +1,4 @@
-import type { Counter, Logger } from "@headroom/runtime";
+import type { Counter, Logger, Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
@@ -18,6 +18,7 @@ export interface ResumerOptions {
   readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
+  readonly timers: Timers;
   readonly logger: Logger;
   readonly planChanged: (planId: string) => void;
   readonly metrics: { readonly passes: Counter<"result">; readonly resumed: Counter };
@@ -44,6 +45,8 @@ export interface PassResult {
   /** What still waits; of a pass that answers an event at most `countedAtMost`. */
   readonly waiting: number;
   readonly endedAt: "registry away" | "done" | "stopped";
+  /** A registry process that is behind has refused what there may be room for: worth another look, for no event tells when it has caught up. */
+  readonly isRefusedInVain: boolean;
 }
 
 /** One pass over the queue (R-PAUSE-6). */
@@ -87,7 +90,8 @@ async function runPass(options: ResumerOptions, request: PassRequest): Promise<P
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
   const waiting = await countAndLog(options, request, resumed);
-  return { resumed, takenOver: orphans, waiting, endedAt: rounds.endedAt };
+  const { endedAt, isRefusedInVain } = rounds;
+  return { resumed, takenOver: orphans, waiting, endedAt, isRefusedInVain };
 }
 
 async function countAndLog(options: ResumerOptions, request: PassRequest, resumed: number): Promise<number> {

@@ -1,3 +1,4 @@
+import type { Timers } from "@headroom/runtime";
 import { normalizeNeeds } from "@headroom/scheduling";
 import { describe, expect, it } from "vitest";
 import type { Placed } from "../placing/placer.ts";
@@ -57,6 +58,14 @@ const nothing: Placed = {
 const refused = (isForNow: boolean): Placed["shapesWithoutRoom"] =>
   new Map([["shape", { reason: "NO_AGENT_FITS_NOW", sentence: "", isForNow }]]);
 
+/** What is to wait is done as soon as may be. */
+const atOnce: Timers = {
+  after(_delayMs, run) {
+    setImmediate(run);
+    return { cancel: () => undefined };
+  },
+};
+
 /** A queue with as many tasks of the shape as are asked for. */
 function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly ClaimedTask[]) => Placed): TurnOptions {
   return {
@@ -69,14 +78,19 @@ function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly Claime
     kept: { avoidedBy: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
+    timers: atOnce,
     tell: () => undefined,
     maxRounds: 10,
   };
 }
 
-async function pass(options: TurnOptions): Promise<number> {
+async function turnsOf(options: TurnOptions): ReturnType<typeof takeTurns> {
   const { signal } = new AbortController();
-  return (await takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head])).resumed;
+  return takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head]);
+}
+
+async function pass(options: TurnOptions): Promise<number> {
+  return (await turnsOf(options)).resumed;
 }
 
 /** Passes with room for one task, which the registry refuses: how often was it asked? */
@@ -121,6 +135,18 @@ describe("a shape that was refused", () => {
 
   it("is asked for again when the refusal left agents out: their time ends without that any room appears", async () => {
     expect(await askedIn(3, true)).toBe(3);
+  });
+
+  it("is left to a later pass when a registry that is behind goes on refusing it", async () => {
+    let asked = 0;
+    const fleet: TurnOptions["fleet"] = { roomFor: () => 3, roomSince: () => true };
+    const options = turnOptions(fleet, () => {
+      asked += 1;
+      return { ...nothing, shapesWithoutRoom: refused(false), revision: { instance: "behind", counter: 7 } };
+    });
+    const turns = await turnsOf({ ...options, maxRounds: 1_000 });
+    expect(turns).toMatchObject({ resumed: 0, endedAt: "done", isRefusedInVain: true });
+    expect(asked).toBe(6);
   });
 
   it("is asked for as often as there is room, when a registry that was behind has refused some of it", async () => {

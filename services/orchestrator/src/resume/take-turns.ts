@@ -1,4 +1,5 @@
 /** Takes due tasks in the order of the queue, as many as there may be room for, until the room or the tasks have run out. */
+import { sleep, type Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
@@ -16,6 +17,7 @@ export interface TurnOptions {
   readonly kept: Pick<KeptRoom, "avoidedBy">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
+  readonly timers: Timers;
   readonly tell: (placed: Placed) => void;
   readonly maxRounds: number;
 }
@@ -24,6 +26,8 @@ export interface TurnOptions {
 const largestBatch = 500;
 /** Of each of several shapes at once, so that none of them takes the room of others that wait longer. */
 const atOnceOfEach = 64;
+/** A registry that is behind is asked again after these pauses; what it refuses then is left to a later pass. */
+const pausesMs = [10, 20, 40, 80, 160];
 
 /** A shape of which tasks are still to be taken in this pass. */
 interface Turn {
@@ -38,13 +42,15 @@ export async function takeTurns(
   options: TurnOptions,
   request: PassRequest,
   heads: readonly QueueHead[],
-): Promise<Pick<PassResult, "resumed" | "endedAt"> & { readonly refused: readonly QueueHead[] }> {
+): Promise<Pick<PassResult, "resumed" | "endedAt" | "isRefusedInVain"> & { readonly refused: readonly QueueHead[] }> {
   let turns = heads.flatMap((head) => turnOf(options, request, head));
   let resumed = 0;
+  let pauses = 0;
   const withoutRoom = new Set<string>();
   const end = (endedAt: PassResult["endedAt"]) => ({
     resumed,
     endedAt,
+    isRefusedInVain: turns.some(({ wasRefusedInVain }) => wasRefusedInVain),
     refused: heads.filter(({ shapeKey }) => withoutRoom.has(shapeKey)),
   });
   for (let round = 0; round < options.maxRounds && turns.length > 0; round += 1) {
@@ -63,6 +69,11 @@ export async function takeTurns(
     // The gate closed under us: whoever asked for the rest would be told the same.
     if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0) break;
     turns = turns.filter(({ left }) => left > 0);
+    if (turns.length === 0 || turns.some(({ wasRefusedInVain }) => !wasRefusedInVain)) continue;
+    const pauseMs = pausesMs[pauses];
+    if (pauseMs === undefined) break;
+    pauses += 1;
+    await sleep(options.timers, pauseMs, request.signal).catch(() => undefined);
   }
   return end("done");
 }
