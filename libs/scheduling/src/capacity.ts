@@ -60,7 +60,7 @@ export interface Room {
   readonly cards: readonly CardRoom[];
 }
 
-const NO_DIMENSION: DimensionRoom = {
+const NO_DIMENSION = {
   total: 0,
   offer: 0,
   ceiling: 0,
@@ -170,9 +170,16 @@ function cardRoom(card: Card, loads: readonly AttemptLoad[], memoryFreeMib: Mib)
       (used?.cards ?? []).some((amount) => isThis(amount.cardId) && amount.vramMib > 0),
   );
   const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
+  // Field by field: a spread costs a third of the whole view, and each sample of a fleet makes one.
   return {
-    ...room,
+    total: room.total,
+    offer: room.offer,
+    ceiling: room.ceiling,
+    available: room.available,
+    foreign: room.foreign,
+    held: room.held,
     free: exclusivelyHeld ? 0 : reachable,
+    declared: room.declared,
     cardId: card.cardId,
     index: card.index,
     model: card.model,
@@ -211,16 +218,16 @@ function vramOn(amounts: Amounts, isCounted: (cardId: string) => boolean): Mib {
 }
 
 function sumOfCards(cards: readonly CardRoom[]): DimensionRoom {
-  const sum = (amountOf: (card: CardRoom) => number): number =>
-    cards.reduce((total, card) => total + amountOf(card), 0);
-  return {
-    total: sum((card) => card.total),
-    offer: sum((card) => card.offer),
-    ceiling: sum((card) => card.ceiling),
-    available: sum((card) => card.available),
-    foreign: sum((card) => card.foreign),
-    held: sum((card) => card.held),
-    free: sum((card) => card.free),
-    declared: cards.some((card) => card.declared),
-  };
+  const sums = { ...NO_DIMENSION };
+  for (const card of cards) {
+    sums.total += card.total;
+    sums.offer += card.offer;
+    sums.ceiling += card.ceiling;
+    sums.available += card.available;
+    sums.foreign += card.foreign;
+    sums.held += card.held;
+    sums.free += card.free;
+    sums.declared ||= card.declared;
+  }
+  return sums;
 }
