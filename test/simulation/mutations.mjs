@@ -271,8 +271,8 @@ export const mutations = [
   },
   {
     name: "gate judged on offline agents",
-    file: "libs/scheduling/src/gate.ts",
-    from: ".filter((agent) => agent.online)",
+    file: "libs/scheduling/src/gate-sums.ts",
+    from: "    if (!online) return;\n",
     to: "",
   },
   {

@@ -7,6 +7,7 @@
  * zero) is below whatever the threshold. The gate is fleet-wide: once open, any online agent may be used.
  */
 import type { AgentView } from "./agent-view.ts";
+import { freePercent, GateSums, isBelow } from "./gate-sums.ts";
 import type { DimensionRoom } from "./capacity.ts";
 import { needsGpu, type Needs } from "./needs.ts";
 
@@ -46,7 +47,8 @@ export interface GateAgentVerdict {
   readonly belowOn: readonly ("cpu" | "gpu")[];
 }
 
-export interface GateVerdict {
+/** What a verdict says of the fleet as a whole. */
+export interface GateSummary {
   readonly pause: boolean;
   readonly reason: "FLEET_BELOW_THRESHOLD" | "NO_AGENT_ONLINE" | null;
   readonly threshold: number;
@@ -56,26 +58,19 @@ export interface GateVerdict {
   readonly averageCpuFreePercent: number;
   /** Mean over the online agents that have a GPU, 0..100; null when none has. */
   readonly averageGpuFreePercent: number | null;
+}
+
+export interface GateVerdict extends GateSummary {
   /** Online agents only. */
   readonly perAgent: readonly GateAgentVerdict[];
 }
 
 export function shouldPause(question: GateQuestion): GateVerdict {
-  const { threshold, task } = question;
-  const perAgent = question.agents.filter((agent) => agent.online).map((agent) => judgeAgent(agent, threshold, task));
-  const agentsBelow = perAgent.filter((verdict) => verdict.below).length;
-  const gpuPercents = perAgent.flatMap(({ gpuFreePercent }) => (gpuFreePercent === null ? [] : [gpuFreePercent]));
-  const pause = agentsBelow === perAgent.length;
-  return {
-    pause,
-    reason: perAgent.length === 0 ? "NO_AGENT_ONLINE" : pause ? "FLEET_BELOW_THRESHOLD" : null,
-    threshold,
-    agentsOnline: perAgent.length,
-    agentsBelow,
-    averageCpuFreePercent: mean(perAgent.map((verdict) => verdict.cpuFreePercent)) ?? 0,
-    averageGpuFreePercent: mean(gpuPercents),
-    perAgent,
-  };
+  const { agents, threshold, task } = question;
+  const sums = new GateSums(threshold);
+  for (const agent of agents) sums.add(agent);
+  const perAgent = agents.filter((agent) => agent.online).map((agent) => judgeAgent(agent, threshold, task));
+  return { ...sums.verdict(task), perAgent };
 }
 
 /** What the gate needs to know of an agent. Cordoned and held agents are online, and count. */
@@ -100,21 +95,9 @@ function judgeAgent(agent: GateAgent, threshold: number, task: GateQuestion["tas
   if (judgesGpu && isBelow(agent.vram, threshold)) belowOn.push("gpu");
   return {
     agentId: agent.agentId,
-    cpuFreePercent: 100 * share(agent.cpu),
-    gpuFreePercent: agent.vram === null ? null : 100 * share(agent.vram),
+    cpuFreePercent: freePercent(agent.cpu),
+    gpuFreePercent: agent.vram === null ? null : freePercent(agent.vram),
     below: belowOn.length > 0,
     belowOn,
   };
-}
-
-function isBelow(given: GateFigure | null, threshold: number): boolean {
-  return given === null || given.ceiling <= 0 || share(given) < threshold;
-}
-
-function share(given: GateFigure | null): number {
-  return given === null || given.ceiling <= 0 ? 0 : given.free / given.ceiling;
-}
-
-function mean(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -17,6 +17,7 @@ export * from "./placement.ts";
 export { candidatesAmong, type PlacementFleet, type RankedFleet } from "./placement-board.ts";
 export * from "./estimate.ts";
 export * from "./gate.ts";
+export { GateSums } from "./gate-sums.ts";
 export * from "./reasons.ts";
 export * from "./task-state.ts";
 export { TASK_TABLE } from "./task-table.ts";

@@ -61,7 +61,7 @@ export function createParts(options: PartsOptions): Parts {
   const { config, instance, store, registry, notifier, listener, ports, logger } = options;
   const counters = createOrchestratorMetrics(options.metrics);
   const hub = createChangeHub({ notifier, listener, timers: ports.timers });
-  const fleet = createFleetView({ registry, ports, logger });
+  const fleet = createFleetView({ registry, pauseThreshold: config.pauseThreshold, ports, logger });
   const sessions = createSessions(notifier, logger);
   const avoidance = createSharedAvoidance({
     instance,

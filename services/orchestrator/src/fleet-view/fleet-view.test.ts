@@ -47,6 +47,7 @@ describe("fleet view", () => {
     const absent = () => Promise.reject(new Error("not scripted"));
     const fleet = createFleetView({
       registry: { ...registry, reserve: absent, renew: absent, release: absent, explain: absent, withRoom: absent },
+      pauseThreshold: 0.2,
       ports,
       logger: silentLogger,
     });
@@ -59,7 +60,7 @@ describe("fleet view", () => {
     );
     await waitFor(() => fleet.snapshot().kind === "up");
     const up = fleet.snapshot();
-    expect(up.kind === "up" && up.gateAgents.map(({ agentId }) => agentId)).toEqual(["one"]);
+    expect(up.kind === "up" && up.gateAgents().map(({ agentId }) => agentId)).toEqual(["one"]);
     expect(fleet.cardIndex("one", "GPU-uuid")).toBe(3);
     expect(fleet.cardIndex("one", "gpu-2")).toBe(2);
     expect(fleet.cardIndex("one", "other")).toBeNull();
@@ -92,6 +93,7 @@ describe("fleet view", () => {
         release: absent,
         explain: absent,
       },
+      pauseThreshold: 0.2,
       ports: manualPorts(),
       logger: silentLogger,
     });
@@ -99,7 +101,7 @@ describe("fleet view", () => {
     fleet.onNews((one) => news.push(one.kind));
     const known = (): readonly string[] => {
       const snapshot = fleet.snapshot();
-      return snapshot.kind === "up" ? snapshot.gateAgents.map(({ agentId }) => agentId) : [];
+      return snapshot.kind === "up" ? snapshot.gateAgents().map(({ agentId }) => agentId) : [];
     };
     await fleet.start();
     await fleet.refresh();

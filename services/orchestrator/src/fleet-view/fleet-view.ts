@@ -1,11 +1,18 @@
-import { type AgentCapacityFigures, gateAgentFromFigures } from "@headroom/contracts";
 import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
-import { fleetRoomBound, type GateAgent, type Needs, type RoomFigures } from "@headroom/scheduling";
+import type { GateAgent, GateQuestion, GateSummary, Needs } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
+import { WatchedAgents } from "./watched-agents.ts";
 
-/** The fleet as the registry last told it. */
+/** The fleet as the registry last told it, until it tells something newer. */
 export type FleetSnapshot =
-  | { readonly kind: "up"; readonly gateAgents: readonly GateAgent[]; readonly revision: FleetRevision }
+  | {
+      readonly kind: "up";
+      readonly revision: FleetRevision;
+      /** The gate's word on such work; null: on anything that an agent has. */
+      verdict(task: GateQuestion["task"]): GateSummary;
+      /** What it rests on. */
+      gateAgents(): readonly GateAgent[];
+    }
   | { readonly kind: "down"; readonly sentence: string };
 
 export type FleetNews =
@@ -40,6 +47,8 @@ export interface FleetView extends ManagedService {
 
 export interface FleetViewOptions {
   readonly registry: RegistryPort;
+  /** Of the gate, a fraction. */
+  readonly pauseThreshold: number;
   readonly ports: Ports;
   readonly logger: Logger;
 }
@@ -51,7 +60,7 @@ const longestPauseMs = 5_000;
 
 export function createFleetView(options: FleetViewOptions): FleetView {
   const { registry, ports, logger } = options;
-  const agents = new Map<string, AgentCapacityFigures>();
+  const agents = new WatchedAgents(options.pauseThreshold);
   const news = new Broadcast<FleetNews>({
     onListenerError: (error) => logger.error({ err: error }, "a listener of the fleet failed"),
   });
@@ -65,7 +74,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
   function apply(change: FleetChange): void {
     const wasDown = revision === null || revision === askedFor;
     if (change.snapshot) agents.clear();
-    for (const agent of change.agents) agents.set(agent.agentId, agent);
+    for (const agent of change.agents) agents.put(agent);
     for (const agentId of change.removedAgentIds) agents.delete(agentId);
     revision = change.revision;
     if (wasDown || change.snapshot || change.roomAppeared) roomAt = change.revision;
@@ -126,20 +135,21 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     ...life,
     snapshot() {
       if (revision === null) return { kind: "down", sentence: trouble };
-      const desktops = [...agents.values()].filter((agent) => agent.agentType === "desktop");
-      return { kind: "up", gateAgents: desktops.map(gateAgentFromFigures), revision };
+      return {
+        kind: "up",
+        revision,
+        verdict: (task) => agents.verdict(task),
+        gateAgents: () => agents.gateAgents(),
+      };
     },
-    roomFor(needs, limit, isMeant = () => true) {
-      const meant = [...agents.values()].filter(({ agentId }) => isMeant(agentId));
-      return fleetRoomBound(meant.map(roomFigures), needs, limit);
-    },
+    roomFor: (needs, limit, isMeant = () => true) => agents.roomFor(needs, limit, isMeant),
     roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     async refresh() {
       const before = revision;
       const withRoom = await registry.withRoom();
       // The watch has told of something newer meanwhile.
       if (revision !== before) return;
-      for (const agent of withRoom) agents.set(agent.agentId, agent);
+      for (const agent of withRoom) agents.put(agent);
       revision ??= askedFor;
     },
     cardIndex(agentId, cardId) {
@@ -149,18 +159,5 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       return counted === undefined ? null : Number(counted);
     },
     onNews: (listener) => news.on(listener),
-  };
-}
-
-function roomFigures(agent: AgentCapacityFigures): RoomFigures {
-  const isKept = agent.cordoned || agent.draining || agent.ownerHold;
-  return {
-    agentId: agent.agentId,
-    poolName: agent.poolName,
-    labels: agent.labels,
-    takesWork: agent.agentType === "desktop" && agent.status === "online" && agent.attached && !isKept,
-    cpuFreeMillicores: agent.cpu.free,
-    memoryFreeMib: agent.memory.free,
-    cards: agent.cards,
   };
 }

@@ -1,17 +1,24 @@
 import type { Logger } from "@headroom/runtime";
-import { type GateVerdict, type Needs, needsGpu, type PauseReason, shouldPause } from "@headroom/scheduling";
+import {
+  type GateAgentVerdict,
+  type GateSummary,
+  type Needs,
+  needsGpu,
+  type PauseReason,
+  shouldPause,
+} from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { queueHoldSentence } from "../operate/queue-hold-view.ts";
 import type { HoldRecord } from "../store/model.ts";
 
 /** The gate's word on one kind of task (R-PAUSE-1, R-PAUSE-2). */
 export type GateAnswer =
-  | { readonly kind: "open"; readonly verdict: GateVerdict }
+  | { readonly kind: "open"; readonly verdict: GateSummary }
   | {
       readonly kind: "held";
       readonly reason: PauseReason;
       readonly sentence: string;
-      readonly verdict: GateVerdict | null;
+      readonly verdict: GateSummary | null;
     };
 
 export interface Gate {
@@ -22,6 +29,8 @@ export interface Gate {
    * back, and the registry, which knows the agents that are away too, says better than a threshold why it cannot run.
    */
   askForPlacing(task: Pick<Needs, "gpuCount">): GateAnswer;
+  /** What the answer to `ask` rests on: each online agent's part in it. */
+  perAgent(task: Pick<Needs, "gpuCount"> | null): readonly GateAgentVerdict[];
   readonly threshold: number;
 }
 
@@ -43,7 +52,7 @@ export function createGate(
     if (snapshot.kind === "down") {
       return { kind: "held", reason: "REGISTRY_UNAVAILABLE", sentence: snapshot.sentence, verdict: null };
     }
-    const verdict = shouldPause({ agents: snapshot.gateAgents, threshold, task });
+    const verdict = snapshot.verdict(task);
     if (verdict.reason === null) return { kind: "open", verdict };
     return { kind: "held", reason: verdict.reason, sentence: gateSentence(verdict, task), verdict };
   };
@@ -55,16 +64,20 @@ export function createGate(
       if (answer.kind === "open" || answer.verdict === null || answer.reason === "HELD") return answer;
       return lacksGpus(answer.verdict, task) ? { kind: "open", verdict: answer.verdict } : answer;
     },
+    perAgent(task) {
+      const snapshot = fleet.snapshot();
+      return snapshot.kind === "down" ? [] : shouldPause({ agents: snapshot.gateAgents(), threshold, task }).perAgent;
+    },
   };
 }
 
 /** Agents are online, the task wants a GPU, and none of them has one. */
-function lacksGpus(verdict: GateVerdict, task: Pick<Needs, "gpuCount"> | null): boolean {
+function lacksGpus(verdict: GateSummary, task: Pick<Needs, "gpuCount"> | null): boolean {
   return verdict.agentsOnline > 0 && task !== null && needsGpu(task) && verdict.averageGpuFreePercent === null;
 }
 
 /** The verdict with its figures, for a person. */
-export function gateSentence(verdict: GateVerdict, task: Pick<Needs, "gpuCount"> | null): string {
+export function gateSentence(verdict: GateSummary, task: Pick<Needs, "gpuCount"> | null): string {
   const { agentsOnline, agentsBelow, averageCpuFreePercent, averageGpuFreePercent, threshold } = verdict;
   if (agentsOnline === 0) return "No agent is online.";
   if (lacksGpus(verdict, task)) return "No online agent has a GPU to give.";

@@ -99,9 +99,9 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
     async keepFor(heads) {
       const fleet = options.fleet.snapshot();
       if (fleet.kind === "down" || heads.length === 0) return;
-      const online = fleet.gateAgents.filter((agent) => agent.online).length;
+      const { agentsOnline } = fleet.verdict(null);
       const candidates = heads.map((head): HoldCandidate => ({ ...head, overtaken: isOvertaken(head) }));
-      const chosen = chooseForHold(candidates, current(), online, rules);
+      const chosen = chooseForHold(candidates, current(), agentsOnline, rules);
       const head = heads.find(({ taskId }) => taskId === chosen?.taskId);
       if (head === undefined) return;
       const hold = makeHold(head, await placesFor(options, head.needs), current(), rules);

@@ -22,12 +22,15 @@ export function checkCapacity({
         agentsOnline: verdict?.agentsOnline ?? 0,
         averageCpuFreePercent: verdict?.averageCpuFreePercent ?? 0,
         averageGpuFreePercent: verdict?.averageGpuFreePercent ?? undefined,
-        agents: (verdict?.perAgent ?? []).slice(0, maxAgents).map((agent) => ({
-          agentId: agent.agentId,
-          below: agent.below,
-          cpuFreePercent: agent.cpuFreePercent,
-          gpuFreePercent: agent.gpuFreePercent ?? undefined,
-        })),
+        agents: gate
+          .perAgent(needs)
+          .slice(0, maxAgents)
+          .map((agent) => ({
+            agentId: agent.agentId,
+            below: agent.below,
+            cpuFreePercent: agent.cpuFreePercent,
+            gpuFreePercent: agent.gpuFreePercent ?? undefined,
+          })),
         sentence: answer.kind === "held" ? answer.sentence : gateSentence(answer.verdict, needs),
       }),
     );
