@@ -10,7 +10,7 @@ const brake = "libs/scheduling/src/mass-loss-brake.ts";
 const clock = "libs/runtime/src/clock.ts";
 const fitColumns = "services/registry/src/fleet/index/fit-columns.ts";
 const placer = "services/orchestrator/src/placing/placer.ts";
-const fleetView = "services/orchestrator/src/fleet-view/fleet-view.ts";
+const watchedAgents = "services/orchestrator/src/fleet-view/watched-agents.ts";
 
 export const mutations = [
   {
@@ -73,7 +73,7 @@ export const mutations = [
   },
   {
     name: "two instances' revisions compared as numbers",
-    file: fleetView,
+    file: "services/orchestrator/src/fleet-view/fleet-view.ts",
     from: "(roomAt.instance !== instance || roomAt.counter > counter)",
     to: "roomAt.counter > counter",
   },
@@ -157,7 +157,7 @@ export const mutations = [
     to: `if (view.hostname === "never") {`,
     and: [
       {
-        file: fleetView,
+        file: watchedAgents,
         from: `agent.status === "online" && agent.attached && !isKept`,
         to: `agent.status === "online" && !isKept`,
       },
@@ -179,7 +179,7 @@ export const mutations = [
     from: `if (view.status !== "online") misses.push(miss("not_online", { detail: view.status }));`,
     to: "",
     and: [
-      { file: fleetView, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
+      { file: watchedAgents, from: `agent.status === "online" && agent.attached && !isKept`, to: `!isKept` },
       {
         file: fitColumns,
         from: `    online: status === "online",\n    attached,`,
