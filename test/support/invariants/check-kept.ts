@@ -6,7 +6,7 @@ const slackMs = 2_000;
 
 /**
  * V20: room is not given up while its attempt is in force and the agent is not offline: not by an old owner's release, not because beats
- * are late. What the agent has confirmed is kept while the command runs; what it has not, until the lease ends.
+ * are late. What the agent has confirmed is kept while the command runs; what it has not, until the lease or the command ends.
  */
 export function checkKept({ changes, runs }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
@@ -34,8 +34,14 @@ export function checkKept({ changes, runs }: Facts): readonly Violation[] {
 /** Whether it had to stay as it was. */
 function isKept(was: ReservationChange, run: RunFact | undefined, atMs: EpochMs): boolean {
   const { state, agentId, leaseExpiresAtMs = null } = was;
-  if (state === "unconfirmed") return leaseExpiresAtMs !== null && leaseExpiresAtMs > atMs;
+  if (state === "unconfirmed")
+    return leaseExpiresAtMs !== null && leaseExpiresAtMs > atMs && !hasEnded(run, agentId, atMs);
   return (state === "confirmed" || state === "adopted") && run !== undefined && runsOn(run, agentId, atMs);
+}
+
+/** Its agent says so as soon as its processes are gone, or if there never were any, and the result is committed a moment later. */
+function hasEnded(run: RunFact | undefined, onAgentId: string, atMs: EpochMs): boolean {
+  return run?.agentId === onAgentId && run.end !== null && run.end.atMs <= atMs + slackMs;
 }
 
 function runsOn({ agentId, starts, end }: RunFact, onAgentId: string, atMs: EpochMs): boolean {

@@ -217,6 +217,20 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     },
   ],
   [
+    "V20",
+    "room is given up before its agent has confirmed it, its lease is over, or the command has ended",
+    {
+      changes: numbered(
+        sound.changes
+          .filter((change) => !isPromise("a1", "confirmed")(change))
+          .map((change) => (isPromise("a1", "unconfirmed")(change) ? { ...change, leaseExpiresAtMs: 30_000 } : change))
+          .map((change) => (isPromise("a1", "released")(change) ? { ...change, atMs: 500 } : change))
+          .toSorted((a, b) => a.atMs - b.atMs),
+      ),
+      runs: sound.runs.map((run) => ({ ...run, end: { ...run.end!, atMs: 9_000 } })),
+    },
+  ],
+  [
     "V21",
     "a takeover asks for room as somebody else",
     {

@@ -63,23 +63,29 @@ describe("resume loop", () => {
     expect(causes).toEqual(["start", "an agent is avoided no more", "an agent is avoided no more"]);
   });
 
-  it("looks again when a registry that is behind has refused something, later each time, and no more when it has not", async () => {
-    const { ports, causes, loop, endPass, passes, isIdle } = begin();
-    const longestOf = (plannedMs: number) => 1.2 * plannedMs + 1;
-    await loop.start();
-    await passes(1);
-    for (const [round, plannedMs] of [500, 1_000, 2_000].entries()) {
-      endPass({ ...nothing, isRefusedInVain: true });
+  it.each([
+    ["is behind has refused something", { isRefusedInVain: true }],
+    ["stands still has not answered", { endedAt: "registry away" }],
+  ] as const)(
+    "looks again when a registry that %s, later each time, and no more when it is past",
+    async (_, inVain) => {
+      const { ports, causes, loop, endPass, passes, isIdle } = begin();
+      const longestOf = (plannedMs: number) => 1.2 * plannedMs + 1;
+      await loop.start();
+      await passes(1);
+      for (const [round, plannedMs] of [500, 1_000, 2_000].entries()) {
+        endPass({ ...nothing, ...inVain });
+        await isIdle();
+        await ports.advance(plannedMs * 0.7);
+        expect(causes.length).toBe(round + 1);
+        await ports.advance(longestOf(plannedMs * 0.5));
+        await passes(round + 2);
+      }
+      endPass();
       await isIdle();
-      await ports.advance(plannedMs * 0.7);
-      expect(causes.length).toBe(round + 1);
-      await ports.advance(longestOf(plannedMs * 0.5));
-      await passes(round + 2);
-    }
-    endPass();
-    await isIdle();
-    await ports.advance(60_000);
-    expect(causes).toEqual(["start", ...Array.from({ length: 3 }, () => "a registry may have caught up")]);
-    await loop.stop();
-  });
+      await ports.advance(60_000);
+      expect(causes).toEqual(["start", ...Array.from({ length: 3 }, () => "the registry may answer otherwise now")]);
+      await loop.stop();
+    },
+  );
 });

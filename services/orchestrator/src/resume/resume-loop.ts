@@ -40,7 +40,10 @@ export interface ResumeLoop extends ManagedService {
 const deafAfterErrorMs = 1_000;
 /** Room on an agent of another replica is left to that one for so long; what it has not filled by then is everybody's. */
 const leaveToOthersMs = 50;
-/** What a registry that was behind has refused is looked at again after so long, then after twice as long each time, up to the longest. */
+/**
+ * What a registry process refused that was behind, or did not answer, is looked at again after so long, then after twice as long each time, up to
+ * the longest.
+ */
 const firstAgainMs = 500;
 const longestAgainMs = 10_000;
 
@@ -81,7 +84,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
         logger.warn({ resumed: found }, "the poll found work that no event had told of");
       }
       // A pass that might fill a part of the room only says nothing of the rest.
-      if (result.isRefusedInVain || !isNarrow) setAgainTimer(result.isRefusedInVain);
+      const isInVain = result.isRefusedInVain || result.endedAt === "registry away";
+      if (isInVain || !isNarrow) setAgainTimer(isInVain);
       await setTimer();
     },
     onError: (error, cause) =>
@@ -117,15 +121,15 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     avoidTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
   }
 
-  /** No event tells that a registry has caught up. */
-  function setAgainTimer(isRefusedInVain: boolean): void {
+  /** No event tells that a registry process has caught up, nor that it answers again: the watch may be of another one. */
+  function setAgainTimer(isInVain: boolean): void {
     againTimer?.cancel();
     againTimer = undefined;
-    if (isRefusedInVain) {
-      const look = (): void => wake("a registry may have caught up");
+    if (isInVain) {
+      const look = (): void => wake("the registry may answer otherwise now");
       againTimer = ports.timers.after(jitter(ports.random, againMs, 0.2), look, { keepAlive: false });
     }
-    againMs = isRefusedInVain ? Math.min(longestAgainMs, againMs * 2) : firstAgainMs;
+    againMs = isInVain ? Math.min(longestAgainMs, againMs * 2) : firstAgainMs;
   }
 
   function wake(cause: string): void {
