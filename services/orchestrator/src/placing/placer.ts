@@ -239,6 +239,7 @@ async function commitAssignments(
   if (assignments.length === 0) return [];
   const assigned = await options.store.assign(assignments, options.owner, actor);
   const committed = new Set(assigned.map(({ attemptId }) => attemptId));
+  options.deliverer.deliver(assigned);
   const { logger } = options;
   logger.together(() => {
     for (const { attemptId, agentId, planId, taskId } of assigned) {
@@ -254,7 +255,6 @@ async function commitAssignments(
       "the task was cancelled or taken over while it was placed",
     );
   }
-  options.deliverer.deliver(assigned);
   return assigned;
 }
 

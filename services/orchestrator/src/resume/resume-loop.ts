@@ -14,7 +14,7 @@ import type { OrchestratorStore } from "../store/port.ts";
 import type { Resumer } from "./resumer.ts";
 
 export interface ResumeLoopOptions {
-  readonly resumer: Resumer;
+  readonly resumer: Pick<Resumer, "pass">;
   readonly store: Pick<OrchestratorStore, "nextDueInMs">;
   readonly fleet: Pick<FleetView, "onNews">;
   readonly avoided: Pick<AvoidedAgents, "endsInMs" | "onAvoided">;

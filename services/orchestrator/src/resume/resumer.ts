@@ -1,10 +1,11 @@
-import type { Counter, Logger, Timers } from "@headroom/runtime";
+import type { Clock, Counter, Logger, Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import { HeadsAhead } from "./heads-ahead.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Stamper } from "./stamper.ts";
 import { takeTurns } from "./take-turns.ts";
@@ -18,6 +19,7 @@ export interface ResumerOptions {
   readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
   readonly stamper: Stamper;
   readonly claimer: Claimer;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
   readonly planChanged: (planId: string) => void;
@@ -52,6 +54,8 @@ export interface PassResult {
 /** One pass over the queue (R-PAUSE-6). */
 export interface Resumer {
   pass(request: PassRequest): Promise<PassResult>;
+  /** Room is about to appear: what a pass needs first is read meanwhile. */
+  expectRoom(): void;
 }
 
 const largestClaim = 500;
@@ -61,37 +65,79 @@ export const countedAtMost = 1_000;
 const maxRounds = 1_000;
 
 export function createResumer(options: ResumerOptions): Resumer {
+  const ahead = new HeadsAhead(options.store, options.clock);
+  let running = 0;
   return {
     async pass(request) {
+      running += 1;
       try {
-        const result = await runPass(options, request);
+        const result = await runPass(options, request, ahead);
         options.metrics.passes.inc({ result: "ok" });
         return result;
       } catch (error) {
         options.metrics.passes.inc({ result: "error" });
         throw error;
+      } finally {
+        running -= 1;
       }
+    },
+    expectRoom() {
+      // Passes that follow each other have no time to win.
+      if (running === 0) ahead.expect();
     },
   };
 }
 
-async function runPass(options: ResumerOptions, request: PassRequest): Promise<PassResult> {
-  const { store, stamper } = options;
+async function runPass(options: ResumerOptions, request: PassRequest, ahead: HeadsAhead): Promise<PassResult> {
+  const { store } = options;
   // Room that appears makes no orphans.
   const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
   // Rows that fall due have a timer of their own.
   if (request.isMeant === undefined) await store.ripen();
-  const heads = await store.queueHeads(request.planId);
-  const { open, held } = await judge(options, request, heads);
-  for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
-  if (request.thorough) await options.kept.refresh();
-  const rounds = await takeTurns({ ...options, tell: (placed) => tell(options, placed), maxRounds }, request, open);
-  if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
+  const early = request.isMeant === undefined ? [] : await ahead.take();
+  const first = early.length === 0 ? nothing : await lookAt(options, request, early);
+  const rounds = first.endedAt === "done" ? await lookAtOthers(options, request, early, first) : first;
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
   const waiting = await countAndLog(options, request, resumed);
   const { endedAt, isRefusedInVain } = rounds;
   return { resumed, takenOver: orphans, waiting, endedAt, isRefusedInVain };
+}
+
+type Rounds = Awaited<ReturnType<typeof takeTurns>>;
+
+const nothing: Rounds = { resumed: 0, endedAt: "done", isRefusedInVain: false, refused: [] };
+
+/** Shapes of which there was nothing yet when the heads were read ahead; mostly none. Of the others the claims have taken what is there by now. */
+async function lookAtOthers(
+  options: ResumerOptions,
+  request: PassRequest,
+  early: readonly QueueHead[],
+  first: Rounds,
+): Promise<Rounds> {
+  const seen = new Set(early.map(({ shapeKey }) => shapeKey));
+  const heads = await options.store.queueHeads(request.planId);
+  const rounds = await lookAt(
+    options,
+    request,
+    heads.filter(({ shapeKey }) => !seen.has(shapeKey)),
+  );
+  return {
+    ...rounds,
+    resumed: first.resumed + rounds.resumed,
+    isRefusedInVain: first.isRefusedInVain || rounds.isRefusedInVain,
+  };
+}
+
+/** Takes of these heads' shapes what the gate lets through and there may be room for. */
+async function lookAt(options: ResumerOptions, request: PassRequest, heads: readonly QueueHead[]): Promise<Rounds> {
+  const { stamper } = options;
+  const { open, held } = await judge(options, request, heads);
+  for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
+  if (request.thorough) await options.kept.refresh();
+  const rounds = await takeTurns({ ...options, tell: (placed) => tell(options, placed), maxRounds }, request, open);
+  if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
+  return rounds;
 }
 
 async function countAndLog(options: ResumerOptions, request: PassRequest, resumed: number): Promise<number> {

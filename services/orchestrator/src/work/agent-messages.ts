@@ -20,6 +20,8 @@ export interface AgentMessagesOptions {
   readonly store: OrchestratorStore;
   readonly settle: Settle;
   readonly releaser: Releaser;
+  /** Room is about to appear. */
+  readonly expectRoom: () => void;
   readonly avoided: AvoidedAgents;
   readonly ports: Ports;
   readonly planChanged: (planId: string) => void;
@@ -139,7 +141,10 @@ async function finished(options: AgentMessagesOptions, session: Session, message
   // An agent says that an attempt has ended when its processes are gone. Whatever the result turns out to count for, its room is free,
   // and need not wait for the commit.
   const isRoomGivenBack = session.takeSent(result);
-  if (isRoomGivenBack) options.releaser.release([result], attemptEnded);
+  if (isRoomGivenBack) {
+    options.releaser.release([result], attemptEnded);
+    options.expectRoom();
+  }
   const applied = await options.store.finishAttempt(result, decideResult(result, options.ports.random.next()));
   if (applied === null) {
     session.logger.warn({ attempt_id: result.attemptId }, "a result of an unknown attempt was refused");
