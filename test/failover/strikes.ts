@@ -84,12 +84,19 @@ async function crash(postgres: PostgresCluster, victim: PatroniNode): Promise<vo
   );
 }
 
-/** What an operator waits for before the next fault; a node that needs WAL which nobody has any more is made anew. */
+/**
+ * What an operator waits for before the next fault. A node that needs WAL which nobody has any more is made anew. And where all nodes are well but none is
+ * named as the synchronous standby, the primary is started again: Patroni 3.0.2 can hold an old revision of that key in etcd 3 for ever ("Synchronous
+ * replication key updated by someone else", each second). Nobody can take its place meanwhile, so nothing can be lost by it.
+ */
 async function wholeAgain(postgres: PostgresCluster): Promise<{ view: View; rebuilt: string | null }> {
   const soon = await postgres.whole(rejoinMs).catch(() => null);
   if (soon !== null) return { view: soon, rebuilt: null };
-  const late = (await postgres.view())?.behind[0] ?? null;
+  const seen = await postgres.view();
+  const late = seen?.behind[0] ?? null;
   if (late !== null) await nodeNamed(postgres, late).rebuild();
+  else if (seen !== null && seen.leader !== null && seen.syncStandby === null)
+    await kill(nodeNamed(postgres, seen.leader), 0);
   return { view: await postgres.whole(), rebuilt: late };
 }
 
