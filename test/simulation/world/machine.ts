@@ -54,6 +54,8 @@ export class Machine {
   #journal: WrittenRecord[] = [];
   /** Everything that was ever written, also what a loss of power took. */
   readonly written: JournalRecord[] = [];
+  /** When the end of an attempt was first written, by the world's clock. */
+  readonly endWrittenAtMs = new Map<string, number>();
   #started = 0;
   /** Of the agent program, on its disk. */
   #starts = 0;
@@ -99,6 +101,8 @@ export class Machine {
     const written: WrittenRecord = { record, isSynced: false };
     this.#journal.push(written);
     this.written.push(record);
+    if (record.kind === "finished" && !this.endWrittenAtMs.has(record.attemptId))
+      this.endWrittenAtMs.set(record.attemptId, this.#engine.wallMs);
     return () => void (written.isSynced = true);
   }
 

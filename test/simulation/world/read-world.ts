@@ -38,7 +38,9 @@ function unwritten({ postgres }: World): NonNullable<Facts["stalls"]> {
 function trueRuns(machine: Machine, aheadMs: number): readonly RunFact[] {
   return runsOf(machine.agentId, machine.written).map((run) => {
     const executions = machine.executions.filter(({ attemptId }) => attemptId === run.attemptId);
-    const endedMs = executions.at(-1)?.spans[0]?.toMs ?? null;
+    const last = executions.at(-1);
+    // What was never started ended when the agent said so.
+    const endedMs = (last === undefined ? machine.endWrittenAtMs.get(run.attemptId) : last.spans[0]?.toMs) ?? null;
     return {
       ...run,
       starts: executions.map(({ process, fromMs }) => ({ process, atMs: fromMs + aheadMs })),
