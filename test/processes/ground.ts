@@ -25,10 +25,10 @@ export interface Ground {
   close(): Promise<void>;
 }
 
-/** Seven programs, on a machine that may have other things to do. */
+/** Eight programs, on a machine that may have other things to do. */
 const startMs = 300_000;
 const registries = 2;
-const orchestrators = 2;
+const orchestrators = 3;
 const planners = 3;
 
 const agents = [
