@@ -61,7 +61,9 @@ export class AttemptTable {
 
   /** What is promised to those that have not ended. */
   promisedAmounts(): readonly Amounts[] {
-    return this.all().flatMap(({ result, reserved }) => (result === null ? [reserved] : []));
+    const amounts: Amounts[] = [];
+    for (const { result, reserved } of this.#held.values()) if (result === null) amounts.push(reserved);
+    return amounts;
   }
 
   wasAcked(attemptId: string): boolean {

@@ -24,11 +24,23 @@ export function createMachineRoom(): MachineRoom {
   let cards: ReadonlyMap<string, CardTotal> = new Map();
 
   /** A card that could not be read this time is not judged. */
-  function fitsOnCard(cardId: string, all: readonly Amounts[]): boolean {
-    const held = all.flatMap((amounts) => amounts.cards.filter((card) => card.cardId === cardId));
-    const totalMib = cards.get(cardId)?.vramMib ?? Infinity;
-    if (held.length > 1 && held.some(({ exclusive }) => exclusive)) return false;
-    return sumOf(held, ({ vramMib }) => vramMib) <= totalMib;
+  function fitsOnCard(wanted: Amounts["cards"][number], running: readonly Amounts[]): boolean {
+    let heldMib = wanted.vramMib;
+    for (const { cards: held } of running) {
+      for (const card of held) {
+        if (card.cardId !== wanted.cardId) continue;
+        if (card.exclusive || wanted.exclusive) return false;
+        heldMib += card.vramMib;
+      }
+    }
+    return heldMib <= (cards.get(wanted.cardId)?.vramMib ?? Infinity);
+  }
+
+  /** VRAM of cards that share the machine's memory counts as memory too. */
+  function allMemoryMib(amounts: Amounts): number {
+    let sumMib = amounts.memoryMib;
+    for (const { cardId, vramMib } of amounts.cards) if (cards.get(cardId)?.isShared === true) sumMib += vramMib;
+    return sumMib;
   }
 
   return {
@@ -43,18 +55,16 @@ export function createMachineRoom(): MachineRoom {
       );
     },
     fits(wanted, running) {
-      const all = [...running, wanted];
-      const sharedMib = (amounts: Amounts): number =>
-        sumOf(amounts.cards, ({ cardId, vramMib }) => (cards.get(cardId)?.isShared === true ? vramMib : 0));
+      // Asked for each assignment, with all that runs: nothing is built on the way.
+      let millicores = wanted.cpuMillicores;
+      let usedMib = allMemoryMib(wanted);
+      for (const amounts of running) {
+        millicores += amounts.cpuMillicores;
+        usedMib += allMemoryMib(amounts);
+      }
       return (
-        sumOf(all, (amounts) => amounts.cpuMillicores) <= cpuMillicores &&
-        sumOf(all, (amounts) => amounts.memoryMib + sharedMib(amounts)) <= memoryMib &&
-        wanted.cards.every(({ cardId }) => fitsOnCard(cardId, all))
+        millicores <= cpuMillicores && usedMib <= memoryMib && wanted.cards.every((card) => fitsOnCard(card, running))
       );
     },
   };
-}
-
-function sumOf<T>(items: readonly T[], amountOf: (item: T) => number): number {
-  return items.reduce((sum, item) => sum + amountOf(item), 0);
 }
