@@ -183,6 +183,7 @@ export function createParts(options: PartsOptions): Parts {
     random: ports.random,
     sweep,
     requireReady,
+    catchUp: () => replicas.catchUp(),
   };
   return {
     handlers,

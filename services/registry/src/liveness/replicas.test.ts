@@ -23,8 +23,11 @@ function setUp() {
   const storeClock = new StoreClock(ports.clock);
   const nowMs = (): number => ports.clock.now();
   const other = { agents: [agentWith({ replicaId: OTHER })] as StoredAgent[], leaseMs: nowMs(), isAlive: true };
+  const database = { isAway: false, renewals: 0 };
   const store = storeStub({
     renewReplica: () => {
+      if (database.isAway) return Promise.reject(new Error("away"));
+      database.renewals += 1;
       // It renews each second, to the last before it dies.
       if (other.isAlive) other.leaseMs = nowMs() + LEASE_MS;
       const lease: ReplicaLease = { replicaId: OTHER, leaseExpiresAtMs: other.leaseMs };
@@ -51,7 +54,7 @@ function setUp() {
     onDisputed: (agentId) => disputed.push(agentId),
   });
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
-  return { ports, other, replicas, seen, fleet, disputed };
+  return { ports, other, database, replicas, seen, fleet, disputed };
 }
 
 describe("following another registry process", () => {
@@ -92,6 +95,25 @@ describe("following another registry process", () => {
     await ports.advance(1_000);
     expect(disputed).toEqual([agentWith().agentId]);
     expect(fleet.get(agentWith().agentId)?.status).toBe("online");
+    await replicas.loop.stop("test");
+  });
+
+  it("seed 87247: after an outage it is followed before room is promised, once for all who ask; else nothing is read for that", async () => {
+    const { ports, other, database, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    const renewals = database.renewals;
+    await replicas.catchUp();
+    expect(database.renewals).toBe(renewals);
+    database.isAway = true;
+    other.agents = [agentWith({ replicaId: OTHER, attached: false })];
+    await ports.advance(20_500);
+    await expect(replicas.catchUp()).rejects.toThrow("away");
+    expect(seen()?.attached).toBe(true);
+    database.isAway = false;
+    await Promise.all([replicas.catchUp(), replicas.catchUp()]);
+    expect(database.renewals).toBe(renewals + 1);
+    expect(seen()?.attached).toBe(false);
     await replicas.loop.stop("test");
   });
 });

@@ -33,6 +33,8 @@ const INTERVAL_MS = 1_000;
 const LEASE_MS = 5_000;
 /** A row that is gone although so much of its lease was left was deleted by its process, which has stopped in order. */
 const MIN_LEASE_LEFT_MS = 500;
+/** By what was read longer ago no room is promised: normally it is a second old, and much older only when the database was away or this process stood still. */
+const OUTDATED_MS = 3_000;
 /** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
 const OVERLAP_MS = 10_000;
 
@@ -46,6 +48,9 @@ export class Replicas {
   #leases: ReadonlyMap<string, EpochMs> = new Map();
   #lossesConfirmedAtMs: EpochMs | null = null;
   #followedToMs: EpochMs = 0;
+  /** When what is known now was asked for, monotonic. */
+  #followedAtMs = Number.NEGATIVE_INFINITY;
+  #following: Promise<void> | null = null;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -64,9 +69,22 @@ export class Replicas {
     return replicaId !== null && replicaId !== this.#options.replicaId && this.#alive.has(replicaId);
   }
 
-  /** Renews the own lease and takes over what the others changed. */
-  async refresh(): Promise<void> {
-    const { replicaId, store, storeClock, onLossesConfirmed } = this.#options;
+  /** Renews the own lease and takes over what the others changed; who asks while that is under way waits for it. Rejects when the store is away. */
+  refresh(): Promise<void> {
+    return (this.#following ??= this.#refresh().finally(() => (this.#following = null)));
+  }
+
+  /**
+   * For whoever promises room: resolves when what is known of the others' agents is new enough for it, mostly at once. Before the first statement after
+   * an outage it is as old as the outage. Rejects when the store is away.
+   */
+  async catchUp(): Promise<void> {
+    if (this.#options.ports.clock.monotonic() - this.#followedAtMs > OUTDATED_MS) await this.refresh();
+  }
+
+  async #refresh(): Promise<void> {
+    const { replicaId, store, storeClock, ports, onLossesConfirmed } = this.#options;
+    const askedAtMs = ports.clock.monotonic();
     const { replicas, lossesConfirmedAtMs, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
     storeClock.observe(nowMs);
     if (lossesConfirmedAtMs !== this.#lossesConfirmedAtMs) onLossesConfirmed();
@@ -82,12 +100,15 @@ export class Replicas {
     }
     this.#leases = new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
     const isNewcomer = [...this.#alive].some((other) => !before.has(other));
-    if (this.#alive.size === 0) return;
-    if (isNewcomer) this.#follow(await store.loadFleet(), []);
-    else {
-      const changed = await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
-      this.#follow(changed, changed.removedAgentIds);
-    }
+    if (this.#alive.size > 0) await this.#followOthers(isNewcomer);
+    this.#followedAtMs = askedAtMs;
+  }
+
+  async #followOthers(isNewcomer: boolean): Promise<void> {
+    const { store } = this.#options;
+    if (isNewcomer) return this.#follow(await store.loadFleet(), []);
+    const changed = await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
+    this.#follow(changed, changed.removedAgentIds);
   }
 
   #provesAlive({ replicaId, leaseExpiresAtMs }: ReplicaLease, nowMs: EpochMs): boolean {

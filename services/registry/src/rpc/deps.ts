@@ -47,4 +47,6 @@ export interface HandlerDeps {
   readonly random: Random;
   /** Throws UNAVAILABLE as long as the fleet has not been loaded. */
   readonly requireReady: () => void;
+  /** Before room is promised: resolves when what is known of the agents of other registry processes is new enough for it. Rejects when the store is away. */
+  readonly catchUp: () => Promise<void>;
 }

@@ -38,6 +38,7 @@ export function reserveCapacity(
       random: deps.random.next(),
       revision: () => deps.fleet.revision,
     });
+    if (isKept) await deps.catchUp();
     const { results, revision } = isKept
       ? await deps.desk.submit(operation)
       : // Nobody commits this draft.
