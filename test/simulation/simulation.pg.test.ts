@@ -21,6 +21,7 @@ const firstSeed = Number(process.env["HEADROOM_SIMULATION_SEED"] ?? "8000");
 const found: readonly (readonly [seed: number, what: string])[] = [
   [1009, "a Hello that came late took the place of a newer stream, and the room of what ran was given away"],
   [4004, "agents that another registry process took for lost stayed suspect in the store, although they beat"],
+  [87247, "room was promised by what had been known before an outage, on a machine that was attached no more"],
 ];
 
 describe("simulated worlds", () => {
