@@ -217,6 +217,26 @@ describe("transactions", () => {
     expect(outcomes).toContain("retried");
   });
 
+  it("a statement on its own that a deadlock ends is run again", async () => {
+    const addToBoth = defineStatement<{ readonly id: number }>({
+      name: "test_add_to_both",
+      text: `WITH first AS (UPDATE counters SET n = n + 1 WHERE id = 1 RETURNING id)
+             UPDATE counters SET n = n + 1 WHERE id = 2 AND EXISTS (SELECT FROM first) RETURNING id`,
+    });
+    let alone: Promise<unknown> = Promise.resolve();
+    await db.transaction(async (tx) => {
+      await tx.query(addToCounter, [2, 1]);
+      // It takes the first and waits for the second, longer than this transaction then waits for the first.
+      alone = db.query(addToBoth);
+      await waitFor(async () => (await test.sql("SELECT FROM pg_locks WHERE NOT granted")).length > 0);
+      await tx.query(addToCounter, [1, 1]);
+    });
+    expect(await alone).toEqual([{ id: 2 }]);
+    expect(outcomes).toContain("retried");
+    expect(await db.query(readCounter, [1])).toEqual([{ id: 1, n: 2 }]);
+    expect(await db.query(readCounter, [2])).toEqual([{ id: 2, n: 2 }]);
+  });
+
   it("give up after the allowed attempts, and do not retry other errors", async () => {
     let runs = 0;
     const fail = (code: string): Promise<void> =>

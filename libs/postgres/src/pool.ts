@@ -7,7 +7,10 @@ import { runStatement } from "./run-statement.ts";
 import type { Statement } from "./statement.ts";
 import { retryTransaction } from "./transaction-retry.ts";
 
-/** Runs hot statements: on any connection of the pool, or inside a transaction. */
+/**
+ * Runs hot statements: on any connection of the pool, or inside a transaction. On the pool a statement that was rolled back by a serialization failure or a
+ * deadlock is run again; inside a transaction the whole of that is.
+ */
 export interface Queryable {
   /**
    * Runs a prepared statement and returns its rows. Values go as `pg` takes them: `new Date(ms)` for a timestamptz,
@@ -18,6 +21,9 @@ export interface Queryable {
   /** Runs a prepared statement and returns how many rows it changed (or returned). */
   execute<Row extends object>(statement: Statement<Row>, values?: readonly unknown[]): Promise<number>;
 }
+
+/** How often a transaction runs in all when the database asks to try again. */
+const maxAttempts = 5;
 
 /** One open transaction; of no use after it has ended. */
 export type Transaction = Queryable;
@@ -115,7 +121,7 @@ export function createDatabase(options: DatabaseOptions): PooledDatabase {
   return {
     knex: db,
     schema: options.schema,
-    ...queryable(db, options),
+    ...again(queryable(db, options), options),
     transaction: (fn, transactionOptions = {}) => runTransaction(db, options, fn, transactionOptions),
     async ping() {
       await db.raw("SELECT 1");
@@ -135,6 +141,16 @@ function queryable(db: Knex | Knex.Transaction, options: DatabaseOptions): Query
   return {
     query: async (statement, values = []) => (await measured(db, options, statement, values)).rows,
     execute: async (statement, values = []) => (await measured(db, options, statement, values)).rowCount,
+  };
+}
+
+/** A statement on its own is a transaction of its own: what the database rolled back in a deadlock can be run again. */
+function again(alone: Queryable, options: DatabaseOptions): Queryable {
+  const retried = <T>(attempt: () => Promise<T>): Promise<T> =>
+    retryTransaction(attempt, { ports: options.ports, maxAttempts, onRetry: onRetry(options) });
+  return {
+    query: (statement, values) => retried(() => alone.query(statement, values)),
+    execute: (statement, values) => retried(() => alone.execute(statement, values)),
   };
 }
 
@@ -160,7 +176,7 @@ function runTransaction<T>(
   db: Knex,
   options: DatabaseOptions,
   fn: (tx: PooledTransaction) => Promise<T>,
-  { isolation, readOnly, maxAttempts }: TransactionOptions,
+  { isolation, readOnly, maxAttempts: wanted = maxAttempts }: TransactionOptions,
 ): Promise<T> {
   const attempt = (): Promise<T> =>
     db.transaction((trx) => fn({ knex: trx, ...queryable(trx, options) }), {
@@ -169,10 +185,14 @@ function runTransaction<T>(
     });
   return retryTransaction(attempt, {
     ports: options.ports,
-    maxAttempts: maxAttempts ?? 5,
-    onRetry(error, attemptsMade) {
-      options.metrics?.transactionRetried();
-      options.logger.debug({ err: error, attempts_made: attemptsMade }, "transaction runs again");
-    },
+    maxAttempts: wanted,
+    onRetry: onRetry(options),
   });
+}
+
+function onRetry({ metrics, logger }: DatabaseOptions): (error: unknown, attemptsMade: number) => void {
+  return (error, attemptsMade) => {
+    metrics?.transactionRetried();
+    logger.debug({ err: error, attempts_made: attemptsMade }, "transaction runs again");
+  };
 }

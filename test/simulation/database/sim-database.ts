@@ -31,7 +31,9 @@ export function createSimDatabase(options: SimDatabaseOptions): Database {
   const { server, owner, schema, ports } = options;
   const session = server.session(schema);
   const turns = server.turns(schema);
-  const alone = (statement: Statement<object>, values: readonly unknown[]): Promise<Answer> =>
+  const retried = <T>(attempt: () => Promise<T>, maxAttempts = 5): Promise<T> =>
+    retryTransaction(attempt, { ports, maxAttempts, onRetry: () => undefined });
+  const once = (statement: Statement<object>, values: readonly unknown[]): Promise<Answer> =>
     travel(server, owner, statement, (reply) =>
       turns.take(() => {
         server.engine.schedule(0, null, `runs ${statement.name}`, async () => {
@@ -46,15 +48,13 @@ export function createSimDatabase(options: SimDatabaseOptions): Database {
         });
       }),
     );
+  const alone = (statement: Statement<object>, values: readonly unknown[]): Promise<Answer> =>
+    retried(() => once(statement, values));
   return {
     schema,
     ...queryable(alone),
-    transaction: (fn, { maxAttempts = 5 } = {}) =>
-      retryTransaction(() => new SimTransaction(server, owner, session, turns).run(fn), {
-        ports,
-        maxAttempts,
-        onRetry: () => undefined,
-      }),
+    transaction: (fn, { maxAttempts } = {}) =>
+      retried(() => new SimTransaction(server, owner, session, turns).run(fn), maxAttempts),
     ping: async () => void (await alone(pingStatement, [])),
     stats: () => ({ used: 0, free: 1, waiting: 0 }),
     close: () => Promise.resolve(),

@@ -5,8 +5,10 @@ import { describe, expect, it } from "vitest";
 import { StoreClock } from "../fleet/store-clock.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
 import type { Admission, RefusedAdmission } from "../store/registry-store.ts";
+import type { StoredAgent } from "../store/stored-agent.ts";
 import { agentWith } from "../test-agents.test-helper.ts";
 import { Admissions } from "./admissions.ts";
+import { supersededError } from "./errors.ts";
 
 function admissionOf(agentId: string = randomUUID()): Admission {
   const { hostname, agentType, poolName, labels, version, platform } = agentWith();
@@ -23,7 +25,16 @@ function admissionOf(agentId: string = randomUUID()): Admission {
 }
 
 /** A store that admits whoever comes once its gate is open. */
-function start(options: { maxWaiting?: number; refused?: readonly RefusedAdmission[] } = {}) {
+function start(
+  options: {
+    maxWaiting?: number;
+    refused?: readonly RefusedAdmission[];
+    /** What is read of an agent after it was admitted. */
+    read?: (admission: Admission) => StoredAgent;
+  } = {},
+) {
+  const { read = ({ identity, incarnation, replicaId }) => agentWith({ ...identity, incarnation, replicaId }) } =
+    options;
   const gate = createDeferred();
   const groups: number[] = [];
   let refused = 0;
@@ -33,7 +44,7 @@ function start(options: { maxWaiting?: number; refused?: readonly RefusedAdmissi
         groups.push(asked.length);
         await gate.promise;
         const refused = options.refused ?? [];
-        return { agents: asked.map(({ identity }) => agentWith(identity)), refused, nowMs: 1 };
+        return { agents: asked.map(read), refused, nowMs: 1 };
       },
     }),
     storeClock: new StoreClock({ now: () => 0, monotonic: () => 0 }),
@@ -79,5 +90,14 @@ describe("admission of a whole fleet at once", () => {
     gate.resolve();
     expect(await refused).toMatchObject({ code: "ALREADY_EXISTS", reason: "AGENT_CLONED" });
     expect((await admitted).agentId).toBe(other.identity.agentId);
+  });
+
+  it("V10: a session that another process has opened before the row was read again is not this one's", async () => {
+    const { admissions, gate } = start({
+      read: ({ identity, incarnation }) => agentWith({ ...identity, incarnation, replicaId: randomUUID(), epoch: 7 }),
+    });
+    const refused = admissions.admit(admissionOf()).catch((error: unknown) => error);
+    gate.resolve();
+    expect(await refused).toMatchObject({ reason: supersededError().reason });
   });
 });

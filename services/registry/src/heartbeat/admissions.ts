@@ -79,18 +79,19 @@ export class Admissions {
   }
 }
 
+/** What is read after the admission may be a newer session's, which another process has opened meanwhile. */
 function settle(
-  { identity }: Admission,
+  { identity, incarnation, replicaId }: Admission,
   agent: StoredAgent | undefined,
   refusal: RefusedAdmission | undefined,
 ): PromiseSettledResult<StoredAgent> {
   if (refusal !== undefined) return { status: "rejected", reason: refusalError(identity, refusal) };
-  return agent === undefined
-    ? {
-        status: "rejected",
-        reason: unavailable("AGENT_REMOVED_MEANWHILE", "the agent was removed while it joined; say hello again", 1_000),
-      }
-    : { status: "fulfilled", value: agent };
+  if (agent === undefined) {
+    const text = "the agent was removed while it joined; say hello again";
+    return { status: "rejected", reason: unavailable("AGENT_REMOVED_MEANWHILE", text, 1_000) };
+  }
+  const isOurs = agent.replicaId === replicaId && agent.incarnation === incarnation;
+  return isOurs ? { status: "fulfilled", value: agent } : { status: "rejected", reason: supersededError() };
 }
 
 function refusalError({ agentId, hostname }: AgentIdentity, refusal: RefusedAdmission): HeadroomError {

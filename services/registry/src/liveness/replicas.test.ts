@@ -23,7 +23,7 @@ function setUp() {
   const storeClock = new StoreClock(ports.clock);
   const nowMs = (): number => ports.clock.now();
   const other = { agents: [agentWith({ replicaId: OTHER })] as StoredAgent[], leaseMs: nowMs(), isAlive: true };
-  const database = { isAway: false, renewals: 0 };
+  const database = { isAway: false, renewals: 0, lossesConfirmedAtMs: null as number | null };
   const store = storeStub({
     renewReplica: () => {
       if (database.isAway) return Promise.reject(new Error("away"));
@@ -31,7 +31,7 @@ function setUp() {
       // It renews each second, to the last before it dies.
       if (other.isAlive) other.leaseMs = nowMs() + LEASE_MS;
       const lease: ReplicaLease = { replicaId: OTHER, leaseExpiresAtMs: other.leaseMs };
-      return Promise.resolve({ replicas: [lease], lossesConfirmedAtMs: null, nowMs: nowMs() });
+      return Promise.resolve({ replicas: [lease], lossesConfirmedAtMs: database.lossesConfirmedAtMs, nowMs: nowMs() });
     },
     loadFleet: () => Promise.resolve({ agents: other.agents, nowMs: nowMs() }),
     loadChangedSince: () => Promise.resolve({ agents: other.agents, removedAgentIds: [], nowMs: nowMs() }),
@@ -40,6 +40,7 @@ function setUp() {
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
   const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const disputed: string[] = [];
+  let confirmations = 0;
   const replicas = new Replicas({
     replicaId: "this",
     fleet,
@@ -49,12 +50,12 @@ function setUp() {
     pulses,
     ports,
     logger,
-    onLossesConfirmed: () => undefined,
+    onLossesConfirmed: () => (confirmations += 1),
     onMovedAway: () => undefined,
     onDisputed: (agentId) => disputed.push(agentId),
   });
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
-  return { ports, other, database, replicas, seen, fleet, disputed };
+  return { ports, other, database, replicas, seen, fleet, disputed, confirmations: () => confirmations };
 }
 
 describe("following another registry process", () => {
@@ -95,6 +96,23 @@ describe("following another registry process", () => {
     await ports.advance(1_000);
     expect(disputed).toEqual([agentWith().agentId]);
     expect(fleet.get(agentWith().agentId)?.status).toBe("online");
+    await replicas.loop.stop("test");
+  });
+
+  it("V17: losses are confirmed by an operator's word only, not by a row that another process took for a dead one's", async () => {
+    const { ports, database, replicas, confirmations } = setUp();
+    await replicas.loop.start();
+    await ports.advance(2_000);
+    for (const [at, counted] of [
+      [1_000, 1],
+      [null, 1],
+      [1_000, 1],
+      [2_000, 2],
+    ] as const) {
+      database.lossesConfirmedAtMs = at;
+      await ports.advance(2_000);
+      expect(confirmations()).toBe(counted);
+    }
     await replicas.loop.stop("test");
   });
 

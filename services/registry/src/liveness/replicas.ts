@@ -87,8 +87,11 @@ export class Replicas {
     const askedAtMs = ports.clock.monotonic();
     const { replicas, lossesConfirmedAtMs, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
     storeClock.observe(nowMs);
-    if (lossesConfirmedAtMs !== this.#lossesConfirmedAtMs) onLossesConfirmed();
-    this.#lossesConfirmedAtMs = lossesConfirmedAtMs;
+    // It is gone with the row, where another process took this one for dead: that confirms nothing.
+    if (lossesConfirmedAtMs !== null && lossesConfirmedAtMs !== this.#lossesConfirmedAtMs) {
+      this.#lossesConfirmedAtMs = lossesConfirmedAtMs;
+      onLossesConfirmed();
+    }
     const others = replicas.filter((replica) => replica.replicaId !== replicaId);
     this.#firstSeen ??= new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
     const before = this.#alive;

@@ -7,6 +7,7 @@ import { normalizeNeeds, placementShape, type ShapeCount, type TaskMix } from "@
 import { type KeptMix, type KeptShape, type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
 
 const INTERVAL_MS = 60_000;
+const MAX_MODELS_LENGTH = 512;
 
 export interface MixKeeperOptions {
   readonly mix: TaskMix;
@@ -49,7 +50,7 @@ export class MixKeeper implements ManagedService {
     const fresh = mix.takeFresh();
     let kept: KeptMix;
     try {
-      kept = await store.addToTaskMix(fresh.counts.map(keptShape));
+      kept = await store.addToTaskMix(fresh.counts.map(keptShape).filter(isKept));
     } catch (error) {
       mix.giveBack(fresh);
       throw error;
@@ -85,6 +86,11 @@ function keptShape({ shape, count }: ShapeCount): KeptShape {
     gpuModels: gpuModels.toSorted(),
     arrivals: count,
   };
+}
+
+/** Shapes are found by their models: a list too long for a row of an index is forgotten. */
+function isKept({ gpuModels }: KeptShape): boolean {
+  return gpuModels.join().length <= MAX_MODELS_LENGTH;
 }
 
 function shapeCount({ arrivals, ...needs }: KeptShape): ShapeCount {
