@@ -58,7 +58,8 @@ describe("explain", () => {
     expect(explain([desktop("a", { attached: false }), desktop("b", full)], core).reason).toBe("AGENT_NOT_ATTACHED");
   });
 
-  it("agents that lack only an operator's leave", () => {
+  it("agents that lack only the leave of an operator or of their owner", () => {
+    expect(explain([desktop("a", { ownerHold: true }), desktop("b", full)], core).reason).toBe("ALL_CORDONED");
     expect(explain([desktop("a", { cordoned: true }), desktop("b", full)], core).reason).toBe("ALL_CORDONED");
     expect(explain([desktop("a", { cordoned: true, ...full })], core).reason).toBe("NO_AGENT_FITS_NOW");
   });

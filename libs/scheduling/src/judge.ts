@@ -12,7 +12,7 @@ export interface JudgedFleet {
   readonly eligibleOnline: number;
   /** Some online agent lacks nothing but its work stream. */
   readonly lacksOnlyStream: boolean;
-  /** Some online agent lacks nothing but its work stream and an operator's leave. */
+  /** Some online agent lacks nothing but its work stream and the leave of an operator or of its owner. */
   readonly lacksOnlyLeave: boolean;
   /** Nearest first: as many as were asked for, or all there are. */
   readonly nearest: readonly AgentView[];
@@ -37,7 +37,7 @@ const NOT_MEANT: ReadonlySet<MissCode> = new Set<MissCode>([
   "labels_mismatch",
 ]);
 const STREAM: ReadonlySet<MissCode> = new Set<MissCode>(["not_attached"]);
-const LEAVE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "not_attached"]);
+const LEAVE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "owner_hold", "not_attached"]);
 
 /** Judges agent by agent. */
 export function judgeAll(

@@ -5,7 +5,7 @@ import type { PauseReason } from "./reasons.ts";
 
 /**
  * The reason for a verdict. Where room itself is not what is missing (an agent lacks only its work stream, or is set
- * aside by an operator), the reason says so: waiting for running work would not help.
+ * aside by an operator or its owner), the reason says so: waiting for running work would not help.
  */
 export function pauseReason(
   verdict: FleetVerdict,

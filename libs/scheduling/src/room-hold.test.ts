@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  chooseForHold,
   DEFAULT_HOLD_RULES,
+  dueForHold,
   type HoldCandidate,
   type HoldRules,
   isInForce,
@@ -11,7 +11,7 @@ import {
   type RoomHold,
 } from "./room-hold.ts";
 
-const rules: HoldRules = { afterMs: 10, firstMs: 100, longestMs: 800, maxShare: 0.1 };
+const rules: HoldRules = { afterMs: 10, firstMs: 100, longestMs: 800, maxShare: 0.1, most: 128 };
 const candidate = (over: Partial<HoldCandidate> = {}): HoldCandidate => ({
   taskId: "large",
   rank: 1,
@@ -32,16 +32,18 @@ const hold = (over: Partial<RoomHold> = {}): RoomHold => ({
 describe("room kept for large tasks", () => {
   it("goes to the first of the queue that has waited and was overtaken, to as many as the share allows", () => {
     const others = [candidate({ taskId: "b", rank: 2 }), candidate({ taskId: "c", rank: 0, overtaken: false })];
-    expect(chooseForHold([...others, candidate()], [], 5, rules)?.taskId).toBe("large");
-    expect(chooseForHold([candidate({ waitedMs: 9 })], [], 5, rules)).toBeNull();
-    expect(chooseForHold(others, [hold()], 19, rules)).toBeNull();
-    expect(chooseForHold(others, [hold()], 20, rules)?.taskId).toBe("b");
+    const due = (...asked: Parameters<typeof dueForHold>): string[] => dueForHold(...asked).map(({ taskId }) => taskId);
+    expect(due([...others, candidate()], [], 5, rules)).toEqual(["large", "b"]);
+    expect(due([candidate({ waitedMs: 9 })], [], 5, rules)).toEqual([]);
+    expect(due(others, [hold()], 19, rules)).toEqual([]);
+    expect(due(others, [hold()], 20, rules)).toEqual(["b"]);
+    expect(due(others, [hold()], 1_000_000, { ...rules, most: 1 })).toEqual([]);
   });
 
   it("rests as long as it lasted, then lasts twice as long, up to the longest", () => {
-    expect(chooseForHold([candidate()], [hold({ leftMs: -99 })], 5, rules)).toBeNull();
+    expect(dueForHold([candidate()], [hold({ leftMs: -99 })], 5, rules)).toEqual([]);
     const rested = hold({ leftMs: -100 });
-    expect(chooseForHold([candidate()], [rested], 5, rules)).not.toBeNull();
+    expect(dueForHold([candidate()], [rested], 5, rules)).toHaveLength(1);
     const places = [{ agentId: "a", roomInMs: null }];
     expect(makeHold(candidate(), places, [rested], rules)).toMatchObject({ lastsMs: 200, times: 2 });
     expect(makeHold(candidate(), places, [hold({ leftMs: -900, times: 9 })], rules)).toMatchObject({ lastsMs: 800 });
@@ -122,7 +124,7 @@ function simulate({ agents, cores, smallTasks }: { agents: number; cores: number
     }));
     if (running.some((work) => work.length === 0)) return { largeStartedAtMs: nowMs, longestHoldMs, lateForLarge };
     const large = candidate({ waitedMs: nowMs });
-    if (chooseForHold([large], holds, agents, rules) !== null) {
+    if (dueForHold([large], holds, agents, rules).length > 0) {
       const places = running.map((work, index) => ({
         agentId: String(index),
         roomInMs: work.every(({ isKnown }) => isKnown)

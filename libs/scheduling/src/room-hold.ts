@@ -13,9 +13,17 @@ export interface HoldRules {
   readonly longestMs: number;
   /** Of all online agents at most this share is kept at once, and at least one. */
   readonly maxShare: number;
+  /** No more at once, however many agents there are: a request for room names those that it leaves out. */
+  readonly most: number;
 }
 
-export const DEFAULT_HOLD_RULES: HoldRules = { afterMs: 30_000, firstMs: 300_000, longestMs: 3_600_000, maxShare: 0.1 };
+export const DEFAULT_HOLD_RULES: HoldRules = {
+  afterMs: 30_000,
+  firstMs: 300_000,
+  longestMs: 3_600_000,
+  maxShare: 0.1,
+  most: 128,
+};
 
 /** Room that is being kept, or was. */
 export interface RoomHold {
@@ -51,24 +59,23 @@ export function isInForce(hold: RoomHold): boolean {
   return hold.leftMs > 0;
 }
 
-/** The task that room is to be kept for next: the first of the queue that may have it; null: none. */
-export function chooseForHold(
-  candidates: readonly HoldCandidate[],
+/** The tasks that room may be kept for next, in the order of the queue; none when enough is kept already. */
+export function dueForHold<Candidate extends HoldCandidate>(
+  candidates: readonly Candidate[],
   holds: readonly RoomHold[],
   agentsOnline: number,
   rules: HoldRules,
-): HoldCandidate | null {
+): readonly Candidate[] {
   const inForce = holds.filter(isInForce);
-  if (inForce.length >= Math.max(1, Math.floor(agentsOnline * rules.maxShare))) return null;
+  if (inForce.length >= Math.min(rules.most, Math.max(1, Math.floor(agentsOnline * rules.maxShare)))) return [];
   const known = new Map(holds.map((hold) => [hold.taskId, hold]));
-  const [first] = candidates
+  return candidates
     .filter(({ taskId, waitedMs, overtaken }) => {
       const hold = known.get(taskId);
       const rests = hold !== undefined && hold.leftMs > -hold.lastsMs;
       return overtaken && waitedMs >= rules.afterMs && !rests;
     })
     .toSorted((a, b) => a.rank - b.rank || (a.taskId < b.taskId ? -1 : 1));
-  return first ?? null;
 }
 
 /** What a known end may be late by: the hold still stands then. */

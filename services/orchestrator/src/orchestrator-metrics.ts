@@ -19,7 +19,7 @@ export function createOrchestratorMetrics(metrics: Metrics): OrchestratorMetrics
     resumed: metrics.counter("headroom_tasks_resumed_total", "Tasks that were resumed from the pause queue"),
     pollFound: metrics.counter(
       "headroom_poll_found_tasks_total",
-      "Resumed tasks that the poll found without any event: a missed wake-up",
+      "Resumed tasks that a poll found after an interval without any event: a missed wake-up",
     ),
     attempts: metrics.counter("headroom_attempts_total", "Attempts that ended", ["result"]),
     refused: metrics.counter("headroom_results_refused_total", "Results of attempts that had been given up"),

@@ -41,7 +41,9 @@ export function claimsConformance(desk: StoreDesk): void {
       ]);
       await accept(plan);
       await accept(newPlan([newTask("urgent gpu", { ...gpu, priority: 1 })]));
-      const heads = await desk.store.queueHeads(null);
+      const { heads, next } = await desk.store.queueHeads(null);
+      expect(next).toBeNull();
+      expect(await desk.store.queueFront()).toEqual(heads.map((head) => ({ ...head, waitedMs: expect.any(Number) })));
       expect(heads.map(({ taskName, usesGpu }) => [taskName, usesGpu])).toEqual([
         ["urgent gpu", true],
         ["cpu", false],
@@ -52,14 +54,47 @@ export function claimsConformance(desk: StoreDesk): void {
         planId: plan.planId,
         expectedDurationMs: null,
       });
-      expect((await desk.store.queueHeads(plan.planId)).map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
-      expect(await desk.store.queueHeads(randomUUID())).toEqual([]);
+      const ofPlan = await desk.store.queueHeadsOfPlan(plan.planId);
+      expect(ofPlan.map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
+      expect(await desk.store.queueHeadsOfPlan(randomUUID())).toEqual([]);
       expect(await claim({ planId: randomUUID() })).toEqual([]);
       expect(await claim({ shapeKey: "another" })).toEqual([]);
       expect((await claim({ shapeKey: shapeKey(gpuNeeds), planId: plan.planId })).map((one) => one.taskName)).toEqual([
         "gpu",
       ]);
       expect((await claim({ limit: 1 })).map((one) => one.taskName)).toEqual(["cpu"]);
+    });
+
+    it("more shapes than one look shows are found behind it, and the front of the queue at once", async () => {
+      const shapes = Array.from({ length: 1_001 }, (_, index) => normalizeNeeds({ cpuMillicores: 1_000 + index }));
+      const tasks = shapes.map((each, index) =>
+        newTask(`${index}`, { pause: paused, needs: each, shapeKey: shapeKey(each), priority: index === 7 ? 9 : 0 }),
+      );
+      await accept(newPlan(tasks));
+      const first = await desk.store.queueHeads(null);
+      expect(first.heads).toHaveLength(1_000);
+      const last = await desk.store.queueHeads(first.next);
+      expect(last).toMatchObject({ heads: [{ rank: expect.any(Number) }], next: null });
+      const found = new Set([...first.heads, ...last.heads].map((head) => head.shapeKey));
+      expect(found).toEqual(new Set(shapes.map(shapeKey)));
+      const front = await desk.store.queueFront();
+      expect(front).toHaveLength(1_001);
+      expect(front[0]).toMatchObject({ taskName: "7" });
+    });
+
+    it("a hold of the queue that comes before the assignment: nothing is assigned, and all of it is there again", async () => {
+      await accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: paused })]));
+      const by = { reason: "power work", by: "ana", call: { requestId: "", traceparent: "" } };
+      await desk.store.holdQueue(by);
+      // By a replica that has not heard of it yet.
+      const claimed = await claim();
+      expect(await assign(claimed, randomUUID())).toEqual([]);
+      const parks = claimed.map(
+        (one) => ({ claimed: one, reason: "HELD", sentence: "", attemptIdKept: false }) as const,
+      );
+      expect(await desk.store.park(parks, owner, "resume-loop")).toBe(2);
+      await desk.store.releaseQueue(by);
+      expect(await assign(await claim(), randomUUID())).toHaveLength(2);
     });
 
     it("ageing: a point of priority is worth so much waiting, and a task that comes back keeps its place", async () => {
@@ -92,7 +127,8 @@ export function claimsConformance(desk: StoreDesk): void {
       const pause = { ...paused, reason: "RESUME_AFTER" } as const;
       await accept(newPlan([newTask("later", { pause, resumeAfterMs: Date.now() + 3_000 })]));
       expect(await desk.store.ripen()).toBe(0);
-      expect(await desk.store.queueHeads(null)).toEqual([]);
+      expect(await desk.store.queueHeads(null)).toEqual({ heads: [], next: null });
+      expect(await desk.store.queueFront()).toEqual([]);
       expect(await claim()).toEqual([]);
       await waitFor(async () => (await desk.store.ripen()) === 1);
       expect((await claim()).map((one) => one.taskName)).toEqual(["later"]);

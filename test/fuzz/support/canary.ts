@@ -127,6 +127,7 @@ const moving = new Set([
   "measured",
   "memoryAvailableGb",
   "expectedAvailableAt",
+  "expectedAvailableIn",
   "evictAttemptIds",
 ]);
 

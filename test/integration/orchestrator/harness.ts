@@ -12,6 +12,7 @@ import {
   type HostPort,
   loadConfigOrThrow,
   type Metrics,
+  type Ports,
   silentLogger,
   systemPorts,
 } from "@headroom/runtime";
@@ -41,7 +42,7 @@ export interface World {
   readonly registry: FakeRegistry;
   readonly token: string;
   sql<Row extends object = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>;
-  start(env?: Readonly<Record<string, string>>): Promise<Running>;
+  start(env?: Readonly<Record<string, string>>, ports?: Ports): Promise<Running>;
   /** An agent that is attached to `running` and that the registry knows as `desktop`. */
   agent(running: Running, desktop: FakeDesktop, options?: Omit<FakeAgentOptions, "token">): Promise<FakeAgent>;
   /** Ends what was started and empties the schema, so that tests of one file do not see each other. */
@@ -76,7 +77,7 @@ export async function createWorld(label: string, connection?: string): Promise<W
       if (database === null) throw new Error("this world has no database of its own");
       return database.sql(text, values);
     },
-    async start(env = {}) {
+    async start(env = {}, ports = systemPorts) {
       const config = configOf({
         DATABASE_URL: connectionString,
         HEADROOM_DATA_DIR: dir.path,
@@ -85,7 +86,7 @@ export async function createWorld(label: string, connection?: string): Promise<W
         HEADROOM_DRAIN_SECONDS: "1",
         ...env,
       });
-      const running = await startOrchestrator(config, token);
+      const running = await startOrchestrator(config, token, ports);
       started.add(running);
       return running;
     },
@@ -132,10 +133,10 @@ export function configOf(env: Readonly<Record<string, string>>): OrchestratorCon
   }).values;
 }
 
-async function startOrchestrator(config: OrchestratorConfig, token: string): Promise<Running> {
+async function startOrchestrator(config: OrchestratorConfig, token: string, ports: Ports): Promise<Running> {
   const logger = captureLogger();
   const metrics = createMetrics({ processMetrics: false });
-  const orchestrator = createOrchestrator(config, { logger, metrics });
+  const orchestrator = createOrchestrator(config, { logger, metrics, ports });
   await orchestrator.start();
   const { grpcAddress, httpAddress } = orchestrator;
   if (grpcAddress === null || httpAddress === null) throw new Error("the orchestrator does not listen");

@@ -279,15 +279,58 @@ describe("wait_timeout", () => {
     expect((await deadlines())[0]?.left).toBeGreaterThan(3_500);
 
     await running.queue.holdQueue(why);
-    // As if it had waited out its time and been held for two hours by now: it is not failed, and the two hours are given back.
+    // As if its hour had begun two and a half hours ago, two of them held: it is not failed, and the two hours are given back.
     await world.sql(
-      "UPDATE orchestrator.pause_queue SET wait_deadline = now() - interval '10 minutes', paused_at = now() - interval '3 hours' WHERE wait_deadline IS NOT NULL",
+      "UPDATE orchestrator.pause_queue SET wait_deadline = now() - interval '90 minutes', paused_at = now() - interval '150 minutes' WHERE wait_deadline IS NOT NULL",
     );
     await world.sql("UPDATE orchestrator.queue_hold SET held_at = now() - interval '2 hours'");
     await waitUntil(async () => (await running.queue.getQueueStatus({})).hold !== undefined);
     expect((await planAt(running, planId)).counts).toMatchObject({ paused: 2 });
     await running.queue.releaseQueue({ reason: "", releasedBy: "" });
-    expect((await deadlines())[0]?.left).toBeGreaterThan(6_000);
+    const left = (await deadlines())[0]?.left;
+    expect(left).toBeGreaterThan(1_700);
+    expect(left).toBeLessThan(1_810);
+
+    // Its hour began half an hour ago, while the queue was held already, however long the task had been in the queue: only that is given back.
+    await running.queue.holdQueue(why);
+    await world.sql("UPDATE orchestrator.queue_hold SET held_at = now() - interval '2 hours'");
+    await world.sql(
+      "UPDATE orchestrator.pause_queue SET wait_deadline = now() + interval '30 minutes', paused_at = now() - interval '3 hours' WHERE wait_deadline IS NOT NULL",
+    );
+    await waitUntil(async () => (await running.queue.getQueueStatus({})).hold !== undefined);
+    await running.queue.releaseQueue({ reason: "", releasedBy: "" });
+    expect(Math.abs(((await deadlines())[0]?.left ?? 0) - 3_600)).toBeLessThan(60);
+  });
+});
+
+describe("needs with many labels", () => {
+  it("longer than a row of an index takes: they wait, and run, and hold nobody up", async () => {
+    const running = await world.start(neverPolls);
+    const agent = await world.agent(running, { cores: 4 }, { instant: true });
+    await fleetSeen(running, 1);
+    const text = (): string => Array.from({ length: 6 }, () => randomUUID()).join("-");
+    const labels = Object.fromEntries(Array.from({ length: 32 }, (_, index) => [`key-${index}`, text()]));
+    const request = planOf(3);
+    const [first, second, third] = request.plan?.tasks ?? [];
+    if (first === undefined || second === undefined || third === undefined) throw new Error("the plan has three tasks");
+    second.dependsOn = ["task-1"];
+    second.needs = wire.ResourceNeeds.fromPartial({ cpuCores: 1, labels });
+    third.needs = wire.ResourceNeeds.fromPartial({ cpuCores: 1, labels });
+    third.resumeAfter = { seconds: Math.floor(Date.now() / 1_000) + 1, nanos: 0 };
+    const { planId } = await running.plans.dispatchPlan(request);
+    await waitUntil(async () => {
+      const { tasks } = await planAt(running, planId);
+      return tasks[0]?.state === TaskState.TASK_STATE_SUCCEEDED && tasks[1]?.pause?.reason !== undefined;
+    });
+    const other = await running.plans.dispatchPlan(planOf(1));
+    await waitUntil(async () => (await planAt(running, other.planId)).finishedAt !== undefined);
+    expect(agent.given).toHaveLength(2);
+    await waitUntil(async () => {
+      const rows = await world.sql(
+        "SELECT 1 FROM orchestrator.pause_queue WHERE status = 'waiting' AND NOT blocked AND NOT later",
+      );
+      return rows.length === 2;
+    });
   });
 });
 
@@ -302,6 +345,12 @@ describe("history", () => {
     const all = await events(running, planId);
     expect(all[0]).toMatchObject({ kind: "PLAN_ACCEPTED", requestId: "call-9", traceparent: trace, actor: "planner" });
     expect((await planAt(running, planId)).traceparent).toBe(trace);
+    // The call has placed them itself.
+    const placed = all.filter(({ kind }) => kind === "TASK_ASSIGNED" || kind === "TASK_PAUSED");
+    expect(placed.length).toBeGreaterThanOrEqual(2);
+    for (const event of placed) {
+      expect(event).toMatchObject({ actor: "planner", requestId: "call-9", traceparent: trace });
+    }
     const first = await running.plans.listPlanEvents({ planId, taskId: "", pageSize: 3, pageToken: "" });
     const rest = await running.plans.listPlanEvents({
       planId,

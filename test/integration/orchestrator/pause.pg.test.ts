@@ -1,5 +1,5 @@
 import { wire } from "@headroom/contracts";
-import { ConfigError } from "@headroom/runtime";
+import { ConfigError, systemPorts } from "@headroom/runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { configOf, createWorld, fleetSeen, planOf, type Running, waitUntil, type World } from "./harness.ts";
 
@@ -228,6 +228,21 @@ describe("resume", () => {
     expect(Date.now()).toBeGreaterThanOrEqual(soonMs);
     expect(agent.given).toHaveLength(1);
     expect((await running.plans.getPlan({ planId: far.planId })).plan?.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
+  });
+
+  it("R-PAUSE-6: whether a resume_after has come is judged by the database's clock alone", async () => {
+    const hourMs = 3_600_000;
+    const clock = { ...systemPorts.clock, now: () => Date.now() + 2 * hourMs };
+    const running = await world.start(neverPolls, { ...systemPorts, clock });
+    const agent = await world.agent(running, { cores: 10 });
+    await fleetSeen(running, 1);
+    const at = (ms: number) => ({ resumeAfter: { seconds: Math.floor(ms / 1_000), nanos: 0 } });
+    const ahead = await running.plans.dispatchPlan(planOf(1, {}, at(Date.now() + hourMs)));
+    const passed = await running.plans.dispatchPlan(planOf(1, {}, at(Date.now() - 60_000)));
+    await waitUntil(() => agent.given.length === 1);
+    expect(agent.given[0]?.planId).toBe(passed.planId);
+    expect(await resume(running)).toMatchObject({ resumedTasks: 0, waitingTasks: 1 });
+    expect(ahead.status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
   });
 
   it("R-PAUSE-6: only as many as fit are resumed; the higher priority first, then age", async () => {

@@ -2,7 +2,7 @@ import { wire } from "@headroom/contracts";
 import { HeadroomError, invalidArgument } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import { needsFromWire } from "@headroom/contracts";
-import { type Needs, needsGpu, type PauseReason, shapeKey, type TaskState } from "@headroom/scheduling";
+import { type Needs, needsGpu, type PauseReason, type TaskState } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
@@ -11,6 +11,7 @@ import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { expandPlan, type Holds } from "./expand-plan.ts";
 import { hashPlan, planBytes } from "./plan-bytes.ts";
+import { queueShape } from "./queue-shape.ts";
 import { refuseUnsatisfiable } from "./refuse-unsatisfiable.ts";
 import { validatePlan } from "./validate-plan.ts";
 
@@ -83,12 +84,15 @@ async function accept(
       throw taskIdsExist(newPlan, outcome.taskIds);
     case "accepted": {
       logAccepted(logger, newPlan);
-      const tasks = await placeAccepted(options, newPlan, outcome.claimed, logger);
+      const tasks = await placeAccepted(options, newPlan, outcome.claimed, { logger, call });
       options.planChanged(newPlan.planId);
       return { kind: "accepted", planId: newPlan.planId, tasks };
     }
   }
 }
+
+/** Whether a time nearer than this has come is for the database to say: this machine's clock may be wrong. */
+const clockDoubtMs = 24 * 3_600_000;
 
 /** So many more than the watch has room for: what it says is some milliseconds old, and they hear the registry's own words. */
 const triedBeyondRoom = 16;
@@ -117,8 +121,8 @@ export async function whatHolds(
     if (dependsOn.length > 0) {
       return { reason: "DEPENDENCY_PENDING", sentence: `It waits for ${listed(dependsOn)} to succeed.`, blocked: true };
     }
-    if (resumeAfterMs !== null && resumeAfterMs > nowMs) {
-      return { reason: "RESUME_AFTER", sentence: "Its resume_after lies ahead.", blocked: false };
+    if (resumeAfterMs !== null && resumeAfterMs > nowMs - clockDoubtMs) {
+      return { reason: "RESUME_AFTER", sentence: "It is not tried before its resume_after.", blocked: false };
     }
     const answer = answers.get(needsGpu(needs));
     if (answer?.kind === "held") return { reason: answer.reason, sentence: answer.sentence, blocked: false };
@@ -141,7 +145,7 @@ function askGate(
     const usesGpu = needsGpu(needs);
     const answer = answers.get(usesGpu) ?? gate.askForPlacing(needs);
     answers.set(usesGpu, answer);
-    if (answer.kind === "open") openShapes.add(shapeKey(needs));
+    if (answer.kind === "open") openShapes.add(queueShape(needs));
   }
   return { answers, openShapes };
 }
@@ -156,12 +160,12 @@ async function placeAccepted(
   options: AcceptorOptions,
   plan: NewPlan,
   claimed: readonly ClaimedTask[],
-  logger: Logger,
+  { logger, call }: { readonly logger: Logger; readonly call: CallTrace },
 ): Promise<readonly TaskNow[]> {
   const now = new Map<string, Partial<TaskNow>>();
   try {
     for (let start = 0; start < claimed.length; start += maxPlacedAtOnce) {
-      const placed = await options.placer.place(claimed.slice(start, start + maxPlacedAtOnce), "planner");
+      const placed = await options.placer.place(claimed.slice(start, start + maxPlacedAtOnce), "planner", call);
       for (const { taskId, agentId } of placed.assigned) now.set(taskId, { state: "assigned", agentId });
       for (const { taskId, reason, sentence } of placed.parked) now.set(taskId, { state: "paused", reason, sentence });
     }

@@ -1,8 +1,9 @@
 import { commandFromWire, msFromDuration, msFromTimestamp, needsFromWire, wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Random } from "@headroom/runtime";
-import { type Needs, shapeKey } from "@headroom/scheduling";
+import type { Needs } from "@headroom/scheduling";
 import { type CallTrace, type NewPause, type NewPlan, type NewTask, NO_CALL } from "../store/model.ts";
+import { queueShape } from "./queue-shape.ts";
 
 export const defaultMaxAttempts = 3;
 export const defaultWorkLeaseMs = 300_000;
@@ -45,7 +46,7 @@ export function expandPlan(
     if (command === undefined)
       throw invalidArgument([{ field: `plan.tasks[${position}].command`, description: "is missing" }]);
     const needs = needsFromWire(spec.needs);
-    const key = shapeKey(needs);
+    const key = queueShape(needs);
     const priority = spec.priority ?? plan.priority;
     const resumeAfterMs = msFromTimestamp(spec.resumeAfter) ?? planResumeAfterMs;
     return {

@@ -7,13 +7,13 @@ const maxRunning = 2_000;
 
 /**
  * When a task that waits for room is expected to start, from what runs, how long that takes (declared, or learned), how many
- * stand before it, and when the registry expects room for its needs. Null: nothing is known.
+ * stand before it, and in how long the registry expects room for its needs: all of it in spans, because clocks differ. Null: nothing is known.
  */
 export async function expectStart(
   store: Pick<OrchestratorStore, "runningExpectations">,
   task: TaskRecord,
   place: QueuePlace,
-  roomAtMs: number | null,
+  roomInMs: number | null,
   nowMs: number,
 ): Promise<StartRange | null> {
   const running = await store.runningExpectations(maxRunning);
@@ -21,9 +21,9 @@ export async function expectStart(
   const range = expectedStart({
     nowMs,
     ahead: place.higherPriority + place.samePriority,
-    running: running.map(({ sinceMs, expectedDurationMs }) => remainingRange(expectedDurationMs, nowMs - sinceMs)),
+    running: running.map(({ elapsedMs, expectedDurationMs }) => remainingRange(expectedDurationMs, elapsedMs)),
     typicalMs: task.expectedDurationMs ?? typicalDurationMs(known),
-    roomAtMs,
+    roomAtMs: roomInMs === null ? null : nowMs + roomInMs,
   });
   const notBeforeMs = task.pause?.resumeAfterMs ?? null;
   if (range === null || notBeforeMs === null) return range;

@@ -1,3 +1,4 @@
+import { classifyError } from "@headroom/postgres";
 import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
@@ -47,19 +48,35 @@ async function takeBackUndelivered(
   { store, settle, avoided, logger }: SweepOptions,
   { undelivered }: DueAttempts,
 ): Promise<void> {
-  for (const attempt of undelivered) {
+  await forEach(undelivered, logger, async (attempt) => {
     const decide = decideUndelivered("its agent was not reached in time");
     const applied = await store.takeBackUnsent(attempt, decide);
-    if (applied === null) continue;
+    if (applied === null) return;
     avoided.avoid(attempt.agentId, "refused");
     settle(attempt, applied, "not delivered", logger);
-  }
+  });
 }
 
 async function sweepLost({ store, settle, ports, logger }: SweepOptions, { lost }: DueAttempts): Promise<void> {
-  for (const attempt of lost) {
+  await forEach(lost, logger, async (attempt) => {
     const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
     if (applied !== null) settle(attempt, applied, "lost", logger);
+  });
+}
+
+/** One that cannot be settled must not keep back those behind it; a database that is away does. */
+async function forEach<Attempt extends { readonly attemptId: string }>(
+  attempts: readonly Attempt[],
+  logger: Logger,
+  settleOne: (attempt: Attempt) => Promise<void>,
+): Promise<void> {
+  for (const attempt of attempts) {
+    try {
+      await settleOne(attempt);
+    } catch (error) {
+      if (classifyError(error).kind === "unavailable") throw error;
+      logger.error({ err: error, attempt_id: attempt.attemptId }, "an attempt could not be settled; it is tried again");
+    }
   }
 }
 

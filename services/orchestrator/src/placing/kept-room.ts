@@ -2,8 +2,7 @@
 import { wire } from "@headroom/contracts";
 import type { Clock, Logger } from "@headroom/runtime";
 import {
-  chooseForHold,
-  type HoldCandidate,
+  dueForHold,
   type HoldPlace,
   type HoldRules,
   isInForce,
@@ -13,7 +12,7 @@ import {
   type RoomHold,
 } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
-import type { RegistryPort } from "../registry/port.ts";
+import type { CapacityAnswer, RegistryPort } from "../registry/port.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 
 interface Asking {
@@ -52,6 +51,8 @@ export interface KeptRoomOptions {
 
 /** The nearest misses among which a place is looked for. */
 const maxPlaces = 32;
+/** Tasks for which a place is looked for at once; each is a question to the registry. */
+const maxAsked = 32;
 const maxShapes = 10_000;
 
 export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
@@ -59,6 +60,8 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   let holds: readonly RoomHold[] = [];
   let readAtMs = clock.monotonic();
   const assignedAtMs = new Map<string, number>();
+  /** Shapes of which no agent could be kept, as those that are pinned to a machine that is off: others have their turn for a while. */
+  const nowhereAtMs = new Map<string, number>();
 
   /** Their times go on between two looks at the store. */
   function current(): readonly RoomHold[] {
@@ -78,6 +81,25 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   function isOvertaken({ shapeKey, waitedMs }: RefusedHead): boolean {
     const sinceMs = clock.monotonic() - waitedMs;
     return [...assignedAtMs].some(([key, atMs]) => key !== shapeKey && atMs >= sinceMs);
+  }
+
+  function isNowhere(shapeKey: string): boolean {
+    const atMs = nowhereAtMs.get(shapeKey);
+    return atMs !== undefined && clock.monotonic() - atMs < rules.firstMs;
+  }
+
+  function noteNowhere(shapeKey: string): void {
+    nowhereAtMs.delete(shapeKey);
+    const oldest = nowhereAtMs.size >= maxShapes ? nowhereAtMs.keys().next().value : undefined;
+    if (oldest !== undefined) nowhereAtMs.delete(oldest);
+    nowhereAtMs.set(shapeKey, clock.monotonic());
+  }
+
+  async function keep(hold: RoomHold): Promise<void> {
+    const sentence = sentenceOf(hold);
+    if (!(await store.keepRoom(hold, sentence))) return;
+    logger.info({ task_id: hold.taskId, agent_id: hold.agentId, lasts_ms: hold.lastsMs, times: hold.times }, sentence);
+    await read();
   }
 
   return {
@@ -100,19 +122,16 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
       const fleet = options.fleet.snapshot();
       if (fleet.kind === "down" || heads.length === 0) return;
       const { agentsOnline } = fleet.verdict(null);
-      const candidates = heads.map((head): HoldCandidate => ({ ...head, overtaken: isOvertaken(head) }));
-      const chosen = chooseForHold(candidates, current(), agentsOnline, rules);
-      const head = heads.find(({ taskId }) => taskId === chosen?.taskId);
-      if (head === undefined) return;
-      const hold = makeHold(head, await placesFor(options, head.needs), current(), rules);
-      if (hold === null) return;
-      const sentence = sentenceOf(hold);
-      if (!(await store.keepRoom(hold, sentence))) return;
-      logger.info(
-        { task_id: hold.taskId, agent_id: hold.agentId, lasts_ms: hold.lastsMs, times: hold.times },
-        sentence,
-      );
-      await read();
+      const candidates = heads
+        .filter(({ shapeKey }) => !isNowhere(shapeKey))
+        .map((head) => ({ ...head, overtaken: isOvertaken(head) }));
+      for (const head of dueForHold(candidates, current(), agentsOnline, rules).slice(0, maxAsked)) {
+        const places = await placesFor(options, head.needs);
+        if (places === null) return;
+        if (places.length === 0) noteNowhere(head.shapeKey);
+        const hold = makeHold(head, places, current(), rules);
+        if (hold !== null) return keep(hold);
+      }
     },
   };
 }
@@ -124,13 +143,20 @@ const AMOUNTS: ReadonlySet<wire.MissCode> = new Set([
   wire.MissCode.MISS_CODE_CARD_NOT_EXCLUSIVE,
 ]);
 
-/** Where the room is gathered soonest by what is known of running work; then the nearest misses, of which the ends are unknown. */
-async function placesFor({ registry, clock }: KeptRoomOptions, needs: Needs): Promise<readonly HoldPlace[]> {
-  const { explanation, roomAtMs, roomOnAgentId } = await registry.explain(needs, maxPlaces);
-  const known =
-    roomAtMs === null || roomOnAgentId === null
-      ? []
-      : [{ agentId: roomOnAgentId, roomInMs: Math.max(0, roomAtMs - clock.now()) }];
+/**
+ * Where the room is gathered soonest by what is known of running work; then the nearest misses, of which the ends are unknown. Null: the
+ * registry cannot be asked, and no room is kept for now.
+ */
+async function placesFor({ registry, logger }: KeptRoomOptions, needs: Needs): Promise<readonly HoldPlace[] | null> {
+  let answer: CapacityAnswer;
+  try {
+    answer = await registry.explain(needs, maxPlaces);
+  } catch (error) {
+    logger.warn({ err: error }, "the registry could not be asked where room might be kept for a task that waits");
+    return null;
+  }
+  const { explanation, roomInMs, roomOnAgentId } = answer;
+  const known = roomInMs === null || roomOnAgentId === null ? [] : [{ agentId: roomOnAgentId, roomInMs }];
   const nearest = explanation.agents
     .filter(({ fits, never, misses }) => !fits && !never && misses.every(({ code }) => AMOUNTS.has(code)))
     .map(({ agentId }) => ({ agentId, roomInMs: null }));

@@ -2,7 +2,16 @@ import type { Logger } from "@headroom/runtime";
 import { needsGpu, type PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { FleetRevision, RegistryPort, ReserveAnswer } from "../registry/port.ts";
-import type { Actor, AssignmentToSend, ClaimedTask, FencedAttempt, NewAssignment, NewPark } from "../store/model.ts";
+import {
+  type Actor,
+  type AssignmentToSend,
+  type CallTrace,
+  type ClaimedTask,
+  type FencedAttempt,
+  type NewAssignment,
+  type NewPark,
+  NO_CALL,
+} from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
@@ -67,22 +76,28 @@ export const maxPlacedAtOnce = 500;
 
 /** Steps 2 to 5 of DESIGN 5 for tasks that this replica has claimed. Used for new plans and for resuming alike. */
 export interface Placer {
-  place(claimed: readonly ClaimedTask[], actor: Actor): Promise<Placed>;
+  place(claimed: readonly ClaimedTask[], actor: Actor, call?: CallTrace): Promise<Placed>;
 }
 
 export function createPlacer(options: PlacerOptions): Placer {
-  return { place: (claimed, actor) => place(options, claimed, actor) };
+  return { place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }) };
 }
 
-async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], actor: Actor): Promise<Placed> {
+/** Who has it placed, and by which call. */
+interface Cause {
+  readonly actor: Actor;
+  readonly call: CallTrace;
+}
+
+async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], cause: Cause): Promise<Placed> {
   if (claimed.length === 0) {
     return { assigned: [], parked: [], shapesWithoutRoom: new Map(), revision: null, registryAway: false };
   }
   const { open, held } = askGate(options.gate, claimed);
   const reserved = await reserve(options, open);
   const parks = [...held, ...reserved.parks];
-  const assigned = await commitAssignments(options, reserved.assignments, actor);
-  if (parks.length > 0) await options.store.park(parks, options.owner, actor);
+  const assigned = await commitAssignments(options, reserved.assignments, cause);
+  if (parks.length > 0) await options.store.park(parks, options.owner, cause.actor, cause.call);
   releaseUnknown(options, held);
   logParked(options.logger, parks);
   return {
@@ -154,7 +169,7 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
     attemptId: task.attemptId,
     fence: task.fence,
     needs: task.needs,
-    avoidAgentIds: new Set([...avoided, ...options.kept.avoidedBy(task)]),
+    avoidAgentIds: new Set([...options.kept.avoidedBy(task), ...avoided]),
     kind: "attempt" as const,
     expectedDurationMs: task.expectedDurationMs,
     taskId: task.taskId,
@@ -234,10 +249,11 @@ const leaseWhenConfirmedMs = 30_000;
 async function commitAssignments(
   options: PlacerOptions,
   assignments: readonly NewAssignment[],
-  actor: Actor,
+  cause: Cause,
 ): Promise<readonly AssignmentToSend[]> {
   if (assignments.length === 0) return [];
-  const assigned = await options.store.assign(assignments, options.owner, actor);
+  const { actor, call } = cause;
+  const assigned = await options.store.assign(assignments, options.owner, actor, call);
   const committed = new Set(assigned.map(({ attemptId }) => attemptId));
   options.deliverer.deliver(assigned);
   const { logger } = options;
@@ -249,13 +265,19 @@ async function commitAssignments(
   });
   for (const { claimed } of assignments) if (committed.has(claimed.attemptId)) options.kept.noteAssigned(claimed);
   const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
-  if (lost.length > 0) {
-    options.releaser.release(
-      lost.map(({ claimed }) => ({ attemptId: claimed.attemptId, fence: claimed.fence })),
-      "the task was cancelled or taken over while it was placed",
-    );
-  }
+  if (lost.length > 0) await giveUp(options, lost, cause);
   return assigned;
+}
+
+/** Their claims are gone, or a hold has come over them: of these the claim is given up, of the others that changes nothing. */
+async function giveUp(options: PlacerOptions, lost: readonly NewAssignment[], { actor, call }: Cause): Promise<void> {
+  options.releaser.release(
+    lost.map(({ claimed }) => ({ attemptId: claimed.attemptId, fence: claimed.fence })),
+    "the task was cancelled, held or taken over while it was placed",
+  );
+  const sentence = "Its plan or the queue was held when it was about to start.";
+  const parks = lost.map(({ claimed }): NewPark => ({ claimed, reason: "HELD", sentence, attemptIdKept: false }));
+  await options.store.park(parks, options.owner, actor, call);
 }
 
 function logParked(logger: Logger, parks: readonly NewPark[]): void {

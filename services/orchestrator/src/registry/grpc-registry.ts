@@ -5,7 +5,6 @@ import {
   durationFromMsOrNull,
   type FromWire,
   msFromDuration,
-  msFromTimestamp,
   needsToWire,
   releaseOutcomeWire,
   renewOutcomeWire,
@@ -24,6 +23,9 @@ const reserveDeadlineMs = 8_000;
 /** Of 1,000 agents each; more have room than this poll could fill. */
 const maxPages = 20;
 
+/** A request names no more: agents that are kept for other tasks come first, they are never so many. */
+const maxAvoided = 256;
+
 /** How often a watched registry is to give a sign of life. After three in vain what it told last is believed no more. */
 const signOfLifeMs = 2_000;
 
@@ -38,7 +40,7 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
           attemptId: asked.attemptId,
           fence: asked.fence,
           needs: needsToWire(asked.needs),
-          avoidAgentIds: [...asked.avoidAgentIds].slice(0, 256),
+          avoidAgentIds: [...asked.avoidAgentIds].slice(0, maxAvoided),
           kind: reservationKindWire.toWire(asked.kind),
           expectedDuration: durationFromMsOrNull(asked.expectedDurationMs),
           taskId: asked.taskId,
@@ -72,10 +74,10 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
 
     async explain(needs, maxAgents) {
       const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
-      const { explanation, expectedAvailableAt, expectedAgentId } = await client.explainCapacity(request);
+      const { explanation, expectedAvailableIn, expectedAgentId } = await client.explainCapacity(request);
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
       const roomOnAgentId = expectedAgentId === "" ? null : expectedAgentId;
-      return { explanation, roomAtMs: msFromTimestamp(expectedAvailableAt), roomOnAgentId };
+      return { explanation, roomInMs: msFromDuration(expectedAvailableIn), roomOnAgentId };
     },
 
     async withRoom() {

@@ -38,10 +38,10 @@ export interface RenewResult {
   readonly leaseLeftMs: number | null;
 }
 
-/** Why needs fit or not, and when there is room for them, the queue not counted; null: unknown. */
+/** Why needs fit or not, and in how long there is room for them, the queue not counted; null: unknown. */
 export interface CapacityAnswer {
   readonly explanation: wire.CapacityExplanation;
-  readonly roomAtMs: number | null;
+  readonly roomInMs: number | null;
   /** The agent on which that is; null: unknown. */
   readonly roomOnAgentId: string | null;
 }

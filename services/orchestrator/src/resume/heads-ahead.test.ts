@@ -5,16 +5,16 @@ import { HeadsAhead } from "./heads-ahead.ts";
 
 const head = { shapeKey: "shape" } as QueueHead;
 
-function begin(queueHeads: () => Promise<readonly QueueHead[]> = () => Promise.resolve([head])) {
+function begin(read: () => Promise<readonly QueueHead[]> = () => Promise.resolve([head])) {
   const ports = manualPorts();
   let reads = 0;
-  const store = {
-    queueHeads() {
+  const queue = {
+    read() {
       reads += 1;
-      return queueHeads();
+      return read();
     },
   };
-  return { ports, ahead: new HeadsAhead(store, ports.clock), reads: () => reads };
+  return { ports, ahead: new HeadsAhead(queue, ports.clock), reads: () => reads };
 }
 
 describe("heads that are read ahead", () => {

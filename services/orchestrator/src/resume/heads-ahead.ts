@@ -4,18 +4,18 @@
  */
 import type { Clock } from "@headroom/runtime";
 import type { QueueHead } from "../store/model.ts";
-import type { OrchestratorStore } from "../store/port.ts";
+import type { HeadsOfQueue } from "./heads-of-queue.ts";
 
 /** The room is told of within some milliseconds; heads that are older than this are not worth having. */
 const usableMs = 50;
 
 export class HeadsAhead {
-  readonly #store: Pick<OrchestratorStore, "queueHeads">;
+  readonly #queue: Pick<HeadsOfQueue, "read">;
   readonly #clock: Clock;
   #read: { readonly atMs: number; readonly heads: Promise<readonly QueueHead[]> } | null = null;
 
-  constructor(store: Pick<OrchestratorStore, "queueHeads">, clock: Clock) {
-    this.#store = store;
+  constructor(queue: Pick<HeadsOfQueue, "read">, clock: Clock) {
+    this.#queue = queue;
     this.#clock = clock;
   }
 
@@ -23,7 +23,7 @@ export class HeadsAhead {
   expect(): void {
     if (this.#isUsable()) return;
     // Nothing was read ahead then; whoever looks at the queue afterwards learns why.
-    const heads = this.#store.queueHeads(null).catch(() => []);
+    const heads = this.#queue.read().catch(() => []);
     this.#read = { atMs: this.#clock.monotonic(), heads };
   }
 

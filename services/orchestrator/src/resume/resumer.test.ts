@@ -27,7 +27,7 @@ function begin(queue: Set<string>) {
   const ports = manualPorts();
   const fleet = { roomFor: () => 1, roomSince: () => true, refresh: () => Promise.resolve() };
   const store = {
-    queueHeads: () => Promise.resolve([...queue].map(headOf)),
+    queueHeads: () => Promise.resolve({ heads: [...queue].map(headOf), next: null }),
     claimWaiting: ({ shapeKey }: { readonly shapeKey: string }) =>
       Promise.resolve(
         queue.delete(shapeKey) ? [{ ...headOf(shapeKey), state: "paused" } as unknown as ClaimedTask] : [],

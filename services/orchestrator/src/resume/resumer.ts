@@ -6,6 +6,7 @@ import type { Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import { HeadsAhead } from "./heads-ahead.ts";
+import { HeadsOfQueue } from "./heads-of-queue.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Stamper } from "./stamper.ts";
 import { takeTurns } from "./take-turns.ts";
@@ -31,8 +32,8 @@ export interface PassRequest {
   readonly planId: string | null;
   readonly cause: string;
   /**
-   * Trusts nothing that was heard: tries the head of every shape, whatever the watch says of room, and says of all that waits
-   * when it was checked. Else the pass answers an event, and its work does not grow with the queue.
+   * Trusts nothing that was heard: tries the head of every shape (of 1,000 in turns, where there are more), whatever the watch says of
+   * room, and says of all that waits when it was checked. Else the pass answers an event, and its work does not grow with the queue.
    */
   readonly thorough: boolean;
   /** The pass answers room that has appeared, and may fill only that of these agents; absent: any room, whatever the reason. */
@@ -61,17 +62,20 @@ export interface Resumer {
 const largestClaim = 500;
 /** A pass that answers an event does not count a long queue to its end. */
 export const countedAtMost = 1_000;
+/** Of the shapes that the gate holds an event stamps the first; each is a statement. */
+const stampedByEvent = 1_000;
 /** A pass that had to go on longer than this gives way: the loop begins another one at once. */
 const maxRounds = 1_000;
 
 export function createResumer(options: ResumerOptions): Resumer {
-  const ahead = new HeadsAhead(options.store, options.clock);
+  const queue = new HeadsOfQueue(options.store);
+  const ahead = new HeadsAhead(queue, options.clock);
   let running = 0;
   return {
     async pass(request) {
       running += 1;
       try {
-        const result = await runPass(options, request, ahead);
+        const result = await runPass(options, request, queue, ahead);
         options.metrics.passes.inc({ result: "ok" });
         return result;
       } catch (error) {
@@ -88,15 +92,20 @@ export function createResumer(options: ResumerOptions): Resumer {
   };
 }
 
-async function runPass(options: ResumerOptions, request: PassRequest, ahead: HeadsAhead): Promise<PassResult> {
+async function runPass(
+  options: ResumerOptions,
+  request: PassRequest,
+  queue: HeadsOfQueue,
+  ahead: HeadsAhead,
+): Promise<PassResult> {
   const { store } = options;
   // Room that appears makes no orphans.
   const orphans = request.isMeant === undefined ? await resumeOrphans(options, request) : 0;
   // Rows that fall due have a timer of their own.
   if (request.isMeant === undefined) await store.ripen();
   const early = request.isMeant === undefined ? [] : await ahead.take();
-  const first = early.length === 0 ? nothing : await lookAt(options, request, early);
-  const rounds = first.endedAt === "done" ? await lookAtOthers(options, request, early, first) : first;
+  const first = early.length === 0 ? nothing : await lookAt(options, request, early, noShapes);
+  const rounds = first.endedAt === "done" ? await lookAtOthers(options, request, queue, early, first) : first;
   const resumed = rounds.resumed + orphans;
   options.metrics.resumed.inc(resumed);
   const waiting = await countAndLog(options, request, resumed);
@@ -106,22 +115,21 @@ async function runPass(options: ResumerOptions, request: PassRequest, ahead: Hea
 
 type Rounds = Awaited<ReturnType<typeof takeTurns>>;
 
+const noShapes: ReadonlySet<string> = new Set();
+
 const nothing: Rounds = { resumed: 0, endedAt: "done", isRefusedInVain: false, refused: [] };
 
 /** Shapes of which there was nothing yet when the heads were read ahead; mostly none. Of the others the claims have taken what is there by now. */
 async function lookAtOthers(
   options: ResumerOptions,
   request: PassRequest,
+  queue: HeadsOfQueue,
   early: readonly QueueHead[],
   first: Rounds,
 ): Promise<Rounds> {
   const seen = new Set(early.map(({ shapeKey }) => shapeKey));
-  const heads = await options.store.queueHeads(request.planId);
-  const rounds = await lookAt(
-    options,
-    request,
-    heads.filter(({ shapeKey }) => !seen.has(shapeKey)),
-  );
+  const heads = (await queue.read(request.planId)).filter(({ shapeKey }) => !seen.has(shapeKey));
+  const rounds = await lookAt(options, request, heads, request.thorough ? queue.turnOf(heads) : noShapes);
   return {
     ...rounds,
     resumed: first.resumed + rounds.resumed,
@@ -129,13 +137,22 @@ async function lookAtOthers(
   };
 }
 
-/** Takes of these heads' shapes what the gate lets through and there may be room for. */
-async function lookAt(options: ResumerOptions, request: PassRequest, heads: readonly QueueHead[]): Promise<Rounds> {
+/** Takes of these heads' shapes what the gate lets through and there may be room for; of `tried` whatever was heard of room. */
+async function lookAt(
+  options: ResumerOptions,
+  request: PassRequest,
+  heads: readonly QueueHead[],
+  tried: ReadonlySet<string>,
+): Promise<Rounds> {
   const { stamper } = options;
   const { open, held } = await judge(options, request, heads);
-  for (const { head, answer } of held) await stamper.stamp(head.shapeKey, answer, request);
+  const stamped = request.thorough
+    ? held.filter(({ head }) => tried.has(head.shapeKey))
+    : held.slice(0, stampedByEvent);
+  for (const { head, answer } of stamped) await stamper.stamp(head.shapeKey, answer, request);
   if (request.thorough) await options.kept.refresh();
-  const rounds = await takeTurns({ ...options, tell: (placed) => tell(options, placed), maxRounds }, request, open);
+  const turns = { ...options, tell: (placed: Placed) => tell(options, placed), maxRounds };
+  const rounds = await takeTurns(turns, request, open, tried);
   if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
   return rounds;
 }

@@ -86,7 +86,7 @@ function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly Claime
 
 async function turnsOf(options: TurnOptions): ReturnType<typeof takeTurns> {
   const { signal } = new AbortController();
-  return takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head]);
+  return takeTurns(options, { planId: null, cause: "test", thorough: false, signal }, [head], new Set());
 }
 
 async function pass(options: TurnOptions): Promise<number> {

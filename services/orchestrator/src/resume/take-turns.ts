@@ -42,8 +42,10 @@ export async function takeTurns(
   options: TurnOptions,
   request: PassRequest,
   heads: readonly QueueHead[],
+  tried: ReadonlySet<string>,
 ): Promise<Pick<PassResult, "resumed" | "endedAt" | "isRefusedInVain"> & { readonly refused: readonly QueueHead[] }> {
-  let turns = heads.flatMap((head) => turnOf(options, request, head));
+  let turns = heads.flatMap((head) => turnOf(options, request, head, tried.has(head.shapeKey)));
+  const byShape = new Map(turns.map((turn) => [turn.head.shapeKey, turn]));
   let resumed = 0;
   let pauses = 0;
   const withoutRoom = new Set<string>();
@@ -60,7 +62,7 @@ export async function takeTurns(
     const placed = await options.placer.place(batch, "resume-loop");
     options.tell(placed);
     resumed += placed.assigned.length;
-    await noteRefusals(options, request, placed, turns);
+    await noteRefusals(options, request, placed, byShape);
     countAgain(options, request, placed, turns);
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
       if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
@@ -78,12 +80,11 @@ export async function takeTurns(
   return end("done");
 }
 
-function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead): readonly Turn[] {
-  const { thorough } = request;
-  if (!thorough && options.refusals.stands(head.shapeKey)) return [];
+/** `isTried`: the poll is the truth, it asks for one of the shape whatever the watch has told. */
+function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead, isTried: boolean): readonly Turn[] {
+  if (!isTried && options.refusals.stands(head.shapeKey)) return [];
   const room = roomFor(options, request, head);
-  // The poll is the truth: it asks for one of each shape, whatever the watch has told.
-  const left = thorough ? Math.max(1, room) : room;
+  const left = isTried ? Math.max(1, room) : room;
   return left > 0 ? [{ head, left, wasRefusedInVain: false }] : [];
 }
 
@@ -121,13 +122,13 @@ async function noteRefusals(
   { fleet, refusals, stamper }: TurnOptions,
   request: PassRequest,
   { shapesWithoutRoom, revision }: Placed,
-  turns: readonly Turn[],
+  turns: ReadonlyMap<string, Turn>,
 ): Promise<void> {
   for (const [shapeKey, held] of shapesWithoutRoom) {
     // What was refused because agents were left out is asked again when they are not: no room appears then.
     if (revision !== null && !held.isForNow) refusals.note(shapeKey, revision);
     await stamper.stamp(shapeKey, held, request);
-    const turn = turns.find(({ head }) => head.shapeKey === shapeKey);
+    const turn = turns.get(shapeKey);
     if (turn === undefined) continue;
     turn.wasRefusedInVain = revision !== null && fleet.roomSince(revision);
     turn.left = turn.wasRefusedInVain ? Math.max(1, turn.left) : 0;

@@ -36,7 +36,7 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
     const expected =
       place === null || !canStart
         ? null
-        : await expectStart(deps.store, task, place, roomAtMs(deps, capacity), deps.ports.clock.now());
+        : await expectStart(deps.store, task, place, roomInMs(capacity), deps.ports.clock.now());
     return wire.ExplainTaskResponse.fromPartial({
       task: taskToWire(task),
       sentence: waitingSentence(deps, task, capacity?.explanation, place),
@@ -51,11 +51,11 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
   };
 }
 
-/** When the registry expects room; now, where there is some. */
-function roomAtMs(deps: HandlerDeps, capacity: CapacityAnswer | undefined): number | null {
+/** In how long the registry expects room; none to wait for where there is some. */
+function roomInMs(capacity: CapacityAnswer | undefined): number | null {
   if (capacity === undefined) return null;
   const fits = capacity.explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;
-  return fits ? deps.ports.clock.now() : capacity.roomAtMs;
+  return fits ? 0 : capacity.roomInMs;
 }
 
 /** Undefined when the registry cannot be asked: the gate's sentence then says so. */

@@ -43,6 +43,14 @@ export interface ClaimWaiting extends Claimer {
   readonly planId: string | null;
 }
 
+/** The first due tasks of some shapes. */
+export interface QueueHeads {
+  /** In the order of the queue. */
+  readonly heads: readonly QueueHead[];
+  /** The shape behind which to go on; null: there are no more. */
+  readonly next: string | null;
+}
+
 /** A place between two rows of the queue. */
 export interface QueueSpot {
   readonly rank: number;
@@ -119,7 +127,8 @@ export interface QueuePlace {
 
 /** What runs, or is on its way to an agent. */
 export interface RunningExpectation {
-  readonly sinceMs: number;
+  /** By the database's clock. */
+  readonly elapsedMs: number;
   readonly expectedDurationMs: number | null;
 }
 
@@ -151,18 +160,33 @@ export interface OrchestratorStore {
   // Placing
   /** Claims the first due rows of a shape; the answer is in the order of the queue. */
   claimWaiting(request: ClaimWaiting): Promise<readonly ClaimedTask[]>;
-  /** Claims pending tasks that nobody claims, and whatever a claim that has expired left behind: of `planId` if given. */
+  /** Claims pending tasks that nobody claims, and whatever a claim that has expired left behind, but of plans that are held: of `planId` if given. */
   claimOrphans(claimer: Claimer, limit: number, planId: string | null): Promise<readonly ClaimedTask[]>;
-  /** Records attempts. Tasks whose claim was lost meanwhile (cancelled, taken over) are not in the answer. */
-  assign(assignments: readonly NewAssignment[], owner: string, actor: Actor): Promise<readonly AssignmentToSend[]>;
+  /**
+   * Records attempts. Tasks whose claim was lost meanwhile (cancelled, taken over) are not in the answer, nor are those that a hold has come
+   * over: these are still claimed.
+   */
+  assign(
+    assignments: readonly NewAssignment[],
+    owner: string,
+    actor: Actor,
+    call?: CallTrace,
+  ): Promise<readonly AssignmentToSend[]>;
   /** Gives claims up and puts the tasks (back) into the queue; answers how many still were ours. */
-  park(parks: readonly NewPark[], owner: string, actor: Actor): Promise<number>;
+  park(parks: readonly NewPark[], owner: string, actor: Actor, call?: CallTrace): Promise<number>;
   /** Lets other replicas take over at once whatever this one has claimed. */
   giveBackClaims(owner: string): Promise<number>;
 
   // The queue
-  /** The first due task of each shape, in the order of the queue. Work grows with the number of shapes, not of tasks. */
-  queueHeads(planId: string | null): Promise<readonly QueueHead[]>;
+  /**
+   * The first due task of each of the next 1,000 shapes behind `after` (null: from the beginning), in the order of the queue. Work grows
+   * with the number of shapes, not of tasks.
+   */
+  queueHeads(after: string | null): Promise<QueueHeads>;
+  /** The first due tasks of the shapes that stand at the front of the queue, of 2,000 places, in the order of the queue. */
+  queueFront(): Promise<readonly QueueHead[]>;
+  /** The first due task of each shape of a plan, in the order of the queue. */
+  queueHeadsOfPlan(planId: string): Promise<readonly QueueHead[]>;
   /** Rows whose `resume_after` has passed may be tried from now on; answers how many. */
   ripen(): Promise<number>;
   /** Room that is kept for tasks, with what has ended a while ago. */

@@ -1,4 +1,10 @@
-import { explanationToWire, needsFromWire, timestampFromMsOrNull, wire } from "@headroom/contracts";
+import {
+  durationFromMsOrNull,
+  explanationToWire,
+  needsFromWire,
+  timestampFromMsOrNull,
+  wire,
+} from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { DEFAULT_EXPLAINED_AGENTS, estimateRoom, explanationOf } from "@headroom/scheduling";
 import { judgeFleet } from "../fleet/index/judge-fleet.ts";
@@ -16,13 +22,13 @@ export function explainCapacity(
     const judged = judgeFleet(deps.index, needs, {}, maxAgents, new Map());
     const explanation = explanationOf(judged, needs, {}, maxAgents);
     const isAmountShort = explanation.verdict === "not_now";
-    const expected = isAmountShort
-      ? estimateRoom(viewsBySoonestEnd(deps.index, needs), needs, deps.storeClock.now())
-      : null;
+    const nowMs = deps.storeClock.now();
+    const expected = isAmountShort ? estimateRoom(viewsBySoonestEnd(deps.index, needs), needs, nowMs) : null;
     return wire.ExplainCapacityResponse.fromPartial({
       explanation: explanationToWire(explanation, (agentId) => deps.fleet.get(agentId)),
       expectedAvailableAt: timestampFromMsOrNull(expected?.earliestMs ?? null),
       expectedAgentId: expected?.agentId ?? "",
+      expectedAvailableIn: durationFromMsOrNull(expected === null ? null : Math.max(0, expected.earliestMs - nowMs)),
     });
   };
 }

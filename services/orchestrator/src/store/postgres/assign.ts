@@ -1,6 +1,13 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Amounts } from "@headroom/scheduling";
-import type { Actor, AssignmentToSend, NewAssignment, TaskCommand } from "../model.ts";
+import {
+  type Actor,
+  type AssignmentToSend,
+  type CallTrace,
+  type NewAssignment,
+  NO_CALL,
+  type TaskCommand,
+} from "../model.ts";
 
 interface AssignedRow {
   readonly task_id: string;
@@ -11,14 +18,14 @@ interface AssignedRow {
 }
 
 // One statement is one round trip and one transaction: the plans are locked before anything that depends on them is written
-// (`lockPlans` says why), and what follows is done for those tasks only whose claim is still ours. These are found one by one, by
+// (`lockPlans` says why; a plan that is held by the time it is locked is not among them), and what follows is done for those tasks only whose claim is still ours. These are found one by one, by
 // their ids: as one join with all the conditions the planner expects a single row, and compares every task that waits with every one
 // that was asked for (250 ms for 428 tasks of a queue of 4,000; one by one 10 ms).
 const assignStatement = defineStatement<AssignedRow>({
   name: "tasks_assign",
   text: `
     WITH locked AS MATERIALIZED (
-      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) ORDER BY plan_id FOR NO KEY UPDATE),
+      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) AND held_at IS NULL ORDER BY plan_id FOR NO KEY UPDATE),
     asked AS MATERIALIZED (
       SELECT a.* FROM jsonb_to_recordset($3::jsonb) AS a(
              task_id uuid, plan_id uuid, task_name text, attempt_id uuid, agent_id uuid, fence bigint, was text, number integer,
@@ -27,7 +34,8 @@ const assignStatement = defineStatement<AssignedRow>({
       SELECT a.task_id, a.attempt_id
         FROM asked a
        CROSS JOIN LATERAL (SELECT t.claim_owner, t.fence, t.placing_attempt_id, t.state FROM tasks t WHERE t.task_id = a.task_id FOR UPDATE) AS t
-       WHERE (SELECT count(*) FROM locked) > 0
+       WHERE a.plan_id = ANY (ARRAY(SELECT plan_id FROM locked))
+         AND NOT EXISTS (SELECT FROM queue_hold)
          AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id AND t.state IN ('pending', 'paused')),
     taken AS (
       UPDATE tasks t
@@ -47,9 +55,9 @@ const assignStatement = defineStatement<AssignedRow>({
       UPDATE pause_queue q SET status = 'resumed', resumed_at = now(), last_checked = now()
         FROM taken WHERE q.task_id = taken.task_id AND q.status = 'waiting'),
     told AS (
-      INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, actor)
+      INSERT INTO events (plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, actor, request_id, traceparent)
       SELECT a.plan_id, a.task_id, a.task_name, CASE WHEN step.number = 2 THEN a.attempt_id END, a.agent_id, step.kind,
-             CASE WHEN step.number = 2 THEN a.was END, CASE WHEN step.number = 2 THEN 'assigned' END, $4
+             CASE WHEN step.number = 2 THEN a.was END, CASE WHEN step.number = 2 THEN 'assigned' END, $4, $5, $6
         FROM asked a JOIN taken ON taken.task_id = a.task_id
         JOIN (VALUES (1, 'TASK_RESUMED'), (2, 'TASK_ASSIGNED')) AS step(number, kind) ON step.number = 2 OR a.was = 'paused'
        ORDER BY a.number, step.number)
@@ -58,19 +66,23 @@ const assignStatement = defineStatement<AssignedRow>({
 
 /**
  * Step 4 of DESIGN 5: attempt, task and queue row in one transaction, guarded by owner and fence of the claim. A resumption is an
- * event of its own, so that it can be counted (R-PAUSE-10).
+ * event of its own, so that it can be counted (R-PAUSE-10). Nothing of a plan that is held, nor while the queue is, is assigned: the hold
+ * may have come after the claim.
  */
 export async function assign(
   db: Queryable,
   assignments: readonly NewAssignment[],
   owner: string,
   actor: Actor,
+  call: CallTrace = NO_CALL,
 ): Promise<readonly AssignmentToSend[]> {
   const rows = await db.query(assignStatement, [
     [...new Set(assignments.map(({ claimed }) => claimed.planId))],
     owner,
     JSON.stringify(assignments.map(askedRow)),
     actor,
+    call.requestId,
+    call.traceparent,
   ]);
   const byTask = new Map(rows.map((row) => [row.task_id, row]));
   // In the order in which they were asked for.

@@ -133,7 +133,15 @@ async function cancelRows(
     ending.map((row) => row.task_id),
     "cancelled",
   );
-  const about = (row: CancelRow) => ({ planId, taskId: row.task_id, taskName: row.name, sentence, actor, call });
+  const about = (row: CancelRow) => ({
+    planId,
+    taskId: row.task_id,
+    taskName: row.name,
+    ...(row.attempt_id !== null && row.agent_id !== null && { attemptId: row.attempt_id, agentId: row.agent_id }),
+    sentence,
+    actor,
+    call,
+  });
   await appendEvents(tx, [
     ...ending.map((row) => ({
       ...about(row),

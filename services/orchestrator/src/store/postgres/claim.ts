@@ -81,6 +81,7 @@ const claimOrphansStatement = defineStatement<ClaimedRow>({
        WHERE (state = 'pending' OR (state = 'paused' AND claim_expires_at IS NOT NULL))
          AND (claim_expires_at IS NULL OR claim_expires_at <= now())
          AND ($3::uuid IS NULL OR plan_id = $3)
+         AND NOT EXISTS (SELECT FROM plans p WHERE p.plan_id = tasks.plan_id AND p.held_at IS NOT NULL)
        ORDER BY rank, task_id
        LIMIT $4
          FOR UPDATE SKIP LOCKED)${takeClaim("due")}`,

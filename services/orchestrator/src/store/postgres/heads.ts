@@ -1,6 +1,7 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Needs } from "@headroom/scheduling";
 import type { QueueHead } from "../model.ts";
+import type { QueueHeads } from "../port.ts";
 
 interface HeadRow {
   readonly shape_key: string;
@@ -14,8 +15,10 @@ interface HeadRow {
   readonly waited_ms: number;
 }
 
-/** Shapes that one pass looks at; the others come when these have gone. */
-const maxShapes = 1_000;
+/** Shapes that one statement reads. */
+const shapesAtOnce = 1_000;
+/** Places at the front of the queue that are looked at, whatever their shapes. */
+const frontPlaces = 2_000;
 
 const head = `
       SELECT q.task_id, q.plan_id, t.name AS task_name, q.rank, q.uses_gpu, t.needs, t.expected_duration_ms,
@@ -24,21 +27,40 @@ const head = `
        WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later`;
 
 // From one shape straight to the next: the work grows with the number of shapes, never with that of the tasks that wait.
-const headsStatement = defineStatement<HeadRow>({
+const headsStatement = defineStatement<HeadRow & { readonly last_shape: string; readonly shapes: number }>({
   name: "pause_queue_heads",
   text: `
     WITH RECURSIVE shapes(shape_key, number) AS (
-      (SELECT shape_key, 1 FROM pause_queue WHERE status = 'waiting' AND NOT blocked AND NOT later ORDER BY shape_key LIMIT 1)
+      (SELECT shape_key, 1 FROM pause_queue
+        WHERE status = 'waiting' AND NOT blocked AND NOT later AND shape_key > $1 ORDER BY shape_key LIMIT 1)
       UNION ALL
       SELECT (SELECT q.shape_key FROM pause_queue q
                WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later AND q.shape_key > s.shape_key
                ORDER BY q.shape_key LIMIT 1), s.number + 1
-        FROM shapes s WHERE s.shape_key IS NOT NULL AND s.number < ${maxShapes})
+        FROM shapes s WHERE s.shape_key IS NOT NULL AND s.number < ${shapesAtOnce})
     SELECT s.shape_key, head.task_id, head.plan_id, head.task_name, head.rank, head.uses_gpu, head.needs, head.expected_duration_ms,
-           head.waited_ms
+           head.waited_ms, max(s.shape_key) OVER () AS last_shape, count(*) OVER () AS shapes
       FROM shapes s
      CROSS JOIN LATERAL (${head} AND q.shape_key = s.shape_key ORDER BY q.rank, q.pause_queue_id LIMIT 1) AS head
      WHERE s.shape_key IS NOT NULL
+     ORDER BY head.rank, head.task_id`,
+});
+
+/** Wherever the shapes of the front stand among thousands of others: what is next is never overlooked. */
+const frontStatement = defineStatement<HeadRow>({
+  name: "pause_queue_front",
+  text: `
+    WITH front AS MATERIALIZED (
+      SELECT q.task_id, q.shape_key, q.rank, q.pause_queue_id, q.later
+        FROM pause_queue q
+       WHERE q.status = 'waiting' AND NOT q.blocked
+       ORDER BY q.rank, q.pause_queue_id
+       LIMIT ${frontPlaces}),
+    firsts AS MATERIALIZED (
+      SELECT DISTINCT ON (shape_key) shape_key, task_id FROM front WHERE NOT later ORDER BY shape_key, rank, pause_queue_id)
+    SELECT firsts.shape_key, head.*
+      FROM firsts
+     CROSS JOIN LATERAL (${head} AND q.task_id = firsts.task_id) AS head
      ORDER BY head.rank, head.task_id`,
 });
 
@@ -50,14 +72,26 @@ const headsOfPlanStatement = defineStatement<HeadRow>({
                    w.expected_duration_ms, w.waited_ms
               FROM (${head.replace("SELECT ", "SELECT q.shape_key, ")} AND q.plan_id = $1) AS w
              ORDER BY w.shape_key, w.rank) AS h
-     ORDER BY h.rank, h.task_id
-     LIMIT ${maxShapes}`,
+     ORDER BY h.rank, h.task_id`,
 });
 
-/** The first due task of each shape, in the order of the queue. */
-export async function queueHeads(db: Queryable, planId: string | null): Promise<readonly QueueHead[]> {
-  const rows = planId === null ? await db.query(headsStatement, []) : await db.query(headsOfPlanStatement, [planId]);
-  return rows.map((row) => ({
+export async function queueHeads(db: Queryable, after: string | null): Promise<QueueHeads> {
+  const rows = await db.query(headsStatement, [after ?? ""]);
+  const [first] = rows;
+  const isFull = first !== undefined && first.shapes >= shapesAtOnce;
+  return { heads: rows.map(headFromRow), next: isFull ? first.last_shape : null };
+}
+
+export async function queueFront(db: Queryable): Promise<readonly QueueHead[]> {
+  return (await db.query(frontStatement, [])).map(headFromRow);
+}
+
+export async function queueHeadsOfPlan(db: Queryable, planId: string): Promise<readonly QueueHead[]> {
+  return (await db.query(headsOfPlanStatement, [planId])).map(headFromRow);
+}
+
+function headFromRow(row: HeadRow): QueueHead {
+  return {
     taskId: row.task_id,
     planId: row.plan_id,
     taskName: row.task_name,
@@ -67,7 +101,7 @@ export async function queueHeads(db: Queryable, planId: string | null): Promise<
     needs: row.needs,
     expectedDurationMs: row.expected_duration_ms,
     waitedMs: row.waited_ms,
-  }));
+  };
 }
 
 const ripenStatement = defineStatement({

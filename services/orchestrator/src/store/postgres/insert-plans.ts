@@ -29,7 +29,7 @@ const insertStatement = defineStatement<ClaimedRow>({
              number integer, plan_id uuid, name text, namespace text, priority integer, labels jsonb, request_id uuid, request_hash text,
              tasks integer, call_id text, traceparent text, point_s double precision, claim_owner uuid, claim_ms double precision)),
     given AS MATERIALIZED (
-      SELECT t.*, p.plan_id, p.name AS plan_name, p.claim_owner, now() + p.claim_ms * interval '1 millisecond' AS claim_expires_at,
+      SELECT t.*, p.plan_id, p.name AS plan_name, p.call_id, p.traceparent, p.claim_owner, now() + p.claim_ms * interval '1 millisecond' AS claim_expires_at,
              to_timestamp(t.resume_after_ms / 1000.0) AS resume_after,
              extract(epoch FROM now()) + t.position * 1e-6 - t.priority * p.point_s AS rank
         FROM jsonb_to_recordset($2::jsonb) AS t(
@@ -76,7 +76,7 @@ const insertStatement = defineStatement<ClaimedRow>({
                      'planner' AS actor, call_id, traceparent
                 FROM plan
                UNION ALL
-              SELECT plan, position, plan_id, task_id, name, 'TASK_PAUSED', 'pending', 'paused', reason, sentence, 'orchestrator', '', ''
+              SELECT plan, position, plan_id, task_id, name, 'TASK_PAUSED', 'pending', 'paused', reason, sentence, 'planner', call_id, traceparent
                 FROM given WHERE reason IS NOT NULL) AS happened
        ORDER BY number, position)
     SELECT task_id, attempt_id, rank, created_at FROM made WHERE attempt_id IS NOT NULL`,

@@ -1,5 +1,5 @@
 import { type Database, defineStatement } from "@headroom/postgres";
-import type { Actor, NewPark } from "../model.ts";
+import { type Actor, type CallTrace, type NewPark, NO_CALL } from "../model.ts";
 import { appendEvents } from "./events.ts";
 import { lockPlans } from "./lock-plans.ts";
 import { insertPauses } from "./pause-rows.ts";
@@ -21,11 +21,17 @@ const stillWaiting = defineStatement({
     UPDATE pause_queue q
        SET last_checked = now(), reason = p.reason, reason_detail = p.sentence
       FROM unnest($1::uuid[], $2::text[], $3::text[]) AS p(task_id, reason, sentence)
-     WHERE q.task_id = p.task_id AND q.status = 'waiting'`,
+     WHERE q.task_id = p.task_id AND q.status = 'waiting' AND NOT q.blocked`,
 });
 
-/** Claimed tasks that found no room: new ones get their row in the queue, waiting ones keep theirs. */
-export function park(db: Database, parks: readonly NewPark[], owner: string, actor: Actor): Promise<number> {
+/** Claimed tasks that found no room: new ones get their row in the queue, waiting ones keep theirs. What is held by now goes on to say so. */
+export function park(
+  db: Database,
+  parks: readonly NewPark[],
+  owner: string,
+  actor: Actor,
+  call: CallTrace = NO_CALL,
+): Promise<number> {
   return db.transaction(async (tx) => {
     await lockPlans(
       tx,
@@ -64,6 +70,7 @@ export function park(db: Database, parks: readonly NewPark[], owner: string, act
         pauseReason: reason,
         sentence,
         actor,
+        call,
       })),
     );
     return parked.length;

@@ -51,13 +51,15 @@ const deleteHold = defineStatement<HoldRow>({
   text: `DELETE FROM queue_hold RETURNING reason, held_by, held_at`,
 });
 
-/** The time under a hold is nobody's waiting for room. */
+/** The time under a hold is nobody's waiting for room: from when it was held, or from when the waiting began, where that was later. */
 const shiftDeadlines = defineStatement({
   name: "pause_queue_shift_deadlines",
   text: `
-    UPDATE pause_queue
-       SET wait_deadline = wait_deadline + (now() - greatest(to_timestamp($1 / 1000.0), paused_at))
-     WHERE status = 'waiting' AND wait_deadline IS NOT NULL`,
+    UPDATE pause_queue q
+       SET wait_deadline = q.wait_deadline + greatest(interval '0', now()
+             - greatest(to_timestamp($1 / 1000.0), q.wait_deadline - t.wait_timeout_ms * interval '1 millisecond'))
+      FROM tasks t
+     WHERE q.status = 'waiting' AND q.wait_deadline IS NOT NULL AND t.task_id = q.task_id`,
 });
 
 export function releaseQueue(db: Database, request: HoldRequest): Promise<HoldRecord | null> {

@@ -22,17 +22,19 @@ export async function queuePlace(db: Queryable, taskId: string, bound: number): 
   return row === undefined ? null : { higherPriority: row.higher, samePriority: row.same };
 }
 
-const runningStatement = defineStatement<{ readonly since: number; readonly expected_duration_ms: number | null }>({
-  name: "attempts_running_expectations",
-  text: `
-    SELECT coalesce(a.started_at, a.assigned_at) AS since, t.expected_duration_ms
+const runningStatement = defineStatement<{ readonly elapsed_ms: number; readonly expected_duration_ms: number | null }>(
+  {
+    name: "attempts_running_expectations",
+    text: `
+    SELECT (extract(epoch FROM now() - coalesce(a.started_at, a.assigned_at)) * 1000)::double precision AS elapsed_ms, t.expected_duration_ms
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
      WHERE a.state IN ('assigned', 'running')
      ORDER BY a.assigned_at
      LIMIT $1`,
-});
+  },
+);
 
 export async function runningExpectations(db: Queryable, limit: number): Promise<readonly RunningExpectation[]> {
   const rows = await db.query(runningStatement, [limit]);
-  return rows.map((row) => ({ sinceMs: row.since, expectedDurationMs: row.expected_duration_ms }));
+  return rows.map((row) => ({ elapsedMs: row.elapsed_ms, expectedDurationMs: row.expected_duration_ms }));
 }

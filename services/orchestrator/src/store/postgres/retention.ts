@@ -46,6 +46,12 @@ const lockOldPlan = defineStatement<{ readonly plan_id: string }>({
        FOR UPDATE SKIP LOCKED`,
 });
 
+/** Whoever still writes output of an attempt is waited for, and finds it gone. */
+const lockAttempts = defineStatement({
+  name: "attempts_lock_old_plan",
+  text: `SELECT FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE t.plan_id = $1 FOR UPDATE OF a`,
+});
+
 /** What a plan has most of, in portions. */
 const trimOutput = defineStatement({
   name: "task_output_trim_plan",
@@ -111,6 +117,7 @@ async function trimPlan(tx: Transaction, planId: string, olderThanMs: number, li
   const [plan] = await tx.query(lockOldPlan, [planId, olderThanMs]);
   // Another replica is at it: it does the rest.
   if (plan === undefined) return false;
+  await tx.execute(lockAttempts, [planId]);
   if ((await tx.execute(trimOutput, [planId, limit])) > 0) return true;
   if ((await tx.execute(trimEventsOfPlan, [planId, limit])) > 0) return true;
   for (const statement of rest) await tx.execute(statement, [planId]);

@@ -16,8 +16,12 @@ const findRetry = defineStatement<{
 
 const noteRetry = defineStatement({
   name: "retry_requests_insert",
-  text: `INSERT INTO retry_requests (request_id, plan_id, retried_tasks, restored_tasks) VALUES ($1, $2, $3, $4)`,
+  text: `INSERT INTO retry_requests (request_id, plan_id, retried_tasks, restored_tasks) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (request_id) DO NOTHING`,
 });
+
+/** The id was used for another plan at the same moment: what it was used for can be read now. */
+class RequestIdTakenError extends Error {}
 
 interface CandidateRow {
   readonly task_id: string;
@@ -65,7 +69,22 @@ const planThere = defineStatement<{ readonly plan_id: string }>({
 });
 
 /** Failed tasks wait again, and with them what was cancelled because of them; their plan has not ended then. */
-export function retryPlan(
+export async function retryPlan(
+  db: Database,
+  planId: string,
+  requestId: string | null,
+  reason: string,
+  call: CallTrace,
+): Promise<RetryOutcome> {
+  try {
+    return await retryOnce(db, planId, requestId, reason, call);
+  } catch (error) {
+    if (!(error instanceof RequestIdTakenError)) throw error;
+    return retryOnce(db, planId, requestId, reason, call);
+  }
+}
+
+function retryOnce(
   db: Database,
   planId: string,
   requestId: string | null,
@@ -89,7 +108,10 @@ export function retryPlan(
     const rows = await tx.query(selectCandidates, [planId]);
     const { retried, restored } = chooseRetry(rows.map(candidateFromRow));
     if (retried.length > 0) await bringAllBack(tx, planId, rows, { retried, restored, reason, call });
-    if (requestId !== null) await tx.execute(noteRetry, [requestId, planId, retried.length, restored.length]);
+    if (requestId !== null) {
+      const noted = await tx.execute(noteRetry, [requestId, planId, retried.length, restored.length]);
+      if (noted === 0) throw new RequestIdTakenError();
+    }
     return { kind: "retried", retriedTasks: retried.length, restoredTasks: restored.length, duplicate: false };
   });
 }

@@ -17,7 +17,7 @@ import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
-import { queueHeads, ripen } from "./heads.ts";
+import { queueFront, queueHeads, queueHeadsOfPlan, ripen } from "./heads.ts";
 import { park } from "./park.ts";
 import { markChecked } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
@@ -40,11 +40,13 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
 
     claimWaiting: (request) => claimWaiting(db, request),
     claimOrphans: (claimer, limit, planId) => claimOrphans(db, claimer, limit, planId),
-    assign: (assignments, owner, actor) => assign(db, assignments, owner, actor),
-    park: (parks, owner, actor) => park(db, parks, owner, actor),
+    assign: (assignments, owner, actor, call) => assign(db, assignments, owner, actor, call),
+    park: (parks, owner, actor, call) => park(db, parks, owner, actor, call),
     giveBackClaims: (owner) => giveBackClaims(db, owner),
 
-    queueHeads: (planId) => queueHeads(db, planId),
+    queueHeads: (after) => queueHeads(db, after),
+    queueFront: () => queueFront(db),
+    queueHeadsOfPlan: (planId) => queueHeadsOfPlan(db, planId),
     ripen: () => ripen(db),
     roomHolds: () => roomHolds(db),
     keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),

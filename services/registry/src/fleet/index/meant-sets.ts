@@ -14,7 +14,7 @@ export interface MeantSets {
   readonly eligible: Bits;
   /** Online, and no state keeps them from work. */
   readonly unblocked: Bits;
-  /** Online, and only their work stream or an operator's leave is missing, room aside; the first without the latter. */
+  /** Online, and only their work stream or the leave of an operator or owner is missing, room aside; the first without the latter. */
   readonly streamless: Bits;
   readonly setAside: Bits;
   /**
@@ -38,10 +38,9 @@ export function meantSets(index: CapacityIndex, needs: Needs, options: FitOption
   const eligible = scratch.copyOf(sets.desktop);
   for (const set of [pool, labelled, pinned]) if (set !== null) keepCommon(eligible, set);
   const kept = scratch.copyOf(sets.online);
-  for (const set of [sets.ownerHold, sets.onProbation, avoided]) if (set !== null) dropCommon(kept, set);
+  for (const set of [sets.onProbation, avoided]) if (set !== null) dropCommon(kept, set);
   const allowed = scratch.copyOf(kept);
-  dropCommon(allowed, sets.cordoned);
-  dropCommon(allowed, sets.draining);
+  for (const set of [sets.cordoned, sets.draining, sets.ownerHold]) dropCommon(allowed, set);
   const unblocked = scratch.copyOf(allowed);
   if (options.requireAttached !== false) keepCommon(unblocked, sets.attached);
   for (const set of [kept, allowed]) {

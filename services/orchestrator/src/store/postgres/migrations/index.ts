@@ -8,6 +8,7 @@ import { lists } from "./0011_lists.ts";
 import { queueLists } from "./0012_queue_lists.ts";
 import { holdUnknown } from "./0013_hold_unknown.ts";
 import { cancelling } from "./0014_cancelling.ts";
+import { queueWithoutTaskCheck } from "./0015_queue_without_task_check.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -20,4 +21,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   queueLists,
   holdUnknown,
   cancelling,
+  queueWithoutTaskCheck,
 ];

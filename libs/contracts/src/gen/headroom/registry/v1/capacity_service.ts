@@ -545,6 +545,8 @@ export interface ExplainCapacityResponse {
     | undefined;
   /** The agent on which that is (UUID); empty when unknown. */
   expectedAgentId: string;
+  /** The time from this answer to expected_available_at, 0 or more: of use where the caller's clock is not the registry's. Absent when unknown. */
+  expectedAvailableIn?: Duration | undefined;
 }
 
 function createBaseGetAgentCapacityRequest(): GetAgentCapacityRequest {
@@ -3300,7 +3302,12 @@ export const ExplainCapacityRequest: MessageFns<ExplainCapacityRequest> = {
 };
 
 function createBaseExplainCapacityResponse(): ExplainCapacityResponse {
-  return { explanation: undefined, expectedAvailableAt: undefined, expectedAgentId: "" };
+  return {
+    explanation: undefined,
+    expectedAvailableAt: undefined,
+    expectedAgentId: "",
+    expectedAvailableIn: undefined,
+  };
 }
 
 export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
@@ -3313,6 +3320,9 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
     }
     if (message.expectedAgentId !== "") {
       writer.uint32(26).string(message.expectedAgentId);
+    }
+    if (message.expectedAvailableIn !== undefined) {
+      Duration.encode(message.expectedAvailableIn, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3354,6 +3364,14 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
             message.expectedAgentId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expectedAvailableIn = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3378,6 +3396,9 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
       ? Timestamp.fromPartial(object.expectedAvailableAt)
       : undefined;
     message.expectedAgentId = object.expectedAgentId ?? "";
+    message.expectedAvailableIn = (object.expectedAvailableIn !== undefined && object.expectedAvailableIn !== null)
+      ? Duration.fromPartial(object.expectedAvailableIn)
+      : undefined;
     return message;
   },
 };
