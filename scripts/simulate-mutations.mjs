@@ -12,7 +12,7 @@ const { mutations } = await import("../test/simulation/mutations.mjs");
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "300" },
-    seed: { type: "string", default: "1" },
+    seed: { type: "string", default: "1000001" },
     only: { type: "string", default: "" },
     jobs: { type: "string" },
   },

@@ -96,11 +96,18 @@ export const mutations = [
   },
   {
     name: "reservation dropped when its agent is suspect",
+    file: "services/registry/src/liveness/liveness.ts",
+    from: `      status: outcome.to,
+      statusReason: reason,`,
+    to: `      status: outcome.to,
+      ...(outcome.to === "suspect" && { reservations: Object.getPrototypeOf(agent.reservations).constructor.EMPTY }),
+      statusReason: reason,`,
+  },
+  {
+    name: "the list of a Hello is taken for empty",
     file: "services/registry/src/reservations/reconcile.ts",
-    from: `  const agent = draft.agent(agentId);
-  const attempts = agent?.sample?.attempts;`,
-    to: `  const agent = draft.agent(agentId);
-  const attempts = agent?.status === "suspect" ? [] : by === "hello" ? [] : agent?.sample?.attempts;`,
+    from: `  const attempts = agent?.sample?.attempts;`,
+    to: `  const attempts = by === "hello" ? [] : agent?.sample?.attempts;`,
   },
   {
     name: "reservation never expires",
@@ -123,6 +130,12 @@ export const mutations = [
     to: "Math.min(total, Math.max(0, total - available))",
   },
   {
+    name: "foreign use ignored",
+    file: capacity,
+    from: "Math.min(total, Math.max(0, total - available - usedSum))",
+    to: "Math.min(0, total - available - usedSum)",
+  },
+  {
     name: "used and reserved added",
     file: capacity,
     from: "held += Math.max(amountOf(reserved), usedAmount)",
@@ -130,9 +143,21 @@ export const mutations = [
   },
   {
     name: "cards summed",
+    file: "libs/scheduling/src/fit-cards.ts",
+    from: "problem: cardProblem(card, needs) }));",
+    to: "problem: room.vram.free >= needs.gpuVramMib ? null : cardProblem(card, needs) }));",
+  },
+  {
+    name: "reservations on the first card not counted",
     file: capacity,
     from: "const isThis = (cardId: string): boolean => cardId === card.cardId;",
     to: "const isThis = (cardId: string): boolean => cardId === card.cardId && card.index > 0;",
+  },
+  {
+    name: "whole cards shared",
+    file: "libs/scheduling/src/fit-cards.ts",
+    from: "if (needs.gpuExclusive && card.occupied) {",
+    to: "if (needs.gpuExclusive && card.occupied && needed > free) {",
   },
   {
     name: "the end of an old stream marks the new session offline",
@@ -148,7 +173,24 @@ export const mutations = [
     name: "LOST before the lease ends",
     file: "services/orchestrator/src/lost/sweep.ts",
     from: "export const lostGraceMs = 30_000;",
-    to: "export const lostGraceMs = -290_000;",
+    to: "export const lostGraceMs = -5_000;",
+  },
+  {
+    name: "an agent goes on after its lease",
+    file: "services/agent/src/work/lease.ts",
+    from: `return slept ? "freeze" : "end";`,
+    to: `return slept ? "freeze" : "goes_on";`,
+  },
+  {
+    name: "a hold that comes after the claim is not seen",
+    file: "services/orchestrator/src/store/postgres/assign.ts",
+    from: " AND held_at IS NULL ORDER BY plan_id FOR NO KEY UPDATE",
+    to: " ORDER BY plan_id FOR NO KEY UPDATE",
+    and: {
+      file: "services/orchestrator/src/store/postgres/hold-plan.ts",
+      from: "await tx.execute(takeClaims, [planId]);",
+      to: "",
+    },
   },
   {
     name: "unattached agent admitted",
@@ -278,9 +320,9 @@ export const mutations = [
   {
     name: "NOTIFY before commit",
     file: placer,
-    from: "  const assigned = await options.store.assign(assignments, options.owner, actor);",
+    from: "  const assigned = await options.store.assign(assignments, options.owner, actor, call);",
     to: `  options.deliverer.deliver(assignments.filter(({ agentId }) => !options.deliverer.holds(agentId)));
-  const assigned = await options.store.assign(assignments, options.owner, actor);`,
+  const assigned = await options.store.assign(assignments, options.owner, actor, call);`,
     and: {
       file: placer,
       from: "  options.deliverer.deliver(assigned);\n",

@@ -6,6 +6,7 @@ import { checkWaiting } from "../support/invariants/check-waiting.ts";
 import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
+import { findForeignPromised } from "./world/find-foreign.ts";
 import { findDoubleExecutions, findRunsOfLost, readWorld } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
@@ -104,6 +105,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
         ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs, toldWithinMs }),
         ...findDoubleExecutions(world),
         ...findRunsOfLost(world, facts),
+        ...findForeignPromised(world, facts),
         ...lossesOf(world, facts, configs, faults.counts),
       ]),
     );
@@ -165,7 +167,8 @@ async function untilOver(world: World, real: RealSessions): Promise<boolean> {
   const lookEveryMs = 5_000;
   for (let passedMs = 0; passedMs < calmMs; passedMs += lookEveryMs) {
     await world.engine.run(lookEveryMs);
-    if (world.planner.unanswered > 0 || world.machines.some(({ running }) => running > 0)) continue;
+    if (world.planner.unanswered > 0 || operatorOwes(world) > 0 || world.machines.some(({ running }) => running > 0))
+      continue;
     const [left] = await real.sql<{ open: boolean }>(
       `SELECT EXISTS (SELECT FROM orchestrator.tasks WHERE state NOT IN ('succeeded', 'failed', 'cancelled'))
            OR EXISTS (SELECT FROM registry.reservations WHERE state <> 'released') AS open`,
@@ -174,6 +177,8 @@ async function untilOver(world: World, real: RealSessions): Promise<boolean> {
   }
   return false;
 }
+
+const operatorOwes = ({ operator }: World): number => operator?.owes ?? 0;
 
 async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly string[]> {
   const tasks = await sql<{ line: string }>(
@@ -188,6 +193,7 @@ async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly
   return [
     ...[...tasks, ...reservations].map(({ line }) => line),
     ...running.map((machine) => `${machine.name} runs ${machine.running} commands`),
+    ...(operatorOwes(world) > 0 ? [`the operator waits for ${operatorOwes(world)} answers`] : []),
     ...(world.planner.unanswered > 0 ? [`${world.planner.unanswered} plans were never answered`] : []),
   ];
 }

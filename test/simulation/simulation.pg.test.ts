@@ -12,7 +12,7 @@ import { type Configs, simConfigs } from "./world/services.ts";
 
 /** How many worlds, from which seed on. The suite takes the same each time; a long run takes fresh ones: `npm run simulate:faults`. */
 const worlds = Number(process.env["HEADROOM_SIMULATION_SEEDS"] ?? "30");
-const firstSeed = Number(process.env["HEADROOM_SIMULATION_SEED"] ?? "8000");
+const firstSeed = Number(process.env["HEADROOM_SIMULATION_SEED"] ?? "1008000");
 
 /**
  * Seeds that found something when they were new, and what it was. What a seed makes happen changes with the world and with the program, so

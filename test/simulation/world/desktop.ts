@@ -120,11 +120,11 @@ function machineSampler(machine: Machine, process: SimProcess): Sampler {
             wire.AttemptUse.fromPartial({
               attemptId,
               fence,
-              cpuMillicores: reserved.cpuMillicores / 2,
-              memoryMib: Math.floor(reserved.memoryMib / 2),
+              cpuMillicores: Math.floor((reserved.cpuMillicores * machine.overuse) / 2),
+              memoryMib: Math.floor((reserved.memoryMib * machine.overuse) / 2),
               cards: reserved.cards.map(({ cardId, vramMib, exclusive }) => ({
                 cardId,
-                vramMib: Math.floor(vramMib / 2),
+                vramMib: Math.floor((vramMib * machine.overuse) / 2),
                 exclusive,
               })),
             }),

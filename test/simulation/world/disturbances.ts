@@ -1,7 +1,16 @@
 import { databaseDown, databaseSlow } from "./database-faults.ts";
 import type { NamedFault } from "./fault.ts";
-import { cancelPlan, ownerComes, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
-import { breakConnections, detach, fleetCutOff, isolate, partition, sentToNobody } from "./network-faults.ts";
+import { cancelPlan, ownerComes, ownerUses, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
+import {
+  breakConnections,
+  cutOffOverWork,
+  detach,
+  fleetCutOff,
+  isolate,
+  partition,
+  sentToNobody,
+} from "./network-faults.ts";
+import { cancelTask, cordon, drain, holdPlan, holdQueue, retryPlan } from "./operator-faults.ts";
 import {
   clockJump,
   kill,
@@ -45,4 +54,26 @@ export const disturbances: readonly NamedFault[] = [
   ["owner comes", ownerComes],
   ["cancel", cancelPlan],
   ["cancel", cancelPlan],
+];
+
+/** What happens in livelier worlds besides. */
+export const livelyDisturbances: readonly NamedFault[] = [
+  ...disturbances,
+  ["hold plan", holdPlan],
+  ["hold plan", holdPlan],
+  ["hold plan", holdPlan],
+  ["hold queue", holdQueue],
+  ["hold queue", holdQueue],
+  ["cordon", cordon],
+  ["drain", drain],
+  ["drain", drain],
+  ["cancel task", cancelTask],
+  ["cancel task", cancelTask],
+  ["retry plan", retryPlan],
+  ["retry plan", retryPlan],
+  ["owner uses", ownerUses],
+  ["owner uses", ownerUses],
+  ["owner uses", ownerUses],
+  ["cut off over work", cutOffOverWork],
+  ["cut off over work", cutOffOverWork],
 ];

@@ -1,8 +1,9 @@
 import { SeededRandom } from "@headroom/testing";
 import { goOn } from "./befall.ts";
-import { disturbances } from "./disturbances.ts";
+import { disturbances, livelyDisturbances } from "./disturbances.ts";
 import type { Fault } from "./fault.ts";
 import { longPowerLoss } from "./machine-faults.ts";
+import { noUse } from "./machine.ts";
 import { fleetLost } from "./network-faults.ts";
 import { weathers } from "./weathers.ts";
 import type { World } from "./world.ts";
@@ -32,9 +33,10 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine, looksRarely, fleet } = this.#world;
-    const usable = looksRarely ? disturbances.filter(([, , isHard]) => isHard !== "hard") : disturbances;
-    const count = fleet === "quiet" ? 0 : engine.random.int(0, 14);
+    const { engine, looksRarely, fleet, isLively } = this.#world;
+    const known = isLively ? livelyDisturbances : disturbances;
+    const usable = looksRarely ? known.filter(([, , isHard]) => isHard !== "hard") : known;
+    const count = fleet === "quiet" ? 0 : engine.random.int(0, isLively ? 22 : 14);
     for (let number = 0; number < count; number += 1) {
       const atMs = 2_000 + engine.random.next() * (forMs - 2_000);
       const [kind, fault] = usable[engine.random.int(0, usable.length - 1)]!;
@@ -83,7 +85,8 @@ export class Faults {
     network.links.healAll();
     postgres.comeBack();
     for (const machine of machines) machine.ownerHold = null;
-    for (const machine of machines) machine.ownerCores = 0;
+    for (const machine of machines) machine.ownerUses(noUse);
+    for (const machine of machines) machine.overuse = 1;
     for (const machine of machines) machine.wake();
     for (const node of [...registries, ...orchestrators, ...agents]) {
       if (node.process !== null) goOn(this.#world, node, node.process);

@@ -2,6 +2,7 @@
 import { keepaliveMs } from "../network/links.ts";
 import { comesBack, cutOff, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
+import { noUse } from "./machine.ts";
 import type { World } from "./world.ts";
 
 function switchOff(world: World, index: number, downMs: number): void {
@@ -89,10 +90,28 @@ export const ownerComes: Fault = (world, random) => {
   const machine = oneOf(random, world.machines);
   const forMs = between(random, 1_000, 60_000);
   if (random.next() < 0.5) machine.ownerHold = "mine";
-  else machine.ownerCores = random.int(1, machine.shape.cpuCores);
+  else machine.ownerUses({ ...noUse, cores: random.int(1, machine.shape.cpuCores) });
   world.engine.schedule(forMs, null, `the owner of ${machine.name} goes`, () => {
     machine.ownerHold = null;
-    machine.ownerCores = 0;
+    machine.ownerUses(noUse);
+  });
+  return `${machine.name} for ${Math.round(forMs)} ms`;
+};
+
+/** For longer, of memory and cards too; and what Headroom runs there takes more than it asked for. */
+export const ownerUses: Fault = (world, random) => {
+  const machine = oneOf(random, world.machines);
+  const { cpuCores, memoryMib, cards } = machine.shape;
+  const forMs = between(random, 30_000, 150_000);
+  machine.ownerUses({
+    cores: random.int(0, cpuCores),
+    memoryMib: random.int(0, memoryMib),
+    vramMib: random.int(0, Math.max(0, ...cards.map((card) => card.vramMib))),
+  });
+  if (random.next() < 0.5) machine.overuse = random.int(2, 3);
+  world.engine.schedule(forMs, null, `the owner of ${machine.name} stops`, () => {
+    machine.ownerUses(noUse);
+    machine.overuse = 1;
   });
   return `${machine.name} for ${Math.round(forMs)} ms`;
 };

@@ -5,6 +5,16 @@ import type { ClockSources } from "@headroom/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 
+/** What others than Headroom take of a machine. */
+export interface ForeignUse {
+  readonly cores: number;
+  readonly memoryMib: number;
+  /** Of each card. */
+  readonly vramMib: number;
+}
+
+export const noUse: ForeignUse = { cores: 0, memoryMib: 0, vramMib: 0 };
+
 export interface MachineShape {
   readonly cpuCores: number;
   readonly memoryMib: number;
@@ -65,9 +75,20 @@ export class Machine {
   #frozenBySleep: readonly MachineProcess[] = [];
   /** Told before the machine sleeps, where its system tells. */
   sleepListener: SleepListener | null = null;
-  /** Cores that its owner uses. */
-  ownerCores = 0;
+  /** What its owner uses, and since when, by the world's clock. */
+  readonly foreign: (ForeignUse & { readonly fromMs: number })[] = [{ ...noUse, fromMs: 0 }];
+  /** Commands take so much of what they asked for, by half: 1 is half of it. */
+  overuse = 1;
   ownerHold: string | null = null;
+
+  /** Its owner uses so much from now on. */
+  ownerUses(use: ForeignUse): void {
+    this.foreign.push({ ...use, fromMs: this.#engine.wallMs });
+  }
+
+  get #foreignNow(): ForeignUse {
+    return this.foreign.at(-1) ?? noUse;
+  }
 
   constructor(engine: Engine, name: string, agentId: string, shape: MachineShape) {
     this.#engine = engine;
@@ -202,11 +223,12 @@ export class Machine {
     const usedCpu = uses.reduce((sum, use) => sum + use.cpuMillicores, 0);
     const usedMemory = uses.reduce((sum, use) => sum + use.memoryMib, 0);
     const total = cpuCores * 1_000;
+    const foreign = this.#foreignNow;
     return wire.Sample.fromPartial({
       sampledAt: timestampFromMs(nowMs),
       cpuLoad: 10,
-      cpuMillicores: { total, available: Math.max(0, total - this.ownerCores * 1_000 - usedCpu) },
-      memoryMib: { total: memoryMib, available: Math.max(0, memoryMib - usedMemory) },
+      cpuMillicores: { total, available: Math.max(0, total - foreign.cores * 1_000 - usedCpu) },
+      memoryMib: { total: memoryMib, available: Math.max(0, memoryMib - foreign.memoryMib - usedMemory) },
       cards: cards.map(({ model, vramMib }, index) => ({
         cardId: `gpu-${index}`,
         index,
@@ -214,11 +236,14 @@ export class Machine {
         utilization: 0,
         vramMib: {
           total: vramMib,
-          available:
+          available: Math.max(
+            0,
             vramMib -
-            uses
-              .flatMap((use) => use.cards)
-              .reduce((sum, card) => sum + (card.cardId === `gpu-${index}` ? card.vramMib : 0), 0),
+              foreign.vramMib -
+              uses
+                .flatMap((use) => use.cards)
+                .reduce((sum, card) => sum + (card.cardId === `gpu-${index}` ? card.vramMib : 0), 0),
+          ),
         },
       })),
       attempts: [...uses],

@@ -64,6 +64,23 @@ export const sentToNobody: Fault = (world, random) => {
   return `of ${node.name} after ${times} times tasks_assign, for ${Math.round(forMs)} ms`;
 };
 
+/** From all orchestrators, over a command that has long to go, for longer than its lease and the grace after it: its agent is to end it. */
+export const cutOffOverWork: Fault = (world, random) => {
+  const forMs = between(random, 50_000, 90_000);
+  const longMs = 40_000;
+  let patience = 60;
+  const look = (): void => {
+    const index = world.machines.findIndex((machine) => machine.longestLeftMs >= longMs);
+    const node = world.agents[index];
+    patience -= 1;
+    if (world.isMended) return;
+    if (node !== undefined) cutOff(world, node, world.orchestrators, forMs);
+    else if (patience > 0) world.engine.schedule(1_000, null, "nobody works for long", look);
+  };
+  look();
+  return `whoever has a long command next, for ${Math.round(forMs)} ms`;
+};
+
 export const breakConnections: Fault = (world, random) => {
   const node = anyNode(world, random);
   for (const other of [...world.registries, ...world.orchestrators, ...world.agents])

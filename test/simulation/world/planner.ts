@@ -15,17 +15,32 @@ export interface Probe {
   readonly isSmall: boolean;
 }
 
+/** A plan that was accepted. */
+export interface KnownPlan {
+  readonly planId: string;
+  readonly taskIds: readonly string[];
+}
+
+/** What the machines of a world allow to ask for; null: of a world in which nobody asks for it. */
+export interface Wishes {
+  /** Some machine has two cards. */
+  readonly hasTwoCards: boolean;
+}
+
 /** Submits plans, asks again what was not answered, and now and then cancels one. */
 export class Planner {
   readonly accepted: AcceptedFact[] = [];
   readonly #engine: Engine;
   readonly #process: SimProcess;
   readonly #client: RpcClient<typeof wire.PlanServiceService>;
+  readonly #wishes: Wishes | null;
   readonly #unanswered = new Set<string>();
+  readonly #known: KnownPlan[] = [];
   #plans = 0;
 
-  constructor(engine: Engine, network: SimNetwork) {
+  constructor(engine: Engine, network: SimNetwork, wishes: Wishes | null) {
     this.#engine = engine;
+    this.#wishes = wishes;
     this.#process = engine.process("planner");
     const channel = network.for(this.#process).channel({
       address: orchestratorAddress,
@@ -43,7 +58,8 @@ export class Planner {
 
   submit(): void {
     this.#plans += 1;
-    this.#submit(randomPlan(this.#engine.random, this.#plans));
+    const plan = randomPlan(this.#engine.random, this.#plans);
+    this.#submit(this.#wishes === null ? plan : livelier(this.#engine.random, plan, this.#wishes));
   }
 
   /** Many small tasks that take their time. */
@@ -73,10 +89,16 @@ export class Planner {
     });
   }
 
+  /** One of the last that were accepted; null: there is none. */
+  recent(random: SeededRandom): KnownPlan | null {
+    return this.#known.at(-1 - random.int(0, Math.min(2, Math.max(0, this.#known.length - 1)))) ?? null;
+  }
+
   #dispatch(request: wire.DispatchPlanRequest): void {
     this.#client.dispatchPlan(request, { deadlineMs: 5_000 }).then(
-      ({ planId }) => {
+      ({ planId, tasks }) => {
         this.#unanswered.delete(request.requestId);
+        if (tasks.length > 0) this.#known.push({ planId, taskIds: tasks.map(({ taskId }) => taskId) });
         this.accepted.push({ planId, tasks: request.plan?.tasks.length ?? 0 });
         this.#engine.note("planner", `${request.plan?.name} is accepted as ${planId}`);
       },
@@ -134,4 +156,27 @@ function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan
     };
   });
   return wire.WorkPlan.fromPartial({ name: `plan-${number}`, priority: random.int(0, 3), tasks });
+}
+
+/** Some of its tasks want whole cards, or two, and some run for longer than their lease and the grace after it. */
+function livelier(random: SeededRandom, plan: Partial<wire.WorkPlan>, { hasTwoCards }: Wishes): Partial<wire.WorkPlan> {
+  const tasks = (plan.tasks ?? []).map((task): wire.TaskSpec => {
+    const kind = random.next();
+    const needs = { ...(task.needs ?? wire.ResourceNeeds.create()) };
+    if (kind < 0.1) Object.assign(needs, { gpuCount: 1, gpuVramGb: 0 });
+    else if (kind < 0.2 && hasTwoCards) Object.assign(needs, { gpuCount: 2, gpuVramGb: random.next() < 0.5 ? 0 : 4 });
+    const isLong = random.next() < 0.1;
+    return {
+      ...task,
+      needs,
+      ...(isLong && {
+        command: {
+          ...(task.command ?? wire.Command.create()),
+          argv: ["work", String(random.int(60_000, 120_000)), "0"],
+        },
+        workLease: { seconds: 15, nanos: 0 },
+      }),
+    };
+  });
+  return { ...plan, tasks };
 }

@@ -6,6 +6,7 @@ import { SimNetwork } from "../network/sim-network.ts";
 import { createDesktopAgent } from "./desktop.ts";
 import { Machine, type MachineShape } from "./machine.ts";
 import { SimNode } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { Planner } from "./planner.ts";
 import { type Configs, createSimOrchestrator, createSimRegistry, simToken } from "./services.ts";
 
@@ -20,6 +21,8 @@ export interface World {
   /** Each under the agent of the same place. */
   readonly machines: readonly Machine[];
   readonly planner: Planner;
+  /** Null: nobody operates it. */
+  readonly operator: Operator | null;
   /** Just after a registry stood still, by the database's clock. */
   readonly stalls: { readonly fromMs: number; readonly toMs: number }[];
   /** When orchestrators may not hear a registry, by the same clock. */
@@ -41,9 +44,14 @@ export interface World {
   readonly fleet: "quiet" | "disturbed" | null;
   /** Virtual time at which the last connection of a machine without power is given up by those who have heard nothing of it. */
   deadConnectionsUntilMs: number;
+  /** Operators and owners do more in it, and tasks want more. */
+  readonly isLively: boolean;
   /** Nothing bad happens any more. */
   isMended: boolean;
 }
+
+/** Worlds of lower seeds stay as they were when something was found in them: whatever is drawn besides makes another world of a seed. */
+export const firstLivelySeed = 1_000_000;
 
 const shapes: readonly MachineShape[] = [
   { cpuCores: 4, memoryMib: 16_384, cards: [{ model: "RTX 4090", vramMib: 24_576 }] },
@@ -131,7 +139,9 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
           }),
       }),
   );
-  const planner = new Planner(engine, network);
+  const isLively = seed >= firstLivelySeed;
+  const hasTwoCards = machines.some(({ shape }) => shape.cards.length > 1);
+  const planner = new Planner(engine, network, isLively ? { hasTwoCards } : null);
   return {
     engine,
     network,
@@ -141,6 +151,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     agents,
     machines,
     planner,
+    operator: isLively ? new Operator(engine, network) : null,
+    isLively,
     stalls: [],
     silences: [],
     farewells: [],

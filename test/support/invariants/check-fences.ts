@@ -12,6 +12,7 @@ function idOf(change: Change): string | null {
       return `reservation ${change.attemptId}`;
     case "pause":
     case "agent":
+    case "queue":
       return null;
   }
 }
@@ -26,9 +27,7 @@ export function checkFences({ changes, attempts }: Facts): readonly Violation[] 
   for (const [id, history] of groupBy(changes, idOf)) {
     if (id === null) continue;
     const fences = history.flatMap((change) =>
-      change.row === "pause" || change.row === "agent" || (change.row === "reservation" && change.state === "gone")
-        ? []
-        : [change.fence],
+      !("fence" in change) || (change.row === "reservation" && change.state === "gone") ? [] : [change.fence],
     );
     for (const [before, after] of pairs(fences))
       if (after < before) found(`${id} fell from fence ${before} to ${after}`);

@@ -8,7 +8,7 @@ import {
   TASK_TABLE,
   type TaskState,
 } from "@headroom/scheduling";
-import type { AttemptChange, Change, Facts, PauseChange, TaskChange, Violation } from "./facts.ts";
+import type { AttemptChange, Change, EventFact, Facts, PauseChange, TaskChange, Violation } from "./facts.ts";
 import { groupBy, isSubsequence, pairs, withoutRepeats } from "./timeline.ts";
 
 type Moves = ReadonlyMap<string, ReadonlySet<string>>;
@@ -45,6 +45,13 @@ const isAttempt = (change: Change): change is AttemptChange => change.row === "a
 const isPause = (change: Change): change is PauseChange => change.row === "pause";
 const isTask = (change: Change): change is TaskChange => change.row === "task";
 
+/** What has ended waits again when somebody asks for it, and the history says so. */
+const revivals: Readonly<Record<string, string>> = { TASK_RETRIED: "failed", TASK_RESTORED: "cancelled" };
+
+function isRevival({ kind, from, to }: EventFact): boolean {
+  return from !== null && revivals[kind] === from && to === "paused";
+}
+
 /** V3: states move only along the tables of libs/scheduling. */
 export function checkMoves({ changes, events }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
@@ -60,10 +67,20 @@ export function checkMoves({ changes, events }: Facts): readonly Violation[] {
     const states: readonly PauseState[] = history.map(({ status }) => status);
     check(`queue row ${id}`, ["waiting", ...states], (from, to) => mayMove(pauseMoves, from, to));
   }
+  const revived = groupBy(events.filter(isRevival), (event) => event.taskId);
   for (const [id, history] of groupBy(changes.filter(isTask), (change) => change.taskId)) {
-    check(`task ${id}`, ["pending", ...history.map(({ state }) => state)], taskMayMove);
+    let left = revived.get(id)?.length ?? 0;
+    const mayBeRevived = (from: string, to: string): boolean => {
+      if (to !== "paused" || (from !== "failed" && from !== "cancelled")) return false;
+      left -= 1;
+      return left >= 0;
+    };
+    const may = (from: string, to: string): boolean => taskMayMove(from, to) || mayBeRevived(from, to);
+    check(`task ${id}`, ["pending", ...history.map(({ state }) => state)], may);
   }
-  for (const { eventId, kind, from, to, taskId } of events) {
+  for (const event of events) {
+    const { eventId, kind, from, to, taskId } = event;
+    if (isRevival(event)) continue;
     if (taskId !== null && from !== null && to !== null && !taskMayMove(from, to)) {
       found(`event ${eventId} (${kind}) moves task ${taskId} from ${from} to ${to}`);
     }

@@ -53,7 +53,7 @@ export function checkPromises({ changes, machines }: Facts): readonly Violation[
   return violations;
 }
 
-function isNewPromise(before: ReservationChange | undefined, { state, amounts }: ReservationChange): boolean {
+export function isNewPromise(before: ReservationChange | undefined, { state, amounts }: ReservationChange): boolean {
   if (state !== "unconfirmed" && state !== "hold") return false;
   return before === undefined || JSON.stringify(before.amounts) !== JSON.stringify(amounts);
 }

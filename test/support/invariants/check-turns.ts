@@ -68,10 +68,8 @@ export function checkCancelled({ events }: Facts): readonly Violation[] {
   return events.flatMap(({ kind, planId, taskId, attemptId }) => {
     if (kind === "PLAN_CANCEL_REQUESTED") plans.add(planId);
     if (kind === "TASK_CANCEL_REQUESTED" && taskId !== null) tasks.add(taskId);
-    if (kind === "PLAN_RETRY_REQUESTED") {
-      plans.delete(planId);
-      tasks.clear();
-    }
+    if (kind === "PLAN_RETRY_REQUESTED") plans.delete(planId);
+    if ((kind === "TASK_RETRIED" || kind === "TASK_RESTORED") && taskId !== null) tasks.delete(taskId);
     if (kind !== "TASK_ASSIGNED" || taskId === null || !(plans.has(planId) || tasks.has(taskId))) return [];
     return [{ invariant: "V16" as const, what: `task ${taskId} was assigned (${attemptId}) after it was cancelled` }];
   });

@@ -361,4 +361,42 @@ describe("the checker of invariants", () => {
     const changes = [...late, older].toSorted((a, b) => a.atMs - b.atMs);
     expect(found({ changes, tasks: [...sound.tasks, larger] })).not.toContain("V12");
   });
+
+  it("V24: what is held is not given out: of a plan at once, of the queue from a moment after", () => {
+    const event = (eventId: number, kind: string) => ({
+      ...sound.events[0]!,
+      eventId,
+      kind,
+    });
+    const [accepted, ...others] = sound.events;
+    const held = [accepted!, event(90, "PLAN_HELD"), ...others];
+    expect(found({ events: held })).toContain("V24");
+    expect(found({ events: [accepted!, event(90, "PLAN_HELD"), event(91, "PLAN_RELEASED"), ...others] })).toEqual([]);
+    const queue = (atMs: number, isHeld: boolean): Change => {
+      return { row: "queue", seq: 0, atMs, commit: `queue ${atMs}`, held: isHeld };
+    };
+    const heldFrom = (atMs: number, ...more: readonly Change[]) =>
+      found({ changes: numbered([queue(atMs, true), ...more, ...sound.changes]) });
+    expect(heldFrom(-10_000)).toContain("V24");
+    expect(heldFrom(-8_000)).toEqual([]);
+    expect(heldFrom(-10_000, queue(-20, false))).toEqual([]);
+  });
+
+  it("V3: what has ended waits again only as often as the history says that somebody asked for it", () => {
+    const ended = sound.changes.find((change) => change.row === "task" && change.state === "succeeded")!;
+    const revived = [
+      { ...ended, state: "failed", atMs: 2_100, commit: "90" },
+      { ...ended, state: "paused", atMs: 2_200, commit: "91" },
+    ] as readonly Change[];
+    const changes = numbered([
+      ...sound.changes.filter((change) => change !== ended),
+      ...revived,
+      { ...ended, state: "cancelled", atMs: 2_300, commit: "92" } as Change,
+    ]);
+    const retried = { ...sound.events[4]!, eventId: 90, kind: "TASK_RETRIED", from: "failed", to: "paused" };
+    const ofV3 = (events: Facts["events"]) => found({ changes, events }).includes("V3");
+    expect(ofV3(sound.events)).toBe(true);
+    expect(ofV3([...sound.events, retried])).toBe(false);
+    expect(ofV3([...sound.events, { ...retried, kind: "TASK_LOST" }])).toBe(true);
+  });
 });

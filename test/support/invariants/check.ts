@@ -2,6 +2,7 @@
 import { checkAccepted, checkEnded } from "./check-endings.ts";
 import { checkGate } from "./check-gate.ts";
 import { checkFences, checkOneOpen, checkSuperseded, checkTakeovers } from "./check-fences.ts";
+import { checkHeld } from "./check-held.ts";
 import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
@@ -37,6 +38,7 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkCancelled,
   checkGate,
   checkKept,
+  checkHeld,
   checkTakeovers,
   checkTogether,
 ];

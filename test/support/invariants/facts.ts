@@ -113,7 +113,13 @@ export interface AgentChange extends Recorded {
   readonly status: string | null;
 }
 
-export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange;
+/** Whether an operator holds the whole queue. */
+export interface QueueChange extends Recorded {
+  readonly row: "queue";
+  readonly held: boolean;
+}
+
+export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange | QueueChange;
 
 /** What a machine has for Headroom. */
 export interface MachineFact {
@@ -206,4 +212,6 @@ export type Invariant =
   | "V20"
   | "V21"
   | "V22"
-  | "V23";
+  | "V23"
+  | "V24"
+  | "V25";

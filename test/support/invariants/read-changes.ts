@@ -6,7 +6,7 @@ interface ChangeRow {
   readonly seq: string;
   readonly commit: string;
   readonly at_ms: number;
-  readonly what: "task" | "attempt" | "pause" | "reservation" | "liveness" | "agent";
+  readonly what: "task" | "attempt" | "pause" | "reservation" | "liveness" | "agent" | "queue";
   readonly gone: boolean;
   /** As the recorder wrote it, by `what`. */
   readonly data: Readonly<Record<string, unknown>>;
@@ -89,6 +89,8 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         blocked: row.blocked,
       };
     }
+    case "queue":
+      return { ...recorded, row: "queue", held: !gone };
     case "reservation": {
       const row = data as unknown as ReservationData;
       const cards = row.cards.map((card) => ({

@@ -24,6 +24,7 @@ const orchestratorTables: readonly Recorded[] = [
       resume_after_ms: ms("resume_after"),
     },
   },
+  { table: "orchestrator.queue_hold", row: "queue", columns: plain("is_held") },
 ];
 
 const registryTables: readonly Recorded[] = [

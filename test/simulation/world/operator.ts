@@ -1,0 +1,120 @@
+/** An operator: holds and releases, cordons and drains, cancels and retries, and sees to it that whatever was closed is opened again. */
+import { wire } from "@headroom/contracts";
+import { createClient, HeadroomError, type RpcClient } from "@headroom/rpc";
+import type { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
+import type { SimNetwork } from "../network/sim-network.ts";
+import { orchestratorAddress, registryAddress, simToken } from "./services.ts";
+import { traceLogger } from "./trace-logger.ts";
+
+/** Said of what is not there any more, or is so already: no answer to ask for again. */
+const settled = new Set(["NOT_FOUND", "FAILED_PRECONDITION", "ALREADY_EXISTS"]);
+const wrong = new Set(["INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED"]);
+const callMs = { deadlineMs: 5_000 };
+const heldBy = "the operator";
+
+export class Operator {
+  readonly #engine: Engine;
+  readonly #process: SimProcess;
+  readonly #plans: RpcClient<typeof wire.PlanServiceService>;
+  readonly #queue: RpcClient<typeof wire.PauseQueueServiceService>;
+  readonly #fleet: RpcClient<typeof wire.FleetServiceService>;
+  #open = 0;
+
+  constructor(engine: Engine, network: SimNetwork) {
+    this.#engine = engine;
+    this.#process = engine.process("operator");
+    const channelTo = (address: string) =>
+      network.for(this.#process).channel({
+        address,
+        ports: this.#process.ports,
+        logger: traceLogger(engine, this.#process),
+        token: simToken,
+      });
+    const toOrchestrators = channelTo(orchestratorAddress);
+    this.#plans = createClient(wire.PlanServiceService, toOrchestrators);
+    this.#queue = createClient(wire.PauseQueueServiceService, toOrchestrators);
+    this.#fleet = createClient(wire.FleetServiceService, channelTo(registryAddress));
+  }
+
+  /** What has been closed and is not open again, and what was never answered. */
+  get owes(): number {
+    return this.#open;
+  }
+
+  holdPlan(planId: string, forMs: number): void {
+    this.#closed(
+      `hold ${planId}`,
+      forMs,
+      () => this.#plans.holdPlan({ planId, heldBy, reason: "" }, callMs),
+      () => this.#plans.releasePlan({ planId, releasedBy: heldBy, reason: "" }, callMs),
+    );
+  }
+
+  holdQueue(forMs: number): void {
+    this.#closed(
+      "hold the queue",
+      forMs,
+      () => this.#queue.holdQueue({ heldBy, reason: "" }, callMs),
+      () => this.#queue.releaseQueue({ releasedBy: heldBy, reason: "" }, callMs),
+    );
+  }
+
+  cordon(agentId: string, forMs: number): void {
+    this.#closed(
+      `cordon ${agentId}`,
+      forMs,
+      () => this.#fleet.cordonAgent({ agentId, reason: "" }, callMs),
+      () => this.#fleet.uncordonAgent({ agentId }, callMs),
+    );
+  }
+
+  drain(agentId: string, forMs: number, deadlineMs: number): void {
+    const deadline = { seconds: Math.floor(deadlineMs / 1_000), nanos: 0 };
+    this.#closed(
+      `drain ${agentId}`,
+      forMs,
+      () => this.#fleet.drainAgent({ agentId, deadline, reason: "" }, callMs),
+      () => this.#fleet.uncordonAgent({ agentId }, callMs),
+    );
+  }
+
+  cancelTask(taskId: string): void {
+    this.#untilAnswered(`cancel task ${taskId}`, () => this.#plans.cancelTask({ taskId, reason: "" }, callMs));
+  }
+
+  retryPlan(planId: string): void {
+    const requestId = this.#process.ports.random.uuid();
+    this.#untilAnswered(`retry ${planId}`, () => this.#plans.retryPlan({ planId, requestId, reason: "" }, callMs));
+  }
+
+  #closed(what: string, forMs: number, close: () => Promise<unknown>, open: () => Promise<unknown>): void {
+    this.#untilAnswered(what, close, () => {
+      this.#open += 1;
+      this.#engine.schedule(forMs, this.#process, `end of: ${what}`, () => {
+        this.#open -= 1;
+        this.#untilAnswered(`end of: ${what}`, open);
+      });
+    });
+  }
+
+  #untilAnswered(what: string, call: () => Promise<unknown>, then: () => void = () => undefined): void {
+    this.#open += 1;
+    const ask = (): void => {
+      call().then(
+        () => {
+          this.#open -= 1;
+          this.#engine.note("operator", `${what}: done`);
+          then();
+        },
+        (error: unknown) => {
+          if (!(error instanceof HeadroomError) || wrong.has(error.code)) return this.#engine.fail(error);
+          this.#engine.note("operator", `${what}: ${error.reason}`, false);
+          if (settled.has(error.code)) this.#open -= 1;
+          else this.#engine.schedule(1_000, this.#process, `${what}, again`, ask);
+        },
+      );
+    };
+    this.#process.do(what, ask);
+  }
+}
