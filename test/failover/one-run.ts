@@ -129,6 +129,7 @@ async function strikeUnderLoad(
       ...lost.map((n) => `PostgreSQL itself lost write ${n} of ${committed} that it had called committed`),
       ...violationLines(findViolations(facts, { waitBoundMs })),
       ...commandsWithoutJournal(facts, cluster),
+      ...endedByThemselves(cluster),
     ];
     return {
       seed,
@@ -159,6 +160,12 @@ async function everythingEnds(cluster: Cluster): Promise<void> {
     { timeoutMs: settleMs, describe: () => `everything to end; open: ${open}\n${cluster.logs()}` },
   );
   await nothingPromised(cluster);
+}
+
+/** R-PAUSE-9: a database that is away for a while ends no program; here nobody is told to end. */
+function endedByThemselves({ registries, orchestrators, agents }: Cluster): readonly string[] {
+  const all = [...registries, ...orchestrators, ...agents];
+  return all.filter((program) => !program.isRunning()).map(({ name }) => `${name} ended by itself`);
 }
 
 /** A command writes itself into the ledger; whatever stands there, its agent must have journalled before. */

@@ -89,7 +89,7 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
     stalls: report.stalls,
   };
   problems.push(...violationLines(findViolations(facts, { waitBoundMs })), ...calmProblems(facts, calm.fromMs));
-  problems.push(...unjournalled(facts, cluster.ledger.lines()));
+  problems.push(...unjournalled(facts, cluster.ledger.lines()), ...endedByThemselves(cluster));
   return {
     seed,
     seconds: Math.round((performance.now() - startedMs) / 1_000),
@@ -104,6 +104,12 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
     problems,
     keptIn: problems.length === 0 ? null : keepEvidence(cluster, { seed, story: report.story, facts, problems }),
   };
+}
+
+/** After the storm nobody is told to end. */
+function endedByThemselves({ registries, orchestrators, agents }: Cluster): readonly string[] {
+  const all = [...registries, ...orchestrators, ...agents];
+  return all.filter((program) => !program.isRunning()).map(({ name }) => `${name} ended by itself after the storm`);
 }
 
 interface Settled {

@@ -18,7 +18,7 @@ export const Access = {
   ACCESS_OPEN: 1,
   /** ACCESS_AGENT - A desktop agent, with its credential. */
   ACCESS_AGENT: 2,
-  /** ACCESS_PLANNER - A program that plans and dispatches work, with its credential. */
+  /** ACCESS_PLANNER - A program that plans and dispatches work, with its credential. Operators may do the same. */
   ACCESS_PLANNER: 3,
   /** ACCESS_OPERATOR - A person or program that operates the fleet, with its credential. */
   ACCESS_OPERATOR: 4,

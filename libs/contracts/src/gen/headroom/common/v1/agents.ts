@@ -10,7 +10,7 @@ export const protobufPackage = "headroom.common.v1";
 
 export const protobufFileName = "headroom/common/v1/agents.proto";
 
-/** What an agent is for. Only desktops are offered to work (R-CAP-5). */
+/** What an agent is for. Only desktops are offered to work; the others are never in an answer about available capacity. */
 export const AgentType = {
   /** AGENT_TYPE_UNSPECIFIED - Not stated. A registering agent that does not say is a desktop. */
   AGENT_TYPE_UNSPECIFIED: 0,

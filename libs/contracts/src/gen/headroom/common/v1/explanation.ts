@@ -18,11 +18,11 @@ export const FleetVerdict = {
   FLEET_VERDICT_UNSPECIFIED: 0,
   /** FLEET_VERDICT_FITS - At least one agent has room now. */
   FLEET_VERDICT_FITS: 1,
-  /** FLEET_VERDICT_NOT_NOW - Some agent is large enough, and none has room now. */
+  /** FLEET_VERDICT_NOT_NOW - Some agent, online or not, is large enough, and none can take them now. */
   FLEET_VERDICT_NOT_NOW: 2,
-  /** FLEET_VERDICT_NEVER - No agent known to the registry is large enough or of the kind asked for. More room on these machines will not help. */
+  /** FLEET_VERDICT_NEVER - No agent known to the registry, online or not, is large enough or of the kind asked for. More room on these machines will not help. */
   FLEET_VERDICT_NEVER: 3,
-  /** FLEET_VERDICT_NO_AGENT_ONLINE - No agent is online. */
+  /** FLEET_VERDICT_NO_AGENT_ONLINE - No agent is online, or none is known. */
   FLEET_VERDICT_NO_AGENT_ONLINE: 4,
   UNRECOGNIZED: -1,
 } as const;
@@ -62,17 +62,17 @@ export const MissCode = {
   MISS_CODE_WRONG_AGENT: 9,
   /** MISS_CODE_LABELS_MISMATCH - A label is absent or differs. */
   MISS_CODE_LABELS_MISMATCH: 10,
-  /** MISS_CODE_GPU_MODEL_MISMATCH - No card is of a model asked for. */
+  /** MISS_CODE_GPU_MODEL_MISMATCH - The agent has enough cards, and too few of a model asked for. */
   MISS_CODE_GPU_MODEL_MISMATCH: 11,
-  /** MISS_CODE_NOT_ENOUGH_CPU - Too few CPU cores are free. */
+  /** MISS_CODE_NOT_ENOUGH_CPU - Too few CPU cores are free, or the agent has sent no metrics yet. */
   MISS_CODE_NOT_ENOUGH_CPU: 12,
-  /** MISS_CODE_NOT_ENOUGH_MEMORY - Too little memory is free. */
+  /** MISS_CODE_NOT_ENOUGH_MEMORY - Too little memory is free; VRAM asked of cards that share it counts. */
   MISS_CODE_NOT_ENOUGH_MEMORY: 13,
   /** MISS_CODE_NOT_ENOUGH_GPUS - The agent has too few cards. */
   MISS_CODE_NOT_ENOUGH_GPUS: 14,
   /** MISS_CODE_NOT_ENOUGH_VRAM - Too little VRAM is free on the card. */
   MISS_CODE_NOT_ENOUGH_VRAM: 15,
-  /** MISS_CODE_CARD_NOT_EXCLUSIVE - A whole card is asked for, and this one is in use. */
+  /** MISS_CODE_CARD_NOT_EXCLUSIVE - A whole card is asked for, and this one is in use by other tasks, or its owner offers only a part of it. */
   MISS_CODE_CARD_NOT_EXCLUSIVE: 16,
   /** MISS_CODE_ON_PROBATION - The agent has come and gone too often of late and is on probation. */
   MISS_CODE_ON_PROBATION: 17,
@@ -113,11 +113,11 @@ export interface Miss {
   cardId: string;
   /** Index of that card on its agent; meaningful only with card_id. */
   cardIndex: number;
-  /** How much is needed, in cores, GiB or cards according to the code; 0 where no amount applies. */
+  /** How much is needed, in CPU cores, GiB or cards according to the code; 0 where no amount applies. */
   needed: number;
   /** How much is free now, in the same unit. */
   free: number;
-  /** How much the agent could give at most, in the same unit. */
+  /** How much the agent could give at most, min(total, offer), in the same unit. */
   total: number;
   /** A sentence for a person, such as "3.2 GB VRAM short on GPU 1". */
   sentence: string;
@@ -125,7 +125,7 @@ export interface Miss {
 
 /** The verdict on one agent. */
 export interface AgentVerdict {
-  /** The agent. */
+  /** The agent (UUID). */
   agentId: string;
   /** Its host name, for people. */
   hostname: string;
@@ -133,7 +133,7 @@ export interface AgentVerdict {
   status: AgentStatus;
   /** Whether the needs fit there now. */
   fits: boolean;
-  /** Whether they can never fit there. */
+  /** Whether they can never fit there: one of the misses says never. */
   never: boolean;
   /** All that is missing; empty when it fits. */
   misses: Miss[];

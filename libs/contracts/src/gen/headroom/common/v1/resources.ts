@@ -36,9 +36,9 @@ export interface ResourceNeeds {
   gpuExclusive?:
     | boolean
     | undefined;
-  /** Card models that will do, compared without regard to case; empty means any. A model matches when it contains one of these. */
+  /** Card models that will do, compared without regard to case; empty means any. A model matches when it contains one of these. At most 32. */
   gpuModels: string[];
-  /** Labels that the agent must carry, all of them with exactly these values. */
+  /** Labels that the agent must carry, all of them with exactly these values. At most 32. */
   labels: { [key: string]: string };
   /** Pool that the agent must belong to; empty means any. */
   pool: string;

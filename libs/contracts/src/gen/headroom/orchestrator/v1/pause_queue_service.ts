@@ -29,7 +29,10 @@ export const protobufFileName = "headroom/orchestrator/v1/pause_queue_service.pr
 
 /** For what to check. */
 export interface CheckCapacityRequest {
-  /** A task's needs: only what it uses is judged. Absent: every agent is judged on anything it has. */
+  /**
+   * A task's needs: CPU is judged, and VRAM if it asks for a card, where agents without cards count as below. Absent: every agent is judged
+   * on CPU, and on VRAM if it has cards.
+   */
   needs?: ResourceNeeds | undefined;
 }
 
@@ -37,19 +40,19 @@ export interface CheckCapacityRequest {
 export interface CheckCapacityResponse {
   /** Work would be paused. */
   shouldPause: boolean;
-  /** Why; UNSPECIFIED when it would not be. */
+  /** Why: HELD, REGISTRY_UNAVAILABLE, NO_AGENT_ONLINE or FLEET_BELOW_THRESHOLD; UNSPECIFIED when it would not be. */
   reason: PauseReason;
-  /** The threshold in force, a fraction 0..1. */
+  /** The threshold in force, a fraction 0..1. Default 0.2 (PAUSE_CAPACITY_THRESHOLD_PERCENT). */
   threshold: number;
-  /** Agents that are online. */
+  /** Agents that are online, cordoned ones and those held by their owner included; 0 when the registry cannot be asked. */
   agentsOnline: number;
-  /** CPU free in percent, 0..100, mean over the online agents. */
+  /** CPU free in percent, 0..100, mean over the online agents; 0 when there is none. */
   averageCpuFreePercent: number;
   /** VRAM free in percent, 0..100, mean over the online agents that have cards; absent when none has. */
   averageGpuFreePercent?:
     | number
     | undefined;
-  /** The agents judged. At most 1000. */
+  /** The online agents, each with its part in the verdict. At most 1000. */
   agents: GateAgentVerdict[];
   /** Why, for a person. */
   sentence: string;
@@ -61,9 +64,9 @@ export interface GateAgentVerdict {
   agentId: string;
   /** Below the threshold on what was judged. */
   below: boolean;
-  /** CPU free in percent of what it can give. */
+  /** CPU free in percent of what it can give at most, 0..100. */
   cpuFreePercent: number;
-  /** VRAM free in percent of what it can give, summed over its cards; absent without a card. */
+  /** VRAM free in percent of what it can give at most, 0..100, summed over its cards; absent without a card. */
   gpuFreePercent?: number | undefined;
 }
 
@@ -75,7 +78,7 @@ export interface ListPausedTasksRequest {
   reason: PauseReason;
   /** Rows at most. Default 100, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -85,7 +88,7 @@ export interface ListPausedTasksResponse {
   tasks: PausedTask[];
   /** Ask again with it for the next rows; empty at the end. */
   nextPageToken: string;
-  /** How many tasks match, on all pages. */
+  /** How many tasks match, on all pages. Without a plan_id it may be some seconds old, as in GetQueueStatus. */
   totalSize: number;
 }
 
@@ -119,15 +122,15 @@ export interface ResumePausedWorkRequest {
 export interface ResumePausedWorkResponse {
   /** Tasks resumed by this call. */
   resumedTasks: number;
-  /** Tasks that still wait. */
+  /** Tasks that still wait, for whatever reason: of the plan asked for, or of all. */
   waitingTasks: number;
 }
 
 /** Why the queue is held. */
 export interface HoldQueueRequest {
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
-  /** Who, for people, such as "ana@desk-7". */
+  /** Who, for people, such as "ana@desk-7"; optional, not verified. */
   heldBy: string;
 }
 
@@ -139,9 +142,9 @@ export interface HoldQueueResponse {
 
 /** Why the queue is let go. */
 export interface ReleaseQueueRequest {
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
-  /** Who, for people. */
+  /** Who, for people; optional, not verified. */
   releasedBy: string;
 }
 
@@ -155,7 +158,7 @@ export interface ReleaseQueueResponse {
 export interface ListQueueEventsRequest {
   /** Rows at most. Default 50, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -171,7 +174,7 @@ export interface ListQueueEventsResponse {
 export interface QueueEvent {
   /** Grows with time. */
   eventId: number;
-  /** When. */
+  /** When, by the database's clock. */
   at?:
     | Timestamp
     | undefined;
@@ -191,7 +194,7 @@ export interface GetQueueStatusRequest {
 
 /** The queue at a glance. */
 export interface GetQueueStatusResponse {
-  /** Tasks that wait. */
+  /** Tasks that wait, for whatever reason. */
   waitingTasks: number;
   /** Tasks that wait, by reason. */
   reasons: ReasonCount[];
@@ -199,17 +202,17 @@ export interface GetQueueStatusResponse {
   oldestPausedAt?:
     | Timestamp
     | undefined;
-  /** When the resume loop last ended a pass; absent when not yet. */
+  /** When the resume loop of the process that answers last ended a pass; absent when not yet. */
   lastPassAt?:
     | Timestamp
     | undefined;
-  /** Poll interval of the loop. */
+  /** Time between two looks at the queue when nothing else gives cause for one. Default 10 s (PAUSE_POLLING_INTERVAL_SECONDS). */
   pollingInterval?:
     | Duration
     | undefined;
-  /** Threshold of the gate, a fraction 0..1. */
+  /** Threshold of the gate, a fraction 0..1. Default 0.2 (PAUSE_CAPACITY_THRESHOLD_PERCENT). */
   threshold: number;
-  /** The registry is being watched right now. */
+  /** The process that answers hears of the fleet right now; false: new work waits (REGISTRY_UNAVAILABLE). */
   registryConnected: boolean;
   /** Attempts given to agents or running. */
   runningAttempts: number;
@@ -217,7 +220,7 @@ export interface GetQueueStatusResponse {
   hold?:
     | Hold
     | undefined;
-  /** When this was counted. A long queue is not counted anew for every question: the figures may then be some seconds old. */
+  /** When this was counted. A long queue is not counted anew for every question: the figures may then be up to 10 s old. */
   countedAt?: Timestamp | undefined;
 }
 
@@ -1735,10 +1738,18 @@ export const ReasonCount: MessageFns<ReasonCount> = {
   },
 };
 
-/** What waits, and the gate that holds it. */
+/**
+ * What waits, and the gate that holds it. Besides the errors that stand at a method, any of them may answer those that PlanService names
+ * for all of its own.
+ */
 export type PauseQueueServiceService = typeof PauseQueueServiceService;
 export const PauseQueueServiceService = {
-  /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
+  /**
+   * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
+   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
+   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cards; one that has sent no metrics is below. None of these is an error.
+   */
   checkCapacity: {
     path: "/headroom.orchestrator.v1.PauseQueueService/CheckCapacity" as const,
     requestStream: false as const,
@@ -1751,7 +1762,8 @@ export const PauseQueueServiceService = {
   },
   /**
    * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
-   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan. A page_token that
+   * is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
    */
   listPausedTasks: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ListPausedTasks" as const,
@@ -1764,7 +1776,10 @@ export const PauseQueueServiceService = {
       Buffer.from(ListPausedTasksResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListPausedTasksResponse => ListPausedTasksResponse.decode(value),
   },
-  /** Looks for room for waiting tasks now, as the loop does (R-PAUSE-6). */
+  /**
+   * Looks for room for waiting tasks now, as the resume loop does in each polling interval and whenever room appears; answers when it has
+   * looked. An unknown plan resumes nothing and is no error.
+   */
   resumePausedWork: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ResumePausedWork" as const,
     requestStream: false as const,
@@ -1800,7 +1815,7 @@ export const PauseQueueServiceService = {
       Buffer.from(ReleaseQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReleaseQueueResponse => ReleaseQueueResponse.decode(value),
   },
-  /** The holds and releases of the queue, the newest first. */
+  /** The holds and releases of the queue, the newest first. A page_token that is none of this list: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listQueueEvents: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ListQueueEvents" as const,
     requestStream: false as const,
@@ -1827,14 +1842,23 @@ export const PauseQueueServiceService = {
 } as const;
 
 export interface PauseQueueServiceServer extends UntypedServiceImplementation {
-  /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
+  /**
+   * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
+   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
+   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cards; one that has sent no metrics is below. None of these is an error.
+   */
   checkCapacity: handleUnaryCall<CheckCapacityRequest, CheckCapacityResponse>;
   /**
    * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
-   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan. A page_token that
+   * is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
    */
   listPausedTasks: handleUnaryCall<ListPausedTasksRequest, ListPausedTasksResponse>;
-  /** Looks for room for waiting tasks now, as the loop does (R-PAUSE-6). */
+  /**
+   * Looks for room for waiting tasks now, as the resume loop does in each polling interval and whenever room appears; answers when it has
+   * looked. An unknown plan resumes nothing and is no error.
+   */
   resumePausedWork: handleUnaryCall<ResumePausedWorkRequest, ResumePausedWorkResponse>;
   /**
    * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
@@ -1843,14 +1867,19 @@ export interface PauseQueueServiceServer extends UntypedServiceImplementation {
   holdQueue: handleUnaryCall<HoldQueueRequest, HoldQueueResponse>;
   /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
   releaseQueue: handleUnaryCall<ReleaseQueueRequest, ReleaseQueueResponse>;
-  /** The holds and releases of the queue, the newest first. */
+  /** The holds and releases of the queue, the newest first. A page_token that is none of this list: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listQueueEvents: handleUnaryCall<ListQueueEventsRequest, ListQueueEventsResponse>;
   /** How much waits, why, and since when. */
   getQueueStatus: handleUnaryCall<GetQueueStatusRequest, GetQueueStatusResponse>;
 }
 
 export interface PauseQueueServiceClient extends Client {
-  /** Whether work would be paused now, with the figures that decide it (R-PAUSE-1..3). */
+  /**
+   * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
+   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
+   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cards; one that has sent no metrics is below. None of these is an error.
+   */
   checkCapacity(
     request: CheckCapacityRequest,
     callback: (error: ServiceError | null, response: CheckCapacityResponse) => void,
@@ -1868,7 +1897,8 @@ export interface PauseQueueServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * The tasks that wait: first those that may start, in the order in which they are tried (priority, then age); then, by priority and age,
-   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan.
+   * those that are not tried, because they wait for another task of their plan or because an operator holds their plan. A page_token that
+   * is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
    */
   listPausedTasks(
     request: ListPausedTasksRequest,
@@ -1885,7 +1915,10 @@ export interface PauseQueueServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListPausedTasksResponse) => void,
   ): ClientUnaryCall;
-  /** Looks for room for waiting tasks now, as the loop does (R-PAUSE-6). */
+  /**
+   * Looks for room for waiting tasks now, as the resume loop does in each polling interval and whenever room appears; answers when it has
+   * looked. An unknown plan resumes nothing and is no error.
+   */
   resumePausedWork(
     request: ResumePausedWorkRequest,
     callback: (error: ServiceError | null, response: ResumePausedWorkResponse) => void,
@@ -1936,7 +1969,7 @@ export interface PauseQueueServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReleaseQueueResponse) => void,
   ): ClientUnaryCall;
-  /** The holds and releases of the queue, the newest first. */
+  /** The holds and releases of the queue, the newest first. A page_token that is none of this list: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listQueueEvents(
     request: ListQueueEventsRequest,
     callback: (error: ServiceError | null, response: ListQueueEventsResponse) => void,

@@ -34,15 +34,15 @@ export namespace UnknownOutcomePolicy {
   export type UNRECOGNIZED = typeof UnknownOutcomePolicy.UNRECOGNIZED;
 }
 
-/** State of a plan: accepted answers first, then what becomes of it. */
+/** What became of a plan. The first three while tasks are unfinished, the others when all have ended. */
 export const PlanStatus = {
   /** PLAN_STATUS_UNSPECIFIED - Not stated; never sent by a service. */
   PLAN_STATUS_UNSPECIFIED: 0,
-  /** PLAN_STATUS_DISPATCHED - Every task has started, and none waits. */
+  /** PLAN_STATUS_DISPATCHED - No task waits: each has ended, runs, or is being placed or given to an agent. */
   PLAN_STATUS_DISPATCHED: 1,
-  /** PLAN_STATUS_PARTLY_PAUSED - Some tasks started, some wait. */
+  /** PLAN_STATUS_PARTLY_PAUSED - Some tasks wait, others run or are being placed or given to an agent. */
   PLAN_STATUS_PARTLY_PAUSED: 2,
-  /** PLAN_STATUS_PAUSED - No task runs; all unfinished ones wait. */
+  /** PLAN_STATUS_PAUSED - All unfinished tasks wait. */
   PLAN_STATUS_PAUSED: 3,
   /** PLAN_STATUS_SUCCEEDED - All tasks succeeded. */
   PLAN_STATUS_SUCCEEDED: 4,
@@ -70,23 +70,23 @@ export namespace PlanStatus {
 export const TaskState = {
   /** TASK_STATE_UNSPECIFIED - Not stated; never sent by a service. */
   TASK_STATE_UNSPECIFIED: 0,
-  /** TASK_STATE_PENDING - Accepted; being placed right now. */
+  /** TASK_STATE_PENDING - Accepted; being placed right now, by another orchestrator should the one that accepted it have died. */
   TASK_STATE_PENDING: 1,
   /** TASK_STATE_PAUSED - Waits in the pause queue, for a reason that stands beside. */
   TASK_STATE_PAUSED: 2,
-  /** TASK_STATE_RESERVED - Room is promised to it. */
+  /** TASK_STATE_RESERVED - Room is promised to it. Not seen in this version, where it becomes ASSIGNED in the same step. */
   TASK_STATE_RESERVED: 3,
   /** TASK_STATE_ASSIGNED - Given to an agent that has not said yet that it took it. */
   TASK_STATE_ASSIGNED: 4,
-  /** TASK_STATE_RUNNING - The agent has it. */
+  /** TASK_STATE_RUNNING - The agent has taken it. */
   TASK_STATE_RUNNING: 5,
   /** TASK_STATE_SUCCEEDED - Its command ended with code 0. */
   TASK_STATE_SUCCEEDED: 6,
-  /** TASK_STATE_FAILED - It failed for good. */
+  /** TASK_STATE_FAILED - It failed for good: no run is left, none was to follow, or it waited longer than its wait_timeout. RetryPlan brings it back. */
   TASK_STATE_FAILED: 7,
   /** TASK_STATE_CANCELLED - It was cancelled, or a task that it depends on did not succeed. */
   TASK_STATE_CANCELLED: 8,
-  /** TASK_STATE_LOST - Its agent is gone beyond its lease; a new attempt follows, or it has failed. */
+  /** TASK_STATE_LOST - Its agent is gone beyond its lease. Not seen in this version, where it is PAUSED again or has ended in the same step. */
   TASK_STATE_LOST: 9,
   UNRECOGNIZED: -1,
 } as const;
@@ -111,31 +111,34 @@ export namespace TaskState {
 export const PauseReason = {
   /** PAUSE_REASON_UNSPECIFIED - Not stated; never sent by a service. */
   PAUSE_REASON_UNSPECIFIED: 0,
-  /** PAUSE_REASON_FLEET_BELOW_THRESHOLD - Every online agent has less free than the threshold. */
+  /**
+   * PAUSE_REASON_FLEET_BELOW_THRESHOLD - Every online agent has less free than the threshold, on what the task uses: CPU, and VRAM if it asks for a card. CheckCapacity tells the
+   * figures.
+   */
   PAUSE_REASON_FLEET_BELOW_THRESHOLD: 1,
-  /** PAUSE_REASON_NO_AGENT_ONLINE - No agent is online. */
+  /** PAUSE_REASON_NO_AGENT_ONLINE - No agent is online, or none is known. */
   PAUSE_REASON_NO_AGENT_ONLINE: 2,
   /** PAUSE_REASON_REGISTRY_UNAVAILABLE - The registry could not be asked. Room that nobody could check is not promised. */
   PAUSE_REASON_REGISTRY_UNAVAILABLE: 3,
-  /** PAUSE_REASON_HELD - An operator holds it. */
+  /** PAUSE_REASON_HELD - Its plan or the whole queue is held, until it is released. */
   PAUSE_REASON_HELD: 4,
   /** PAUSE_REASON_DEPENDENCY_PENDING - A task that it depends on has not succeeded yet. */
   PAUSE_REASON_DEPENDENCY_PENDING: 5,
-  /** PAUSE_REASON_NO_AGENT_FITS_NOW - Some agent is large enough, and none has room now. */
+  /** PAUSE_REASON_NO_AGENT_FITS_NOW - Some agent, online or not, is large enough, and none can take it now. */
   PAUSE_REASON_NO_AGENT_FITS_NOW: 6,
-  /** PAUSE_REASON_NO_AGENT_CAN_EVER_FIT - No agent of the fleet is large enough, or of the kind asked for: it waits until one joins. */
+  /** PAUSE_REASON_NO_AGENT_CAN_EVER_FIT - No agent known, online or not, is large enough, or of the kind asked for: it waits until one joins. */
   PAUSE_REASON_NO_AGENT_CAN_EVER_FIT: 7,
   /** PAUSE_REASON_RESUME_AFTER - Its resume_after is in the future. */
   PAUSE_REASON_RESUME_AFTER: 8,
   /** PAUSE_REASON_RETRY_BACKOFF - The attempt before failed or was lost; it is tried again after a while. */
   PAUSE_REASON_RETRY_BACKOFF: 9,
-  /** PAUSE_REASON_DELIVERY_FAILED - The agent that was to run it did not take it; it is placed again. */
+  /** PAUSE_REASON_DELIVERY_FAILED - The agent that was to run it did not take it; it is placed again at once. */
   PAUSE_REASON_DELIVERY_FAILED: 10,
   /** PAUSE_REASON_AWAITING_TURN - It can start and waits for its turn to be placed. */
   PAUSE_REASON_AWAITING_TURN: 11,
-  /** PAUSE_REASON_AGENT_NOT_ATTACHED - It would fit on an agent that is online and whose work stream to an orchestrator is down. */
+  /** PAUSE_REASON_AGENT_NOT_ATTACHED - No agent that takes work has room for it; one that is online has, and its work stream to an orchestrator is down. */
   PAUSE_REASON_AGENT_NOT_ATTACHED: 12,
-  /** PAUSE_REASON_ALL_CORDONED - It would fit only on agents that are cordoned, drained or held by their owner. */
+  /** PAUSE_REASON_ALL_CORDONED - No agent that takes work has room for it; one that is online has, and is cordoned, being drained or held by its owner. */
   PAUSE_REASON_ALL_CORDONED: 13,
   UNRECOGNIZED: -1,
 } as const;
@@ -166,13 +169,13 @@ export const AttemptState = {
   ATTEMPT_STATE_UNSPECIFIED: 0,
   /** ATTEMPT_STATE_ASSIGNED - Given to an agent that has not said yet that it took it. */
   ATTEMPT_STATE_ASSIGNED: 1,
-  /** ATTEMPT_STATE_RUNNING - The agent has it. */
+  /** ATTEMPT_STATE_RUNNING - The agent has taken it. */
   ATTEMPT_STATE_RUNNING: 2,
   /** ATTEMPT_STATE_SUCCEEDED - The command ended with code 0. */
   ATTEMPT_STATE_SUCCEEDED: 3,
-  /** ATTEMPT_STATE_FAILED - The command ended otherwise, could not be started, or ran out of time. */
+  /** ATTEMPT_STATE_FAILED - The command ended otherwise, could not be started, ran out of time, or was ended by its agent; see reason. */
   ATTEMPT_STATE_FAILED: 4,
-  /** ATTEMPT_STATE_CANCELLED - It was cancelled. */
+  /** ATTEMPT_STATE_CANCELLED - It was cancelled on request. */
   ATTEMPT_STATE_CANCELLED: 5,
   /** ATTEMPT_STATE_LOST - Its agent is gone beyond its lease. A result that still comes is refused and recorded. */
   ATTEMPT_STATE_LOST: 6,
@@ -197,19 +200,22 @@ export namespace AttemptState {
 
 /** Work that belongs together, as its author writes it. */
 export interface WorkPlan {
-  /** Name for people, and the key under which durations are learned. */
+  /** Name for people, need not be new; also the key under which durations of its tasks are learned, by their names. */
   name: string;
   /** The tasks. At least 1, at most 10000. */
   tasks: TaskSpec[];
-  /** Among waiting tasks the higher priority goes first; then age. -1000..1000, default 0. A task may override it. */
+  /**
+   * Among waiting tasks the higher priority goes first; then age. One point is worth 10 minutes of waiting (HEADROOM_PRIORITY_POINT_SECONDS).
+   * -1000..1000, default 0. A task may override it.
+   */
   priority: number;
-  /** Labels for finding it again. */
+  /** Labels for people and programs that read the plan; no effect on where it runs. At most 32. */
   labels: { [key: string]: string };
-  /** No task starts before this time; absent means at once. A task may override it. */
+  /** No task starts before this time; absent means at once. A task may override it. From the year 2000 to 10 years ahead. */
   resumeAfter?:
     | Timestamp
     | undefined;
-  /** Share of the fleet it belongs to; reserved for weighted shares. Empty means "default". */
+  /** Stored and shown; no effect in this version. Empty means "default". */
   namespace: string;
 }
 
@@ -222,7 +228,7 @@ export interface WorkPlan_LabelsEntry {
 export interface TaskSpec {
   /** Name, unique in its plan: letters, digits, ".", "_" and "-". */
   name: string;
-  /** Identity of the task (UUID); empty lets the orchestrator choose. Must be new, and unique in the plan. */
+  /** Identity of the task (UUID); empty lets the orchestrator choose. Must be new (TASK_ID_EXISTS), and unique in the plan (INVALID_PLAN). */
   taskId: string;
   /** What to run. */
   command?:
@@ -232,52 +238,85 @@ export interface TaskSpec {
   needs?:
     | ResourceNeeds
     | undefined;
-  /** Names of tasks of this plan that must have succeeded before. */
+  /**
+   * Names of tasks of this plan that must have succeeded before. When one of them fails or is cancelled, this one is cancelled
+   * (DEPENDENCY_NOT_MET). An unknown name, or a circle: INVALID_PLAN. At most 1000.
+   */
   dependsOn: string[];
-  /** Overrides the plan's priority. -1000..1000. */
+  /** Overrides the plan's priority. -1000..1000; absent means the plan's. */
   priority?:
     | number
     | undefined;
-  /** Overrides the plan's resume_after. */
+  /** Overrides the plan's resume_after; absent means the plan's. */
   resumeAfter?:
     | Timestamp
     | undefined;
-  /** Longest time a run may take; the process group is ended then and the attempt has failed (TIMED_OUT). Absent means no limit. */
+  /**
+   * Longest time a run may take; the process group is ended then and the attempt has failed (TIMED_OUT). Above 0, at most 365 days; absent
+   * means no limit.
+   */
   runTimeout?:
     | Duration
     | undefined;
   /**
    * Longest time it may wait for room, each time it waits; it fails then (WAIT_TIMED_OUT). Counts from when it could start: waiting for
-   * a dependency, for its resume_after or for an operator's release does not count. Absent means no limit.
+   * a dependency, for its resume_after or for an operator's release does not count. Above 0, at most 365 days; absent means no limit.
    */
   waitTimeout?:
     | Duration
     | undefined;
-  /** Runs at most, lost ones included. Default 3, at most 100. A command that ends with a code other than 0 is tried again only if retry_on_failure. */
+  /**
+   * Runs at most. Default 3 (0 means the default), at most 100. A run counts, and is tried again while one is left, when its agent was lost
+   * (LOST), its agent program was restarted (AGENT_RESTARTED; for both see on_unknown_outcome) or its lease could not be renewed
+   * (LEASE_EXPIRED). A command that failed itself counts too, and is tried again only with retry_on_failure. A run that its agent ended
+   * because the agent stops or a drain's deadline has passed (EVICTED), and one that certainly never began (UNDELIVERED), does not count
+   * and is always tried again. Between two runs it waits (RETRY_BACKOFF), at most 1 s after the first and at most 5 min later on.
+   */
   maxAttempts: number;
-  /** Try again when the command itself fails, not only when its agent is lost. */
+  /**
+   * Try again, while a run is left, also when the command itself fails: it ended with a code other than 0 (EXITED), was ended by a signal that
+   * Headroom did not send (SIGNALED), ran longer than run_timeout (TIMED_OUT) or could not be started (SPAWN_FAILED). Default: the task fails.
+   */
   retryOnFailure: boolean;
-  /** Time an agent may go on without having its lease renewed. Default 5 min, 10 s to 24 h. */
+  /**
+   * Time an agent may go on without having its lease renewed; it then ends the run by itself. It counts as lost 30 s later. Default 5 min,
+   * 10 s to 24 h.
+   */
   workLease?:
     | Duration
     | undefined;
-  /** How long it is expected to run; helps to tell others when room will be. Absent means unknown. */
+  /**
+   * How long it is expected to run; helps to tell others when room will be. Above 0, at most 365 days; absent means as learned from earlier
+   * runs of this plan's and task's name, else unknown.
+   */
   expectedDuration?:
     | Duration
     | undefined;
-  /** Tasks of one gang start together or not at all; reserved. Not built yet: a plan with it is refused with UNIMPLEMENTED. */
+  /** Tasks of one gang are to start together or not at all. Not built in this version: a plan with it is refused (UNIMPLEMENTED, NOT_BUILT_YET). */
   gang: string;
-  /** What follows where nobody can know what became of a run: its agent was lost, or its agent program was restarted while it ran. Default: retry. */
+  /**
+   * What follows where nobody can know what became of a run: its agent was lost (LOST), or its agent program was restarted while it ran
+   * (AGENT_RESTARTED). Default: RETRY.
+   */
   onUnknownOutcome: UnknownOutcomePolicy;
 }
 
 /** A command, run without a shell. */
 export interface Command {
-  /** Program and arguments. The program is looked up in the agent's PATH. */
+  /**
+   * Program and arguments. A program without a slash is looked up in PATH: that of env, else the agent's own. One that is not there: the run
+   * fails (SPAWN_FAILED). 1 to 4096 entries.
+   */
   argv: string[];
-  /** Environment, on top of the agent's own. Never written to logs. */
+  /**
+   * Environment, on top of the agent's own without Headroom's settings. Never written to logs, never shown again. HEADROOM_PLAN_ID,
+   * HEADROOM_TASK_ID, HEADROOM_ATTEMPT_ID and the variables that name the cards (CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES) are set over it.
+   */
   env: { [key: string]: string };
-  /** Folder to run in. Empty means a fresh folder of its own, removed afterwards. Must exist on the agent. */
+  /**
+   * Folder to run in, which must exist on the agent, else the run fails (SPAWN_FAILED). Empty means a fresh folder of its own, removed
+   * afterwards.
+   */
   workingDir: string;
 }
 
@@ -294,7 +333,7 @@ export interface Plan {
   name: string;
   /** State. */
   status: PlanStatus;
-  /** Priority. */
+  /** Priority of its tasks that have none of their own, -1000..1000. */
   priority: number;
   /** Labels. */
   labels: { [key: string]: string };
@@ -310,13 +349,13 @@ export interface Plan {
   counts?:
     | TaskCounts
     | undefined;
-  /** Its tasks, in the plan's order; only where asked for. */
+  /** Its tasks, in the plan's order, each with its newest attempt; empty in ListPlans and WatchPlan. */
   tasks: Task[];
   /** Someone asked to cancel it. */
   cancelRequested: boolean;
-  /** Share of the fleet it belongs to. */
+  /** As given, else "default"; no effect in this version. */
   namespace: string;
-  /** An operator holds it: none of its waiting tasks starts; absent when nobody does. */
+  /** Somebody holds it (HoldPlan): none of its waiting tasks starts; absent when nobody does. */
   hold?:
     | Hold
     | undefined;
@@ -331,7 +370,7 @@ export interface Plan_LabelsEntry {
 
 /** Somebody keeps waiting work from starting, until it is released. Survives restarts. */
 export interface Hold {
-  /** Why, as given. */
+  /** Why, as given; empty when not given. */
   reason: string;
   /** Who, as given by the caller, such as "ana@desk-7"; a name for people, not verified. Empty when not given. */
   heldBy: string;
@@ -347,7 +386,7 @@ export interface TaskCounts {
   pending: number;
   /** PAUSED. */
   paused: number;
-  /** RESERVED or ASSIGNED. */
+  /** ASSIGNED (or RESERVED). */
   assigned: number;
   /** RUNNING. */
   running: number;
@@ -357,7 +396,7 @@ export interface TaskCounts {
   failed: number;
   /** CANCELLED. */
   cancelled: number;
-  /** LOST and waiting for a new attempt. */
+  /** LOST; 0 in this version. */
   lost: number;
 }
 
@@ -371,13 +410,13 @@ export interface Task {
   name: string;
   /** State. */
   state: TaskState;
-  /** Priority in force. */
+  /** Priority in force, its own or the plan's, -1000..1000. */
   priority: number;
   /** What it needs, with the defaults filled in. */
   needs?:
     | ResourceNeeds
     | undefined;
-  /** Program and arguments. */
+  /** Program and arguments, as given. */
   argv: string[];
   /** Names of the tasks it depends on. */
   dependsOn: string[];
@@ -389,7 +428,7 @@ export interface Task {
   finishedAt?:
     | Timestamp
     | undefined;
-  /** Its attempts, the newest first. */
+  /** Its attempts, the newest first: all of them in GetTask, CancelTask and ExplainTask, elsewhere the newest. */
   attempts: Attempt[];
   /** Why and since when it waits; absent unless PAUSED. */
   pause?:
@@ -397,7 +436,7 @@ export interface Task {
     | undefined;
   /** Why it ended as it did, for a person; empty before. */
   outcomeReason: string;
-  /** Runs at most. */
+  /** Runs at most, 1..100. */
   maxAttempts: number;
   /** Someone asked to cancel it. */
   cancelRequested: boolean;
@@ -426,15 +465,15 @@ export interface PauseInfo {
   reason: PauseReason;
   /** Why, for a person, with the nearest miss. */
   sentence: string;
-  /** Since when. */
+  /** Since when it waits. */
   pausedAt?:
     | Timestamp
     | undefined;
-  /** Not before this time; absent means at once. */
+  /** It is not tried before this time; absent means at once. */
   resumeAfter?:
     | Timestamp
     | undefined;
-  /** When room was last looked for; absent when not yet. */
+  /** When room was last looked for, for it or for tasks with the same needs; absent when not yet. */
   lastChecked?:
     | Timestamp
     | undefined;
@@ -448,9 +487,9 @@ export interface Attempt {
   attemptId: string;
   /** The agent (UUID). */
   agentId: string;
-  /** Counts from 1 within the task. */
+  /** Counts from 1 within the task; attempts that do not count as runs have a number too. */
   number: number;
-  /** Fence in force. */
+  /** Fence in force: grows when another orchestrator takes the task over. What comes with a lower one is refused. */
   fence: number;
   /** State. */
   state: AttemptState;
@@ -458,11 +497,11 @@ export interface Attempt {
   assignedAt?:
     | Timestamp
     | undefined;
-  /** When the agent started it; absent before. */
+  /** When the agent started it, by the agent's clock; absent before. */
   startedAt?:
     | Timestamp
     | undefined;
-  /** When it ended; absent before. */
+  /** When it ended, by the agent's clock where it told; absent before. */
   finishedAt?:
     | Timestamp
     | undefined;
@@ -472,9 +511,12 @@ export interface Attempt {
     | undefined;
   /** Signal that ended the command, such as "SIGKILL"; empty when none did. */
   signal: string;
-  /** Why it ended as it did: a stable word such as EXITED, TIMED_OUT, CANCELLED, SPAWN_FAILED, AGENT_RESTARTED, LEASE_EXPIRED. */
+  /**
+   * Why it ended as it did, a stable word: EXITED, SIGNALED, TIMED_OUT, CANCELLED, SPAWN_FAILED, AGENT_RESTARTED, LEASE_EXPIRED, EVICTED as
+   * its agent told (AttemptOutcome), UNDELIVERED, LOST. Empty before it ended.
+   */
   reason: string;
-  /** What it used; absent before it ended. */
+  /** What it used; absent before it ended, and when its agent did not tell. */
   used?:
     | MeasuredUse
     | undefined;
@@ -496,36 +538,43 @@ export interface MeasuredUse {
 
 /** One step in the life of a plan, task, attempt or queue entry. Never changed once written. */
 export interface PlanEvent {
-  /** Grows with time; the point to watch from. */
+  /** Grows with time, with gaps; the point to watch from. */
   eventId: number;
-  /** When. */
+  /** When, by the database's clock. */
   at?:
     | Timestamp
     | undefined;
-  /** The plan. */
+  /** The plan (UUID). */
   planId: string;
-  /** The task; empty when it is about the plan. */
+  /** The task (UUID); empty when it is about the plan. */
   taskId: string;
-  /** Name of the task. */
+  /** Name of the task; empty when it is about the plan. */
   taskName: string;
-  /** The attempt; empty when it is about none. */
+  /** The attempt (UUID); empty when it is about none. */
   attemptId: string;
-  /** The agent; empty when it is about none. */
+  /** The agent (UUID); empty when it is about none. */
   agentId: string;
   /**
-   * What happened: a stable word such as PLAN_ACCEPTED, PLAN_HELD, PLAN_RELEASED, PLAN_RETRY_REQUESTED, TASK_PAUSED, TASK_RESUMED,
-   * TASK_ASSIGNED, TASK_STARTED, TASK_SUCCEEDED, TASK_WAIT_TIMED_OUT, TASK_RETRIED, TASK_RESULT_REFUSED.
+   * What happened, a stable word; later versions may add others.
+   * Of the plan: PLAN_ACCEPTED, PLAN_HELD, PLAN_RELEASED, PLAN_CANCEL_REQUESTED, PLAN_RETRY_REQUESTED; at its end PLAN_SUCCEEDED,
+   * PLAN_FAILED or PLAN_CANCELLED.
+   * Of a task that waits: TASK_PAUSED, TASK_HELD, TASK_RELEASED, TASK_DEPENDENCIES_MET, TASK_ROOM_KEPT (an agent is kept free for it),
+   * TASK_RESUMED (it leaves the queue, TASK_ASSIGNED follows), TASK_WAIT_TIMED_OUT (it has failed).
+   * Of a task and its attempt: TASK_ASSIGNED, TASK_ACCEPTED (the agent took it), TASK_STARTED (the process runs), TASK_NOT_DELIVERED,
+   * TASK_ATTEMPT_FAILED and TASK_LOST (TASK_PAUSED follows: it is tried again), TASK_CANCEL_REQUESTED, TASK_RESULT_REFUSED (it counts for
+   * nothing); at its end TASK_SUCCEEDED, TASK_FAILED or TASK_CANCELLED.
+   * Of a task that RetryPlan brings back: TASK_RETRIED (it had failed), TASK_RESTORED (it was cancelled because another had).
    */
   kind: string;
-  /** State of the task before; UNSPECIFIED when it is about the plan. */
+  /** State of the task before; UNSPECIFIED when it is about the plan, and for TASK_RESUMED and TASK_RESULT_REFUSED. */
   fromState: TaskState;
-  /** State of the task after. */
+  /** State of the task after; UNSPECIFIED where from_state is, and for TASK_NOT_DELIVERED, TASK_ATTEMPT_FAILED and TASK_LOST. */
   toState: TaskState;
-  /** Why, for a person. */
+  /** Why, for a person; may be empty. */
   sentence: string;
   /** Who caused it: "planner", "operator", "resume-loop", "agent", "orchestrator". */
   actor: string;
-  /** Why a task waits; UNSPECIFIED unless it was paused. */
+  /** Why the task waits from then on; UNSPECIFIED where the event does not say. */
   pauseReason: PauseReason;
   /** The call that caused it (its x-request-id, which stands in the logs too); empty when no call did. */
   requestId: string;

@@ -53,13 +53,16 @@ export namespace OutputStream {
 
 /** A plan to accept. */
 export interface DispatchPlanRequest {
-  /** Makes the call idempotent (UUID, optional). */
+  /** Makes the call idempotent (UUID, optional): asked again with the same id and plan, the plan is accepted once. */
   requestId: string;
   /** The plan. */
   plan?:
     | WorkPlan
     | undefined;
-  /** Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Registry away: UNAVAILABLE, nothing accepted. */
+  /**
+   * Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Registry away: UNAVAILABLE, nothing
+   * accepted. Default: such a task waits (NO_AGENT_CAN_EVER_FIT) until an agent joins on which it fits.
+   */
   failUnsatisfiable: boolean;
 }
 
@@ -67,15 +70,15 @@ export interface DispatchPlanRequest {
 export interface DispatchPlanResponse {
   /** The plan (UUID). */
   planId: string;
-  /** DISPATCHED, PARTLY_PAUSED or PAUSED. */
+  /** DISPATCHED, PARTLY_PAUSED or PAUSED; of a duplicate its status now. */
   status: PlanStatus;
   /** How many of its tasks wait. */
   pausedTasks: number;
-  /** How many of its tasks were given to agents. */
+  /** How many of its tasks were given to agents; of a duplicate those that have ended count too. */
   dispatchedTasks: number;
   /** The tasks, in the plan's order. */
   tasks: DispatchedTask[];
-  /** The request_id had been used for this same plan before; the answer tells its state now. */
+  /** The request_id was used for this same plan before; the answer tells its state now. */
   duplicate: boolean;
 }
 
@@ -85,13 +88,13 @@ export interface DispatchedTask {
   taskId: string;
   /** Its name. */
   name: string;
-  /** PAUSED, ASSIGNED, or further. */
+  /** PAUSED or ASSIGNED; PENDING where it could not be placed at once, which the resume loop then does; of a duplicate its state now. */
   state: TaskState;
   /** Why it waits; UNSPECIFIED when it does not. */
   pauseReason: PauseReason;
-  /** Why it waits, for a person. */
+  /** Why it waits, for a person; empty when it was given to an agent. */
   sentence: string;
-  /** The agent it was given to; empty when it waits. */
+  /** The agent it was given to (UUID); empty when it waits. */
   agentId: string;
 }
 
@@ -105,7 +108,10 @@ export interface PreviewPlanRequest {
 export interface PreviewPlanResponse {
   /** DISPATCHED, PARTLY_PAUSED or PAUSED. */
   status: PlanStatus;
-  /** The tasks, in the plan's order, without ids. */
+  /**
+   * The tasks, in the plan's order, without ids, PAUSED or ASSIGNED. Of those that could start at most 1000 are judged; the others show
+   * AWAITING_TURN, or why tasks like them find no room.
+   */
   tasks: DispatchedTask[];
 }
 
@@ -125,11 +131,11 @@ export interface GetPlanResponse {
 export interface ListPlansRequest {
   /** Only plans of these states; empty means all. */
   statuses: PlanStatus[];
-  /** Only plans of this name; empty means all. */
+  /** Only plans of exactly this name; empty means all. */
   name: string;
   /** Rows at most. Default 50, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -145,7 +151,7 @@ export interface ListPlansResponse {
 export interface CancelPlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
 }
 
@@ -159,9 +165,9 @@ export interface CancelPlanResponse {
 export interface HoldPlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
-  /** Who, for people, such as "ana@desk-7". */
+  /** Who, for people, such as "ana@desk-7"; optional, not verified. */
   heldBy: string;
 }
 
@@ -171,7 +177,7 @@ export interface HoldPlanResponse {
   plan?:
     | Plan
     | undefined;
-  /** Tasks that wait and are held. */
+  /** Tasks that wait and are held. What waits for another task of the plan is held when that has succeeded. */
   heldTasks: number;
 }
 
@@ -179,9 +185,9 @@ export interface HoldPlanResponse {
 export interface ReleasePlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
-  /** Who, for people. */
+  /** Who, for people; optional, not verified. */
   releasedBy: string;
 }
 
@@ -197,11 +203,11 @@ export interface ReleasePlanResponse {
 
 /** Which plan to run again. */
 export interface RetryPlanRequest {
-  /** Makes the call idempotent (UUID, optional). */
+  /** Makes the call idempotent (UUID, optional): asked again with the same id, the failed tasks run again once. */
   requestId: string;
   /** The plan (UUID). */
   planId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
 }
 
@@ -215,7 +221,7 @@ export interface RetryPlanResponse {
   retriedTasks: number;
   /** Tasks that had been cancelled because of them and are back. */
   restoredTasks: number;
-  /** The request_id had been used for this plan before; the figures are those of then. */
+  /** The request_id was used for this plan before; the figures are those of then. */
   duplicate: boolean;
 }
 
@@ -227,7 +233,7 @@ export interface ListPlanEventsRequest {
   taskId: string;
   /** Rows at most. Default 100, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -245,7 +251,7 @@ export interface ListPlanEventsResponse {
 export interface WatchPlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Events after this one, such as the last one seen; 0 means from the first that is kept. */
+  /** Events after this one (event_id), such as the last one seen; 0, the default, means from the first that is kept. */
   afterEventId: number;
 }
 
@@ -255,7 +261,7 @@ export interface WatchPlanResponse {
   event?:
     | PlanEvent
     | undefined;
-  /** The plan's state and counts after it, as of sending. */
+  /** The plan without its tasks, as of sending: later events may have changed it already. */
   plan?: Plan | undefined;
 }
 
@@ -279,7 +285,7 @@ export interface ListTasksRequest {
   states: TaskState[];
   /** Rows at most. Default 100, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -295,7 +301,7 @@ export interface ListTasksResponse {
 export interface CancelTaskRequest {
   /** The task (UUID). */
   taskId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
 }
 
@@ -325,9 +331,12 @@ export interface ExplainTaskResponse {
   capacity?:
     | CapacityExplanation
     | undefined;
-  /** Its place among the waiting tasks that may start, from 1; 0 when it does not wait for room. Counted up to 10001, which then means "or later". */
+  /**
+   * Its place among the waiting tasks that may start, from 1; 0 when it does not wait for room. Counted up to 10001, which then means "or
+   * later".
+   */
   queuePosition: number;
-  /** Earliest expected start; absent when unknown. */
+  /** Earliest expected start, from declared and learned durations of what runs; absent when unknown, held, or when it can never fit. */
   expectedStartEarliest?:
     | Timestamp
     | undefined;
@@ -335,11 +344,11 @@ export interface ExplainTaskResponse {
   expectedStartLatest?:
     | Timestamp
     | undefined;
-  /** Of those before it, how many have a higher priority. */
+  /** Of those before it, how many have a higher priority; at most 10000 are counted. */
   tasksAheadOfHigherPriority: number;
-  /** Of those before it, how many have waited longer: with the same priority, or a lower one that has aged. */
+  /** Of those before it, how many have waited longer, with the same priority or a lower one that has aged; at most 10000 are counted. */
   tasksAheadOfSamePriority: number;
-  /** What holds it, when an operator does: its plan or the whole queue. */
+  /** What holds it: its plan or the whole queue; absent when nobody does, and when it does not wait. */
   hold?: Hold | undefined;
 }
 
@@ -347,21 +356,21 @@ export interface ExplainTaskResponse {
 export interface StreamTaskLogsRequest {
   /** The task (UUID). */
   taskId: string;
-  /** Which run (UUID); empty means the newest. */
+  /** Which attempt (UUID); empty means the one that is the newest when the call begins. */
   attemptId: string;
-  /** Go on until the run has ended. */
+  /** Go on until that attempt has ended. Default: end with what there is. */
   follow: boolean;
 }
 
 /** A piece of output. */
 export interface StreamTaskLogsResponse {
-  /** The attempt that wrote it. */
+  /** The attempt that wrote it (UUID). */
   attemptId: string;
   /** Which stream. */
   stream: OutputStream;
-  /** The bytes as written. */
+  /** The bytes as written, at most 64 KiB. */
   data: Buffer;
-  /** When the agent read them. */
+  /** When the agent read them, by its clock. */
   at?:
     | Timestamp
     | undefined;
@@ -2785,13 +2794,21 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
   },
 };
 
-/** What work there is. Called by WorkPlanner programs and people. */
+/**
+ * What work there is. Called by WorkPlanner programs and people. Besides the errors that stand at a method, any of them may answer
+ * INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it), UNAUTHENTICATED (TOKEN_REQUIRED, TOKEN_INVALID),
+ * PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time after which to try again,
+ * UNAVAILABLE (DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING).
+ */
 export type PlanServiceService = typeof PlanServiceService;
 export const PlanServiceService = {
   /**
-   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error (R-PAUSE-5):
-   * once this returns, nothing of it is lost. A malformed plan: INVALID_ARGUMENT, naming the fields, and nothing is accepted. The same
-   * request_id again gives the same plan; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Database away: UNAVAILABLE, nothing accepted.
+   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error: once this returns,
+   * nothing of it is lost. The same request_id again gives the same plan, for as long as the plan is kept; with another plan:
+   * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
+   * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
+   * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
+   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
    */
   dispatchPlan: {
     path: "/headroom.orchestrator.v1.PlanService/DispatchPlan" as const,
@@ -2805,8 +2822,9 @@ export const PlanServiceService = {
   },
   /**
    * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
-   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
-   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Refused as by DispatchPlan: INVALID_REQUEST,
+   * INVALID_PLAN, PLAN_TOO_LARGE, NOT_BUILT_YET; whether a task_id exists already is not looked up. Registry away: the tasks would wait
+   * (REGISTRY_UNAVAILABLE), which is the answer.
    */
   previewPlan: {
     path: "/headroom.orchestrator.v1.PlanService/PreviewPlan" as const,
@@ -2827,7 +2845,7 @@ export const PlanServiceService = {
     responseSerialize: (value: GetPlanResponse): Buffer => Buffer.from(GetPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetPlanResponse => GetPlanResponse.decode(value),
   },
-  /** Plans, the newest first. */
+  /** Plans, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listPlans: {
     path: "/headroom.orchestrator.v1.PlanService/ListPlans" as const,
     requestStream: false as const,
@@ -2837,7 +2855,10 @@ export const PlanServiceService = {
     responseSerialize: (value: ListPlansResponse): Buffer => Buffer.from(ListPlansResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListPlansResponse => ListPlansResponse.decode(value),
   },
-  /** Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice is fine. */
+  /**
+   * Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice, and a
+   * plan that has ended, is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND).
+   */
   cancelPlan: {
     path: "/headroom.orchestrator.v1.PlanService/CancelPlan" as const,
     requestStream: false as const,
@@ -2849,7 +2870,8 @@ export const PlanServiceService = {
   },
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
+   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan: {
     path: "/headroom.orchestrator.v1.PlanService/HoldPlan" as const,
@@ -2860,7 +2882,10 @@ export const PlanServiceService = {
     responseSerialize: (value: HoldPlanResponse): Buffer => Buffer.from(HoldPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): HoldPlanResponse => HoldPlanResponse.decode(value),
   },
-  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  /**
+   * Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held, or has ended, is fine. Unknown plan: NOT_FOUND
+   * (PLAN_NOT_FOUND).
+   */
   releasePlan: {
     path: "/headroom.orchestrator.v1.PlanService/ReleasePlan" as const,
     requestStream: false as const,
@@ -2873,7 +2898,8 @@ export const PlanServiceService = {
   /**
    * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
    * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
-   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND).
    */
   retryPlan: {
     path: "/headroom.orchestrator.v1.PlanService/RetryPlan" as const,
@@ -2884,7 +2910,10 @@ export const PlanServiceService = {
     responseSerialize: (value: RetryPlanResponse): Buffer => Buffer.from(RetryPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RetryPlanResponse => RetryPlanResponse.decode(value),
   },
-  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  /**
+   * The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND). A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+   */
   listPlanEvents: {
     path: "/headroom.orchestrator.v1.PlanService/ListPlanEvents" as const,
     requestStream: false as const,
@@ -2900,6 +2929,7 @@ export const PlanServiceService = {
    * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
    * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
    * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   * Unknown plan, or deleted by retention while it is watched: NOT_FOUND (PLAN_NOT_FOUND).
    */
   watchPlan: {
     path: "/headroom.orchestrator.v1.PlanService/WatchPlan" as const,
@@ -2910,7 +2940,7 @@ export const PlanServiceService = {
     responseSerialize: (value: WatchPlanResponse): Buffer => Buffer.from(WatchPlanResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchPlanResponse => WatchPlanResponse.decode(value),
   },
-  /** One task. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
+  /** One task with all its attempts. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
   getTask: {
     path: "/headroom.orchestrator.v1.PlanService/GetTask" as const,
     requestStream: false as const,
@@ -2920,7 +2950,7 @@ export const PlanServiceService = {
     responseSerialize: (value: GetTaskResponse): Buffer => Buffer.from(GetTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetTaskResponse => GetTaskResponse.decode(value),
   },
-  /** Tasks, the newest first. */
+  /** Tasks, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listTasks: {
     path: "/headroom.orchestrator.v1.PlanService/ListTasks" as const,
     requestStream: false as const,
@@ -2930,7 +2960,10 @@ export const PlanServiceService = {
     responseSerialize: (value: ListTasksResponse): Buffer => Buffer.from(ListTasksResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTasksResponse => ListTasksResponse.decode(value),
   },
-  /** Cancels one task. A task that has ended: FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. */
+  /**
+   * Cancels one task, and what depends on it: at once if it waits, when its agent has ended it if it runs. A task that has ended:
+   * FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   cancelTask: {
     path: "/headroom.orchestrator.v1.PlanService/CancelTask" as const,
     requestStream: false as const,
@@ -2940,7 +2973,10 @@ export const PlanServiceService = {
     responseSerialize: (value: CancelTaskResponse): Buffer => Buffer.from(CancelTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelTaskResponse => CancelTaskResponse.decode(value),
   },
-  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
+  /**
+   * Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start.
+   * Registry away: answered without its verdict. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   explainTask: {
     path: "/headroom.orchestrator.v1.PlanService/ExplainTask" as const,
     requestStream: false as const,
@@ -2950,7 +2986,11 @@ export const PlanServiceService = {
     responseSerialize: (value: ExplainTaskResponse): Buffer => Buffer.from(ExplainTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainTaskResponse => ExplainTaskResponse.decode(value),
   },
-  /** What a task wrote to its standard output and error, kept up to a bound per attempt; with follow, until it ends. */
+  /**
+   * What one attempt of a task wrote to its standard output and error. Kept of each attempt are 4 MiB (HEADROOM_TASK_OUTPUT_MB), of more the
+   * beginning and the newest. A task that has not run yet: no output; with follow it is waited for. Unknown task: NOT_FOUND
+   * (TASK_NOT_FOUND). An attempt that is none of this task: NOT_FOUND (ATTEMPT_NOT_FOUND).
+   */
   streamTaskLogs: {
     path: "/headroom.orchestrator.v1.PlanService/StreamTaskLogs" as const,
     requestStream: false as const,
@@ -2966,61 +3006,90 @@ export const PlanServiceService = {
 
 export interface PlanServiceServer extends UntypedServiceImplementation {
   /**
-   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error (R-PAUSE-5):
-   * once this returns, nothing of it is lost. A malformed plan: INVALID_ARGUMENT, naming the fields, and nothing is accepted. The same
-   * request_id again gives the same plan; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Database away: UNAVAILABLE, nothing accepted.
+   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error: once this returns,
+   * nothing of it is lost. The same request_id again gives the same plan, for as long as the plan is kept; with another plan:
+   * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
+   * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
+   * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
+   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
    */
   dispatchPlan: handleUnaryCall<DispatchPlanRequest, DispatchPlanResponse>;
   /**
    * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
-   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
-   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Refused as by DispatchPlan: INVALID_REQUEST,
+   * INVALID_PLAN, PLAN_TOO_LARGE, NOT_BUILT_YET; whether a task_id exists already is not looked up. Registry away: the tasks would wait
+   * (REGISTRY_UNAVAILABLE), which is the answer.
    */
   previewPlan: handleUnaryCall<PreviewPlanRequest, PreviewPlanResponse>;
   /** One plan with its tasks. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). */
   getPlan: handleUnaryCall<GetPlanRequest, GetPlanResponse>;
-  /** Plans, the newest first. */
+  /** Plans, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listPlans: handleUnaryCall<ListPlansRequest, ListPlansResponse>;
-  /** Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice is fine. */
+  /**
+   * Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice, and a
+   * plan that has ended, is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND).
+   */
   cancelPlan: handleUnaryCall<CancelPlanRequest, CancelPlanResponse>;
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
+   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan: handleUnaryCall<HoldPlanRequest, HoldPlanResponse>;
-  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  /**
+   * Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held, or has ended, is fine. Unknown plan: NOT_FOUND
+   * (PLAN_NOT_FOUND).
+   */
   releasePlan: handleUnaryCall<ReleasePlanRequest, ReleasePlanResponse>;
   /**
    * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
    * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
-   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND).
    */
   retryPlan: handleUnaryCall<RetryPlanRequest, RetryPlanResponse>;
-  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  /**
+   * The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND). A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+   */
   listPlanEvents: handleUnaryCall<ListPlanEventsRequest, ListPlanEventsResponse>;
   /**
    * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
    * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
    * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   * Unknown plan, or deleted by retention while it is watched: NOT_FOUND (PLAN_NOT_FOUND).
    */
   watchPlan: handleServerStreamingCall<WatchPlanRequest, WatchPlanResponse>;
-  /** One task. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
+  /** One task with all its attempts. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
   getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
-  /** Tasks, the newest first. */
+  /** Tasks, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listTasks: handleUnaryCall<ListTasksRequest, ListTasksResponse>;
-  /** Cancels one task. A task that has ended: FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. */
+  /**
+   * Cancels one task, and what depends on it: at once if it waits, when its agent has ended it if it runs. A task that has ended:
+   * FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   cancelTask: handleUnaryCall<CancelTaskRequest, CancelTaskResponse>;
-  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
+  /**
+   * Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start.
+   * Registry away: answered without its verdict. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   explainTask: handleUnaryCall<ExplainTaskRequest, ExplainTaskResponse>;
-  /** What a task wrote to its standard output and error, kept up to a bound per attempt; with follow, until it ends. */
+  /**
+   * What one attempt of a task wrote to its standard output and error. Kept of each attempt are 4 MiB (HEADROOM_TASK_OUTPUT_MB), of more the
+   * beginning and the newest. A task that has not run yet: no output; with follow it is waited for. Unknown task: NOT_FOUND
+   * (TASK_NOT_FOUND). An attempt that is none of this task: NOT_FOUND (ATTEMPT_NOT_FOUND).
+   */
   streamTaskLogs: handleServerStreamingCall<StreamTaskLogsRequest, StreamTaskLogsResponse>;
 }
 
 export interface PlanServiceClient extends Client {
   /**
-   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error (R-PAUSE-5):
-   * once this returns, nothing of it is lost. A malformed plan: INVALID_ARGUMENT, naming the fields, and nothing is accepted. The same
-   * request_id again gives the same plan; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Database away: UNAVAILABLE, nothing accepted.
+   * Accepts a plan, durably, and starts what there is room for. A plan that must wait is an answer, not an error: once this returns,
+   * nothing of it is lost. The same request_id again gives the same plan, for as long as the plan is kept; with another plan:
+   * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
+   * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
+   * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
+   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
    */
   dispatchPlan(
     request: DispatchPlanRequest,
@@ -3039,8 +3108,9 @@ export interface PlanServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * What would run where, what would wait and why, without touching anything: judged now, by the same gate, order and placement as
-   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Errors as DispatchPlan's. Registry away:
-   * the tasks would wait (REGISTRY_UNAVAILABLE), which is the answer.
+   * DispatchPlan. Nothing is kept, no room is promised; a moment later the answer may be another. Refused as by DispatchPlan: INVALID_REQUEST,
+   * INVALID_PLAN, PLAN_TOO_LARGE, NOT_BUILT_YET; whether a task_id exists already is not looked up. Registry away: the tasks would wait
+   * (REGISTRY_UNAVAILABLE), which is the answer.
    */
   previewPlan(
     request: PreviewPlanRequest,
@@ -3073,7 +3143,7 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetPlanResponse) => void,
   ): ClientUnaryCall;
-  /** Plans, the newest first. */
+  /** Plans, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listPlans(
     request: ListPlansRequest,
     callback: (error: ServiceError | null, response: ListPlansResponse) => void,
@@ -3089,7 +3159,10 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListPlansResponse) => void,
   ): ClientUnaryCall;
-  /** Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice is fine. */
+  /**
+   * Cancels what has not ended of a plan. Waiting tasks end at once, running ones when their agent has ended them. Cancelling twice, and a
+   * plan that has ended, is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND).
+   */
   cancelPlan(
     request: CancelPlanRequest,
     callback: (error: ServiceError | null, response: CancelPlanResponse) => void,
@@ -3107,7 +3180,8 @@ export interface PlanServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
+   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan(
     request: HoldPlanRequest,
@@ -3124,7 +3198,10 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HoldPlanResponse) => void,
   ): ClientUnaryCall;
-  /** Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held is fine. */
+  /**
+   * Ends HoldPlan: the tasks take their place in the queue again. A plan that is not held, or has ended, is fine. Unknown plan: NOT_FOUND
+   * (PLAN_NOT_FOUND).
+   */
   releasePlan(
     request: ReleasePlanRequest,
     callback: (error: ServiceError | null, response: ReleasePlanResponse) => void,
@@ -3143,7 +3220,8 @@ export interface PlanServiceClient extends Client {
   /**
    * Runs the failed tasks of a plan again, each with max_attempts anew, and brings back the tasks that were cancelled because those had
    * failed. What was cancelled on request stays cancelled. Works on plans that have ended and on those that go on; with nothing failed it
-   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * changes nothing. The same request_id again gives the same answer; with another plan: ALREADY_EXISTS (REQUEST_ID_REUSED). Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND).
    */
   retryPlan(
     request: RetryPlanRequest,
@@ -3160,7 +3238,10 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RetryPlanResponse) => void,
   ): ClientUnaryCall;
-  /** The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. */
+  /**
+   * The history of a plan, the oldest first: every step of the plan, its tasks, their attempts and entries in the queue. Unknown plan:
+   * NOT_FOUND (PLAN_NOT_FOUND). A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+   */
   listPlanEvents(
     request: ListPlanEventsRequest,
     callback: (error: ServiceError | null, response: ListPlanEventsResponse) => void,
@@ -3180,6 +3261,7 @@ export interface PlanServiceClient extends Client {
    * The events of a plan, from the point given, until all its tasks have ended. Resumable: after a reconnect ask with the event_id of the
    * last event seen; none is missed and none comes twice. Events behind that point deleted by retention meanwhile: OUT_OF_RANGE
    * (EVENTS_TRIMMED), whose metadata names the first_after_event_id from which nothing is missing; GetPlan tells the state up to there.
+   * Unknown plan, or deleted by retention while it is watched: NOT_FOUND (PLAN_NOT_FOUND).
    */
   watchPlan(request: WatchPlanRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchPlanResponse>;
   watchPlan(
@@ -3187,7 +3269,7 @@ export interface PlanServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchPlanResponse>;
-  /** One task. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
+  /** One task with all its attempts. Unknown task: NOT_FOUND (TASK_NOT_FOUND). */
   getTask(
     request: GetTaskRequest,
     callback: (error: ServiceError | null, response: GetTaskResponse) => void,
@@ -3203,7 +3285,7 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetTaskResponse) => void,
   ): ClientUnaryCall;
-  /** Tasks, the newest first. */
+  /** Tasks, the newest first. A page_token that is none of this list and these filters: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listTasks(
     request: ListTasksRequest,
     callback: (error: ServiceError | null, response: ListTasksResponse) => void,
@@ -3219,7 +3301,10 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTasksResponse) => void,
   ): ClientUnaryCall;
-  /** Cancels one task. A task that has ended: FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. */
+  /**
+   * Cancels one task, and what depends on it: at once if it waits, when its agent has ended it if it runs. A task that has ended:
+   * FAILED_PRECONDITION (TASK_ALREADY_FINISHED), unless it was cancelled before, which is fine. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   cancelTask(
     request: CancelTaskRequest,
     callback: (error: ServiceError | null, response: CancelTaskResponse) => void,
@@ -3235,7 +3320,10 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelTaskResponse) => void,
   ): ClientUnaryCall;
-  /** Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start. */
+  /**
+   * Why a task does not run, from the gate's and the registry's own verdicts, with its place in the order and when it is expected to start.
+   * Registry away: answered without its verdict. Unknown task: NOT_FOUND (TASK_NOT_FOUND).
+   */
   explainTask(
     request: ExplainTaskRequest,
     callback: (error: ServiceError | null, response: ExplainTaskResponse) => void,
@@ -3251,7 +3339,11 @@ export interface PlanServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainTaskResponse) => void,
   ): ClientUnaryCall;
-  /** What a task wrote to its standard output and error, kept up to a bound per attempt; with follow, until it ends. */
+  /**
+   * What one attempt of a task wrote to its standard output and error. Kept of each attempt are 4 MiB (HEADROOM_TASK_OUTPUT_MB), of more the
+   * beginning and the newest. A task that has not run yet: no output; with follow it is waited for. Unknown task: NOT_FOUND
+   * (TASK_NOT_FOUND). An attempt that is none of this task: NOT_FOUND (ATTEMPT_NOT_FOUND).
+   */
   streamTaskLogs(
     request: StreamTaskLogsRequest,
     options?: Partial<CallOptions>,

@@ -29,7 +29,7 @@ export const protobufFileName = "headroom/orchestrator/v1/work_service.proto";
 
 /** How an attempt ended. */
 export const AttemptOutcome = {
-  /** ATTEMPT_OUTCOME_UNSPECIFIED - Not stated. */
+  /** ATTEMPT_OUTCOME_UNSPECIFIED - Not stated; refused (INVALID_ARGUMENT). */
   ATTEMPT_OUTCOME_UNSPECIFIED: 0,
   /** ATTEMPT_OUTCOME_EXITED - The command ended by itself; see exit_code. */
   ATTEMPT_OUTCOME_EXITED: 1,
@@ -37,15 +37,15 @@ export const AttemptOutcome = {
   ATTEMPT_OUTCOME_SIGNALED: 2,
   /** ATTEMPT_OUTCOME_TIMED_OUT - It ran longer than run_timeout and was ended. */
   ATTEMPT_OUTCOME_TIMED_OUT: 3,
-  /** ATTEMPT_OUTCOME_CANCELLED - It was cancelled and ended. */
+  /** ATTEMPT_OUTCOME_CANCELLED - It was cancelled, and ended or not started any more. */
   ATTEMPT_OUTCOME_CANCELLED: 4,
-  /** ATTEMPT_OUTCOME_SPAWN_FAILED - The command could not be started. */
+  /** ATTEMPT_OUTCOME_SPAWN_FAILED - The command could not be started: no such program or folder, say; see sentence. */
   ATTEMPT_OUTCOME_SPAWN_FAILED: 5,
-  /** ATTEMPT_OUTCOME_AGENT_RESTARTED - The agent program was killed while it ran; its processes were ended on return, what it did is unknown. */
+  /** ATTEMPT_OUTCOME_AGENT_RESTARTED - The agent program ended while it ran; its processes were ended when it came back, what it did is unknown. */
   ATTEMPT_OUTCOME_AGENT_RESTARTED: 6,
   /** ATTEMPT_OUTCOME_LEASE_EXPIRED - Its lease could not be renewed and it was ended. */
   ATTEMPT_OUTCOME_LEASE_EXPIRED: 7,
-  /** ATTEMPT_OUTCOME_EVICTED - The agent stops or its owner took the machine back, and it was ended. */
+  /** ATTEMPT_OUTCOME_EVICTED - It was ended because the agent stops, or because a drain's deadline has passed. Does not count as a run. */
   ATTEMPT_OUTCOME_EVICTED: 8,
   UNRECOGNIZED: -1,
 } as const;
@@ -191,7 +191,7 @@ export interface HeldAttempt {
 export interface AttachWelcome {
   /** The orchestrator process that answers (UUID). */
   orchestratorInstance: string;
-  /** Time between renewals. */
+  /** Time between renewals at most: 3 s. */
   renewInterval?:
     | Duration
     | undefined;
@@ -205,7 +205,7 @@ export interface AttachWelcome {
 export interface Assignment {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence. */
+  /** Fence, from 1: an attempt that the agent knows under a higher one is refused (STALE_FENCE). */
   fence: number;
   /** The task (UUID). */
   taskId: string;
@@ -225,15 +225,15 @@ export interface Assignment {
   runTimeout?:
     | Duration
     | undefined;
-  /** Time the agent may go on without a renewal. */
+  /** Time the agent may go on without a renewal, 10 s to 24 h; counted from when it read the assignment. */
   workLease?:
     | Duration
     | undefined;
-  /** Time left to accept it; an agent that reads it later refuses (TOO_LATE). */
+  /** Time left to accept it, counted from when the agent read it; later it refuses (TOO_LATE). Absent means no limit. */
   acceptWithin?:
     | Duration
     | undefined;
-  /** Whole cards were asked for, or parts of them: indexes to make visible to the process. */
+  /** Indexes of the cards promised to it, as the driver counts: those to make visible to the process, and no others. */
   cardIndexes: number[];
 }
 
@@ -243,9 +243,15 @@ export interface AssignmentAnswer {
   attemptId: string;
   /** Fence of the assignment. */
   fence: number;
-  /** The agent has it in its journal and will run it. False: it does not and will not run it. */
+  /**
+   * The agent has it in its journal and will run it. False: it does not and will not run it, unless the reason is STALE_FENCE or
+   * ALREADY_FINISHED.
+   */
   accepted: boolean;
-  /** Why not: a stable word such as TOO_LATE, OWNER_HOLD, NO_ROOM, STOPPING, STALE_FENCE, ALREADY_FINISHED. */
+  /**
+   * Why not, a stable word: TOO_LATE, OWNER_HOLD, NO_ROOM (with what runs it would be more than the machine has), TOO_MANY_ATTEMPTS, STOPPING,
+   * JOURNAL_FAILED, STALE_FENCE (it has it under a higher fence), ALREADY_FINISHED (its result was acknowledged). Empty when accepted.
+   */
   reason: string;
 }
 
@@ -253,7 +259,7 @@ export interface AssignmentAnswer {
 export interface AttemptStarted {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence. */
+  /** The highest fence under which the agent was given it. */
   fence: number;
   /** Id of the process and of its group on the agent. */
   pid: number;
@@ -265,7 +271,7 @@ export interface AttemptStarted {
 export interface AttemptOutput {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence. */
+  /** The highest fence under which the agent was given it. */
   fence: number;
   /** Counts from 1 within the attempt; a number that came before is dropped. */
   seq: number;
@@ -273,7 +279,7 @@ export interface AttemptOutput {
   stream: OutputStream;
   /** The bytes as written. At most 64 KiB. */
   data: Buffer;
-  /** When the agent read them. */
+  /** When the agent read them, by its clock. */
   at?: Timestamp | undefined;
 }
 
@@ -293,15 +299,15 @@ export interface AttemptFinished {
   signal: string;
   /** More, for a person, such as the reason why it could not be started. */
   sentence: string;
-  /** When it started; absent when it never did. */
+  /** When it started, by the agent's clock; absent when it never did. */
   startedAt?:
     | Timestamp
     | undefined;
-  /** When it ended. */
+  /** When it ended, by the agent's clock. */
   finishedAt?:
     | Timestamp
     | undefined;
-  /** What it used. */
+  /** What it used, as far as it could be measured. */
   used?:
     | MeasuredUse
     | undefined;
@@ -311,7 +317,7 @@ export interface AttemptFinished {
 
 /** Asks for more time. */
 export interface RenewLeases {
-  /** The attempts that run. */
+  /** The attempts that run; none is fine. At most 4096. */
   attempts: HeldAttempt[];
 }
 
@@ -327,7 +333,7 @@ export interface LeasesRenewed {
 export interface CancelAttempt {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence of the caller. */
+  /** Fence of the caller. An attempt that the agent has under a higher one goes on. */
   fence: number;
   /** Time between TERM and KILL. Default 10 s. */
   grace?:
@@ -341,7 +347,7 @@ export interface CancelAttempt {
 export interface FinishedAck {
   /** The attempt (UUID). */
   attemptId: string;
-  /** It did not count: the attempt had been superseded. The agent forgets it all the same. */
+  /** It did not count: the attempt was superseded, given up or is unknown. The agent forgets it all the same. */
   refused: boolean;
 }
 
@@ -2361,7 +2367,9 @@ export type WorkServiceService = typeof WorkServiceService;
 export const WorkServiceService = {
   /**
    * The work stream of one agent: assignments and cancellations down, answers, output and results up. The first message is `hello`.
-   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED); a second one: FAILED_PRECONDITION (HELLO_TWICE). A credential of
+   * another agent: PERMISSION_DENIED (AGENT_ID_MISMATCH). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * UNAVAILABLE (TRY_AGAIN, DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING): come back, and say again what was not acknowledged.
    */
   attach: {
     path: "/headroom.orchestrator.v1.WorkService/Attach" as const,
@@ -2377,7 +2385,9 @@ export const WorkServiceService = {
 export interface WorkServiceServer extends UntypedServiceImplementation {
   /**
    * The work stream of one agent: assignments and cancellations down, answers, output and results up. The first message is `hello`.
-   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED); a second one: FAILED_PRECONDITION (HELLO_TWICE). A credential of
+   * another agent: PERMISSION_DENIED (AGENT_ID_MISMATCH). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * UNAVAILABLE (TRY_AGAIN, DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING): come back, and say again what was not acknowledged.
    */
   attach: handleBidiStreamingCall<AttachRequest, AttachResponse>;
 }
@@ -2385,7 +2395,9 @@ export interface WorkServiceServer extends UntypedServiceImplementation {
 export interface WorkServiceClient extends Client {
   /**
    * The work stream of one agent: assignments and cancellations down, answers, output and results up. The first message is `hello`.
-   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * A first message that is not: FAILED_PRECONDITION (HELLO_EXPECTED); a second one: FAILED_PRECONDITION (HELLO_TWICE). A credential of
+   * another agent: PERMISSION_DENIED (AGENT_ID_MISMATCH). A newer stream of the same agent ends the older one with ABORTED (SUPERSEDED).
+   * UNAVAILABLE (TRY_AGAIN, DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING): come back, and say again what was not acknowledged.
    */
   attach(): ClientDuplexStream<AttachRequest, AttachResponse>;
   attach(options: Partial<CallOptions>): ClientDuplexStream<AttachRequest, AttachResponse>;

@@ -30,7 +30,7 @@ export const protobufFileName = "headroom/registry/v1/agent_service.proto";
 
 /** Why an agent ends its stream. */
 export const GoodbyeReason = {
-  /** GOODBYE_REASON_UNSPECIFIED - Not stated. */
+  /** GOODBYE_REASON_UNSPECIFIED - Not stated; taken for SHUTDOWN. */
   GOODBYE_REASON_UNSPECIFIED: 0,
   /** GOODBYE_REASON_SHUTDOWN - The agent program stops. */
   GOODBYE_REASON_SHUTDOWN: 1,
@@ -124,11 +124,11 @@ export interface Hello {
   version: string;
   /** Host name, for people. */
   hostname: string;
-  /** What the agent is for. */
+  /** What the agent is for; not stated means desktop. */
   agentType: AgentType;
   /** Pool of the agent; empty means "default". */
   poolName: string;
-  /** Labels that tasks can ask for. */
+  /** Labels that tasks can ask for. At most 64. */
   labels: { [key: string]: string };
   /** Operating system and architecture, such as "linux x64". */
   platform: string;
@@ -161,7 +161,10 @@ export interface Beat {
   seq: number;
   /** The work stream to an orchestrator is up. */
   attached: boolean;
-  /** The sample, when it changed by more than 5 %, when an attempt came or went, or every 60 s; else absent. */
+  /**
+   * The sample, when a figure changed by more than 5 % of its total, when an attempt came or went, when it was asked for (Ack.want_full), or
+   * every 60 s; else absent, which leaves the one before in force.
+   */
   sample?:
     | Sample
     | undefined;
@@ -183,23 +186,23 @@ export interface Goodbye {
 
 /** What the agent measured at one moment, and all that it runs: together, never apart. Integers, so that both sides compute the same. */
 export interface Sample {
-  /** When it was sampled, by the agent's clock. */
+  /** When it was sampled, by the agent's clock. Required; from the year 1970 to 9999. */
   sampledAt?:
     | Timestamp
     | undefined;
-  /** CPU in 1/1000 cores. */
+  /** CPU in 1/1000 cores; absent means none. */
   cpuMillicores?:
     | Dimension
     | undefined;
   /** CPU load of the whole machine in percent, 0..100. */
   cpuLoad: number;
-  /** Memory in MiB. */
+  /** Memory in MiB; absent means none. */
   memoryMib?:
     | Dimension
     | undefined;
-  /** The cards. */
+  /** The cards. At most 64. */
   cards: CardSample[];
-  /** The complete list of the attempts that the agent has accepted and whose processes are not gone. */
+  /** The complete list of the attempts that the agent has accepted and whose processes are not gone, each once. At most 4096. */
   attempts: AttemptUse[];
 }
 
@@ -207,7 +210,7 @@ export interface Sample {
 export interface Dimension {
   /** All there is. */
   total: number;
-  /** Measured as available now. */
+  /** Measured as available now; more than `total` counts as all. */
   available: number;
   /** What the owner lets Headroom have at most; absent means all. */
   offer?:
@@ -251,7 +254,7 @@ export interface AttemptUse {
 
 /** What one attempt uses of one card. */
 export interface CardUse {
-  /** The card. */
+  /** The card, as in CardSample.card_id. */
   cardId: string;
   /** VRAM in MiB. */
   vramMib: number;
@@ -263,11 +266,11 @@ export interface CardUse {
 export interface Welcome {
   /** Number of this session of the agent; higher than all before. Writes of older sessions change nothing. */
   epoch: number;
-  /** Time between beats. */
+  /** Time between beats: 5 s (HEADROOM_HEARTBEAT_INTERVAL_SECONDS), longer in large fleets. */
   interval?:
     | Duration
     | undefined;
-  /** Silence after which the agent is SUSPECT. */
+  /** Silence after which the agent is SUSPECT: three times the interval. */
   ttl?:
     | Duration
     | undefined;
@@ -279,7 +282,7 @@ export interface Welcome {
 export interface Ack {
   /** The beat that is answered, and with it all before. */
   seq: number;
-  /** Time to the next beat. */
+  /** Time to the next beat: the interval, 10 % more or less at random. */
   nextInterval?:
     | Duration
     | undefined;
@@ -1879,8 +1882,12 @@ export const AgentServiceService = {
   },
   /**
    * The heartbeat of one agent, for as long as it lives. The first message is `hello`, then `beat`s at the interval that the
-   * server sets, at the end a `goodbye`. A first message that is not `hello`: FAILED_PRECONDITION (HELLO_EXPECTED). A clone, that
-   * is another incarnation while the old stream still beats: ALREADY_EXISTS (AGENT_CLONED), with what to do.
+   * server sets, at the end a `goodbye`. A first message that is not `hello`, or none within 10 s: FAILED_PRECONDITION (HELLO_EXPECTED); a
+   * second one: FAILED_PRECONDITION (HELLO_REPEATED). A clone, that is another incarnation while the old stream still beats:
+   * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
+   * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
+   * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
    */
   heartbeat: {
     path: "/headroom.registry.v1.AgentService/Heartbeat" as const,
@@ -1904,8 +1911,12 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   enrollAgent: handleUnaryCall<EnrollAgentRequest, EnrollAgentResponse>;
   /**
    * The heartbeat of one agent, for as long as it lives. The first message is `hello`, then `beat`s at the interval that the
-   * server sets, at the end a `goodbye`. A first message that is not `hello`: FAILED_PRECONDITION (HELLO_EXPECTED). A clone, that
-   * is another incarnation while the old stream still beats: ALREADY_EXISTS (AGENT_CLONED), with what to do.
+   * server sets, at the end a `goodbye`. A first message that is not `hello`, or none within 10 s: FAILED_PRECONDITION (HELLO_EXPECTED); a
+   * second one: FAILED_PRECONDITION (HELLO_REPEATED). A clone, that is another incarnation while the old stream still beats:
+   * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
+   * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
+   * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
    */
   heartbeat: handleBidiStreamingCall<HeartbeatRequest, HeartbeatResponse>;
 }
@@ -1935,8 +1946,12 @@ export interface AgentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * The heartbeat of one agent, for as long as it lives. The first message is `hello`, then `beat`s at the interval that the
-   * server sets, at the end a `goodbye`. A first message that is not `hello`: FAILED_PRECONDITION (HELLO_EXPECTED). A clone, that
-   * is another incarnation while the old stream still beats: ALREADY_EXISTS (AGENT_CLONED), with what to do.
+   * server sets, at the end a `goodbye`. A first message that is not `hello`, or none within 10 s: FAILED_PRECONDITION (HELLO_EXPECTED); a
+   * second one: FAILED_PRECONDITION (HELLO_REPEATED). A clone, that is another incarnation while the old stream still beats:
+   * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
+   * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
+   * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
    */
   heartbeat(): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;
   heartbeat(options: Partial<CallOptions>): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;

@@ -14,8 +14,11 @@ export const protobufPackage = "headroom.registry.v1";
 export const protobufFileName = "headroom/registry/v1/capacity.proto";
 
 /**
- * The room on one agent. "Available" means what Headroom can still give away: measured room less promises (DESIGN: `free`).
- * The raw measurement stands beside it in `measured`. An agent that has sent no metrics has zeros (R-CAP-3).
+ * The room on one agent. "Available" means what Headroom can still give away, for CPU, memory and each card:
+ * max(0, min(total - foreign, offer) - promised). `foreign` is what the owner's other programs take, `offer` what the owner lets Headroom
+ * have at most, and `promised` the sum over all reservations of what is reserved or, where that is more, used. A card that a task has whole
+ * has nothing available; one that shares the machine's memory never more than that has. The raw measurement stands beside it in
+ * `measured`. An agent that has sent no metrics has zeros.
  */
 export interface AgentCapacity {
   /** The agent (UUID). */
@@ -24,7 +27,7 @@ export interface AgentCapacity {
   status: AgentStatus;
   /** CPU cores available, fractional, rounded down to 1/1000. */
   cpuCoresAvailable: number;
-  /** CPU cores of the machine that Headroom counts with. */
+  /** CPU cores of the machine: hardware threads that the agent may use, or as declared in its configuration. */
   cpuCoresPhysical: number;
   /** CPU load of the whole machine in percent, 0..100, over the last sampling interval. */
   cpuLoad: number;
@@ -38,7 +41,7 @@ export interface AgentCapacity {
   gpuVramTotalGb: number;
   /** Model of the cards; distinct models are joined with ", "; empty without a card. */
   gpuType: string;
-  /** When the figures were sampled on the agent; absent as long as it has sent no metrics. */
+  /** When the figures were sampled, by the agent's clock; absent as long as it has sent no metrics. */
   timestamp?:
     | Timestamp
     | undefined;
@@ -56,7 +59,7 @@ export interface AgentCapacity {
   offered?:
     | OfferedCapacity
     | undefined;
-  /** What is promised to tasks, running or on their way. */
+  /** What is promised to tasks, running, on their way, or waiting with room kept for them. */
   reserved?:
     | ReservedCapacity
     | undefined;
@@ -66,7 +69,7 @@ export interface AgentCapacity {
   hostname: string;
   /** An operator keeps new work away. */
   cordoned: boolean;
-  /** The agent is being emptied. */
+  /** The agent is being emptied (DrainAgent) and gets no new work. */
   draining: boolean;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
@@ -110,7 +113,7 @@ export interface GpuCapacity {
   vramTotalGb: number;
   /** VRAM measured as available in GiB, before promises are taken off. */
   vramMeasuredAvailableGb: number;
-  /** VRAM promised to tasks in GiB. */
+  /** VRAM promised to tasks in GiB; all of it when a task has the whole card. */
   vramReservedGb: number;
   /** A task has the whole card. */
   exclusive: boolean;
@@ -130,7 +133,7 @@ export interface MeasuredCapacity {
   gpuVramAvailableGb: number;
 }
 
-/** What the owner of a desktop lets Headroom have at most. */
+/** What the owner of a desktop lets Headroom have at most; never more than the machine has. */
 export interface OfferedCapacity {
   /** CPU cores. */
   cpuCores: number;

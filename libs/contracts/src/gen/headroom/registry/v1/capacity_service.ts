@@ -58,13 +58,13 @@ export namespace ReservationKind {
 export const ReservationState = {
   /** RESERVATION_STATE_UNSPECIFIED - Not stated; never sent by a service. */
   RESERVATION_STATE_UNSPECIFIED: 0,
-  /** RESERVATION_STATE_UNCONFIRMED - Promised; ends by itself when its lease does. */
+  /** RESERVATION_STATE_UNCONFIRMED - Promised; ends by itself when its lease does. A lease is 30 s, or two heartbeat intervals where that is longer, from the last renewal. */
   RESERVATION_STATE_UNCONFIRMED: 1,
   /** RESERVATION_STATE_CONFIRMED - The agent reported the attempt; ends when the agent no longer does, or when it is released. */
   RESERVATION_STATE_CONFIRMED: 2,
-  /** RESERVATION_STATE_ADOPTED - The agent reported an attempt for which no promise was known. */
+  /** RESERVATION_STATE_ADOPTED - The agent reported an attempt for which no promise was known; ends as CONFIRMED does. */
   RESERVATION_STATE_ADOPTED: 3,
-  /** RESERVATION_STATE_HOLD - Room kept for a waiting task. */
+  /** RESERVATION_STATE_HOLD - Room kept for a waiting task; ends by itself when its lease does. */
   RESERVATION_STATE_HOLD: 4,
   /** RESERVATION_STATE_RELEASED - Ended; kept for 10 minutes so that a late message changes nothing. */
   RESERVATION_STATE_RELEASED: 5,
@@ -135,7 +135,7 @@ export interface GetAgentCapacityRequest {
   agentId: string;
 }
 
-/** The capacity of one agent: the fields of AgentCapacity, with the same numbers, flat (a test holds the two equal). */
+/** The capacity of one agent: the fields of AgentCapacity, which says what they mean, with the same numbers. */
 export interface GetAgentCapacityResponse {
   /** The agent (UUID). */
   agentId: string;
@@ -143,7 +143,7 @@ export interface GetAgentCapacityResponse {
   status: AgentStatus;
   /** CPU cores available, fractional, rounded down to 1/1000. */
   cpuCoresAvailable: number;
-  /** CPU cores of the machine that Headroom counts with. */
+  /** CPU cores of the machine: hardware threads that the agent may use, or as declared in its configuration. */
   cpuCoresPhysical: number;
   /** CPU load of the whole machine in percent, 0..100, over the last sampling interval. */
   cpuLoad: number;
@@ -157,7 +157,7 @@ export interface GetAgentCapacityResponse {
   gpuVramTotalGb: number;
   /** Model of the cards; distinct models are joined with ", "; empty without a card. */
   gpuType: string;
-  /** When the figures were sampled on the agent; absent as long as it has sent no metrics. */
+  /** When the figures were sampled, by the agent's clock; absent as long as it has sent no metrics. */
   timestamp?:
     | Timestamp
     | undefined;
@@ -175,7 +175,7 @@ export interface GetAgentCapacityResponse {
   offered?:
     | OfferedCapacity
     | undefined;
-  /** What is promised to tasks, running or on their way. */
+  /** What is promised to tasks, running, on their way, or waiting with room kept for them. */
   reserved?:
     | ReservedCapacity
     | undefined;
@@ -185,7 +185,7 @@ export interface GetAgentCapacityResponse {
   hostname: string;
   /** An operator keeps new work away. */
   cordoned: boolean;
-  /** The agent is being emptied. */
+  /** The agent is being emptied (DrainAgent) and gets no new work. */
   draining: boolean;
   /** The owner of the desktop keeps new work away. */
   ownerHold: boolean;
@@ -217,44 +217,51 @@ export interface GetAgentCapacityResponse_LabelsEntry {
 
 /** Constraints on the agents listed. All must hold. */
 export interface ListAvailableCapacityRequest {
-  /** At least this much VRAM available in GiB, summed over the cards. Default 0. */
+  /** At least this much VRAM available in GiB, summed over the cards. Default 0, at most 1048576. */
   minGpuVramGb: number;
-  /** At least this many CPU cores available. Default 1, at least 1. */
+  /**
+   * At least this many CPU cores available, may be fractional. Default 1, at least 1: a core is what a task needs unless it says otherwise. An
+   * agent with less than a whole core free is therefore never listed; for tasks that need less ask ExplainCapacity. At most 1048576.
+   */
   minCpuCores?:
     | number
     | undefined;
-  /** At least this much memory available in GiB. Default 0. */
+  /** At least this much memory available in GiB. Default 0, at most 1048576. */
   minMemoryGb: number;
-  /** At least this much VRAM available in GiB on one single card. Default 0. */
+  /** At least this much VRAM available in GiB on one single card. Default 0, at most 1048576. */
   minGpuVramPerCardGb: number;
-  /** At least this many cards, each with min_gpu_vram_per_card_gb available. Default 0. */
+  /**
+   * At least this many cards, each of one of gpu_models and with min_gpu_vram_per_card_gb available. Default 1 if one of these is given, else 0.
+   * At most 64.
+   */
   minGpuCount: number;
-  /** At most this much VRAM available in GiB, summed over the cards; absent means no maximum. */
+  /** At most this much VRAM available in GiB, summed over the cards. 0 or more; absent means no maximum. */
   maxGpuVramGb?:
     | number
     | undefined;
-  /** At most this many CPU cores available; absent means no maximum. */
+  /** At most this many CPU cores available. 0 or more; absent means no maximum. */
   maxCpuCores?:
     | number
     | undefined;
-  /** At most this much memory available in GiB; absent means no maximum. */
+  /** At most this much memory available in GiB. 0 or more; absent means no maximum. */
   maxMemoryGb?:
     | number
     | undefined;
   /** Card models that will do; empty means any. A model matches when it contains one of these, without regard to case. */
   gpuModels: string[];
-  /** Labels that the agent must carry. */
+  /** Labels that the agent must carry, all of them with exactly these values. At most 32. */
   labels: { [key: string]: string };
   /** Pool of the agents; empty means any. */
   poolName: string;
   /**
-   * Field of the answer to sort by, "desc" behind it for largest first: "gpu_vram_available_gb desc". Any figure of AgentCapacity,
-   * "hostname" or "agent_id". Default: "gpu_vram_available_gb desc". Ties are broken by agent_id.
+   * Field of the answer to sort by, with "asc" (the default) or "desc" behind it: cpu_cores_available, cpu_cores_physical, cpu_load,
+   * memory_available_gb, memory_total_gb, gpu_vram_available_gb, gpu_vram_total_gb, timestamp, hostname, pool_name or agent_id. Default:
+   * "gpu_vram_available_gb desc". Ties are broken by agent_id.
    */
   orderBy: string;
   /** Rows at most. Default 1000, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same constraints; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -279,7 +286,7 @@ export interface ListPoolCapacityRequest {
   poolName: string;
   /** Rows at most. Default and maximum 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same constraints; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -291,13 +298,16 @@ export interface ListPoolCapacityResponse {
   nextPageToken: string;
 }
 
-/** The room of a pool: sums over its online desktops. */
+/**
+ * The room of a pool: sums over its online desktops. What is available counts only of those that get new work: not cordoned, being drained,
+ * on probation or held by their owner.
+ */
 export interface PoolCapacity {
   /** The pool. */
   poolName: string;
-  /** Online desktops. */
+  /** Online desktops, those that get no new work included. */
   agentsOnline: number;
-  /** All desktops known. */
+  /** All desktops known, whatever their status. */
   agentsTotal: number;
   /** CPU cores available. */
   cpuCoresAvailable: number;
@@ -344,7 +354,7 @@ export interface WatchCapacityResponse {
   snapshot: boolean;
   /** Agents that are new or changed, whatever their status. None, and none removed: a sign of life (see `heartbeat`), or an empty fleet. */
   agents: AgentCapacity[];
-  /** Agents that were removed from the fleet. */
+  /** Agents that were removed from the fleet (UUIDs). */
   removedAgentIds: string[];
   /** Some room may have appeared since the message before: waiting work should be looked at. */
   roomAppeared: boolean;
@@ -367,9 +377,9 @@ export interface Revision {
 export interface ReserveCapacityRequest {
   /** The promises asked for, the most important first. At most 1000. */
   reservations: Reserve[];
-  /** All or nothing: either every promise is given or none. */
+  /** All or nothing: either every promise is given or none. Default: each by itself, or by its group. */
   allOrNothing: boolean;
-  /** Only say what would be promised now: planned like any request, and never kept. The promises in the answer hold no room. */
+  /** Only say what would be promised now: planned like any request, and never kept. The promises in the answer hold no room. Default: keep them. */
   dryRun?:
     | boolean
     | undefined;
@@ -384,23 +394,23 @@ export interface ReserveCapacityRequest {
 export interface Reserve {
   /** The attempt (UUID), and the key of the promise. */
   attemptId: string;
-  /** Fence of the caller's claim on the task. A lower one than the promise's is answered STALE_FENCE. */
+  /** Fence of the caller's claim on the task, from 1. A lower one than the promise's is answered with stale_fence. */
   fence: number;
   /** What is needed. */
   needs?:
     | ResourceNeeds
     | undefined;
-  /** Agents not to use for now. */
+  /** Agents not to use for now (UUIDs). At most 256. */
   avoidAgentIds: string[];
-  /** What kind of promise. */
+  /** What kind of promise. Default ATTEMPT. */
   kind: ReservationKind;
   /** How long the attempt is expected to run, at most 365 days; helps to tell others when room will be; absent when unknown. */
   expectedDuration?:
     | Duration
     | undefined;
-  /** The task, for logs. */
+  /** The task, for logs, and to count it once however often it is tried; optional. */
   taskId: string;
-  /** The plan, for logs. */
+  /** The plan, for logs; optional. */
   planId: string;
   /** Promises of one request that name the same group are given together or not at all; empty: it stands alone. */
   group: string;
@@ -416,7 +426,7 @@ export interface ReserveCapacityResponse {
 
 /** One answer. */
 export interface ReserveResult {
-  /** The attempt. */
+  /** The attempt (UUID). */
   attemptId: string;
   /** What became of it. */
   outcome?:
@@ -424,13 +434,13 @@ export interface ReserveResult {
     /** Room is promised. */
     { $case: "reserved"; value: Reservation }
     | //
-    /** No room now; says why. */
+    /** No room now; says why, with the verdicts of the 3 nearest agents. */
     { $case: "noRoom"; value: CapacityExplanation }
     | //
-    /** A higher fence holds the promise; the caller has been superseded (STALE_FENCE). */
+    /** A higher fence holds the promise; the caller has been superseded. */
     { $case: "staleFence"; value: StaleFence }
     | //
-    /** The attempt has a promise for other needs (ALREADY_EXISTS), or was released before. */
+    /** The attempt has a promise for other needs, or one that has ended under the same fence: ask with a new attempt_id. */
     { $case: "conflict"; value: ReserveConflict }
     | undefined;
 }
@@ -445,7 +455,7 @@ export interface StaleFence {
 export interface ReserveConflict {
   /** Why, for a person. */
   sentence: string;
-  /** The promise had been given and was released. */
+  /** The earlier promise has ended. False: it holds. */
   released: boolean;
 }
 
@@ -453,7 +463,7 @@ export interface ReserveConflict {
 export interface Reservation {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The agent that has the room. */
+  /** The agent that has the room (UUID). */
   agentId: string;
   /** The fence that holds. */
   fence: number;
@@ -463,11 +473,11 @@ export interface Reservation {
     | undefined;
   /** Its state. */
   state: ReservationState;
-  /** Time left of the lease when the answer was written; absent when confirmed. */
+  /** Time left of the lease when the answer was written; absent where no lease ends it (CONFIRMED, ADOPTED). */
   leaseLeft?:
     | Duration
     | undefined;
-  /** Since when. */
+  /** Since when, by the database's clock. */
   reservedAt?: Timestamp | undefined;
 }
 
@@ -481,7 +491,7 @@ export interface RenewReservationsRequest {
 export interface FencedAttempt {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The fence. */
+  /** The fence of the caller's claim, from 1. */
   fence: number;
 }
 
@@ -493,11 +503,11 @@ export interface RenewReservationsResponse {
 
 /** One answer. */
 export interface RenewResult {
-  /** The attempt. */
+  /** The attempt (UUID). */
   attemptId: string;
   /** What became of it. */
   outcome: RenewOutcome;
-  /** Time left of the lease; absent unless RENEWED. */
+  /** Time left of the lease; absent unless RENEWED, and where the promise needs no lease. */
   leaseLeft?: Duration | undefined;
 }
 
@@ -505,7 +515,7 @@ export interface RenewResult {
 export interface ReleaseCapacityRequest {
   /** The promises. At most 1000. */
   attempts: FencedAttempt[];
-  /** Why, for logs. */
+  /** Why, for logs; optional. */
   reason: string;
 }
 
@@ -517,7 +527,7 @@ export interface ReleaseCapacityResponse {
 
 /** One answer. */
 export interface ReleaseResult {
-  /** The attempt. */
+  /** The attempt (UUID). */
   attemptId: string;
   /** What became of it. */
   outcome: ReleaseOutcome;
@@ -539,7 +549,7 @@ export interface ExplainCapacityResponse {
   explanation?:
     | CapacityExplanation
     | undefined;
-  /** When room is expected; absent when unknown. */
+  /** When room is expected, from the expected ends of what runs; absent when unknown, and where the verdict is not NOT_NOW. */
   expectedAvailableAt?:
     | Timestamp
     | undefined;
@@ -3403,10 +3413,18 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
   },
 };
 
-/** Where is room. Called by orchestrators, WorkPlanner programs and people. */
+/**
+ * Where is room. Called by orchestrators, WorkPlanner programs and people. Besides the errors that stand at a method, any of them may
+ * answer INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it), UNAUTHENTICATED (TOKEN_REQUIRED,
+ * TOKEN_INVALID), PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time after which to
+ * try again, UNAVAILABLE (REGISTRY_STARTING, DATABASE_UNAVAILABLE).
+ */
 export type CapacityServiceService = typeof CapacityServiceService;
 export const CapacityServiceService = {
-  /** The capacity of one agent (R-CAP-1..3). Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not a UUID: INVALID_ARGUMENT, naming the field. */
+  /**
+   * The capacity of one agent, whatever its status; zeros as long as it has sent no metrics. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not
+   * a UUID: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   getAgentCapacity: {
     path: "/headroom.registry.v1.CapacityService/GetAgentCapacity" as const,
     requestStream: false as const,
@@ -3418,7 +3436,11 @@ export const CapacityServiceService = {
       Buffer.from(GetAgentCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetAgentCapacityResponse => GetAgentCapacityResponse.decode(value),
   },
-  /** The online desktops that meet all constraints (R-CAP-4..5), neither cordoned nor held by their owner. No match is an empty list. */
+  /**
+   * The online desktops that meet all constraints; none that is cordoned, being drained, on probation or held by its owner. One whose work
+   * stream is down is listed, with `attached` false. No match is an empty list. An order_by that is none, or a page_token that is none of
+   * this list with these constraints: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAvailableCapacity: {
     path: "/headroom.registry.v1.CapacityService/ListAvailableCapacity" as const,
     requestStream: false as const,
@@ -3430,7 +3452,10 @@ export const CapacityServiceService = {
       Buffer.from(ListAvailableCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAvailableCapacityResponse => ListAvailableCapacityResponse.decode(value),
   },
-  /** Capacity summed by pool (R-CAP-9). */
+  /**
+   * Capacity summed by pool, of pools that have a desktop, ordered by name. A page_token that is none of this list: INVALID_ARGUMENT
+   * (INVALID_REQUEST), naming the field.
+   */
   listPoolCapacity: {
     path: "/headroom.registry.v1.CapacityService/ListPoolCapacity" as const,
     requestStream: false as const,
@@ -3442,7 +3467,10 @@ export const CapacityServiceService = {
       Buffer.from(ListPoolCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListPoolCapacityResponse => ListPoolCapacityResponse.decode(value),
   },
-  /** The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. */
+  /**
+   * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
+   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   */
   watchCapacity: {
     path: "/headroom.registry.v1.CapacityService/WatchCapacity" as const,
     requestStream: false as const,
@@ -3455,7 +3483,8 @@ export const CapacityServiceService = {
   },
   /**
    * Promises room to attempts, in one transaction, each with its own result: no room is a result, not an error. Idempotent by
-   * attempt_id: the same needs again give the same promise.
+   * attempt_id: the same needs again give the same promise. One attempt named twice, or an unknown placement_policy: INVALID_ARGUMENT
+   * (INVALID_REQUEST). Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED); nothing was promised.
    */
   reserveCapacity: {
     path: "/headroom.registry.v1.CapacityService/ReserveCapacity" as const,
@@ -3468,7 +3497,10 @@ export const CapacityServiceService = {
       Buffer.from(ReserveCapacityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReserveCapacityResponse => ReserveCapacityResponse.decode(value),
   },
-  /** Extends the leases of promises whose delivery has not been answered yet. */
+  /**
+   * Extends the leases of promises whose delivery has not been answered yet, and of room that is kept; each has its own result. Too much at
+   * once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   renewReservations: {
     path: "/headroom.registry.v1.CapacityService/RenewReservations" as const,
     requestStream: false as const,
@@ -3480,7 +3512,10 @@ export const CapacityServiceService = {
       Buffer.from(RenewReservationsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RenewReservationsResponse => RenewReservationsResponse.decode(value),
   },
-  /** Gives promised room back. A lower fence than the promise's changes nothing; releasing twice is fine. */
+  /**
+   * Gives promised room back, each promise with its own result. A lower fence than the promise's changes nothing; releasing twice is fine.
+   * Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   releaseCapacity: {
     path: "/headroom.registry.v1.CapacityService/ReleaseCapacity" as const,
     requestStream: false as const,
@@ -3507,29 +3542,52 @@ export const CapacityServiceService = {
 } as const;
 
 export interface CapacityServiceServer extends UntypedServiceImplementation {
-  /** The capacity of one agent (R-CAP-1..3). Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not a UUID: INVALID_ARGUMENT, naming the field. */
+  /**
+   * The capacity of one agent, whatever its status; zeros as long as it has sent no metrics. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not
+   * a UUID: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   getAgentCapacity: handleUnaryCall<GetAgentCapacityRequest, GetAgentCapacityResponse>;
-  /** The online desktops that meet all constraints (R-CAP-4..5), neither cordoned nor held by their owner. No match is an empty list. */
+  /**
+   * The online desktops that meet all constraints; none that is cordoned, being drained, on probation or held by its owner. One whose work
+   * stream is down is listed, with `attached` false. No match is an empty list. An order_by that is none, or a page_token that is none of
+   * this list with these constraints: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAvailableCapacity: handleUnaryCall<ListAvailableCapacityRequest, ListAvailableCapacityResponse>;
-  /** Capacity summed by pool (R-CAP-9). */
+  /**
+   * Capacity summed by pool, of pools that have a desktop, ordered by name. A page_token that is none of this list: INVALID_ARGUMENT
+   * (INVALID_REQUEST), naming the field.
+   */
   listPoolCapacity: handleUnaryCall<ListPoolCapacityRequest, ListPoolCapacityResponse>;
-  /** The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. */
+  /**
+   * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
+   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   */
   watchCapacity: handleServerStreamingCall<WatchCapacityRequest, WatchCapacityResponse>;
   /**
    * Promises room to attempts, in one transaction, each with its own result: no room is a result, not an error. Idempotent by
-   * attempt_id: the same needs again give the same promise.
+   * attempt_id: the same needs again give the same promise. One attempt named twice, or an unknown placement_policy: INVALID_ARGUMENT
+   * (INVALID_REQUEST). Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED); nothing was promised.
    */
   reserveCapacity: handleUnaryCall<ReserveCapacityRequest, ReserveCapacityResponse>;
-  /** Extends the leases of promises whose delivery has not been answered yet. */
+  /**
+   * Extends the leases of promises whose delivery has not been answered yet, and of room that is kept; each has its own result. Too much at
+   * once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   renewReservations: handleUnaryCall<RenewReservationsRequest, RenewReservationsResponse>;
-  /** Gives promised room back. A lower fence than the promise's changes nothing; releasing twice is fine. */
+  /**
+   * Gives promised room back, each promise with its own result. A lower fence than the promise's changes nothing; releasing twice is fine.
+   * Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   releaseCapacity: handleUnaryCall<ReleaseCapacityRequest, ReleaseCapacityResponse>;
   /** Why needs fit or do not fit, agent by agent, by the very predicate that reserves. Promises nothing. */
   explainCapacity: handleUnaryCall<ExplainCapacityRequest, ExplainCapacityResponse>;
 }
 
 export interface CapacityServiceClient extends Client {
-  /** The capacity of one agent (R-CAP-1..3). Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not a UUID: INVALID_ARGUMENT, naming the field. */
+  /**
+   * The capacity of one agent, whatever its status; zeros as long as it has sent no metrics. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). Not
+   * a UUID: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   getAgentCapacity(
     request: GetAgentCapacityRequest,
     callback: (error: ServiceError | null, response: GetAgentCapacityResponse) => void,
@@ -3545,7 +3603,11 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetAgentCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** The online desktops that meet all constraints (R-CAP-4..5), neither cordoned nor held by their owner. No match is an empty list. */
+  /**
+   * The online desktops that meet all constraints; none that is cordoned, being drained, on probation or held by its owner. One whose work
+   * stream is down is listed, with `attached` false. No match is an empty list. An order_by that is none, or a page_token that is none of
+   * this list with these constraints: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAvailableCapacity(
     request: ListAvailableCapacityRequest,
     callback: (error: ServiceError | null, response: ListAvailableCapacityResponse) => void,
@@ -3561,7 +3623,10 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAvailableCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** Capacity summed by pool (R-CAP-9). */
+  /**
+   * Capacity summed by pool, of pools that have a desktop, ordered by name. A page_token that is none of this list: INVALID_ARGUMENT
+   * (INVALID_REQUEST), naming the field.
+   */
   listPoolCapacity(
     request: ListPoolCapacityRequest,
     callback: (error: ServiceError | null, response: ListPoolCapacityResponse) => void,
@@ -3577,7 +3642,10 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListPoolCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. */
+  /**
+   * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
+   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   */
   watchCapacity(
     request: WatchCapacityRequest,
     options?: Partial<CallOptions>,
@@ -3589,7 +3657,8 @@ export interface CapacityServiceClient extends Client {
   ): ClientReadableStream<WatchCapacityResponse>;
   /**
    * Promises room to attempts, in one transaction, each with its own result: no room is a result, not an error. Idempotent by
-   * attempt_id: the same needs again give the same promise.
+   * attempt_id: the same needs again give the same promise. One attempt named twice, or an unknown placement_policy: INVALID_ARGUMENT
+   * (INVALID_REQUEST). Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED); nothing was promised.
    */
   reserveCapacity(
     request: ReserveCapacityRequest,
@@ -3606,7 +3675,10 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReserveCapacityResponse) => void,
   ): ClientUnaryCall;
-  /** Extends the leases of promises whose delivery has not been answered yet. */
+  /**
+   * Extends the leases of promises whose delivery has not been answered yet, and of room that is kept; each has its own result. Too much at
+   * once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   renewReservations(
     request: RenewReservationsRequest,
     callback: (error: ServiceError | null, response: RenewReservationsResponse) => void,
@@ -3622,7 +3694,10 @@ export interface CapacityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RenewReservationsResponse) => void,
   ): ClientUnaryCall;
-  /** Gives promised room back. A lower fence than the promise's changes nothing; releasing twice is fine. */
+  /**
+   * Gives promised room back, each promise with its own result. A lower fence than the promise's changes nothing; releasing twice is fine.
+   * Too much at once: UNAVAILABLE (REGISTRY_BUSY, RESERVATIONS_CONTENDED).
+   */
   releaseCapacity(
     request: ReleaseCapacityRequest,
     callback: (error: ServiceError | null, response: ReleaseCapacityResponse) => void,

@@ -45,7 +45,7 @@ export interface Agent {
   statusSince?:
     | Timestamp
     | undefined;
-  /** When the last beat arrived. */
+  /** When the last beat arrived, as the process that answers knows it; absent when none has. */
   lastBeatAt?:
     | Timestamp
     | undefined;
@@ -61,13 +61,13 @@ export interface Agent {
   labels: { [key: string]: string };
   /** An operator keeps new work away. */
   cordoned: boolean;
-  /** Why it is cordoned, in the operator's words. */
+  /** Why it is cordoned or drained, in the operator's words; empty when not given. */
   cordonReason: string;
   /** Its capacity. */
   capacity?:
     | AgentCapacity
     | undefined;
-  /** Attempts that have room promised or run there. */
+  /** Attempts that have room promised or run there (UUIDs). */
   attemptIds: string[];
   /** An operator lets its work end; with its deadline in capacity.drain_deadline. */
   draining: boolean;
@@ -84,13 +84,13 @@ export interface Agent_LabelsEntry {
 
 /** Which agents. */
 export interface ListAgentsRequest {
-  /** Only agents of these states; empty means all. */
+  /** Only agents of these statuses; empty means all. */
   statuses: AgentStatus[];
   /** Pool; empty means any. */
   poolName: string;
   /** Rows at most. Default 100, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
   /** Only agents with exactly this host name (several machines may bear the same); empty means any. */
   hostname: string;
@@ -124,7 +124,7 @@ export interface GetAgentResponse {
 export interface CordonAgentRequest {
   /** The agent (UUID). */
   agentId: string;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
 }
 
@@ -150,11 +150,11 @@ export interface UncordonAgentResponse {
 export interface DrainAgentRequest {
   /** The agent (UUID). */
   agentId: string;
-  /** What still runs after this time is stopped and tried elsewhere; at most 365 days, absent means wait without end. */
+  /** Time from now; what still runs after it is stopped and tried elsewhere. 0 (at once) to 365 days; absent means wait without end. */
   deadline?:
     | Duration
     | undefined;
-  /** Why, for people. */
+  /** Why, for people; optional. */
   reason: string;
 }
 
@@ -190,11 +190,11 @@ export interface CreateJoinTokenRequest {
   requestId: string;
   /** Pool that agents join with it; empty means "default". */
   poolName: string;
-  /** How long it can be used. Default 1 h, at most 30 days. */
+  /** How long it can be used. Default 1 h, 1 s to 30 days. */
   ttl?:
     | Duration
     | undefined;
-  /** How many agents can join with it. Default 1. */
+  /** How many agents can join with it. Default 1, at most 100000. */
   maxUses: number;
   /** What the agents are for; not stated means desktop. */
   agentType: AgentType;
@@ -202,7 +202,7 @@ export interface CreateJoinTokenRequest {
 
 /** The token. */
 export interface CreateJoinTokenResponse {
-  /** Names the token. */
+  /** Names the token (UUID); it is no secret. */
   tokenId: string;
   /** The token itself. It is shown once. */
   joinToken: string;
@@ -212,7 +212,7 @@ export interface CreateJoinTokenResponse {
 
 /** A join token without the token itself. */
 export interface JoinToken {
-  /** Names the token. */
+  /** Names the token (UUID); it is no secret. */
   tokenId: string;
   /** Pool that agents join with it. */
   poolName: string;
@@ -234,7 +234,7 @@ export interface JoinToken {
   revokedAt?:
     | Timestamp
     | undefined;
-  /** An agent can still join with it. */
+  /** An agent can still join with it: it has not ended and is not used up. */
   usable: boolean;
 }
 
@@ -242,7 +242,7 @@ export interface JoinToken {
 export interface ListJoinTokensRequest {
   /** Rows at most. Default 100, at most 1000. */
   pageSize: number;
-  /** next_page_token of the answer before. */
+  /** next_page_token of the answer before, to the same filters; empty means from the beginning. */
   pageToken: string;
 }
 
@@ -268,9 +268,9 @@ export interface RevokeJoinTokenResponse {
 
 /** How much is to be told. */
 export interface InspectPlacementRequest {
-  /** Kinds of tasks at most, the most frequent first. Default 20. */
+  /** Kinds of tasks at most, the most frequent first. Default 20, at most 512. */
   maxShapes: number;
-  /** Holes at most, those with the most VRAM first. Default 10. */
+  /** Holes at most, those with the most VRAM first. Default 10, at most 512. */
   maxHoles: number;
 }
 
@@ -278,7 +278,7 @@ export interface InspectPlacementRequest {
 export interface InspectPlacementResponse {
   /** The policy that is used unless a request names another. */
   policy: string;
-  /** All that there are. */
+  /** All policies that there are. */
   policies: string[];
   /** Since when arrivals are counted; absent before the first have been kept. */
   learningSince?:
@@ -340,9 +340,9 @@ export interface LearnedModel {
 export interface LearnedHole {
   /** VRAM of one such card, in GiB. */
   cardVramGb: number;
-  /** Free on it, in GiB: from */
+  /** Least VRAM that is free on it, in GiB. */
   freeFromGb: number;
-  /** up to, exclusive. */
+  /** Most VRAM that is free on it, in GiB, exclusive. */
   freeToGb: number;
   /** How many there are now. */
   cards: number;
@@ -2805,10 +2805,16 @@ export const LearnedHole: MessageFns<LearnedHole> = {
   },
 };
 
-/** Called by people who operate the fleet. */
+/**
+ * Called by people who operate the fleet. Besides the errors that stand at a method, any of them may answer those that CapacityService
+ * names for all of its own.
+ */
 export type FleetServiceService = typeof FleetServiceService;
 export const FleetServiceService = {
-  /** All agents known, whatever their status. */
+  /**
+   * All agents known, whatever their status, ordered by host name and id. A page_token that is none of this list and these filters:
+   * INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAgents: {
     path: "/headroom.registry.v1.FleetService/ListAgents" as const,
     requestStream: false as const,
@@ -2828,7 +2834,10 @@ export const FleetServiceService = {
     responseSerialize: (value: GetAgentResponse): Buffer => Buffer.from(GetAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetAgentResponse => GetAgentResponse.decode(value),
   },
-  /** Keeps new work away from an agent; what runs there goes on. Cordoning twice is fine. */
+  /**
+   * Keeps new work away from an agent; what runs there goes on. Cordoning twice changes the reason and is fine. Unknown agent: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   cordonAgent: {
     path: "/headroom.registry.v1.FleetService/CordonAgent" as const,
     requestStream: false as const,
@@ -2838,7 +2847,7 @@ export const FleetServiceService = {
     responseSerialize: (value: CordonAgentResponse): Buffer => Buffer.from(CordonAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CordonAgentResponse => CordonAgentResponse.decode(value),
   },
-  /** Lets work come to an agent again. */
+  /** Lets work come to an agent again, and ends a drain. An agent that is not cordoned is fine. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). */
   uncordonAgent: {
     path: "/headroom.registry.v1.FleetService/UncordonAgent" as const,
     requestStream: false as const,
@@ -2852,7 +2861,8 @@ export const FleetServiceService = {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent: {
     path: "/headroom.registry.v1.FleetService/DrainAgent" as const,
@@ -2892,7 +2902,11 @@ export const FleetServiceService = {
       Buffer.from(ConfirmLossesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ConfirmLossesResponse => ConfirmLossesResponse.decode(value),
   },
-  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /**
+   * Forgets an agent that is OFFLINE, or that has enrolled and never came, and makes its credential useless: to come back it enrols again. An
+   * agent of any other status: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). An agent that is unknown, or removed before: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   removeAgent: {
     path: "/headroom.registry.v1.FleetService/RemoveAgent" as const,
     requestStream: false as const,
@@ -2904,7 +2918,8 @@ export const FleetServiceService = {
   },
   /**
    * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
-   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * place where it can be read. The same request_id again gives the same token; with another pool, type or number of uses: ALREADY_EXISTS
+   * (REQUEST_ID_REUSED).
    */
   createJoinToken: {
     path: "/headroom.registry.v1.FleetService/CreateJoinToken" as const,
@@ -2917,7 +2932,10 @@ export const FleetServiceService = {
       Buffer.from(CreateJoinTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateJoinTokenResponse => CreateJoinTokenResponse.decode(value),
   },
-  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  /**
+   * The join tokens, those that have ended included for a month; the newest first. Never the token itself. A page_token that is none of this
+   * list: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listJoinTokens: {
     path: "/headroom.registry.v1.FleetService/ListJoinTokens" as const,
     requestStream: false as const,
@@ -2947,18 +2965,25 @@ export const FleetServiceService = {
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
-  /** All agents known, whatever their status. */
+  /**
+   * All agents known, whatever their status, ordered by host name and id. A page_token that is none of this list and these filters:
+   * INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAgents: handleUnaryCall<ListAgentsRequest, ListAgentsResponse>;
   /** One agent. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). */
   getAgent: handleUnaryCall<GetAgentRequest, GetAgentResponse>;
-  /** Keeps new work away from an agent; what runs there goes on. Cordoning twice is fine. */
+  /**
+   * Keeps new work away from an agent; what runs there goes on. Cordoning twice changes the reason and is fine. Unknown agent: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   cordonAgent: handleUnaryCall<CordonAgentRequest, CordonAgentResponse>;
-  /** Lets work come to an agent again. */
+  /** Lets work come to an agent again, and ends a drain. An agent that is not cordoned is fine. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). */
   uncordonAgent: handleUnaryCall<UncordonAgentRequest, UncordonAgentResponse>;
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
   /**
@@ -2971,14 +2996,22 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
    * in every registry process. Without an engaged brake it changes nothing.
    */
   confirmLosses: handleUnaryCall<ConfirmLossesRequest, ConfirmLossesResponse>;
-  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /**
+   * Forgets an agent that is OFFLINE, or that has enrolled and never came, and makes its credential useless: to come back it enrols again. An
+   * agent of any other status: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). An agent that is unknown, or removed before: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   removeAgent: handleUnaryCall<RemoveAgentRequest, RemoveAgentResponse>;
   /**
    * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
-   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * place where it can be read. The same request_id again gives the same token; with another pool, type or number of uses: ALREADY_EXISTS
+   * (REQUEST_ID_REUSED).
    */
   createJoinToken: handleUnaryCall<CreateJoinTokenRequest, CreateJoinTokenResponse>;
-  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  /**
+   * The join tokens, those that have ended included for a month; the newest first. Never the token itself. A page_token that is none of this
+   * list: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listJoinTokens: handleUnaryCall<ListJoinTokensRequest, ListJoinTokensResponse>;
   /**
    * Ends a join token: nobody joins with it any more. Agents that have joined with it stay. Revoking twice is fine. An unknown
@@ -2988,7 +3021,10 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
 }
 
 export interface FleetServiceClient extends Client {
-  /** All agents known, whatever their status. */
+  /**
+   * All agents known, whatever their status, ordered by host name and id. A page_token that is none of this list and these filters:
+   * INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listAgents(
     request: ListAgentsRequest,
     callback: (error: ServiceError | null, response: ListAgentsResponse) => void,
@@ -3020,7 +3056,10 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetAgentResponse) => void,
   ): ClientUnaryCall;
-  /** Keeps new work away from an agent; what runs there goes on. Cordoning twice is fine. */
+  /**
+   * Keeps new work away from an agent; what runs there goes on. Cordoning twice changes the reason and is fine. Unknown agent: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   cordonAgent(
     request: CordonAgentRequest,
     callback: (error: ServiceError | null, response: CordonAgentResponse) => void,
@@ -3036,7 +3075,7 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CordonAgentResponse) => void,
   ): ClientUnaryCall;
-  /** Lets work come to an agent again. */
+  /** Lets work come to an agent again, and ends a drain. An agent that is not cordoned is fine. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND). */
   uncordonAgent(
     request: UncordonAgentRequest,
     callback: (error: ServiceError | null, response: UncordonAgentResponse) => void,
@@ -3055,7 +3094,8 @@ export interface FleetServiceClient extends Client {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline; UncordonAgent ends a drain.
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent(
     request: DrainAgentRequest,
@@ -3110,7 +3150,11 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ConfirmLossesResponse) => void,
   ): ClientUnaryCall;
-  /** Forgets an agent that is OFFLINE, and makes its credential useless: to come back it enrols again. An agent that is still there: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). */
+  /**
+   * Forgets an agent that is OFFLINE, or that has enrolled and never came, and makes its credential useless: to come back it enrols again. An
+   * agent of any other status: FAILED_PRECONDITION (AGENT_NOT_OFFLINE). An agent that is unknown, or removed before: NOT_FOUND
+   * (AGENT_NOT_FOUND).
+   */
   removeAgent(
     request: RemoveAgentRequest,
     callback: (error: ServiceError | null, response: RemoveAgentResponse) => void,
@@ -3128,7 +3172,8 @@ export interface FleetServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Makes a token with which agents can join: `EnrollAgent` exchanges it. Tokens are kept as hashes, so this answer is the only
-   * place where it can be read. The same request_id with another content: ALREADY_EXISTS (REQUEST_ID_REUSED).
+   * place where it can be read. The same request_id again gives the same token; with another pool, type or number of uses: ALREADY_EXISTS
+   * (REQUEST_ID_REUSED).
    */
   createJoinToken(
     request: CreateJoinTokenRequest,
@@ -3145,7 +3190,10 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateJoinTokenResponse) => void,
   ): ClientUnaryCall;
-  /** The join tokens, those that have ended included for a month; the newest first. Never the token itself. */
+  /**
+   * The join tokens, those that have ended included for a month; the newest first. Never the token itself. A page_token that is none of this
+   * list: INVALID_ARGUMENT (INVALID_REQUEST), naming the field.
+   */
   listJoinTokens(
     request: ListJoinTokensRequest,
     callback: (error: ServiceError | null, response: ListJoinTokensResponse) => void,
