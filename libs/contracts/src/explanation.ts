@@ -145,7 +145,7 @@ function missFromWire(miss: WireMiss, path: string): FromWire<ToldMiss> {
   return ok({ code: code.value, never, ...card, needed, free, total, sentence });
 }
 
-const SET_ASIDE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "not_attached"]);
+const SET_ASIDE: ReadonlySet<MissCode> = new Set<MissCode>(["cordoned", "draining", "owner_hold", "not_attached"]);
 
 /** scheduling's `pauseReason`, from what was told: as good as the agents that are listed. */
 function reasonOf(verdict: FleetVerdict, agents: readonly ToldVerdict[]): PauseReason | null {

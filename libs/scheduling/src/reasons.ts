@@ -14,7 +14,7 @@ export type PauseReason =
   | "NO_AGENT_CAN_EVER_FIT"
   /** It fits on agents whose work stream is down. */
   | "AGENT_NOT_ATTACHED"
-  /** It fits only on agents that operators have cordoned or are draining. */
+  /** Those with room for it are cordoned, being drained or held by their owner. */
   | "ALL_CORDONED"
   /** `resume_after` lies ahead. */
   | "RESUME_AFTER"

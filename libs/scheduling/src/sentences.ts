@@ -92,7 +92,7 @@ export function fleetSentence(
     case "not_now":
       if (reason === "AGENT_NOT_ATTACHED") return "It fits, but the agent's work stream to an orchestrator is down.";
       if (reason === "ALL_CORDONED")
-        return "It fits only on agents that are cordoned, being drained or held by their owner.";
+        return "The agents with room for it are cordoned, being drained or held by their owner.";
       if (eligibleOnline === 0) return offlineText(scope);
       return `No room now on ${onlineText(scope)}${closest}.`;
   }

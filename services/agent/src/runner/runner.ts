@@ -48,7 +48,12 @@ export interface Run {
 
 export type RunStart =
   | { readonly kind: "started"; readonly run: Run }
-  | { readonly kind: "failed"; readonly sentence: string };
+  | {
+      readonly kind: "failed";
+      readonly sentence: string;
+      /** It is the machine that can start nothing at the moment, whatever the command: no processes, memory, files or disk are left. */
+      readonly isMachine: boolean;
+    };
 
 /** What an earlier agent program left running. */
 export interface Leftover {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { makeTempDir, waitFor, type TempDir } from "@headroom/testing";
@@ -137,6 +137,15 @@ describe("systemRunner", () => {
     expect(await failed(spec([join(dir.path, "folder")]))).toMatch(/is a folder/);
     expect(await failed(spec(["ls", "a\0b"]))).toMatch(/could not be started/);
     expect(await failed(spec(["ls", "x".repeat(4_000_000)]))).toMatch(/larger than this system allows/);
+  });
+
+  it("tells a machine that can start nothing from a command that cannot be started", async () => {
+    expect(await start(spec(["no-such-program-here"]))).toMatchObject({ kind: "failed", isMachine: false });
+    expect(await start(spec(["ls"], { workingDir: "/no/such/folder" }))).toMatchObject({ isMachine: false });
+    // No folder can be made below a file, whatever the command.
+    await rm(join(dir.path, "work"), { recursive: true });
+    await writeFile(join(dir.path, "work"), "");
+    expect(await start(spec(["ls"]))).toMatchObject({ kind: "failed", isMachine: true });
   });
 
   it("ends the whole group, grandchildren too", async () => {

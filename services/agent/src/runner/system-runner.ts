@@ -37,9 +37,9 @@ async function startProcess(
   const { logger, ports, processes } = options;
   const folder = await openWorkFolder(spec.workingDir, options.freshDir, spec.attemptId, logger);
   if (folder.kind === "failed") return folder;
-  const failed = async (sentence: string): Promise<RunStart> => {
+  const failed = async (sentence: string, isMachine = false): Promise<RunStart> => {
     await folder.remove();
-    return { kind: "failed", sentence };
+    return { kind: "failed", sentence, isMachine };
   };
   const env = taskEnvironment(options.env, spec, folder.path);
   const [program = "", ...args] = spec.argv;
@@ -47,7 +47,7 @@ async function startProcess(
   if (found.kind === "missing") return failed(found.sentence);
   const spawned = await spawnChild(program, args, folder.path, env);
   if (spawned.kind === "failed")
-    return failed(`the program ${JSON.stringify(program)} could not be started: ${spawned.why}`);
+    return failed(`the program ${JSON.stringify(program)} could not be started: ${spawned.why}`, spawned.isMachine);
   const startedAtMs = ports.clock.now();
   const { child, pid } = spawned;
   const group = new ProcessGroup(pid, spec.attemptId, processes);
@@ -68,7 +68,7 @@ async function startProcess(
 
 type Spawned =
   | { readonly kind: "spawned"; readonly child: ChildProcess; readonly pid: number }
-  | { readonly kind: "failed"; readonly why: string };
+  | { readonly kind: "failed"; readonly why: string; readonly isMachine: boolean };
 
 function spawnChild(
   program: string,
@@ -77,6 +77,8 @@ function spawnChild(
   env: Record<string, string>,
 ): Promise<Spawned> {
   return new Promise((resolve) => {
+    const fail = (error: unknown): void =>
+      resolve({ kind: "failed", why: whyNot(error), isMachine: machineErrors.has(codeOf(error)) });
     try {
       const child = spawn(program, args, {
         cwd,
@@ -88,20 +90,27 @@ function spawnChild(
         windowsHide: true,
       });
       // The pid is there at once unless the start failed; then the error follows.
-      if (child.pid === undefined) child.once("error", (error) => resolve({ kind: "failed", why: whyNot(error) }));
+      if (child.pid === undefined) child.once("error", fail);
       else {
         // Later errors are about signals that could not be sent; the exit tells all that matters.
         child.on("error", () => undefined);
         resolve({ kind: "spawned", child, pid: child.pid });
       }
     } catch (error) {
-      resolve({ kind: "failed", why: whyNot(error) });
+      fail(error);
     }
   });
 }
 
+/** Whatever was to be started would have met them. */
+const machineErrors: ReadonlySet<unknown> = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"]);
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error ? Reflect.get(error, "code") : undefined;
+}
+
 function whyNot(error: unknown): string {
-  switch (error instanceof Error ? Reflect.get(error, "code") : undefined) {
+  switch (codeOf(error)) {
     case "ENOENT":
       return "the interpreter in its first line (#!) does not exist on this agent";
     case "EACCES":

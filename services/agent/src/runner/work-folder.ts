@@ -5,7 +5,7 @@ import type { Logger } from "@headroom/runtime";
 /** Where a command runs. */
 export type WorkFolder =
   | { readonly kind: "ready"; readonly path: string; remove(): Promise<void> }
-  | { readonly kind: "failed"; readonly sentence: string };
+  | { readonly kind: "failed"; readonly sentence: string; readonly isMachine: boolean };
 
 const nothing = (): Promise<void> => Promise.resolve();
 
@@ -23,7 +23,8 @@ export async function openWorkFolder(
     await rm(path, { recursive: true, force: true });
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    return { kind: "failed", sentence: `the fresh working folder ${path} could not be made: ${messageOf(error)}` };
+    const sentence = `the fresh working folder ${path} could not be made: ${messageOf(error)}`;
+    return { kind: "failed", sentence, isMachine: true };
   }
   return { kind: "ready", path, remove: () => removeFolder(path, logger) };
 }
@@ -40,13 +41,15 @@ async function removeFolder(path: string, logger: Logger): Promise<void> {
 async function checkGiven(path: string): Promise<WorkFolder> {
   try {
     if ((await stat(path)).isDirectory()) return { kind: "ready", path, remove: nothing };
-    return { kind: "failed", sentence: `the working folder ${JSON.stringify(path)} is not a folder on this agent` };
+    const sentence = `the working folder ${JSON.stringify(path)} is not a folder on this agent`;
+    return { kind: "failed", sentence, isMachine: false };
   } catch (error) {
     const why =
       errorCode(error) === "ENOENT" ? "does not exist on this agent" : `cannot be entered: ${messageOf(error)}`;
     return {
       kind: "failed",
       sentence: `the working folder ${JSON.stringify(path)} ${why}. Make it there, or leave working_dir empty for a fresh one`,
+      isMachine: false,
     };
   }
 }

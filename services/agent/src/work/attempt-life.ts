@@ -7,6 +7,8 @@ import type { SupervisorListener, SupervisorOptions } from "./supervisor-options
 /** The contract's bound on AttemptFinished.sentence. */
 const maxSentenceLength = 2_048;
 const leftoverGraceMs = 10_000;
+/** So long nothing is taken after the machine could start nothing. Orchestrators leave it alone for as long. */
+const unfitMs = 30_000;
 
 type Ending = Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"> & {
   readonly cpuMs: number | null;
@@ -17,10 +19,16 @@ type Ending = Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"
 export class AttemptLife {
   readonly #options: SupervisorOptions;
   readonly #tell: Omit<SupervisorListener, "output">;
+  #unfitFromMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SupervisorOptions, tell: Omit<SupervisorListener, "output">) {
     this.#options = options;
     this.#tell = tell;
+  }
+
+  /** The machine could start nothing a moment ago: whatever was given to it now would fail the same way. */
+  get isUnfit(): boolean {
+    return this.#options.ports.clock.monotonic() - this.#unfitFromMs < unfitMs;
   }
 
   /** Runs the attempt, in the background. */
@@ -54,7 +62,14 @@ export class AttemptLife {
       (source, data) => attempt.spool.write(source, data),
     );
     if (start.kind === "failed") {
-      return this.#finish(attempt, { ...this.#neverStarted(), outcome: "spawn_failed", sentence: start.sentence });
+      const { sentence, isMachine } = start;
+      if (isMachine) this.#unfitFromMs = this.#options.ports.clock.monotonic();
+      // What no command could have done anything about is no run of it: it goes back to the queue.
+      return this.#finish(attempt, {
+        ...this.#neverStarted(),
+        outcome: isMachine ? "evicted" : "spawn_failed",
+        sentence,
+      });
     }
     const { run } = start;
     attempt.run = run;
@@ -124,7 +139,11 @@ export class AttemptLife {
     await attempt.spool.flush();
     const { cpuMs, endedAtMs, ...own } = ending;
     const cause = attempt.endCause;
-    const wasEnded = cause !== null && own.outcome !== "spawn_failed" && own.outcome !== "agent_restarted";
+    const wasEnded =
+      cause !== null &&
+      own.outcome !== "spawn_failed" &&
+      own.outcome !== "evicted" &&
+      own.outcome !== "agent_restarted";
     const outcome: AttemptOutcome = wasEnded ? cause.outcome : own.outcome;
     const sentence = wasEnded ? [cause.sentence, own.sentence].filter((part) => part !== "").join("; ") : own.sentence;
     const result: AttemptResult = {

@@ -6,6 +6,7 @@ const welcome: AssignmentContext = {
   ownerHold: false,
   isFull: false,
   isOverfull: false,
+  isUnfit: false,
   isLate: false,
   wasAcked: false,
   refused: null,
@@ -30,6 +31,7 @@ describe("decideAssignment", () => {
     ["TOO_LATE", { isLate: true }],
     ["TOO_MANY_ATTEMPTS", { isFull: true }],
     ["NO_ROOM", { isOverfull: true }],
+    ["CANNOT_START", { isUnfit: true }],
     ["ALREADY_FINISHED", { wasAcked: true }],
   ] as const)("refuses with %s", (reason, context) => {
     expect(decideAssignment(1, null, { ...welcome, ...context })).toEqual({ kind: "refuse", reason });

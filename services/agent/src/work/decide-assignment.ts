@@ -13,6 +13,7 @@ export type RefusalReason =
   | "ALREADY_FINISHED"
   | "TOO_MANY_ATTEMPTS"
   | "NO_ROOM"
+  | "CANNOT_START"
   | "JOURNAL_FAILED";
 
 export interface AssignmentContext {
@@ -21,6 +22,8 @@ export interface AssignmentContext {
   readonly isFull: boolean;
   /** With what runs it would be more than the machine has. */
   readonly isOverfull: boolean;
+  /** The machine could start nothing a moment ago. */
+  readonly isUnfit: boolean;
   /** It was read later than its `accept_within` allows. */
   readonly isLate: boolean;
   /** Its result was acknowledged: it ran, and the orchestrator knows how. */
@@ -59,6 +62,7 @@ export function decideAssignment(
   if (context.isLate) return refuse("TOO_LATE");
   if (context.isFull) return refuse("TOO_MANY_ATTEMPTS");
   if (context.isOverfull) return refuse("NO_ROOM");
+  if (context.isUnfit) return refuse("CANNOT_START");
   return { kind: "run" };
 }
 

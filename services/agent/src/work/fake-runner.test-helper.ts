@@ -14,6 +14,8 @@ export interface FakeRunner extends ProcessRunner {
   readonly leftovers: Leftover[];
   /** Set: the next start fails with it. */
   failWith: string | null;
+  /** Whether that is the machine's fault. */
+  isMachine: boolean;
 }
 
 /** Runs nothing. `endsWhenTold`: a run ends with SIGTERM as soon as it is told to. */
@@ -22,8 +24,10 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
     runs: [],
     leftovers: [],
     failWith: null,
+    isMachine: false,
     start(spec, sink) {
-      if (runner.failWith !== null) return Promise.resolve({ kind: "failed", sentence: runner.failWith });
+      const { failWith: sentence, isMachine } = runner;
+      if (sentence !== null) return Promise.resolve({ kind: "failed", sentence, isMachine });
       let finish: (end: RunEnd) => void = () => undefined;
       const ended = new Promise<RunEnd>((resolve) => {
         finish = resolve;

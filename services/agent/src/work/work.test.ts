@@ -11,6 +11,7 @@ import {
   freshAgentForEachTest,
   holdByOwner,
   journal,
+  pass,
   listChanges,
   ports,
   reconnect,
@@ -260,6 +261,25 @@ describe("the work stream", () => {
         startedAt: undefined,
       },
     ]);
+  });
+
+  it("a machine that can start nothing gives the task back, no run of it, and takes nothing for half a minute", async () => {
+    await welcome();
+    Object.assign(runner, { failWith: "the system allows no more processes", isMachine: true });
+    await assign(attemptA);
+    expect(sentOf("finished")).toMatchObject([
+      {
+        outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EVICTED,
+        sentence: "the system allows no more processes",
+        startedAt: undefined,
+      },
+    ]);
+    Object.assign(runner, { failWith: null, isMachine: false });
+    await assign(attemptB);
+    expect(sentOf("answer").at(-1)).toMatchObject({ accepted: false, reason: "CANNOT_START" });
+    await pass(31_000);
+    await assign(attemptB, 2);
+    expect(sentOf("answer").at(-1)).toMatchObject({ accepted: true });
   });
 
   it("goes on without a stream, and delivers output and result after it came back, once acknowledged never again", async () => {

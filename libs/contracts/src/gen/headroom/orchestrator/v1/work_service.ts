@@ -45,7 +45,10 @@ export const AttemptOutcome = {
   ATTEMPT_OUTCOME_AGENT_RESTARTED: 6,
   /** ATTEMPT_OUTCOME_LEASE_EXPIRED - Its lease could not be renewed and it was ended. */
   ATTEMPT_OUTCOME_LEASE_EXPIRED: 7,
-  /** ATTEMPT_OUTCOME_EVICTED - It was ended because the agent stops, or because a drain's deadline has passed. Does not count as a run. */
+  /**
+   * ATTEMPT_OUTCOME_EVICTED - It was ended because the agent stops, or because a drain's deadline has passed; or it was not started, because the machine had no processes,
+   * memory, open files or disk left for any. Does not count as a run.
+   */
   ATTEMPT_OUTCOME_EVICTED: 8,
   UNRECOGNIZED: -1,
 } as const;
@@ -250,7 +253,7 @@ export interface AssignmentAnswer {
   accepted: boolean;
   /**
    * Why not, a stable word: TOO_LATE, OWNER_HOLD, NO_ROOM (with what runs it would be more than the machine has), TOO_MANY_ATTEMPTS, STOPPING,
-   * JOURNAL_FAILED, STALE_FENCE (it has it under a higher fence), ALREADY_FINISHED (its result was acknowledged). Empty when accepted.
+   * CANNOT_START (for 30 s after no process could be started there), JOURNAL_FAILED, STALE_FENCE (it has it under a higher fence), ALREADY_FINISHED (its result was acknowledged). Empty when accepted.
    */
   reason: string;
 }
