@@ -100,7 +100,7 @@ describe.runIf(process.platform === "linux")("the command line on a running Head
     expect(dispatched.code).toBe(2);
     expect(answer.status).toBe("paused");
     const waiting = await cli("queue", "--plan", answer.plan_id.slice(0, 8));
-    expect(waiting.stdout).toMatch(/which-card +gpu .*8 GB VRAM on 1 GPU/);
+    expect(waiting.stdout).toMatch(/which-card +gpu .*8 GiB VRAM on 1 GPU/);
     const explained = await cli("task", "explain", answer.tasks[0]?.task_id.slice(0, 8) ?? "");
     expect(explained.stdout).toMatch(/never/);
     expect((await cli("plan", "cancel", answer.plan_id, "--reason", "no card")).stderr).toMatch(/is cancelled/);

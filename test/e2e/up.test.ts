@@ -41,7 +41,7 @@ describe.runIf(process.platform === "linux")("headroom up", { timeout: limitMs }
     await first.ready();
     expect(first.said()).toMatch(/registry +gRPC 127\.0\.0\.1:\d+ +REST http:\/\/127\.0\.0\.1:\d+/);
     expect(first.said()).toMatch(
-      /this machine +agent [0-9a-f-]{36}: 4 cores, 8 GB memory, no GPU; declared: cpu, memory/,
+      /this machine +agent [0-9a-f-]{36}: 4 cores, 8 GiB memory, no GPU; declared: cpu, memory/,
     );
 
     // The command finds addresses and token in the data folder.

@@ -5,6 +5,7 @@ import {
   createRpcServer,
   createTokenAuth,
   type Implementation,
+  type ServerTls,
   type ServiceDefinition,
   unimplemented,
 } from "@headroom/rpc";
@@ -68,13 +69,14 @@ export interface Handlers {
 }
 
 /** A server on a real socket that plays both services with scripted answers. */
-export async function startTestServices(handlers: Handlers): Promise<TestServices> {
+export async function startTestServices(handlers: Handlers, tls?: ServerTls): Promise<TestServices> {
   const server = createRpcServer({
     name: "scripted",
     ports: systemPorts,
     logger: silentLogger,
     listen: { grpc: "127.0.0.1:0" },
     auth: createTokenAuth({ token: testToken }),
+    ...(tls !== undefined && { tls }),
     drainMs: 100,
     services: [
       bindService(wire.CapacityServiceService, complete(wire.CapacityServiceService, handlers.capacity)),

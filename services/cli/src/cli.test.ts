@@ -65,7 +65,7 @@ describe("output", () => {
   it("a table goes to stdout, without colours where no terminal is", async () => {
     const { stdout } = await run(capacity, ["capacity"]);
     expect(stdout).toMatch(/^AGENT +HOST/);
-    expect(stdout).toMatch(/aaaa1111 +desk-1 +online +default +1.5 \/ 8 .*20.1 \/ 24 GB +1 × RTX 4090/);
+    expect(stdout).toMatch(/aaaa1111 +desk-1 +online +default +1.5 \/ 8 .*20.1 \/ 24 GiB +1 × RTX 4090/);
     expect(stdout).not.toContain("\u001B");
   });
 
@@ -98,7 +98,9 @@ describe("output", () => {
       0,
       "no online desktop has that much free; headroom agents list shows all agents\n",
     ]);
-    expect((await run(handlers, ["capacity"])).stderr).toMatch(/^no online desktop has a whole core free/);
+    expect((await run(handlers, ["capacity"])).stderr).toBe(
+      "no online desktop has a whole core free; headroom agents list shows what each has\n",
+    );
   });
 });
 
@@ -222,6 +224,7 @@ describe("errors", () => {
     [["plan", "show", "x"], /unknown command 'show'\n {2}headroom plan has: dispatch, /],
     [["queue", "--reason", "no_agent"], /It must be one of fleet_below_threshold/],
     [["capacity", "--min-cpu-cores", "x"], /It must be a number of cores/],
+    [["capacity", "--min-cpu-cores", "0"], /It must be a number of cores, 1 or more/],
     [["plan", "get"], /missing required argument 'plan'/],
     [["plan", "get", "a", "b"], /too many arguments/],
     [["-o", "yaml", "queue"], /Allowed choices are table, json/],

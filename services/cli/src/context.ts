@@ -6,10 +6,11 @@ import type { CliIo } from "./io.ts";
 import { type Paint, paintFor } from "./output/colour.ts";
 import { type Cell, renderFacts, renderTable, tableOptions } from "./output/table.ts";
 import { jsonOf } from "./output/words.ts";
+import { clientTlsOf, type TlsOptions } from "./tls-settings.ts";
 import { version } from "./version.ts";
 
 /** The options that every command knows. */
-export interface GlobalOptions {
+export interface GlobalOptions extends TlsOptions {
   readonly output: "table" | "json";
   readonly registry?: string;
   readonly orchestrator?: string;
@@ -47,7 +48,7 @@ export function createContext(io: CliIo, options: GlobalOptions): CommandContext
     paint,
     client() {
       client ??= createHeadroomClient(
-        { ...connectionOf(options), userAgent: `headroom-cli/${version}` },
+        { ...connectionOf(options, io), userAgent: `headroom-cli/${version}` },
         { ports: io.ports, env: io.env },
       );
       return client;
@@ -61,8 +62,10 @@ export function createContext(io: CliIo, options: GlobalOptions): CommandContext
   };
 }
 
-function connectionOf(options: GlobalOptions) {
+function connectionOf(options: GlobalOptions, { env }: CliIo) {
+  const tls = clientTlsOf(env, options);
   return {
+    ...(tls !== null && { tls }),
     ...(options.registry !== undefined && { registry: options.registry }),
     ...(options.orchestrator !== undefined && { orchestrator: options.orchestrator }),
     ...(options.tokenFile !== undefined && { tokenFile: options.tokenFile }),

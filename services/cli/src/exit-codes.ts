@@ -4,7 +4,7 @@ export const exitCodes = {
   done: 0,
   /** An error; a watched plan has failed or was cancelled. */
   error: 1,
-  /** Accepted, and (part of) it waits for capacity; or a watch ended before its plan did. */
+  /** Accepted, and (part of) it waits for capacity; or a watch ended before its plan did, or before its drain. */
   waiting: 2,
 } as const;
 
@@ -14,4 +14,5 @@ export const exitCodeHelp = `
 Exit codes:
   0  done (with --watch: the plan succeeded)
   1  an error (with --watch: the plan failed or was cancelled); it is told on stderr
-  2  accepted, and some of it waits for capacity (with --watch: the watch ended before the plan did)`;
+  2  accepted, and some of it waits for capacity (with --watch: the watch ended before the plan did);
+     of agents drain: interrupted, and the drain goes on`;

@@ -12,7 +12,12 @@ describe("--help", () => {
   ])("of %s %s shows the options that every command knows", async (...command) => {
     const { code, stdout } = await runTestCli([...command, "--help"]);
     expect(stdout).toMatch(/Global Options:\n/);
-    for (const option of ["-o, --output <format>", "--registry <host:port>", "--token-file <path>"]) {
+    for (const option of [
+      "-o, --output <format>",
+      "--registry <host:port>",
+      "--token-file <path>",
+      "--tls-ca-file <path>",
+    ]) {
       expect(stdout).toContain(option);
     }
     expect(code).toBe(0);

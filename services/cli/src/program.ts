@@ -60,6 +60,15 @@ export function createProgram(io: CliIo): Program {
     )
     .option("--orchestrator <host:port>", "address of the orchestrator (HEADROOM_ORCHESTRATOR_ADDR; found by itself)")
     .option("--token-file <path>", "file with the token (HEADROOM_TOKEN_FILE; found by itself)")
+    .option(
+      "--tls-ca-file <path>",
+      "CA (PEM) that signed the services' certificates; turns TLS on (HEADROOM_TLS_CA_FILE)",
+    )
+    .option(
+      "--tls-cert-file <path>",
+      "certificate (PEM) to show to services that ask for one (HEADROOM_TLS_CLIENT_CERT_FILE)",
+    )
+    .option("--tls-key-file <path>", "private key (PEM) of that certificate (HEADROOM_TLS_CLIENT_KEY_FILE)")
     .option("--data-dir <path>", "data folder of this machine's services (HEADROOM_DATA_DIR)")
     .addHelpText("after", exitCodeHelp)
     .addHelpText("after", "\nData goes to stdout, messages to stderr. NO_COLOR=1 turns colours off.");

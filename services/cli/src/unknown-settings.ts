@@ -4,6 +4,7 @@ import type { ConfigSchema } from "@headroom/runtime";
 import { parts } from "./parts.ts";
 import { nearest } from "./plan-file/suggest.ts";
 import { supervisedVariable } from "./supervised.ts";
+import { tlsSettings } from "./tls-settings.ts";
 import { upOptions } from "./up/settings.ts";
 
 /** Set by Headroom itself, for its own children and for tasks. */
@@ -20,6 +21,7 @@ const LOOKS_LIKE_SETTING = /^HEADROOM_(?!TEST_|BENCH_)/i;
 export function unknownSettings(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   const schemas: readonly ConfigSchema[] = [
     connectionSettings,
+    tlsSettings,
     upOptions,
     ...Object.values(parts).map(({ schema }) => schema),
   ];

@@ -55,4 +55,22 @@ describe("TLS", () => {
     await expect(makeServer({}, { tls: { certFile: bad, keyFile: files.serverKeyFile } }).start()).rejects.toThrow(bad);
     expect(() => openChannel("127.0.0.1:1", { tls: { caFile: join(files.folder, "none.crt") } })).toThrow(TlsFileError);
   });
+
+  it("an error of a client names the file as the caller does, else by the variable of a service", () => {
+    const { folder, caFile, clientCertFile: certFile, clientKeyFile: keyFile } = certificates();
+    const none = join(folder, "none.pem");
+    const junk = join(folder, "junk.pem");
+    writeFileSync(junk, "not PEM");
+    const names = { caFile: "--ca", certFile: "AGENT_CERT", keyFile: "AGENT_KEY" };
+    const opening = (tls: ClientTls) => () => openChannel("127.0.0.1:1", { tls });
+    expect(opening({ caFile: none })).toThrow(`the CA (HEADROOM_TLS_CA_FILE) cannot be read from ${none}`);
+    expect(opening({ caFile: none, names })).toThrow(`the CA (--ca) cannot be read from ${none}`);
+    expect(opening({ caFile: junk, names })).toThrow(`${junk} (--ca) holds no certificate in PEM`);
+    expect(opening({ caFile, certFile: none, keyFile, names })).toThrow(/certificate \(AGENT_CERT\) cannot be read/);
+    expect(opening({ caFile, certFile, keyFile: none, names })).toThrow(/private key \(AGENT_KEY\) cannot be read/);
+    expect(opening({ caFile, certFile, names })).toThrow("AGENT_CERT and AGENT_KEY belong together");
+    expect(opening({ caFile, certFile, keyFile: junk, names })).toThrow(
+      `${certFile} (AGENT_CERT) and ${junk} (AGENT_KEY) are not a certificate and its private key in PEM`,
+    );
+  });
 });

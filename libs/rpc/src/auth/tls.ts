@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
@@ -17,9 +18,17 @@ export interface ClientTls {
   readonly keyFile?: string;
   /** Name to expect in the server's certificate in place of the address's host. */
   readonly serverName?: string;
+  /** What the person set to name each file, a variable or an option, for errors. Left out: the variable of a service of ours. */
+  readonly names?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
 }
 
-/** A certificate or key file that cannot be read. */
+const namesOfServices = {
+  caFile: "HEADROOM_TLS_CA_FILE",
+  certFile: "HEADROOM_TLS_CERT_FILE",
+  keyFile: "HEADROOM_TLS_KEY_FILE",
+} as const;
+
+/** A certificate or key file that cannot be read, or is none. */
 export class TlsFileError extends Error {
   override readonly name = "TlsFileError";
 }
@@ -40,11 +49,19 @@ export function serverCredentials(tls: ServerTls | undefined): ServerCredentials
 /** Throws TlsFileError. Absent: plaintext. */
 export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
+  const names = { ...namesOfServices, ...tls.names };
   const read = (path: string | undefined, what: string): Buffer | null =>
     path === undefined ? null : readPem(path, what);
-  const ca = read(tls.caFile, "the CA (HEADROOM_TLS_CA_FILE)");
-  const key = read(tls.keyFile, "the client's private key (HEADROOM_TLS_KEY_FILE)");
-  const cert = read(tls.certFile, "the client's certificate (HEADROOM_TLS_CERT_FILE)");
+  const ca = read(tls.caFile, `the CA (${names.caFile})`);
+  const key = read(tls.keyFile, `the client's private key (${names.keyFile})`);
+  const cert = read(tls.certFile, `the client's certificate (${names.certFile})`);
+  if (ca !== null) checkCa(ca, `${tls.caFile} (${names.caFile})`);
+  if ((cert === null) !== (key === null)) {
+    throw new TlsFileError(`${names.certFile} and ${names.keyFile} belong together: set both, or neither`);
+  }
+  if (cert !== null && key !== null) {
+    checkPem(cert, key, `${tls.certFile} (${names.certFile}) and ${tls.keyFile} (${names.keyFile})`);
+  }
   try {
     return ChannelCredentials.createSsl(ca, key, cert);
   } catch (error) {
@@ -57,6 +74,15 @@ function readPem(path: string, what: string): Buffer {
     return readFileSync(path);
   } catch (error) {
     throw new TlsFileError(`${what} cannot be read from ${path}: ${describe(error)}`, { cause: error });
+  }
+}
+
+/** Node takes a file without a certificate for a CA that signed nothing, and every connection would fail. */
+function checkCa(ca: Buffer, file: string): void {
+  try {
+    void new X509Certificate(ca);
+  } catch (error) {
+    throw new TlsFileError(`${file} holds no certificate in PEM: ${describe(error)}`, { cause: error });
   }
 }
 

@@ -77,6 +77,16 @@ describe("headroom agents drain", () => {
     expect(later).toEqual([]);
   });
 
+  it("interrupted, ends with 2 and lets the drain go on", async () => {
+    const services = await startTestServices({ fleet: { drainAgent: () => Promise.resolve({ agent: drained }) } });
+    cleanups.push(() => services.stop());
+    const args = [...services.flags, "agents", "drain", agentId, "--wait"];
+    const { code, stderr } = await runTestCli(args, { interrupt: AbortSignal.abort() });
+    expect(stderr).toContain("no longer watched; the drain goes on: 2 tasks left");
+    expect(code).toBe(2);
+    expect((await runTestCli(["--help"])).stdout).toMatch(/2 {2}accepted[^]*of agents drain: interrupted/);
+  });
+
   it("refuses what is no duration, with an example", async () => {
     const { code, stderr } = await run({}, "drain", agentId, "--deadline", "soon");
     expect(code).not.toBe(0);

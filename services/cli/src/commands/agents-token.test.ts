@@ -40,8 +40,7 @@ describe("headroom agents token", () => {
     const { code, stdout, stderr } = await run(fleet, "create", ...given);
     expect([code, stdout]).toEqual([0, `${joinToken}\n`]);
     expect(stderr).toContain(`token ${tokenId}: for 5 agents, for 10 m 00 s; it is not shown again`);
-    expect(stderr).toContain("headroom agent --join TOKEN --registry HOST:7401");
-    expect(stderr).toContain("--pool gpu --type research");
+    expect(stderr).toContain("headroom agent --join TOKEN --registry HOST:7401 --pool gpu --type research\n");
     expect(asked[0]).toMatchObject({
       poolName: "gpu",
       agentType: wire.AgentType.AGENT_TYPE_RESEARCH,

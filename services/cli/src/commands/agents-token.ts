@@ -2,7 +2,7 @@ import type { wire } from "@headroom/contracts";
 import { need, type CommandContext, type Run } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { joinTokenIdOf } from "../ids.ts";
-import { age, count, shortId, span } from "../output/format.ts";
+import { age, commandLine, count, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 
@@ -31,16 +31,16 @@ export function joinTokenCreate({ pool, type, ttl, maxUses }: JoinTokenCreateOpt
     }
     context.io.stdout.write(`${answer.joinToken}\n`);
     const left = (timeOf(answer.expiresAt) ?? 0) - context.io.ports.clock.now();
+    const { tls } = context.client().connection;
     const flags = [
+      ...(tls === null ? [] : [` --tls-ca-file ${commandLine([tls.caFile ?? "CA.pem"], Number.POSITIVE_INFINITY)}`]),
       ...(pool === "default" ? [] : [` --pool ${pool}`]),
       ...(type === undefined ? [] : [` --type ${word("AgentType", type)}`]),
     ];
     context.say(
       `token ${answer.tokenId}: for ${count(maxUses, "agent")}, for ${span(Math.max(0, left))}; it is not shown again`,
     );
-    context.say(
-      `on the machine that joins: headroom agent --join TOKEN --registry HOST:7401 --tls-ca-file CA.pem${flags.join("")}`,
-    );
+    context.say(`on the machine that joins: headroom agent --join TOKEN --registry HOST:7401${flags.join("")}`);
     return exitCodes.done;
   };
 }

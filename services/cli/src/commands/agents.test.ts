@@ -67,7 +67,7 @@ describe("agents list", () => {
       ),
       ["agents", "list"],
     );
-    expect(rowOf(outcome, "desk-on")).toMatch(/online .* 8 \/ 8 +64 \/ 64 GB +24 \/ 24 GB +0$/);
+    expect(rowOf(outcome, "desk-on")).toMatch(/online .* 8 \/ 8 +64 \/ 64 GiB +24 \/ 24 GiB +0$/);
     expect(rowOf(outcome, "desk-late")).toMatch(/suspect +- +default +- +- +- +0$/);
     expect(rowOf(outcome, "desk-off")).toMatch(/offline +- +default +- +- +- +0$/);
   });
@@ -89,8 +89,8 @@ describe("agents get", () => {
   it("gives the size of an agent that is offline, and nothing as free", async () => {
     const { stdout } = await run(fleetOf(agent({ status: AGENT_STATUS_OFFLINE })), ["agents", "get", idOf(0)]);
     expect(stdout).toMatch(/CPU +8 cores; nothing is free while the agent is not online\n/);
-    expect(stdout).toMatch(/memory +64 GB\n/);
-    expect(stdout).toMatch(/GPU 0 +RTX 4090: 24 GB\n/);
+    expect(stdout).toMatch(/memory +64 GiB\n/);
+    expect(stdout).toMatch(/GPU 0 +RTX 4090: 24 GiB\n/);
   });
 
   it("by a host name that several agents share lists their ids", async () => {

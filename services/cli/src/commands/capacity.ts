@@ -47,7 +47,7 @@ export function capacityList(options: CapacityOptions): Run {
   return async (context) => {
     const answer = need(await context.client().capacity.listAvailable(constraintsOf(options)));
     if (context.isJson) context.printJson("registry", "ListAvailableCapacityResponse", answer);
-    else if (answer.agents.length === 0) context.say(`${nobodyHas(options)}; headroom agents list shows all agents`);
+    else if (answer.agents.length === 0) context.say(nobodyHas(options));
     else printCapacity(context, answer);
     return exitCodes.done;
   };
@@ -57,8 +57,8 @@ export function capacityList(options: CapacityOptions): Run {
 function nobodyHas({ limit: _limit, sort: _sort, ...constraints }: CapacityOptions): string {
   const isAsked = Object.values(constraints).some((given) => given !== undefined);
   return isAsked
-    ? "no online desktop has that much free"
-    : "no online desktop has a whole core free (--min-cpu-cores 0 asks for none)";
+    ? "no online desktop has that much free; headroom agents list shows all agents"
+    : "no online desktop has a whole core free; headroom agents list shows what each has";
 }
 
 function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapacityRequest> {

@@ -51,11 +51,11 @@ describe("headroom placement inspect", () => {
     expect(stdout).toMatch(/policy\s+stranded \(a request may name best-fit\)/);
     expect(stdout).toMatch(/learned from\s+1234 tasks since 2026-01-31 12:00:00Z/);
     expect(stdout).toContain("Of 100 tasks, 75 take a part of a card, 25 no card.");
-    expect(stdout).toMatch(/75\s+4 cores, 8 GB VRAM on 1 GPU, model rtx 4090/);
+    expect(stdout).toMatch(/75\s+4 cores, 8 GiB VRAM on 1 GPU, model rtx 4090/);
     expect(stdout).toMatch(/25\s+2 cores\n/);
-    expect(stdout).toMatch(/rtx 4090 24 GB\s+60 %\s+20 %\s+3/);
-    expect(stdout).toMatch(/12\s+4 to 4.2 GB\s+24 GB\s+0.5/);
-    expect(stdout).toMatch(/8 to 8.2 GB\s+24 GB\s+not known yet/);
+    expect(stdout).toMatch(/rtx 4090 24 GiB\s+60 %\s+20 %\s+3/);
+    expect(stdout).toMatch(/12\s+4 to 4.2 GiB\s+24 GiB\s+0.5/);
+    expect(stdout).toMatch(/8 to 8.2 GiB\s+24 GiB\s+not known yet/);
   });
 
   it("as JSON: the registry's answer", async () => {

@@ -124,7 +124,7 @@ function endedBy(attempt: wire.Attempt): string {
   return attempt.reason === "" ? "-" : attempt.reason;
 }
 
-/** "1 core, 8 GB VRAM on each of 2 GPUs". Exported for the queue. */
+/** "1 core, 8 GiB VRAM on each of 2 GPUs". Exported for the queue. */
 export function needsText(needs: wire.ResourceNeeds | undefined): string {
   if (needs === undefined) return "1 core";
   const cores = needs.cpuCores ?? 1;

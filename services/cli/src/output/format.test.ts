@@ -9,11 +9,11 @@ describe("figures for people", () => {
   it("never shows 0 for something that is there", () => {
     expect([amount(0), amount(0.001), amount(1.5), amount(2)]).toEqual(["0", "<0.01", "1.5", "2"]);
     expect([gb(0), gb(0.01), gb(3.25), gbOf(0, 0), gbOf(3.2, 24)]).toEqual([
-      "0 GB",
-      "0.1 GB",
-      "3.3 GB",
+      "0 GiB",
+      "0.1 GiB",
+      "3.3 GiB",
       "-",
-      "3.2 / 24 GB",
+      "3.2 / 24 GiB",
     ]);
   });
 

@@ -6,13 +6,13 @@ export function amount(value: number): string {
   return String(Number(value.toFixed(2)));
 }
 
-/** GiB with one place: "3.2 GB", and "0.1 GB" at least for something that is there. */
+/** GiB with one place: "3.2 GiB", and "0.1 GiB" at least for something that is there. */
 export function gb(value: number): string {
   const rounded = value > 0 && value < 0.1 ? 0.1 : value;
-  return `${Number(rounded.toFixed(1))} GB`;
+  return `${Number(rounded.toFixed(1))} GiB`;
 }
 
-/** "3.2 / 24 GB"; "-" when there is nothing of it. */
+/** "3.2 / 24 GiB"; "-" when there is nothing of it. */
 export function gbOf(available: number, total: number): string {
   return total === 0 ? "-" : `${Number(available.toFixed(1))} / ${gb(total)}`;
 }

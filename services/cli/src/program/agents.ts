@@ -15,6 +15,7 @@ import {
   joinTokenRevoke,
 } from "../commands/agents-token.ts";
 import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
+import { exitCodeHelp } from "../exit-codes.ts";
 import { collect, collectPairs, duration, enumOption, numberFrom, wholeNumber } from "../options.ts";
 import type { ProgramContext } from "../program.ts";
 
@@ -53,6 +54,7 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .option("--wait", "follow the drain to its end; the default with a deadline")
     .option("--no-wait", "answer at once")
     .option("--reason <text>", "why, for people", "")
+    .addHelpText("after", exitCodeHelp)
     .action((agent: string, options: AgentsDrainOptions) => run(agentsDrain(agent, options)));
   agents
     .command("confirm-losses")
@@ -69,7 +71,7 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .command("capacity [agent]")
     .description("where is room: the online desktops that meet all constraints, or one agent")
     .option("--min-gpu-vram-gb <n>", "VRAM free, summed over the cards", numberFrom(0, "GiB"))
-    .option("--min-cpu-cores <n>", "CPU cores free (default 1)", numberFrom(0, "cores"))
+    .option("--min-cpu-cores <n>", "CPU cores free, 1 or more (default 1)", numberFrom(1, "cores"))
     .option("--min-memory-gb <n>", "memory free", numberFrom(0, "GiB"))
     .option("--min-gpu-vram-per-card-gb <n>", "VRAM free on one card", numberFrom(0, "GiB"))
     .option("--min-gpu-count <n>", "cards", wholeNumber(0, 64))

@@ -4,9 +4,18 @@ import { agentHold, agentRelease } from "../commands/agent-hold.ts";
 import { runPart } from "../commands/run-part.ts";
 import { type Part, parts } from "../parts.ts";
 import type { ProgramContext } from "../program.ts";
+import { refuseTlsOptions, tlsFlagsOf } from "../tls-settings.ts";
 
 /** Flags of the whole program that parts take too. */
-const globalFlags: ReadonlySet<string> = new Set(["data-dir", "token-file", "registry", "orchestrator"]);
+const globalFlags: ReadonlySet<string> = new Set([
+  "data-dir",
+  "token-file",
+  "registry",
+  "orchestrator",
+  "tls-ca-file",
+  "tls-cert-file",
+  "tls-key-file",
+]);
 
 /** `registry`, `orchestrator`, `agent`: one part in the foreground. */
 export function addPartCommands(program: Command, context: ProgramContext): void {
@@ -36,14 +45,20 @@ function addPart(program: Command, part: Part, { io, globals, setExitCode }: Pro
       "\n--registry and --orchestrator, as all commands know them, set the same two addresses.",
     );
   }
+  command.addHelpText(
+    "after",
+    "\nThe --tls-… options set what this list says, not the variables that stand beside them in the list of global options.",
+  );
   for (const [, option] of options) command.addOption(option);
   command.action(async () => {
     const given: Record<string, unknown> = command.opts();
     const flags = Object.fromEntries(options.map(([flag, option]) => [flag, given[option.attributeName()]]));
-    const { dataDir, tokenFile, registry, orchestrator } = globals();
+    const { dataDir, tokenFile, registry, orchestrator, ...others } = globals();
+    refuseTlsOptions(part.name, others, new Set(describeOptions(part.schema).map(({ flag }) => flag)));
     const shared = {
       "data-dir": dataDir,
       "token-file": tokenFile,
+      ...tlsFlagsOf(others),
       registry,
       // The agent's names for the same two.
       "registry-addr": flags["registry-addr"] ?? registry,

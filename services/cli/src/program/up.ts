@@ -2,6 +2,7 @@ import { configHelp } from "@headroom/runtime";
 import type { Command } from "commander";
 import { runUp } from "../commands/up.ts";
 import type { ProgramContext } from "../program.ts";
+import { refuseTlsOptions } from "../tls-settings.ts";
 import { upOptions } from "../up/settings.ts";
 
 /** `up` */
@@ -20,7 +21,8 @@ ${configHelp(upOptions)}
   HEADROOM_ORCHESTRATOR_GRPC_ADDR, HEADROOM_ORCHESTRATOR_HTTP_ADDR; port 0 takes any free one.`,
     );
   command.action(async (options: { databaseUrl?: string }) => {
-    const { dataDir, tokenFile, output } = globals();
+    const { dataDir, tokenFile, output, ...others } = globals();
+    refuseTlsOptions("up", others, new Set());
     const flags = { "data-dir": dataDir, "token-file": tokenFile, "database-url": options.databaseUrl };
     setExitCode(await runUp(io, flags, output === "json"));
   });

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { orchestratorConfig } from "@headroom/orchestrator";
 import { registryConfig } from "@headroom/registry";
+import type { ClientTls } from "@headroom/rpc";
 import {
   ConfigError,
   type ConfigProblem,
@@ -14,6 +15,7 @@ import {
   option,
 } from "@headroom/runtime";
 import { type Part, parts } from "../parts.ts";
+import { clientTlsOf } from "../tls-settings.ts";
 import type { ListenAddress } from "./addresses.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -50,6 +52,8 @@ export interface UpSettings {
   /** null: run an embedded PostgreSQL. */
   readonly databaseUrl: string | null;
   readonly addresses: Readonly<Record<AddressKey, ListenAddress>>;
+  /** How `up` itself asks the registry; null: plaintext. */
+  readonly clientTls: ClientTls | null;
   /** The environment that all parts are given; addresses and database come on top. */
   readonly env: Env;
   /** The program's own file. */
@@ -77,6 +81,7 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     tokenFile,
     databaseUrl: values.databaseUrl,
     addresses: readAddresses(childEnv),
+    clientTls: clientTlsOf(env, {}),
     env: childEnv,
     entry: fileURLToPath(import.meta.url),
   };

@@ -212,7 +212,12 @@ export class UpSupervisor {
     const { settings, ports } = this.#options;
     if (agentId === null) return null;
     const client = createHeadroomClient(
-      { registry: reachable(chosen.registryGrpc), tokenFile: settings.tokenFile, dataDir: settings.paths.dataDir },
+      {
+        registry: reachable(chosen.registryGrpc),
+        tokenFile: settings.tokenFile,
+        dataDir: settings.paths.dataDir,
+        ...(settings.clientTls !== null && { tls: settings.clientTls }),
+      },
       { ports, env: settings.env },
     );
     try {
