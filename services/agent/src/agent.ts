@@ -13,6 +13,7 @@ import {
 } from "@headroom/runtime";
 import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.ts";
 import type { AgentConfig } from "./config/config.ts";
+import { createAdmission } from "./connection/admission.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
 import { stillListed } from "./heartbeat/still-listed.ts";
@@ -141,7 +142,9 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     isHeldByOwner,
     onAttemptsChanged: () => late.heartbeat?.attemptsChanged(),
   });
+  const admission = createAdmission();
   const attach = createAttach({
+    admission,
     ports,
     logger,
     agentId,
@@ -152,6 +155,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     onChange: () => late.heartbeat?.statusChanged(),
   });
   const heartbeat = createHeartbeat({
+    admission,
     ports,
     logger,
     about: about(config, agentId, incarnation),

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { wire } from "@headroom/contracts";
-import { createChannel, createClient, type Channel, type DuplexStream } from "@headroom/rpc";
+import { createChannel, createClient, type Channel, type ClientTls, type DuplexStream } from "@headroom/rpc";
 import type { HostPort, Logger, Ports } from "@headroom/runtime";
 import type { AgentTls } from "../config/config.ts";
 import { readCredentialFile } from "../enrolment/credential-file.ts";
@@ -96,9 +96,11 @@ function openChannel({ ports, logger, tls }: ConnectionsOptions, address: HostPo
   });
 }
 
-function clientTls(tls: AgentTls): { caFile: string; certFile?: string; keyFile?: string } {
-  const { caFile, certFile, keyFile } = tls;
-  return certFile === null || keyFile === null ? { caFile } : { caFile, certFile, keyFile };
+/** As the owner of the machine has set them. */
+const names = { certFile: "HEADROOM_AGENT_TLS_CERT_FILE", keyFile: "HEADROOM_AGENT_TLS_KEY_FILE" };
+
+function clientTls({ caFile, certFile, keyFile }: AgentTls): ClientTls {
+  return certFile === null || keyFile === null ? { caFile, names } : { caFile, certFile, keyFile, names };
 }
 
 /** null: there is none (yet), or it is not ours to read; the service then says what is missing. */

@@ -1,6 +1,7 @@
 import { goodbyeReasonWire, msFromDuration, type wire } from "@headroom/contracts";
 import { HeadroomError, type DuplexStream } from "@headroom/rpc";
 import type { Logger, Ports, Timer } from "@headroom/runtime";
+import type { Admission } from "../connection/admission.ts";
 import { keepConnected, type KeptConnection, type SessionEnd } from "../connection/keep-connected.ts";
 import { leaveReasonOf } from "../connection/leave.ts";
 import { initialHeartbeat, stepHeartbeat, type HeartbeatEffect, type HeartbeatEvent } from "./machine.ts";
@@ -15,6 +16,8 @@ export interface HeartbeatOptions {
     wire.Hello,
     "agentId" | "incarnation" | "version" | "hostname" | "agentType" | "poolName" | "labels" | "platform"
   >;
+  /** Told what the registry says of this program. */
+  readonly admission: Pick<Admission, "admitted" | "refused">;
   /** How often the program has started, this time included. */
   readonly starts: number;
   open(): Promise<() => Stream>;
@@ -52,7 +55,9 @@ export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
       sessions += 1;
       session = new HeartbeatSession(options, sessions, () => measureSafely(options));
       try {
-        return await session.run(signal);
+        const end = await session.run(signal);
+        noteEnd(options.admission, end);
+        return end;
       } finally {
         session = null;
       }
@@ -64,6 +69,12 @@ export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
     attemptsChanged: () => session?.handle({ kind: "attempts_changed" }),
     isUp: () => session?.isUp ?? false,
   };
+}
+
+/** A registry that is away, or refuses for another reason, does not say that this is a copy. */
+function noteEnd(admission: HeartbeatOptions["admission"], { error }: SessionEnd): void {
+  if (error?.reason === "AGENT_CLONED") admission.refused();
+  else if (error !== null) admission.admitted();
 }
 
 async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | null> {
@@ -150,6 +161,7 @@ class HeartbeatSession {
       case "welcome": {
         const { value } = message;
         this.#wasUp = true;
+        this.#options.admission.admitted();
         this.#options.logger.info(
           { epoch: value.epoch, registry: value.registryInstance },
           "the registry welcomed this agent",

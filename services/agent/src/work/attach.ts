@@ -1,8 +1,10 @@
 import { HeadroomError } from "@headroom/rpc";
+import type { Admission } from "../connection/admission.ts";
 import { keepConnected, type KeptConnection } from "../connection/keep-connected.ts";
 import { AttachSession, type AttachSessionOptions, type AttachStream } from "./attach-session.ts";
 
 export interface AttachOptions extends AttachSessionOptions {
+  readonly admission: Pick<Admission, "whenAdmitted" | "untilRefused">;
   open(): Promise<() => AttachStream>;
 }
 
@@ -18,11 +20,13 @@ export function createAttach(options: AttachOptions): Attach {
     ports: options.ports,
     logger: options.logger,
     async session(signal) {
+      await options.admission.whenAdmitted(signal);
+      if (signal.aborted) return { wasUp: false, error: null, reconnectWithinMs: null };
       const open = await options.open().catch((error: unknown) => toError(error));
       if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
       session = new AttachSession(open(), options);
       try {
-        return await session.run(signal);
+        return await session.run(AbortSignal.any([signal, options.admission.untilRefused()]));
       } finally {
         session = null;
       }

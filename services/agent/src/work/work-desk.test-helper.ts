@@ -4,6 +4,7 @@ import { HeadroomError } from "@headroom/rpc";
 import { silentLogger } from "@headroom/runtime";
 import { manualPorts, type ManualPorts } from "@headroom/testing";
 import { beforeEach } from "vitest";
+import { createAdmission } from "../connection/admission.ts";
 import { memoryJournal, type MemoryJournal } from "../journal/memory-journal.ts";
 import { memoryOutputStores } from "../output/memory-segments.ts";
 import type { OutputStores } from "../output/segment-store.ts";
@@ -53,7 +54,10 @@ export async function boot(): Promise<void> {
     onAttemptsChanged: () => (listChanges += 1),
   });
   await supervisor.load();
+  const admission = createAdmission();
+  admission.admitted();
   attach = createAttach({
+    admission,
     ports,
     logger: silentLogger,
     agentId: "agent",
