@@ -100,15 +100,19 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
         ...checkDelivered(facts, calmFromMs, deliveredWithinMs),
       ]).map(inCalm),
     );
-    problems.push(
-      ...violationLines([
-        ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs, toldWithinMs }),
-        ...findDoubleExecutions(world),
-        ...findRunsOfLost(world, facts),
-        ...findForeignPromised(world, facts),
-        ...lossesOf(world, facts, configs, faults.counts),
-      ]),
-    );
+    // A copy that took over is its agent, and what ran on the original is nobody's: the world is only asked to end.
+    const isOneOfEach = !world.copies.tookOver;
+    problems.push(...violationLines(world.copies.violations));
+    if (isOneOfEach)
+      problems.push(
+        ...violationLines([
+          ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs, toldWithinMs }),
+          ...findDoubleExecutions(world),
+          ...findRunsOfLost(world, facts),
+          ...findForeignPromised(world, facts),
+          ...lossesOf(world, facts, configs, faults.counts),
+        ]),
+      );
     if (!isOver) problems.push(...(await whatIsLeft(world, real)));
   } catch (error) {
     problems.push(`the world broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -182,8 +186,9 @@ const operatorOwes = ({ operator }: World): number => operator?.owes ?? 0;
 
 async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly string[]> {
   const tasks = await sql<{ line: string }>(
-    `SELECT format('task %s (%s) is %s', name, task_id, state) AS line FROM orchestrator.tasks
-      WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY name LIMIT 10`,
+    `SELECT format('task %s (%s) is %s: %s %s, it needs %s', t.name, t.task_id, t.state, q.reason, q.reason_detail, t.needs) AS line
+       FROM orchestrator.tasks t LEFT JOIN orchestrator.pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting'
+      WHERE t.state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY t.name LIMIT 10`,
   );
   const reservations = await sql<{ line: string }>(
     `SELECT format('room for %s on %s is %s', attempt_id, agent_id, state) AS line FROM registry.reservations

@@ -41,6 +41,8 @@ export class Links {
   readonly weather: NetworkWeather = { delayMs: { min: 0.2, max: 3 }, slow: 0, slowMs: 0, breaks: 0, doubles: 0 };
   /** When all cuts are over at the latest, and what they hold up gets through. */
   mendedAtMs = Number.POSITIVE_INFINITY;
+  /** When somebody's connections were broken last. */
+  brokenAtMs = Number.NEGATIVE_INFINITY;
   /** Null: nobody listens in. */
   tap: StreamTap | null = null;
   readonly #conversations = new Set<Conversation>();
@@ -89,6 +91,10 @@ export class Links {
     return (this.#powerLostAtMs.get(process) ?? Number.POSITIVE_INFINITY) < byMs;
   }
 
+  isCut(from: string, to: string): boolean {
+    return this.#cutMs(from, to) > 0;
+  }
+
   #cutMs(from: string, to: string): number {
     return Math.max(0, (this.#cuts.get(`${from}>${to}`) ?? 0) - this.engine.nowMs);
   }
@@ -132,6 +138,7 @@ export class Links {
 
   /** The connections between two machines break; each side learns of it in its own time. */
   breakBetween(one: string, other: string): void {
+    this.brokenAtMs = this.engine.nowMs;
     for (const conversation of [...this.#conversations]) {
       if (isBetween(conversation, one, other)) this.#breakNow(conversation);
     }

@@ -34,12 +34,19 @@ export function goOn(world: World, node: SimNode, process: SimProcess): void {
 }
 
 /**
+ * A program that stands still ends nothing, and neither does anybody else on its machine: over a long command an agent may do so for no longer than the shortest
+ * lease and the grace after it, less the time between two renewals. docs/operations.md says so.
+ */
+const longestStillMs = 35_000;
+
+/**
  * A process that holds a transaction open is stopped right after it: else it would hold the whole database up. One whose machine sleeps
  * stands still already, and goes on when that wakes.
  */
-export function pause(world: World, node: SimNode, forMs: number): void {
+export function pause(world: World, node: SimNode, wantedMs: number): void {
   const { process } = node;
   if (process === null || isOnSleepingMachine(world, node)) return;
+  const forMs = world.isLively && world.agents.includes(node) ? Math.min(wantedMs, longestStillMs) : wantedMs;
   if (world.postgres.isInTransaction(process)) {
     world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
     return;

@@ -10,7 +10,7 @@ import {
 } from "@headroom/agent";
 import { wire } from "@headroom/contracts";
 import { createClient, type Network } from "@headroom/rpc";
-import { createClock, createSuspendMeter, type ManagedService } from "@headroom/runtime";
+import { createClock, createSuspendMeter, type Logger, type ManagedService } from "@headroom/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 import type { Machine } from "./machine.ts";
@@ -23,6 +23,8 @@ export interface DesktopOptions {
   readonly network: Network;
   readonly process: SimProcess;
   readonly token: string;
+  /** Default: into the trace. */
+  readonly logger?: Logger;
 }
 
 /** The real agent program on a simulated machine. */
@@ -30,7 +32,7 @@ export function createDesktopAgent(options: DesktopOptions): ManagedService {
   const { engine, machine, config, network, process, token } = options;
   const sources = machine.clockSources(process);
   const ports = { ...process.ports, clock: createClock(sources) };
-  const logger = traceLogger(engine, process);
+  const { logger = traceLogger(engine, process) } = options;
   const channelTo = (address: { host: string; port: number }) => network.channel({ address, ports, logger, token });
   const overrides: AgentOverrides = {
     ports,

@@ -1,6 +1,6 @@
 import { databaseDown, databaseSlow } from "./database-faults.ts";
 import type { NamedFault } from "./fault.ts";
-import { cancelPlan, ownerComes, ownerUses, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
+import { cancelPlan, copied, ownerComes, ownerUses, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
 import {
   breakConnections,
   cutOffOverWork,
@@ -76,4 +76,7 @@ export const livelyDisturbances: readonly NamedFault[] = [
   ["owner uses", ownerUses],
   ["cut off over work", cutOffOverWork],
   ["cut off over work", cutOffOverWork],
+  ["machine copied", copied],
+  ["machine copied", copied],
+  ["machine copied", copied],
 ];

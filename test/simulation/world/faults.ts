@@ -78,6 +78,7 @@ export class Faults {
     this.#world.isMended = true;
     const { network, postgres, registries, orchestrators, agents, machines, engine } = this.#world;
     engine.note("FAULT", "all is mended");
+    this.#world.copies.endAll();
     Object.assign(network.links.weather, { slow: 0, breaks: 0, doubles: 0 });
     Object.assign(postgres.weather, { lostBefore: 0, lostAfter: 0, conflicts: 0, unheard: 0 });
     Object.assign(postgres.weather.delayMs, { min: 0.2, max: 2 });

@@ -129,3 +129,12 @@ export const cancelPlan: Fault = (world, random) => {
   });
   return `one of those accepted, and ${node.name} loses its power`;
 };
+
+/** The disk of a machine is copied to another one, which is switched on beside it. */
+export const copied: Fault = (world, random) => {
+  const index = random.int(0, world.machines.length - 1);
+  const forMs = between(random, 20_000, 110_000);
+  const { name } = world.machines[index]!;
+  const isBegun = world.copies.begin(world, index, forMs);
+  return isBegun ? `${name} for ${Math.round(forMs)} ms` : `${name}, which is not well`;
+};

@@ -103,6 +103,14 @@ export class Machine {
     return { agentId: this.agentId, starts: this.#starts };
   }
 
+  /** Another machine with all that is on the disk of this one. */
+  copy(name: string): Machine {
+    const copy = new Machine(this.#engine, name, this.agentId, this.shape);
+    copy.#journal = this.#journal.map(({ record }) => ({ record, isSynced: true }));
+    copy.#starts = this.#starts;
+    return copy;
+  }
+
   get running(): number {
     return this.#processes.size;
   }

@@ -11,6 +11,8 @@ import { traceLogger } from "./trace-logger.ts";
 const settled = new Set(["NOT_FOUND", "FAILED_PRECONDITION", "ALREADY_EXISTS"]);
 const wrong = new Set(["INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED"]);
 const callMs = { deadlineMs: 5_000 };
+/** The network delivers no copy of a call later than this. */
+const lastCopyMs = 20_000;
 const heldBy = "the operator";
 
 export class Operator {
@@ -88,13 +90,18 @@ export class Operator {
     this.#untilAnswered(`retry ${planId}`, () => this.#plans.retryPlan({ planId, requestId, reason: "" }, callMs));
   }
 
+  /** It is opened again once more: a copy of the call that closed it may have come late, when it was open already. */
   #closed(what: string, forMs: number, close: () => Promise<unknown>, open: () => Promise<unknown>): void {
     this.#untilAnswered(what, close, () => {
-      this.#open += 1;
-      this.#engine.schedule(forMs, this.#process, `end of: ${what}`, () => {
-        this.#open -= 1;
-        this.#untilAnswered(`end of: ${what}`, open);
-      });
+      this.#after(forMs, `end of: ${what}`, open, () => this.#after(lastCopyMs, `end of: ${what}, for good`, open));
+    });
+  }
+
+  #after(forMs: number, what: string, call: () => Promise<unknown>, then?: () => void): void {
+    this.#open += 1;
+    this.#engine.schedule(forMs, this.#process, what, () => {
+      this.#open -= 1;
+      this.#untilAnswered(what, call, then);
     });
   }
 

@@ -1,8 +1,11 @@
 import { SimPostgres } from "../database/sim-postgres.ts";
 import type { RealSessions } from "../database/real-sessions.ts";
 import type { Boot, Farewell } from "../../support/invariants/check-farewells.ts";
+import type { Logger, ManagedService } from "@headroom/runtime";
 import { Engine } from "../engine/engine.ts";
+import type { SimProcess } from "../engine/sim-process.ts";
 import { SimNetwork } from "../network/sim-network.ts";
+import { Copies } from "./copies.ts";
 import { createDesktopAgent } from "./desktop.ts";
 import { Machine, type MachineShape } from "./machine.ts";
 import { SimNode } from "./node.ts";
@@ -44,6 +47,8 @@ export interface World {
   readonly fleet: "quiet" | "disturbed" | null;
   /** Virtual time at which the last connection of a machine without power is given up by those who have heard nothing of it. */
   deadConnectionsUntilMs: number;
+  /** Of its machines, with all that is on their disks. */
+  readonly copies: Copies;
   /** Operators and owners do more in it, and tasks want more. */
   readonly isLively: boolean;
   /** Nothing bad happens any more. */
@@ -121,6 +126,16 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     ...shapes.slice(0, isCrowded ? 2 : random.int(1, shapes.length)),
     ...Array.from({ length: fleetSizes[fleet ?? "none"] }, () => smallShape),
   ].map((shape, index) => new Machine(engine, `desktop-${index + 1}`, random.uuid(), shape));
+  const agentOn = (machine: Machine, process: SimProcess, logger?: Logger): ManagedService =>
+    createDesktopAgent({
+      engine,
+      machine,
+      config: configs.agent,
+      network: network.for(process),
+      process,
+      token: simToken,
+      ...(logger !== undefined && { logger }),
+    });
   const agents = machines.map(
     (machine) =>
       new SimNode({
@@ -128,15 +143,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         clockOffsetMs: offset(),
         engine,
         network,
-        create: (process) =>
-          createDesktopAgent({
-            engine,
-            machine,
-            config: configs.agent,
-            network: network.for(process),
-            process,
-            token: simToken,
-          }),
+        create: (process) => agentOn(machine, process),
       }),
   );
   const isLively = seed >= firstLivelySeed;
@@ -153,6 +160,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     planner,
     operator: isLively ? new Operator(engine, network) : null,
     isLively,
+    copies: new Copies(agentOn),
     stalls: [],
     silences: [],
     farewells: [],
