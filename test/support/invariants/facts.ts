@@ -214,4 +214,5 @@ export type Invariant =
   | "V22"
   | "V23"
   | "V24"
-  | "V25";
+  | "V25"
+  | "V26";
