@@ -193,6 +193,17 @@ export const mutations = [
     },
   },
   {
+    name: "a copied machine takes the work stream",
+    file: "services/agent/src/work/attach.ts",
+    from: "      await options.admission.whenAdmitted(signal);\n",
+    to: "",
+    and: {
+      file: "services/agent/src/work/attach.ts",
+      from: "AbortSignal.any([signal, options.admission.untilRefused()])",
+      to: "signal",
+    },
+  },
+  {
     name: "unattached agent admitted",
     file: "libs/scheduling/src/fit-agent.ts",
     from: `if (view.status === "online" && !view.attached && options.requireAttached !== false) {`,

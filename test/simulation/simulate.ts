@@ -7,6 +7,7 @@ import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findForeignPromised } from "./world/find-foreign.ts";
+import { findUnheeded } from "./world/find-unheeded.ts";
 import { findDoubleExecutions, findRunsOfLost, readWorld } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
@@ -110,6 +111,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
           ...findDoubleExecutions(world),
           ...findRunsOfLost(world, facts),
           ...findForeignPromised(world, facts),
+          ...findUnheeded(world.operator?.acknowledged ?? [], facts),
           ...lossesOf(world, facts, configs, faults.counts),
         ]),
       );

@@ -79,6 +79,8 @@ export class Machine {
   readonly foreign: (ForeignUse & { readonly fromMs: number })[] = [{ ...noUse, fromMs: 0 }];
   /** Commands take so much of what they asked for, by half: 1 is half of it. */
   overuse = 1;
+  /** Only in livelier worlds: in the others more than all of a machine may be used. */
+  squeezes = false;
   ownerHold: string | null = null;
 
   /** Its owner uses so much from now on. */
@@ -226,8 +228,10 @@ export class Machine {
     };
   }
 
-  sample(nowMs: number, uses: readonly wire.AttemptUse[]): wire.Sample {
+  /** `asked`: what its attempts take, as far as it is there beside what its owner takes. */
+  sample(nowMs: number, asked: readonly wire.AttemptUse[]): wire.Sample {
     const { cpuCores, memoryMib, cards } = this.shape;
+    const uses = this.squeezes ? squeezed(asked, this.shape, this.#foreignNow) : asked;
     const usedCpu = uses.reduce((sum, use) => sum + use.cpuMillicores, 0);
     const usedMemory = uses.reduce((sum, use) => sum + use.memoryMib, 0);
     const total = cpuCores * 1_000;
@@ -293,4 +297,38 @@ export class Machine {
 function closeSpan({ spans }: Execution, atMs: number): void {
   const last = spans.at(-1);
   if (last !== undefined) last.toMs ??= atMs;
+}
+
+/** No machine is used for more than all of it: where too much is asked for, each gets its share of what is left. */
+function squeezed(
+  uses: readonly wire.AttemptUse[],
+  { cpuCores, memoryMib, cards }: MachineShape,
+  foreign: ForeignUse,
+): readonly wire.AttemptUse[] {
+  const share = (left: number, amounts: readonly number[]): number => {
+    const sum = amounts.reduce((total, amount) => total + amount, 0);
+    return sum <= left ? 1 : Math.max(0, left) / sum;
+  };
+  const cpu = share(
+    (cpuCores - foreign.cores) * 1_000,
+    uses.map((use) => use.cpuMillicores),
+  );
+  const memory = share(
+    memoryMib - foreign.memoryMib,
+    uses.map((use) => use.memoryMib),
+  );
+  const used = uses.flatMap((use) => use.cards);
+  const ofCard = new Map(
+    cards.map(({ vramMib }, index) => {
+      const own = used.filter(({ cardId }) => cardId === `gpu-${index}`).map((card) => card.vramMib);
+      return [`gpu-${index}`, share(vramMib - foreign.vramMib, own)];
+    }),
+  );
+  if (cpu === 1 && memory === 1 && [...ofCard.values()].every((part) => part === 1)) return uses;
+  return uses.map((use) => ({
+    ...use,
+    cpuMillicores: Math.floor(use.cpuMillicores * cpu),
+    memoryMib: Math.floor(use.memoryMib * memory),
+    cards: use.cards.map((card) => ({ ...card, vramMib: Math.floor(card.vramMib * (ofCard.get(card.cardId) ?? 1)) })),
+  }));
 }

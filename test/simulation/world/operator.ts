@@ -15,7 +15,15 @@ const callMs = { deadlineMs: 5_000 };
 const lastCopyMs = 20_000;
 const heldBy = "the operator";
 
+/** What the operator was told has been done, by the database's clock. */
+export type Acknowledged =
+  | { readonly kind: "cancelled"; readonly taskId: string; readonly atMs: number }
+  /** `untilMs`: when its release was asked for; not yet: never. */
+  | { readonly kind: "held"; readonly planId: string; readonly atMs: number; untilMs: number };
+
 export class Operator {
+  readonly acknowledged: Acknowledged[] = [];
+  readonly #now: () => number;
   readonly #engine: Engine;
   readonly #process: SimProcess;
   readonly #plans: RpcClient<typeof wire.PlanServiceService>;
@@ -23,7 +31,9 @@ export class Operator {
   readonly #fleet: RpcClient<typeof wire.FleetServiceService>;
   #open = 0;
 
-  constructor(engine: Engine, network: SimNetwork) {
+  /** `now`: the database's clock. */
+  constructor(engine: Engine, network: SimNetwork, now: () => number) {
+    this.#now = now;
     this.#engine = engine;
     this.#process = engine.process("operator");
     const channelTo = (address: string) =>
@@ -48,8 +58,16 @@ export class Operator {
     this.#closed(
       `hold ${planId}`,
       forMs,
-      () => this.#plans.holdPlan({ planId, heldBy, reason: "" }, callMs),
-      () => this.#plans.releasePlan({ planId, releasedBy: heldBy, reason: "" }, callMs),
+      async () => {
+        await this.#plans.holdPlan({ planId, heldBy, reason: "" }, callMs);
+        this.acknowledged.push({ kind: "held", planId, atMs: this.#now(), untilMs: Number.POSITIVE_INFINITY });
+      },
+      () => {
+        for (const one of this.acknowledged) {
+          if (one.kind === "held" && one.planId === planId) one.untilMs = Math.min(one.untilMs, this.#now());
+        }
+        return this.#plans.releasePlan({ planId, releasedBy: heldBy, reason: "" }, callMs);
+      },
     );
   }
 
@@ -82,7 +100,10 @@ export class Operator {
   }
 
   cancelTask(taskId: string): void {
-    this.#untilAnswered(`cancel task ${taskId}`, () => this.#plans.cancelTask({ taskId, reason: "" }, callMs));
+    this.#untilAnswered(`cancel task ${taskId}`, async () => {
+      await this.#plans.cancelTask({ taskId, reason: "" }, callMs);
+      this.acknowledged.push({ kind: "cancelled", taskId, atMs: this.#now() });
+    });
   }
 
   retryPlan(planId: string): void {

@@ -147,6 +147,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
       }),
   );
   const isLively = seed >= firstLivelySeed;
+  for (const machine of machines) machine.squeezes = isLively;
   const hasTwoCards = machines.some(({ shape }) => shape.cards.length > 1);
   const planner = new Planner(engine, network, isLively ? { hasTwoCards } : null);
   return {
@@ -158,7 +159,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     agents,
     machines,
     planner,
-    operator: isLively ? new Operator(engine, network) : null,
+    operator: isLively ? new Operator(engine, network, () => postgres.nowMs) : null,
     isLively,
     copies: new Copies(agentOn),
     stalls: [],

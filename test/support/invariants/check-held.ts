@@ -11,12 +11,15 @@ export function checkHeld(facts: Facts): readonly Violation[] {
   return [...checkHeldPlans(facts.events), ...checkHeldQueue(facts)];
 }
 
+const ended = new Set(["PLAN_SUCCEEDED", "PLAN_FAILED", "PLAN_CANCELLED"]);
+
 /** A plan's events are numbered in the order of their commits. */
 function checkHeldPlans(events: readonly EventFact[]): readonly Violation[] {
   const held = new Set<string>();
   return events.flatMap(({ kind, planId, taskId, attemptId }) => {
     if (kind === "PLAN_HELD") held.add(planId);
-    if (kind === "PLAN_RELEASED") held.delete(planId);
+    // What has ended is held no more, and is not when it is tried again.
+    if (kind === "PLAN_RELEASED" || ended.has(kind)) held.delete(planId);
     if (kind !== "TASK_ASSIGNED" || !held.has(planId)) return [];
     return [{ invariant: "V24" as const, what: `task ${taskId} was assigned (${attemptId}) while its plan was held` }];
   });
