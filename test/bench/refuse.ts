@@ -102,6 +102,7 @@ function makeAgent(index: number): StoredAgent {
     labels: { site: index % 2 === 0 ? "north" : "south" },
     version: "0.1.0",
     platform: "linux x64",
+    administeredAtUs: 0,
     cordoned: index % 40 === 0,
     cordonReason: "",
     draining: false,

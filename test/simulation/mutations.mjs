@@ -193,6 +193,12 @@ export const mutations = [
     },
   },
   {
+    name: "a copied machine is let in",
+    file: "services/registry/src/heartbeat/session.ts",
+    from: "if (silentMs < nextBeatWithinMs(pulse.intervalMs ?? intervalMs))",
+    to: "if (silentMs < intervalMs)",
+  },
+  {
     name: "a copied machine takes the work stream",
     file: "services/agent/src/work/attach.ts",
     from: "      await options.admission.whenAdmitted(signal);\n",

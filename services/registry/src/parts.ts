@@ -116,7 +116,7 @@ export function createParts(options: PartsOptions): Parts {
     pulses,
     liveness,
     writer,
-    drains: new Drains({ fleet, store, storeClock, logger }),
+    drains: new Drains({ fleet, store, storeClock, desk, logger }),
     storeClock,
     ports,
     logger,

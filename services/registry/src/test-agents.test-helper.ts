@@ -34,6 +34,7 @@ export function agentWith(overrides: Partial<StoredAgent> = {}): StoredAgent {
     labels: {},
     version: "0.1.0",
     platform: "linux x64",
+    administeredAtUs: 0,
     cordoned: false,
     cordonReason: "",
     draining: false,

@@ -171,6 +171,35 @@ describe("crash points", () => {
     expect(agent!.cordoned).toBe(true);
   });
 
+  it("V14: what was read of an agent before its cordon and comes after it brings no work there", async () => {
+    const { agentId } = await at.join();
+    await database.sql("UPDATE registry.agent_guards SET version = version + 1 WHERE agent_id = $1", [agentId]);
+    // Its commit meets a conflict, and the agent is read again.
+    const reading = faulty.hold("loadAgents", "after");
+    const reserving = at.capacity.reserveCapacity({
+      reservations: [reserveOf(randomUUID(), { agentId })],
+      allOrNothing: false,
+    });
+    await reading.come;
+    await at.fleet.cordonAgent({ agentId, reason: "disk" });
+    reading.letGo();
+    expect((await reserving).results[0]!.outcome!.$case).toBe("noRoom");
+    expect((await at.fleet.getAgent({ agentId })).agent).toMatchObject({ cordoned: true, cordonReason: "disk" });
+    expect(await live(agentId)).toEqual([]);
+  });
+
+  it("V14: of cordons and drains at the same time the one that was committed last is known, in whatever order the answers come", async () => {
+    const { agentId } = await at.join();
+    const cordoning = faulty.hold("setCordon", "after");
+    const cordoned = at.fleet.cordonAgent({ agentId, reason: "first" });
+    await cordoning.come;
+    await at.fleet.drainAgent({ agentId, deadline: undefined, reason: "second" });
+    await at.fleet.uncordonAgent({ agentId });
+    cordoning.letGo();
+    await cordoned;
+    expect((await at.fleet.getAgent({ agentId })).agent).toMatchObject({ cordoned: false, draining: false });
+  });
+
   it("a registry that dies without a word: another one doubts its agents when its lease ends, and takes them", async () => {
     const dying: RegistryStore = { ...openStore(), retireReplica: () => Promise.resolve() };
     const one = await startRegistry({ databaseUrl: database.connectionString, overrides: { store: dying } });

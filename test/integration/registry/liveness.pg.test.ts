@@ -206,6 +206,23 @@ describe("liveness rules", () => {
     expect(await isOffered(one, agentId)).toBe(true);
   });
 
+  it("V13: a drain with a deadline ends though room that is kept there is renewed all the time", async () => {
+    const { agentId } = await one.join();
+    const attempt = { attemptId: randomUUID(), fence: 1 };
+    const kept = reserveOf(attempt.attemptId, { agentId }, { kind: wire.ReservationKind.RESERVATION_KIND_HOLD });
+    const { results } = await one.capacity.reserveCapacity({ reservations: [kept], allOrNothing: false });
+    expect(results[0]!.outcome!.$case).toBe("reserved");
+    await one.fleet.drainAgent({ agentId, deadline: { seconds: 1, nanos: 0 }, reason: "" });
+    const renew = () => two.capacity.renewReservations({ attempts: [attempt] });
+    expect((await renew()).results[0]!.outcome).toBe(wire.RenewOutcome.RENEW_OUTCOME_RENEWED);
+    await waitFor(async () => {
+      await renew();
+      return !(await show(one, agentId)).draining;
+    });
+    expect((await renew()).results[0]!.outcome).toBe(wire.RenewOutcome.RENEW_OUTCOME_NOT_FOUND);
+    expect(await show(one, agentId)).toMatchObject({ cordoned: true, cordonReason: "drained", attemptIds: [] });
+  });
+
   it("an uncordon ends a drain; an unknown agent is NOT_FOUND", async () => {
     const { agentId } = await one.join({ sample: machineOf({ cores: 1 }, [useOf(randomUUID())]) });
     await one.fleet.drainAgent({ agentId, deadline: undefined, reason: "" });

@@ -323,6 +323,28 @@ describe("reservations", () => {
     expect(await freeCores()).toBe(16);
   });
 
+  it("V14: a hold on an agent that takes no work now is not the attempt's: it moves to another agent, in one step", async () => {
+    const attemptId = randomUUID();
+    const kept = reserved(await reserve(attemptId, { cpuCores: 16 }, hold));
+    await at.fleet.cordonAgent({ agentId: agent.agentId, reason: "" });
+    expect((await reserve(attemptId, { cpuCores: 16 }, { fence: 2 })).$case).toBe("noRoom");
+    expect(await stateInDatabase(attemptId)).toBe("hold");
+    const other = await at.join({ poolName: pool, sample: machineOf(free) });
+    const used = reserved(await reserve(attemptId, { cpuCores: 16 }, { fence: 2 }));
+    expect(used).toMatchObject({ state: RESERVATION_STATE_UNCONFIRMED, agentId: other.agentId, fence: 2 });
+    expect(used.reservedAt!.seconds).toBeGreaterThanOrEqual(kept.reservedAt!.seconds);
+    expect(await freeCores()).toBe(16);
+    const rows = await database.sql<{ agent_id: string; state: string }>(
+      "SELECT agent_id, state FROM registry.reservations WHERE attempt_id = $1",
+      [attemptId],
+    );
+    expect(rows).toEqual([{ agent_id: other.agentId, state: "unconfirmed" }]);
+    // What was lost on its way is answered again, whatever the agent is now.
+    await at.fleet.cordonAgent({ agentId: other.agentId, reason: "" });
+    const again = await reserve(attemptId, { cpuCores: 16 }, { fence: 2, avoidAgentIds: [other.agentId] });
+    expect(reserved(again).agentId).toBe(other.agentId);
+  });
+
   it("DESIGN-3: a hold that nobody renews ends by itself; one that is released is back at once", async () => {
     const [left, given] = [randomUUID(), randomUUID()];
     await reserve(left, { cpuCores: 4 }, hold);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
-import { mergeLoaded } from "./merge-loaded.ts";
+import { mergeAdministered, mergeLoaded } from "./merge-loaded.ts";
 
 describe("mergeLoaded", () => {
   it("of its own session this process knows more than the store", () => {
@@ -35,6 +35,24 @@ describe("mergeLoaded", () => {
     expect(mergeLoaded(agentWith(), newer, "this_process").reservations.size).toBe(1);
     expect(mergeLoaded(newer, agentWith({ epoch: 9 }), "another_living").reservations.size).toBe(1);
   });
+
+  it.each(["this_process", "another_living", "nobody"] as const)(
+    "V14: what was read before a cordon or drain and comes after it changes nothing of it (%s)",
+    (holder) => {
+      const cordoned = { cordoned: true, cordonReason: "disk", draining: true, drainDeadlineMs: 5 };
+      const current = agentWith({ ...cordoned, administeredAtUs: 3 });
+      const older = { administeredAtUs: 2 };
+      expect(mergeLoaded(current, agentWith(older), holder)).toMatchObject(current);
+      expect(mergeLoaded(current, agentWith({ ...older, epoch: 9, guardVersion: 9 }), holder)).toMatchObject(cordoned);
+      expect(mergeAdministered(current, agentWith(older))).toMatchObject(cordoned);
+      const newer = agentWith({ administeredAtUs: 4 });
+      expect(mergeLoaded(current, newer, holder)).toMatchObject({
+        cordoned: false,
+        draining: false,
+        administeredAtUs: 4,
+      });
+    },
+  );
 
   it("a cordon is the store's to say", () => {
     const cordoned = agentWith({ cordoned: true, cordonReason: "disk" });

@@ -6,9 +6,9 @@ import type { StoredAgent } from "../store/stored-agent.ts";
 export type Holder = "this_process" | "another_living" | "nobody";
 
 /**
- * The newer of each part: reservations by their guard, identity and liveness by their session. Of a session that this
- * process holds itself it knows more than the store, which is written with a delay; what nobody living holds is doubted.
- * A cordon is the store's to say.
+ * The newer of each part: reservations by their guard, cordon and drain by the time of their change, identity and liveness by their
+ * session. Of a session that this process holds itself it knows more than the store, which is written with a delay; what nobody living
+ * holds is doubted.
  */
 export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgent, holder: Holder): StoredAgent {
   const offered = holder === "nobody" ? doubted(loaded) : loaded;
@@ -16,7 +16,10 @@ export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgen
   const isKnownBetter = current.epoch > loaded.epoch || (current.epoch === loaded.epoch && holder !== "another_living");
   const session = isKnownBetter ? current : offered;
   const promises = current.guardVersion >= loaded.guardVersion ? current : loaded;
-  const { cordoned, cordonReason, draining, drainDeadlineMs, firstSeenAtMs } = loaded;
+  // What was read before an operator spoke may come after.
+  const administered = current.administeredAtUs > loaded.administeredAtUs ? current : loaded;
+  const { cordoned, cordonReason, draining, drainDeadlineMs, administeredAtUs } = administered;
+  const { firstSeenAtMs } = loaded;
   const flapping = newerFlapping(session.flapping, current.flapping);
   const { guardVersion, reservations } = promises;
   return {
@@ -25,11 +28,17 @@ export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgen
     cordonReason,
     draining,
     drainDeadlineMs,
+    administeredAtUs,
     firstSeenAtMs,
     flapping,
     guardVersion,
     reservations,
   };
+}
+
+/** What the store says after an operator has changed the agent: of its session nothing new is learned here. */
+export function mergeAdministered(current: StoredAgent, stored: StoredAgent): StoredAgent {
+  return mergeLoaded(current, { ...stored, epoch: current.epoch }, "this_process");
 }
 
 /** The store may still call it online; nobody has heard from it. */

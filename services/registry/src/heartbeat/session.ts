@@ -43,6 +43,8 @@ export interface SessionServices {
 const HELLO_TIMEOUT_MS = 10_000;
 /** Beats of many agents that started together drift apart. */
 const INTERVAL_JITTER = 0.1;
+/** An agent measures between its timer and its beat: so long takes nvidia-smi where the driver is not kept loaded. */
+const MEASURING_MS = 2_000;
 
 const NOTHING: string[] = [];
 
@@ -158,13 +160,19 @@ export class HeartbeatSession {
     this.#open(hello, admitted);
   }
 
-  /** Another start of the agent program holds a stream here that still beats: two machines have the same identity. */
+  /**
+   * Another start of the agent program holds a stream here that still beats: two machines have the same identity. A program that was
+   * started again is no clone: the stream of the one before was closed with it, or is dead and silent for longer than between two beats.
+   */
   #refuseClone({ identity, incarnation }: ReadHello): void {
     const { sessions, pulses, intervalMs, ports } = this.#services;
     const other = sessions.of(identity.agentId);
     if (other === undefined || other.incarnation === incarnation) return;
-    const silentMs = ports.clock.monotonic() - (pulses.get(identity.agentId)?.heardAtMs ?? Number.NEGATIVE_INFINITY);
-    if (silentMs < intervalMs) throw clonedError(identity.agentId, identity.hostname);
+    const pulse = pulses.get(identity.agentId);
+    if (pulse === undefined) return;
+    const silentMs = ports.clock.monotonic() - pulse.heardAtMs;
+    if (silentMs < nextBeatWithinMs(pulse.intervalMs ?? intervalMs))
+      throw clonedError(identity.agentId, identity.hostname);
   }
 
   #open(hello: ReadHello, admitted: StoredAgent): void {
@@ -299,4 +307,9 @@ export class HeartbeatSession {
       liveness.apply(agentId, "reconnect_announced_close", "asked to reconnect");
     else liveness.apply(agentId, "stream_closed", "its stream closed");
   }
+}
+
+/** The next beat of whoever lives comes within this time, or it is suspect: both sides spread the interval, and then the agent measures. */
+function nextBeatWithinMs(intervalMs: number): number {
+  return Math.min(intervalMs * (1 + INTERVAL_JITTER) ** 2 + MEASURING_MS, ttlMs(intervalMs));
 }

@@ -1,10 +1,16 @@
 /**
  * Agents that are being emptied: a drain ends when nothing has room there any more. When its deadline passes, whoever
- * watches is told what is still there, and each Ack to the agent names it: the agent ends it and tells the orchestrator.
+ * watches is told what is still there, and each Ack to the agent names it: the agent ends it and tells the orchestrator. Room that is
+ * kept for what waits is given back.
  */
+import { HeadroomError } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
+import { mergeAdministered } from "../fleet/merge-loaded.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
+import type { ReservationDesk } from "../reservations/desk.ts";
+import { idsOf } from "../reservations/ids-of.ts";
+import { releaseKeptOperation } from "../reservations/release-kept.ts";
 import { type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
@@ -12,15 +18,18 @@ export interface DrainsOptions {
   readonly fleet: Fleet;
   readonly store: RegistryStore;
   readonly storeClock: StoreClock;
+  readonly desk: Pick<ReservationDesk, "submit">;
   readonly logger: Logger;
 }
 
-/** Drains ended by one statement. */
+/** Drains ended by one statement, and agents on which kept room is given back by one operation. */
 const MAX_ENDED = 1_000;
 
 export class Drains {
   readonly #options: DrainsOptions;
   readonly #empty = new Set<string>();
+  /** Their deadline has passed, and room is kept there. */
+  readonly #keeping = new Set<string>();
   /** Deadlines that have been told, by agent. */
   readonly #told = new Map<string, number>();
 
@@ -42,6 +51,7 @@ export class Drains {
     }
     const { fleet, storeClock, logger } = this.#options;
     if (drainDeadlineMs === null || storeClock.now() < drainDeadlineMs) return;
+    if (this.#keeping.size < MAX_ENDED && keepsRoom(agent)) this.#keeping.add(agentId);
     if (this.#told.get(agentId) === drainDeadlineMs) return;
     this.#told.set(agentId, drainDeadlineMs);
     // The same facts at a later time: watchers learn what is to be evicted.
@@ -49,8 +59,30 @@ export class Drains {
     logger.warn({ agent_id: agentId, attempts }, "the drain's deadline has passed, and attempts still have room there");
   }
 
-  /** Ends the drains that were found to be over. What the store cannot take now is found again in a second. */
+  /** Gives kept room back and ends the drains that were found to be over. What the store cannot take now is found again in a second. */
   async finish(): Promise<void> {
+    await this.#releaseKept();
+    await this.#endEmpty();
+  }
+
+  async #releaseKept(): Promise<void> {
+    if (this.#keeping.size === 0) return;
+    const { desk, logger } = this.#options;
+    const agentIds = [...this.#keeping];
+    this.#keeping.clear();
+    try {
+      const ended = await desk.submit(releaseKeptOperation(agentIds));
+      logger.together(() => {
+        for (const reservation of ended)
+          logger.info(idsOf(reservation), "room that was kept is given back: its agent is to be empty by now");
+      });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError || error instanceof HeadroomError)) throw error;
+      logger.debug({ err: error }, "kept room cannot be given back now; tried again in a second");
+    }
+  }
+
+  async #endEmpty(): Promise<void> {
     if (this.#empty.size === 0) return;
     const { fleet, store, storeClock, logger } = this.#options;
     const agentIds = [...this.#empty];
@@ -58,10 +90,11 @@ export class Drains {
     try {
       const { agents, nowMs } = await store.endDrains(agentIds);
       storeClock.observe(nowMs);
-      for (const { agentId, cordonReason, draining, drainDeadlineMs } of agents) {
+      for (const stored of agents) {
+        const { agentId } = stored;
         const current = fleet.get(agentId);
         if (current === undefined) continue;
-        fleet.put({ ...current, cordonReason, draining, drainDeadlineMs });
+        fleet.put(mergeAdministered(current, stored));
         logger.info({ agent_id: agentId, hostname: current.hostname }, "agent is drained: nothing has room there");
       }
     } catch (error) {
@@ -69,4 +102,9 @@ export class Drains {
       logger.debug({ err: error }, "drains cannot be ended now; tried again in a second");
     }
   }
+}
+
+function keepsRoom({ reservations }: StoredAgent): boolean {
+  for (const { state } of reservations.held()) if (state === "hold") return true;
+  return false;
 }

@@ -22,8 +22,26 @@ function setUp() {
   const fleet = new Fleet("this");
   const storeClock = new StoreClock(ports.clock);
   const nowMs = (): number => ports.clock.now();
-  const other = { agents: [agentWith({ replicaId: OTHER })] as StoredAgent[], leaseMs: nowMs(), isAlive: true };
-  const database = { isAway: false, renewals: 0, lossesConfirmedAtMs: null as number | null };
+  const other = {
+    agents: [agentWith({ replicaId: OTHER })] as StoredAgent[],
+    leaseMs: nowMs(),
+    isAlive: true,
+    hasStopped: false,
+  };
+  const database = {
+    isAway: false,
+    renewals: 0,
+    loads: 0,
+    lossesConfirmedAtMs: null as number | null,
+    /** Comes between a load and its answer. */
+    whileLoading: (): void => undefined,
+  };
+  const load = () => {
+    database.loads += 1;
+    const loaded = { agents: other.agents, removedAgentIds: [], nowMs: nowMs() };
+    database.whileLoading();
+    return Promise.resolve(loaded);
+  };
   const store = storeStub({
     renewReplica: () => {
       if (database.isAway) return Promise.reject(new Error("away"));
@@ -31,10 +49,11 @@ function setUp() {
       // It renews each second, to the last before it dies.
       if (other.isAlive) other.leaseMs = nowMs() + LEASE_MS;
       const lease: ReplicaLease = { replicaId: OTHER, leaseExpiresAtMs: other.leaseMs };
-      return Promise.resolve({ replicas: [lease], lossesConfirmedAtMs: database.lossesConfirmedAtMs, nowMs: nowMs() });
+      const replicas = other.hasStopped ? [] : [lease];
+      return Promise.resolve({ replicas, lossesConfirmedAtMs: database.lossesConfirmedAtMs, nowMs: nowMs() });
     },
-    loadFleet: () => Promise.resolve({ agents: other.agents, nowMs: nowMs() }),
-    loadChangedSince: () => Promise.resolve({ agents: other.agents, removedAgentIds: [], nowMs: nowMs() }),
+    loadFleet: load,
+    loadChangedSince: load,
   });
   const pulses = new Pulses();
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
@@ -82,6 +101,59 @@ describe("following another registry process", () => {
     expect(seen()?.status).toBe("online");
     await ports.advance(2_000);
     expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 0 } });
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: what it wrote last before it stopped in order is read, though nobody else is left", async () => {
+    const { ports, other, database, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    const sample = { ...sampleWith(3), sampledAtMs: ports.clock.now() };
+    other.agents = [agentWith({ replicaId: OTHER, cordoned: true, sample })];
+    other.hasStopped = true;
+    const { loads } = database;
+    await ports.advance(5_000);
+    // They are on their way here, not in doubt.
+    expect(seen()).toMatchObject({ status: "online", cordoned: true, sample });
+    expect(database.loads).toBe(loads + 1);
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: what it wrote last before it stopped is read even if the database was away at first", async () => {
+    const { ports, other, database, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    other.agents = [agentWith({ replicaId: OTHER, cordoned: true })];
+    other.hasStopped = true;
+    database.whileLoading = () => {
+      database.whileLoading = () => undefined;
+      throw new Error("away");
+    };
+    await ports.advance(1_000);
+    expect(seen()?.cordoned).toBe(false);
+    await ports.advance(1_000);
+    expect(seen()?.cordoned).toBe(true);
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: an agent that was removed there is gone here, and one that says hello meanwhile is not", async () => {
+    const { ports, database, replicas, seen, fleet } = setUp();
+    const [removed, back, fresh] = [2, 3, 4].map((number) => {
+      return agentWith({ agentId: `00000000-0000-4000-8000-00000000000${number}`, replicaId: "this" });
+    });
+    fleet.put(removed!);
+    fleet.put(back!);
+    database.whileLoading = () => {
+      fleet.put({ ...back!, epoch: 2 });
+      fleet.put(fresh!);
+      database.whileLoading = () => undefined;
+    };
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    expect(seen()).toBeDefined();
+    expect(fleet.get(removed!.agentId)).toBeUndefined();
+    expect(fleet.get(back!.agentId)?.epoch).toBe(2);
+    expect(fleet.get(fresh!.agentId)).toBeDefined();
     await replicas.loop.stop("test");
   });
 

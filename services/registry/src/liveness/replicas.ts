@@ -51,6 +51,8 @@ export class Replicas {
   /** When what is known now was asked for, monotonic. */
   #followedAtMs = Number.NEGATIVE_INFINITY;
   #following: Promise<void> | null = null;
+  /** Another one lived when this process last took over what the others changed: there is more of it to be read. */
+  #hasToFollow = false;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -83,10 +85,10 @@ export class Replicas {
   }
 
   async #refresh(): Promise<void> {
-    const { replicaId, store, storeClock, ports, onLossesConfirmed } = this.#options;
-    const askedAtMs = ports.clock.monotonic();
+    const { replicaId, store, storeClock, onLossesConfirmed } = this.#options;
+    const askedAtMs = storeClock.asking();
     const { replicas, lossesConfirmedAtMs, nowMs } = await store.renewReplica(replicaId, LEASE_MS);
-    storeClock.observe(nowMs);
+    storeClock.observe(nowMs, askedAtMs);
     // It is gone with the row, where another process took this one for dead: that confirms nothing.
     if (lossesConfirmedAtMs !== null && lossesConfirmedAtMs !== this.#lossesConfirmedAtMs) {
       this.#lossesConfirmedAtMs = lossesConfirmedAtMs;
@@ -95,23 +97,48 @@ export class Replicas {
     const others = replicas.filter((replica) => replica.replicaId !== replicaId);
     this.#firstSeen ??= new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
     const before = this.#alive;
-    this.#alive = new Set(others.filter((other) => this.#provesAlive(other, nowMs)).map((other) => other.replicaId));
-    for (const gone of [...before].filter((other) => !this.#alive.has(other))) {
-      const leftMs = (this.#leases.get(gone) ?? nowMs) - nowMs;
-      if (leftMs > MIN_LEASE_LEFT_MS) this.#waitForAgentsOf(gone);
-      else this.#doubtAgentsOf(gone);
-    }
+    const alive = new Set(others.filter((other) => this.#provesAlive(other, nowMs)).map((other) => other.replicaId));
+    const gone = [...before].filter((other) => !alive.has(other));
+    const stopped = gone.filter((other) => (this.#leases.get(other) ?? nowMs) - nowMs > MIN_LEASE_LEFT_MS);
+    for (const other of gone) if (!stopped.includes(other)) this.#doubtAgentsOf(other);
     this.#leases = new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
-    const isNewcomer = [...this.#alive].some((other) => !before.has(other));
-    if (this.#alive.size > 0) await this.#followOthers(isNewcomer);
+    const isNewcomer = [...alive].some((other) => !before.has(other));
+    this.#hasToFollow ||= alive.size > 0;
+    // What one that has stopped in order wrote last is read as of one that lives: it knew its agents. Of the dead that was read long ago.
+    this.#alive = new Set([...alive, ...stopped]);
+    try {
+      if (this.#hasToFollow) await this.#followOthers(isNewcomer);
+    } finally {
+      this.#alive = alive;
+      for (const other of stopped) this.#waitForAgentsOf(other);
+    }
+    this.#hasToFollow = alive.size > 0;
     this.#followedAtMs = askedAtMs;
   }
 
   async #followOthers(isNewcomer: boolean): Promise<void> {
-    const { store } = this.#options;
-    if (isNewcomer) return this.#follow(await store.loadFleet(), []);
-    const changed = await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
-    this.#follow(changed, changed.removedAgentIds);
+    const { fleet, store } = this.#options;
+    // Who says hello here while the store is asked may be missing in its answer, or be told as removed before.
+    const renewed = new Set<string>();
+    const unsubscribe = fleet.onChange(({ agentId, before, after }) => {
+      if (before?.epoch !== after?.epoch) renewed.add(agentId);
+    });
+    try {
+      const found = isNewcomer ? await this.#loadAll() : await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
+      const removedAgentIds = found.removedAgentIds.filter((agentId) => !renewed.has(agentId));
+      this.#follow(found, removedAgentIds);
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  /** Whoever is not there any more was removed, perhaps long before this process began to follow. */
+  async #loadAll(): Promise<StoredAgents & { readonly removedAgentIds: readonly string[] }> {
+    const { fleet, store } = this.#options;
+    const loaded = await store.loadFleet();
+    const there = new Set(loaded.agents.map(({ agentId }) => agentId));
+    const absent = [...fleet.agents()].filter(({ agentId }) => !there.has(agentId));
+    return { ...loaded, removedAgentIds: absent.map(({ agentId }) => agentId) };
   }
 
   #provesAlive({ replicaId, leaseExpiresAtMs }: ReplicaLease, nowMs: EpochMs): boolean {
@@ -194,6 +221,7 @@ function isSame(a: StoredAgent, b: StoredAgent): boolean {
     a.cordonReason === b.cordonReason &&
     a.draining === b.draining &&
     a.drainDeadlineMs === b.drainDeadlineMs &&
+    a.administeredAtUs === b.administeredAtUs &&
     a.flapping.lastFlapAtMs === b.flapping.lastFlapAtMs &&
     a.flapping.probationUntilMs === b.flapping.probationUntilMs &&
     a.lastBeatAtMs === b.lastBeatAtMs &&

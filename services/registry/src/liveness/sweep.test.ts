@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
+import { ReservationDesk } from "../reservations/desk.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { agentWith, reservationsOf, reservationWith } from "../test-agents.test-helper.ts";
@@ -33,6 +34,7 @@ function startWith(agents: readonly StoredAgent[]) {
         nowMs: ports.clock.now(),
       }),
   });
+  const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
   const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
   const sweep = new Sweep({
@@ -40,7 +42,7 @@ function startWith(agents: readonly StoredAgent[]) {
     pulses,
     liveness,
     writer,
-    drains: new Drains({ fleet, store, storeClock, logger }),
+    drains: new Drains({ fleet, store, storeClock, desk, logger }),
     storeClock,
     ports,
     logger,

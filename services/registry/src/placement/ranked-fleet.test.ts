@@ -57,6 +57,11 @@ function sampleOf({ cores, cards, model }: Made): Sample {
   };
 }
 
+interface Asked {
+  readonly needs: Needs;
+  readonly avoidAgentIds: ReadonlySet<string>;
+}
+
 /** A registry without socket and database, and beside it what the simulation consists of. */
 class SideBySide {
   readonly #fleet = new Fleet("r");
@@ -86,15 +91,15 @@ class SideBySide {
   }
 
   /** One call with these needs, committed; what each came to. */
-  reserve(batch: readonly Needs[]): readonly (string | null)[] {
+  reserve(batch: readonly Asked[]): readonly (string | null)[] {
     const policy = this.#policies.named("");
     if (policy === null) throw new RangeError("the default has no policy");
-    const requests = batch.map((needs): ReserveRequest => {
+    const requests = batch.map((asked): ReserveRequest => {
       this.#asked += 1;
-      const nothing = { avoidAgentIds: new Set<string>(), kind: "attempt" as const, expectedDurationMs: null };
-      return { attemptId: idOf(1_000_000 + this.#asked), fence: 1, needs, taskId: "", planId: "", ...nothing };
+      const nothing = { kind: "attempt" as const, expectedDurationMs: null, taskId: "", planId: "" };
+      return { attemptId: idOf(1_000_000 + this.#asked), fence: 1, ...asked, ...nothing };
     });
-    for (const needs of batch) this.#experience.mix.arrive(placementShape(needs));
+    for (const { needs } of batch) this.#experience.mix.arrive(placementShape(needs));
     const draft = new Draft(this.#fleet, 0);
     const operation = reserveOperation(requests, {
       allOrNothing: false,
@@ -110,11 +115,12 @@ class SideBySide {
   }
 
   /** The same in the simulation. */
-  simulate(batch: readonly Needs[]): readonly (string | null)[] {
-    for (const needs of batch) this.#engine.mix.arrive(placementShape(needs));
-    return batch.map((needs) => {
+  simulate(batch: readonly Asked[]): readonly (string | null)[] {
+    for (const { needs } of batch) this.#engine.mix.arrive(placementShape(needs));
+    return batch.map(({ needs, avoidAgentIds }) => {
       const shape = placementShape(needs);
       const placed = this.#engine.choose(shape, (machineId) => {
+        if (avoidAgentIds.has(machineId)) return false;
         const agent = this.#fleet.get(machineId);
         const view = agent === undefined ? null : viewOf(agent);
         return view !== null && (needs.pool ?? view.poolName) === view.poolName && hasLabels(view.labels, needs.labels);
@@ -128,8 +134,8 @@ class SideBySide {
   }
 
   /** Whether the registry could have placed it, by the predicate on every agent. */
-  fitsSomewhere(needs: Needs): boolean {
-    return [...this.#fleet.agents()].some((agent) => fit(viewOf(agent), needs).kind === "fits");
+  fitsSomewhere({ needs, avoidAgentIds }: Asked): boolean {
+    return [...this.#fleet.agents()].some((agent) => fit(viewOf(agent), needs, { avoidAgentIds }).kind === "fits");
   }
 
   /** Of a promise: the agent. The cards are compared by what remains. */
@@ -186,12 +192,27 @@ const anyNeeds = fc
     }),
   );
 
+/** Of one call: the same needs come again as the same object, with other agents to avoid. */
+const anyBatch = fc
+  .tuple(
+    fc.array(anyNeeds, { minLength: 1, maxLength: 3 }),
+    fc.array(fc.record({ which: fc.nat(2), avoided: fc.uniqueArray(fc.nat(8), { maxLength: 6 }) }), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+  )
+  .map(([all, picks]) =>
+    picks.map(({ which, avoided }): Asked => {
+      return { needs: all[which % all.length]!, avoidAgentIds: new Set(avoided.map(idOf)) };
+    }),
+  );
+
 describe.each([...RULES.keys()])("the policy %s in the registry", (name) => {
   it("chooses the machine and the cards that the simulation chooses, reservation after reservation", () => {
     fc.assert(
       fc.property(
         fc.array(anyMade, { minLength: 1, maxLength: 100 }),
-        fc.array(fc.array(anyNeeds, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 30 }),
+        fc.array(anyBatch, { minLength: 1, maxLength: 30 }),
         (makes, batches) => {
           const sides = new SideBySide(name, makes);
           for (const batch of batches) {
@@ -200,8 +221,8 @@ describe.each([...RULES.keys()])("the policy %s in the registry", (name) => {
             const cordoned = new Set(makes.flatMap(({ cordoned: is }, number) => (is ? [idOf(number)] : [])));
             const ofOpen = (remains: readonly string[]) => remains.filter((line) => !cordoned.has(line.slice(0, 36)));
             expect(ofOpen(sides.remains())).toEqual(ofOpen(sides.simulatedRemains()));
-            batch.forEach((needs, index) => {
-              if (simulated[index] === null) expect(sides.fitsSomewhere(needs)).toBe(false);
+            batch.forEach((asked, index) => {
+              if (simulated[index] === null) expect(sides.fitsSomewhere(asked)).toBe(false);
             });
           }
         },
@@ -236,7 +257,9 @@ describe("the default policy on a fleet of 1,213 machines", () => {
     });
     const sides = new SideBySide("stranded", makes);
     for (let call = 0; call < 400; call += 1) {
-      const batch = Array.from({ length: 1 + (call % 10) }, () => pick([shapes[0]!, ...shapes.slice(1)]));
+      const batch = Array.from({ length: 1 + (call % 10) }, () => {
+        return { needs: pick([shapes[0]!, ...shapes.slice(1)]), avoidAgentIds: new Set<string>() };
+      });
       const simulated = sides.simulate(batch).map(machineOfPlace);
       expect(sides.reserve(batch), `seed ${seed}, call ${call}`).toEqual(simulated);
     }

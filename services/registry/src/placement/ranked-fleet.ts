@@ -39,17 +39,17 @@ export function rankedFleet({ draft, index, states, policy, onChosen }: RankedFl
   // The index knows the fleet as it was before these changed.
   const changed = new Set<string>();
   for (const { agentId } of draft.changedAgents()) changed.add(agentId);
-  // A batch asks for the same needs again and again.
+  // A batch asks for the same needs again and again, each time with other options perhaps: those are asked of the candidates.
   const known = new Map<Needs, Found>();
 
-  function foundFor(needs: Needs, options: FitOptions): Found {
-    const found = known.get(needs) ?? find(index, needs, options);
+  function foundFor(needs: Needs): Found {
+    const found = known.get(needs) ?? find(index, needs);
     known.set(needs, found);
     return found;
   }
 
   function choose(needs: Needs, options: FitOptions): ChosenCandidate | null {
-    const found = foundFor(needs, options);
+    const found = foundFor(needs);
     const ask = (agentId: string): Candidate | null => {
       if (!changed.has(agentId) && !isIn(found.bits, index.slotOf(agentId))) return null;
       const view = states.viewOf(agentId);
@@ -72,8 +72,7 @@ export function rankedFleet({ draft, index, states, policy, onChosen }: RankedFl
   }
 
   return {
-    choose: (needs, options) =>
-      options.agentTypes !== undefined || needs.agentId !== null ? "not ranked" : choose(needs, options),
+    choose: (needs, options) => (isRanked(needs, options) ? choose(needs, options) : "not ranked"),
     put(view: AgentView): void {
       changed.add(view.agentId);
       states.putDrafted(view);
@@ -85,12 +84,17 @@ export function rankedFleet({ draft, index, states, policy, onChosen }: RankedFl
   };
 }
 
+/** What is found for needs is found among attached desktops, whatever a single request avoids. */
+function isRanked(needs: Needs, { agentTypes, requireAttached }: FitOptions): boolean {
+  return agentTypes === undefined && requireAttached !== false && needs.agentId === null;
+}
+
 function isIn(bits: Bits, slot: number | undefined): boolean {
   return slot !== undefined && hasBit(bits, slot);
 }
 
-function find(index: CapacityIndex, needs: Needs, options: FitOptions): Found {
-  const bits = selectFitting(index, needs, options).slice();
+function find(index: CapacityIndex, needs: Needs): Found {
+  const bits = selectFitting(index, needs).slice();
   const few: string[] = [];
   let count = 0;
   eachBit(bits, (slot) => {

@@ -47,6 +47,17 @@ describe("pageOf", () => {
     expect(second.rows.map(({ agentId }) => agentId)).toEqual(["c", "d"]);
   });
 
+  it("a token is of its question, in whatever order the entries of a map come", () => {
+    const rows = ["a", "b"].map((agentId) => ({ value: 1, agentId }));
+    const ask = (question: unknown, pageToken = "") =>
+      pageOf(rows, { descending: false }, (row) => row, { pageSize: 1, pageToken, question });
+    const first = ask({ pool: "lab", labels: { site: "north", floor: "2" } });
+    const same = { labels: { floor: "2", site: "north" }, pool: "lab" };
+    expect(ask(same, first.nextPageToken).rows).toEqual([rows[1]]);
+    const other = { pool: "lab", labels: { site: "2", floor: "north" } };
+    expect(() => ask(other, first.nextPageToken)).toThrow(/page_token/);
+  });
+
   it.each(["x", "", "[]", `["q"]`, "null", `["q",{},"a"]`])("a token that is none is refused: %s", (text) => {
     const pageToken = Buffer.from(text).toString("base64url") || "x";
     const ask = () => pageOf([], { descending: false }, (row: Row) => row, { pageSize: 1, pageToken, question: "q" });

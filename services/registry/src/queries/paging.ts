@@ -78,5 +78,11 @@ function readToken(token: string, question: string): SortKey {
 }
 
 function digestOf(question: unknown): string {
-  return createHash("sha256").update(JSON.stringify(question)).digest("base64url").slice(0, 16);
+  return createHash("sha256").update(JSON.stringify(question, inOrder)).digest("base64url").slice(0, 16);
+}
+
+/** A replacer of JSON: the entries of a map come in any order, and mean the same. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -72,6 +72,7 @@ const anyStep = fc.oneof(
       fence,
       allOrNothing: fc.boolean(),
       hold: fc.boolean(),
+      avoided: fc.oneof({ weight: 2, arbitrary: fc.constant<string[]>([]) }, fc.subarray(AGENT_IDS, { maxLength: 2 })),
       asked: fc.uniqueArray(
         fc.record({
           attemptId,
@@ -115,7 +116,7 @@ async function take(step: AnyStep, rows: MemoryRows, processes: Process[]): Prom
         attemptId: asked.attemptId,
         fence: step.fence,
         needs: normalizeNeeds({ cpuMillicores: asked.cpuMillicores, gpuVramMib: asked.gpuVramMib }),
-        avoidAgentIds: new Set<string>(),
+        avoidAgentIds: new Set(step.avoided),
         kind: step.hold ? ("hold" as const) : ("attempt" as const),
         expectedDurationMs: null,
         taskId: "",

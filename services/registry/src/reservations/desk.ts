@@ -143,13 +143,14 @@ export class ReservationDesk {
       const compared = [...unreconciled].map(([agentId, report]) => this.#reconcile(draft, agentId, report));
       const results = operations.map((operation) => planOne(draft, operation));
       const commit = draft.commit();
+      const askedAtMs = storeClock.asking();
       const outcome = commit === null ? null : await store.commitReservations(commit);
       if (outcome?.kind === "conflict") {
         onConflict?.();
         await this.#reload(outcome.agentIds, outcome.attemptIds);
         continue;
       }
-      if (commit !== null && outcome !== null) this.#apply(commit, outcome);
+      if (commit !== null && outcome !== null) this.#apply(commit, outcome, askedAtMs);
       for (const [each, [agentId, report]] of [...unreconciled].entries()) {
         // A newer report came during the commit: it is compared in the next group.
         if (this.#unreconciled.get(agentId) !== report) continue;
@@ -222,9 +223,9 @@ export class ReservationDesk {
     for (const agentId of ids) fleet.remove(agentId);
   }
 
-  #apply(commit: ReservationCommit, outcome: Extract<CommitResult, { kind: "committed" }>): void {
+  #apply(commit: ReservationCommit, outcome: Extract<CommitResult, { kind: "committed" }>, askedAtMs: number): void {
     const { fleet, storeClock } = this.#options;
-    storeClock.observe(outcome.nowMs);
+    storeClock.observe(outcome.nowMs, askedAtMs);
     const changes = changesByAgent(commit, outcome.reservations);
     for (const { agentId, version } of commit.guards) {
       const agent = fleet.get(agentId);

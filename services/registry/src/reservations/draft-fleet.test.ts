@@ -65,9 +65,26 @@ const anyFleet = fc.array(anyAgent, { maxLength: 60 }).map((makes) => {
   return fleet;
 });
 
-function requestOf(number: number, needs: ReserveRequest["needs"]): ReserveRequest {
-  const nothing = { avoidAgentIds: new Set<string>(), kind: "attempt" as const, expectedDurationMs: null };
-  return { attemptId: idOf(200_000 + number), fence: 1, needs, taskId: "", planId: "", ...nothing };
+/** Agents that a request avoids: mostly none. */
+const anyAvoided = fc
+  .oneof(fc.constant<number[]>([]), fc.uniqueArray(fc.nat(8), { maxLength: 6 }))
+  .map((numbers): ReadonlySet<string> => new Set(numbers.map(idOf)));
+
+/** What one request asks for. The same needs come again as the same object, as those of a call do, with other agents to avoid. */
+const anyAsked = fc
+  .tuple(
+    fc.array(anyNeeds, { minLength: 1, maxLength: 20 }),
+    fc.array(fc.record({ which: fc.nat(19), avoidAgentIds: anyAvoided }), { minLength: 1, maxLength: 60 }),
+  )
+  .map(([all, picks]) => picks.map(({ which, avoidAgentIds }) => ({ needs: all[which % all.length]!, avoidAgentIds })));
+
+function requestOf(
+  number: number,
+  needs: ReserveRequest["needs"],
+  avoidAgentIds: ReadonlySet<string> = new Set(),
+): ReserveRequest {
+  const nothing = { kind: "attempt" as const, expectedDurationMs: null, taskId: "", planId: "" };
+  return { attemptId: idOf(200_000 + number), fence: 1, needs, avoidAgentIds, ...nothing };
 }
 
 function reserveIn(
@@ -87,13 +104,13 @@ describe("placement through the index", () => {
 
   it("DESIGN-3: reserves exactly when the explanation says that it fits, request after request", () => {
     fc.assert(
-      fc.property(anyFleet, fc.array(anyNeeds, { minLength: 1, maxLength: 30 }), anyPolicy, (fleet, all, policy) => {
+      fc.property(anyFleet, anyAsked, anyPolicy, (fleet, all, policy) => {
         const index = new CapacityIndex(fleet);
         const placing = placingOn(fleet, index, policy);
         const draft = new Draft(fleet, 0);
-        all.forEach((needs, number) => {
-          const told = explain(draft.views(), needs, {}, REFUSAL_EXPLAINED_AGENTS);
-          const [result] = reserveIn(fleet, index, draft, placing, [requestOf(number, needs)]);
+        all.slice(0, 30).forEach(({ needs, avoidAgentIds }, number) => {
+          const told = explain(draft.views(), needs, { avoidAgentIds }, REFUSAL_EXPLAINED_AGENTS);
+          const [result] = reserveIn(fleet, index, draft, placing, [requestOf(number, needs, avoidAgentIds)]);
           expect(result!.kind).toBe(told.verdict === "fits" ? "reserved" : "no_room");
           if (result!.kind === "no_room") expect(result!.explanation).toEqual(told);
         });
@@ -103,7 +120,7 @@ describe("placement through the index", () => {
 
   it("I3: a batch never promises more than is free, per dimension and card, and gives up only where nothing fits", () => {
     fc.assert(
-      fc.property(anyFleet, fc.array(anyNeeds, { minLength: 1, maxLength: 60 }), anyPolicy, (fleet, all, policy) => {
+      fc.property(anyFleet, anyAsked, anyPolicy, (fleet, all, policy) => {
         const index = new CapacityIndex(fleet);
         const placing = placingOn(fleet, index, policy);
         const draft = new Draft(fleet, 0);
@@ -112,7 +129,7 @@ describe("placement through the index", () => {
           index,
           draft,
           placing,
-          all.map((needs, number) => requestOf(number, needs)),
+          all.map(({ needs, avoidAgentIds }, number) => requestOf(number, needs, avoidAgentIds)),
         );
         for (const agent of draft.changedAgents()) {
           const before = dimensionsOf(viewOf(fleet.get(agent.agentId)!));
@@ -123,11 +140,24 @@ describe("placement through the index", () => {
           });
         }
         results.forEach((result, number) => {
-          if (result.kind !== "reserved") expect(explain(draft.views(), all[number]!).verdict).not.toBe("fits");
+          const { needs, avoidAgentIds } = all[number]!;
+          if (result.kind === "reserved") expect(avoidAgentIds).not.toContain(result.reservation.agentId);
+          else expect(explain(draft.views(), needs, { avoidAgentIds }).verdict).not.toBe("fits");
         });
       }),
     );
   }, 60_000);
+
+  it("DESIGN-3: what one request of a batch avoids is not kept from the next one with the same needs", () => {
+    const fleet = new Fleet("r");
+    fleet.put(agentWith({ agentId: idOf(1), poolName: "lab" }));
+    const index = new CapacityIndex(fleet);
+    const draft = new Draft(fleet, 0);
+    const needs = normalizeNeeds({ cpuMillicores: 1_000, pool: "lab" });
+    const requests = [requestOf(1, needs, new Set([idOf(1)])), requestOf(2, needs)];
+    const results = reserveIn(fleet, index, draft, placingOn(fleet, index, "stranded"), requests);
+    expect(results.map(({ kind }) => kind)).toEqual(["no_room", "reserved"]);
+  });
 
   it("DESIGN-3: room that the same group of operations gives back can be promised at once", () => {
     const fleet = new Fleet("r");

@@ -70,7 +70,7 @@ export class Draft {
       leaseMs: reservation.leaseExpiresAtMs === null ? null : Math.max(0, reservation.leaseExpiresAtMs - this.nowMs),
       previousAgentId: previous?.agentId ?? null,
       endsNow: isEnded && !wasEnded,
-      beginsNow: !isEnded && wasEnded,
+      beginsNow: !isEnded && (wasEnded || previous.agentId !== agentId),
     });
     if (drafted !== undefined && drafted.agentId !== agentId) this.#change(drafted.agentId, attemptId, null);
     this.#change(agentId, attemptId, reservation);

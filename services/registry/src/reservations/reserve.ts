@@ -1,7 +1,9 @@
 /** Promises room to attempts: those that have a promise get the same again, the others are placed. */
 import {
+  fit,
   type FleetExplanation,
   type HoldEvent,
+  normalizeNeeds,
   placeBatch,
   type Placement,
   type PlacementPolicy,
@@ -13,6 +15,7 @@ import {
   unconfirmedLeaseMs,
 } from "@headroom/scheduling";
 import type { ReserveRequest } from "@headroom/contracts";
+import { viewOf } from "../fleet/agent-views.ts";
 import type { FleetRevision } from "../fleet/fleet.ts";
 import type { CapacityIndex } from "../fleet/index/capacity-index.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
@@ -111,7 +114,7 @@ function standingOf(draft: Draft, request: ReserveRequest, options: ReserveOptio
   switch (outcome.kind) {
     case "changed": {
       // The tombstone of an older claim: this one starts anew, perhaps elsewhere.
-      if (known.state === "released") return { kind: "place" };
+      if (known.state === "released" || isKeptInVain(draft, request, known)) return { kind: "place" };
       const reservation = stored(outcome.reservation, known, draft.nowMs, notesOf(request));
       return { kind: "answer", result: { kind: "reserved", reservation }, write: reservation };
     }
@@ -122,6 +125,20 @@ function standingOf(draft: Draft, request: ReserveRequest, options: ReserveOptio
     case "rejected":
       return { kind: "answer", result: rejected(outcome.reason, known), write: null };
   }
+}
+
+/** What fits wherever work is taken at all. */
+const NO_NEEDS = normalizeNeeds({ cpuMillicores: 0 });
+
+/**
+ * Room was kept for the attempt, on an agent that takes no work now or that the attempt avoids: it is placed as if nothing had been kept.
+ * Where it finds room, that is instead of what was kept; where it finds none, what was kept stays until its lease ends. A repetition of
+ * an attempt that has its promise gets the same answer, whatever its agent does.
+ */
+function isKeptInVain(draft: Draft, { kind, avoidAgentIds }: ReserveRequest, known: StoredReservation): boolean {
+  if (known.state !== "hold" || kind === "hold") return false;
+  const agent = draft.agent(known.agentId);
+  return agent === undefined || fit(viewOf(agent), NO_NEEDS, { avoidAgentIds }).kind !== "fits";
 }
 
 function rejected(reason: string, known: StoredReservation): ReserveResult {
@@ -176,7 +193,9 @@ function keepPlacement(
   if (request === undefined) throw new Error("a placement for an attempt that nobody asked for");
   const known = draft.reservation(request.attemptId);
   const event = eventOf(draft, request, options, { agentId: placement.agentId, reserved: placement.amounts });
-  const outcome = reservationStep(known ?? null, event, draft.nowMs);
+  // Room that was kept elsewhere is given up with this.
+  const before = known === undefined || known.state === "hold" ? null : known;
+  const outcome = reservationStep(before, event, draft.nowMs);
   if (outcome.kind !== "changed") throw new Error(`a placed attempt was ${outcome.kind} by its own table`);
   const reservation = stored(outcome.reservation, undefined, draft.nowMs, notesOf(request));
   draft.put(reservation);

@@ -1,5 +1,6 @@
 import type { wire } from "@headroom/contracts";
 import type { CallContext, UnaryHandler } from "@headroom/rpc";
+import { mergeAdministered } from "../fleet/merge-loaded.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound, findAgent } from "./find-agent.ts";
 import { showAgent } from "./show-agent.ts";
@@ -22,8 +23,7 @@ export async function setCordon(
   const stored = await deps.store.setCordon(agentId, cordoned, reason);
   const current = deps.fleet.get(agentId);
   if (stored === null || current === undefined) throw agentNotFound(agentId);
-  const { draining, drainDeadlineMs, cordonReason } = stored;
-  const agent = { ...current, cordoned: stored.cordoned, cordonReason, draining, drainDeadlineMs };
+  const agent = mergeAdministered(current, stored);
   deps.fleet.put(agent);
   context.logger.info({ agent_id: agentId, reason }, cordoned ? "agent is cordoned" : "agent is uncordoned");
   return showAgent(deps, agent);

@@ -1,6 +1,6 @@
 import { msFromDuration, type wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
-import { mergeLoaded } from "../fleet/merge-loaded.ts";
+import { mergeAdministered } from "../fleet/merge-loaded.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound, findAgent } from "./find-agent.ts";
 import { showAgent } from "./show-agent.ts";
@@ -14,8 +14,7 @@ export function drainAgent(deps: HandlerDeps): UnaryHandler<wire.DrainAgentReque
     const stored = await deps.store.startDrain(agentId, deadlineMs, reason);
     const current = deps.fleet.get(agentId);
     if (stored === null || current === undefined) throw agentNotFound(agentId);
-    // Of the session nothing new is learned here; what the store says of cordon, drain and reservations is taken over.
-    const agent = mergeLoaded(current, { ...stored, epoch: current.epoch }, "this_process");
+    const agent = mergeAdministered(current, stored);
     deps.fleet.put(agent);
     const attempts = agent.reservations.heldCount;
     context.logger.info({ agent_id: agentId, reason, deadline_ms: deadlineMs, attempts }, "agent is being drained");

@@ -2,6 +2,7 @@ import { durationFromMs, renewOutcomeWire, wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { renewOperation } from "../reservations/renew.ts";
 import type { HandlerDeps } from "./deps.ts";
+import { promiseAsStored } from "./promise-as-stored.ts";
 import { readAttempts } from "./read-attempts.ts";
 
 /** Extends leases. */
@@ -12,10 +13,11 @@ export function renewReservations(
     deps.requireReady();
     const attempts = readAttempts(request.attempts);
     const results = await deps.desk.submit(renewOperation(attempts, deps.heartbeatIntervalMs));
-    const nowMs = deps.storeClock.now();
+    const nowMs = deps.storeClock.latest();
     return {
       results: results.map((result, index) => {
-        const expiresAtMs = result.kind === "renewed" ? result.reservation.leaseExpiresAtMs : null;
+        const renewed = result.kind === "renewed" ? promiseAsStored(deps.fleet, result.reservation) : null;
+        const expiresAtMs = renewed?.leaseExpiresAtMs ?? null;
         return wire.RenewResult.fromPartial({
           attemptId: attempts[index]?.attemptId ?? "",
           outcome: renewOutcomeWire.toWire(result.kind),

@@ -9,6 +9,7 @@ import { idsOf } from "../reservations/ids-of.ts";
 import { reserveOperation, type ReserveResult } from "../reservations/reserve.ts";
 import type { StoredReservation } from "../store/stored-agent.ts";
 import type { HandlerDeps } from "./deps.ts";
+import { promiseAsStored } from "./promise-as-stored.ts";
 
 /** 10 years: whoever expects more knows nothing. */
 const MAX_EXPECTED_MS = 10 * 365 * 86_400_000;
@@ -129,13 +130,10 @@ function outcomeToWire(
   }
 }
 
-/** With the store's times, where it has not changed again since. */
+/** Whoever has it told may rely on what is left of its lease, however long the commit took. */
 function promiseToWire({ fleet, storeClock }: HandlerDeps, promised: StoredReservation): wire.Reservation {
-  const current = fleet.reservation(promised.attemptId);
-  const isSame =
-    current?.fence === promised.fence && current.agentId === promised.agentId && current.state !== "released";
-  const reservation = isSame ? current : promised;
-  return reservationToWire(reservation, { nowMs: storeClock.now(), reservedAtMs: reservation.reservedAtMs });
+  const reservation = promiseAsStored(fleet, promised);
+  return reservationToWire(reservation, { nowMs: storeClock.latest(), reservedAtMs: reservation.reservedAtMs });
 }
 
 function logResult(logger: Logger, request: ReserveRequest | undefined, result: ReserveResult): void {

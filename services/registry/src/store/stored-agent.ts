@@ -32,6 +32,8 @@ export interface StoredAgent extends AgentIdentity {
   readonly draining: boolean;
   /** When what still runs there is to be stopped; null without a drain, and for one that waits without end. */
   readonly drainDeadlineMs: EpochMs | null;
+  /** Of the last change of cordon and drain, or a later moment: of two, the larger is the newer. Microseconds. */
+  readonly administeredAtUs: number;
   readonly firstSeenAtMs: EpochMs;
   readonly status: AgentStatus;
   /** For people, such as "no beat for 15 s". */

@@ -8,6 +8,7 @@
  */
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Admission, RefusedAdmission } from "../registry-store.ts";
+import { laterChange } from "./agent-row.ts";
 import { findCredentials } from "./enrolments.ts";
 import { toJson } from "./to-json.ts";
 
@@ -40,7 +41,7 @@ WITH given AS (
   ON CONFLICT (agent_id) DO UPDATE
      SET hostname = excluded.hostname, agent_type = excluded.agent_type, pool_name = excluded.pool_name,
          labels = excluded.labels, version = excluded.version, platform = excluded.platform,
-         removed_at = NULL, changed_at = now()
+         removed_at = NULL, changed_at = ${laterChange}
 ), guard AS (
   INSERT INTO agent_guards (agent_id) SELECT agent_id FROM hello ON CONFLICT (agent_id) DO NOTHING
 )

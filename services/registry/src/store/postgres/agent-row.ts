@@ -27,10 +27,14 @@ const reservationsOfAgent = `
       'plan_id', r.plan_id, 'task_id', r.task_id))
       FROM reservations r WHERE r.agent_id = a.agent_id), '[]')`;
 
+/** A time of the change of a row `a` of agents that is later than that of the change before, in whatever order their transactions began. */
+export const laterChange = `greatest(now(), a.changed_at + interval '1 microsecond')`;
+
 /** Everything but the WHERE clause. Tables: a agents, l liveness, g guards, s samples. */
 export const selectAgents = `
   SELECT a.agent_id, a.hostname, a.agent_type, a.pool_name, a.labels, a.version, a.platform,
          a.cordoned, a.cordon_reason, a.draining, a.drain_deadline, a.first_seen_at, a.removed_at,
+         (extract(epoch FROM a.changed_at) * 1000000)::bigint AS changed_us,
          l.status, l.status_reason, l.status_since, l.epoch, l.incarnation, l.replica_id,
          greatest(l.last_beat_at, s.beat_at) AS last_beat_at,
          l.attached, l.owner_hold, l.flaps, l.last_flap_at, l.probation_until, g.version AS guard_version,
@@ -92,6 +96,7 @@ interface AgentColumns {
   readonly drain_deadline: number | null;
   readonly first_seen_at: number;
   readonly removed_at: number | null;
+  readonly changed_us: number;
   readonly status: AgentStatus;
   readonly status_reason: string;
   readonly status_since: number;
@@ -123,6 +128,7 @@ export function agentFromRow(row: AgentRow): StoredAgent {
     cordonReason: row.cordon_reason,
     draining: row.draining,
     drainDeadlineMs: row.drain_deadline,
+    administeredAtUs: row.changed_us,
     firstSeenAtMs: row.first_seen_at,
     status: row.status,
     statusReason: row.status_reason,

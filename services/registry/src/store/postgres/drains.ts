@@ -1,5 +1,6 @@
 /** Agents that are being emptied. */
 import { defineStatement, type Queryable } from "@headroom/postgres";
+import { laterChange } from "./agent-row.ts";
 
 // The guard moves along: a reservation that was decided on before conflicts, and is decided on anew without this agent.
 const start = defineStatement<{ readonly agent_id: string }>({
@@ -13,7 +14,7 @@ WITH guard AS (
 )
 UPDATE agents a
    SET cordoned = true, draining = true, cordon_reason = $3,
-       drain_deadline = now() + $2::bigint * interval '1 millisecond', changed_at = now()
+       drain_deadline = now() + $2::bigint * interval '1 millisecond', changed_at = ${laterChange}
   FROM guard WHERE a.agent_id = guard.agent_id
 RETURNING a.agent_id`,
 });
@@ -22,7 +23,7 @@ const end = defineStatement<{ readonly agent_id: string }>({
   name: "registry_end_drains",
   text: `
 UPDATE agents a
-   SET draining = false, drain_deadline = NULL, changed_at = now(),
+   SET draining = false, drain_deadline = NULL, changed_at = ${laterChange},
        cordon_reason = CASE a.cordon_reason WHEN '' THEN 'drained' ELSE a.cordon_reason || ' (drained)' END
  WHERE a.agent_id = ANY ($1::uuid[]) AND a.draining AND a.removed_at IS NULL
    AND NOT EXISTS (SELECT FROM reservations r WHERE r.agent_id = a.agent_id AND r.state <> 'released')

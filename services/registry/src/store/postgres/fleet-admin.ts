@@ -1,15 +1,16 @@
 /** What operators change: cordons, and who belongs to the fleet. */
 import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import { laterChange } from "./agent-row.ts";
 
 const updateCordon = defineStatement({
   name: "registry_set_cordon",
   text: `
-UPDATE agents
+UPDATE agents a
    SET cordoned = $2,
        cordon_reason = $3,
        draining = draining AND $2,
        drain_deadline = CASE WHEN $2 THEN drain_deadline END,
-       changed_at = now()
+       changed_at = ${laterChange}
  WHERE agent_id = $1 AND removed_at IS NULL`,
 });
 
@@ -44,9 +45,9 @@ const deleteCredential = defineStatement({
 const markRemoved = defineStatement({
   name: "registry_mark_removed",
   text: `
-UPDATE agents
+UPDATE agents a
    SET removed_at = now(), cordoned = false, cordon_reason = '', draining = false, drain_deadline = NULL,
-       changed_at = now()
+       changed_at = ${laterChange}
  WHERE agent_id = $1`,
 });
 const deleteSample = defineStatement({

@@ -39,7 +39,8 @@ export const ReservationKind = {
   RESERVATION_KIND_ATTEMPT: 1,
   /**
    * RESERVATION_KIND_HOLD - Room kept for a waiting task. It counts like any promise and ends with its lease unless it is renewed; an ATTEMPT with the same
-   * attempt_id and needs takes it over, on the same agent and cards, without a moment in which somebody else could have it.
+   * attempt_id and needs takes it over, on the same agent and cards, without a moment in which somebody else could have it. Where that
+   * agent takes no work any more, or the ATTEMPT avoids it, the ATTEMPT is placed anew instead.
    */
   RESERVATION_KIND_HOLD: 2,
   UNRECOGNIZED: -1,

@@ -2861,7 +2861,8 @@ export const FleetServiceService = {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Room that a HOLD keeps there is given
+   * back then. Draining again sets a new deadline;
    * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent: {
@@ -2982,7 +2983,8 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Room that a HOLD keeps there is given
+   * back then. Draining again sets a new deadline;
    * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent: handleUnaryCall<DrainAgentRequest, DrainAgentResponse>;
@@ -3094,7 +3096,8 @@ export interface FleetServiceClient extends Client {
   /**
    * Cordons an agent and lets what runs there end; answers at once. The drain ends by itself when nothing has room there any
    * more: the agent is then cordoned and no longer draining. Attempts that outlast the deadline are named in AgentCapacity's
-   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Draining again sets a new deadline;
+   * evict_attempt_ids; the agent ends them, and they are tried elsewhere at no cost of a run. Room that a HOLD keeps there is given
+   * back then. Draining again sets a new deadline;
    * UncordonAgent ends a drain. Unknown agent: NOT_FOUND (AGENT_NOT_FOUND).
    */
   drainAgent(
