@@ -29,6 +29,16 @@ export function agentsConformance(desk: RegistryDesk): void {
     expect((await load(agentId)).sample).toEqual(sample);
   });
 
+  it("V25: what was measured before the present session is told to nobody", async () => {
+    const { agentId, epoch } = await admit();
+    await desk.store.writeBeats([{ agentId, epoch, silentMs: 0, sample: sampleOf() }]);
+    expect(await admit(agentId)).toMatchObject({ epoch: epoch + 1, sample: null });
+    expect((await load(agentId)).sample).toBeNull();
+    const sample = sampleOf();
+    await desk.store.writeBeats([{ agentId, epoch: epoch + 1, silentMs: 0, sample }]);
+    expect((await load(agentId)).sample).toEqual(sample);
+  });
+
   it("ignores beats and states of an older epoch", async () => {
     const { agentId } = await admit();
     await admit(agentId);

@@ -30,7 +30,10 @@ const reservationsOfAgent = `
 /** A time of the change of a row `a` of agents that is later than that of the change before, in whatever order their transactions began. */
 export const laterChange = `greatest(now(), a.changed_at + interval '1 microsecond')`;
 
-/** Everything but the WHERE clause. Tables: a agents, l liveness, g guards, s samples. */
+/**
+ * Everything but the WHERE clause. Tables: a agents, l liveness, g guards, s samples. What was measured before the agent's present session says nothing of now:
+ * its owner may have come meanwhile.
+ */
 export const selectAgents = `
   SELECT a.agent_id, a.hostname, a.agent_type, a.pool_name, a.labels, a.version, a.platform,
          a.cordoned, a.cordon_reason, a.draining, a.drain_deadline, a.first_seen_at, a.removed_at,
@@ -44,7 +47,7 @@ export const selectAgents = `
     FROM agents a
     JOIN agent_liveness l USING (agent_id)
     JOIN agent_guards g USING (agent_id)
-    LEFT JOIN agent_samples s USING (agent_id)`;
+    LEFT JOIN agent_samples s ON s.agent_id = a.agent_id AND s.epoch = l.epoch`;
 
 export interface ReservationJson {
   readonly attempt_id: string;
