@@ -142,22 +142,10 @@ export const mutations = [
     to: "held += amountOf(reserved) + usedAmount",
   },
   {
-    name: "cards summed",
-    file: "libs/scheduling/src/fit-cards.ts",
-    from: "problem: cardProblem(card, needs) }));",
-    to: "problem: room.vram.free >= needs.gpuVramMib ? null : cardProblem(card, needs) }));",
-  },
-  {
     name: "reservations on the first card not counted",
     file: capacity,
     from: "const isThis = (cardId: string): boolean => cardId === card.cardId;",
     to: "const isThis = (cardId: string): boolean => cardId === card.cardId && card.index > 0;",
-  },
-  {
-    name: "whole cards shared",
-    file: "libs/scheduling/src/fit-cards.ts",
-    from: "if (needs.gpuExclusive && card.occupied) {",
-    to: "if (needs.gpuExclusive && card.occupied && needed > free) {",
   },
   {
     name: "the end of an old stream marks the new session offline",
@@ -180,23 +168,6 @@ export const mutations = [
     file: "services/agent/src/work/lease.ts",
     from: `return slept ? "freeze" : "end";`,
     to: `return slept ? "freeze" : "goes_on";`,
-  },
-  {
-    name: "a hold that comes after the claim is not seen",
-    file: "services/orchestrator/src/store/postgres/assign.ts",
-    from: " AND held_at IS NULL ORDER BY plan_id FOR NO KEY UPDATE",
-    to: " ORDER BY plan_id FOR NO KEY UPDATE",
-    and: {
-      file: "services/orchestrator/src/store/postgres/hold-plan.ts",
-      from: "await tx.execute(takeClaims, [planId]);",
-      to: "",
-    },
-  },
-  {
-    name: "a copied machine is let in",
-    file: "services/registry/src/heartbeat/session.ts",
-    from: "if (silentMs < nextBeatWithinMs(pulse.intervalMs ?? intervalMs))",
-    to: "if (silentMs < intervalMs)",
   },
   {
     name: "a copied machine takes the work stream",
