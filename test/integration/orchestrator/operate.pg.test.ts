@@ -176,6 +176,17 @@ describe("hold and release of the queue", () => {
 });
 
 describe("retry", () => {
+  it("a request_id that is used for two plans at once is used for one of them", async () => {
+    const running = await world.start(neverPolls);
+    const plans = await Promise.all([1, 2].map(() => running.plans.dispatchPlan(planOf(1))));
+    const requestId = randomUUID();
+    const answers = await Promise.allSettled(
+      plans.map(({ planId }) => running.plans.retryPlan({ planId, requestId, reason: "" })),
+    );
+    const refused = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+    expect(refused).toMatchObject([{ code: "ALREADY_EXISTS", reason: "REQUEST_ID_REUSED" }]);
+  });
+
   it("what failed runs again with all attempts anew, what was cancelled because of it is back, what was asked away is not", async () => {
     const running = await world.start(neverPolls);
     const agent = await world.agent(running, { cores: 8 });
@@ -300,37 +311,6 @@ describe("wait_timeout", () => {
     await waitUntil(async () => (await running.queue.getQueueStatus({})).hold !== undefined);
     await running.queue.releaseQueue({ reason: "", releasedBy: "" });
     expect(Math.abs(((await deadlines())[0]?.left ?? 0) - 3_600)).toBeLessThan(60);
-  });
-});
-
-describe("needs with many labels", () => {
-  it("longer than a row of an index takes: they wait, and run, and hold nobody up", async () => {
-    const running = await world.start(neverPolls);
-    const agent = await world.agent(running, { cores: 4 }, { instant: true });
-    await fleetSeen(running, 1);
-    const text = (): string => Array.from({ length: 6 }, () => randomUUID()).join("-");
-    const labels = Object.fromEntries(Array.from({ length: 32 }, (_, index) => [`key-${index}`, text()]));
-    const request = planOf(3);
-    const [first, second, third] = request.plan?.tasks ?? [];
-    if (first === undefined || second === undefined || third === undefined) throw new Error("the plan has three tasks");
-    second.dependsOn = ["task-1"];
-    second.needs = wire.ResourceNeeds.fromPartial({ cpuCores: 1, labels });
-    third.needs = wire.ResourceNeeds.fromPartial({ cpuCores: 1, labels });
-    third.resumeAfter = { seconds: Math.floor(Date.now() / 1_000) + 1, nanos: 0 };
-    const { planId } = await running.plans.dispatchPlan(request);
-    await waitUntil(async () => {
-      const { tasks } = await planAt(running, planId);
-      return tasks[0]?.state === TaskState.TASK_STATE_SUCCEEDED && tasks[1]?.pause?.reason !== undefined;
-    });
-    const other = await running.plans.dispatchPlan(planOf(1));
-    await waitUntil(async () => (await planAt(running, other.planId)).finishedAt !== undefined);
-    expect(agent.given).toHaveLength(2);
-    await waitUntil(async () => {
-      const rows = await world.sql(
-        "SELECT 1 FROM orchestrator.pause_queue WHERE status = 'waiting' AND NOT blocked AND NOT later",
-      );
-      return rows.length === 2;
-    });
   });
 });
 

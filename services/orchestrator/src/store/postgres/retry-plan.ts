@@ -69,18 +69,12 @@ const planThere = defineStatement<{ readonly plan_id: string }>({
 });
 
 /** Failed tasks wait again, and with them what was cancelled because of them; their plan has not ended then. */
-export async function retryPlan(
-  db: Database,
-  planId: string,
-  requestId: string | null,
-  reason: string,
-  call: CallTrace,
-): Promise<RetryOutcome> {
+export async function retryPlan(...asked: Parameters<typeof retryOnce>): Promise<RetryOutcome> {
   try {
-    return await retryOnce(db, planId, requestId, reason, call);
+    return await retryOnce(...asked);
   } catch (error) {
     if (!(error instanceof RequestIdTakenError)) throw error;
-    return retryOnce(db, planId, requestId, reason, call);
+    return retryOnce(...asked);
   }
 }
 
