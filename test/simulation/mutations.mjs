@@ -176,7 +176,7 @@ export const mutations = [
     to: "",
     and: {
       file: "services/agent/src/work/attach.ts",
-      from: "AbortSignal.any([signal, options.admission.untilRefused()])",
+      from: "AbortSignal.any([signal, ended.signal])",
       to: "signal",
     },
   },

@@ -22,12 +22,19 @@ export function createAttach(options: AttachOptions): Attach {
     async session(signal) {
       await options.admission.whenAdmitted(signal);
       if (signal.aborted) return { wasUp: false, error: null, reconnectWithinMs: null };
+      const refused = options.admission.untilRefused();
       const open = await options.open().catch((error: unknown) => toError(error));
       if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
       session = new AttachSession(open(), options);
+      // Of this session alone: what is made of a signal that outlives it would be kept as long as that is.
+      const ended = new AbortController();
+      const end = (): void => ended.abort(refused.reason);
+      refused.addEventListener("abort", end, { once: true });
+      if (refused.aborted) end();
       try {
-        return await session.run(AbortSignal.any([signal, options.admission.untilRefused()]));
+        return await session.run(AbortSignal.any([signal, ended.signal]));
       } finally {
+        refused.removeEventListener("abort", end);
         session = null;
       }
     },
