@@ -30,14 +30,20 @@ export function goOn(world: World, node: SimNode, process: SimProcess): void {
     // What it doubts of agents whose process died meanwhile is no more written than after a start.
     world.boots.push({ atMs: fromMs });
   }
-  process.resume();
+  node.resume(process);
 }
 
 /**
- * A program that stands still ends nothing, and neither does anybody else on its machine: over a long command an agent may do so for no longer than the shortest
- * lease and the grace after it, less the time between two renewals. docs/operations.md says so.
+ * A program that stands still or is dead ends nothing, and neither does anybody else on its machine: over a long command an agent may be so for no longer than the
+ * grace after a lease, which may have been at its end. docs/reliability.md says so.
  */
-const longestStillMs = 35_000;
+const longestAwayMs = 30_000;
+
+/** For how long a program may be away from now on: if it stood still before it died, that counts too. */
+export function awayAtMost(world: World, node: SimNode, wantedMs: number): number {
+  if (!world.isLively || !world.agents.includes(node)) return wantedMs;
+  return Math.max(0, Math.min(wantedMs, longestAwayMs - node.awayForMs));
+}
 
 /**
  * A process that holds a transaction open is stopped right after it: else it would hold the whole database up. One whose machine sleeps
@@ -46,12 +52,12 @@ const longestStillMs = 35_000;
 export function pause(world: World, node: SimNode, wantedMs: number): void {
   const { process } = node;
   if (process === null || isOnSleepingMachine(world, node)) return;
-  const forMs = world.isLively && world.agents.includes(node) ? Math.min(wantedMs, longestStillMs) : wantedMs;
+  const forMs = awayAtMost(world, node, wantedMs);
   if (world.postgres.isInTransaction(process)) {
     world.engine.schedule(1, null, `${node.name} is to stand still`, () => pause(world, node, forMs));
     return;
   }
-  process.pause();
+  node.pause();
   if (world.registries.includes(node)) noteSilence(world, forMs);
   world.engine.schedule(forMs, null, `${node.name} goes on`, () => goOn(world, node, process));
 }

@@ -12,6 +12,8 @@ export class SimNode {
   readonly #create: (process: SimProcess) => ManagedService;
   #life: { readonly process: SimProcess; readonly service: ManagedService } | null = null;
   #isLeaving = false;
+  /** null: its program goes on. */
+  #awayFromMs: number | null = null;
 
   constructor(options: {
     readonly name: string;
@@ -36,8 +38,27 @@ export class SimNode {
     return this.#life !== null;
   }
 
+  /** For how long its program has stood still, or been dead, or first the one and then the other. */
+  get awayForMs(): number {
+    return this.#awayFromMs === null ? 0 : this.#engine.nowMs - this.#awayFromMs;
+  }
+
+  /** SIGSTOP. */
+  pause(): void {
+    if (this.#life === null) return;
+    this.#awayFromMs ??= this.#engine.nowMs;
+    this.#life.process.pause();
+  }
+
+  /** SIGCONT to one of its lives. */
+  resume(process: SimProcess): void {
+    if (process === this.process) this.#awayFromMs = null;
+    process.resume();
+  }
+
   start(): void {
     if (this.#life !== null) return;
+    this.#awayFromMs = null;
     const process = this.#engine.process(this.name, this.clockOffsetMs);
     const service = this.#create(process);
     this.#life = { process, service };
@@ -56,6 +77,7 @@ export class SimNode {
     const life = this.#life;
     if (life === null) return;
     this.#life = null;
+    this.#awayFromMs ??= this.#engine.nowMs;
     this.#engine.note(this.name, machineToo ? "loses its power" : "is killed");
     life.process.kill();
     this.#network.links.processDied(life.process, machineToo);

@@ -1,16 +1,17 @@
 /** Programs that die, stand still, start anew. */
 import type { SeededRandom } from "@headroom/testing";
 import type { SimProcess } from "../engine/sim-process.ts";
-import { anyNode, comesBack, cutOff, isOnSleepingMachine, pause, saysGoodbye } from "./befall.ts";
+import { anyNode, awayAtMost, comesBack, cutOff, isOnSleepingMachine, pause, saysGoodbye } from "./befall.ts";
 import { between, type Fault, oneOf } from "./fault.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
 
 export const kill: Fault = (world, random) => {
   const node = anyNode(world, random);
-  const downMs = between(random, 100, 40_000);
+  const wantedMs = between(random, 100, 40_000);
   if (isOnSleepingMachine(world, node)) return `${node.name}, whose machine sleeps`;
   node.die(false);
+  const downMs = awayAtMost(world, node, wantedMs);
   comesBack(world, node, downMs);
   return `${node.name} for ${Math.round(downMs)} ms`;
 };
