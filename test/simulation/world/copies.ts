@@ -13,7 +13,7 @@ import type { World } from "./world.ts";
 const lookEveryMs = 200;
 /** So long the original must have been well for a copy that is let in to be a fault: by then whatever was before has passed. */
 const wellForMs = 20_000;
-/** After its connections were broken it is back by then. */
+/** After its connections were broken, or it said goodbye, it is back by then. */
 const reconnectedWithinMs = 20_000;
 const welcomed = "the registry welcomed this agent";
 
@@ -81,12 +81,14 @@ export class Copies {
 }
 
 /** Its beats get through, to processes that heed them. */
-function isWell({ agents, machines, registries, network, postgres }: World, index: number): boolean {
+function isWell({ agents, machines, registries, network, postgres, farewells }: World, index: number): boolean {
   const node = agents[index]!;
   if (node.process === null || node.process.isPaused || machines[index]!.isAsleep) return false;
   const { links } = network;
   if (postgres.weather.isDown || links.weather.breaks > 0 || links.weather.slow > 0) return false;
   if (links.engine.nowMs - links.brokenAtMs < reconnectedWithinMs) return false;
+  const { agentId } = machines[index]!;
+  if (farewells.some((bye) => bye.agentId === agentId && postgres.nowMs - bye.atMs < reconnectedWithinMs)) return false;
   return registries.every(
     ({ name, process }) =>
       process !== null && !process.isPaused && !links.isCut(node.name, name) && !links.isCut(name, node.name),
