@@ -142,6 +142,24 @@ export const mutations = [
     to: "held += amountOf(reserved) + usedAmount",
   },
   {
+    // A machine's VRAM as one pool, of which each card has all.
+    name: "cards summed instead of apart",
+    file: capacity,
+    from: "const cards = sample.cards.map((card) => cardRoom(card, loads, memory.free));",
+    to: `const apart = sample.cards.map((card) => cardRoom(card, loads, memory.free));
+  const pool = apart.reduce((sum, { free }) => sum + free, 0);
+  const cards = apart.map((card) => ({ ...card, free: pool }));`,
+    and: [
+      {
+        file: capacity,
+        from: "const cards = room.cards.map((card) => cardAfter(card, reserved, memory.free));",
+        to: `const apart = room.cards.map((card) => cardAfter(card, reserved, memory.free));
+  const pool = apart.reduce((sum, { free }) => sum + free, 0);
+  const cards = apart.map((card) => ({ ...card, free: pool }));`,
+      },
+    ],
+  },
+  {
     name: "reservations on the first card not counted",
     file: capacity,
     from: "const isThis = (cardId: string): boolean => cardId === card.cardId;",
