@@ -336,6 +336,28 @@ export const mutations = [
     },
   },
   {
+    name: "result acknowledged before it is committed",
+    file: "services/orchestrator/src/work/agent-messages.ts",
+    from: "const applied = await options.store.finishAttempt(",
+    to: `session.send(finishedAckMessage(result.attemptId, false));
+  const applied = await options.store.finishAttempt(`,
+  },
+  {
+    name: "room promised before it is committed",
+    file: "services/registry/src/reservations/desk.ts",
+    from: "const outcome = commit === null ? null : await store.commitReservations(commit);",
+    to: `const later = (late) => late.kind === "committed" && this.#apply(commit, late, askedAtMs);
+      if (commit !== null) store.commitReservations(commit).then(later, () => undefined);
+      const outcome = null;`,
+  },
+  {
+    name: "who follows a plan is not told what happened while it asked",
+    file: "services/orchestrator/src/rpc/watch-plan.ts",
+    from: "if (hasEnded(plan)) return;",
+    to: `const now = await store.getPlan(planId);
+        if (now === null || hasEnded(now)) return;`,
+  },
+  {
     name: "an agent takes more than its machine has",
     file: "services/agent/src/work/decide-assignment.ts",
     from: `  if (context.isOverfull) return refuse("NO_ROOM");`,

@@ -8,7 +8,9 @@ import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findForeignPromised } from "./world/find-foreign.ts";
 import { findUnheeded } from "./world/find-unheeded.ts";
-import { findDoubleExecutions, findRunsOfLost, readWorld } from "./world/read-world.ts";
+import { findUnkept } from "./world/find-unkept.ts";
+import { findMissed } from "./world/followers.ts";
+import { findDoubleExecutions, findRunsOfLost, readWorld, toldIn } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
 
@@ -103,7 +105,9 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     );
     // A copy that took over is its agent, and what ran on the original is nobody's: the world is only asked to end.
     const isOneOfEach = !world.copies.tookOver;
-    problems.push(...violationLines(world.copies.violations));
+    problems.push(
+      ...violationLines([...world.copies.violations, ...findMissed(world.followers?.followed ?? [], facts)]),
+    );
     if (isOneOfEach)
       problems.push(
         ...violationLines([
@@ -111,6 +115,7 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
           ...findDoubleExecutions(world),
           ...findRunsOfLost(world, facts),
           ...findForeignPromised(world, facts),
+          ...findUnkept(toldIn(world), facts),
           ...findUnheeded(world.operator?.acknowledged ?? [], facts),
           ...lossesOf(world, facts, configs, faults.counts),
         ]),
@@ -173,8 +178,8 @@ async function untilOver(world: World, real: RealSessions): Promise<boolean> {
   const lookEveryMs = 5_000;
   for (let passedMs = 0; passedMs < calmMs; passedMs += lookEveryMs) {
     await world.engine.run(lookEveryMs);
-    if (world.planner.unanswered > 0 || operatorOwes(world) > 0 || world.machines.some(({ running }) => running > 0))
-      continue;
+    if (world.planner.unanswered > 0 || operatorOwes(world) > 0 || openStreams(world) > 0) continue;
+    if (world.machines.some(({ running }) => running > 0)) continue;
     const [left] = await real.sql<{ open: boolean }>(
       `SELECT EXISTS (SELECT FROM orchestrator.tasks WHERE state NOT IN ('succeeded', 'failed', 'cancelled'))
            OR EXISTS (SELECT FROM registry.reservations WHERE state <> 'released') AS open`,
@@ -185,6 +190,7 @@ async function untilOver(world: World, real: RealSessions): Promise<boolean> {
 }
 
 const operatorOwes = ({ operator }: World): number => operator?.owes ?? 0;
+const openStreams = ({ followers }: World): number => followers?.open ?? 0;
 
 async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly string[]> {
   const tasks = await sql<{ line: string }>(
@@ -201,6 +207,7 @@ async function whatIsLeft(world: World, { sql }: RealSessions): Promise<readonly
     ...[...tasks, ...reservations].map(({ line }) => line),
     ...running.map((machine) => `${machine.name} runs ${machine.running} commands`),
     ...(operatorOwes(world) > 0 ? [`the operator waits for ${operatorOwes(world)} answers`] : []),
+    ...(openStreams(world) > 0 ? [`${openStreams(world)} followed plans have not ended for their followers`] : []),
     ...(world.planner.unanswered > 0 ? [`${world.planner.unanswered} plans were never answered`] : []),
   ];
 }

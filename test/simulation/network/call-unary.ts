@@ -47,7 +47,12 @@ export function callUnary(call: SimCall, request: unknown): Promise<unknown> {
     const attempt = (number: number): void => {
       if (isOver) return;
       abortAttempt = tryOnce(call, bytes, endsAtMs - links.engine.nowMs, mayRepeat, {
-        answered: (answer) => finish(() => resolve(method.responseDeserialize(Buffer.from(answer)))),
+        answered: (answer) =>
+          finish(() => {
+            const heard: unknown = method.responseDeserialize(Buffer.from(answer));
+            call.heard(request, heard);
+            resolve(heard);
+          }),
         failed(error) {
           if (!mayRepeat || number >= maxAttempts || error.code !== "UNAVAILABLE") return finish(() => reject(error));
           const pauseMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (number - 1));

@@ -38,11 +38,15 @@ export interface SimCall {
   metaOf(deadlineLeftMs: number | null, signal?: AbortSignal): CallMeta;
   /** Registers the call, to be ended when the channel is closed. */
   track(abort: (error: HeadroomError) => void): () => void;
+  /** Its caller has the answer. */
+  heard(request: unknown, answer: unknown): void;
 }
 
 /** The network of a world. Servers that share an address stand behind one balancer. */
 export class SimNetwork {
   readonly links: Links;
+  /** Told of each answer that its caller heard. */
+  onHeard: (path: string, request: unknown, answer: unknown) => void = () => undefined;
   readonly #listening = new Map<string, Set<Listening>>();
 
   constructor(engine: Engine) {
@@ -100,6 +104,7 @@ export class SimNetwork {
         deadlineLeftMs,
         ...(signal !== undefined && { signal }),
       }),
+      heard: (request, answer) => this.onHeard(method.path, request, answer),
       track(abort) {
         calls.add(abort);
         return () => void calls.delete(abort);

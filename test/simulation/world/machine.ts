@@ -66,6 +66,8 @@ export class Machine {
   readonly written: JournalRecord[] = [];
   /** When the end of an attempt was first written, by the world's clock. */
   readonly endWrittenAtMs = new Map<string, number>();
+  /** Results that the agent was told are durable, or refused for good, by the world's clock. */
+  readonly acked: { readonly attemptId: string; readonly fence: number; readonly atMs: number }[] = [];
   #started = 0;
   /** Of the agent program, on its disk. */
   #starts = 0;
@@ -134,6 +136,10 @@ export class Machine {
     this.written.push(record);
     if (record.kind === "finished" && !this.endWrittenAtMs.has(record.attemptId))
       this.endWrittenAtMs.set(record.attemptId, this.#engine.wallMs);
+    if (record.kind === "acked") {
+      const { attemptId, fence } = record;
+      this.acked.push({ attemptId, fence, atMs: this.#engine.wallMs });
+    }
     return () => void (written.isSynced = true);
   }
 

@@ -30,6 +30,8 @@ export interface Wishes {
 /** Submits plans, asks again what was not answered, and now and then cancels one. */
 export class Planner {
   readonly accepted: AcceptedFact[] = [];
+  /** Told of each that is accepted. */
+  onAccepted: (planId: string) => void = () => undefined;
   readonly #engine: Engine;
   readonly #process: SimProcess;
   readonly #client: RpcClient<typeof wire.PlanServiceService>;
@@ -101,6 +103,7 @@ export class Planner {
         if (tasks.length > 0) this.#known.push({ planId, taskIds: tasks.map(({ taskId }) => taskId) });
         this.accepted.push({ planId, tasks: request.plan?.tasks.length ?? 0 });
         this.#engine.note("planner", `${request.plan?.name} is accepted as ${planId}`);
+        this.onAccepted(planId);
       },
       (error: unknown) => {
         const isTransient = error instanceof HeadroomError && !["INVALID_ARGUMENT", "INTERNAL"].includes(error.code);

@@ -2,6 +2,7 @@ import type { RunSql } from "../../support/run-sql.ts";
 import type { Facts, RunFact, Violation } from "../../support/invariants/facts.ts";
 import { readFacts } from "../../support/invariants/read-facts.ts";
 import { runsOf } from "../../support/invariants/runs.ts";
+import type { Told } from "./find-unkept.ts";
 import type { Machine } from "./machine.ts";
 import type { World } from "./world.ts";
 
@@ -19,6 +20,15 @@ export async function readWorld(world: World, sql: RunSql, isOver: boolean): Pro
     threshold: world.threshold,
     untilMs: world.postgres.nowMs,
   };
+}
+
+/** What callers and agents were told has been done, by the database's clock. */
+export function toldIn({ told, machines, postgres, engine }: World): readonly Told[] {
+  const aheadMs = postgres.nowMs - engine.wallMs;
+  const ended = machines.flatMap(({ acked }) =>
+    acked.map(({ attemptId, fence, atMs }): Told => ({ what: "ended", attemptId, fence, atMs: atMs + aheadMs })),
+  );
+  return [...told, ...ended];
 }
 
 /** A registry tries every second again to write what it knows of agents, and promises room by what it knows. */

@@ -7,10 +7,12 @@ import type { SimProcess } from "../engine/sim-process.ts";
 import { SimNetwork } from "../network/sim-network.ts";
 import { Copies } from "./copies.ts";
 import { createDesktopAgent } from "./desktop.ts";
+import { Followers } from "./followers.ts";
 import { Machine, type MachineShape } from "./machine.ts";
 import { SimNode } from "./node.ts";
 import { Operator } from "./operator.ts";
 import { Planner } from "./planner.ts";
+import { type Told, toldBy } from "./find-unkept.ts";
 import { type Configs, createSimOrchestrator, createSimRegistry, simToken } from "./services.ts";
 
 /** Everything of one simulated Headroom. */
@@ -26,6 +28,8 @@ export interface World {
   readonly planner: Planner;
   /** Null: nobody operates it. */
   readonly operator: Operator | null;
+  /** Null: nobody follows its plans. */
+  readonly followers: Followers | null;
   /** Just after a registry stood still, by the database's clock. */
   readonly stalls: { readonly fromMs: number; readonly toMs: number }[];
   /** When orchestrators may not hear a registry, by the same clock. */
@@ -47,6 +51,8 @@ export interface World {
   readonly fleet: "quiet" | "disturbed" | null;
   /** Virtual time at which the last connection of a machine without power is given up by those who have heard nothing of it. */
   deadConnectionsUntilMs: number;
+  /** What the answers said that callers have heard. */
+  readonly told: readonly Told[];
   /** Of its machines, with all that is on their disks. */
   readonly copies: Copies;
   /** Operators and owners do more in it, and tasks want more. */
@@ -87,6 +93,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const engine = new Engine(seed);
   const network = new SimNetwork(engine);
   const postgres = new SimPostgres(engine, real);
+  const told: Told[] = [];
+  network.onHeard = (path, request, answer) => void told.push(...toldBy(path, request, answer, postgres.nowMs));
   const { random } = engine;
   const offset = (): number => (random.next() < 0.6 ? 0 : random.int(-largestOffsetMs, largestOffsetMs));
   const looksRarely = random.next() < 0.4;
@@ -150,6 +158,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   for (const machine of machines) machine.squeezes = isLively;
   const hasTwoCards = machines.some(({ shape }) => shape.cards.length > 1);
   const planner = new Planner(engine, network, isLively ? { hasTwoCards } : null);
+  const followers = isLively ? new Followers(engine, network) : null;
+  planner.onAccepted = (planId) => followers?.follow(planId);
   return {
     engine,
     network,
@@ -160,7 +170,9 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     machines,
     planner,
     operator: isLively ? new Operator(engine, network, () => postgres.nowMs) : null,
+    followers,
     isLively,
+    told,
     copies: new Copies(agentOn),
     stalls: [],
     silences: [],

@@ -215,4 +215,6 @@ export type Invariant =
   | "V23"
   | "V24"
   | "V25"
-  | "V26";
+  | "V26"
+  | "V27"
+  | "V28";
