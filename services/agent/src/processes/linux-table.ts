@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { bytesPerMib } from "../units.ts";
+import { lacksMeans } from "./lacks-means.ts";
 import type { ProcessRow, ProcessTable } from "./process-table.ts";
 
 // Linux counts CPU time in 1/100 s (USER_HZ is 100 on every architecture that Node runs on), memory in pages.
@@ -71,10 +72,12 @@ async function readProportionalMib(procDir: string, pid: number): Promise<number
   }
 }
 
+/** null: it is not there, or not to be read by this user. What the machine lacks for looking says nothing of it, and is thrown. */
 function readText(path: string): string | null {
   try {
     return readFileSync(path, "latin1");
-  } catch {
+  } catch (error) {
+    if (lacksMeans(error)) throw error;
     return null;
   }
 }

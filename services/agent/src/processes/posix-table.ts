@@ -13,7 +13,7 @@ export const psProcessTable: ProcessTable = {
   },
   async startToken(pid) {
     if (!Number.isSafeInteger(pid) || pid <= 0) return null;
-    const text = await ps(["-p", String(pid), "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]);
+    const text = await ps(["-p", String(pid), "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]).catch(noneFound);
     return parsePsLine(text)?.startToken ?? null;
   },
   withEnvironment: () => Promise.resolve([]),
@@ -21,13 +21,14 @@ export const psProcessTable: ProcessTable = {
 };
 
 async function ps(args: readonly string[]): Promise<string> {
-  try {
-    const { stdout } = await run("ps", args, { ...psLimits, env: { ...process.env, LC_ALL: "C", TZ: "UTC" } });
-    return stdout;
-  } catch {
-    // ps answers 1 when the one process asked for is gone.
-    return "";
-  }
+  const { stdout } = await run("ps", args, { ...psLimits, env: { ...process.env, LC_ALL: "C", TZ: "UTC" } });
+  return stdout;
+}
+
+/** It answers 1 when the process asked for is gone. Whatever else befalls it says nothing of the process. */
+function noneFound(error: unknown): string {
+  if (error instanceof Error && Reflect.get(error, "code") === 1) return "";
+  throw error;
 }
 
 /** One line of `ps -o pid=,ppid=,pgid=,stat=,rss=,time=,lstart=`; undefined: no process, or a zombie. */

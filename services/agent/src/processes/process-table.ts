@@ -12,7 +12,10 @@ export interface ProcessRow {
   readonly residentMib: number;
 }
 
-/** The processes of this machine, as a port. Those that have ended and only wait to be reaped are not in it. */
+/**
+ * The processes of this machine, as a port. Those that have ended and only wait to be reaped are not in it. Each look rejects where the
+ * machine lacks what it takes (files, processes): that says nothing of the processes.
+ */
 export interface ProcessTable {
   /** Every process that can be seen; null where the system does not tell (Windows). */
   list(): Promise<readonly ProcessRow[] | null>;

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { createDeferred, withTimeout, type Logger, type Ports } from "@headroom/runtime";
 import type { ChildCpu } from "./child-cpu.ts";
-import { endGroup, type ProcessGroup } from "./process-group.ts";
+import { endGroup, type ProcessGroup, untilSeen } from "./process-group.ts";
 import type { OutputSink, OutputSource, Run, RunEnd } from "./runner.ts";
 
 export interface FollowRunOptions {
@@ -51,7 +51,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
   async function follow(): Promise<RunEnd> {
     const ending = endAsked.promise.then(() => endAll());
     const ended = await exit;
-    const left = await group.members(true);
+    const left = await untilSeen(() => group.members(true), { timers: ports.timers, logger });
     if (left.length > 0 && graceMs === null) end(leftBehindGraceMs);
     if (graceMs !== null) await ending;
     await drain();
@@ -61,7 +61,8 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
   }
 
   function endAll(): Promise<number> {
-    return endGroup(group, { timers: ports.timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs });
+    const { timers } = ports;
+    return endGroup(group, { timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs, isOurs: () => !exited });
   }
 
   async function drain(): Promise<void> {

@@ -51,11 +51,16 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-export interface EndGroupOptions {
+interface LookOptions {
   readonly timers: Timers;
   readonly logger: Logger;
+}
+
+export interface EndGroupOptions extends LookOptions {
   /** Read at each look, so that a shorter grace takes effect. */
   graceMs(): number;
+  /** The first process has not been reaped: until then nobody else can have the group's number, and it may be signalled unseen. */
+  isOurs(): boolean;
 }
 
 const firstLookMs = 20;
@@ -65,35 +70,70 @@ const stuckAfterMs = 30_000;
 
 /**
  * Ends whatever is left of the group: TERM, after the grace KILL, and resolves when all are gone; that may take long if the kernel
- * holds one, and then its memory is in use all that time. Answers how many there were at the beginning.
+ * holds one, and then its memory is in use all that time. Where the machine lacks what it takes to look, nothing is taken for gone
+ * before it can. Answers how many there were at the beginning.
  */
 export async function endGroup(group: ProcessGroup, options: EndGroupOptions): Promise<number> {
-  let alive = await group.members(true);
-  const found = alive.length;
-  if (found === 0) return 0;
-  group.signal("SIGTERM", alive);
-  // A frozen process takes a TERM only when it goes on.
-  group.signal("SIGCONT", alive);
+  const { timers, logger } = options;
+  const look = looking(() => group.members(true), logger);
+  let found: number | null = null;
   let waitedMs = 0;
-  let killedAtMs: number | undefined;
+  let isAsked = false;
+  let killedAtMs: number | null = null;
   let saidStuck = false;
   for (let pauseMs = firstLookMs; ; pauseMs = Math.min(longestLookMs, pauseMs * 2)) {
-    const leftMs = killedAtMs === undefined ? options.graceMs() - waitedMs : longestLookMs;
-    const stepMs = Math.max(1, Math.min(pauseMs, leftMs));
-    await sleep(options.timers, stepMs);
-    waitedMs += stepMs;
-    alive = await group.members(true);
-    if (alive.length === 0) return found;
-    if (waitedMs >= options.graceMs()) {
-      group.signal("SIGKILL", alive);
-      killedAtMs ??= waitedMs;
+    const alive = await look();
+    if (alive?.length === 0) return found ?? 0;
+    found ??= alive?.length ?? null;
+    const maySignal = alive !== null || options.isOurs();
+    if (maySignal) {
+      if (!isAsked) ask(group, alive ?? []);
+      else if (waitedMs >= options.graceMs()) {
+        group.signal("SIGKILL", alive ?? []);
+        killedAtMs ??= waitedMs;
+      }
+      isAsked = true;
     }
-    if (!saidStuck && killedAtMs !== undefined && waitedMs - killedAtMs > stuckAfterMs) {
+    if (!saidStuck && killedAtMs !== null && waitedMs - killedAtMs > stuckAfterMs) {
       saidStuck = true;
-      options.logger.error(
-        { pids: alive.slice(0, 20) },
+      logger.error(
+        { pids: alive?.slice(0, 20) ?? [] },
         "processes do not end although they were killed; their room stays taken",
       );
     }
+    const nextMs = maySignal && killedAtMs === null ? options.graceMs() - waitedMs : longestLookMs;
+    const stepMs = Math.max(1, Math.min(pauseMs, nextMs));
+    await sleep(timers, stepMs);
+    waitedMs += stepMs;
   }
+}
+
+function ask(group: ProcessGroup, pids: readonly number[]): void {
+  group.signal("SIGTERM", pids);
+  // A frozen process takes a TERM only when it goes on.
+  group.signal("SIGCONT", pids);
+}
+
+/** What a look shows, once one can be made. */
+export async function untilSeen<Seen>(find: () => Promise<Seen>, { timers, logger }: LookOptions): Promise<Seen> {
+  const look = looking(find, logger);
+  for (;;) {
+    const seen = await look();
+    if (seen !== null) return seen;
+    await sleep(timers, longestLookMs);
+  }
+}
+
+/** Looks that answer null where one cannot be made, which is said once. */
+function looking<Seen>(find: () => Promise<Seen>, logger: Logger): () => Promise<Seen | null> {
+  let saidBlind = false;
+  return async () => {
+    try {
+      return await find();
+    } catch (error) {
+      if (!saidBlind) logger.error({ err: error }, "the machine's processes cannot be looked at; trying again");
+      saidBlind = true;
+      return null;
+    }
+  };
 }

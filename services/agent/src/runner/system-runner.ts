@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Logger, Ports } from "@headroom/runtime";
+import { lacksMeans } from "../processes/lacks-means.ts";
 import type { ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram } from "./find-program.ts";
-import { endGroup, ProcessGroup } from "./process-group.ts";
+import { endGroup, ProcessGroup, untilSeen } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
@@ -63,7 +64,9 @@ async function startProcess(
     childCpu,
     afterwards: () => folder.remove(),
   });
-  return { kind: "started", run: { ...run, startToken: await processes.startToken(pid) } };
+  // Without it a restart still finds the processes by their mark.
+  const startToken = await processes.startToken(pid).catch(() => null);
+  return { kind: "started", run: { ...run, startToken } };
 }
 
 type Spawned =
@@ -78,7 +81,7 @@ function spawnChild(
 ): Promise<Spawned> {
   return new Promise((resolve) => {
     const fail = (error: unknown): void =>
-      resolve({ kind: "failed", why: whyNot(error), isMachine: machineErrors.has(codeOf(error)) });
+      resolve({ kind: "failed", why: whyNot(error), isMachine: lacksMeans(error) });
     try {
       const child = spawn(program, args, {
         cwd,
@@ -102,9 +105,6 @@ function spawnChild(
   });
 }
 
-/** Whatever was to be started would have met them. */
-const machineErrors: ReadonlySet<unknown> = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"]);
-
 function codeOf(error: unknown): unknown {
   return error instanceof Error ? Reflect.get(error, "code") : undefined;
 }
@@ -123,22 +123,22 @@ function whyNot(error: unknown): string {
       return "the machine has no memory left for another process";
     case "EMFILE":
       return "the agent has too many files open";
+    case "ENFILE":
+      return "the machine has too many files open";
     default:
       return error instanceof Error ? error.message : String(error);
   }
 }
 
 async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number> {
-  const { processes, logger } = options;
-  const { pid, startToken, attemptId } = leftover;
-  const marked = await processes.withEnvironment(attemptMarker(attemptId));
-  const isOurs = pid !== null && startToken !== null && (await processes.startToken(pid)) === startToken;
-  // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
-  // process of that group with our mark proves the group.
-  const groupId = isOurs ? pid : await groupOf(marked, processes);
-  if (groupId === null) return 0;
+  const { processes, logger, ports } = options;
+  const { timers } = ports;
+  const { attemptId } = leftover;
+  const groupId = await untilSeen(() => findGroup(leftover, processes), { timers, logger });
+  if (groupId === "gone") return 0;
   const group = new ProcessGroup(groupId, attemptId, processes);
-  const count = await endGroup(group, { timers: options.ports.timers, logger, graceMs: () => graceMs });
+  // Its first process is not ours to reap: what cannot be seen may be somebody else's by now.
+  const count = await endGroup(group, { timers, logger, graceMs: () => graceMs, isOurs: () => false });
   logger.info(
     { attempt_id: attemptId, pid: groupId, processes: count },
     "ended what an earlier agent program had left running",
@@ -146,7 +146,12 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
   return count;
 }
 
-async function groupOf(pids: readonly number[], processes: ProcessTable): Promise<number | null> {
+async function findGroup({ pid, startToken, attemptId }: Leftover, processes: ProcessTable): Promise<number | "gone"> {
+  const marked = await processes.withEnvironment(attemptMarker(attemptId));
+  const isOurs = pid !== null && startToken !== null && (await processes.startToken(pid)) === startToken;
+  if (isOurs) return pid;
+  // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
+  // process of that group with our mark proves the group.
   const rows = (await processes.list()) ?? [];
-  return rows.find((row) => pids.includes(row.pid))?.groupId ?? null;
+  return rows.find((row) => marked.includes(row.pid))?.groupId ?? "gone";
 }
