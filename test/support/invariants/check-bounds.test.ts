@@ -1,0 +1,129 @@
+/** Where a rule begins and ends: what is still right is not found, what is just beyond is. */
+import { describe, expect, it } from "vitest";
+import { checkDelivered } from "./check-delivered.ts";
+import { checkMassLoss } from "./check-mass-loss.ts";
+import type { Change, Facts, Invariant } from "./facts.ts";
+import { found, isPromise, sound } from "./findings.test-helper.ts";
+import { numbered } from "./sound-history.test-helper.ts";
+
+describe("the checker of invariants, at the bounds of its rules", () => {
+  it("V19: finds what is accepted later than it should be, of what was given out since", () => {
+    const at = (fromMs: number, boundMs: number) => checkDelivered(sound, fromMs, boundMs).map(({ what }) => what);
+    expect(at(0, 10)).toEqual([]);
+    expect(at(0, 9)).toHaveLength(2);
+    expect(at(1_000, 9)).toHaveLength(1);
+  });
+
+  it("V17: finds agents that are given up together before the brake has held them for three graces, and those that it holds for ever", () => {
+    const fleet = Array.from({ length: 12 }, (_, number) => `agent-${number}`);
+    const machines = fleet.map((agentId) => ({ ...sound.machines[0]!, agentId }));
+    const status = (agentId: string, atMs: number, to: "suspect" | "offline"): Change => {
+      return { row: "agent", seq: 0, atMs, commit: `${atMs}`, agentId, usable: false, status: to };
+    };
+    /** Half of them fall silent 5 s after the others. */
+    const kinds = (givenUpAtMs: number | null): readonly Invariant[] => {
+      const suspicions = fleet.map((id, number) => status(id, number < 6 ? 0 : 5_000, "suspect"));
+      const losses = givenUpAtMs === null ? [] : fleet.map((id) => status(id, givenUpAtMs, "offline"));
+      const facts: Facts = {
+        ...sound,
+        machines,
+        changes: numbered([...suspicions, ...losses]),
+        outages: [],
+        untilMs: 99_000,
+      };
+      return checkMassLoss(facts, { graceMs: 3_000, isQuiet: true }).map(({ invariant }) => invariant);
+    };
+    expect(kinds(8_000)).toContain("V17");
+    expect(kinds(12_000)).toEqual([]);
+    expect(kinds(null)).toHaveLength(12);
+  });
+
+  it("V18 counts on an agent for a moment after it was written down as gone, and not for longer", () => {
+    const promised = sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>;
+    const crowdedUntil = (freeAtMs: number, promisedAtMs: number, silences: Facts["silences"] = []) =>
+      found({
+        threshold: 0.2,
+        silences,
+        changes: numbered([
+          ...sound.changes.filter(({ atMs }) => atMs <= 25),
+          { row: "agent", seq: 0, atMs: 30_000, commit: "90", agentId: "agent", usable: true, status: "suspect" },
+          { ...promised, attemptId: "a1", state: "released", atMs: freeAtMs },
+          { ...promised, atMs: promisedAtMs },
+        ]),
+      });
+    expect(crowdedUntil(30_100, 30_200)).not.toContain("V18");
+    expect(crowdedUntil(35_900, 36_100)).not.toContain("V18");
+    expect(crowdedUntil(36_100, 36_200)).toContain("V18");
+    expect(crowdedUntil(30_100, 65_000)).not.toContain("V18");
+    expect(crowdedUntil(30_100, 67_000)).toContain("V18");
+    // Nor after the registry that could have told of it was heard again.
+    expect(crowdedUntil(30_100, 67_000, [{ fromMs: 40_000, toMs: 60_000 }])).not.toContain("V18");
+    expect(crowdedUntil(30_100, 92_000, [{ fromMs: 40_000, toMs: 60_000 }])).toContain("V18");
+  });
+
+  it("V12 is silent where nobody could place, where another one's turn it is, and where the task does not fit", () => {
+    const late = sound.changes.map((change) =>
+      change.atMs >= 1_010 ? { ...change, atMs: change.atMs + 1_000 } : change,
+    );
+    expect(found({ changes: late, outages: [{ fromMs: 900, toMs: 2_000 }] })).not.toContain("V12");
+    expect(found({ changes: late, machines: sound.machines.map((one) => ({ ...one, memoryMib: 0 })) })).toContain(
+      "V12",
+    );
+    expect(found({ changes: late, machines: sound.machines.map((one) => ({ ...one, cards: [] })) })).not.toContain(
+      "V12",
+    );
+    const older: Change = {
+      ...(sound.changes.find((change) => change.row === "pause") as Extract<Change, { row: "pause" }>),
+      pauseQueueId: "older",
+      taskId: "larger",
+    };
+    const larger = {
+      ...sound.tasks[0]!,
+      taskId: "larger",
+      name: "larger",
+      createdAtMs: 1,
+      needs: { ...sound.tasks[0]!.needs, gpuCount: 2 },
+    };
+    const changes = [...late, older].toSorted((a, b) => a.atMs - b.atMs);
+    expect(found({ changes, tasks: [...sound.tasks, larger] })).not.toContain("V12");
+  });
+
+  it("V24: what is held is not given out: of a plan at once, of the queue from a moment after", () => {
+    const event = (eventId: number, kind: string) => ({
+      ...sound.events[0]!,
+      eventId,
+      kind,
+    });
+    const [accepted, ...others] = sound.events;
+    const held = [accepted!, event(90, "PLAN_HELD"), ...others];
+    expect(found({ events: held })).toContain("V24");
+    expect(found({ events: [accepted!, event(90, "PLAN_HELD"), event(91, "PLAN_RELEASED"), ...others] })).toEqual([]);
+    expect(found({ events: [accepted!, event(90, "PLAN_HELD"), event(91, "PLAN_FAILED"), ...others] })).toEqual([]);
+    const queue = (atMs: number, isHeld: boolean): Change => {
+      return { row: "queue", seq: 0, atMs, commit: `queue ${atMs}`, held: isHeld };
+    };
+    const heldFrom = (atMs: number, ...more: readonly Change[]) =>
+      found({ changes: numbered([queue(atMs, true), ...more, ...sound.changes]) });
+    expect(heldFrom(-10_000)).toContain("V24");
+    expect(heldFrom(-8_000)).toEqual([]);
+    expect(heldFrom(-10_000, queue(-20, false))).toEqual([]);
+  });
+
+  it("V3: what has ended waits again only as often as the history says that somebody asked for it", () => {
+    const ended = sound.changes.find((change) => change.row === "task" && change.state === "succeeded")!;
+    const revived = [
+      { ...ended, state: "failed", atMs: 2_100, commit: "90" },
+      { ...ended, state: "paused", atMs: 2_200, commit: "91" },
+    ] as readonly Change[];
+    const changes = numbered([
+      ...sound.changes.filter((change) => change !== ended),
+      ...revived,
+      { ...ended, state: "cancelled", atMs: 2_300, commit: "92" } as Change,
+    ]);
+    const retried = { ...sound.events[4]!, eventId: 90, kind: "TASK_RETRIED", from: "failed", to: "paused" };
+    const ofV3 = (events: Facts["events"]) => found({ changes, events }).includes("V3");
+    expect(ofV3(sound.events)).toBe(true);
+    expect(ofV3([...sound.events, retried])).toBe(false);
+    expect(ofV3([...sound.events, { ...retried, kind: "TASK_LOST" }])).toBe(true);
+  });
+});
