@@ -20,6 +20,8 @@ export interface StreamTap {
   toServer(name: string, bytes: Buffer): readonly Buffer[];
   /** What the caller gets instead; null: nothing. */
   toCaller(name: string, bytes: Buffer): Buffer | null;
+  /** Says nothing more by itself; what follows from what it has said is still seen to. */
+  end(): void;
 }
 
 /** gRPC's keepalive: after so long without an answer a connection is given up. */

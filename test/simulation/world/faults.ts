@@ -82,7 +82,7 @@ export class Faults {
     Object.assign(network.links.weather, { slow: 0, breaks: 0, doubles: 0 });
     Object.assign(postgres.weather, { lostBefore: 0, lostAfter: 0, conflicts: 0, unheard: 0 });
     Object.assign(postgres.weather.delayMs, { min: 0.2, max: 2 });
-    network.links.tap = null;
+    network.links.tap?.end();
     network.links.healAll();
     postgres.comeBack();
     for (const machine of machines) machine.ownerHold = null;

@@ -136,7 +136,8 @@ export class Machine {
     this.written.push(record);
     if (record.kind === "finished" && !this.endWrittenAtMs.has(record.attemptId))
       this.endWrittenAtMs.set(record.attemptId, this.#engine.wallMs);
-    if (record.kind === "acked") {
+    // What was taken too late is marked the same way, and has no result.
+    if (record.kind === "acked" && this.endWrittenAtMs.has(record.attemptId)) {
       const { attemptId, fence } = record;
       this.acked.push({ attemptId, fence, atMs: this.#engine.wallMs });
     }

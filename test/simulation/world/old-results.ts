@@ -10,9 +10,11 @@ const attachMethod = "headroom.orchestrator.v1.WorkService/Attach";
  */
 export function oldResults(random: SeededRandom, chance: number): StreamTap {
   const awaited = new Set<string>();
+  let isOver = false;
   return {
+    end: () => void (isOver = true),
     toServer(name, bytes) {
-      if (name !== attachMethod) return [bytes];
+      if (name !== attachMethod || isOver) return [bytes];
       const { message } = wire.AttachRequest.decode(bytes);
       const results =
         message?.$case === "finished"
