@@ -7,15 +7,16 @@ const maxRunning = 2_000;
 
 /**
  * When a task that waits for room is expected to start, from what runs, how long that takes (declared, or learned), how many
- * stand before it, and in how long the registry expects room for its needs: all of it in spans, because clocks differ. Null: nothing is known.
+ * stand before it, and in how long the registry expects room for its needs: all of it in spans from the store's moment, because clocks differ.
+ * Null: nothing is known.
  */
 export async function expectStart(
   store: Pick<OrchestratorStore, "runningExpectations">,
   task: TaskRecord,
   place: QueuePlace,
   roomInMs: number | null,
-  nowMs: number,
 ): Promise<StartRange | null> {
+  const { nowMs } = place;
   const running = await store.runningExpectations(maxRunning);
   const known = running.flatMap(({ expectedDurationMs: ms }) => ms ?? []);
   const range = expectedStart({

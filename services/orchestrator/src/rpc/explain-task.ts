@@ -34,9 +34,7 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
     const hold = plan?.hold ?? deps.queueHold.current();
     const canStart = hold === null && capacity?.explanation.verdict !== wire.FleetVerdict.FLEET_VERDICT_NEVER;
     const expected =
-      place === null || !canStart
-        ? null
-        : await expectStart(deps.store, task, place, roomInMs(capacity), deps.ports.clock.now());
+      place === null || !canStart ? null : await expectStart(deps.store, task, place, roomInMs(capacity));
     return wire.ExplainTaskResponse.fromPartial({
       task: taskToWire(task),
       sentence: waitingSentence(deps, task, capacity?.explanation, place),
@@ -108,7 +106,7 @@ function waitingSentence(
   if (pause.reason === "HELD" && place === null) return pause.sentence;
   if (hold !== null) return held;
   const { resumeAfterMs } = pause;
-  if (resumeAfterMs !== null && resumeAfterMs > deps.ports.clock.now()) {
+  if (resumeAfterMs !== null && resumeAfterMs > (place?.nowMs ?? deps.ports.clock.now())) {
     return `It does not start before ${new Date(resumeAfterMs).toISOString()}. ${pause.sentence}`.trim();
   }
   // More room will not help: what the gate says would send the reader the wrong way.

@@ -1,4 +1,4 @@
-import type { PauseReason, PlanStatus, TaskState, RoomHold } from "@headroom/scheduling";
+import type { EpochMs, PauseReason, PlanStatus, TaskState, RoomHold } from "@headroom/scheduling";
 import type {
   AcceptOutcome,
   Actor,
@@ -123,6 +123,8 @@ export interface DueAttempts {
 export interface QueuePlace {
   readonly higherPriority: number;
   readonly samePriority: number;
+  /** When that was so, by the database's clock: what is expected is counted from there. */
+  readonly nowMs: EpochMs;
 }
 
 /** What runs, or is on its way to an agent. */
