@@ -98,6 +98,40 @@ describe("the owner's hold", () => {
     expect(hold.current()).toBe("");
     await hold.stop();
   });
+
+  it("holds although its reason cannot be read", async () => {
+    const read = ownerHoldFile(dir.path);
+    await mkdir(join(dir.path, "owner-hold"));
+    expect(await read()).toContain("may not read");
+    await rm(join(dir.path, "owner-hold"), { recursive: true });
+    expect(await read()).toBeNull();
+  });
+
+  // Root may read everything.
+  it.skipIf(process.getuid?.() === 0)("holds although somebody else's file cannot be read", async () => {
+    await writeFile(join(dir.path, "owner-hold"), "gaming\n", { mode: 0o000 });
+    expect(await ownerHoldFile(dir.path)()).toContain("may not read");
+  });
+
+  it("holds from the start while nobody can tell, and keeps what was told last afterwards", async () => {
+    let told: string | null | Error = new Error("EMFILE");
+    const hold = watchOwnerHold({
+      read: () => (told instanceof Error ? Promise.reject(told) : Promise.resolve(told)),
+      ports: systemPorts,
+      logger: silentLogger,
+      onChange: () => undefined,
+    });
+    await hold.start();
+    expect(hold.current()).toContain("cannot be told");
+    told = null;
+    await waitFor(() => hold.current() === null);
+    told = "gaming";
+    await waitFor(() => hold.current() === "gaming");
+    told = new Error("EIO");
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(hold.current()).toBe("gaming");
+    await hold.stop();
+  });
 });
 
 describe("the agent's configuration", () => {

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RunLoop, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
 
-/** Name of the file in the agent's folder that keeps new work away. Its content is the reason, for people. */
+/** Name of the file in the agent's folder that keeps new work away: that it is there counts. Its content is the reason, for people. */
 export const ownerHoldFileName = "owner-hold";
 
 /** Whether the owner keeps new work away. What runs goes on. */
@@ -11,7 +11,7 @@ export interface OwnerHold extends ManagedService {
   current(): string | null;
 }
 
-/** Reads what the owner has said; null: nothing. A port. */
+/** Reads what the owner has said; null: nothing. Rejects when that cannot be told. A port. */
 export type ReadOwnerHold = () => Promise<string | null>;
 
 export interface OwnerHoldOptions {
@@ -25,6 +25,11 @@ export interface OwnerHoldOptions {
 // A look costs one open; a person does not notice a second.
 const lookEveryMs = 1_000;
 const maxReasonLength = 255;
+/** In the place of the owner's own words. */
+const unreadableReason = "there is a hold whose reason this agent may not read";
+const unknownReason = "whether there is a hold cannot be told; see the agent's log";
+/** The file is there, or its folder is closed to us: somebody else made it, with sudo perhaps. */
+const isThere: ReadonlySet<unknown> = new Set(["EACCES", "EPERM", "EISDIR"]);
 
 /** Reads the file `owner-hold` in the agent's folder. */
 export function ownerHoldFile(agentDir: string): ReadOwnerHold {
@@ -60,9 +65,10 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     current: () => reason,
     state: () => loop.state(),
     stop: (why) => loop.stop(why),
-    // The first look comes before anything else starts, so that no work slips in under a hold that was there all the time.
+    // The first look comes before anything else starts, so that no work slips in under a hold that was there all the time. Nor
+    // does any while nobody can tell: the owner comes first.
     async start() {
-      reason = await options.read().catch(() => null);
+      reason = await options.read().catch(() => unknownReason);
       await loop.start();
     },
   };
@@ -72,7 +78,9 @@ async function readHold(path: string): Promise<string | null> {
   try {
     return (await readFile(path, "utf8")).trim().slice(0, maxReasonLength);
   } catch (error) {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code === "ENOENT") return null;
+    if (isThere.has(code)) return unreadableReason;
     throw error;
   }
 }

@@ -12,7 +12,8 @@ export function agentHold(reason: string): Run {
     const path = holdFile(context);
     try {
       await mkdir(dirOf(context), { recursive: true, mode: 0o700 });
-      await writeFileAtomic(path, `${reason}\n`, { mode: 0o600 });
+      // Whoever wrote it, the agent's user reads the reason.
+      await writeFileAtomic(path, `${reason}\n`, { mode: 0o644 });
     } catch (error) {
       throw notAllowed(path, error);
     }
