@@ -18,6 +18,7 @@ export { systemPorts, type Ports } from "./ports.ts";
 export {
   lifecycle,
   ServiceGroup,
+  startAbortably,
   StoppedError,
   type LifecycleOptions,
   type LifecycleState,
@@ -26,7 +27,13 @@ export {
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
 export { runProgram, type ProgramOptions } from "./run-program.ts";
-export { runUntilSignal, type ProcessPort, type RunUntilSignalOptions, type StopSignal } from "./signals.ts";
+export {
+  runUntilSignal,
+  signalEchoMs,
+  type ProcessPort,
+  type RunUntilSignalOptions,
+  type StopSignal,
+} from "./signals.ts";
 
 export { option, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";
 export {

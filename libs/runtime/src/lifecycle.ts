@@ -150,8 +150,8 @@ export class ServiceGroup implements ManagedService {
   }
 }
 
-/** Starts a service, and stops it as soon as `signal` aborts, so that a long start is cut short. */
-async function startAbortably(service: Service, signal: AbortSignal): Promise<void> {
+/** Starts a service, and stops it as soon as `signal` aborts, so that a long start is cut short; throws its reason then. */
+export async function startAbortably(service: Service, signal: AbortSignal): Promise<void> {
   let stopped: Promise<unknown> | undefined;
   const cut = (): void => {
     stopped = service.stop("stopped while starting").catch(() => undefined);

@@ -7,7 +7,8 @@ const run = promisify(execFile);
 /**
  * When a process started, in words that only equal themselves: pids are used again, a pid with its start time is not
  * (Linux: boot id and clock ticks since boot, macOS: `ps`). null: no such process, or one that has
- * ended and only waits to be reaped. Where the system does not tell (Windows): "unknown" while the pid exists.
+ * ended and only waits to be reaped. Where the system does not tell (Windows): "unknown" while the pid exists. Rejects when it cannot be
+ * told, as when no file is left: nobody is to be taken for dead then.
  */
 export async function processStartTime(pid: number): Promise<string | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
@@ -23,7 +24,10 @@ export async function isSameProcess(pid: number, startTime: string): Promise<boo
 }
 
 async function linuxStartTime(pid: number): Promise<string | null> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH") return null;
+    throw error;
+  });
   if (stat === null) return null;
   // The name in parentheses may hold anything, so count from the last one: state is field 3, start time field 22.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -38,7 +42,11 @@ async function psStartTime(pid: number): Promise<string | null> {
   const { stdout } = await run("ps", ["-o", "stat=,lstart=", "-p", String(pid)], {
     env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
     timeout: 10_000,
-  }).catch(() => ({ stdout: "" }));
+  }).catch((error: unknown) => {
+    // It answers 1 when there is no such process.
+    if (codeOf(error) === 1) return { stdout: "" };
+    throw error;
+  });
   const line = stdout.trim();
   if (line === "" || line.startsWith("Z")) return null;
   return line.replace(/^\S+\s+/, "");
@@ -50,6 +58,10 @@ function pidExists(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it exists and belongs to somebody else.
-    return error instanceof Error && Reflect.get(error, "code") === "EPERM";
+    return codeOf(error) === "EPERM";
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error ? Reflect.get(error, "code") : undefined;
 }

@@ -7,6 +7,7 @@ import {
   createMetrics,
   lifecycle,
   runUntilSignal,
+  signalEchoMs,
   type LogFields,
   type Logger,
   type LifecycleOptions,
@@ -73,15 +74,36 @@ describe("runUntilSignal", () => {
     expect(ports.pending()).toEqual([]);
   });
 
-  it("a second signal exits at once", async () => {
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("%s again is an echo for a second, and exits at once after it", async (signal, code) => {
+    const gate = createDeferred();
+    const { log, target, exits, ended, ports } = scene({ stop: () => gate.promise });
+    await settle();
+    target.emit(signal);
+    target.emit(signal);
+    await ports.advance(signalEchoMs);
+    target.emit(signal);
+    expect(exits).toEqual([]);
+    expect(log).toEqual(["start", "info stopping"]);
+    await ports.advance(1);
+    target.emit(signal);
+    expect(exits).toEqual([code]);
+    gate.resolve();
+    expect(await ended).toBe(0);
+  });
+
+  it("another signal exits at once, but for a hangup: a session that ends sends SIGTERM and SIGHUP together", async () => {
     const gate = createDeferred();
     const { target, exits, ended } = scene({ stop: () => gate.promise });
     await settle();
-    target.emit("SIGINT");
+    target.emit("SIGTERM");
+    target.emit("SIGHUP");
+    expect(exits).toEqual([]);
     target.emit("SIGINT");
     expect(exits).toEqual([130]);
-    target.emit("SIGTERM");
-    expect(exits).toEqual([130, 143]);
     gate.resolve();
     await ended;
   });

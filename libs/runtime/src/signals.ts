@@ -4,7 +4,10 @@ import type { Metrics } from "./metrics.ts";
 import type { Ports } from "./ports.ts";
 import { withTimeout } from "./timers.ts";
 
-export type StopSignal = "SIGINT" | "SIGTERM";
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+/** `npm start` and `npx` hand Ctrl-C on although the terminal has told us already: what comes that soon after the first is its echo. */
+export const signalEchoMs = 1_000;
 
 /** The part of `process` that is used here; tests give their own. */
 export interface ProcessPort {
@@ -27,16 +30,16 @@ export interface RunUntilSignalOptions {
 }
 
 const defaultStopTimeoutMs = 25_000;
-const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
+const signalNumbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 
 type Ending = { readonly reason: string; readonly exitCode: 0 | 1 };
 
 /**
- * Starts a service, waits for SIGTERM or SIGINT, stops it gracefully within the time allowed, and resolves with the exit code: 0, or 1
- * when the stop failed or took too long. Rejects with the error of a start that failed. Call it once per process, as
- * `process.exit(await runUntilSignal(...))`: handles that a failed stop left open must not keep the process.
+ * Starts a service, waits for SIGTERM, SIGINT or SIGHUP (its terminal was closed), stops it gracefully within the time allowed, and resolves
+ * with the exit code: 0, or 1 when the stop failed or took too long. Rejects with the error of a start that failed. Call it once per process,
+ * as `process.exit(await runUntilSignal(...))`: handles that a failed stop left open must not keep the process.
  *
- * A second signal exits at once (128 + its number). An unhandled rejection is logged and counted, and the process lives; an uncaught
+ * A second signal exits at once (128 + its number), unless it is the echo of the first (`signalEchoMs`). An unhandled rejection is logged and counted, and the process lives; an uncaught
  * exception is logged, and the process stops gracefully and exits with 1: after it nobody knows what state it is in.
  */
 export async function runUntilSignal(service: Service, options: RunUntilSignalOptions): Promise<number> {
@@ -81,7 +84,7 @@ async function stopInTime(service: Service, ending: Ending, options: RunUntilSig
 }
 
 function watchProcess(options: RunUntilSignalOptions): { ending: Promise<Ending>; close(): void } {
-  const { logger, until } = options;
+  const { logger, ports, until } = options;
   const target: ProcessPort = options.process ?? process;
   const rejections = options.metrics?.counter(
     "process_unhandled_rejections_total",
@@ -97,12 +100,20 @@ function watchProcess(options: RunUntilSignalOptions): { ending: Promise<Ending>
     resolveEnding(next);
   };
 
+  let first: { readonly signal: StopSignal; readonly atMs: number } | null = null;
+  const isEcho = (signal: StopSignal): boolean => {
+    if (first === null || ports.clock.monotonic() - first.atMs > signalEchoMs) return false;
+    // A session that ends sends SIGTERM and SIGHUP together (systemd's SendSIGHUP).
+    return signal === first.signal || signal === "SIGHUP" || first.signal === "SIGHUP";
+  };
   const onSignal = (signal: StopSignal) => (): void => {
+    if (isEcho(signal)) return;
     if (isEnding) {
       logger.warn({ signal }, "told again to stop: exiting at once");
       target.exit(128 + signalNumbers[signal]);
       return;
     }
+    first = { signal, atMs: ports.clock.monotonic() };
     end({ reason: signal, exitCode: 0 });
   };
   const onException = (error: unknown): void => {
@@ -122,6 +133,7 @@ function watchProcess(options: RunUntilSignalOptions): { ending: Promise<Ending>
   const listeners: readonly (readonly [string, (...args: unknown[]) => void])[] = [
     ["SIGINT", onSignal("SIGINT")],
     ["SIGTERM", onSignal("SIGTERM")],
+    ["SIGHUP", onSignal("SIGHUP")],
     ["uncaughtException", onException],
     ["unhandledRejection", onRejection],
   ];

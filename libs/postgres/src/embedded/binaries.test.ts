@@ -89,6 +89,8 @@ describe("the way in", () => {
   it("is a socket whose path fits into what the system takes", () => {
     expect(chooseSocketDir("/data/pg", undefined)).toBe("/data/pg.socket");
     expect(chooseSocketDir("/data/pg", "/run/me")).toBe("/run/me");
+    // PostgreSQL takes a list of them.
+    expect(chooseSocketDir("/data/a, b/pg", undefined)).toMatch(/headroom-[0-9a-f]{16}$/);
     const long = chooseSocketDir(`/data/${"x".repeat(200)}`, undefined);
     expect(long).toMatch(/headroom-[0-9a-f]{16}$/);
     expect(chooseSocketDir(`/data/${"x".repeat(200)}`, undefined)).toBe(long);

@@ -1,4 +1,4 @@
-import { readFile, readlink, realpath } from "node:fs/promises";
+import { readFile, readlink, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { clientConfig } from "../connection.ts";
@@ -65,11 +65,26 @@ async function readPidFile(dataDir: string): Promise<PidFile | null> {
   return { pid, port: Number(lines[3] ?? 0), socketDir: lines[4] ?? "" };
 }
 
-/** PostgreSQL works in its data folder. Where we cannot see that, the answer is maybe, and the connection decides. */
+/**
+ * PostgreSQL runs as the owner of its data folder, and works in it: after a loss of power the number in its file may be anybody's.
+ * Where we cannot see that, the answer is maybe, and the connection decides.
+ */
 async function mayBelongTo(pid: number, dataDir: string): Promise<boolean> {
-  if (process.platform !== "linux") return true;
+  if (process.platform === "win32") return true;
+  if (process.platform !== "linux") return maySignal(pid);
+  const [its, folders] = await Promise.all([`/proc/${pid}`, dataDir].map((path) => stat(path).catch(() => null)));
+  if (its?.uid !== folders?.uid) return false;
   const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => null);
   return cwd === null || cwd === dataDir;
+}
+
+function maySignal(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function samePlace(one: string, other: string): Promise<boolean> {

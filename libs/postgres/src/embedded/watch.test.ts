@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
+import { InitFailedError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
 import { processStartTime } from "@headroom/runtime";
 import { watchServer } from "./watch.ts";
@@ -44,6 +45,34 @@ describe("the supervisor's watch", () => {
     expect(watch.pid()).toBeNull();
     await watch.stop();
     expect(ports.timers.pendingDelays()).toEqual([]);
+  });
+
+  it("waits for room on a full disk, however long", async () => {
+    const ports = manualPorts();
+    const logger = captureLogger();
+    let restarts = 0;
+    let gaveUp: Error | undefined;
+    const watch = watchServer({
+      postmaster: dead,
+      dataDir: "/nowhere",
+      ports,
+      logger,
+      async restart() {
+        restarts += 1;
+        if (restarts > 30) return alive();
+        throw new InitFailedError("it did not start", "PANIC:  could not write to file: No space left on device");
+      },
+      tidy: () => Promise.resolve(),
+      onGaveUp: (error) => (gaveUp = error),
+    });
+    await waitFor(async () => {
+      await ports.advance(1_000);
+      return watch.pid() !== null || gaveUp !== undefined;
+    });
+    expect(gaveUp).toBeUndefined();
+    expect(restarts).toBe(31);
+    expect(logger.records.filter(({ message }) => message.startsWith("the disk is full"))).toHaveLength(1);
+    await watch.stop();
   });
 
   it("tidies once a minute, leaves a living server alone, and stops twice", async () => {

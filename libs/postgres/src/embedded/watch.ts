@@ -1,6 +1,6 @@
-import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
+import { isDiskFull, isSameProcess, jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
+import { InitFailedError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
-import { isSameProcess } from "@headroom/runtime";
 import { logDirOf, readLogTail } from "./server-log.ts";
 
 export interface WatchOptions {
@@ -32,7 +32,13 @@ const longestPauseMs = 10_000;
 const steadyAfterMs = 60_000;
 const maxRestarts = 10;
 
-/** Looks after the server until stopped: restarts it when its process is gone, with pauses from 0.2 s to 10 s. */
+/** PostgreSQL's word for it, in its log. */
+const noRoom = /No space left on device|Disk quota exceeded/i;
+
+/**
+ * Looks after the server until stopped: restarts it when its process is gone, with pauses from 0.2 s to 10 s. A disk without room is
+ * waited for, however long: it is no fault of the server's.
+ */
 export function watchServer(options: WatchOptions): Watch {
   const abort = new AbortController();
   let current: Postmaster | null = options.postmaster;
@@ -60,7 +66,8 @@ export function watchServer(options: WatchOptions): Watch {
   }
 
   async function isUp(): Promise<boolean> {
-    return current !== null && isSameProcess(current.pid, current.startTime);
+    // When it cannot be told it is not taken for dead.
+    return current !== null && (await isSameProcess(current.pid, current.startTime).catch(() => true));
   }
 
   /** Tries until the server runs, it is hopeless, or we are stopped; returns the number of tries in a row so far. */
@@ -71,13 +78,14 @@ export function watchServer(options: WatchOptions): Watch {
     logger.error({ log_dir: logDirOf(dataDir) }, "PostgreSQL ended unexpectedly; starting it again");
     // Many lines: for the log file, not for a terminal that shows errors.
     logger.info({ data_dir: dataDir, log_tail: await readLogTail(dataDir) }, "the end of PostgreSQL's own log");
+    let waitsForRoom = false;
     while (!abort.signal.aborted) {
       failures += 1;
       if (failures > maxRestarts) {
         giveUp(lastError);
         return failures;
       }
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - 1));
+      const pauseMs = waitsForRoom ? longestPauseMs : Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - 1));
       await sleep(ports.timers, jitter(ports.random, pauseMs, 0.1), abort.signal, { keepAlive: false }).catch(
         () => undefined,
       );
@@ -88,6 +96,14 @@ export function watchServer(options: WatchOptions): Watch {
         return failures;
       } catch (error) {
         lastError = error;
+        if (lacksRoom(error)) {
+          failures -= 1;
+          if (!waitsForRoom)
+            logger.error({ data_dir: dataDir }, "the disk is full: PostgreSQL starts again when there is room");
+          waitsForRoom = true;
+          continue;
+        }
+        waitsForRoom = false;
         logger.error({ err: error, data_dir: dataDir, tries: failures }, "PostgreSQL could not be started again");
       }
     }
@@ -111,4 +127,8 @@ export function watchServer(options: WatchOptions): Watch {
       current = null;
     },
   };
+}
+
+function lacksRoom(error: unknown): boolean {
+  return isDiskFull(error) || (error instanceof InitFailedError && noRoom.test(error.logTail));
 }
