@@ -26,15 +26,11 @@ export function createAttach(options: AttachOptions): Attach {
       const open = await options.open().catch((error: unknown) => toError(error));
       if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
       session = new AttachSession(open(), options);
-      // Of this session alone: what is made of a signal that outlives it would be kept as long as that is.
-      const ended = new AbortController();
-      const end = (): void => ended.abort(refused.reason);
-      refused.addEventListener("abort", end, { once: true });
-      if (refused.aborted) end();
+      const ended = endedBy(signal, refused);
       try {
-        return await session.run(AbortSignal.any([signal, ended.signal]));
+        return await session.run(ended.signal);
       } finally {
-        refused.removeEventListener("abort", end);
+        ended.forget();
         session = null;
       }
     },
@@ -43,6 +39,18 @@ export function createAttach(options: AttachOptions): Attach {
     ...service,
     isAttached: () => session?.isUp ?? false,
   };
+}
+
+/** Aborted with the first of these. By hand: AbortSignal.any would leave something of every session on signals that outlive it. */
+function endedBy(...signals: readonly AbortSignal[]): { readonly signal: AbortSignal; forget(): void } {
+  const ended = new AbortController();
+  const followed = signals.map((signal) => {
+    const end = (): void => ended.abort(signal.reason);
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+    return () => signal.removeEventListener("abort", end);
+  });
+  return { signal: ended.signal, forget: () => followed.forEach((forget) => forget()) };
 }
 
 function toError(error: unknown): HeadroomError {
