@@ -126,27 +126,27 @@ export const mutations = [
   {
     name: "foreign use from half a sample",
     file: capacity,
-    from: "Math.min(total, Math.max(0, total - available - usedSum))",
+    from: "Math.min(total, Math.max(0, total - available - used))",
     to: "Math.min(total, Math.max(0, total - available))",
   },
   {
     name: "foreign use ignored",
     file: capacity,
-    from: "Math.min(total, Math.max(0, total - available - usedSum))",
-    to: "Math.min(0, total - available - usedSum)",
+    from: "Math.min(total, Math.max(0, total - available - used))",
+    to: "Math.min(0, total - available - used)",
   },
   {
     name: "used and reserved added",
     file: capacity,
-    from: "held += Math.max(amountOf(reserved), usedAmount)",
-    to: "held += amountOf(reserved) + usedAmount",
+    from: "taken.held += Math.max(reserved, used)",
+    to: "taken.held += reserved + used",
   },
   {
     // A machine's VRAM as one pool, of which each card has all.
     name: "cards summed instead of apart",
     file: capacity,
-    from: "const cards = sample.cards.map((card) => cardRoom(card, loads, memory.free));",
-    to: `const apart = sample.cards.map((card) => cardRoom(card, loads, memory.free));
+    from: "const cards = sample.cards.map((card) => cardRoom(card, takenById.get(card.cardId) ?? nothingTaken(), memory.free));",
+    to: `const apart = sample.cards.map((card) => cardRoom(card, takenById.get(card.cardId) ?? nothingTaken(), memory.free));
   const pool = apart.reduce((sum, { free }) => sum + free, 0);
   const cards = apart.map((card) => ({ ...card, free: pool }));`,
     and: [
@@ -162,8 +162,8 @@ export const mutations = [
   {
     name: "reservations on the first card not counted",
     file: capacity,
-    from: "const isThis = (cardId: string): boolean => cardId === card.cardId;",
-    to: "const isThis = (cardId: string): boolean => cardId === card.cardId && card.index > 0;",
+    from: "new Map(cards.map((card) => [card.cardId, nothingTaken()]))",
+    to: "new Map(cards.filter(({ index }) => index > 0).map((card) => [card.cardId, nothingTaken()]))",
   },
   {
     name: "the end of an old stream marks the new session offline",
@@ -194,8 +194,8 @@ export const mutations = [
     to: "",
     and: {
       file: "services/agent/src/work/attach.ts",
-      from: "AbortSignal.any([signal, ended.signal])",
-      to: "signal",
+      from: "endedBy(signal, refused)",
+      to: "endedBy(signal)",
     },
   },
   {

@@ -10,7 +10,7 @@ export function amountsToWire(amounts: Amounts): ResourceAmounts {
   });
 }
 
-/** The amounts that amountsToWire wrote; absent: none. Throws RangeError for figures that no service writes. */
+/** The amounts that amountsToWire wrote; absent: none. Never throws: a figure that no machine has is the nearest that one could have. */
 export function amountsFromWire(amounts: ResourceAmounts | undefined): Amounts {
   return {
     cpuMillicores: millicoresFromCores(amounts?.cpuCores ?? 0),

@@ -49,7 +49,7 @@ export interface AgentCapacityFigures {
   readonly expectedAvailableAtMs: EpochMs | null;
 }
 
-/** Throws RangeError for figures that no registry writes. */
+/** Never throws, and refuses no figure: one agent's must not make the whole fleet unknown to those who read of it. */
 export function agentCapacityFromWire(capacity: AgentCapacity, path = "agent"): FromWire<AgentCapacityFigures> {
   const status = agentStatusWire.fromWire(capacity.status, `${path}.status`);
   if (status.kind === "invalid") return status;

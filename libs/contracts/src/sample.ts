@@ -1,7 +1,7 @@
 /** What an agent measured. Validation has looked at each field; what is checked here takes several fields together. */
-import type { Card, Dimension, Sample } from "@headroom/scheduling";
+import type { AttemptUse, Card, Dimension, Sample } from "@headroom/scheduling";
 import { attemptUseFromWire, attemptUseToWire } from "./attempt-use.ts";
-import { invalid, ok, readEach, type FromWire } from "./from-wire.ts";
+import { invalid, ok, readEach, type FromWire, type InvalidWire } from "./from-wire.ts";
 import {
   Dimension as WireDimension,
   Sample as WireSample,
@@ -27,6 +27,8 @@ export function sampleFromWire(sample: WireSample, path = "sample"): FromWire<Sa
   if (repeated !== null) {
     return invalid(`${path}.attempts[${repeated}].attempt_id`, "names an attempt that stands in the list already");
   }
+  const excess = cardsExcess(sample.cards, `${path}.cards`) ?? attemptsExcess(attempts.value, `${path}.attempts`);
+  if (excess !== null) return excess;
   return ok({
     sampledAtMs,
     cpu: cpu.value,
@@ -102,6 +104,38 @@ function cardToWire(card: Card, utilization: number): CardSample {
     sharedMemory: card.sharedMemory,
     utilization: percent(utilization),
   };
+}
+
+/**
+ * Readers are told sums over the cards and over the attempts, and those have the limit of a single figure as well. What is available is
+ * never more than the total, and an offer above it is all.
+ */
+function cardsExcess(cards: readonly CardSample[], path: string): InvalidWire | null {
+  const at = firstBeyond(cards, ({ vramMib }) => vramMib?.total ?? 0);
+  return at === null ? null : beyond(`${path}[${at}].vram_mib.total`, "the cards", "each card's VRAM in MiB");
+}
+
+function attemptsExcess(attempts: readonly AttemptUse[], path: string): InvalidWire | null {
+  const cpuAt = firstBeyond(attempts, ({ used }) => used.cpuMillicores);
+  if (cpuAt !== null) return beyond(`${path}[${cpuAt}].cpu_millicores`, "the attempts", "each one's CPU in millicores");
+  const memoryAt = firstBeyond(attempts, ({ used }) => used.memoryMib);
+  if (memoryAt !== null) return beyond(`${path}[${memoryAt}].memory_mib`, "the attempts", "each one's memory in MiB");
+  const vramAt = firstBeyond(attempts, ({ used }) => used.cards.reduce((sum, { vramMib }) => sum + vramMib, 0));
+  return vramAt === null ? null : beyond(`${path}[${vramAt}].cards`, "the attempts", "each one's VRAM in MiB");
+}
+
+/** Index of the item with which the sum passes MAX_UNITS; null: it never does. */
+function firstBeyond<T>(items: readonly T[], unitsOf: (item: T) => number): number | null {
+  let sum = 0;
+  for (const [index, item] of items.entries()) {
+    sum += unitsOf(item);
+    if (sum > MAX_UNITS) return index;
+  }
+  return null;
+}
+
+function beyond(field: string, whose: string, wayOut: string): InvalidWire {
+  return invalid(field, `makes the sum over all ${whose} more than ${MAX_UNITS}; give ${wayOut}`);
 }
 
 function isUnits(amount: number): boolean {

@@ -30,9 +30,12 @@ export function gbFromMib(mib: number): number {
   return mib / MIB_PER_GB;
 }
 
-/** GiB that a service wrote with gbFromMib, back to the same MiB. */
+/**
+ * GiB that a service wrote with gbFromMib, back to the same MiB. A figure that no machine has is the nearest that one could have: whoever
+ * reads of a whole fleet must not lose it for what one agent says.
+ */
 export function mibFromGb(gb: number): number {
-  return Math.round(requireSane(gb, MIB_PER_GB, "GB") * MIB_PER_GB);
+  return clamped(gb, MIB_PER_GB);
 }
 
 /** CPU asked for: cores to millicores, rounded up. Throws RangeError for NaN, a negative or an absurd figure. */
@@ -50,9 +53,9 @@ export function coresFromMillicores(millicores: number): number {
   return millicores / MILLICORES_PER_CORE;
 }
 
-/** Cores that a service wrote with coresFromMillicores, back to the same millicores. */
+/** Cores that a service wrote with coresFromMillicores, back to the same millicores; as mibFromGb. */
 export function millicoresFromCores(cores: number): number {
-  return Math.round(requireSane(cores, MILLICORES_PER_CORE, "cores") * MILLICORES_PER_CORE);
+  return clamped(cores, MILLICORES_PER_CORE);
 }
 
 function roundUp(amount: number, unitsEach: number, unit: string): number {
@@ -63,6 +66,11 @@ function roundUp(amount: number, unitsEach: number, unit: string): number {
 function roundDown(amount: number, unitsEach: number, unit: string): number {
   const bound = Math.min(amount, MAX_UNITS / unitsEach);
   return Math.floor(requireSane(bound, unitsEach, unit) * unitsEach + TOLERANCE);
+}
+
+/** From 0 to MAX_UNITS; NaN is 0. */
+function clamped(amount: number, unitsEach: number): number {
+  return amount > 0 ? Math.min(MAX_UNITS, Math.round(amount * unitsEach)) : 0;
 }
 
 function requireSane(amount: number, unitsEach: number, unit: string): number {

@@ -77,14 +77,17 @@ const NO_ROOM: Room = { sampled: false, cpu: NO_DIMENSION, memory: NO_DIMENSION,
 export function freeCapacity(sample: Sample | null, reservations: readonly HeldRoom[]): Room {
   if (sample === null) return NO_ROOM;
   const loads = attemptLoads(sample, reservations);
-  const cpu = dimensionRoom(sample.cpu, loads, (amounts) => amounts.cpuMillicores);
+  const cpu = dimensionRoom(
+    sample.cpu,
+    takenOf(loads, (amounts) => amounts.cpuMillicores),
+  );
   const sharedCardIds = new Set(sample.cards.filter((card) => card.sharedMemory).map((card) => card.cardId));
   const memory = dimensionRoom(
     sample.memory,
-    loads,
-    (amounts) => amounts.memoryMib + vramOn(amounts, (cardId) => sharedCardIds.has(cardId)),
+    takenOf(loads, (amounts) => amounts.memoryMib + vramOn(amounts, (cardId) => sharedCardIds.has(cardId))),
   );
-  const cards = sample.cards.map((card) => cardRoom(card, loads, memory.free));
+  const takenById = takenOfCards(sample.cards, loads);
+  const cards = sample.cards.map((card) => cardRoom(card, takenById.get(card.cardId) ?? nothingTaken(), memory.free));
   return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
 }
 
@@ -133,42 +136,89 @@ interface Measured {
   readonly declared: boolean;
 }
 
-function dimensionRoom(
-  measured: Measured,
-  loads: readonly AttemptLoad[],
-  amountOf: (amounts: Amounts) => number,
-): DimensionRoom {
-  let usedSum = 0;
-  let held = 0;
+/** What all attempts have of one dimension. */
+interface Taken {
+  /** Σ used. */
+  used: number;
+  /** Σ max(reserved, used) over the reservations. */
+  held: number;
+}
+
+/** What all attempts have of one card, in MiB. */
+interface CardTaken extends Taken {
+  occupied: boolean;
+  exclusivelyHeld: boolean;
+  /** What has been found of the attempt that is looked at, until it is counted. */
+  reservedMib: Mib;
+  usedMib: Mib;
+}
+
+function takenOf(loads: readonly AttemptLoad[], amountOf: (amounts: Amounts) => number): Taken {
+  const taken = { used: 0, held: 0 };
   for (const { reserved, used } of loads) {
-    const usedAmount = used === null ? 0 : amountOf(used);
-    usedSum += usedAmount;
-    if (reserved !== null) held += Math.max(amountOf(reserved), usedAmount);
+    count(taken, reserved === null ? null : amountOf(reserved), used === null ? 0 : amountOf(used));
   }
-  const { total, available, offer, declared } = measured;
-  const foreign = declared ? 0 : Math.min(total, Math.max(0, total - available - usedSum));
+  return taken;
+}
+
+/** One more attempt; `reserved` is null once its reservation has ended. */
+function count(taken: Taken, reserved: number | null, used: number): void {
+  taken.used += used;
+  if (reserved !== null) taken.held += Math.max(reserved, used);
+}
+
+/** Each attempt is gone through once, and not once for each card: a sample may have 4,096 of them on 64. */
+function takenOfCards(cards: readonly Card[], loads: readonly AttemptLoad[]): ReadonlyMap<string, CardTaken> {
+  const takenById = new Map(cards.map((card) => [card.cardId, nothingTaken()]));
+  for (const { reserved, used } of loads) {
+    const reservedCards = reserved?.cards ?? [];
+    const usedCards = used?.cards ?? [];
+    for (const { cardId, vramMib, exclusive } of reservedCards) {
+      const taken = takenById.get(cardId);
+      if (taken === undefined) continue;
+      taken.reservedMib += vramMib;
+      taken.occupied = true;
+      taken.exclusivelyHeld ||= exclusive;
+    }
+    for (const { cardId, vramMib } of usedCards) {
+      const taken = takenById.get(cardId);
+      if (taken === undefined) continue;
+      taken.usedMib += vramMib;
+      taken.occupied ||= reserved !== null && vramMib > 0;
+    }
+    const isHeld = reserved !== null;
+    for (const { cardId } of reservedCards) countFound(takenById.get(cardId), isHeld);
+    for (const { cardId } of usedCards) countFound(takenById.get(cardId), isHeld);
+  }
+  return takenById;
+}
+
+function nothingTaken(): CardTaken {
+  return { used: 0, held: 0, occupied: false, exclusivelyHeld: false, reservedMib: 0, usedMib: 0 };
+}
+
+/** Counts what was found of one attempt; a second time there is nothing left to count. */
+function countFound(taken: CardTaken | undefined, isHeld: boolean): void {
+  if (taken === undefined) return;
+  count(taken, isHeld ? taken.reservedMib : null, taken.usedMib);
+  taken.reservedMib = 0;
+  taken.usedMib = 0;
+}
+
+function dimensionRoom({ total, available, offer, declared }: Measured, { used, held }: Taken): DimensionRoom {
+  const foreign = declared ? 0 : Math.min(total, Math.max(0, total - available - used));
   const free = Math.max(0, Math.min(total - foreign, offer) - held);
   return { total, offer, ceiling: Math.min(total, offer), available, foreign, held, free, declared };
 }
 
-function cardRoom(card: Card, loads: readonly AttemptLoad[], memoryFreeMib: Mib): CardRoom {
-  const isThis = (cardId: string): boolean => cardId === card.cardId;
+function cardRoom(card: Card, taken: CardTaken, memoryFreeMib: Mib): CardRoom {
   const measured: Measured = {
     total: card.vramTotalMib,
     available: card.vramAvailableMib,
     offer: card.vramOfferMib,
     declared: card.declared,
   };
-  const room = dimensionRoom(measured, loads, (amounts) => vramOn(amounts, isThis));
-  const holders = loads.filter((load) => load.reserved !== null);
-  const exclusivelyHeld = holders.some(({ reserved }) =>
-    (reserved?.cards ?? []).some((amount) => amount.exclusive && isThis(amount.cardId)),
-  );
-  const occupied = holders.some(
-    ({ reserved, used }) =>
-      (reserved?.cards ?? []).some((amount) => isThis(amount.cardId)) ||
-      (used?.cards ?? []).some((amount) => isThis(amount.cardId) && amount.vramMib > 0),
-  );
+  const room = dimensionRoom(measured, taken);
   const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
   // Field by field: a spread costs a third of the whole view, and each sample of a fleet makes one.
   return {
@@ -178,14 +228,14 @@ function cardRoom(card: Card, loads: readonly AttemptLoad[], memoryFreeMib: Mib)
     available: room.available,
     foreign: room.foreign,
     held: room.held,
-    free: exclusivelyHeld ? 0 : reachable,
+    free: taken.exclusivelyHeld ? 0 : reachable,
     declared: room.declared,
     cardId: card.cardId,
     index: card.index,
     model: card.model,
     sharedMemory: card.sharedMemory,
-    occupied,
-    exclusivelyHeld,
+    occupied: taken.occupied,
+    exclusivelyHeld: taken.exclusivelyHeld,
   };
 }
 

@@ -1,4 +1,7 @@
-/** Makes kinds of machines, each once: two machines of one kind share one object. */
+/**
+ * Makes kinds of machines, each once: two machines of one kind share one object. A kind that was forgotten is made again, as an object of
+ * its own that says the same.
+ */
 import { type CardClass, cardValue, kindKey, type MachineKind, type MachineState } from "./machine-state.ts";
 import type { AgentView } from "../agent-view.ts";
 import type { CardRoom } from "../capacity.ts";
@@ -27,6 +30,9 @@ export interface MachineOf {
   readonly order: readonly number[];
 }
 
+/** Kinds, and classes of cards, that are remembered: an offer that changes all the time makes ever new ones. */
+const MAX_REMEMBERED = 10_000;
+
 export class MachineKinds {
   readonly #classes = new Map<string, CardClass>();
   readonly #kinds = new Map<string, MachineKind>();
@@ -34,6 +40,9 @@ export class MachineKinds {
   /** `before`: the same machine earlier, which mostly is of the same kind. */
   machineOf(facts: MachineFacts, before?: MachineOf): MachineOf {
     if (before !== undefined && isOfKind(facts, before)) return stateOf(facts, before.state.kind, before.order);
+    // Between machines only: the cards of one are told apart by the objects of their classes.
+    forgetOldest(this.#classes);
+    forgetOldest(this.#kinds);
     const cards = facts.cards
       .map((card, index) => ({ index, cardClass: this.#classOf(card) }))
       .sort((a, b) => compare(classKey(a.cardClass), classKey(b.cardClass)));
@@ -139,10 +148,17 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function interned<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
-  const found = known.get(key);
-  if (found !== undefined) return found;
-  const made = make();
-  known.set(key, made);
-  return made;
+/** What was asked for last stands last. */
+function interned<Value extends object>(known: Map<string, Value>, key: string, make: () => Value): Value {
+  const value = known.get(key) ?? make();
+  known.delete(key);
+  known.set(key, value);
+  return value;
+}
+
+function forgetOldest(known: Map<string, unknown>): void {
+  for (const key of known.keys()) {
+    if (known.size < MAX_REMEMBERED) return;
+    known.delete(key);
+  }
 }

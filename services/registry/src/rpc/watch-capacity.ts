@@ -24,11 +24,11 @@ export function watchCapacity(deps: HandlerDeps): ServerStreamHandler<wire.Watch
 async function* watch(
   deps: HandlerDeps,
   { coalesceMs, heartbeatMs }: Rhythm,
-  { signal }: CallContext,
+  { signal, caller }: CallContext,
 ): AsyncGenerator<WatchAnswer> {
   deps.requireReady();
   const { fleet, storeClock, clock, timers } = deps;
-  const watcher = deps.feed.watch();
+  const watcher = deps.feed.watch(caller);
   const messages = (part: WatchPart): Generator<WatchAnswer> => watchMessages(fleet, part, () => storeClock.now());
   try {
     let told = fleet.revision;

@@ -7,12 +7,14 @@ import { watchMessages } from "./watch-messages.ts";
 
 const idOf = (number: number): string => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
 const AGENTS = 20;
+const planner = { roles: new Set(["planner"] as const) };
+const anybody = { roles: new Set<never>() };
 
 describe("CapacityFeed", () => {
   it("DESIGN-3: a reader that takes nothing for long holds no more than the ids of the fleet, and then gets its state of now", () => {
     const fleet = new Fleet("00000000-0000-4000-8000-0000000000ff");
     const feed = new CapacityFeed(fleet);
-    const watcher = feed.watch();
+    const watcher = feed.watch(planner);
     const from = fleet.revision;
     for (let change = 0; change < 10_000; change += 1) {
       const sample = { ...sampleWith(change % 17), sampledAtMs: change };
@@ -31,7 +33,7 @@ describe("CapacityFeed", () => {
   it("each reader has what changed since it took itself, and none is told for one that has gone", () => {
     const fleet = new Fleet("r");
     const feed = new CapacityFeed(fleet);
-    const [early, late] = [feed.watch(), feed.watch()];
+    const [early, late] = [feed.watch(planner), feed.watch(planner)];
     fleet.put(agentWith({ agentId: idOf(1) }));
     expect(early.take().agentIds).toEqual(new Set([idOf(1)]));
     fleet.put(agentWith({ agentId: idOf(2) }));
@@ -43,9 +45,25 @@ describe("CapacityFeed", () => {
 
   it("the number of readers is bounded, and one more is told to come later", () => {
     const feed = new CapacityFeed(new Fleet("r"));
-    const watchers = Array.from({ length: 1_000 }, () => feed.watch());
-    expect(() => feed.watch()).toThrow(HeadroomError);
+    const watchers = Array.from({ length: 1_000 }, () => feed.watch(planner));
+    expect(() => feed.watch(planner)).toThrow(HeadroomError);
     watchers[0]?.close();
-    expect(() => feed.watch()).not.toThrow();
+    expect(() => feed.watch(planner)).not.toThrow();
+  });
+
+  it("R-PAUSE-9: readers without a role are bounded apart, and keep none that has one out", () => {
+    const feed = new CapacityFeed(new Fleet("r"));
+    const anonymous = Array.from({ length: 100 }, () => feed.watch(anybody));
+    const tooMany = expect.objectContaining({ code: "UNAVAILABLE", reason: "TOO_MANY_WATCHERS", retryAfterMs: 5_000 });
+    expect(() => feed.watch(anybody)).toThrow(tooMany);
+    const planners = Array.from({ length: 900 }, () => feed.watch(planner));
+    expect(() => feed.watch(planner)).toThrow(tooMany);
+    // Closed twice is one reader fewer, not two.
+    anonymous[0]?.close();
+    anonymous[0]?.close();
+    feed.watch(anybody);
+    expect(() => feed.watch(anybody)).toThrow(tooMany);
+    for (const watcher of planners) watcher.close();
+    expect(() => feed.watch(anybody)).toThrow(tooMany);
   });
 });

@@ -3,11 +3,13 @@
  * a newer state and costs no more memory than the ids of the fleet.
  */
 import { createSignal, type WakeSignal } from "@headroom/runtime";
-import { unavailable } from "@headroom/rpc";
+import { type Caller, type HeadroomError, unavailable } from "@headroom/rpc";
 import type { Fleet, FleetChange } from "../fleet/fleet.ts";
 import { roomAppeared } from "../fleet/room-appeared.ts";
 
 const MAX_WATCHERS = 1_000;
+/** Of them without a role: anybody may watch, and must not keep the orchestrators out. */
+const MAX_ANONYMOUS = 100;
 
 /** What changed since the watcher took last. */
 export interface Changes {
@@ -34,6 +36,7 @@ interface Watching {
 
 export class CapacityFeed {
   readonly #watching = new Set<Watching>();
+  #anonymous = 0;
 
   constructor(fleet: Fleet) {
     fleet.onChange((change) => this.#onChange(change));
@@ -43,11 +46,13 @@ export class CapacityFeed {
     return this.#watching.size;
   }
 
-  /** Throws UNAVAILABLE when there are too many. */
-  watch(): Watcher {
-    if (this.#watching.size >= MAX_WATCHERS) {
-      throw unavailable("TOO_MANY_WATCHERS", `${MAX_WATCHERS} watch the capacity already`, 5_000);
+  /** Throws UNAVAILABLE when there are too many, of all or, for a caller without a role, of such. */
+  watch({ roles }: Pick<Caller, "roles">): Watcher {
+    const isAnonymous = roles.size === 0;
+    if (isAnonymous && this.#anonymous >= MAX_ANONYMOUS) {
+      throw tooMany(`${MAX_ANONYMOUS} watch the capacity without a token already; show one`);
     }
+    if (this.#watching.size >= MAX_WATCHERS) throw tooMany(`${MAX_WATCHERS} watch the capacity already`);
     const watching: Watching = {
       agentIds: new Set(),
       roomAppeared: false,
@@ -55,6 +60,7 @@ export class CapacityFeed {
       roomBell: createSignal(),
     };
     this.#watching.add(watching);
+    if (isAnonymous) this.#anonymous += 1;
     return {
       changed: (signal) => (watching.agentIds.size > 0 ? Promise.resolve() : watching.bell.wait(signal)),
       async room(signal) {
@@ -67,7 +73,9 @@ export class CapacityFeed {
         watching.roomAppeared = false;
         return { agentIds, roomAppeared };
       },
-      close: () => void this.#watching.delete(watching),
+      close: () => {
+        if (this.#watching.delete(watching) && isAnonymous) this.#anonymous -= 1;
+      },
     };
   }
 
@@ -81,4 +89,8 @@ export class CapacityFeed {
       if (appeared) watching.roomBell.notify();
     }
   }
+}
+
+function tooMany(message: string): HeadroomError {
+  return unavailable("TOO_MANY_WATCHERS", message, 5_000);
 }

@@ -240,7 +240,8 @@ export interface TaskSpec {
     | undefined;
   /**
    * Names of tasks of this plan that must have succeeded before. When one of them fails or is cancelled, this one is cancelled
-   * (DEPENDENCY_NOT_MET). An unknown name, or a circle: INVALID_PLAN. At most 1000.
+   * (DEPENDENCY_NOT_MET). An unknown name, or a circle: INVALID_PLAN. At most 1000, and 100000 of all tasks of a plan together: more are
+   * INVALID_PLAN too; let a task in between stand for many, or split the plan.
    */
   dependsOn: string[];
   /** Overrides the plan's priority. -1000..1000; absent means the plan's. */

@@ -184,7 +184,10 @@ export interface Goodbye {
   reason: GoodbyeReason;
 }
 
-/** What the agent measured at one moment, and all that it runs: together, never apart. Integers, so that both sides compute the same. */
+/**
+ * What the agent measured at one moment, and all that it runs: together, never apart. Integers, so that both sides compute the same.
+ * Totals of all cards, and the amounts of all attempts, are at most 2^50 together: else INVALID_ARGUMENT, naming the field.
+ */
 export interface Sample {
   /** When it was sampled, by the agent's clock. Required; from the year 1970 to 9999. */
   sampledAt?:

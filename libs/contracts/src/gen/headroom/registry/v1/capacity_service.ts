@@ -3470,7 +3470,7 @@ export const CapacityServiceService = {
   },
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
    */
   watchCapacity: {
     path: "/headroom.registry.v1.CapacityService/WatchCapacity" as const,
@@ -3561,7 +3561,7 @@ export interface CapacityServiceServer extends UntypedServiceImplementation {
   listPoolCapacity: handleUnaryCall<ListPoolCapacityRequest, ListPoolCapacityResponse>;
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
    */
   watchCapacity: handleServerStreamingCall<WatchCapacityRequest, WatchCapacityResponse>;
   /**
@@ -3645,7 +3645,7 @@ export interface CapacityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
    */
   watchCapacity(
     request: WatchCapacityRequest,
