@@ -98,7 +98,7 @@ export {
 export { nextTurn } from "./next-turn.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
 export { makeFolders } from "./make-folders.ts";
-export { takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
+export { lockOwner, takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
 export { isDiskFull } from "./disk-full.ts";
 export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

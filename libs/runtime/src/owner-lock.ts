@@ -61,6 +61,20 @@ export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions):
   throw new Error(`could not take the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
 }
 
+/** The process that holds the lock in the folder `lockDir`, without taking it; null: none does. Creates nothing. */
+export async function lockOwner(lockDir: string): Promise<{ readonly pid: number } | null> {
+  for (let tries = 0; tries < maxTries; tries += 1) {
+    const highest = await highestClaim(lockDir).catch((error: unknown) => {
+      if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return 0;
+      throw error;
+    });
+    if (highest === 0) return null;
+    const claim = await readClaim(lockDir, highest);
+    if (claim !== "gone") return (await isHeld(claim)) ? { pid: claim.pid } : null;
+  }
+  throw new Error(`could not read the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
+}
+
 function ownerLock(lockDir: string, number: number, mine: Claim): OwnerLock {
   let released: Promise<void> | undefined;
   return {

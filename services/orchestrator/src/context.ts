@@ -17,6 +17,7 @@ import {
   type Metrics,
   type Ports,
   silentLogger,
+  startAbortably,
   systemPorts,
   withTimeout,
 } from "@headroom/runtime";
@@ -63,8 +64,8 @@ const services = [
 const registryKeepalive = { everyMs: 5_000, answerWithinMs: 5_000 };
 /** Agents that are sent away come back spread over this time. */
 const reconnectWithinMs = 1_000;
-/** Calls that last longer are ended. */
-const lastCallsMs = 5_000;
+/** What a server takes beyond the drain time to end the calls that last longer (it ends them by itself, within half of this). */
+const endCallsMs = 1_000;
 /** All that is left to write is given up after this long, so that a database that answers nothing at all does not keep the process. */
 const lastWritesMs = 10_000;
 /** Connections that nobody answers on go with the process. */
@@ -76,6 +77,7 @@ interface Running {
   readonly parts: Parts;
   readonly opened: OpenedStore;
   readonly channel: Channel | null;
+  readonly drainMs: number;
   isReady: boolean;
 }
 
@@ -95,7 +97,7 @@ export function createOrchestrator(config: OrchestratorConfig, overrides: Orches
         await started.opened.prepare(signal);
         for (const part of started.parts.services) {
           signal.throwIfAborted();
-          await part.start();
+          await startAbortably(part, signal);
         }
         started.isReady = true;
         for (const name of services) started.rpc.health.set(name, true);
@@ -190,6 +192,7 @@ async function assemble(
     parts,
     opened,
     channel,
+    drainMs: config.drainMs,
     isReady: false,
   };
   return running;
@@ -268,6 +271,7 @@ async function stopAll(running: Running, reason: string, ports: Ports, logger: L
   const wasReady = running.isReady;
   running.isReady = false;
   for (const name of services) rpc.health.set(name, false);
+  const lastCallsMs = running.drainMs + endCallsMs;
   await Promise.all([within(lastCallsMs, "gRPC", rpc.stop(reason)), within(lastCallsMs, "REST", http.stop(reason))]);
   const writesEndMs = ports.clock.monotonic() + lastWritesMs;
   const inTime = (what: string, work: Promise<unknown>): Promise<void> =>

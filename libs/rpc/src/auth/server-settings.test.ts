@@ -34,6 +34,11 @@ describe("the settings that every server has", () => {
     );
   });
 
+  it("a drain takes no longer than a stop has room for", () => {
+    expect(load({ HEADROOM_DRAIN_SECONDS: "10" }).drainMs).toBe(10_000);
+    expect(() => load({ HEADROOM_DRAIN_SECONDS: "11" })).toThrow("HEADROOM_DRAIN_SECONDS");
+  });
+
   it("certificate and key belong together", async () => {
     await expect(serverSecurity(load({ HEADROOM_TLS_CERT_FILE: "/x/cert.pem" }), "registry")).rejects.toThrow(
       "HEADROOM_TLS_KEY_FILE",

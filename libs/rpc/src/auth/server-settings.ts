@@ -52,10 +52,11 @@ export const serverSettings = {
   drainMs: option.seconds({
     env: "HEADROOM_DRAIN_SECONDS",
     flag: "drain-seconds",
-    help: "How long calls in progress may take when the service stops.",
+    help: "How long calls in progress may take when the service stops; no more than 10, for a whole stop may take 25.",
     default: 5,
     min: 0,
-    max: 300,
+    // With the last writes (10 s) and the close of the database (2 s) it stays below the 25 s of `runUntilSignal`.
+    max: 10,
   }),
   logLevel: option.oneOf(logLevels, {
     env: "HEADROOM_LOG_LEVEL",

@@ -6,6 +6,8 @@ import { jsonBytes } from "./plan-bytes.ts";
 /** A plan as JSON may take this much; with 10,000 tasks that is 1.6 KB for each. */
 const maxPlanBytes = 16 * 1_048_576;
 const maxViolations = 50;
+/** Of all tasks together: 10 for each of the most that a plan may have. Each is a row, and all are written in one transaction. */
+const maxDependencies = 100_000;
 /** Whoever writes 1970 or 9999 meant something else. */
 const earliestResumeAfterMs = Date.UTC(2000, 0, 1);
 const farthestResumeAfterMs = 10 * 366 * 86_400_000;
@@ -16,6 +18,7 @@ const farthestResumeAfterMs = 10 * 366 * 86_400_000;
  */
 export function validatePlan(plan: wire.WorkPlan, wireBytes: number, nowMs: number): void {
   refuseUnbuilt(plan);
+  refuseTooManyDependencies(plan);
   const bytes = jsonBytes(plan, wireBytes, maxPlanBytes);
   if (bytes > maxPlanBytes) {
     const description = `has ${bytes} bytes as JSON; ${maxPlanBytes} are the most: split it into several plans`;
@@ -39,6 +42,15 @@ function notBuilt(field: string): HeadroomError {
     message: `${field} ${description}`,
     fieldViolations: [{ field, description }],
   });
+}
+
+/** Before any of them is looked at. Names the task with which they are too many. */
+function refuseTooManyDependencies(plan: wire.WorkPlan): void {
+  let count = 0;
+  const index = plan.tasks.findIndex(({ dependsOn }) => (count += dependsOn.length) > maxDependencies);
+  if (index === -1) return;
+  const description = `with it the tasks of the plan name more than ${maxDependencies} dependencies together: let a task in between stand for many, or split the plan`;
+  throw invalidArgument([{ field: `plan.tasks[${index}].depends_on`, description }], "INVALID_PLAN");
 }
 
 function taskIdViolations(plan: wire.WorkPlan): readonly FieldViolation[] {
@@ -78,7 +90,8 @@ function timeViolations(plan: wire.WorkPlan, nowMs: number): readonly FieldViola
 function dependencyViolations(plan: wire.WorkPlan): readonly FieldViolation[] {
   const check = checkDependencies(plan.tasks.map(({ name, dependsOn }) => ({ name, dependsOn })));
   if (check.kind === "sound") return [];
-  return check.problems.map((problem) => violationOf(problem, plan));
+  // Each is looked for in the whole plan.
+  return check.problems.slice(0, maxViolations).map((problem) => violationOf(problem, plan));
 }
 
 function violationOf(problem: DependencyProblem, plan: wire.WorkPlan): FieldViolation {

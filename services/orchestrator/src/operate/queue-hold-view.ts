@@ -1,4 +1,4 @@
-import type { Listener, Notifier } from "@headroom/postgres";
+import { type Listener, mayHeal, type Notifier } from "@headroom/postgres";
 import { lifecycle, type Logger, type ManagedService, type Ports, RunLoop, sleep } from "@headroom/runtime";
 import type { HoldRecord } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
@@ -41,13 +41,14 @@ export function createQueueHoldView(options: QueueHoldViewOptions): QueueHoldVie
     }
   }
 
-  /** Nothing may be placed before it is known; a database that goes away meanwhile is waited for. */
+  /** Nothing may be placed before it is known; a database that goes away meanwhile is waited for. Throws what waiting cannot heal. */
   async function firstLook(signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       try {
         return know(await store.queueHold());
       } catch (error) {
+        if (!mayHeal(error)) throw error;
         logger.warn({ err: error }, "whether the queue is held could not be read; trying again");
         await sleep(ports.timers, errorDelayMs, signal);
       }

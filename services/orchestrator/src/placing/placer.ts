@@ -1,7 +1,9 @@
+import type { ReserveOutcome, ReserveRequest } from "@headroom/contracts";
+import { HeadroomError, type RpcCode } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import { needsGpu, type PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
-import type { FleetRevision, RegistryPort, ReserveAnswer } from "../registry/port.ts";
+import type { FleetRevision, RegistryPort } from "../registry/port.ts";
 import {
   type Actor,
   type AssignmentToSend,
@@ -165,51 +167,126 @@ const NOTHING: Reserved = {
 async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): Promise<Reserved> {
   if (tasks.length === 0) return NOTHING;
   const avoided = options.avoided.current();
-  const requests = tasks.map((task) => ({
-    attemptId: task.attemptId,
-    fence: task.fence,
-    needs: task.needs,
-    avoidAgentIds: new Set([...options.kept.avoidedBy(task), ...avoided]),
-    kind: "attempt" as const,
-    expectedDurationMs: task.expectedDurationMs,
-    taskId: task.taskId,
-    planId: task.planId,
-  }));
-  let answer: ReserveAnswer;
-  try {
-    answer = await options.registry.reserve(requests);
-  } catch (error) {
-    // Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id.
-    options.logger.warn(
-      { err: error, tasks: tasks.length },
-      "the registry could not be asked for room: the tasks wait",
-    );
-    const sentence = `The registry cannot be asked: ${error instanceof Error ? error.message : String(error)}`;
-    const parks = tasks.map((claimed): NewPark => ({
+  const asked = await ask(
+    options,
+    tasks.map((claimed) => ({
       claimed,
-      reason: "REGISTRY_UNAVAILABLE",
-      sentence,
-      attemptIdKept: true,
-    }));
-    return { ...NOTHING, parks, registryAway: true };
+      request: {
+        attemptId: claimed.attemptId,
+        fence: claimed.fence,
+        needs: claimed.needs,
+        avoidAgentIds: new Set([...options.kept.avoidedBy(claimed), ...avoided]),
+        kind: "attempt",
+        expectedDurationMs: claimed.expectedDurationMs,
+        taskId: claimed.taskId,
+        planId: claimed.planId,
+      },
+    })),
+  );
+  const { assignments, parks, shapesWithoutRoom } = sortOutcomes(options, asked.answered);
+  const { revision, registryAway } = asked;
+  return { assignments, parks: [...parks, ...asked.parks], shapesWithoutRoom, revision, registryAway };
+}
+
+interface Question {
+  readonly claimed: ClaimedTask;
+  readonly request: ReserveRequest;
+}
+
+interface Answered extends Question {
+  readonly outcome: ReserveOutcome;
+}
+
+interface Asked extends Pick<Reserved, "parks" | "revision" | "registryAway"> {
+  readonly answered: readonly Answered[];
+}
+
+/** Calls for one batch at most: enough to find some 100 tasks that are refused, wherever in a full batch they are. */
+const maxAsks = 256;
+
+/**
+ * Asks for all at once. When that is refused, what is wrong with one task must not hold the others: they are asked for in halves, the
+ * head of the queue first, and one that is refused by itself waits alone.
+ */
+async function ask(options: PlacerOptions, questions: readonly Question[]): Promise<Asked> {
+  const answered: Answered[] = [];
+  const parks: NewPark[] = [];
+  const left: (readonly Question[])[] = [questions];
+  let revision: FleetRevision | null = null;
+  for (let asks = 1; ; asks += 1) {
+    const batch = left.pop();
+    if (batch === undefined) return { answered, parks, revision, registryAway: false };
+    try {
+      const answer = await options.registry.reserve(batch.map(({ request }) => request));
+      // What is refused at a later one is asked again at worst.
+      revision ??= answer.revision;
+      for (const [index, question] of batch.entries()) {
+        const outcome = answer.outcomes[index];
+        // The port promises one outcome for each request.
+        if (outcome !== undefined) answered.push({ ...question, outcome });
+      }
+    } catch (error) {
+      if (isAway(error) || asks === maxAsks) {
+        parks.push(...parkUnasked(options, [batch, ...left.toReversed()].flat(), error));
+        return { answered, parks, revision, registryAway: true };
+      }
+      const half = Math.ceil(batch.length / 2);
+      if (batch.length > 1) left.push(batch.slice(half), batch.slice(0, half));
+      else parks.push(...batch.map(({ claimed }) => parkAlone(options, claimed, error)));
+    }
   }
-  const narrowed = new Set(requests.filter(({ avoidAgentIds }) => avoidAgentIds.size > 0).map(({ taskId }) => taskId));
-  return sortOutcomes(options, tasks, answer, narrowed);
+}
+
+/** Codes that say nothing of what was asked: whatever is asked now would be answered so. */
+const AWAY: ReadonlySet<RpcCode> = new Set<RpcCode>([
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+  "ABORTED",
+  "UNAUTHENTICATED",
+  "PERMISSION_DENIED",
+  "UNIMPLEMENTED",
+]);
+
+function isAway(error: unknown): boolean {
+  return error instanceof HeadroomError && AWAY.has(error.code);
+}
+
+/** Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id. */
+function parkUnasked({ logger }: PlacerOptions, questions: readonly Question[], error: unknown): readonly NewPark[] {
+  logger.warn({ err: error, tasks: questions.length }, "the registry could not be asked for room: the tasks wait");
+  const sentence = `The registry cannot be asked: ${wordsOf(error)}`;
+  return questions.map(({ claimed }) => ({ claimed, reason: "REGISTRY_UNAVAILABLE", sentence, attemptIdKept: true }));
+}
+
+/** Codes of a registry that has failed over a request, and does not say that the request is wrong. */
+const FAILED: ReadonlySet<RpcCode> = new Set<RpcCode>(["INTERNAL", "UNKNOWN", "DATA_LOSS"]);
+
+/** It is asked for again at its next turn; what may have been promised after all is found by the same attempt id. */
+function parkAlone({ logger }: PlacerOptions, claimed: ClaimedTask, error: unknown): NewPark {
+  const isRefused = error instanceof HeadroomError && !FAILED.has(error.code);
+  const what = isRefused ? "refuses" : "fails";
+  logger.error({ ...about(claimed), err: error }, `the registry ${what} to look for room for a task: it waits`);
+  return {
+    claimed,
+    reason: isRefused ? "AWAITING_TURN" : "REGISTRY_UNAVAILABLE",
+    sentence: `The registry ${what} to look for room for it: ${wordsOf(error)}`,
+    attemptIdKept: true,
+  };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function sortOutcomes(
   options: PlacerOptions,
-  tasks: readonly ClaimedTask[],
-  { outcomes, revision }: ReserveAnswer,
-  narrowed: ReadonlySet<string>,
-): Reserved {
+  answered: readonly Answered[],
+): Pick<Reserved, "assignments" | "parks" | "shapesWithoutRoom"> {
   const assignments: NewAssignment[] = [];
   const parks: NewPark[] = [];
   const shapesWithoutRoom = new Map<string, ShapeWithoutRoom>();
-  for (const [index, claimed] of tasks.entries()) {
-    const outcome = outcomes[index];
-    // The port promises one outcome for each request.
-    if (outcome === undefined) continue;
+  for (const { claimed, request, outcome } of answered) {
     switch (outcome.kind) {
       case "reserved": {
         const { agentId, amounts, leaseLeftMs } = outcome.reservation;
@@ -226,7 +303,7 @@ function sortOutcomes(
       case "no_room": {
         const { reason, sentence } = outcome.explanation;
         const held: Held = { reason: reason ?? "NO_AGENT_FITS_NOW", sentence };
-        shapesWithoutRoom.set(claimed.shapeKey, { ...held, isForNow: narrowed.has(claimed.taskId) });
+        shapesWithoutRoom.set(claimed.shapeKey, { ...held, isForNow: request.avoidAgentIds.size > 0 });
         parks.push({ claimed, ...held, attemptIdKept: false });
         break;
       }
@@ -240,7 +317,7 @@ function sortOutcomes(
         break;
     }
   }
-  return { assignments, parks, shapesWithoutRoom, revision, registryAway: false };
+  return { assignments, parks, shapesWithoutRoom };
 }
 
 /** A promise that the agent has confirmed already has no lease; the assignment is then a repetition. */

@@ -26,6 +26,9 @@ const maxPages = 20;
 /** A request names no more: agents that are kept for other tasks come first, they are never so many. */
 const maxAvoided = 256;
 
+/** What `Reserve.expected_duration` takes, 365 days. */
+const longestExpectedMs = 365 * 86_400_000;
+
 /** How often a watched registry is to give a sign of life. After three in vain what it told last is believed no more. */
 const signOfLifeMs = 2_000;
 
@@ -42,7 +45,7 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
           needs: needsToWire(asked.needs),
           avoidAgentIds: [...asked.avoidAgentIds].slice(0, maxAvoided),
           kind: reservationKindWire.toWire(asked.kind),
-          expectedDuration: durationFromMsOrNull(asked.expectedDurationMs),
+          expectedDuration: durationFromMsOrNull(expectedMs(asked.expectedDurationMs)),
           taskId: asked.taskId,
           planId: asked.planId,
         })),
@@ -115,6 +118,11 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
       }
     },
   };
+}
+
+/** Only ever a help: a request is not refused, with all that are asked for beside it, for what cannot be. */
+function expectedMs(ms: number | null): number | null {
+  return ms !== null && ms >= 0 && ms <= longestExpectedMs ? ms : null;
 }
 
 /** It tells nothing, also no newer revision: whatever changes is told with what has changed. */

@@ -54,11 +54,14 @@ export function planOutput(kept: KeptOutput, chunks: readonly OutputChunk[], max
   return { lastSeq, headLastSeq, head, tail: tail.slice(first), leftOut: tail.slice(0, first), evictBytes };
 }
 
+/** No run writes more, 1 TB. What is counted of a run stays a whole number that a bigint takes. */
+const mostBytesTold = 1e12;
+
 /** How much output is gone with a piece: itself, or, of an agent's note that it left something out, what the note says. */
 export function bytesGone(stream: OutputChunk["stream"], data: Uint8Array | null, lengthBytes: number): number {
   if (stream !== "headroom") return lengthBytes;
   const told = /(\d+) bytes of output left out/.exec(Buffer.from(data ?? []).toString("utf8"))?.[1];
-  return told === undefined ? 0 : Number(told);
+  return told === undefined ? 0 : Math.min(Number(told), mostBytesTold);
 }
 
 /** Our note in place of what is not kept. */

@@ -1,4 +1,4 @@
-import { type FromWire, msFromTimestamp, type wire } from "@headroom/contracts";
+import type { FromWire, wire } from "@headroom/contracts";
 import { invalidArgument } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
@@ -14,6 +14,7 @@ import {
   outputAckMessage,
   renewedMessage,
   resultFromWire,
+  timeFromWire,
 } from "./wire-messages.ts";
 
 export interface AgentMessagesOptions {
@@ -67,7 +68,7 @@ async function accepted(options: AgentMessagesOptions, session: Session, attempt
 }
 
 async function started(options: AgentMessagesOptions, session: Session, message: wire.AttemptStarted): Promise<void> {
-  const startedAtMs = msFromTimestamp(message.startedAt) ?? options.ports.clock.now();
+  const startedAtMs = timeFromWire(message.startedAt) ?? options.ports.clock.now();
   const now = await options.store.markStarted(fenced(message), session.agentId, startedAtMs);
   await afterRunning(options, session, fenced(message), now, "task started");
 }

@@ -88,15 +88,15 @@ export function resultFromWire(finished: wire.AttemptFinished, agentId: string):
       exitCode: finished.exitCode ?? null,
       signal: finished.signal,
       sentence: finished.sentence,
-      startedAtMs: msFromTimestamp(finished.startedAt),
-      finishedAtMs: msFromTimestamp(finished.finishedAt),
+      startedAtMs: timeFromWire(finished.startedAt),
+      finishedAtMs: timeFromWire(finished.finishedAt),
       used: finished.used === undefined ? null : useFromWire(finished.used),
     },
   };
 }
 
-/** No run is longer than this, in seconds of time or of CPU: some 30,000 years. */
-const longestSeconds = 1e12;
+/** No run is longer than this, in seconds of time or of CPU: 10,000 years, beyond which JSON cannot write a Duration. */
+const longestSeconds = 315_576_000_000;
 
 /** A figure that cannot be is taken for zero: a result is not lost for what was measured beside it. */
 function useFromWire({ cpuSeconds, memoryPeakGb, gpuVramPeakGb, wallTime }: wire.MeasuredUse): MeasuredUse {
@@ -107,6 +107,15 @@ function useFromWire({ cpuSeconds, memoryPeakGb, gpuVramPeakGb, wallTime }: wire
     gpuVramPeakMib: isAmount(gpuVramPeakGb, MAX_UNITS / 1_024) ? mibFromGbRequested(gpuVramPeakGb) : 0,
     wallTimeMs: isAmount(wallTimeMs, longestSeconds * 1_000) ? wallTimeMs : 0,
   };
+}
+
+/** The end of the year 9999, beyond which RFC 3339 cannot write a time. */
+const latestMs = 253_402_300_799_999;
+
+/** When, by an agent's clock; null when it does not say, or says what cannot be: before 1970 or after 9999. */
+export function timeFromWire(at: Parameters<typeof msFromTimestamp>[0]): number | null {
+  const ms = msFromTimestamp(at);
+  return ms !== null && isAmount(ms, latestMs) ? ms : null;
 }
 
 /** NaN is none. */
@@ -120,7 +129,7 @@ export function chunkFromWire(output: wire.AttemptOutput, nowMs: number): FromWi
   const chunk: OutputChunk = {
     seq: output.seq,
     stream: stream.value,
-    atMs: msFromTimestamp(output.at) ?? nowMs,
+    atMs: timeFromWire(output.at) ?? nowMs,
     data: output.data,
   };
   return { kind: "ok", value: chunk };

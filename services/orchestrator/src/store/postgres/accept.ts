@@ -1,4 +1,5 @@
 import { classifyError, type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type { AcceptOutcome, NewPlan } from "../model.ts";
 import type { Claimer } from "../port.ts";
@@ -44,7 +45,8 @@ export function createAcceptPlan(db: Database): AcceptPlan {
   const groups = new Grouped<PlanToInsert, AcceptOutcome>({
     max: mostPlansTogether,
     maxWaiting: mostPlansWaiting,
-    makeBusyError: () => new Error("more plans wait than the database takes; hand them over again in a moment"),
+    makeBusyError: () =>
+      unavailable("DATABASE_BUSY", "more plans wait than the database takes; hand them over again in a moment", 1_000),
     isForAll: (error) => classifyError(error).kind === "unavailable",
     run: async (plans) =>
       (await insert(plans)).map((value): PromiseFulfilledResult<AcceptOutcome> => ({ status: "fulfilled", value })),

@@ -5,17 +5,25 @@ export function encodeCursor(parts: readonly string[]): string {
   return parts.join("|");
 }
 
-const timePattern = /^\d{4,6}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?\+00$/;
+const timePattern = /^(?!0000)(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(\.\d{1,6})?\+00$/;
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** `[time, id]`. */
 export function decodeTimeCursor(cursor: string | null): readonly [string | null, string | null] {
   if (cursor === null) return [null, null];
   const [at, id, ...rest] = cursor.split("|");
-  if (at === undefined || id === undefined || rest.length > 0 || !timePattern.test(at) || !uuidPattern.test(id)) {
+  if (at === undefined || id === undefined || rest.length > 0 || !isTime(at) || !uuidPattern.test(id)) {
     throw new BadCursorError("not a cursor of this list");
   }
   return [at, id];
+}
+
+/** One that the database takes: there is such a day, and such a time of it. */
+function isTime(text: string): boolean {
+  const [, day = "", time = ""] = timePattern.exec(text) ?? [];
+  const ms = Date.parse(`${day}T${time}Z`);
+  // Date.parse takes the 30th of February for the 2nd of March.
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 /** `[whether it is in the half that is not tried, rank, id]`; from the beginning: before everything. */

@@ -3,6 +3,7 @@
  * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
  */
 import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
+import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
@@ -50,7 +51,12 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   const groups = new Grouped<Report, ReportAnswer>({
     max: maxGroup,
     maxWaiting,
-    makeBusyError: () => new Error("more reports of agents wait than the database takes; they are to be sent again"),
+    makeBusyError: () =>
+      unavailable(
+        "DATABASE_BUSY",
+        "more reports of agents wait than the database takes; they are to be sent again",
+        1_000,
+      ),
     // The failure of one that the database cannot take must not be that of the others.
     isForAll: (error) => classifyError(error).kind === "unavailable",
     run: async (reports) =>
