@@ -35,7 +35,10 @@ export interface FleetClient {
     },
     settings?: CallSettings,
   ): Promise<Result<wire.CreateJoinTokenResponse>>;
-  listJoinTokens(pageSize?: number, settings?: CallSettings): Promise<Result<wire.ListJoinTokensResponse>>;
+  listJoinTokens(
+    pageSize?: number,
+    settings?: CallSettings & { readonly pageToken?: string },
+  ): Promise<Result<wire.ListJoinTokensResponse>>;
   /** Nobody joins with it any more; who has stays. */
   revokeJoinToken(tokenId: string, settings?: CallSettings): Promise<Result<void>>;
   /** Forgets an agent that is OFFLINE, with its credential; else `precondition`, reason AGENT_NOT_OFFLINE. */
@@ -87,7 +90,10 @@ export function createFleetClient(context: ClientContext): FleetClient {
       }),
     listJoinTokens: (pageSize = 0, settings = {}) =>
       attempt(async () =>
-        (await service()).listJoinTokens({ pageSize, pageToken: "" }, callOptions(context, settings)),
+        (await service()).listJoinTokens(
+          { pageSize, pageToken: settings.pageToken ?? "" },
+          callOptions(context, settings),
+        ),
       ),
     revokeJoinToken: (tokenId, settings = {}) =>
       attempt(async () => {

@@ -25,7 +25,7 @@ export interface AssignedWork {
 /** DESIGN 5: the work lease is 5 minutes unless the task says otherwise. */
 const defaultWorkLeaseMs = 300_000;
 
-/** Reads an assignment off the wire. Throws RangeError for figures that no service writes. */
+/** Reads an assignment off the wire. */
 export function assignedWork(assignment: wire.Assignment): AssignedWork {
   const { command, amounts } = assignment;
   return {

@@ -1,6 +1,9 @@
 import { join } from "node:path";
 import { readJsonFile, writeJsonFile, type Random } from "@headroom/runtime";
 
+/** Name of the file in an agent's folder that says who the agent is: where it is missing, no agent has ever started. */
+export const identityFileName = "identity.json";
+
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** The identity file cannot be used. The message says what to do; show it without a stack. */
@@ -9,11 +12,11 @@ export class IdentityError extends Error {
 }
 
 /**
- * The agent's id (UUID), kept in `identity.json` of its folder; made at the first start. A damaged file is an error and not a
+ * The agent's id (UUID), kept in a file of its folder; made at the first start. A damaged file is an error and not a
  * new identity: the registry would take the machine for a second one.
  */
 export async function loadAgentId(agentDir: string, random: Random): Promise<string> {
-  const path = join(agentDir, "identity.json");
+  const path = join(agentDir, identityFileName);
   const file = await readJsonFile(path);
   switch (file.kind) {
     case "ok": {

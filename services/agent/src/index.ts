@@ -10,9 +10,9 @@ export {
   type AgentTls,
 } from "./config/config.ts";
 export { agentOptions } from "./config/options.ts";
-export { AgentDirInUseError } from "./data-dir-lock.ts";
+export { AgentDirInUseError, isAgentRunning } from "./data-dir-lock.ts";
 export { CredentialFileError } from "./enrolment/credential-file.ts";
-export { IdentityError } from "./identity.ts";
+export { identityFileName, IdentityError } from "./identity.ts";
 export { ownerHoldFileName } from "./owner-hold.ts";
 
 // Ports, for those that run an agent inside a simulation.

@@ -3,11 +3,15 @@ import { type CommandContext, need } from "./context.ts";
 import { CliError } from "./errors/cli-error.ts";
 import { shortId } from "./output/format.ts";
 import { word } from "./output/words.ts";
+import { mostRows } from "./pages.ts";
 
 const fullId = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const prefixOfId = /^[0-9a-f][0-9a-f-]{3,35}$/i;
-/** Ids are completed from the newest of a list; older ones must be written out. */
+/** Ids are completed from the newest of a list, for the services have no filter for them; older ones must be written out. */
 const listedAtMost = 1_000;
+
+/** What an id is for: what is changed must be certain. */
+export type IdUse = "read" | "change";
 
 interface Named {
   readonly id: string;
@@ -31,12 +35,17 @@ export async function agentIdOf(context: CommandContext, given: string): Promise
 
 const noAgents: Pick<wire.ListAgentsResponse, "agents" | "totalSize"> = { agents: [], totalSize: 0 };
 
-/** The id of a join token: itself, or its first characters. */
+/** The id of a join token that is to be changed: itself, or its first characters. */
 export async function joinTokenIdOf(context: CommandContext, given: string): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
-  const { tokens } = need(await context.client().fleet.listJoinTokens(listedAtMost));
-  const candidates = tokens.map(({ tokenId, poolName }) => ({ id: tokenId, name: `pool ${poolName}` }));
-  return complete("join token", given, candidates, "headroom agents token list");
+  const { tokens, nextPageToken } = need(await context.client().fleet.listJoinTokens(listedAtMost));
+  const rows = tokens.map(({ tokenId, poolName }) => ({ id: tokenId, name: `pool ${poolName}` }));
+  return completeNewest("join token", given, "change", {
+    rows,
+    isAll: nextPageToken === "",
+    list: "headroom agents token list",
+    wholeIds: `headroom agents token list --limit ${mostRows} -o json`,
+  });
 }
 
 /** As many candidates as a screen shows beside its question. */
@@ -56,28 +65,56 @@ function sharedName(hostname: string, { agents, totalSize }: wire.ListAgentsResp
 }
 
 /** The id of a plan: itself or its first characters. */
-export async function planIdOf(context: CommandContext, given: string): Promise<string> {
+export async function planIdOf(context: CommandContext, given: string, use: IdUse): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
   checkPrefix("plan", given);
-  const { plans } = need(await context.client().plans.list({ pageSize: listedAtMost }));
-  return complete(
-    "plan",
-    given,
-    plans.map(({ planId, name }) => ({ id: planId, name })),
-    "headroom plan list",
-  );
+  const { plans, nextPageToken } = need(await context.client().plans.list({ pageSize: listedAtMost }));
+  return completeNewest("plan", given, use, {
+    rows: plans.map(({ planId, name }) => ({ id: planId, name })),
+    isAll: nextPageToken === "",
+    list: "headroom plan list",
+    wholeIds: `headroom plan list --limit ${mostRows} -o json`,
+  });
 }
 
 /** The id of a task: itself or its first characters. */
-export async function taskIdOf(context: CommandContext, given: string): Promise<string> {
+export async function taskIdOf(context: CommandContext, given: string, use: IdUse): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
   checkPrefix("task", given);
-  const { tasks } = need(await context.client().tasks.list({ pageSize: listedAtMost }));
-  return complete("task", given, namedTasks(tasks), "headroom plan get PLAN_ID");
+  const { tasks, nextPageToken } = need(await context.client().tasks.list({ pageSize: listedAtMost }));
+  return completeNewest("task", given, use, {
+    rows: tasks.map(({ taskId, name }) => ({ id: taskId, name })),
+    isAll: nextPageToken === "",
+    list: "headroom plan get PLAN_ID",
+    wholeIds: "headroom plan get PLAN_ID -o json, or headroom queue list -o json of one that waits,",
+  });
 }
 
-function namedTasks(tasks: readonly wire.Task[]): Named[] {
-  return tasks.map(({ taskId, name }) => ({ id: taskId, name }));
+/** The rows that an id is completed from. */
+interface Newest {
+  readonly rows: readonly Named[];
+  /** There are no older ones. */
+  readonly isAll: boolean;
+  /** The command that shows them. */
+  readonly list: string;
+  /** The command that shows their ids whole. */
+  readonly wholeIds: string;
+}
+
+/** Where older rows are not looked through, one of them may begin alike: a read may take the newest for what is meant, a change may not. */
+function completeNewest(what: string, given: string, use: IdUse, newest: Newest): string {
+  const matching = newest.rows.filter(({ id }) => id.startsWith(given.toLowerCase()));
+  if (newest.isAll || (use === "read" && matching.length > 0)) return complete(what, given, newest.rows, newest.list);
+  const among = `only the newest ${newest.rows.length} ${what}s were looked through`;
+  throw new CliError({
+    message:
+      matching.length === 0
+        ? `no ${what} that begins with ${given} was found, and ${among}`
+        : `more than one ${what} may begin with ${given}: ${among}`,
+    reason: "SHORT_ID_UNCERTAIN",
+    details: matching.slice(0, shownAtMost).map(({ id, name }) => `${id}  ${name}`),
+    wayOut: `write the whole id: ${newest.wholeIds} shows it`,
+  });
 }
 
 function checkPrefix(what: string, given: string): void {

@@ -22,7 +22,7 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly ports: Ports;
-  /** Aborts at the first SIGINT or SIGTERM once somebody listens; until then a signal ends the process as always. */
+  /** Aborts at the first SIGINT or SIGTERM once somebody listens; until then a signal ends the process as always. Its echo changes nothing. */
   interrupted(): AbortSignal;
   /** From now on a reader of stdout or stderr that goes away ends nothing; what is written to it is lost. */
   outliveReaders(): void;

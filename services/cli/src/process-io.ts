@@ -1,5 +1,5 @@
 import { isatty } from "node:tty";
-import { systemPorts } from "@headroom/runtime";
+import { signalEchoMs, systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
 
 /** The real world. A reader that has gone (`| head`) ends the process quietly with 0, for it has all that it wanted; see outliveReaders. */
@@ -43,13 +43,19 @@ function outputOf(stream: NodeJS.WriteStream & { fd: number }): Output {
 
 function listenForInterrupt(): AbortController {
   const controller = new AbortController();
+  const { clock } = systemPorts;
+  let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | null = null;
   for (const [signal, number] of [
     ["SIGINT", 2],
     ["SIGTERM", 15],
   ] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(128 + number);
-      controller.abort(new Error(signal));
+      first ??= { signal, atMs: clock.monotonic() };
+      if (signal === first.signal && clock.monotonic() - first.atMs <= signalEchoMs) {
+        controller.abort(new Error(signal));
+        return;
+      }
+      process.exit(128 + number);
     });
   }
   return controller;

@@ -1,6 +1,6 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { ownerHoldFileName } from "@headroom/agent";
+import { identityFileName, isAgentRunning, ownerHoldFileName } from "@headroom/agent";
 import { dataPaths, defaultDataDir, writeFileAtomic } from "@headroom/runtime";
 import type { CommandContext, Run } from "../context.ts";
 import { CliError } from "../errors/cli-error.ts";
@@ -9,15 +9,19 @@ import { exitCodes } from "../exit-codes.ts";
 /** `headroom agent hold`: writes the file that this machine's agent looks at once a second. */
 export function agentHold(reason: string): Run {
   return async (context) => {
-    const path = holdFile(context);
+    const agentDir = await agentDirOf(context);
+    const path = join(agentDir, ownerHoldFileName);
     try {
-      await mkdir(dirOf(context), { recursive: true, mode: 0o700 });
       // Whoever wrote it, the agent's user reads the reason.
       await writeFileAtomic(path, `${reason}\n`, { mode: 0o644 });
     } catch (error) {
       throw notAllowed(path, error);
     }
-    context.say("no new work comes to this machine; what runs goes on. headroom agent release undoes it");
+    context.say(
+      (await runs(agentDir))
+        ? "no new work comes to this machine; what runs goes on. headroom agent release undoes it"
+        : `no agent runs on ${agentDir}: it is held from its next start on. headroom agent release undoes it`,
+    );
     return exitCodes.done;
   };
 }
@@ -25,7 +29,7 @@ export function agentHold(reason: string): Run {
 /** `headroom agent release` */
 export function agentRelease(): Run {
   return async (context) => {
-    const path = holdFile(context);
+    const path = join(await agentDirOf(context), ownerHoldFileName);
     try {
       await rm(path, { force: true });
     } catch (error) {
@@ -36,20 +40,43 @@ export function agentRelease(): Run {
   };
 }
 
-function dirOf(context: CommandContext): string {
+/** The agent's folder; never one that no agent looks into. */
+async function agentDirOf(context: CommandContext): Promise<string> {
   const { dataDir } = context.options;
-  return dataPaths(dataDir === undefined ? defaultDataDir(context.io.env) : resolve(context.io.cwd, dataDir)).agentDir;
+  const dir = dataDir === undefined ? defaultDataDir(context.io.env) : resolve(context.io.cwd, dataDir);
+  const { agentDir } = dataPaths(dir);
+  const path = join(agentDir, identityFileName);
+  try {
+    await stat(path);
+  } catch (error) {
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code === "ENOENT" || code === "ENOTDIR") throw noAgent(agentDir);
+    throw notAllowed(path, error);
+  }
+  return agentDir;
 }
 
-function holdFile(context: CommandContext): string {
-  return join(dirOf(context), ownerHoldFileName);
+/** A lock that cannot be read is somebody's: the agent's, for whom else was this written. */
+async function runs(agentDir: string): Promise<boolean> {
+  return isAgentRunning(agentDir).catch(() => true);
+}
+
+const wayOut =
+  "name the agent's data folder with --data-dir, or be the user that the agent runs as: sudo -u USER headroom agent …";
+
+function noAgent(agentDir: string): CliError {
+  return new CliError({
+    message: `${agentDir} is not the folder of an agent (it has no ${identityFileName}): nobody would look there`,
+    reason: "NO_AGENT_HERE",
+    wayOut,
+  });
 }
 
 function notAllowed(path: string, error: unknown): CliError {
   return new CliError({
     message: `cannot change ${path}: ${error instanceof Error ? error.message : String(error)}`,
     reason: "HOLD_FILE",
-    wayOut: "name the agent's data folder with --data-dir, and be the user that the agent runs as",
+    wayOut,
     cause: error,
   });
 }

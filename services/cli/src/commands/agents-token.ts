@@ -5,6 +5,7 @@ import { joinTokenIdOf } from "../ids.ts";
 import { age, commandLine, count, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { readPages, sayLeftOut } from "../pages.ts";
 
 export interface JoinTokenCreateOptions {
   readonly pool: string;
@@ -48,9 +49,13 @@ export function joinTokenCreate({ pool, type, ttl, maxUses }: JoinTokenCreateOpt
 /** `headroom agents token list` */
 export function joinTokenList(limit: number): Run {
   return async (context) => {
-    const answer = need(await context.client().fleet.listJoinTokens(limit));
+    const { fleet } = context.client();
+    const answer = await readPages(limit, "tokens", async ({ pageSize, pageToken }) =>
+      need(await fleet.listJoinTokens(pageSize, { pageToken })),
+    );
     if (context.isJson) context.printJson("registry", "ListJoinTokensResponse", answer);
     else printTokens(context, answer);
+    sayLeftOut(context, answer.tokens.length, answer.totalSize);
     return exitCodes.done;
   };
 }
@@ -66,7 +71,7 @@ export function joinTokenRevoke(given: string): Run {
   };
 }
 
-function printTokens(context: CommandContext, { tokens, totalSize }: wire.ListJoinTokensResponse): void {
+function printTokens(context: CommandContext, { tokens }: wire.ListJoinTokensResponse): void {
   if (tokens.length === 0) {
     context.say("there is no join token; make one with: headroom agents token create");
     return;
@@ -83,7 +88,6 @@ function printTokens(context: CommandContext, { tokens, totalSize }: wire.ListJo
       stateOf(token, now),
     ]),
   );
-  if (totalSize > tokens.length) context.say(`${totalSize - tokens.length} more; --limit ${totalSize} shows them`);
 }
 
 function stateOf(token: wire.JoinToken, nowMs: number): string {

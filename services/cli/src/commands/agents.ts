@@ -6,6 +6,7 @@ import { colourOfState } from "../output/colour.ts";
 import { age, amount, count, gb, gbOf, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { readPages, sayLeftOut } from "../pages.ts";
 
 export interface AgentsListOptions {
   readonly pool?: string;
@@ -15,9 +16,13 @@ export interface AgentsListOptions {
 /** `headroom agents list` */
 export function agentsList(options: AgentsListOptions): Run {
   return async (context) => {
-    const answer = need(await context.client().fleet.list({ poolName: options.pool ?? "", pageSize: options.limit }));
+    const { fleet } = context.client();
+    const answer = await readPages(options.limit, "agents", async (page) =>
+      need(await fleet.list({ poolName: options.pool ?? "", ...page })),
+    );
     if (context.isJson) context.printJson("registry", "ListAgentsResponse", answer);
     else printAgents(context, answer);
+    sayLeftOut(context, answer.agents.length, answer.totalSize);
     return exitCodes.done;
   };
 }
@@ -32,9 +37,6 @@ function printAgents(context: CommandContext, answer: wire.ListAgentsResponse): 
     ["AGENT", "HOST", "STATUS", "SINCE", "POOL", "CPU FREE", "MEMORY FREE", "VRAM FREE", "RUNS", "NOTES"],
     answer.agents.map((agent) => agentRow(agent, now)),
   );
-  if (answer.totalSize > answer.agents.length) {
-    context.say(`${answer.totalSize - answer.agents.length} more; --limit ${answer.totalSize} shows them`);
-  }
 }
 
 function agentRow(agent: wire.Agent, nowMs: number): Cell[] {

@@ -6,6 +6,7 @@ import { colourOfState } from "../output/colour.ts";
 import { amount, gbOf, instant, percent, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { readPages, sayLeftOut } from "../pages.ts";
 import { capacityFacts } from "./agents.ts";
 
 export interface CapacityOptions {
@@ -45,10 +46,14 @@ export function orderByOf(sort: string): string {
 /** `headroom capacity`: the agents with room. */
 export function capacityList(options: CapacityOptions): Run {
   return async (context) => {
-    const answer = need(await context.client().capacity.listAvailable(constraintsOf(options)));
+    const { capacity } = context.client();
+    const answer = await readPages(options.limit, "agents", async (page) =>
+      need(await capacity.listAvailable({ ...constraintsOf(options), ...page })),
+    );
     if (context.isJson) context.printJson("registry", "ListAvailableCapacityResponse", answer);
     else if (answer.agents.length === 0) context.say(nobodyHas(options));
     else printCapacity(context, answer);
+    sayLeftOut(context, answer.agents.length, answer.totalSize);
     return exitCodes.done;
   };
 }
@@ -77,7 +82,6 @@ function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapa
     labels,
     poolName: options.pool ?? "",
     orderBy: options.sort === undefined ? "" : orderByOf(options.sort),
-    pageSize: options.limit,
     ...(options.minCpuCores !== undefined && { minCpuCores: options.minCpuCores }),
     ...(options.maxGpuVramGb !== undefined && { maxGpuVramGb: options.maxGpuVramGb }),
     ...(options.maxCpuCores !== undefined && { maxCpuCores: options.maxCpuCores }),
@@ -90,9 +94,6 @@ function printCapacity(context: CommandContext, answer: wire.ListAvailableCapaci
     ["AGENT", "HOST", "STATUS", "POOL", "CPU FREE", "LOAD", "MEMORY FREE", "VRAM FREE", "GPU"],
     answer.agents.map(capacityRow),
   );
-  if (answer.totalSize > answer.agents.length) {
-    context.say(`${answer.totalSize - answer.agents.length} more; --limit ${answer.totalSize} shows them`);
-  }
 }
 
 function capacityRow(agent: wire.AgentCapacity): Cell[] {

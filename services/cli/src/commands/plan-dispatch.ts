@@ -1,5 +1,5 @@
 import { wire } from "@headroom/contracts";
-import { need, type CommandContext, type Run } from "../context.ts";
+import type { CommandContext, Run } from "../context.ts";
 import { CliError } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { planIdOf } from "../ids.ts";
@@ -9,12 +9,14 @@ import type { Cell } from "../output/table.ts";
 import { word } from "../output/words.ts";
 import { parseDuration } from "../plan-file/duration.ts";
 import { loadPlan } from "../plan-file/load-plan.ts";
+import { needOnce } from "../request-id.ts";
 import { watchPlan } from "../watch/watch-plan.ts";
 
 export interface PlanDispatchOptions {
   readonly watch: boolean;
   /** Of the watch, as `5m`. */
   readonly timeout?: string;
+  /** Made here when it is not given. */
   readonly requestId?: string;
   /** Refuse the plan when some task could never run on any agent known. */
   readonly failUnsatisfiable: boolean;
@@ -25,12 +27,15 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
   return async (context) => {
     const timeoutMs = readTimeout(options.timeout);
     const { plan, describeField } = await loadPlan(file, context.io);
-    const answer = need(
+    const requestId = options.requestId ?? context.io.ports.random.uuid();
+    const answer = needOnce(
       await context.client().plans.dispatch(plan, {
         failUnsatisfiable: options.failUnsatisfiable,
-        ...(options.requestId !== undefined && { requestId: options.requestId }),
+        requestId,
+        // Who gives up waiting is told the id too.
+        signal: context.io.interrupted(),
       }),
-      describeField,
+      { requestId, once: "the plan is accepted once", describeField },
     );
     if (options.watch) {
       context.say(`plan ${answer.planId} (${plan.name}) is accepted: ${outcomeText(answer)}`);
@@ -44,7 +49,7 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
 
 /** `headroom plan watch ID` */
 export function planWatch(given: string, timeout: string | undefined): Run {
-  return async (context) => watchPlan(context, await planIdOf(context, given), readTimeout(timeout));
+  return async (context) => watchPlan(context, await planIdOf(context, given, "read"), readTimeout(timeout));
 }
 
 function readTimeout(text: string | undefined): number | null {

@@ -19,7 +19,7 @@ const pageSize = 1_000;
 /** `headroom plan history ID`. As JSON: one PlanEvent a line. */
 export function planHistory(given: string, options: HistoryOptions): Run {
   return async (context) => {
-    const planId = await planIdOf(context, given);
+    const planId = await planIdOf(context, given, "read");
     const taskId = options.task === undefined ? "" : await taskOfPlan(context, planId, options.task);
     const { events, leftOut, trimmed } = await newestEvents(context, planId, taskId, options.limit);
     if (context.isJson) {

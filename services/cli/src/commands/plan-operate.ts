@@ -4,6 +4,7 @@ import { exitCodes } from "../exit-codes.ts";
 import { planIdOf } from "../ids.ts";
 import { count, instant, shortId } from "../output/format.ts";
 import { timeOf } from "../output/words.ts";
+import { needOnce } from "../request-id.ts";
 import { whoIsThis } from "../who.ts";
 
 export interface WhyFlags {
@@ -14,14 +15,14 @@ export interface WhyFlags {
 /** `headroom plan hold ID` */
 export function planHold(given: string, { reason, by }: WhyFlags): Run {
   return async (context) => {
-    const planId = await planIdOf(context, given);
+    const planId = await planIdOf(context, given, "change");
     const answer = need(await context.client().plans.hold(planId, { reason, heldBy: by ?? whoIsThis() }));
     if (context.isJson) context.printJson("orchestrator", "HoldPlanResponse", answer);
     else {
       const running = (answer.plan?.counts?.running ?? 0) + (answer.plan?.counts?.assigned ?? 0);
       const rest = running === 0 ? "" : `; ${count(running, "task")} on agents go on`;
       context.say(`plan ${planId} is held: ${count(answer.heldTasks, "task")} wait${rest}`);
-      context.say(`let it go: headroom plan release ${shortId(planId)}`);
+      context.say(`let it go: headroom plan release ${planId}`);
     }
     return exitCodes.done;
   };
@@ -30,7 +31,7 @@ export function planHold(given: string, { reason, by }: WhyFlags): Run {
 /** `headroom plan release ID` */
 export function planRelease(given: string, { reason, by }: WhyFlags): Run {
   return async (context) => {
-    const planId = await planIdOf(context, given);
+    const planId = await planIdOf(context, given, "change");
     const answer = need(await context.client().plans.release(planId, { reason, releasedBy: by ?? whoIsThis() }));
     if (context.isJson) context.printJson("orchestrator", "ReleasePlanResponse", answer);
     else context.say(`plan ${planId} is not held: ${count(answer.releasedTasks, "task")} released`);
@@ -41,8 +42,14 @@ export function planRelease(given: string, { reason, by }: WhyFlags): Run {
 /** `headroom plan retry ID` */
 export function planRetry(given: string, options: { readonly reason: string; readonly requestId?: string }): Run {
   return async (context) => {
-    const planId = await planIdOf(context, given);
-    const answer = need(await context.client().plans.retry(planId, options));
+    const planId = await planIdOf(context, given, "change");
+    const requestId = options.requestId ?? context.io.ports.random.uuid();
+    const answer = needOnce(
+      await context
+        .client()
+        .plans.retry(planId, { reason: options.reason, requestId, signal: context.io.interrupted() }),
+      { requestId, once: "the plan is tried again once" },
+    );
     if (context.isJson) context.printJson("orchestrator", "RetryPlanResponse", answer);
     else if (answer.retriedTasks === 0) context.say(`nothing of plan ${planId} has failed: there is nothing to retry`);
     else {

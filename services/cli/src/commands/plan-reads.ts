@@ -6,13 +6,14 @@ import { colourOfState } from "../output/colour.ts";
 import { age, instant, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { mostRows, readPages } from "../pages.ts";
 import { holdText } from "./plan-operate.ts";
 import { attemptSinceMs } from "../watch/progress.ts";
 
 /** `headroom plan get ID` */
 export function planGet(given: string): Run {
   return async (context) => {
-    const plan = need(await context.client().plans.get(await planIdOf(context, given)));
+    const plan = need(await context.client().plans.get(await planIdOf(context, given, "read")));
     if (context.isJson) context.printJson("orchestrator", "GetPlanResponse", { plan });
     else printPlan(context, plan);
     return exitCodes.done;
@@ -28,12 +29,9 @@ export interface PlanListOptions {
 /** `headroom plan list` */
 export function planList(options: PlanListOptions): Run {
   return async (context) => {
-    const answer = need(
-      await context.client().plans.list({
-        statuses: [...options.status],
-        name: options.name ?? "",
-        pageSize: options.limit,
-      }),
+    const { plans } = context.client();
+    const answer = await readPages(options.limit, "plans", async (page) =>
+      need(await plans.list({ statuses: [...options.status], name: options.name ?? "", ...page })),
     );
     if (context.isJson) context.printJson("orchestrator", "ListPlansResponse", answer);
     else if (answer.plans.length === 0) context.say("no plans; hand one over with: headroom plan dispatch FILE.yaml");
@@ -43,8 +41,8 @@ export function planList(options: PlanListOptions): Run {
         ["PLAN", "NAME", "STATUS", "AGE", "TASKS", "DONE", "RUN", "WAIT", "FAILED", "CANCELLED"],
         answer.plans.map((plan) => planRow(plan, now)),
       );
-      if (answer.nextPageToken !== "") context.say("there are older ones; --limit shows more");
     }
+    if (answer.nextPageToken !== "") context.say(`there are older ones; --limit shows up to ${mostRows}`);
     return exitCodes.done;
   };
 }
@@ -69,7 +67,7 @@ function planRow(plan: wire.Plan, nowMs: number): Cell[] {
 /** `headroom plan cancel ID` */
 export function planCancel(given: string, reason: string): Run {
   return async (context) => {
-    const plan = need(await context.client().plans.cancel(await planIdOf(context, given), reason));
+    const plan = need(await context.client().plans.cancel(await planIdOf(context, given, "change"), reason));
     if (context.isJson) context.printJson("orchestrator", "CancelPlanResponse", { plan });
     else {
       const running = (plan.counts?.running ?? 0) + (plan.counts?.assigned ?? 0);

@@ -5,6 +5,7 @@ import { planIdOf } from "../ids.ts";
 import { age, amount, count, percent, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
+import { readPages, sayLeftOut } from "../pages.ts";
 import { holdText } from "./plan-operate.ts";
 import { needsText } from "./task.ts";
 
@@ -17,20 +18,16 @@ export interface QueueOptions {
 /** `headroom queue`: what waits, why, since when. As JSON: ListPausedTasksResponse. */
 export function queueList(options: QueueOptions): Run {
   return async (context) => {
-    const planId = options.plan === undefined ? "" : await planIdOf(context, options.plan);
-    const answer = need(
-      await context.client().queue.listPaused({
-        planId,
-        pageSize: options.limit,
-        ...(options.reason !== undefined && { reason: options.reason }),
-      }),
+    const planId = options.plan === undefined ? "" : await planIdOf(context, options.plan, "read");
+    const { queue } = context.client();
+    const reason = options.reason === undefined ? {} : { reason: options.reason };
+    const answer = await readPages(options.limit, "tasks", async (page) =>
+      need(await queue.listPaused({ planId, ...reason, ...page })),
     );
-    if (context.isJson) {
-      context.printJson("orchestrator", "ListPausedTasksResponse", answer);
-      return exitCodes.done;
-    }
-    printQueue(context, answer);
-    await sayStatus(context);
+    if (context.isJson) context.printJson("orchestrator", "ListPausedTasksResponse", answer);
+    else printQueue(context, answer);
+    sayLeftOut(context, answer.tasks.length, answer.totalSize);
+    if (!context.isJson) await sayStatus(context);
     return exitCodes.done;
   };
 }
@@ -50,9 +47,6 @@ function printQueue(context: CommandContext, answer: wire.ListPausedTasksRespons
       task.pause?.sentence || "-",
     ]),
   );
-  if (answer.totalSize > answer.tasks.length) {
-    context.say(`${answer.totalSize - answer.tasks.length} more; --limit shows more`);
-  }
 }
 
 async function sayStatus(context: CommandContext): Promise<void> {
@@ -89,7 +83,7 @@ export function queueStatus(): Run {
 /** `headroom queue resume`: looks for room now. */
 export function queueResume(plan: string | undefined): Run {
   return async (context) => {
-    const planId = plan === undefined ? "" : await planIdOf(context, plan);
+    const planId = plan === undefined ? "" : await planIdOf(context, plan, "change");
     const answer = need(await context.client().queue.resume(planId));
     if (context.isJson) context.printJson("orchestrator", "ResumePausedWorkResponse", answer);
     else context.say(`${count(answer.resumedTasks, "task")} resumed, ${answer.waitingTasks} still waiting`);

@@ -14,7 +14,7 @@ export interface TaskLogsOptions {
 /** `headroom task logs ID`: stdout on stdout, stderr on stderr, byte for byte; as JSON one piece a line. */
 export function taskLogs(given: string, options: TaskLogsOptions): Run {
   return async (context) => {
-    const taskId = await taskIdOf(context, given);
+    const taskId = await taskIdOf(context, given, "read");
     const pieces = context.client().tasks.logs(taskId, {
       follow: options.follow,
       ...(options.attempt !== undefined && { attemptId: options.attempt }),

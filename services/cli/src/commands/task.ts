@@ -11,7 +11,7 @@ import { waitsFor } from "./plan-reads.ts";
 /** `headroom task get ID` */
 export function taskGet(given: string): Run {
   return async (context) => {
-    const task = need(await context.client().tasks.get(await taskIdOf(context, given)));
+    const task = need(await context.client().tasks.get(await taskIdOf(context, given, "read")));
     if (context.isJson) context.printJson("orchestrator", "GetTaskResponse", { task });
     else printTask(context, task);
     return exitCodes.done;
@@ -21,7 +21,7 @@ export function taskGet(given: string): Run {
 /** `headroom task cancel ID` */
 export function taskCancel(given: string, reason: string): Run {
   return async (context) => {
-    const task = need(await context.client().tasks.cancel(await taskIdOf(context, given), reason));
+    const task = need(await context.client().tasks.cancel(await taskIdOf(context, given, "change"), reason));
     if (context.isJson) context.printJson("orchestrator", "CancelTaskResponse", { task });
     else {
       const state = word("TaskState", task.state);
@@ -35,7 +35,7 @@ export function taskCancel(given: string, reason: string): Run {
 /** `headroom task explain ID` */
 export function taskExplain(given: string): Run {
   return async (context) => {
-    const answer = need(await context.client().tasks.explain(await taskIdOf(context, given)));
+    const answer = need(await context.client().tasks.explain(await taskIdOf(context, given, "read")));
     if (context.isJson) {
       context.printJson("orchestrator", "ExplainTaskResponse", answer);
       return exitCodes.done;

@@ -1,4 +1,4 @@
-import { createDeferred, defaultDataDir, type Deferred } from "@headroom/runtime";
+import { createDeferred, defaultDataDir, type Deferred, signalEchoMs } from "@headroom/runtime";
 import { renderError } from "../errors/render.ts";
 import type { CliIo } from "../io.ts";
 import { paintFor } from "../output/colour.ts";
@@ -6,9 +6,6 @@ import { renderBanner } from "../up/banner.ts";
 import { unknownSettings } from "../unknown-settings.ts";
 import { readUpSettings, type UpSettings } from "../up/settings.ts";
 import { type Up, UpSupervisor } from "../up/up.ts";
-
-/** `npm start` hands Ctrl-C on although the terminal has told us already: what comes that soon after the first is its echo. */
-const echoMs = 1_000;
 
 /** `headroom up`: everything on this machine, until a signal. Answers the exit code. */
 export async function runUp(io: CliIo, flags: Readonly<Record<string, unknown>>, asJson: boolean): Promise<number> {
@@ -99,7 +96,7 @@ function listenForSignals(
       firstAtMs = now;
       say("\nheadroom: stopping; once more stops at once");
       ending.resolve(0);
-    } else if (now - firstAtMs > echoMs) {
+    } else if (now - firstAtMs > signalEchoMs) {
       say("headroom: stopping at once");
       up.kill();
     }

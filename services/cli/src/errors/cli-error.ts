@@ -28,14 +28,18 @@ export class CliError extends Error {
   }
 }
 
-/** An error of a call as an error of the command; `describeField` says where a field stands in what the person wrote. */
+/**
+ * An error of a call as an error of the command; `describeField` says where a field stands in what the person wrote, and `knownWayOut` is
+ * what the command knows better than this file.
+ */
 export function cliErrorOf(
   error: ClientError,
   describeField: (violation: FieldViolation) => string = fieldLine,
+  knownWayOut: string | null = null,
 ): CliError {
   const details = error.fieldViolations.map(describeField);
   const rest = afterFirstField(error);
-  const wayOut = rest === null || rest === "" ? wayOutOf(error) : rest;
+  const wayOut = knownWayOut ?? (rest === null || rest === "" ? wayOutOf(error) : rest);
   const message = details.length === 0 ? error.message : summaryOf(error, rest !== null);
   return new CliError({ message, reason: error.reason, details, ...(wayOut !== null && { wayOut }) });
 }

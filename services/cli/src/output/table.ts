@@ -57,6 +57,21 @@ function widthOfLast(titles: readonly string[], rows: readonly (readonly Cell[])
   return Math.max(10, columns - others);
 }
 
+/** A line cut to `width` columns of a terminal, colours kept; characters that are two columns wide count as two, as in a table. */
+export function cutLine(line: string, width: number): string {
+  const table = new Table({
+    chars: noBorders,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+    colWidths: [Math.max(1, width)],
+  });
+  table.push([line]);
+  // The cut may have gone through a character of two code units.
+  return table
+    .toString()
+    .replaceAll(/\p{Surrogate}/gu, "")
+    .trimEnd();
+}
+
 function oneLine(text: string): string {
   return text.replaceAll(/\s+/g, " ");
 }

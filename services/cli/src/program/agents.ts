@@ -17,6 +17,7 @@ import {
 import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
 import { exitCodeHelp } from "../exit-codes.ts";
 import { collect, collectPairs, duration, enumOption, numberFrom, wholeNumber } from "../options.ts";
+import { mostRows } from "../pages.ts";
 import type { ProgramContext } from "../program.ts";
 
 /** `agents …` and `capacity`. */
@@ -28,7 +29,7 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .command("list", { isDefault: true })
     .description("all agents known, whatever their state")
     .option("--pool <name>", "only this pool")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
     .action((options: { pool?: string; limit: number }) => run(agentsList(options)));
   agents
     .command("get <agent>")
@@ -82,7 +83,7 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .option("--label <key=value>", "label of the agent; may be repeated", collectPairs)
     .option("--pool <name>", "only this pool")
     .option("--sort <field>", "vram, cpu, memory, load, host or any field of the answer; `:asc` and `:desc` behind it")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
     .action((agent: string | undefined, options: CapacityOptions) =>
       run(agent === undefined ? capacityList(options) : capacityGet(agent)),
     );
@@ -104,7 +105,7 @@ function addTokenCommands(agents: Command, run: ProgramContext["run"]): void {
   token
     .command("list", { isDefault: true })
     .description("the tokens that were made, those that have ended for a month; never the tokens themselves")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
     .action((options: { limit: number }) => run(joinTokenList(options.limit)));
   token
     .command("revoke <token>")

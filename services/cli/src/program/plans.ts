@@ -10,6 +10,7 @@ import { taskLogs } from "../commands/task-logs.ts";
 import { exitCodeHelp } from "../exit-codes.ts";
 import { enumOption, wholeNumber } from "../options.ts";
 import { wordsOf } from "../output/words.ts";
+import { mostRows } from "../pages.ts";
 import { planFileHelp } from "../plan-file/plan-help.ts";
 import type { ProgramContext } from "../program.ts";
 
@@ -86,13 +87,13 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
       ),
     )
     .option("--name <name>", "only plans of this name")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 50)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 50)
     .action((flags: ListFlags) => run(planList({ ...flags, status: flags.status ?? [] })));
   plan
     .command("history <plan>")
     .description("every step of a plan and its tasks, the oldest first, with who caused it")
     .option("--task <task>", "only of this task: its id, its first characters, or its name in the plan")
-    .option("--limit <n>", "rows at most, the newest", wholeNumber(1, 100_000), 1_000)
+    .option("--limit <n>", "rows at most, the newest", wholeNumber(1, mostRows), 1_000)
     .action((id: string, flags: { task?: string; limit: number }) => run(planHistory(id, flags)));
   plan
     .command("hold <plan>")

@@ -5,6 +5,7 @@ import { queueHistory, queueHold, queueRelease } from "../commands/queue-operate
 import { queueCheck, queueList, queueResume, queueStatus } from "../commands/queue.ts";
 import { enumOption, numberFrom, wholeNumber } from "../options.ts";
 import { wordsOf } from "../output/words.ts";
+import { mostRows } from "../pages.ts";
 import type { ProgramContext } from "../program.ts";
 
 interface CheckFlags {
@@ -27,7 +28,7 @@ export function addQueueCommands(program: Command, { run }: ProgramContext): voi
       ),
     )
     .option("--plan <plan>", "only tasks of this plan")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 100)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
     .action((flags: { reason?: wire.PauseReason; plan?: string; limit: number }) => run(queueList(flags)));
   queue
     .command("status")

@@ -40,8 +40,11 @@ export interface Up {
 /** Undoes what was started, in reverse. */
 type Undo = { readonly what: string; run(): Promise<void> };
 
-/** Room that a stop has: for the agent to end what runs (10 s from TERM to KILL) and to hand in the results. */
-const graceMs: Readonly<Record<PartName, number>> = { agent: 45_000, orchestrator: 20_000, registry: 20_000 };
+/**
+ * Room that a stop has: for the agent to end what runs (10 s from TERM to KILL) and to hand in the results; longer than the services' own
+ * 25 s.
+ */
+const graceMs: Readonly<Record<PartName, number>> = { agent: 45_000, orchestrator: 30_000, registry: 30_000 };
 const machineWaitMs = 3_000;
 
 /** Starts and stops all parts of one machine. */

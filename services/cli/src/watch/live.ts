@@ -2,7 +2,7 @@ import type { Ports, Timer } from "@headroom/runtime";
 import type { Output } from "../io.ts";
 import { colourOfState, type Paint } from "../output/colour.ts";
 import { age, shortId } from "../output/format.ts";
-import { type Cell, renderTable } from "../output/table.ts";
+import { type Cell, cutLine, renderTable } from "../output/table.ts";
 import { countsText, type PlanProgress, type TaskProgress } from "./progress.ts";
 import type { WatchView } from "./view.ts";
 
@@ -73,17 +73,18 @@ function frame({ output, paint, ports, title }: LiveOptions, progress: PlanProgr
   const room = Math.max(3, (output.rows() ?? 24) - linesBesideRows);
   const shown = mostInteresting([...progress.tasks.values()], room);
   const hidden = progress.tasks.size - shown.length;
-  // One column less than there is: a full line would wrap and break the count of lines.
+  const width = columns - 1;
   const table = renderTable(
     ["TASK", "STATE", "AGENT", "SINCE", "WHY"],
     shown.map((task) => rowOf(task, now)),
-    { paint, columns: columns - 1 },
+    { paint, columns: width },
   );
   const head = `${paint("bold", title)}  ${paint(colourOfState(progress.status), progress.status)}: ${countsText(progress)}`;
-  const lines = [head, table.trimEnd()];
+  const lines = [head, ...table.trimEnd().split("\n")];
   if (hidden > 0) lines.push(paint("grey", `… and ${hidden} more`));
-  if (note !== "") lines.push(paint("yellow", note.slice(0, columns - 1)));
-  return `${lines.join("\n")}\n`;
+  if (note !== "") lines.push(paint("yellow", note));
+  // One column less than there is: a full line would wrap and break the count of lines.
+  return `${lines.map((line) => cutLine(line, width)).join("\n")}\n`;
 }
 
 function rowOf(task: TaskProgress, nowMs: number): Cell[] {
