@@ -95,11 +95,23 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
   let pending: PendingAppend[] = [];
   let flushing: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
-  let broken: Error | undefined;
+  /** A failed append could not be cut off again: nothing is appended behind it. Tried anew with each append. */
+  let isUncut = false;
+
+  async function cutBack(): Promise<void> {
+    try {
+      await file.truncate(sizeBytes);
+      isUncut = false;
+    } catch (cause) {
+      isUncut = true;
+      throw new Error(`${path} cannot be trusted: a failed append could not be undone`, { cause });
+    }
+  }
 
   async function writeBatch(batch: readonly PendingAppend[]): Promise<void> {
     const bytes = Buffer.from((isTorn ? "\n" : "") + batch.map((append) => append.text).join(""));
     try {
+      if (isUncut) await cutBack();
       await file.appendFile(bytes);
       if (batch.some(({ where }) => where === "disk")) await file.datasync();
       sizeBytes += bytes.length;
@@ -107,9 +119,7 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
       for (const append of batch) append.resolve();
     } catch (error) {
       // What was refused must not be read back later as accepted.
-      await file.truncate(sizeBytes).catch((cause: unknown) => {
-        broken = new Error(`${path} cannot be trusted any more: a failed append could not be undone`, { cause });
-      });
+      if (!isUncut) await cutBack().catch(() => undefined);
       for (const append of batch) append.reject(error);
     }
   }
@@ -128,7 +138,6 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
   return {
     append(text, where = "disk") {
       if (closed !== undefined) return Promise.reject(new Error(`${path} is closed`));
-      if (broken !== undefined) return Promise.reject(broken);
       return new Promise<void>((resolve, reject) => {
         pending.push({ text, where, resolve, reject });
         flushing ??= flush();

@@ -48,7 +48,9 @@ export interface AgentState {
 /** How long a stopping agent waits for its last results to be acknowledged. They are kept and sent at the next start else. */
 const deliverLimitMs = 3_000;
 /** Peaks of memory are looked for this often. */
-const peaksEveryTicks = 2;
+const peaksEveryMs = 2_000;
+/** A process that is stuck with its memory lock is never measured to the end. */
+const measureLimitMs = 5_000;
 
 /** Puts an agent together. It holds nothing, and touches no file, before `start`. */
 export function createAgent(config: AgentConfig, overrides: AgentOverrides = {}): Agent {
@@ -79,7 +81,7 @@ async function begin(config: AgentConfig, overrides: AgentOverrides, signal: Abo
   let start: AgentStart;
   let { logger } = parts;
   try {
-    start = await parts.home.open();
+    start = await parts.home.open(logger);
     logger = logger.child({ agent_id: start.agentId });
     await join(config, { ...parts, logger }, start.agentId, signal);
   } catch (error) {
@@ -91,6 +93,8 @@ async function begin(config: AgentConfig, overrides: AgentOverrides, signal: Abo
   try {
     await started.start();
   } catch (error) {
+    // What was begun may take its time to end, and should that fail it would hide why.
+    logger.error({ err: error }, "the agent cannot start; what it had begun is being ended");
     await started.stop("the start failed");
     throw error;
   }
@@ -154,6 +158,16 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     open: () => connections.openAttach(),
     onChange: () => late.heartbeat?.statusChanged(),
   });
+  const sampled = limited(ports, "measuring the machine", async () => {
+    const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());
+    room.note(sample);
+    return sample;
+  });
+  const measure = async (): Promise<wire.Sample> => {
+    const sample = await sampled();
+    if (sample === null) throw new Error("an earlier measuring of the machine hangs, and is not joined by another");
+    return sample;
+  };
   const heartbeat = createHeartbeat({
     admission,
     ports,
@@ -161,11 +175,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     about: about(config, agentId, incarnation),
     starts,
     open: () => connections.openHeartbeat(),
-    measure: oneAtATime(async () => {
-      const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());
-      room.note(sample);
-      return sample;
-    }),
+    measure,
     evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached() && !isLeaving,
     isHeldByOwner,
@@ -179,16 +189,12 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     work: supervisor,
     connections: [attach, heartbeat],
   });
-  const ticker = tickLoop(
-    ports,
-    logger,
-    () => {
-      // A machine that slept is known before its leases are judged: they stop, and do not end.
-      sleeper.tick();
-      supervisor.tick(stalls.tick());
-    },
-    () => parts.sampler.watchPeaks(supervisor.listed()),
-  );
+  const ticker = tickLoop(ports, logger, () => {
+    // A machine that slept is known before its leases are judged: they stop, and do not end.
+    sleeper.tick();
+    supervisor.tick(stalls.tick());
+  });
+  const peaks = peaksLoop(ports, logger, () => sampler.watchPeaks(supervisor.listed()));
 
   return {
     status: () => ({
@@ -201,6 +207,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     async start() {
       await Promise.all([hold.start(), sampler.start(), supervisor.load()]);
       await ticker.start();
+      await peaks.start();
       await attach.start();
       await heartbeat.start();
       sleeper.start();
@@ -216,6 +223,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
       // Goodbye after the last result: with it the registry takes everything of this agent for gone.
       await heartbeat.stop(reason);
       await attach.stop(reason);
+      await peaks.stop(reason);
       await ticker.stop(reason);
       await hold.stop(reason);
       connections.close();
@@ -225,19 +233,27 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
   };
 }
 
-function tickLoop(ports: Ports, logger: Logger, look: () => void, watchPeaks: () => Promise<void>): RunLoop {
-  let ticks = 0;
+function tickLoop(ports: Ports, logger: Logger, look: () => void): RunLoop {
   return new RunLoop({
     name: "tick",
     ports,
     intervalMs: tickEveryMs,
     errorDelayMs: tickEveryMs,
-    async run() {
-      look();
-      ticks += 1;
-      if (ticks % peaksEveryTicks === 0) await watchPeaks();
-    },
+    run: look,
     onError: (error) => logger.error({ err: error }, "a look at the leases failed"),
+  });
+}
+
+/** Apart from the ticks: no lease waits for a measuring. */
+function peaksLoop(ports: Ports, logger: Logger, watchPeaks: () => Promise<void>): RunLoop {
+  return new RunLoop({
+    name: "peaks",
+    ports,
+    intervalMs: peaksEveryMs,
+    errorDelayMs: peaksEveryMs,
+    runAtStart: false,
+    run: limited(ports, "looking for peaks of memory", watchPeaks),
+    onError: (error) => logger.error({ err: error }, "a look at what the attempts use failed"),
   });
 }
 
@@ -245,6 +261,24 @@ function tickLoop(ports: Ports, logger: Logger, look: () => void, watchPeaks: ()
 async function untilDelivered(supervisor: Supervisor, ports: Ports): Promise<void> {
   const late = new Error("not acknowledged in time");
   await withTimeout(ports.timers, deliverLimitMs, supervisor.whenAllAcked(), () => late).catch(() => undefined);
+}
+
+/** One call at a time, given up (it rejects) after `measureLimitMs`. Answers null, and does not call, while one that was given up goes on. */
+function limited<T>({ timers }: Ports, what: string, action: () => Promise<T>): () => Promise<T | null> {
+  const call = oneAtATime(action);
+  let isHanging = false;
+  return async () => {
+    if (isHanging) return null;
+    const answer = call();
+    const done = (): void => {
+      isHanging = false;
+    };
+    answer.then(done, done);
+    return withTimeout(timers, measureLimitMs, answer, () => {
+      isHanging = true;
+      return new Error(`${what} took longer than ${measureLimitMs} ms`);
+    });
+  };
 }
 
 /** Calls wait for the one before, whoever made it. */

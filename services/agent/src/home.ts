@@ -1,6 +1,6 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureDir, type Ports } from "@headroom/runtime";
+import { ensureDir, silentLogger, type Logger, type Ports } from "@headroom/runtime";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { loadAgentId } from "./identity.ts";
 import { countStart } from "./starts.ts";
@@ -30,8 +30,8 @@ export interface AgentStart {
 
 /** The agent's folder, as a port: who the agent is, and that it is the only one. */
 export interface AgentHome {
-  /** Takes the folder for this process. Throws AgentDirInUseError, IdentityError. */
-  open(): Promise<AgentStart>;
+  /** Takes the folder for this process; `logger` is told what could not be tidied up. Throws AgentDirInUseError, IdentityError. */
+  open(logger?: Pick<Logger, "warn">): Promise<AgentStart>;
   /** Idempotent. */
   close(): Promise<void>;
 }
@@ -39,13 +39,12 @@ export interface AgentHome {
 export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "clock" | "random">): AgentHome {
   let release: (() => Promise<void>) | undefined;
   return {
-    async open() {
+    async open(logger = silentLogger) {
       await ensureDir(agentDir);
       const lock = await lockDataDir(agentDir, clock);
       try {
         const agentId = await loadAgentId(agentDir, random);
-        // Fresh folders of attempts that an earlier program did not see to the end.
-        await rm(agentPaths(agentDir).freshDir, { recursive: true, force: true });
+        await clearFresh(agentPaths(agentDir).freshDir, logger);
         const starts = await countStart(agentDir);
         release = () => lock.release();
         return { agentId, starts };
@@ -59,4 +58,18 @@ export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "cloc
       release = undefined;
     },
   };
+}
+
+/**
+ * Removes the fresh folders of attempts that an earlier program did not see to the end. One that cannot be removed (root's files made in a
+ * container, a read-only module cache) stays, and is in nobody's way: it is named after an attempt that does not come again.
+ */
+async function clearFresh(freshDir: string, logger: Pick<Logger, "warn">): Promise<void> {
+  const names = await readdir(freshDir).catch(() => []);
+  for (const name of names) {
+    const path = join(freshDir, name);
+    await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+      logger.warn({ err: error, path }, "a working folder that an earlier program left could not be removed; it stays");
+    });
+  }
 }

@@ -50,7 +50,10 @@ function hasHappened({ kind }: JournalRecord): boolean {
 export function fileJournal(options: FileJournalOptions): Journal {
   const { path, logger, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
   const state = new JournalState();
+  let isOpen = false;
+  /** undefined: not opened yet, or a rewrite failed and so did opening the file again; the next append tries to. */
   let log: DurableLog | undefined;
+  let opening: Promise<DurableLog> | undefined;
   let owed: JournalRecord[] = [];
   let lines = 0;
   let countAtLines = compactAfterLines;
@@ -62,21 +65,35 @@ export function fileJournal(options: FileJournalOptions): Journal {
     await files.replace(path, records.map(lineOf).join(""));
     lines = records.length;
     countAtLines = compactAfterLines;
-    log = await files.openLog(path);
+    await openLog();
   }
 
-  /** Appends made meanwhile wait for it. When it fails, the old file goes on. */
+  /** Appends made meanwhile wait for it. When it fails, the old file goes on. Never rejects. */
   async function compact(): Promise<void> {
     const old = log;
-    await old?.close();
+    log = undefined;
     try {
+      await old?.close();
       await rewrite();
     } catch (error) {
       logger.warn({ err: error, path }, "the journal could not be shortened; it goes on as it is");
       lines = 0;
       countAtLines = compactAfterLines;
-      log = await files.openLog(path);
     }
+  }
+
+  /** The log, opened if there is none. Appends made at once share one opening. */
+  function openedLog(): Promise<DurableLog> {
+    if (log !== undefined) return Promise.resolve(log);
+    opening ??= openLog().finally(() => {
+      opening = undefined;
+    });
+    return opening;
+  }
+
+  async function openLog(): Promise<DurableLog> {
+    log = await files.openLog(path);
+    return log;
   }
 
   /** What is needed is only counted now and then. */
@@ -102,12 +119,14 @@ export function fileJournal(options: FileJournalOptions): Journal {
       if (read.damagedLines.length > 0 && text !== null) await keepDamaged(text, read.damagedLines);
       // On a full disk the old file is good enough.
       await compact();
+      await openedLog();
+      isOpen = true;
       return state.content();
     },
     async append(record) {
       await compacted();
-      if (log === undefined || closed !== undefined) throw new Error(`the journal ${path} is not open`);
-      await write(log, record);
+      if (!isOpen || closed !== undefined) throw new Error(`the journal ${path} is not open`);
+      await write(record);
       if (isLong() && compacting === undefined && closed === undefined)
         compacting = compact().finally(() => {
           compacting = undefined;
@@ -116,19 +135,21 @@ export function fileJournal(options: FileJournalOptions): Journal {
     },
     close() {
       closed ??= (compacting ?? Promise.resolve()).then(async () => {
-        if (log !== undefined && owed.length > 0) await write(log).catch(sayOwed);
+        if (isOpen && owed.length > 0) await write().catch(sayOwed);
+        await opening?.catch(() => undefined);
         await log?.close();
       });
       return closed;
     },
   };
 
-  async function write(to: DurableLog, ...records: readonly JournalRecord[]): Promise<void> {
+  async function write(...records: readonly JournalRecord[]): Promise<void> {
     const all = [...owed, ...records];
     owed = [];
     const where = all.some(({ kind }) => WHERE[kind] === "disk") ? "disk" : "system";
     lines += all.length;
     try {
+      const to = log ?? (await openedLog());
       await to.append(all.map(lineOf).join(""), where);
     } catch (error) {
       owed = [...owed, ...all.filter(hasHappened)].slice(-maxOwed);

@@ -1,9 +1,10 @@
 import type { ChildProcess } from "node:child_process";
-import type { Readable } from "node:stream";
 import { createDeferred, withTimeout, type Logger, type Ports } from "@headroom/runtime";
 import type { ChildCpu } from "./child-cpu.ts";
-import { endGroup, type ProcessGroup, untilSeen } from "./process-group.ts";
-import type { OutputSink, OutputSource, Run, RunEnd } from "./runner.ts";
+import { Freezer } from "./freezer.ts";
+import { endGroup, type ProcessGroup, untilSeenTwice } from "./process-group.ts";
+import type { OutputSink, Run, RunEnd } from "./runner.ts";
+import { TakenOutput } from "./take-output.ts";
 
 export interface FollowRunOptions {
   readonly child: ChildProcess;
@@ -14,21 +15,24 @@ export interface FollowRunOptions {
   readonly ports: Ports;
   readonly logger: Logger;
   readonly childCpu: ChildCpu;
+  /** Never rejects, and says itself what fails. */
   afterwards(): Promise<void>;
 }
 
 /** TERM to KILL, for what a command leaves behind by itself. */
 const leftBehindGraceMs = 10_000;
-/** With all processes gone a pipe has ended; one that has not is held by a process that we cannot see, and is let go. */
-const drainLimitMs = 5_000;
+/** Ordinary folders are removed by then; a huge one, or one on a slow disk, is no reason to hold back a result. */
+const afterwardsLimitMs = 1_000;
 
 /** Follows a process to the end of its whole group. Attaches its listeners before it returns. */
 export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
-  const { child, group, ports, logger } = options;
+  const { child, group, sink, ports, logger } = options;
+  const { timers } = ports;
   const endAsked = createDeferred();
   let graceMs: number | null = null;
   let exited = false;
-  let frozen = false;
+  const isOurs = (): boolean => !exited;
+  const freezer = new Freezer(group, { timers, logger, isOurs });
 
   const exit = new Promise<{ code: number | null; signal: string; cpuMs: number | null }>((resolve) => {
     child.once("exit", (code, signal) => {
@@ -36,45 +40,39 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
       resolve({ code, signal: signal ?? "", cpuMs: options.childCpu.takeMs() });
     });
   });
-  const output = Promise.all([take("stdout", child.stdout), take("stderr", child.stderr)]);
-
-  async function take(source: OutputSource, stream: Readable | null): Promise<void> {
-    if (stream === null) return;
-    try {
-      // Awaiting each piece lets the pipe fill: a command that writes faster than we store is slowed down, not buffered.
-      for await (const data of stream) await options.sink(source, data as Buffer);
-    } catch (error) {
-      logger.debug({ err: error }, "a pipe of a task ended early");
-    }
-  }
+  const output = new TakenOutput({ stdout: child.stdout, stderr: child.stderr, sink, ports, logger });
 
   async function follow(): Promise<RunEnd> {
     const ending = endAsked.promise.then(() => endAll());
     const ended = await exit;
-    const left = await untilSeen(() => group.members(true), { timers: ports.timers, logger });
+    const left = await untilSeenTwice(
+      () => group.members(true),
+      (pids) => pids.length === 0,
+      { timers, logger },
+    );
     if (left.length > 0 && graceMs === null) end(leftBehindGraceMs);
     if (graceMs !== null) await ending;
-    await drain();
+    await output.drain();
     const endedAtMs = ports.clock.now();
-    await options.afterwards();
+    await startAfterwards();
     return { exitCode: ended.code, signal: ended.signal, cpuMs: ended.cpuMs, endedAtMs, leftBehind: left.length };
   }
 
   function endAll(): Promise<number> {
-    const { timers } = ports;
-    return endGroup(group, { timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs, isOurs: () => !exited });
+    return endGroup(group, { timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs, isOurs });
   }
 
-  async function drain(): Promise<void> {
-    const late = new Error("the pipe is still open");
-    await withTimeout(ports.timers, drainLimitMs, output, () => late).catch(() => {
-      child.stdout?.destroy();
-      child.stderr?.destroy();
+  /** Waits for it a moment; after that it goes on in the background. */
+  async function startAfterwards(): Promise<void> {
+    const late = new Error("not done in time");
+    await withTimeout(timers, afterwardsLimitMs, options.afterwards(), () => late).catch((error: unknown) => {
+      logger.debug({ err: error }, "what follows a task's end goes on in the background");
     });
   }
 
   function end(newGraceMs: number): void {
     graceMs = Math.min(graceMs ?? Number.POSITIVE_INFINITY, newGraceMs);
+    freezer.stopLooking();
     endAsked.resolve();
   }
 
@@ -84,15 +82,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
     ended: follow(),
     hasExited: () => exited,
     end,
-    freeze() {
-      if (frozen || exited) return;
-      frozen = true;
-      group.signal("SIGSTOP");
-    },
-    thaw() {
-      if (!frozen) return;
-      frozen = false;
-      group.signal("SIGCONT");
-    },
+    freeze: () => freezer.freeze(),
+    thaw: () => freezer.thaw(),
   };
 }

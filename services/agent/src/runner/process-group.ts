@@ -22,9 +22,10 @@ export class ProcessGroup {
    * costs a look at every process's environment.
    */
   async members(escaped: boolean): Promise<readonly number[]> {
+    // The marks first: what is found by its mark then stands in the rows, and so do those that it has started since.
+    const marked = escaped ? await this.#processes.withEnvironment(attemptMarker(this.#attemptId)) : [];
     const rows = await this.#processes.list();
     if (rows === null) return (await this.#processes.startToken(this.#groupId)) === null ? [] : [this.#groupId];
-    const marked = escaped ? await this.#processes.withEnvironment(attemptMarker(this.#attemptId)) : [];
     const own = new Set(marked.filter((pid) => pid !== process.pid));
     return treeOf(rows, this.#groupId, own).map((row) => row.pid);
   }
@@ -39,7 +40,16 @@ export class ProcessGroup {
       return;
     }
     send(-this.#groupId, signal);
-    for (const pid of pids) if (pid !== this.#groupId) send(pid, signal);
+    this.signalEach(
+      signal,
+      pids.filter((pid) => pid !== this.#groupId),
+    );
+  }
+
+  /** Sends a signal to these alone, in this order. On Windows to none. */
+  signalEach(signal: NodeJS.Signals, pids: readonly number[]): void {
+    if (this.#platform === "win32") return;
+    for (const pid of pids) send(pid, signal);
   }
 }
 
@@ -63,8 +73,10 @@ export interface EndGroupOptions extends LookOptions {
   isOurs(): boolean;
 }
 
-const firstLookMs = 20;
-const longestLookMs = 500;
+export const firstLookMs = 20;
+export const longestLookMs = 500;
+/** A process that forks while its row is being read is not seen, nor is its child: only a second look can tell that none is left. */
+const secondLookMs = 20;
 /** After this long with KILL sent, processes sit in the kernel (a dead network drive); said once. */
 const stuckAfterMs = 30_000;
 
@@ -81,9 +93,17 @@ export async function endGroup(group: ProcessGroup, options: EndGroupOptions): P
   let isAsked = false;
   let killedAtMs: number | null = null;
   let saidStuck = false;
+  let wasEmpty = false;
   for (let pauseMs = firstLookMs; ; pauseMs = Math.min(longestLookMs, pauseMs * 2)) {
     const alive = await look();
-    if (alive?.length === 0) return found ?? 0;
+    if (alive?.length === 0) {
+      if (wasEmpty) return found ?? 0;
+      wasEmpty = true;
+      await sleep(timers, secondLookMs);
+      waitedMs += secondLookMs;
+      continue;
+    }
+    wasEmpty = false;
     found ??= alive?.length ?? null;
     const maySignal = alive !== null || options.isOurs();
     if (maySignal) {
@@ -115,7 +135,7 @@ function ask(group: ProcessGroup, pids: readonly number[]): void {
 }
 
 /** What a look shows, once one can be made. */
-export async function untilSeen<Seen>(find: () => Promise<Seen>, { timers, logger }: LookOptions): Promise<Seen> {
+async function untilSeen<Seen>(find: () => Promise<Seen>, { timers, logger }: LookOptions): Promise<Seen> {
   const look = looking(find, logger);
   for (;;) {
     const seen = await look();
@@ -124,8 +144,20 @@ export async function untilSeen<Seen>(find: () => Promise<Seen>, { timers, logge
   }
 }
 
+/** What two looks show, once they can be made, of which the second is made only if the first shows nothing. */
+export async function untilSeenTwice<Seen>(
+  find: () => Promise<Seen>,
+  isNothing: (seen: Seen) => boolean,
+  options: LookOptions,
+): Promise<Seen> {
+  const seen = await untilSeen(find, options);
+  if (!isNothing(seen)) return seen;
+  await sleep(options.timers, secondLookMs);
+  return untilSeen(find, options);
+}
+
 /** Looks that answer null where one cannot be made, which is said once. */
-function looking<Seen>(find: () => Promise<Seen>, logger: Logger): () => Promise<Seen | null> {
+export function looking<Seen>(find: () => Promise<Seen>, logger: Logger): () => Promise<Seen | null> {
   let saidBlind = false;
   return async () => {
     try {

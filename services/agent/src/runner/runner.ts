@@ -41,13 +41,15 @@ export interface Run {
   hasExited(): boolean;
   /** TERM to the group, KILL after the grace. Idempotent; a shorter grace counts. */
   end(graceMs: number): void;
-  /** Stops the processes without ending them. */
+  /** Stops the processes without ending them: the group at once, what has left it within moments. A thaw meanwhile wins. */
   freeze(): void;
   thaw(): void;
 }
 
 export type RunStart =
   | { readonly kind: "started"; readonly run: Run }
+  /** `mayStart` said no: nothing was started. */
+  | { readonly kind: "withheld" }
   | {
       readonly kind: "failed";
       readonly sentence: string;
@@ -64,8 +66,11 @@ export interface Leftover {
 
 /** Runs commands, as a port. */
 export interface ProcessRunner {
-  /** Never rejects: what cannot be started is told in a sentence. */
-  start(spec: RunSpec, sink: OutputSink): Promise<RunStart>;
+  /**
+   * Never rejects: what cannot be started is told in a sentence. `mayStart` is asked right before the process is made, which may be
+   * long after the call where a folder is slow; a runner that makes it at once need not ask.
+   */
+  start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean): Promise<RunStart>;
   /** Ends the processes of an attempt of an earlier agent program, if they are still the same; answers how many there were. */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number>;
 }

@@ -56,12 +56,12 @@ function start(...argv: readonly string[]): Promise<RunStart> {
 }
 
 function attemptIdOf(number: number): string {
-  return `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+  return `00000000-0000-4000-8000-${String(process.pid * 1_000 + number).padStart(12, "0")}`;
 }
 
 async function tellStart(): Promise<RunStart> {
   const outcome = await start("true");
-  tell(outcome.kind === "failed" ? outcome : { kind: outcome.kind, end: await outcome.run.ended });
+  tell(outcome.kind === "started" ? { kind: outcome.kind, end: await outcome.run.ended } : outcome);
   return outcome;
 }
 
@@ -114,7 +114,7 @@ async function endLeftoverWithoutFiles(): Promise<void> {
 
 async function startForGood(): Promise<Run> {
   const outcome = await start("sh", "-c", "sleep 60 & wait");
-  if (outcome.kind === "failed") throw new Error(outcome.sentence);
+  if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
   await until(
     async () => ((await processes.list()) ?? []).filter((row) => row.groupId === outcome.run.pid).length === 2,
   );

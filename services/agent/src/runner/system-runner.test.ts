@@ -25,7 +25,8 @@ let runs = 0;
 
 function spec(argv: readonly string[], more: Partial<RunSpec> = {}): RunSpec {
   runs += 1;
-  const attemptId = `00000000-0000-4000-8000-${String(runs).padStart(12, "0")}`;
+  // No other test that runs at the same time has it: processes are found by it.
+  const attemptId = `00000000-0000-4000-8000-${String(process.pid * 1_000 + runs).padStart(12, "0")}`;
   return { attemptId, taskId: "task-1", planId: "plan-1", argv, env: {}, workingDir: "", cardIndexes: [], ...more };
 }
 
@@ -38,14 +39,14 @@ function start(wanted: RunSpec): Promise<RunStart> {
 
 async function started(wanted: RunSpec): Promise<Run> {
   const outcome = await start(wanted);
-  if (outcome.kind === "failed") throw new Error(outcome.sentence);
+  if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
   return outcome.run;
 }
 
 async function failed(wanted: RunSpec): Promise<string> {
   const outcome = await start(wanted);
   if (outcome.kind === "failed") return outcome.sentence;
-  outcome.run.end(0);
+  if (outcome.kind === "started") outcome.run.end(0);
   throw new Error("it started");
 }
 

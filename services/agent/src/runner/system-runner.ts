@@ -4,7 +4,7 @@ import { lacksMeans } from "../processes/lacks-means.ts";
 import type { ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram } from "./find-program.ts";
-import { endGroup, ProcessGroup, untilSeen } from "./process-group.ts";
+import { endGroup, ProcessGroup, untilSeenTwice } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
@@ -20,11 +20,13 @@ export interface SystemRunnerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+const always = (): boolean => true;
+
 /** Runs commands as real processes, each in a process group of its own, without a shell, with stdin closed. */
 export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
   const childCpu = linuxChildCpu();
   return {
-    start: (spec, sink) => startProcess(spec, sink, options, childCpu),
+    start: (spec, sink, mayStart = always) => startProcess(spec, sink, mayStart, options, childCpu),
     endLeftover: (leftover, graceMs) => endLeftover(leftover, graceMs, options),
   };
 }
@@ -32,6 +34,7 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
 async function startProcess(
   spec: RunSpec,
   sink: OutputSink,
+  mayStart: () => boolean,
   options: SystemRunnerOptions,
   childCpu: ChildCpu,
 ): Promise<RunStart> {
@@ -46,6 +49,10 @@ async function startProcess(
   const [program = "", ...args] = spec.argv;
   const found = await findProgram(program, folder.path, env["PATH"]);
   if (found.kind === "missing") return failed(found.sentence);
+  if (!mayStart()) {
+    await folder.remove();
+    return { kind: "withheld" };
+  }
   const spawned = await spawnChild(program, args, folder.path, env);
   if (spawned.kind === "failed")
     return failed(`the program ${JSON.stringify(program)} could not be started: ${spawned.why}`, spawned.isMachine);
@@ -134,7 +141,11 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
   const { processes, logger, ports } = options;
   const { timers } = ports;
   const { attemptId } = leftover;
-  const groupId = await untilSeen(() => findGroup(leftover, processes), { timers, logger });
+  const groupId = await untilSeenTwice(
+    () => findGroup(leftover, processes),
+    (found) => found === "gone",
+    { timers, logger },
+  );
   if (groupId === "gone") return 0;
   const group = new ProcessGroup(groupId, attemptId, processes);
   // Its first process is not ours to reap: what cannot be seen may be somebody else's by now.

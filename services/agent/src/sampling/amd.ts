@@ -1,57 +1,118 @@
 import { readFile, readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Clock } from "@headroom/runtime";
+import { systemTimers, withTimeout, type Clock, type Timers } from "@headroom/runtime";
 import { bytesPerMib } from "../units.ts";
-import { noCards, type CardMeasure, type GpuProbe } from "./gpu.ts";
+import { noCards, withoutRoom, type CardMeasure, type GpuProbe } from "./gpu.ts";
 
 const amdVendor = "0x1002";
 /** A machine without such cards is looked at again this often. */
 const lookAgainMs = 300_000;
 
+/** Longest one reading may take; it takes less than 1 ms. */
+const limitMs = 5_000;
+/** A reading that hangs inside the driver cannot be ended, and keeps one of the four threads that all files of this process are read by. */
+const maxHanging = 2;
+
 /** AMD cards through sysfs: a few files a card, no process. Who uses how much of a card is not told there. */
-export function amdProbe(clock: Clock, drmDir = "/sys/class/drm"): GpuProbe {
-  let devices: readonly string[] = [];
+export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers = systemTimers): GpuProbe {
+  const inTime = givenUp(timers);
+  let found: Devices = new Map();
   let nextLookMs = Number.NEGATIVE_INFINITY;
+  /** What was read last, by device. */
+  const lastCards = new Map<string, CardMeasure>();
+
+  async function look(): Promise<void> {
+    const nowMs = clock.monotonic();
+    if (nowMs < nextLookMs) return;
+    const known = found;
+    const looked = await inTime(drmDir, () => findDevices(drmDir, known));
+    if (looked === null) return;
+    found = looked.devices;
+    if (looked.isWhole) nextLookMs = nowMs + lookAgainMs;
+    const present = new Set(found.values());
+    for (const device of lastCards.keys()) if (!present.has(device)) lastCards.delete(device);
+  }
+
+  /** null: never read, and so nothing is known of it. */
+  async function measure(device: string, index: number): Promise<CardMeasure | null> {
+    const last = lastCards.get(device);
+    const card = await inTime(device, () => readCard(device, index, last?.cardId));
+    if (card !== null) lastCards.set(device, card);
+    else if (last !== undefined) return withoutRoom([{ ...last, index }]).cards[0] ?? null;
+    return card;
+  }
+
   return {
     async read() {
-      const nowMs = clock.monotonic();
-      if (nowMs >= nextLookMs) {
-        devices = await findDevices(drmDir);
-        nextLookMs = nowMs + lookAgainMs;
-      }
+      await look();
+      // In the order of their bus addresses, which is how the driver counts.
+      const devices = [...found.values()].sort();
       if (devices.length === 0) return noCards;
-      const cards = await Promise.all(devices.map((device, index) => readCard(device, index)));
-      return { cards: cards.filter((card) => card !== null), processes: null };
+      const cards: CardMeasure[] = [];
+      // One after another: a driver that hangs takes one thread, not all.
+      for (const [index, device] of devices.entries()) {
+        const card = await measure(device, index);
+        if (card !== null) cards.push(card);
+      }
+      return { cards, processes: null };
     },
   };
 }
 
-/** Device folders of AMD cards in the order of their bus addresses, which is how the driver counts. */
-async function findDevices(drmDir: string): Promise<readonly string[]> {
-  const names = await readdir(drmDir).catch(() => []);
-  const devices: string[] = [];
-  for (const name of names) {
-    if (!/^card\d+$/.test(name)) continue;
-    const device = await realpath(join(drmDir, name, "device")).catch(() => null);
-    if (device !== null && (await readText(join(device, "vendor"))) === amdVendor) devices.push(device);
-  }
-  return devices.sort();
+/** Runs a reading; null: it failed, took too long, or was not begun because it, or too many others, hang. */
+function givenUp(timers: Timers): <T>(path: string, reading: () => Promise<T>) => Promise<T | null> {
+  const pending = new Set<string>();
+  return async (path, reading) => {
+    if (pending.has(path) || pending.size >= maxHanging) return null;
+    pending.add(path);
+    const answer = reading();
+    const done = (): void => void pending.delete(path);
+    answer.then(done, done);
+    const late = (): Error => new Error(`${path} cannot be read within ${limitMs} ms`);
+    return withTimeout(timers, limitMs, answer, late).catch(() => null);
+  };
 }
 
-async function readCard(device: string, index: number): Promise<CardMeasure | null> {
-  const [total, used, busy, uniqueId, product, deviceId] = await Promise.all(
-    ["mem_info_vram_total", "mem_info_vram_used", "gpu_busy_percent", "unique_id", "product_name", "device"].map(
-      (name) => readText(join(device, name)),
-    ),
-  );
-  const totalBytes = Number(total || Number.NaN);
-  const usedBytes = Number(used || Number.NaN);
+/** Device folders of AMD cards by the names that they have in the folder of all cards. */
+type Devices = ReadonlyMap<string, string>;
+
+interface Look {
+  readonly devices: Devices;
+  /** False: some cards could not be looked at; those of them that were known are still. */
+  readonly isWhole: boolean;
+}
+
+/** Looks for AMD cards. What is not there is none; what cannot be looked at is what it was. Rejects when nothing can. */
+async function findDevices(drmDir: string, known: Devices): Promise<Look> {
+  const devices = new Map<string, string>();
+  let isWhole = true;
+  for (const name of (await ifThere(readdir(drmDir))) ?? []) {
+    if (!/^card\d+$/.test(name)) continue;
+    try {
+      const device = await ifThere(realpath(join(drmDir, name, "device")));
+      if (device !== null && (await readText(join(device, "vendor"))) === amdVendor) devices.set(name, device);
+    } catch {
+      isWhole = false;
+      const device = known.get(name);
+      if (device !== undefined) devices.set(name, device);
+    }
+  }
+  return { devices, isWhole };
+}
+
+/** null: it has no memory of its own. Rejects when its memory cannot be read. `knownId` is what it was called before. */
+async function readCard(device: string, index: number, knownId: string | undefined): Promise<CardMeasure | null> {
+  const text = (name: string): Promise<string | null> => readText(join(device, name));
+  const less = (name: string): Promise<string | null> => text(name).catch(() => null);
+  const totalBytes = Number((await text("mem_info_vram_total")) || Number.NaN);
+  const usedBytes = Number((await text("mem_info_vram_used")) || Number.NaN);
   if (!Number.isFinite(totalBytes) || !Number.isFinite(usedBytes)) return null;
-  const utilization = Number(busy || 0);
+  const utilization = Number((await less("gpu_busy_percent")) || 0);
+  const product = (await less("product_name")) || `AMD GPU ${(await less("device")) ?? ""}`;
   return {
-    cardId: uniqueId ? `amd-${uniqueId}` : `amd-${basename(device)}`,
+    cardId: knownId ?? `amd-${(await less("unique_id")) || basename(device)}`,
     index,
-    model: (product || `AMD GPU ${deviceId ?? ""}`).trim().slice(0, 128),
+    model: product.trim().slice(0, 128),
     totalMib: Math.floor(totalBytes / bytesPerMib),
     availableMib: Math.max(0, Math.floor((totalBytes - usedBytes) / bytesPerMib)),
     utilization: Number.isFinite(utilization) ? Math.min(100, Math.max(0, utilization)) : 0,
@@ -60,9 +121,17 @@ async function readCard(device: string, index: number): Promise<CardMeasure | nu
   };
 }
 
+/** null: there is no such file. */
 async function readText(path: string): Promise<string | null> {
-  return readFile(path, "utf8").then(
-    (text) => text.trim(),
-    () => null,
-  );
+  return (await ifThere(readFile(path, "utf8")))?.trim() ?? null;
+}
+
+/** null: what was asked for is not there. */
+async function ifThere<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    throw error;
+  }
 }

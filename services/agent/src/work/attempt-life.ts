@@ -2,6 +2,7 @@ import type { AttemptOutcome } from "@headroom/contracts";
 import type { AssignedWork, AttemptResult } from "../attempt.ts";
 import type { RunEnd } from "../runner/runner.ts";
 import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
+import { judgeLease } from "./lease.ts";
 import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
 
 /** The contract's bound on AttemptFinished.sentence. */
@@ -55,12 +56,14 @@ export class AttemptLife {
   async #run(attempt: HeldAttempt, work: AssignedWork): Promise<void> {
     const { runner, logger } = this.#options;
     // Cancelled between the answer and here.
-    if (attempt.endCause !== null) return this.#finish(attempt, this.#neverStarted());
+    if (!this.#mayStart(attempt)) return this.#finish(attempt, this.#neverStarted());
     const { attemptId, taskId, planId, argv, env, workingDir, cardIndexes } = work;
     const start = await runner.start(
       { attemptId, taskId, planId, argv, env, workingDir, cardIndexes },
       (source, data) => attempt.spool.write(source, data),
+      () => this.#mayStart(attempt),
     );
+    if (start.kind === "withheld") return this.#finish(attempt, this.#neverStarted());
     if (start.kind === "failed") {
       const { sentence, isMachine } = start;
       if (isMachine) this.#unfitFromMs = this.#options.ports.clock.monotonic();
@@ -81,6 +84,13 @@ export class AttemptLife {
     this.#limitTime(attempt, work.runTimeoutMs);
     this.#tell.started(attemptId);
     await this.#finish(attempt, ownEnding(await run.ended));
+  }
+
+  /** Leases of what runs are judged at each tick; until it runs, here. */
+  #mayStart(attempt: HeldAttempt): boolean {
+    if (judgeLease(attempt.lease, this.#options.ports.clock.monotonic(), false) === "end")
+      this.end(attempt, "lease_expired", "its lease ended without a renewal from the orchestrator", leftoverGraceMs);
+    return attempt.endCause === null;
   }
 
   /** The end may have been asked for while the process was being started. */

@@ -41,7 +41,7 @@ export class AttemptTable {
     for (const entry of entries) await this.#restore(entry);
     // Output of attempts that nobody remembers: their results were acknowledged.
     for (const attemptId of await this.#options.stores.list())
-      if (!this.#held.has(attemptId)) await this.#options.stores.open(attemptId).remove();
+      if (!this.#held.has(attemptId)) await this.#removeSpool(this.#options.stores.open(attemptId), attemptId);
     return this.all().filter((attempt) => attempt.result === null);
   }
 
@@ -184,9 +184,12 @@ export class AttemptTable {
   }
 
   /** Never rejects. */
-  async #removeSpool(spool: OutputSpool): Promise<void> {
+  async #removeSpool(spool: Pick<OutputSpool, "remove">, attemptId?: string): Promise<void> {
     await spool.remove().catch((error: unknown) => {
-      this.#options.logger.warn({ err: error }, "delivered output of a task could not be removed");
+      this.#options.logger.warn(
+        { err: error, attempt_id: attemptId },
+        "delivered output of a task could not be removed",
+      );
     });
   }
 }

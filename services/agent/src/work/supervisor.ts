@@ -17,6 +17,10 @@ export class Supervisor {
   readonly #life: AttemptLife;
   readonly #acceptance: Acceptance;
   #listener: SupervisorListener | null = null;
+  /** The journal being taken up; a stop waits for it. */
+  #loading: Promise<void> = Promise.resolve();
+  /** Attempts of the journal whose end nobody has begun: a load that failed leaves them to the next start. */
+  readonly #untaken = new Set<HeldAttempt>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -30,9 +34,19 @@ export class Supervisor {
   }
 
   /** Takes up the journal. What an earlier program left running is being ended when this resolves, and listed until it is gone. */
-  async load(): Promise<void> {
-    const unfinished = await this.#table.load();
-    for (const attempt of unfinished) this.#life.endLeftover(attempt);
+  load(): Promise<void> {
+    this.#loading = this.#load();
+    return this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    try {
+      const unfinished = await this.#table.load();
+      for (const attempt of unfinished) this.#life.endLeftover(attempt);
+    } catch (error) {
+      for (const attempt of this.#table.all()) this.#untaken.add(attempt);
+      throw error;
+    }
   }
 
   /** The one work stream that is told; null: none. */
@@ -192,7 +206,9 @@ export class Supervisor {
   /** Takes nothing more and ends what runs; resolves when all of it is gone and its results stand in the journal. */
   async stop(graceMs: number): Promise<void> {
     this.#acceptance.stop();
-    const unfinished = this.#table.all().filter((attempt) => attempt.result === null);
+    // Its failure was told to whoever asked for it.
+    await this.#loading.catch(() => undefined);
+    const unfinished = this.#table.all().filter((attempt) => attempt.result === null && !this.#untaken.has(attempt));
     for (const attempt of unfinished) this.#end(attempt, "evicted", "the agent stops", graceMs);
     await Promise.all(unfinished.map(async (attempt) => ((await attempt.accepted) ? attempt.finished : undefined)));
   }

@@ -1,5 +1,5 @@
 import { withTimeout, type Logger } from "@headroom/runtime";
-import type { GpuProbe, GpuReading } from "../gpu.ts";
+import { withoutRoom, type CardMeasure, type GpuProbe, type GpuReading } from "../gpu.ts";
 import { nvidiaSmiProbe, type NvidiaSmiOptions } from "./nvidia-smi.ts";
 import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
 import { NvmlError, readNvml, type Nvml } from "./nvml.ts";
@@ -20,6 +20,8 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
   const say = sayOnce(options.logger);
   let nvml: Nvml | null = null;
   let why = "";
+  /** As told last, by whichever way. */
+  let lastCards: readonly CardMeasure[] = [];
   let nextLoadMs = Number.NEGATIVE_INFINITY;
   /** A call that hangs inside the driver: another one would only join it. */
   let isHanging = false;
@@ -60,11 +62,15 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
     async read(withProcesses) {
       const reading = await throughNvml(withProcesses);
       if (reading !== null) {
+        lastCards = reading.cards;
         say("NVML", { driver: nvml?.driverVersion, cards: reading.cards.length });
         return reading;
       }
       const fromTool = await tool.read(withProcesses);
-      if (fromTool.cards.length > 0) say("nvidia-smi", { cards: fromTool.cards.length, ...(why !== "" && { why }) });
+      // The driver fails both ways, or the tool is not there: the cards are, all the same.
+      if (fromTool.cards.length === 0) return lastCards.length === 0 ? fromTool : withoutRoom(lastCards);
+      lastCards = fromTool.cards;
+      say("nvidia-smi", { cards: fromTool.cards.length, ...(why !== "" && { why }) });
       return fromTool;
     },
   };

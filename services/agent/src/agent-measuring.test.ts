@@ -1,0 +1,89 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { systemPorts } from "@headroom/runtime";
+import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { createAgent } from "./agent.ts";
+import type { AgentOverrides } from "./agent-parts.ts";
+import { loadAgentConfig } from "./config/config.ts";
+import type { Sampler } from "./sampling/sampler.ts";
+
+let dir: TempDir;
+beforeEach(async () => {
+  dir = await makeTempDir("agent measuring");
+});
+afterEach(() => dir.remove());
+
+const never = (): Promise<never> => new Promise(() => undefined);
+const away = (): Promise<never> => Promise.reject(new Error("away"));
+
+async function agentWith(overrides: AgentOverrides) {
+  const ports = { ...manualPorts(), random: systemPorts.random };
+  const logger = captureLogger();
+  const counts = { ticks: 0, opened: 0, samples: 0, peaks: 0 };
+  const sampler: Sampler = {
+    start: () => Promise.resolve(),
+    sample() {
+      counts.samples += 1;
+      return never();
+    },
+    watchPeaks() {
+      counts.peaks += 1;
+      return never();
+    },
+    takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
+  };
+  const agent = createAgent(await loadAgentConfig({ env: { HEADROOM_DATA_DIR: dir.path } }), {
+    ports,
+    logger,
+    sampler,
+    readOwnerHold: () => Promise.resolve(null),
+    sleepSource: { start: () => undefined, stop: () => Promise.resolve() },
+    // Asked with each tick, right before the leases are judged.
+    suspendMeter: {
+      takeMs() {
+        counts.ticks += 1;
+        return 0;
+      },
+    },
+    connections: {
+      openHeartbeat() {
+        counts.opened += 1;
+        return away();
+      },
+      openAttach: away,
+      enroll: away,
+      close: () => undefined,
+    },
+    ...overrides,
+  });
+  return { agent, ports, logger, counts };
+}
+
+it("a measuring that hangs keeps neither leases from being judged nor the heartbeat from beating, and none joins it", async () => {
+  const { agent, ports, logger, counts } = await agentWith({});
+  await agent.start();
+  await ports.advance(30_000);
+  expect(counts.ticks).toBeGreaterThanOrEqual(29);
+  expect(counts.opened).toBeGreaterThan(1);
+  expect([counts.samples, counts.peaks]).toEqual([1, 1]);
+  expect(logger.records.filter(({ message }) => message.includes("what the attempts use failed"))).toHaveLength(1);
+  const stopped = agent.stop("the test ends");
+  for (let turn = 0; agent.state() !== "stopped" && turn < 1_000; turn += 1) {
+    await ports.advance(100);
+    await nextTurn();
+  }
+  await stopped;
+});
+
+it("an agent that cannot start says why before it ends what it had begun", async () => {
+  const { agent, logger } = await agentWith({
+    stores: {
+      list: () => Promise.reject(new Error("EIO")),
+      open: () => {
+        throw new Error("not asked");
+      },
+    },
+  });
+  await expect(agent.start()).rejects.toThrow("EIO");
+  expect(logger.has("cannot start", "error")).toBe(true);
+});

@@ -1,0 +1,134 @@
+/** What one look at the processes misses: real processes, seen through a table that looks at the worst moment. */
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { silentLogger, systemPorts } from "@headroom/runtime";
+import { makeTempDir } from "@headroom/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ProcessTable } from "../processes/process-table.ts";
+import { systemProcessTable } from "../processes/system-table.ts";
+import { endGroup, ProcessGroup } from "./process-group.ts";
+import { systemRunner } from "./system-runner.ts";
+import { attemptMarker } from "./task-environment.ts";
+
+const processes = systemProcessTable();
+const { timers } = systemPorts;
+const look = { timers, logger: silentLogger, graceMs: () => 10_000, isOurs: () => false };
+/** Above all that Linux gives: what is found is found by its mark. */
+const noGroup = 5_000_000;
+let tests = 0;
+let attemptId: string;
+let started: ChildProcessByStdio<Writable, Readable, null>[];
+
+beforeEach(() => {
+  tests += 1;
+  attemptId = `process-group-${process.pid}-${tests}`;
+  started = [];
+});
+afterEach(() => {
+  for (const { pid } of started) if (pid !== undefined) end(-pid);
+});
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** A process with the attempt's mark, in a group of its own. */
+async function startMarked(script: string): Promise<ChildProcessByStdio<Writable, Readable, null>> {
+  const child = spawn("sh", ["-c", `echo ready; ${script}`], {
+    env: { ...process.env, HEADROOM_ATTEMPT_ID: attemptId },
+    stdio: ["pipe", "pipe", "inherit"],
+    detached: true,
+  });
+  started.push(child);
+  await once(child.stdout, "data");
+  return child;
+}
+
+/** Its first `blind` lists lack the attempt's processes, as when each forks while its row is read. */
+function missing(blind: number): ProcessTable {
+  let left = blind;
+  return {
+    ...processes,
+    async list() {
+      left -= 1;
+      const rows = await processes.list();
+      if (left < 0 || rows === null) return rows;
+      const marked = new Set(await processes.withEnvironment(attemptMarker(attemptId)));
+      return rows.filter((row) => !marked.has(row.pid));
+    },
+  };
+}
+
+// Windows tells of no environments.
+describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
+  it("finds what a process of the attempt starts in the middle of a look", async () => {
+    const parent = await startMarked("read line; sleep 1000 & echo $!; wait");
+    const startOne = async (): Promise<number> => {
+      const told = once(parent.stdout, "data");
+      parent.stdin.write("go\n");
+      return Number(String((await told)[0]));
+    };
+    let between: number | null = null;
+    const afterFirst = async <Seen>(seen: Promise<Seen>): Promise<Seen> => {
+      const first = await seen;
+      between ??= await startOne();
+      return first;
+    };
+    const group = new ProcessGroup(noGroup, attemptId, {
+      ...processes,
+      list: () => afterFirst(processes.list()),
+      withEnvironment: (entry) => afterFirst(processes.withEnvironment(entry)),
+    });
+    const members = await group.members(true);
+    expect(members.toSorted((one, other) => one - other)).toEqual([parent.pid, between]);
+  });
+
+  it("is not gone after one look that shows nothing", async () => {
+    const child = await startMarked("exec sleep 1000");
+    const exited = once(child, "exit");
+    expect(await endGroup(new ProcessGroup(noGroup, attemptId, missing(1)), look)).toBe(1);
+    expect(await exited).toEqual([null, "SIGTERM"]);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("systemRunner", () => {
+  async function runnerWith(table: ProcessTable) {
+    const dir = await makeTempDir("looks");
+    const { env } = process;
+    const runner = systemRunner({
+      ports: systemPorts,
+      logger: silentLogger,
+      processes: table,
+      freshDir: dir.path,
+      env,
+    });
+    return { runner, remove: () => dir.remove() };
+  }
+
+  it("ends what a command has left behind although the first look after its exit misses it", async () => {
+    const { runner, remove } = await runnerWith(missing(1));
+    const argv = ["sh", "-c", "setsid sleep 1000 & sleep 0.3"];
+    const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cardIndexes: [] };
+    const outcome = await runner.start(spec, () => Promise.resolve());
+    if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
+    const { leftBehind } = await outcome.run.ended;
+    const alive = await processes.withEnvironment(attemptMarker(attemptId));
+    for (const pid of alive) end(pid);
+    expect({ leftBehind, alive }).toEqual({ leftBehind: 1, alive: [] });
+    await remove();
+  });
+
+  it("ends what an earlier agent left although the first look misses it", async () => {
+    const { runner, remove } = await runnerWith(missing(1));
+    const child = await startMarked("exec sleep 1000");
+    const exited = once(child, "exit");
+    expect(await runner.endLeftover({ attemptId, pid: null, startToken: null }, 10_000)).toBe(1);
+    expect(await exited).toEqual([null, "SIGTERM"]);
+    await remove();
+  });
+});
