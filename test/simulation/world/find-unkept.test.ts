@@ -34,6 +34,9 @@ describe("V27: what somebody was told has been done was committed before", () =>
     expect(found("released", 2, 29_999)).toBe(1);
     expect(found("released", 2, 30_000)).toBe(0);
     expect(found("released", 1, 90_000, "other")).toBe(1);
+    // Given back and promised anew, under a higher fence, by one commit.
+    expect(found("released", 1, 19_999)).toBe(1);
+    expect(found("released", 1, 20_000)).toBe(0);
   });
 
   it("a result: counted, or refused because a higher fence was in force or nobody had given it out", () => {

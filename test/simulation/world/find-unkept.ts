@@ -66,6 +66,8 @@ function hasEnded({ fence, atMs }: Told, changes: readonly AttemptChange[] | und
 function isWritten({ what, fence, atMs }: Told, changes: readonly ReservationChange[]): boolean {
   return changes.some((change) => {
     if (change.atMs > atMs) return false;
-    return what === "reserved" ? holds(change) && change.fence >= fence : !holds(change);
+    if (what === "reserved") return holds(change) && change.fence >= fence;
+    // Whoever has taken it over since may have asked for room anew in the very same commit.
+    return !holds(change) || change.fence > fence;
   });
 }
