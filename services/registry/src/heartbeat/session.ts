@@ -195,7 +195,7 @@ export class HeartbeatSession {
     // A flap that this process counted may not have reached the store before the session was opened.
     if (merged.flapping.lastFlapAtMs !== admitted.flapping.lastFlapAtMs) writer.statusChanged(agentId);
     if (sample !== null) {
-      writer.sampled(agentId);
+      writer.firstSample(agentId);
       desk.reconcileSoon(agentId, { by: "hello", epoch: this.#epoch, madeAfterMs: storeClock.now() });
     }
     this.#sayHello(admitted, current?.status ?? "new");
@@ -268,7 +268,8 @@ export class HeartbeatSession {
     fleet.put({ ...agent, attached, ownerHold, sample: sample ?? agent.sample });
     if (isFlagged) writer.statusChanged(agentId);
     if (sample === null) return;
-    writer.sampled(agentId);
+    if (agent.sample === null) writer.firstSample(agentId);
+    else writer.sampled(agentId);
     const madeAfterMs = this.#madeAfterMs(beat);
     if (desk.isCommitting || listsOtherAttempts(agent, sample))
       desk.reconcileSoon(agentId, { by: "beat", epoch: this.#epoch, madeAfterMs });

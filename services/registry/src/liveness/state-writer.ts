@@ -1,6 +1,6 @@
 /**
- * Writes what beats said: states of liveness at once, samples once a second, many agents in one statement. Only the
- * newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
+ * Writes what beats said: states of liveness and the first sample of a session at once, other samples once a second, many agents in one
+ * statement. Only the newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
  */
 import { type Clock, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -40,6 +40,7 @@ export class StateWriter implements ManagedService {
   readonly #beats = new Set<string>();
   readonly #samples = new Set<string>();
   #beatsWrittenAtMs = Number.NEGATIVE_INFINITY;
+  #hasFirstSample = false;
   #isAway = false;
 
   constructor(options: StateWriterOptions) {
@@ -87,6 +88,13 @@ export class StateWriter implements ManagedService {
     this.#beats.add(agentId);
   }
 
+  /** The first sample of a session came: until it is written other processes know of an agent without figures. */
+  firstSample(agentId: string): void {
+    this.sampled(agentId);
+    this.#hasFirstSample = true;
+    this.#loop.wake("first sample");
+  }
+
   /** Writes everything now. Rejects when the store is away; what was not written stays. */
   async flush(): Promise<void> {
     await this.#writeStatuses();
@@ -96,7 +104,8 @@ export class StateWriter implements ManagedService {
 
   async #run(): Promise<void> {
     await this.#writeStatuses();
-    if (this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS) await this.#writeBeats();
+    const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS;
+    if (isDue || this.#hasFirstSample) await this.#writeBeats();
     if (this.#isAway) this.#options.logger.info("the database takes the fleet's states again");
     this.#isAway = false;
   }
@@ -109,6 +118,7 @@ export class StateWriter implements ManagedService {
 
   async #writeBeats(): Promise<void> {
     this.#beatsWrittenAtMs = this.#clock.monotonic();
+    this.#hasFirstSample = false;
     await this.#write(this.#beats, async (agentIds) => {
       const withSample = new Set(agentIds.filter((agentId) => this.#samples.delete(agentId)));
       try {
