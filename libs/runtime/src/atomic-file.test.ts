@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
@@ -45,16 +45,31 @@ describe("writeFileAtomic", () => {
   });
 });
 
-it("ensureDir creates with the mode, and corrects it", async () => {
-  const folder = join(await temporaryFolder(), "a", "b");
-  await ensureDir(folder);
-  expect(modeOf(folder)).toBe(0o700);
-  await ensureDir(folder, 0o755);
-  expect(modeOf(folder)).toBe(0o755);
-  await ensureDir(folder);
-  expect(modeOf(folder)).toBe(0o700);
-  writeFileSync(join(folder, "file"), "");
-  await expect(ensureDir(join(folder, "file"))).rejects.toThrow("EEXIST");
+describe("ensureDir", () => {
+  it("creates with the mode, whatever the umask", async () => {
+    const before = process.umask(0o077);
+    try {
+      const folder = join(await temporaryFolder(), "a", "b");
+      await ensureDir(folder, 0o755);
+      expect(modeOf(folder)).toBe(0o755);
+      await ensureDir(join(folder, "c"));
+      expect(modeOf(join(folder, "c"))).toBe(0o700);
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  it("leaves the mode of a folder that was there, and refuses a file", async () => {
+    const folder = await temporaryFolder();
+    for (const mode of [0o750, 0o777, 0o700]) {
+      chmodSync(folder, mode);
+      await ensureDir(folder, 0o755);
+      await ensureDir(folder);
+      expect(modeOf(folder)).toBe(mode);
+    }
+    writeFileSync(join(folder, "file"), "");
+    await expect(ensureDir(join(folder, "file"))).rejects.toThrow("EEXIST");
+  });
 });
 
 describe("openDurableLog", () => {

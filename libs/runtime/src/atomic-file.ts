@@ -49,10 +49,13 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Creates a folder and those above it; the folder itself gets exactly `mode` (default 0700), even if it was there before. */
+/**
+ * Creates a folder and those above it, if they are missing. One that it makes gets exactly `mode` (default 0700), whatever the umask; one
+ * that is there keeps what its owner gave it, so what must be private is so by the mode of each file.
+ */
 export async function ensureDir(path: string, mode = 0o700): Promise<void> {
-  await makeFolders(path, mode);
-  if (process.platform === "win32") return;
+  const isNew = await makeFolders(path, mode);
+  if (!isNew || process.platform === "win32") return;
   const present = (await stat(path)).mode & 0o777;
   if (present !== mode) await chmod(path, mode);
 }

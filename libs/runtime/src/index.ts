@@ -96,9 +96,18 @@ export {
   type WriteFileOptions,
 } from "./atomic-file.ts";
 export { nextTurn } from "./next-turn.ts";
+export { Outage } from "./outage.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";
 export { makeFolders } from "./make-folders.ts";
-export { lockOwner, takeOwnerLock, type OwnerLock, type OwnerLockOptions, type OwnerLockResult } from "./owner-lock.ts";
+export {
+  lockOwner,
+  takeOwnerLock,
+  type LockOwner,
+  type OwnerLock,
+  type OwnerLockOptions,
+  type OwnerLockResult,
+} from "./owner-lock.ts";
+export { kernelRelation, placeInWords, placeRelation, readOwnerPlace, type OwnerPlace } from "./owner-lock-place.ts";
 export { isDiskFull } from "./disk-full.ts";
 export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

@@ -13,8 +13,10 @@ describe("makeFolders", () => {
 
   it("makes all that is missing, and is content with what is there, also when several make it at once", async () => {
     const path = join(dir, "a", "b", "c");
-    await Promise.all(Array.from({ length: 8 }, () => makeFolders(path, 0o700)));
-    await makeFolders(path, 0o700);
+    const made = await Promise.all(Array.from({ length: 8 }, () => makeFolders(path, 0o700)));
+    // One alone made it.
+    expect(made.filter((isNew) => isNew)).toHaveLength(1);
+    expect(await makeFolders(path, 0o700)).toBe(false);
     expect((await stat(path)).isDirectory()).toBe(true);
   });
 

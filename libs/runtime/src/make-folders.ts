@@ -3,18 +3,23 @@ import { dirname } from "node:path";
 
 /**
  * Makes a folder and those above it that are missing, as `mkdir` with `recursive` does; that one never returns on Node 20 where a
- * folder cannot be made although the one above it is there (below /proc, on some network mounts). Throws the file system's own error.
+ * folder cannot be made although the one above it is there (below /proc, on some network mounts). Answers whether this call made the folder
+ * itself. Throws the file system's own error.
  */
-export async function makeFolders(path: string, mode: number): Promise<void> {
+export async function makeFolders(path: string, mode: number): Promise<boolean> {
   try {
     await mkdir(path, { mode });
+    return true;
   } catch (error) {
     const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-    if (code === "EEXIST") return mustBeFolder(path, error);
+    if (code === "EEXIST") {
+      await mustBeFolder(path, error);
+      return false;
+    }
     const above = dirname(path);
     if (code !== "ENOENT" || above === path || (await isThere(above))) throw error;
     await makeFolders(above, mode);
-    await makeFolders(path, mode);
+    return makeFolders(path, mode);
   }
 }
 

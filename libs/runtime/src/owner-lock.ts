@@ -1,9 +1,19 @@
-import { link, readFile, readdir, rename, rm, truncate, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "./clock.ts";
-import { isDiskFull } from "./disk-full.ts";
 import { makeFolders } from "./make-folders.ts";
+import {
+  type Claim,
+  claimPath,
+  deleteClaimsBelow,
+  highestClaim,
+  isCode,
+  makeClaim,
+  readClaim,
+  releaseClaim,
+} from "./owner-lock-claims.ts";
+import { type OwnerPlace, placeInWords, placeRelation, readOwnerPlace } from "./owner-lock-place.ts";
+import { giveSigns, lastSignMs, seesSigns } from "./owner-lock-signs.ts";
 import { isSameProcess, processStartTime } from "./process-identity.ts";
+import { systemTimers, type Timers } from "./timers.ts";
 
 /** A folder's one owner. */
 export interface OwnerLock {
@@ -11,29 +21,37 @@ export interface OwnerLock {
   release(): Promise<void>;
 }
 
+/** The process that has the lock. */
+export interface LockOwner {
+  readonly pid: number;
+  /**
+   * Where it runs, in words that follow "process 7", when that is another machine or container: a `kill` here reaches it not, or
+   * somebody else. null: here.
+   */
+  readonly elsewhere: string | null;
+}
+
 export type OwnerLockResult =
   | { readonly kind: "taken"; readonly lock: OwnerLock }
   /** By a process that runs. */
-  | { readonly kind: "held"; readonly pid: number; readonly sinceMs: number };
+  | ({ readonly kind: "held"; readonly sinceMs: number } & LockOwner);
 
 export interface OwnerLockOptions {
   readonly clock: Clock;
+  /** For the owner's signs of life, and for who looks for them. Default: the system's. */
+  readonly timers?: Timers;
   /** The owner to be. Default: this process. */
   readonly pid?: number;
-}
-
-interface Claim {
-  readonly pid: number;
-  readonly start_time: string;
-  readonly since_ms: number;
-  /** Set when the owner let go by itself. */
-  readonly released?: boolean;
+  /** Ends the watch for signs of life; rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called when the owner has to be watched, for up to 15 s, to tell whether it lives. */
+  readonly onWatch?: ((owner: LockOwner) => void) | undefined;
 }
 
 /** Losing a race means that somebody else took a step; more than this in a row is not a race any more. */
 const maxTries = 100;
-/** Two calls in one process must not share a draft. */
-let drafts = 0;
+/** A claim that was touched within it is taken for a living one's by those who do not watch. Clocks of machines differ. */
+const recentMs = 600_000;
 
 /**
  * Takes the lock that lies in the folder `lockDir`. It survives a kill -9 in both senses: a dead owner does not keep it, and two
@@ -41,120 +59,97 @@ let drafts = 0;
  *
  * The lock is a row of claims named by number, of which the highest counts and is never deleted. A claim is made by
  * `link`, which fails if the number is taken; so of all who saw claim n dead, one alone makes n + 1.
+ *
+ * Whether an owner lives is asked of the system where it knows the owner's pid: on the same machine, in the same container. Over a folder
+ * that others share, the owner touches its claim as long as it has the lock, and counts as dead when it has not for 15 s. So one
+ * that stands still for longer (its machine sleeps, its network is gone) loses the lock to another machine, and is not told.
  */
 export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions): Promise<OwnerLockResult> {
-  const { clock, pid = process.pid } = options;
+  const { clock, timers = systemTimers, pid = process.pid } = options;
   await makeFolders(lockDir, 0o700);
-  const mine: Claim = { pid, start_time: (await processStartTime(pid)) ?? "ended", since_ms: clock.now() };
+  const place = await readOwnerPlace(lockDir);
+  const mine: Claim = { pid, start_time: (await processStartTime(pid)) ?? "ended", since_ms: clock.now(), place };
   for (let tries = 0; tries < maxTries; tries += 1) {
     const highest = await highestClaim(lockDir);
     if (highest > 0) {
       const claim = await readClaim(lockDir, highest);
       if (claim === "gone") continue;
-      if (await isHeld(claim)) return { kind: "held", pid: claim.pid, sinceMs: claim.since_ms };
+      const standing = await standingOf(claim, place);
+      if (standing === "held") return { kind: "held", sinceMs: claim.since_ms, ...ownerOf(claim, place) };
+      if (standing === "unknown") {
+        options.onWatch?.(ownerOf(claim, place));
+        if (await seesSigns(claimPath(lockDir, highest), timers, options.signal)) {
+          // The last one may have been that it let go.
+          const now = await readClaim(lockDir, highest);
+          if (now === "gone" || now.released === true) continue;
+          return { kind: "held", sinceMs: claim.since_ms, ...ownerOf(claim, place) };
+        }
+      }
     }
     if (await makeClaim(lockDir, highest + 1, mine)) {
       await deleteClaimsBelow(lockDir, highest + 1);
-      return { kind: "taken", lock: ownerLock(lockDir, highest + 1, mine) };
+      return { kind: "taken", lock: ownerLock(lockDir, highest + 1, mine, { clock, timers }) };
     }
   }
   throw new Error(`could not take the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
 }
 
-/** The process that holds the lock in the folder `lockDir`, without taking it; null: none does. Creates nothing. */
-export async function lockOwner(lockDir: string): Promise<{ readonly pid: number } | null> {
+/**
+ * The process that holds the lock in the folder `lockDir`, without taking it; null: none does. Creates nothing, and does not wait: an owner
+ * elsewhere is believed to live when it gave a sign within ten minutes. Good for telling people, not for doing what only one may.
+ */
+export async function lockOwner(lockDir: string, clock: Clock): Promise<{ readonly pid: number } | null> {
   for (let tries = 0; tries < maxTries; tries += 1) {
     const highest = await highestClaim(lockDir).catch((error: unknown) => {
-      if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return 0;
+      if (isCode(error, "ENOENT")) return 0;
       throw error;
     });
     if (highest === 0) return null;
     const claim = await readClaim(lockDir, highest);
-    if (claim !== "gone") return (await isHeld(claim)) ? { pid: claim.pid } : null;
+    if (claim === "gone") continue;
+    const standing = await standingOf(claim, await readOwnerPlace(lockDir));
+    if (standing !== "unknown") return standing === "held" ? { pid: claim.pid } : null;
+    const signMs = await lastSignMs(claimPath(lockDir, highest));
+    if (signMs !== null) return clock.now() - signMs < recentMs ? { pid: claim.pid } : null;
   }
   throw new Error(`could not read the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
 }
 
-function ownerLock(lockDir: string, number: number, mine: Claim): OwnerLock {
+function ownerLock(
+  lockDir: string,
+  number: number,
+  mine: Claim,
+  ports: { readonly clock: Clock; readonly timers: Timers },
+): OwnerLock {
+  const signs = giveSigns(claimPath(lockDir, number), ports);
   let released: Promise<void> | undefined;
+  async function release(): Promise<void> {
+    await signs.end();
+    await releaseClaim(lockDir, number, mine);
+  }
   return {
     release() {
-      released ??= letGo(claimPath(lockDir, number), mine);
+      released ??= release();
       return released;
     },
   };
 }
 
-async function letGo(path: string, mine: Claim): Promise<void> {
-  try {
-    await replaceFile(path, JSON.stringify({ ...mine, released: true }));
-  } catch (error) {
-    // An empty claim has no owner either, and needs no room on a disk that has none.
-    if (!isDiskFull(error)) throw error;
-    await truncate(path);
+/** "unknown": its owner is where nobody here can look. */
+async function standingOf(claim: Claim, here: OwnerPlace): Promise<"held" | "free" | "unknown"> {
+  if (claim.released === true) return "free";
+  const relation = claim.place === undefined ? "same" : placeRelation(claim.place, here);
+  switch (relation) {
+    case "same":
+      return (await isSameProcess(claim.pid, claim.start_time)) ? "held" : "free";
+    case "past":
+      return "free";
+    case "elsewhere":
+      return "unknown";
   }
 }
 
-async function isHeld(claim: Claim): Promise<boolean> {
-  return claim.released !== true && (await isSameProcess(claim.pid, claim.start_time));
-}
-
-async function highestClaim(lockDir: string): Promise<number> {
-  const numbers = (await readdir(lockDir)).map((name) => (/^\d+$/.test(name) ? Number(name) : 0));
-  return Math.max(0, ...numbers);
-}
-
-/** "gone" when a newer claim has replaced it meanwhile. */
-async function readClaim(lockDir: string, number: number): Promise<Claim | "gone"> {
-  const text = await readFile(claimPath(lockDir, number), "utf8").catch((error: unknown) => {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
-    throw error;
-  });
-  if (text === null) return "gone";
-  try {
-    // Written by us in one piece; after a power cut it may be empty, or its owner let go of it on a full disk: it has none.
-    return JSON.parse(text) as Claim;
-  } catch {
-    return { pid: 0, start_time: "", since_ms: 0, released: true };
-  }
-}
-
-/** Makes the claim if its number is free and the highest; the file appears whole or not at all. */
-async function makeClaim(lockDir: string, number: number, claim: Claim): Promise<boolean> {
-  drafts += 1;
-  const draft = join(lockDir, `draft-${process.pid}-${drafts}`);
-  try {
-    await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
-    await link(draft, claimPath(lockDir, number));
-  } catch (error) {
-    if (error instanceof Error && Reflect.get(error, "code") === "EEXIST") return false;
-    throw error;
-  } finally {
-    await rm(draft, { force: true });
-  }
-  // A slow one may fill a number that was cleared away below a newer claim.
-  if ((await highestClaim(lockDir)) === number) return true;
-  await unlink(claimPath(lockDir, number)).catch(() => undefined);
-  return false;
-}
-
-async function deleteClaimsBelow(lockDir: string, number: number): Promise<void> {
-  for (const name of await readdir(lockDir)) {
-    if (/^\d+$/.test(name) && Number(name) < number) await unlink(join(lockDir, name)).catch(() => undefined);
-  }
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const draft = `${path}.draft`;
-  try {
-    await writeFile(draft, text, { mode: 0o600 });
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
-}
-
-function claimPath(lockDir: string, number: number): string {
-  return join(lockDir, String(number));
+function ownerOf({ pid, place }: Claim, here: OwnerPlace): LockOwner {
+  const isHere = place === undefined || placeRelation(place, here) === "same";
+  return { pid, elsewhere: isHere ? null : placeInWords(place, here) };
 }

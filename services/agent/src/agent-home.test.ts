@@ -41,7 +41,7 @@ describe("the agent's folder", () => {
 
   it("refuses a second agent, naming the first one's process and the way out", async () => {
     const child = spawn("sleep", ["1000"], { stdio: "ignore" });
-    const held = await lockDataDir(dir.path, systemPorts.clock, child.pid ?? 0);
+    const held = await lockDataDir(dir.path, systemPorts, { pid: child.pid ?? 0 });
     const second = agentHome(dir.path, systemPorts);
     await expect(second.open()).rejects.toThrow(new RegExp(`process ${child.pid}.*HEADROOM_DATA_DIR`));
     await expect(second.open()).rejects.toBeInstanceOf(AgentDirInUseError);
@@ -54,8 +54,8 @@ describe("the agent's folder", () => {
   });
 
   it("lets one alone in when many find the last owner dead", async () => {
-    await lockDataDir(dir.path, systemPorts.clock, 4_000_000);
-    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dir.path, systemPorts.clock)));
+    await lockDataDir(dir.path, systemPorts, { pid: 4_000_000 });
+    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dir.path, systemPorts)));
     expect(tries.filter((one) => one.status === "fulfilled")).toHaveLength(1);
   });
 

@@ -14,6 +14,7 @@ import {
 import { agentParts, type AgentOverrides, type AgentParts } from "./agent-parts.ts";
 import type { AgentConfig } from "./config/config.ts";
 import { createAdmission } from "./connection/admission.ts";
+import { EarlyEndings } from "./early-endings.ts";
 import { enrol } from "./enrolment/enrol.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
 import { stillListed } from "./heartbeat/still-listed.ts";
@@ -60,7 +61,13 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
     async start(signal) {
       const { ports = systemPorts, logger = silentLogger } = overrides;
       const { agentDir } = config;
-      running = await onceThereIsRoom(() => begin(config, overrides, signal), { ports, logger, agentDir, signal });
+      const endings = new EarlyEndings();
+      running = await onceThereIsRoom(() => begin(config, overrides, endings, signal), {
+        ports,
+        logger,
+        agentDir,
+        signal,
+      });
     },
     async stop(reason) {
       await running?.stop(reason);
@@ -76,12 +83,26 @@ export function createAgent(config: AgentConfig, overrides: AgentOverrides = {})
   };
 }
 
-async function begin(config: AgentConfig, overrides: AgentOverrides, signal: AbortSignal): Promise<RunningAgent> {
+async function begin(
+  config: AgentConfig,
+  overrides: AgentOverrides,
+  endings: EarlyEndings,
+  signal: AbortSignal,
+): Promise<RunningAgent> {
   const parts = agentParts(config, overrides);
+  try {
+    return await beginWith(config, { ...parts, runner: endings.joinedBy(parts.runner) }, signal);
+  } catch (error) {
+    await endings.afterFailedStart(error, parts);
+    throw error;
+  }
+}
+
+async function beginWith(config: AgentConfig, parts: AgentParts, signal: AbortSignal): Promise<RunningAgent> {
   let start: AgentStart;
   let { logger } = parts;
   try {
-    start = await parts.home.open(logger);
+    start = await parts.home.open(logger, signal);
     logger = logger.child({ agent_id: start.agentId });
     await join(config, { ...parts, logger }, start.agentId, signal);
   } catch (error) {

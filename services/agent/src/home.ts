@@ -1,8 +1,10 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureDir, silentLogger, type Logger, type Ports } from "@headroom/runtime";
-import { lockDataDir } from "./data-dir-lock.ts";
+import { isAgentRunning, lockDataDir } from "./data-dir-lock.ts";
 import { loadAgentId } from "./identity.ts";
+import { readLeftovers } from "./leftovers.ts";
+import type { Leftover } from "./runner/runner.ts";
 import { countStart } from "./starts.ts";
 
 /** Where things lie in the agent's folder. */
@@ -30,20 +32,29 @@ export interface AgentStart {
 
 /** The agent's folder, as a port: who the agent is, and that it is the only one. */
 export interface AgentHome {
-  /** Takes the folder for this process; `logger` is told what could not be tidied up. Throws AgentDirInUseError, IdentityError. */
-  open(logger?: Pick<Logger, "warn">): Promise<AgentStart>;
+  /**
+   * Takes the folder for this process; `logger` is told what it waits for and what could not be tidied up, `signal` ends the wait.
+   * Throws AgentDirInUseError, IdentityError.
+   */
+  open(logger?: Pick<Logger, "warn">, signal?: AbortSignal): Promise<AgentStart>;
+  /**
+   * What an earlier program left unfinished, told without changing anything and while the folder is not open; nothing while another agent
+   * has it. A home that is always opened at once need not tell.
+   */
+  leftovers?(): Promise<readonly Leftover[]>;
   /** Idempotent. */
   close(): Promise<void>;
 }
 
-export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "clock" | "random">): AgentHome {
+/** `predecessorWaitMs`: how long an agent that still has the folder has to let go of it. */
+export function agentHome(agentDir: string, ports: Ports, predecessorWaitMs = 0): AgentHome {
   let release: (() => Promise<void>) | undefined;
   return {
-    async open(logger = silentLogger) {
+    async open(logger = silentLogger, signal) {
       await ensureDir(agentDir);
-      const lock = await lockDataDir(agentDir, clock);
+      const lock = await lockDataDir(agentDir, ports, { waitMs: predecessorWaitMs, logger, signal });
       try {
-        const agentId = await loadAgentId(agentDir, random);
+        const agentId = await loadAgentId(agentDir, ports.random);
         await clearFresh(agentPaths(agentDir).freshDir, logger);
         const starts = await countStart(agentDir);
         release = () => lock.release();
@@ -52,6 +63,11 @@ export function agentHome(agentDir: string, { clock, random }: Pick<Ports, "cloc
         await lock.release();
         throw error;
       }
+    },
+    async leftovers() {
+      const found = await readLeftovers(agentPaths(agentDir).journal);
+      // In this order: whoever answered for them when they were read had the folder, and has it no more.
+      return (await isAgentRunning(agentDir)) ? [] : found;
     },
     async close() {
       await release?.();

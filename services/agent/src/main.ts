@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Ports, runProgram, sleep, systemPorts } from "@headroom/runtime";
 import { type Agent, createAgent } from "./agent.ts";
 import { loadAgentConfig, type AgentConfigInput } from "./config/config.ts";
+import { agentHome } from "./home.ts";
 
 export interface RunAgentOptions extends AgentConfigInput {
   /** Called when the registry has welcomed it and its work stream is up, or after a few seconds without. */
@@ -11,10 +12,14 @@ export interface RunAgentOptions extends AgentConfigInput {
   readonly until?: AbortSignal;
   /** Short lines for people on stderr besides the log file. Default false: JSON from "warn" on. */
   readonly pretty?: boolean;
+  /** An agent that has the data folder is ending, and is waited for as long as its stop may take. Default false: it is told of. */
+  readonly waitsForPredecessor?: boolean;
 }
 
 /** Room for what follows the last task's end: delivering results, goodbye, closing. */
 const afterGraceMs = 15_000;
+/** For a predecessor to notice that it is to end, and to leave. */
+const predecessorLeavesMs = 5_000;
 /** An agent does its work without services, too: it waits for them no longer than this. */
 const waitForServicesMs = 5_000;
 const lookEveryMs = 25;
@@ -25,15 +30,18 @@ const lookEveryMs = 25;
  */
 export async function runAgent(options: RunAgentOptions = { env: process.env }): Promise<number> {
   const config = await loadAgentConfig(options);
+  const stopTimeoutMs = config.stopGraceMs + afterGraceMs;
+  const predecessorWaitMs = options.waitsForPredecessor === true ? stopTimeoutMs + predecessorLeavesMs : 0;
   return runProgram({
     name: "agent",
     logFile: join(config.logsDir, "agent.log"),
     logLevel: config.logLevel,
     pretty: options.pretty,
     until: options.until,
-    stopTimeoutMs: config.stopGraceMs + afterGraceMs,
+    stopTimeoutMs,
     build(logger) {
-      const agent = createAgent(config, { logger, env: options.env });
+      const home = agentHome(config.agentDir, systemPorts, predecessorWaitMs);
+      const agent = createAgent(config, { logger, home, env: options.env });
       return {
         async start() {
           await agent.start();

@@ -10,6 +10,7 @@ import {
   loadConfig,
 } from "@headroom/runtime";
 import { checkSecurity } from "./check-security.ts";
+import { isSupervised } from "./supervised.ts";
 
 export type PartName = "registry" | "orchestrator" | "agent";
 
@@ -92,7 +93,12 @@ const agent: Part = {
   summary: "the program that runs work on this machine",
   schema: agentOptions,
   run: ({ onReady, ...options }) =>
-    runAgent({ ...options, onReady: (agentId) => onReady({ grpc: null, http: null, agentId }) }),
+    runAgent({
+      ...options,
+      // That of a `headroom up` that was killed ends by itself; it is still ending what it runs when the next one is started at once.
+      waitsForPredecessor: isSupervised(options.env),
+      onReady: (agentId) => onReady({ grpc: null, http: null, agentId }),
+    }),
   async check(input) {
     try {
       await loadAgentConfig(input);

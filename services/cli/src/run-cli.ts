@@ -1,4 +1,7 @@
+import { resolve } from "node:path";
 import { CommanderError } from "commander";
+import { defaultDataDir } from "@headroom/runtime";
+import type { GlobalOptions } from "./context.ts";
 import { renderError } from "./errors/render.ts";
 import { exitCodes } from "./exit-codes.ts";
 import type { CliIo } from "./io.ts";
@@ -16,7 +19,8 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     return program.exitCode();
   } catch (error) {
     if (error instanceof CommanderError) return commanderCode(error, io);
-    io.stderr.write(renderError(error));
+    const { dataDir } = program.command.opts<GlobalOptions>();
+    io.stderr.write(renderError(error, dataDir === undefined ? defaultDataDir(io.env) : resolve(io.cwd, dataDir)));
     return exitCodes.error;
   }
 }

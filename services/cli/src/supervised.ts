@@ -17,9 +17,14 @@ export interface Supervisor {
   readonly gone: AbortSignal;
 }
 
+/** Whether `headroom up` started this process. */
+export function isSupervised(env: Readonly<Record<string, string | undefined>>): boolean {
+  return env[supervisedVariable] === "1" && process.send !== undefined;
+}
+
 /** null: started by hand. */
 export function findSupervisor(env: Readonly<Record<string, string | undefined>>): Supervisor | null {
-  if (env[supervisedVariable] !== "1" || process.send === undefined) return null;
+  if (!isSupervised(env)) return null;
   const gone = new AbortController();
   const leave = (): void => gone.abort(new Error("headroom up is gone"));
   process.once("disconnect", leave);

@@ -44,13 +44,16 @@ export function connectionUrl(access: Access, database: string): string {
 export function chooseSocketDir(dataDir: string, wanted: string | undefined): string {
   const hash = createHash("sha256").update(dataDir).digest("hex").slice(0, 16);
   const candidates = [wanted, `${dataDir}.socket`, join(tmpdir(), `headroom-${hash}`)];
-  const fitting = candidates.find((dir) => dir !== undefined && isOnePath(dir) && socketFits(dir));
+  const fitting = candidates.find((dir) => dir !== undefined && isPlain(dir) && socketFits(dir));
   return fitting ?? `/tmp/headroom-${hash}`;
 }
 
-/** In PostgreSQL's list of folders, which has commas between them and quotes around some. */
-function isOnePath(dir: string): boolean {
-  return !/[,"]/.test(dir);
+/**
+ * Read by everybody as it is written: PostgreSQL's list of folders has commas between them and quotes around some, and a percent sign in a
+ * URL is decoded twice by some that read it.
+ */
+function isPlain(dir: string): boolean {
+  return !/[,"%]/.test(dir);
 }
 
 function socketFits(dir: string): boolean {

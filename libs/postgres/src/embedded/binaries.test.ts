@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { makeTempDir } from "@headroom/testing";
 import { chooseSocketDir, connectionUrl } from "./access.ts";
-import { findBinaries } from "./binaries.ts";
+import { chooseCopyDir, findBinaries } from "./binaries.ts";
 import { copyBinaries } from "./binaries-copy.ts";
 import { addMissingLinks, readLinks } from "./library-links.ts";
 import { runCommand } from "./run-command.ts";
@@ -69,6 +69,13 @@ describe("PostgreSQL's programs", () => {
     expect(await readdir(join(destination, ".."))).toEqual(["17.10"]);
   });
 
+  it.skipIf(process.platform === "win32")("are copied to where a shell can start them", () => {
+    expect(chooseCopyDir("/data/a b's 100%/pg.programs", "/var/x")).toBe("/data/a b's 100%/pg.programs");
+    for (const char of ["$", "`", '"', "\\"])
+      expect(chooseCopyDir(`/data/a${char}b/pg.programs`, "/var/x")).toBe("/var/x");
+    expect(() => chooseCopyDir("/data/$a", "/home/$b")).toThrow(/cannot run from .*HEADROOM_DATA_DIR/);
+  });
+
   it.runIf(process.getuid?.() === 0)("run from their copy, as a user without rights", async () => {
     const account = { uid: 65_534, gid: 65_534 };
     const { initdb } = await findBinaries({ account: undefined, copyDir: await tempDir() });
@@ -89,8 +96,9 @@ describe("the way in", () => {
   it("is a socket whose path fits into what the system takes", () => {
     expect(chooseSocketDir("/data/pg", undefined)).toBe("/data/pg.socket");
     expect(chooseSocketDir("/data/pg", "/run/me")).toBe("/run/me");
-    // PostgreSQL takes a list of them.
-    expect(chooseSocketDir("/data/a, b/pg", undefined)).toMatch(/headroom-[0-9a-f]{16}$/);
+    // PostgreSQL takes a list of them, and it stands in a URL.
+    for (const name of ["a, b", '"', "100%"])
+      expect(chooseSocketDir(`/data/${name}/pg`, undefined)).toMatch(/headroom-[0-9a-f]{16}$/);
     const long = chooseSocketDir(`/data/${"x".repeat(200)}`, undefined);
     expect(long).toMatch(/headroom-[0-9a-f]{16}$/);
     expect(chooseSocketDir(`/data/${"x".repeat(200)}`, undefined)).toBe(long);
@@ -109,6 +117,7 @@ describe("the way in", () => {
   it("opens no TCP port on Unix, and on Windows only loopback's", () => {
     expect(settingsFile({ kind: "socket", dir: "/it's", port: 5432 }, {})).toContain("listen_addresses = ''\n");
     expect(settingsFile({ kind: "socket", dir: "/it's", port: 5432 }, {})).toContain("'/it''s'");
+    expect(settingsFile({ kind: "socket", dir: "/a\\n", port: 5432 }, {})).toContain("'/a\\\\n'");
     expect(settingsFile({ kind: "loopback", port: 7, password: "pw" }, {})).toContain("listen_addresses = '127.0.0.1'");
     expect(settingsFile({ kind: "loopback", port: 7, password: "pw" }, {})).not.toContain("pw");
   });

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { dataPaths, defaultDataDir } from "@headroom/runtime";
 import { copyBinaries } from "./binaries-copy.ts";
-import { addMissingLinks, readLinks } from "./library-links.ts";
-import { BinariesMissingError } from "./errors.ts";
-import { canReach } from "./reach.ts";
+import { addMissingLinks, type LibraryLink, readLinks } from "./library-links.ts";
+import { BinariesMissingError, EmbeddedPostgresError } from "./errors.ts";
+import { canReach, openTheWay } from "./reach.ts";
 import type { Account } from "./run-command.ts";
 
 /** PostgreSQL's programs on this machine. */
@@ -18,7 +19,7 @@ export interface Binaries {
 export interface FindBinariesOptions {
   /** Who will run them; undefined: we. */
   readonly account: Account | undefined;
-  /** Where a copy goes if that account cannot read the package, or we may not complete it. */
+  /** Where a copy goes if that account cannot read the package, or we may not complete it, or they cannot run where it lies. */
   readonly copyDir: string;
 }
 
@@ -38,13 +39,44 @@ export async function findBinaries(options: FindBinariesOptions): Promise<Binari
   const native = join(packageDir, "native");
   const links = await readLinks(native);
   const complete = await addMissingLinks(native, links);
-  const usable = complete && (await canReach(join(native, "bin", program("postgres")), options.account));
-  const home = usable ? native : await copyBinaries(native, links, join(options.copyDir, version));
+  const usable =
+    complete && canRunFrom(native) && (await canReach(join(native, "bin", program("postgres")), options.account));
+  const home = usable ? native : await makeCopy(native, links, version, options);
   return {
     initdb: join(home, "bin", program("initdb")),
     pgCtl: join(home, "bin", program("pg_ctl")),
     majorVersion: version.split(".")[0] ?? "",
   };
+}
+
+async function makeCopy(
+  native: string,
+  links: readonly LibraryLink[],
+  version: string,
+  { account, copyDir }: FindBinariesOptions,
+): Promise<string> {
+  const dir = chooseCopyDir(copyDir);
+  const home = await copyBinaries(native, links, join(dir, version));
+  if (account !== undefined) await openTheWay(dirname(dir), account);
+  return home;
+}
+
+/** initdb and pg_ctl start the programs beside them by lines for the shell, in double quotes that hide nothing of this. */
+function canRunFrom(dir: string, platform: NodeJS.Platform = process.platform): boolean {
+  return platform === "win32" || !/["$`\\\n]/.test(dir);
+}
+
+/** Where a copy of the programs goes: the folder wanted, or, if they cannot run there, the one of the default data folder. */
+export function chooseCopyDir(
+  wanted: string,
+  ofDefault = `${dataPaths(defaultDataDir({ ...process.env, HEADROOM_DATA_DIR: undefined })).postgresDir}.programs`,
+): string {
+  const dir = [wanted, ofDefault].find((one) => canRunFrom(one));
+  if (dir !== undefined) return dir;
+  throw new EmbeddedPostgresError(
+    `PostgreSQL's programs cannot run from ${wanted}, nor from ${ofDefault}: a path that has ", $, \` or \\ in it is none that ` +
+      `they find each other by. Choose another folder with HEADROOM_DATA_DIR, or set DATABASE_URL`,
+  );
 }
 
 function findPackage(): string {

@@ -27,6 +27,12 @@ export async function chooseAccount(dataDir: string): Promise<Account | undefine
 
 /** The major version that made the data folder; null if there is none yet. Throws DataDirUnusableError for anything else. */
 export async function clusterVersion(dataDir: string): Promise<string | null> {
+  // PostgreSQL tells about itself in a file of lines, of which the folder's name is one.
+  if (/[\r\n]/.test(dataDir)) {
+    throw new DataDirUnusableError(
+      `${JSON.stringify(dataDir)} has a line break in its name, which PostgreSQL cannot have: choose another folder with HEADROOM_DATA_DIR`,
+    );
+  }
   const version = await readFile(join(dataDir, "PG_VERSION"), "utf8").catch(() => null);
   if (version !== null) return version.trim();
   const names = await readdir(dataDir).catch((error: unknown) => {

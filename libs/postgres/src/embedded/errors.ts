@@ -1,3 +1,5 @@
+import type { LockOwner } from "@headroom/runtime";
+
 /** Whatever keeps the embedded PostgreSQL from running. The message says what to do. */
 export class EmbeddedPostgresError extends Error {
   override readonly name: string = "EmbeddedPostgresError";
@@ -9,9 +11,13 @@ export class DataDirInUseError extends EmbeddedPostgresError {
   /** The owner. */
   readonly pid: number;
   readonly dataDir: string;
-  constructor(dataDir: string, pid: number) {
+  constructor(dataDir: string, { pid, elsewhere }: LockOwner) {
+    const [who, how] =
+      elsewhere === null
+        ? [`process ${pid}`, `stop it (kill ${pid})`]
+        : [`process ${pid} ${elsewhere}`, "stop Headroom there"];
     super(
-      `process ${pid} already runs the PostgreSQL of ${dataDir}: stop it (kill ${pid}), or choose another folder ` +
+      `${who} already runs the PostgreSQL of ${dataDir}: ${how}, or choose another folder ` +
         `with HEADROOM_DATA_DIR, or set DATABASE_URL to share one database`,
     );
     this.dataDir = dataDir;

@@ -13,7 +13,7 @@ export interface Postmaster {
 }
 
 /** What PostgreSQL itself wrote into `postmaster.pid`; the file is PostgreSQL's alone to write and delete. */
-interface PidFile {
+export interface PidFile {
   readonly pid: number;
   readonly port: number;
   readonly socketDir: string;
@@ -55,7 +55,7 @@ export async function askDataDirectory(dataDir: string, access: Access): Promise
   );
 }
 
-async function readPidFile(dataDir: string): Promise<PidFile | null> {
+export async function readPidFile(dataDir: string): Promise<PidFile | null> {
   const text = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch(() => null);
   if (text === null) return null;
   // Its lines: pid, data folder, start time, port, socket folder, address, shared memory, status.

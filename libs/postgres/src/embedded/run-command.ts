@@ -15,19 +15,23 @@ export interface Account {
 
 const maxOutputChars = 16_384;
 
+export interface CommandOptions {
+  readonly account: Account | undefined;
+  readonly cwd: string;
+  readonly limitMs: number;
+  /** The data folder, told as PGDATA; default: none is told. */
+  readonly dataDir?: string;
+}
+
 /**
- * Runs a program to its end, without a shell and with almost no environment: PGDATA, PGPORT and their like would change what
- * PostgreSQL's programs do. Rejects only if it cannot be started.
+ * Runs a program to its end, without a shell and with almost no environment: a PGDATA or PGPORT of somebody else's, and their like, would
+ * change what PostgreSQL's programs do. Rejects only if it cannot be started.
  */
-export function runCommand(
-  program: string,
-  args: readonly string[],
-  options: { readonly account: Account | undefined; readonly cwd: string; readonly limitMs: number },
-): Promise<CommandResult> {
+export function runCommand(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: childEnvironment(),
+      env: { ...childEnvironment(), ...(options.dataDir !== undefined && { PGDATA: options.dataDir }) },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: options.limitMs,
       killSignal: "SIGKILL",

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { type Ports, sleep } from "@headroom/runtime";
 import type { Access } from "./access.ts";
 import type { Binaries } from "./binaries.ts";
@@ -58,11 +59,12 @@ export async function startServer(place: ServerPlace): Promise<Postmaster> {
   const { dataDir, binaries, account, ports } = place;
   for (let tries = 1; ; tries += 1) {
     await rm(startupLogPath(dataDir), { force: true });
-    // pg_ctl starts it in a session of its own: Ctrl-C in our terminal and our death do not reach it.
+    // pg_ctl starts it in a session of its own: Ctrl-C in our terminal and our death do not reach it. It does so by a line for the shell,
+    // in which it quotes nothing: so no path stands in its arguments.
     const { exitCode, output } = await runCommand(
       binaries.pgCtl,
-      ["start", "-s", "-w", "-t", String(startLimitMs / 1_000), "-D", dataDir, "-l", startupLogPath(dataDir)],
-      { account, cwd: dataDir, limitMs: startLimitMs + 10_000 },
+      ["start", "-s", "-w", "-t", String(startLimitMs / 1_000), "-l", basename(startupLogPath(dataDir))],
+      { account, cwd: dataDir, dataDir, limitMs: startLimitMs + 10_000 },
     );
     const postmaster = exitCode === 0 ? await findPostmaster(dataDir) : null;
     if (postmaster !== null) return postmaster;

@@ -46,8 +46,13 @@ export function settingsFile(access: Access, extra: Readonly<Record<string, stri
     log_checkpoints: "off",
     ...extra,
   };
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${quoted(value)}`);
   return `# Written by Headroom before each start; changes here are lost.\n${lines.join("\n")}\n`;
+}
+
+/** As postgresql.conf reads it: backslashes begin what stands for another character. */
+function quoted(value: string): string {
+  return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
 }
 
 function reachSettings(access: Access): Record<string, string> {

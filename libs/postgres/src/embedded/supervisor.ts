@@ -1,6 +1,14 @@
 import { realpath, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Logger, makeFolders, type OwnerLock, type Ports, systemPorts, takeOwnerLock } from "@headroom/runtime";
+import {
+  isDiskFull,
+  type Logger,
+  makeFolders,
+  type OwnerLock,
+  type Ports,
+  systemPorts,
+  takeOwnerLock,
+} from "@headroom/runtime";
 import { type Access, connectionUrl, prepareAccess } from "./access.ts";
 import { findBinaries } from "./binaries.ts";
 import { chooseAccount, clusterVersion, createCluster, writeSettings } from "./cluster.ts";
@@ -10,10 +18,11 @@ import type { Postmaster } from "./postmaster.ts";
 import { openTheWay } from "./reach.ts";
 import { findRunningServer, type ServerPlace, startServer, stopServer } from "./server.ts";
 import { logDirOf, pruneLogs } from "./server-log.ts";
+import { refuseServerElsewhere, tellServerPlace } from "./server-place.ts";
 import { type Watch, watchServer } from "./watch.ts";
 
 export interface EmbeddedOptions {
-  /** PostgreSQL's data folder; created if missing. Beside it lie `<dataDir>.lock` and `<dataDir>.socket`. */
+  /** PostgreSQL's data folder; created if missing. Beside it lie `<dataDir>.lock`, `<dataDir>.place` and `<dataDir>.socket`. */
   readonly dataDir: string;
   readonly logger: Logger;
   /** Default: the system's. */
@@ -26,6 +35,8 @@ export interface EmbeddedOptions {
   readonly programsDir?: string;
   /** Settings of postgresql.conf on top of ours. For tests. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Ends the wait for signs of life of an owner elsewhere; it rejects with its reason. */
+  readonly signal?: AbortSignal;
   /** PostgreSQL crashed again and again and is not started any more. */
   readonly onGaveUp?: (error: Error) => void;
 }
@@ -56,10 +67,9 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     await makeFolders(dirname(wanted), 0o755);
     // Two names of one folder must find the same lock.
     const dataDir = join(await realpath(dirname(wanted)), basename(wanted));
-    const owner = await takeOwnerLock(`${dataDir}.lock`, { clock: (options.ports ?? systemPorts).clock });
-    if (owner.kind === "held") throw new DataDirInUseError(dataDir, owner.pid);
-    const { lock } = owner;
+    const lock = await becomeOwner(dataDir, options);
     try {
+      await refuseServerElsewhere(dataDir);
       const place = await preparePlace(dataDir, options);
       return supervise(place, await adoptOrStart(place, options), lock, options);
     } catch (error) {
@@ -71,11 +81,31 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   }
 }
 
+async function becomeOwner(
+  dataDir: string,
+  { logger, ports = systemPorts, signal }: EmbeddedOptions,
+): Promise<OwnerLock> {
+  const owner = await takeOwnerLock(`${dataDir}.lock`, {
+    clock: ports.clock,
+    timers: ports.timers,
+    signal,
+    onWatch: ({ pid, elsewhere }) =>
+      logger.warn(
+        { pid, elsewhere, data_dir: dataDir },
+        "looking whether the folder's owner still lives, for up to 15 s",
+      ),
+  });
+  if (owner.kind === "held") throw new DataDirInUseError(dataDir, owner);
+  return owner.lock;
+}
+
 /** What the file system refuses (no permission, read-only, full) says nothing of what to do. */
 function withWayOut(error: unknown, dataDir: string): unknown {
-  if (error instanceof EmbeddedPostgresError || !(error instanceof Error) || !("path" in error)) return error;
+  if (error instanceof EmbeddedPostgresError || !(error instanceof Error)) return error;
+  // A write that fails for want of room does not say where.
+  if (!("path" in error) && !isDiskFull(error)) return error;
   return new DataDirUnusableError(
-    `${dataDir} cannot be used (${error.message}): choose another folder with HEADROOM_DATA_DIR, or set DATABASE_URL`,
+    `${dataDir} cannot be used (${error.message}): choose another folder with HEADROOM_DATA_DIR or --data-dir, or set DATABASE_URL`,
     { cause: error },
   );
 }
@@ -116,6 +146,7 @@ async function adoptOrStart(place: ServerPlace, options: EmbeddedOptions): Promi
     await createCluster(dataDir, place.binaries, access, account);
   }
   await writeSettings(dataDir, access, options.settings ?? {}, account);
+  await tellServerPlace(dataDir);
   const postmaster = await startServer(place);
   try {
     await createDatabaseIfMissing(access, database);

@@ -1,3 +1,4 @@
+import { defaultDataDir } from "@headroom/runtime";
 import { renderError } from "../errors/render.ts";
 import type { CliIo } from "../io.ts";
 import type { Part } from "../parts.ts";
@@ -45,7 +46,7 @@ async function runSupervised(
       },
     });
   } catch (error) {
-    await supervisor.tell({ kind: "failed", text: renderError(error) });
+    await supervisor.tell({ kind: "failed", text: renderError(error, defaultDataDir(io.env)) });
     return 1;
   }
 }

@@ -1,5 +1,6 @@
-import { ConfigError } from "@headroom/runtime";
+import { ConfigError, defaultDataDir } from "@headroom/runtime";
 import { CliError } from "./cli-error.ts";
+import { dataFolderLine } from "./data-folder.ts";
 
 /** Errors whose message was written for the person at the keyboard, by name; a stack would only hide it. */
 const toldInFull: ReadonlySet<string> = new Set([
@@ -19,14 +20,16 @@ const toldInFull: ReadonlySet<string> = new Set([
   "TokenFileError",
 ]);
 
-/** What stderr says of an error, with a line feed at its end. */
-export function renderError(error: unknown): string {
+/** What stderr says of an error, with a line feed at its end. `dataDir`: the data folder that the command works with. */
+export function renderError(error: unknown, dataDir: string = defaultDataDir()): string {
   if (error instanceof CliError) return renderCliError(error);
   if (error instanceof ConfigError) return `headroom: ${error.message}\n`;
-  if (error instanceof AggregateError) return error.errors.map(renderError).join("");
+  if (error instanceof AggregateError) return error.errors.map((one) => renderError(one, dataDir)).join("");
   if (error instanceof Error && (toldInFull.has(error.name) || error.name.endsWith("InUseError"))) {
     return `headroom: ${error.message}\n`;
   }
+  const refused = dataFolderLine(error, dataDir);
+  if (refused !== null) return `headroom: ${refused}\n`;
   // A fault of this program: its author needs the stack.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `headroom: unexpected error; please report it with these lines\n${stack}\n`;

@@ -1,17 +1,38 @@
 import { join } from "node:path";
-import { type OwnerLock, type Ports, takeOwnerLock } from "@headroom/runtime";
+import { type LockOwner, type OwnerLock, type Ports, takeOwnerLock } from "@headroom/runtime";
 import { CliError } from "../errors/cli-error.ts";
 import { instant } from "../output/format.ts";
 
-/** Makes this process the one `headroom up` of a data folder, or throws CliError that names the process that is. */
-export async function takeInstanceLock(runDir: string, dataDir: string, ports: Ports): Promise<OwnerLock> {
-  const result = await takeOwnerLock(join(runDir, "up.lock"), { clock: ports.clock });
+/**
+ * Makes this process the one `headroom up` of a data folder, or throws CliError that names the process that is. `say` is told when that
+ * takes up to 15 s, for an earlier one on another machine or in another container may live; `signal` ends that wait.
+ */
+export async function takeInstanceLock(
+  runDir: string,
+  dataDir: string,
+  ports: Ports,
+  { say, signal }: { readonly say?: (line: string) => void; readonly signal?: AbortSignal } = {},
+): Promise<OwnerLock> {
+  const result = await takeOwnerLock(join(runDir, "up.lock"), {
+    clock: ports.clock,
+    timers: ports.timers,
+    signal,
+    onWatch: (owner) => say?.(`headroom: looking for up to 15 s whether ${inWords(owner)} still uses ${dataDir}`),
+  });
   if (result.kind === "taken") return result.lock;
+  const stop =
+    result.elsewhere === null
+      ? `stop it (Ctrl-C in its terminal, or kill ${result.pid})`
+      : "stop it where it runs (Ctrl-C in its terminal)";
   throw new CliError({
-    message: `Headroom runs already on ${dataDir}: process ${result.pid}, since ${instant(result.sinceMs)}`,
+    message: `Headroom runs already on ${dataDir}: ${inWords(result)}, since ${instant(result.sinceMs)}`,
     reason: "DATA_DIR_IN_USE",
     wayOut:
-      `use it (headroom capacity), or stop it (Ctrl-C in its terminal, or kill ${result.pid}), ` +
+      `use it (headroom capacity), or ${stop}, ` +
       "or run a second one on its own data and ports: --data-dir PATH and the HEADROOM_…_ADDR variables (headroom up --help)",
   });
+}
+
+function inWords({ pid, elsewhere }: LockOwner): string {
+  return `process ${pid}${elsewhere === null ? "" : ` ${elsewhere}`}`;
 }

@@ -37,6 +37,22 @@ describe("the lock of a data folder", () => {
     await (await take()).release();
   });
 
+  it("names the container or machine of one elsewhere, and no kill, which would reach somebody else here", async () => {
+    const first = await take();
+    const path = join(dir.path, "run", "up.lock", "1");
+    const claim = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ ...claim, place: { ...claim.place, host: "3f2a", boot_id: "another" } }));
+    const said: string[] = [];
+    const say = (line: string): void => void said.push(line);
+    const error = await failure(takeInstanceLock(join(dir.path, "run"), dir.path, systemPorts, { say }));
+    expect(error.message).toContain(`process ${process.pid} on host 3f2a, since `);
+    expect([error.wayOut?.includes("where it runs"), error.wayOut?.includes("kill")]).toEqual([true, false]);
+    expect(said).toEqual([
+      `headroom: looking for up to 15 s whether process ${process.pid} on host 3f2a still uses ${dir.path}`,
+    ]);
+    await first.release();
+  });
+
   it("of many that find a dead owner one alone gets in", async () => {
     await mkdir(join(dir.path, "run", "up.lock"), { recursive: true });
     const dead = { pid: 2 ** 22 + 1, start_time: "long ago", since_ms: 1 };

@@ -54,7 +54,7 @@ export class UpSupervisor {
   readonly #children: Child[] = [];
   #starting: Promise<Up> | undefined;
   #stopping: Promise<void> | undefined;
-  #isStopping = false;
+  readonly #stop = new AbortController();
   #logger: RootLogger | undefined;
 
   constructor(options: UpOptions) {
@@ -72,7 +72,12 @@ export class UpSupervisor {
     const { paths } = settings;
     // Others may pass through: PostgreSQL runs as another user when this is root.
     await ensureDir(paths.dataDir, 0o755);
-    const lock = await takeInstanceLock(paths.runDir, paths.dataDir, ports);
+    // Others find the list of addresses in it.
+    await ensureDir(paths.runDir, 0o755);
+    const lock = await takeInstanceLock(paths.runDir, paths.dataDir, ports, {
+      say: this.#options.say,
+      signal: this.#stop.signal,
+    });
     this.#undos.push({ what: "the lock", run: () => lock.release() });
     const chosen = await probeAddresses(settings.addresses);
     await ensureDir(paths.logsDir, 0o700);
@@ -99,7 +104,7 @@ export class UpSupervisor {
 
   /** Agent first, so that what it runs goes back to the queue; then orchestrator, registry, PostgreSQL. Idempotent. */
   stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stop.abort(stoppedWhileStarting());
     this.#stopping ??= this.#stopAll();
     return this.#stopping;
   }
@@ -136,13 +141,19 @@ export class UpSupervisor {
   }
 
   #throwIfStopping(): void {
-    if (this.#isStopping) throw new Error("stopped while starting");
+    this.#stop.signal.throwIfAborted();
   }
 
   async #startPostgres(logger: RootLogger): Promise<EmbeddedPostgres> {
     const { settings, ports, onFatal } = this.#options;
     const say = this.#say;
-    const embedded = await startEmbedded({ dataDir: settings.paths.postgresDir, logger, ports, onGaveUp: onFatal });
+    const embedded = await startEmbedded({
+      dataDir: settings.paths.postgresDir,
+      logger,
+      ports,
+      signal: this.#stop.signal,
+      onGaveUp: onFatal,
+    });
     if (embedded.adopted) say("headroom: took over the PostgreSQL that an earlier run had left running");
     this.#undos.push({
       what: "PostgreSQL",
@@ -236,6 +247,8 @@ export class UpSupervisor {
     }
   }
 }
+
+const stoppedWhileStarting = (): Error => new Error("stopped while starting");
 
 /** Ends a part, and says so if it runs. */
 export async function stopChild(child: Child, name: PartName, say: (line: string) => void): Promise<void> {

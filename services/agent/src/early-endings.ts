@@ -1,0 +1,48 @@
+import { isDiskFull, type Logger } from "@headroom/runtime";
+import type { AgentHome } from "./home.ts";
+import type { Leftover, ProcessRunner } from "./runner/runner.ts";
+import { defaultGraceMs } from "./work/supervisor.ts";
+
+export interface EarlyEndingsOptions {
+  readonly home: AgentHome;
+  readonly runner: ProcessRunner;
+  readonly logger: Logger;
+}
+
+/**
+ * Ends what an earlier program left running although the start cannot go on: it waits for room on the disk, and to end a process takes
+ * none. What is not written down yet is written by the start that succeeds, which joins these endings, so that each is made and counted
+ * once. Should this program end before, the next one finds nothing left to end, and writes that down.
+ */
+export class EarlyEndings {
+  readonly #begun = new Map<string, Promise<number>>();
+
+  /** After a start that failed with `error`: begins the endings, in the background, if a full disk is why. Never rejects. */
+  async afterFailedStart(error: unknown, { home, runner, logger }: EarlyEndingsOptions): Promise<void> {
+    if (!isDiskFull(error) || home.leftovers === undefined) return;
+    try {
+      for (const leftover of await home.leftovers()) this.#begin(leftover, runner, logger);
+    } catch (why) {
+      logger.warn({ err: why }, "what an earlier agent program left running cannot be told yet; trying again");
+    }
+  }
+
+  /** The runner with which the start that succeeds joins what was begun. */
+  joinedBy(runner: ProcessRunner): ProcessRunner {
+    return {
+      start: (spec, sink, mayStart) => runner.start(spec, sink, mayStart),
+      endLeftover: (leftover, graceMs) => this.#begun.get(leftover.attemptId) ?? runner.endLeftover(leftover, graceMs),
+    };
+  }
+
+  #begin(leftover: Leftover, runner: ProcessRunner, logger: Logger): void {
+    const { attemptId } = leftover;
+    if (this.#begun.has(attemptId)) return;
+    const ending = runner.endLeftover(leftover, defaultGraceMs);
+    this.#begun.set(attemptId, ending);
+    ending.catch((error: unknown) => {
+      this.#begun.delete(attemptId);
+      logger.error({ err: error, attempt_id: attemptId }, "what an earlier agent program left running was not ended");
+    });
+  }
+}
