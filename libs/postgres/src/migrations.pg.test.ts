@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Logger, silentLogger, systemPorts } from "@headroom/runtime";
-import { captureLogger, createTestDatabase, type TestDatabase } from "@headroom/testing";
+import { captureLogger, createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
 import { migrate, type Migration, SchemaTooNewError } from "./index.ts";
 
 let test: TestDatabase;
@@ -137,6 +137,42 @@ describe("migrations", () => {
     const controller = new AbortController();
     controller.abort(new Error("shutting down"));
     expect(await run([first, slow])).toEqual([]);
+  });
+
+  it("end with the connection that holds the lock: nothing is done without it", async () => {
+    const cut: Migration = {
+      name: "0002_cut",
+      up: async (db) => {
+        await db.schema.createTable("half", (table) => void table.text("name"));
+        await test.sql(`SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                         WHERE locktype = 'advisory' AND datname = current_database()`);
+        await db.schema.createTable("rest", (table) => void table.text("name"));
+      },
+    };
+    await expect(run([first, cut])).rejects.toThrow(/terminat|connection/i);
+    expect(await tables("registry")).not.toContain("half");
+    expect(await tables("registry")).not.toContain("rest");
+  });
+
+  it("check before each step that a new connection has not taken the place of the one with the lock", async () => {
+    // Outside a transaction the next statement simply gets another connection.
+    const cut: Migration = {
+      name: "0002_cut",
+      transaction: false,
+      up: async (db) => {
+        await test.sql(`SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                         WHERE locktype = 'advisory' AND datname = current_database()`);
+        await waitFor(() =>
+          db.raw("SELECT 1").then(
+            () => true,
+            () => false,
+          ),
+        );
+      },
+    };
+    const rest: Migration = { name: "0003_rest", up: "CREATE TABLE rest (id int)" };
+    await expect(run([first, cut, rest])).rejects.toThrow("the connection that held the migration lock is gone");
+    expect(await tables("registry")).not.toContain("rest");
   });
 
   it("must be named and sorted like 0001_agents", async () => {

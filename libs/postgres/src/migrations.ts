@@ -1,7 +1,7 @@
 import type { Knex } from "knex";
 import type { Logger, Ports } from "@headroom/runtime";
 import type { ConnectionTarget } from "./connection.ts";
-import { withMigrationLock } from "./migration-lock.ts";
+import { type MigrationLock, takeMigrationLock } from "./migration-lock.ts";
 import { clientSource, createKnexPool } from "./knex-pool.ts";
 import { quoteIdentifier } from "./session.ts";
 
@@ -73,27 +73,26 @@ const namePattern = /^\d{4}_[a-z0-9_]+$/;
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   checkNames(options.migrations);
-  return withMigrationLock(options, async () => {
-    const db = createKnexPool({
-      connection: options.connection,
-      schema: options.schema,
-      applicationName: `headroom-migrate-${options.schema}`,
-      logger: options.logger,
-      max: 2,
-      connectTimeoutMs: 5_000,
-      acquireTimeoutMs: 10_000,
-      // Building an index may take long; waiting for a lock must not: whoever queues behind us waits as well.
-      limits: { statementTimeoutMs: 0, lockTimeoutMs: 30_000, idleInTransactionTimeoutMs: 0 },
-    });
-    try {
-      return await migrateLocked(db, options);
-    } finally {
-      await db.destroy();
-    }
+  const db = createKnexPool({
+    connection: options.connection,
+    schema: options.schema,
+    applicationName: `headroom-migrate-${options.schema}`,
+    logger: options.logger,
+    // The lock belongs to the session, so all is done by the same one.
+    max: 1,
+    connectTimeoutMs: 5_000,
+    acquireTimeoutMs: 10_000,
+    // Building an index may take long; waiting for a lock must not: whoever queues behind us waits as well.
+    limits: { statementTimeoutMs: 0, lockTimeoutMs: 30_000, idleInTransactionTimeoutMs: 0 },
   });
+  try {
+    return await migrateLocked(db, options, await takeMigrationLock(db, options));
+  } finally {
+    await db.destroy();
+  }
 }
 
-async function migrateLocked(db: Knex, options: MigrateOptions): Promise<MigrateResult> {
+async function migrateLocked(db: Knex, options: MigrateOptions, lock: MigrationLock): Promise<MigrateResult> {
   const { schema, migrations, logger } = options;
   await db.raw(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`);
   const done = await finishedMigrations(db, schema);
@@ -101,13 +100,14 @@ async function migrateLocked(db: Knex, options: MigrateOptions): Promise<Migrate
   const unknown = done.filter((name) => !known.has(name));
   if (unknown.length > 0) return useNewerSchema(db, options, done, unknown);
 
-  const config: Knex.MigratorConfig = { tableName, schemaName: schema, migrationSource: sourceOf(migrations) };
+  const config: Knex.MigratorConfig = { tableName, schemaName: schema, migrationSource: sourceOf(migrations, lock) };
   const pending = migrations.filter((migration) => !done.includes(migration.name));
   if (pending.length === 0) {
     await writeMarks(db, options);
     return { applied: [] };
   }
   // We hold the advisory lock, so a lock in knex's table is what a killed process left behind.
+  await lock.check(db);
   await db.migrate.forceFreeMigrationsLock(config);
   logger.info({ schema, pending: pending.map((migration) => migration.name) }, "migrating the database schema");
   await db.migrate.latest(config);
@@ -165,13 +165,16 @@ async function finishedMigrations(db: Knex, schema: string): Promise<string[]> {
 }
 
 /** Migrations in the program itself: it is bundled into one file, so there is no folder to read. */
-function sourceOf(migrations: readonly Migration[]): Knex.MigrationSource<Migration> {
+function sourceOf(migrations: readonly Migration[], lock: MigrationLock): Knex.MigrationSource<Migration> {
   return {
     getMigrations: () => Promise.resolve([...migrations]),
     getMigrationName: (migration) => migration.name,
     getMigration: (migration) =>
       Promise.resolve({
-        up: (db: Knex) => runUp(db, migration),
+        up: async (db: Knex) => {
+          await lock.check(db);
+          await runUp(db, migration);
+        },
         // knex insists on one. Going back is a new migration: replicas of both versions may be running.
         down: () => Promise.reject(new Error(`migration ${migration.name} is not undone; add one that mends it`)),
         config: { transaction: migration.transaction !== false },

@@ -1,6 +1,8 @@
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
+import { classifyError } from "./classify-error.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listen.ts";
+import { MigrationLockError } from "./migration-lock.ts";
 import { migrate, type Migration } from "./migrations.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./pool.ts";
 import { mayHeal, waitForDatabase } from "./wait.ts";
@@ -13,6 +15,8 @@ export interface PrepareOptions {
   readonly ports: Ports;
   /** Gives up when it aborts, with its reason. */
   readonly signal: AbortSignal;
+  /** How long another process may migrate the schema until the log says that this one waits for it. Default 30 s. */
+  readonly lockWaitMs?: number;
 }
 
 /** One PostgreSQL as a service reaches it: a port; a simulation gives one that lives by its own clock. */
@@ -25,6 +29,7 @@ export interface PostgresServer {
 }
 
 const betweenTriesMs = 500;
+const defaultLockWaitMs = 30_000;
 
 /** The PostgreSQL at an address. */
 export function postgresAt(connection: ConnectionTarget): PostgresServer {
@@ -35,18 +40,31 @@ export function postgresAt(connection: ConnectionTarget): PostgresServer {
       for (;;) {
         await waitForDatabase({ ...options, connection });
         try {
-          await migrate({ ...options, connection });
+          await migrate({ lockWaitMs: defaultLockWaitMs, ...options, connection });
           return;
         } catch (error) {
-          // It went away again between the two, or cannot write now.
-          if (!mayHeal(error)) throw error;
-          options.logger.warn(
-            { err: error },
-            "the database went away while its schema was brought up to date; waiting for it again",
-          );
+          const why = waitsFor(error);
+          if (why === null) throw error;
+          options.logger.warn({ err: error, schema: options.schema }, why);
           await sleep(options.ports.timers, jitter(options.ports.random, betweenTriesMs, 0.2), options.signal);
         }
       }
     },
   };
 }
+
+/** What is to be waited for before the schema is brought up to date once more; null: waiting would not help. */
+function waitsFor(error: unknown): string | null {
+  if (error instanceof MigrationLockError) return `waiting for the database's schema: ${error.message}`;
+  // It went away again between the two, or cannot write now.
+  if (mayHeal(error)) return "the database went away while its schema was brought up to date; waiting for it again";
+  const { kind } = classifyError(error);
+  const isInTheWay =
+    kind === "serialization" || (error instanceof Error && Reflect.get(error, "code") === lockNotToBeHad);
+  return isInTheWay
+    ? "the database's schema is in use by others and could not be brought up to date; trying again"
+    : null;
+}
+
+/** SQLSTATE of a lock that could not be had within lock_timeout. */
+const lockNotToBeHad = "55P03";
