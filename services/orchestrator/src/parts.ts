@@ -103,6 +103,7 @@ export function createParts(options: PartsOptions): Parts {
     avoided,
     deliverer: sessions,
     releaser,
+    random: ports.random,
     logger,
   });
   const refusals = createRefusals(fleet);

@@ -1,5 +1,5 @@
 /** What the registry consists of, put together; nothing here runs yet. */
-import { jitter, type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
+import { jitter, type Logger, type Metrics, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import { createAgentCredentials, unavailable } from "@headroom/rpc";
 import { CardHistory, TaskMix, TOMBSTONE_MS } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
@@ -234,21 +234,31 @@ export function createParts(options: PartsOptions): Parts {
 
 /** Ends leases that have run out, tries again what the store did not take, deletes old tombstones. */
 function createLeaseLoop({ desk, store }: HandlerDeps, ports: Ports, logger: Logger): RunLoop {
+  const outage = new Outage(logger, {
+    fails: "promises whose leases have run out cannot be ended now; tried again every second",
+    works: "leases are looked after again",
+  });
   let purgedAtMs = ports.clock.monotonic();
   let purgeAfterMs = PURGE_INTERVAL_MS;
+  const purge = async (): Promise<void> => {
+    purgedAtMs = ports.clock.monotonic();
+    const purged = await store.purgeTombstones(TOMBSTONE_MS, MAX_PURGED);
+    // Nothing to delete: look again in a minute.
+    purgeAfterMs = purged > 0 ? PURGE_INTERVAL_MS : jitter(ports.random, 60_000, 0.2);
+  };
   return new RunLoop({
     name: "leases",
     ports,
     intervalMs: LEASE_CHECK_MS,
     errorDelayMs: LEASE_CHECK_MS,
     async run() {
-      if (desk.isDue) await desk.tick();
-      if (ports.clock.monotonic() - purgedAtMs < purgeAfterMs) return;
-      purgedAtMs = ports.clock.monotonic();
-      const purged = await store.purgeTombstones(TOMBSTONE_MS, MAX_PURGED);
-      // Nothing to delete: look again in a minute.
-      purgeAfterMs = purged > 0 ? PURGE_INTERVAL_MS : jitter(ports.random, 60_000, 0.2);
+      const { isDue } = desk;
+      if (isDue) await desk.tick();
+      const isPurgeDue = ports.clock.monotonic() - purgedAtMs >= purgeAfterMs;
+      if (isPurgeDue) await purge();
+      // A second in which there was nothing to do says nothing of the database.
+      if (isDue || isPurgeDue) outage.worked();
     },
-    onError: (error) => logger.debug({ err: error }, "leases cannot be looked after now; tried again in a second"),
+    onError: (error) => outage.failed(error),
   });
 }

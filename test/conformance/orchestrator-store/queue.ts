@@ -1,5 +1,6 @@
 /** What waits: parked, checked, paged through. */
 import { shapeKey } from "@headroom/scheduling";
+import { waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { needs, newPlan, newTask, page, paused, type StoreDesk } from "./desk.ts";
 
@@ -38,6 +39,48 @@ export function queueConformance(desk: StoreDesk): void {
       expect(await desk.store.countPaused(plan.planId, null)).toBe(1);
       expect(await desk.store.countPaused(plan.planId, ["HELD"])).toBe(0);
       expect(await kinds(plan.planId)).toEqual(["PLAN_ACCEPTED", "TASK_PAUSED"]);
+    });
+
+    it("R-PAUSE-6: what is parked for later is not taken before, and goes on to say why; a shape that is checked leaves it alone", async () => {
+      const [fresh] = await accept(newPlan([newTask("fresh")]));
+      await accept(newPlan([newTask("waiting", { pause: paused })]));
+      const [waiting] = await claim();
+      if (fresh === undefined || waiting === undefined) throw new Error("not claimed");
+      const parked = { reason: "AWAITING_TURN", sentence: "refused", attemptIdKept: true } as const;
+      const parks = [fresh, waiting].map((claimed) => ({ ...parked, claimed, resumeAfterMs: 60_000 }));
+      expect(await desk.store.park(parks, owner, "resume-loop")).toBe(2);
+      const head = { shapeKey: shapeKey(needs), reason: "NO_AGENT_FITS_NOW", sentence: "s" } as const;
+      await desk.store.markChecked({ ...head, planId: null, freshMs: 0, after: null });
+      await desk.store.ripen();
+      expect(await claim()).toEqual([]);
+      expect(await desk.store.queueHeads(null)).toEqual({ heads: [], next: null });
+      expect(await desk.store.nextDueInMs()).toBeGreaterThan(0);
+      const { items } = await desk.store.listPaused({ planId: null, reasons: null }, page);
+      expect(items.map(({ taskName }) => taskName).toSorted()).toEqual(["fresh", "waiting"]);
+      for (const { pause } of items) {
+        expect(pause).toMatchObject({ reason: "AWAITING_TURN", sentence: "refused" });
+        expect((pause.resumeAfterMs ?? 0) - (pause.lastCheckedMs ?? 0)).toBeGreaterThan(59_000);
+      }
+    });
+
+    it("R-PAUSE-6: what was parked for later is taken as soon as that has passed", async () => {
+      const [claimed] = await accept(newPlan([newTask("a")]));
+      if (claimed === undefined) throw new Error("not claimed");
+      const parked = {
+        claimed,
+        reason: "AWAITING_TURN",
+        sentence: "",
+        attemptIdKept: true,
+        resumeAfterMs: 20,
+      } as const;
+      await desk.store.park([parked], owner, "resume-loop");
+      await waitFor(async () => (await desk.store.ripen()) === 1);
+      const [again] = await claim();
+      if (again === undefined) throw new Error("not claimed again");
+      expect(again.attemptId).toBe(claimed.attemptId);
+      await desk.store.park([{ ...parked, claimed: again }], owner, "resume-loop");
+      await waitFor(async () => (await desk.store.ripen()) === 1);
+      expect(await claim()).toHaveLength(1);
     });
 
     it("R-PAUSE-6: what waits for room was last checked at the moment it was paused, in the order of its plan", async () => {

@@ -103,6 +103,29 @@ describe("a task whose request the registry refuses", () => {
     const record = running.logger.records.find(({ level }) => level === "error");
     expect(record?.fields).toMatchObject({ task_id: taskId, plan_id: planId });
   });
+
+  it("R-PAUSE-6: does not keep those behind it from the room that appears; ExplainTask says when it is tried again, and why", async () => {
+    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "3600" });
+    const { planId, tasks } = await running.plans.dispatchPlan(planOf(3));
+    await world.sql(
+      `UPDATE orchestrator.tasks SET needs = jsonb_set(needs, '{memoryMib}', '-1024') WHERE plan_id = $1 AND position = 0`,
+      [planId],
+    );
+    const agent = await world.agent(running, { cores: 1 });
+    const names: string[] = [];
+    for (let run = 0; run < 2; run += 1) {
+      const given = await waitUntil(() => [...agent.running.values()][0]);
+      names.push(given.taskId);
+      agent.finish(given.attemptId);
+      await waitUntil(() => !agent.running.has(given.attemptId));
+    }
+    expect(names).toEqual([tasks[1]?.taskId, tasks[2]?.taskId]);
+    const { task, sentence } = await running.plans.explainTask({ taskId: tasks[0]?.taskId ?? "", maxAgents: 0 });
+    expect(task?.pause).toMatchObject({ reason: PauseReason.PAUSE_REASON_AWAITING_TURN });
+    const dueMs = (task?.pause?.resumeAfter?.seconds ?? 0) * 1_000;
+    expect(dueMs - Date.now()).toBeGreaterThan(10_000);
+    expect(sentence).toMatch(/^It is tried again at 20.*Z\. The registry refuses to look for room for it: .*memory_gb/);
+  });
 });
 
 describe("times of agents that cannot be", () => {

@@ -1,14 +1,15 @@
 import { wire } from "@headroom/contracts";
-import { HeadroomError } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import type { PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { RegistryPort } from "../registry/port.ts";
+import { cannotBeAsked, refusedAlone } from "../registry/refusal.ts";
 import type { NewPause, NewTask } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { type TaskNow, whatHolds } from "./acceptor.ts";
+import { dryRun } from "./dry-run.ts";
 import { expandPlan } from "./expand-plan.ts";
 import { planBytes } from "./plan-bytes.ts";
 import { validatePlan } from "./validate-plan.ts";
@@ -73,40 +74,26 @@ async function place(
   tasks: readonly NewTask[],
   logger: Logger,
 ): Promise<ReadonlyMap<string, Verdict>> {
-  const asked = tasks.slice(0, placedAtMost);
   const verdicts = new Map<string, Verdict>();
-  if (asked.length === 0) return verdicts;
+  if (tasks.length === 0) return verdicts;
+  const { answered, refused, away } = await dryRun(options, tasks.slice(0, placedAtMost), logger);
+  if (away !== null) {
+    const isAway = paused({ reason: "REGISTRY_UNAVAILABLE", sentence: cannotBeAsked(away) });
+    for (const { taskId } of tasks) verdicts.set(taskId, isAway);
+  }
+  for (const { task, error } of refused) verdicts.set(task.taskId, paused(refusedAlone(error)));
   const withoutRoom = new Map<string, Verdict>();
-  const avoidAgentIds = options.avoided.current();
-  const requests = asked.map(({ taskId, needs, expectedDurationMs }) => ({
-    attemptId: options.ports.random.uuid(),
-    fence: 1,
-    needs,
-    avoidAgentIds,
-    kind: "attempt" as const,
-    expectedDurationMs,
-    taskId,
-    planId: "",
-  }));
-  try {
-    const { outcomes } = await options.registry.reserve(requests, { dryRun: true });
-    for (const [index, { taskId, shapeKey }] of asked.entries()) {
-      const outcome = outcomes[index];
-      if (outcome?.kind === "reserved") {
-        const { agentId } = outcome.reservation;
-        verdicts.set(taskId, { state: "assigned", reason: null, sentence: "", agentId });
-      } else if (outcome?.kind === "no_room") {
-        const { reason, sentence } = outcome.explanation;
-        const verdict = paused({ reason: reason ?? "NO_AGENT_FITS_NOW", sentence });
-        withoutRoom.set(shapeKey, verdict);
-        verdicts.set(taskId, verdict);
-      }
+  for (const { task, outcome } of answered) {
+    const { taskId, shapeKey } = task;
+    if (outcome.kind === "reserved") {
+      const { agentId } = outcome.reservation;
+      verdicts.set(taskId, { state: "assigned", reason: null, sentence: "", agentId });
+    } else if (outcome.kind === "no_room") {
+      const { reason, sentence } = outcome.explanation;
+      const verdict = paused({ reason: reason ?? "NO_AGENT_FITS_NOW", sentence });
+      withoutRoom.set(shapeKey, verdict);
+      verdicts.set(taskId, verdict);
     }
-  } catch (error) {
-    if (!(error instanceof HeadroomError)) throw error;
-    logger.warn({ err: error }, "the registry could not be asked what would run");
-    const away = paused({ reason: "REGISTRY_UNAVAILABLE", sentence: `The registry cannot be asked: ${error.message}` });
-    for (const { taskId } of tasks) verdicts.set(taskId, away);
   }
   // Room only shrinks: what is alike and comes later finds none either.
   for (const { taskId, shapeKey } of tasks.slice(placedAtMost)) {

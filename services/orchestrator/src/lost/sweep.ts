@@ -1,5 +1,5 @@
 import { classifyError } from "@headroom/postgres";
-import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts";
@@ -27,6 +27,15 @@ const limits: DueLimits = { undeliveredAfterMs, lostAfterMs: lostGraceMs, renewA
 
 /** One coarse loop for what ends by time: undelivered assignments, lost attempts, reservations that wait for an answer. */
 export function createSweep(options: SweepOptions): ManagedService {
+  const { logger } = options;
+  const outage = new Outage(logger, {
+    fails: "the sweep failed: lost and undelivered work is not looked for now; trying again",
+    works: "the sweep works again",
+  });
+  const renewal = new Outage(logger, {
+    fails: "reservations of work that its agents have not answered yet cannot be renewed; trying again",
+    works: "reservations are renewed again",
+  });
   return new RunLoop({
     name: "sweep",
     ports: options.ports,
@@ -37,9 +46,10 @@ export function createSweep(options: SweepOptions): ManagedService {
       const due = await options.store.findDueAttempts(limits);
       await takeBackUndelivered(options, due);
       await sweepLost(options, due);
-      await renewUnanswered(options, due);
+      await renewUnanswered(options, renewal, due);
+      outage.worked();
     },
-    onError: (error) => options.logger.warn({ err: error }, "the sweep failed; trying again"),
+    onError: (error) => outage.failed(error),
   });
 }
 
@@ -81,7 +91,11 @@ async function forEach<Attempt extends { readonly attemptId: string }>(
 }
 
 /** Room must not go to somebody else while an agent that was sent an assignment may still accept it. */
-async function renewUnanswered({ store, registry, logger }: SweepOptions, { unanswered }: DueAttempts): Promise<void> {
+async function renewUnanswered(
+  { store, registry }: SweepOptions,
+  renewal: Outage,
+  { unanswered }: DueAttempts,
+): Promise<void> {
   if (unanswered.length === 0) return;
   try {
     const results = await registry.renew(unanswered);
@@ -90,7 +104,8 @@ async function renewUnanswered({ store, registry, logger }: SweepOptions, { unan
         outcome === "renewed" ? [{ attemptId, leaseLeftMs: leaseLeftMs ?? renewAheadMs * 2 }] : [],
       ),
     );
+    renewal.worked();
   } catch (error) {
-    logger.debug({ err: error, attempts: unanswered.length }, "reservations could not be renewed; trying again");
+    renewal.failed(error, { attempts: unanswered.length });
   }
 }

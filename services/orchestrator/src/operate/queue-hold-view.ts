@@ -1,5 +1,5 @@
 import { type Listener, mayHeal, type Notifier } from "@headroom/postgres";
-import { lifecycle, type Logger, type ManagedService, type Ports, RunLoop, sleep } from "@headroom/runtime";
+import { lifecycle, type Logger, type ManagedService, Outage, type Ports, RunLoop, sleep } from "@headroom/runtime";
 import type { HoldRecord } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 
@@ -55,15 +55,21 @@ export function createQueueHoldView(options: QueueHoldViewOptions): QueueHoldVie
     }
   }
 
+  const outage = new Outage(logger, {
+    fails: "whether the queue is held cannot be read; the last known holds",
+    works: "whether the queue is held can be read again",
+  });
   const loop = new RunLoop({
     name: "queue hold",
     ports,
     intervalMs,
     errorDelayMs,
     jitterFraction: 0.1,
-    run: async () => know(await store.queueHold()),
-    onError: (error) =>
-      logger.debug({ err: error }, "whether the queue is held could not be read; the last known holds"),
+    run: async () => {
+      know(await store.queueHold());
+      outage.worked();
+    },
+    onError: (error) => outage.failed(error),
   });
 
   return {

@@ -27,7 +27,11 @@ const tasksOf = (count: number): ClaimedTask[] =>
 const failed = (code: RpcCode): HeadroomError => new HeadroomError({ code, reason: code, message: `it is ${code}` });
 
 /** `refuses`: throws what the registry answers to a batch with these tasks. */
-async function placeWith(refuses: (taskIds: readonly string[], call: number) => void, tasks: readonly ClaimedTask[]) {
+async function placeWith(
+  refuses: (taskIds: readonly string[], call: number) => void,
+  tasks: readonly ClaimedTask[],
+  times = 1,
+) {
   const calls: (readonly string[])[] = [];
   const parks: NewPark[] = [];
   const logger = captureLogger();
@@ -68,9 +72,12 @@ async function placeWith(refuses: (taskIds: readonly string[], call: number) => 
     kept: { avoidedBy: () => new Set(), noteAssigned: nothing },
     deliverer: { holds: () => true, deliver: nothing },
     releaser: { release: nothing },
+    random: { next: () => 0.5 },
     logger,
   } as unknown as PlacerOptions;
-  const placed: Placed = await createPlacer(options).place(tasks, "resume-loop");
+  const placer = createPlacer(options);
+  for (let time = 1; time < times; time += 1) await placer.place(tasks, "resume-loop");
+  const placed: Placed = await placer.place(tasks, "resume-loop");
   return { placed, calls, parks, logger, started: placed.assigned.map(({ taskId }) => taskId) };
 }
 
@@ -112,6 +119,36 @@ describe("a batch that the registry refuses", () => {
       expect(logger.records.some(({ level }) => level === "error")).toBe(false);
     },
   );
+
+  it.each<readonly [RpcCode, readonly number[]]>([
+    ["INVALID_ARGUMENT", [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000]],
+    ["FAILED_PRECONDITION", [30_000, 60_000]],
+    // These may pass at any moment.
+    ["RESOURCE_EXHAUSTED", [2_000, 4_000]],
+    ["INTERNAL", [2_000, 4_000]],
+  ])("R-PAUSE-6: on %s one that is refused by itself is tried again later each time", async (code, delays) => {
+    const { placed, parks } = await placeWith(
+      (taskIds) => {
+        if (taskIds.includes("task-1")) throw failed(code);
+      },
+      tasksOf(2),
+      delays.length,
+    );
+    expect(parks.map(({ resumeAfterMs }) => resumeAfterMs)).toEqual(delays);
+    expect([...placed.refusedAlone]).toEqual([["shape", 1]]);
+  });
+
+  it("R-PAUSE-6: one that was answered in between is refused for the first time again; a registry that is away makes none late", async () => {
+    const { parks } = await placeWith(
+      (_, call) => {
+        if (call === 2) return;
+        throw failed(call === 4 ? "UNAVAILABLE" : "INVALID_ARGUMENT");
+      },
+      tasksOf(1),
+      4,
+    );
+    expect(parks.map(({ resumeAfterMs }) => resumeAfterMs)).toEqual([30_000, 30_000, undefined]);
+  });
 
   it("R-PAUSE-9: what was promised before the registry went away starts, and all that is left waits", async () => {
     const { placed, parks, started } = await placeWith((taskIds, call) => {

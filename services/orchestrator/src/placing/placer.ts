@@ -1,9 +1,10 @@
 import type { ReserveOutcome, ReserveRequest } from "@headroom/contracts";
-import { HeadroomError, type RpcCode } from "@headroom/rpc";
-import type { Logger } from "@headroom/runtime";
+import type { Logger, Random } from "@headroom/runtime";
 import { needsGpu, type PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import { askInHalves } from "../registry/ask-in-halves.ts";
 import type { FleetRevision, RegistryPort } from "../registry/port.ts";
+import { cannotBeAsked, refusedAlone } from "../registry/refusal.ts";
 import {
   type Actor,
   type AssignmentToSend,
@@ -18,6 +19,7 @@ import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import type { KeptRoom } from "./kept-room.ts";
+import { LaterEachTime } from "./later-each-time.ts";
 
 /** What became of claimed tasks. */
 export interface Placed {
@@ -25,6 +27,8 @@ export interface Placed {
   readonly parked: readonly Parked[];
   /** Shapes for which there is no room now, each with why. */
   readonly shapesWithoutRoom: ReadonlyMap<string, ShapeWithoutRoom>;
+  /** Of how many tasks of a shape the registry would not hear by themselves: they wait for later, and say nothing of others of the shape. */
+  readonly refusedAlone: ReadonlyMap<string, number>;
   /** The state of the fleet that the registry decided on; null when it was not asked, or could not be. */
   readonly revision: FleetRevision | null;
   /** The registry could not be asked. */
@@ -70,6 +74,7 @@ export interface PlacerOptions {
   readonly kept: Pick<KeptRoom, "avoidedBy" | "noteAssigned">;
   readonly deliverer: Deliverer;
   readonly releaser: Releaser;
+  readonly random: Random;
   readonly logger: Logger;
 }
 
@@ -81,8 +86,13 @@ export interface Placer {
   place(claimed: readonly ClaimedTask[], actor: Actor, call?: CallTrace): Promise<Placed>;
 }
 
-export function createPlacer(options: PlacerOptions): Placer {
+export function createPlacer(given: PlacerOptions): Placer {
+  const options = { ...given, later: new LaterEachTime(given.random) };
   return { place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }) };
+}
+
+interface Placing extends PlacerOptions {
+  readonly later: LaterEachTime;
 }
 
 /** Who has it placed, and by which call. */
@@ -91,10 +101,8 @@ interface Cause {
   readonly call: CallTrace;
 }
 
-async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], cause: Cause): Promise<Placed> {
-  if (claimed.length === 0) {
-    return { assigned: [], parked: [], shapesWithoutRoom: new Map(), revision: null, registryAway: false };
-  }
+async function place(options: Placing, claimed: readonly ClaimedTask[], cause: Cause): Promise<Placed> {
+  if (claimed.length === 0) return { assigned: [], parked: [], ...NO_WORD };
   const { open, held } = askGate(options.gate, claimed);
   const reserved = await reserve(options, open);
   const parks = [...held, ...reserved.parks];
@@ -112,6 +120,7 @@ async function place(options: PlacerOptions, claimed: readonly ClaimedTask[], ca
       sentence,
     })),
     shapesWithoutRoom: reserved.shapesWithoutRoom,
+    refusedAlone: reserved.refusedAlone,
     revision: reserved.revision,
     registryAway: reserved.registryAway,
   };
@@ -148,24 +157,18 @@ function askGate(
   return { open, held };
 }
 
-interface Reserved {
+/** What the registry says. */
+type Word = Pick<Placed, "shapesWithoutRoom" | "refusedAlone" | "revision" | "registryAway">;
+
+const NO_WORD: Word = { shapesWithoutRoom: new Map(), refusedAlone: new Map(), revision: null, registryAway: false };
+
+interface Reserved extends Word {
   readonly assignments: readonly NewAssignment[];
   readonly parks: readonly NewPark[];
-  readonly shapesWithoutRoom: ReadonlyMap<string, ShapeWithoutRoom>;
-  readonly revision: FleetRevision | null;
-  readonly registryAway: boolean;
 }
 
-const NOTHING: Reserved = {
-  assignments: [],
-  parks: [],
-  shapesWithoutRoom: new Map(),
-  revision: null,
-  registryAway: false,
-};
-
-async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): Promise<Reserved> {
-  if (tasks.length === 0) return NOTHING;
+async function reserve(options: Placing, tasks: readonly ClaimedTask[]): Promise<Reserved> {
+  if (tasks.length === 0) return { assignments: [], parks: [], ...NO_WORD };
   const avoided = options.avoided.current();
   const asked = await ask(
     options,
@@ -184,8 +187,15 @@ async function reserve(options: PlacerOptions, tasks: readonly ClaimedTask[]): P
     })),
   );
   const { assignments, parks, shapesWithoutRoom } = sortOutcomes(options, asked.answered);
-  const { revision, registryAway } = asked;
-  return { assignments, parks: [...parks, ...asked.parks], shapesWithoutRoom, revision, registryAway };
+  const { refusedAlone: alone, revision, registryAway } = asked;
+  return {
+    assignments,
+    parks: [...parks, ...asked.parks],
+    shapesWithoutRoom,
+    refusedAlone: alone,
+    revision,
+    registryAway,
+  };
 }
 
 interface Question {
@@ -197,86 +207,55 @@ interface Answered extends Question {
   readonly outcome: ReserveOutcome;
 }
 
-interface Asked extends Pick<Reserved, "parks" | "revision" | "registryAway"> {
+interface Asked extends Pick<Reserved, "parks" | "refusedAlone" | "revision" | "registryAway"> {
   readonly answered: readonly Answered[];
 }
 
 /** Calls for one batch at most: enough to find some 100 tasks that are refused, wherever in a full batch they are. */
 const maxAsks = 256;
 
-/**
- * Asks for all at once. When that is refused, what is wrong with one task must not hold the others: they are asked for in halves, the
- * head of the queue first, and one that is refused by itself waits alone.
- */
-async function ask(options: PlacerOptions, questions: readonly Question[]): Promise<Asked> {
-  const answered: Answered[] = [];
-  const parks: NewPark[] = [];
-  const left: (readonly Question[])[] = [questions];
-  let revision: FleetRevision | null = null;
-  for (let asks = 1; ; asks += 1) {
-    const batch = left.pop();
-    if (batch === undefined) return { answered, parks, revision, registryAway: false };
-    try {
-      const answer = await options.registry.reserve(batch.map(({ request }) => request));
-      // What is refused at a later one is asked again at worst.
-      revision ??= answer.revision;
-      for (const [index, question] of batch.entries()) {
-        const outcome = answer.outcomes[index];
-        // The port promises one outcome for each request.
-        if (outcome !== undefined) answered.push({ ...question, outcome });
-      }
-    } catch (error) {
-      if (isAway(error) || asks === maxAsks) {
-        parks.push(...parkUnasked(options, [batch, ...left.toReversed()].flat(), error));
-        return { answered, parks, revision, registryAway: true };
-      }
-      const half = Math.ceil(batch.length / 2);
-      if (batch.length > 1) left.push(batch.slice(half), batch.slice(0, half));
-      else parks.push(...batch.map(({ claimed }) => parkAlone(options, claimed, error)));
-    }
-  }
-}
-
-/** Codes that say nothing of what was asked: whatever is asked now would be answered so. */
-const AWAY: ReadonlySet<RpcCode> = new Set<RpcCode>([
-  "UNAVAILABLE",
-  "DEADLINE_EXCEEDED",
-  "CANCELLED",
-  "ABORTED",
-  "UNAUTHENTICATED",
-  "PERMISSION_DENIED",
-  "UNIMPLEMENTED",
-]);
-
-function isAway(error: unknown): boolean {
-  return error instanceof HeadroomError && AWAY.has(error.code);
+async function ask(options: Placing, questions: readonly Question[]): Promise<Asked> {
+  const { registry, later } = options;
+  const asked = await askInHalves(questions, (batch) => registry.reserve(batch.map(({ request }) => request)), maxAsks);
+  const answered = asked.answers.flatMap(({ items, answer: { outcomes } }) =>
+    // The port promises one outcome for each request.
+    items.flatMap((question, index) => {
+      const outcome = outcomes[index];
+      return outcome === undefined ? [] : [{ ...question, outcome }];
+    }),
+  );
+  for (const { claimed } of answered) later.forget(claimed.taskId);
+  const alone = new Map<string, number>();
+  for (const { claimed } of asked.refused.map(({ item }) => item))
+    alone.set(claimed.shapeKey, (alone.get(claimed.shapeKey) ?? 0) + 1);
+  const parks = asked.refused.map(({ item, error }) => parkAlone(options, item.claimed, error));
+  if (asked.unasked !== null) parks.push(...parkUnasked(options, asked.unasked.items, asked.unasked.error));
+  return {
+    answered,
+    parks,
+    refusedAlone: alone,
+    // What is refused at a later one is asked again at worst.
+    revision: asked.answers[0]?.answer.revision ?? null,
+    registryAway: asked.unasked !== null,
+  };
 }
 
 /** Room that nobody could check is not promised (R-PAUSE-9). What may have been promised is found by the same attempt id. */
 function parkUnasked({ logger }: PlacerOptions, questions: readonly Question[], error: unknown): readonly NewPark[] {
   logger.warn({ err: error, tasks: questions.length }, "the registry could not be asked for room: the tasks wait");
-  const sentence = `The registry cannot be asked: ${wordsOf(error)}`;
+  const sentence = cannotBeAsked(error);
   return questions.map(({ claimed }) => ({ claimed, reason: "REGISTRY_UNAVAILABLE", sentence, attemptIdKept: true }));
 }
 
-/** Codes of a registry that has failed over a request, and does not say that the request is wrong. */
-const FAILED: ReadonlySet<RpcCode> = new Set<RpcCode>(["INTERNAL", "UNKNOWN", "DATA_LOSS"]);
-
-/** It is asked for again at its next turn; what may have been promised after all is found by the same attempt id. */
-function parkAlone({ logger }: PlacerOptions, claimed: ClaimedTask, error: unknown): NewPark {
-  const isRefused = error instanceof HeadroomError && !FAILED.has(error.code);
-  const what = isRefused ? "refuses" : "fails";
-  logger.error({ ...about(claimed), err: error }, `the registry ${what} to look for room for a task: it waits`);
-  return {
-    claimed,
-    reason: isRefused ? "AWAITING_TURN" : "REGISTRY_UNAVAILABLE",
-    sentence: `The registry ${what} to look for room for it: ${wordsOf(error)}`,
-    attemptIdKept: true,
-  };
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** What may have been promised after all is found by the same attempt id. */
+function parkAlone({ logger, later }: Placing, claimed: ClaimedTask, error: unknown): NewPark {
+  const { reason, sentence, what, mayPass } = refusedAlone(error);
+  const resumeAfterMs = later.next(claimed.taskId, mayPass);
+  logger.error(
+    { ...about(claimed), err: error, resume_after_ms: Math.round(resumeAfterMs) },
+    `the registry ${what} to look for room for a task: it waits`,
+  );
+  return { claimed, reason, sentence, attemptIdKept: true, resumeAfterMs };
 }
 
 function sortOutcomes(

@@ -1,11 +1,12 @@
 import {
+  createSignal,
   lifecycle,
   type Logger,
   type ManagedService,
+  Outage,
   type Ports,
   sleep,
   type WakeSignal,
-  createSignal,
 } from "@headroom/runtime";
 import type { RegistryPort } from "../registry/port.ts";
 import type { FencedAttempt } from "../store/model.ts";
@@ -28,6 +29,10 @@ export function createReleaser(options: {
   const { registry, ports, logger } = options;
   const waiting = new Map<string, FencedAttempt & { readonly reason: string }>();
   const bell: WakeSignal = createSignal();
+  const outage = new Outage(logger, {
+    fails: "room cannot be given back to the registry now; trying again",
+    works: "room is given back to the registry again",
+  });
   let abort = new AbortController();
   let finished: Promise<void> = Promise.resolve();
 
@@ -41,9 +46,10 @@ export function createReleaser(options: {
         reason.slice(0, 255),
       );
     } catch (error) {
-      logger.debug({ err: error, attempts: batch.length }, "room was not given back yet; trying again");
+      outage.failed(error, { attempts: batch.length });
       return false;
     }
+    outage.worked();
     for (const sent of batch) if (waiting.get(sent.attemptId) === sent) waiting.delete(sent.attemptId);
     return true;
   }

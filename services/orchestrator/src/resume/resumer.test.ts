@@ -42,7 +42,12 @@ function begin(queue: Set<string>) {
       place(claimed) {
         placed.push(...claimed.map(({ shapeKey }) => shapeKey));
         const assigned = claimed.map(({ planId }) => ({ planId }));
-        return Promise.resolve({ assigned, parked: [], shapesWithoutRoom: new Map() } as unknown as Placed);
+        return Promise.resolve({
+          assigned,
+          parked: [],
+          shapesWithoutRoom: new Map(),
+          refusedAlone: new Map(),
+        } as unknown as Placed);
       },
     },
     refusals: createRefusals(fleet),

@@ -52,6 +52,7 @@ const nothing: Placed = {
   assigned: [],
   parked: [],
   shapesWithoutRoom: new Map(),
+  refusedAlone: new Map(),
   revision: { instance: "watched", counter: 7 },
   registryAway: false,
 };
@@ -152,5 +153,28 @@ describe("a shape that was refused", () => {
   it("is asked for as often as there is room, when a registry that was behind has refused some of it", async () => {
     expect(await placedAfterRefusal(2)).toBe(2);
     expect(await placedAfterRefusal(5)).toBe(5);
+  });
+});
+
+describe("tasks that the registry refuses by themselves", () => {
+  /** A pass with room for one, before which so many stand that are refused: what was started, and how many were asked for. */
+  async function passBehind(refusedTasks: number): Promise<readonly [resumed: number, asked: number]> {
+    let asked = 0;
+    const options = turnOptions({ roomFor: () => 1, roomSince: () => false }, (tasks) => {
+      asked += tasks.length;
+      return asked > refusedTasks
+        ? { ...nothing, assigned: [assignment] }
+        : { ...nothing, refusedAlone: new Map([["shape", tasks.length]]) };
+    });
+    return [await pass({ ...options, maxRounds: 1_000 }), asked];
+  }
+
+  it("R-PAUSE-6: take the turn of none behind them", async () => {
+    expect(await passBehind(1)).toEqual([1, 2]);
+    expect(await passBehind(20)).toEqual([1, 21]);
+  });
+
+  it("R-PAUSE-6: are passed by within bounds; those behind very many have their turn in a later pass", async () => {
+    expect(await passBehind(10_000)).toEqual([0, 33]);
   });
 });

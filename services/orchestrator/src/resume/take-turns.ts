@@ -29,6 +29,9 @@ const atOnceOfEach = 64;
 /** A registry that is behind is asked again after these pauses; what it refuses then is left to a later pass. */
 const pausesMs = [10, 20, 40, 80, 160];
 
+/** So many that are refused by themselves one pass walks past of a shape; those behind them have their turn in the next one. */
+const passedBy = 32;
+
 /** A shape of which tasks are still to be taken in this pass. */
 interface Turn {
   readonly head: QueueHead;
@@ -36,6 +39,8 @@ interface Turn {
   left: number;
   /** A registry that was behind has refused some, which were counted off for nothing. */
   wasRefusedInVain: boolean;
+  /** How many more that are refused by themselves it gives the turn of to the next ones. */
+  passesBy: number;
 }
 
 export async function takeTurns(
@@ -64,12 +69,13 @@ export async function takeTurns(
     resumed += placed.assigned.length;
     await noteRefusals(options, request, placed, byShape);
     countAgain(options, request, placed, turns);
+    passBy(placed, turns);
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
       if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
     }
     if (placed.registryAway) return end("registry away");
     // The gate closed under us: whoever asked for the rest would be told the same.
-    if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0) break;
+    if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0 && placed.refusedAlone.size === 0) break;
     turns = turns.filter(({ left }) => left > 0);
     if (turns.length === 0 || turns.some(({ wasRefusedInVain }) => !wasRefusedInVain)) continue;
     const pauseMs = pausesMs[pauses];
@@ -85,7 +91,7 @@ function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead, isT
   if (!isTried && options.refusals.stands(head.shapeKey)) return [];
   const room = roomFor(options, request, head);
   const left = isTried ? Math.max(1, room) : room;
-  return left > 0 ? [{ head, left, wasRefusedInVain: false }] : [];
+  return left > 0 ? [{ head, left, wasRefusedInVain: false, passesBy: passedBy }] : [];
 }
 
 /** For how many of the shape there may be room, by what the watch has told. */
@@ -149,5 +155,16 @@ function countAgain(
     if (!turn.wasRefusedInVain || shapesWithoutRoom.has(turn.head.shapeKey)) continue;
     turn.wasRefusedInVain = false;
     turn.left = Math.max(turn.left, roomFor(options, request, turn.head));
+  }
+}
+
+/** What was refused by itself has taken no room, and waits for later: the next ones of its shape have its turn. */
+function passBy({ refusedAlone, shapesWithoutRoom }: Placed, turns: readonly Turn[]): void {
+  for (const turn of turns) {
+    const { shapeKey } = turn.head;
+    if (shapesWithoutRoom.has(shapeKey)) continue;
+    const passed = Math.min(turn.passesBy, refusedAlone.get(shapeKey) ?? 0);
+    turn.passesBy -= passed;
+    turn.left += passed;
   }
 }

@@ -3,7 +3,7 @@ import type { UnaryHandler } from "@headroom/rpc";
 import { afterCancel } from "./after-cancel.ts";
 import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
-import { wholePlan } from "./get-plan.ts";
+import { planAfterwards } from "./get-plan.ts";
 import { planNotFound } from "./not-found.ts";
 
 /** Waiting tasks end at once, running ones when their agent has ended them. Twice is fine. */
@@ -22,6 +22,6 @@ export function cancelPlan(deps: HandlerDeps): UnaryHandler<wire.CancelPlanReque
       "plan cancelled",
     );
     afterCancel(deps, planId, outcome, request.reason);
-    return wire.CancelPlanResponse.fromPartial({ plan: await wholePlan(deps.store, planId) });
+    return wire.CancelPlanResponse.fromPartial({ plan: await planAfterwards(deps.store, planId) });
   };
 }

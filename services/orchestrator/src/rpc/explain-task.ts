@@ -107,7 +107,8 @@ function waitingSentence(
   if (hold !== null) return held;
   const { resumeAfterMs } = pause;
   if (resumeAfterMs !== null && resumeAfterMs > (place?.nowMs ?? deps.ports.clock.now())) {
-    return `It does not start before ${new Date(resumeAfterMs).toISOString()}. ${pause.sentence}`.trim();
+    const when = pause.reason === "RESUME_AFTER" ? "does not start before" : "is tried again at";
+    return `It ${when} ${new Date(resumeAfterMs).toISOString()}. ${pause.sentence}`.trim();
   }
   // More room will not help: what the gate says would send the reader the wrong way.
   if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) {

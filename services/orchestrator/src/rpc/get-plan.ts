@@ -10,6 +10,18 @@ export function getPlan({ store }: HandlerDeps): UnaryHandler<wire.GetPlanReques
   return async ({ planId }) => wire.GetPlanResponse.fromPartial({ plan: await wholePlan(store, planId.toLowerCase()) });
 }
 
+/**
+ * The plan after a change, for an answer that always fits: a caller must not hear of an error what has been committed. Tasks that would make it
+ * longer than a message may be are left out. Throws PLAN_NOT_FOUND.
+ */
+export async function planAfterwards(store: OrchestratorStore, planId: string): Promise<wire.Plan> {
+  const plan = await wholePlan(store, planId);
+  return wire.Plan.encode(plan).finish().length <= longestPlanBytes ? plan : { ...plan, tasks: [] };
+}
+
+/** What a message of 16 MiB has place for beside the plan's own figures. */
+const longestPlanBytes = 16 * 1_048_576 - 1_024;
+
 /** Throws PLAN_NOT_FOUND. */
 export async function wholePlan(store: OrchestratorStore, planId: string): Promise<wire.Plan> {
   // The plan first: of one that had ended then, every task has too.

@@ -2,7 +2,7 @@ import { wire } from "@headroom/contracts";
 import { failedPrecondition, type UnaryHandler } from "@headroom/rpc";
 import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
-import { wholePlan } from "./get-plan.ts";
+import { planAfterwards } from "./get-plan.ts";
 import { planNotFound } from "./not-found.ts";
 
 /** Keeps the waiting tasks of a plan from starting. Twice is fine. */
@@ -23,7 +23,7 @@ export function holdPlan(deps: HandlerDeps): UnaryHandler<wire.HoldPlanRequest, 
         context.logger.info({ plan_id: planId, held_tasks: outcome.heldTasks, held_by: heldBy, reason }, "plan held");
         deps.hub.changed(planId);
         return wire.HoldPlanResponse.fromPartial({
-          plan: await wholePlan(deps.store, planId),
+          plan: await planAfterwards(deps.store, planId),
           heldTasks: outcome.heldTasks,
         });
     }

@@ -2,7 +2,7 @@ import { wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
-import { wholePlan } from "./get-plan.ts";
+import { planAfterwards } from "./get-plan.ts";
 import { planNotFound } from "./not-found.ts";
 
 /** Lets the tasks of a held plan take their place in the queue again. A plan that is not held is fine. */
@@ -19,7 +19,7 @@ export function releasePlan(deps: HandlerDeps): UnaryHandler<wire.ReleasePlanReq
     deps.hub.changed(planId);
     deps.loop.wake("a plan is released");
     return wire.ReleasePlanResponse.fromPartial({
-      plan: await wholePlan(deps.store, planId),
+      plan: await planAfterwards(deps.store, planId),
       releasedTasks: released,
     });
   };

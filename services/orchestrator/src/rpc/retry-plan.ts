@@ -2,7 +2,7 @@ import { wire } from "@headroom/contracts";
 import { HeadroomError, type UnaryHandler } from "@headroom/rpc";
 import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
-import { wholePlan } from "./get-plan.ts";
+import { planAfterwards } from "./get-plan.ts";
 import { planNotFound } from "./not-found.ts";
 
 /** Runs what failed of a plan again, and brings back what was cancelled because of it. */
@@ -20,7 +20,7 @@ export function retryPlan(deps: HandlerDeps): UnaryHandler<wire.RetryPlanRequest
       deps.hub.changed(planId);
       deps.loop.wake("a plan is tried again");
     }
-    const plan = await wholePlan(deps.store, planId);
+    const plan = await planAfterwards(deps.store, planId);
     return wire.RetryPlanResponse.fromPartial({ plan, retriedTasks, restoredTasks, duplicate });
   };
 }

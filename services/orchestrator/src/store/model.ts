@@ -168,6 +168,8 @@ export interface NewPark {
   readonly sentence: string;
   /** The registry may have promised room without our hearing of it: the next claim asks under the same id. */
   readonly attemptIdKept: boolean;
+  /** It is not tried again before so long; absent: at its next turn. */
+  readonly resumeAfterMs?: number;
 }
 
 /** Everything that an agent is told of an attempt. */

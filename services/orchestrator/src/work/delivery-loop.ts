@@ -1,5 +1,5 @@
 import { readNotification, type Listener } from "@headroom/postgres";
-import { lifecycle, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import { lifecycle, type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { OrchestratorStore } from "../store/port.ts";
 import { attachedChannel, deliverChannel, type Sessions } from "./sessions.ts";
 
@@ -19,6 +19,10 @@ const resendMs = 10_000;
 /** Sends what other replicas have assigned to agents held here: when told, and every second by looking. */
 export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService {
   const { store, sessions, ports, logger } = options;
+  const outage = new Outage(logger, {
+    fails: "assignments could not be looked for; trying again",
+    works: "assignments are looked for again",
+  });
   const loop = new RunLoop({
     name: "delivery loop",
     ports,
@@ -33,8 +37,9 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
       sessions.deliver(await store.takeToSend(agentIds, again));
       for (const attempt of await store.takeToCancel(agentIds, resendMs))
         sessions.cancel(attempt, "cancelled on request");
+      outage.worked();
     },
-    onError: (error) => logger.warn({ err: error }, "assignments could not be looked for; trying again"),
+    onError: (error) => outage.failed(error),
   });
   let leave: readonly (() => void)[] = [];
 

@@ -4,7 +4,7 @@
  * kept for what waits is given back.
  */
 import { HeadroomError } from "@headroom/rpc";
-import type { Logger } from "@headroom/runtime";
+import { type Logger, Outage } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
 import { mergeAdministered } from "../fleet/merge-loaded.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
@@ -32,9 +32,19 @@ export class Drains {
   readonly #keeping = new Set<string>();
   /** Deadlines that have been told, by agent. */
   readonly #told = new Map<string, number>();
+  readonly #releasing: Outage;
+  readonly #ending: Outage;
 
   constructor(options: DrainsOptions) {
     this.#options = options;
+    this.#releasing = new Outage(options.logger, {
+      fails: "room that was kept on agents that are drained cannot be given back now; tried again every second",
+      works: "room that was kept on agents that are drained is given back again",
+    });
+    this.#ending = new Outage(options.logger, {
+      fails: "drains that are over cannot be ended now; tried again every second",
+      works: "drains are ended again",
+    });
   }
 
   /** To be called for every agent, every second. */
@@ -72,13 +82,14 @@ export class Drains {
     this.#keeping.clear();
     try {
       const ended = await desk.submit(releaseKeptOperation(agentIds));
+      this.#releasing.worked();
       logger.together(() => {
         for (const reservation of ended)
           logger.info(idsOf(reservation), "room that was kept is given back: its agent is to be empty by now");
       });
     } catch (error) {
       if (!(error instanceof StoreUnavailableError || error instanceof HeadroomError)) throw error;
-      logger.debug({ err: error }, "kept room cannot be given back now; tried again in a second");
+      this.#releasing.failed(error);
     }
   }
 
@@ -89,6 +100,7 @@ export class Drains {
     this.#empty.clear();
     try {
       const { agents, nowMs } = await store.endDrains(agentIds);
+      this.#ending.worked();
       storeClock.observe(nowMs);
       for (const stored of agents) {
         const { agentId } = stored;
@@ -99,7 +111,7 @@ export class Drains {
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
-      logger.debug({ err: error }, "drains cannot be ended now; tried again in a second");
+      this.#ending.failed(error);
     }
   }
 }

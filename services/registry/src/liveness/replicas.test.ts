@@ -74,7 +74,7 @@ function setUp() {
     onDisputed: (agentId) => disputed.push(agentId),
   });
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
-  return { ports, other, database, replicas, seen, fleet, disputed, confirmations: () => confirmations };
+  return { ports, logger, other, database, replicas, seen, fleet, disputed, confirmations: () => confirmations };
 }
 
 describe("following another registry process", () => {
@@ -204,6 +204,22 @@ describe("following another registry process", () => {
     await Promise.all([replicas.catchUp(), replicas.catchUp()]);
     expect(database.renewals).toBe(renewals + 1);
     expect(seen()?.attached).toBe(false);
+    await replicas.loop.stop("test");
+  });
+
+  it("that cannot be done says so once with the error, and once when it can again", async () => {
+    const { ports, logger, database, replicas } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    database.isAway = true;
+    await ports.advance(30_000);
+    const told = () => logger.records.filter(({ level }) => level !== "debug");
+    expect(told()).toMatchObject([
+      { level: "warn", message: expect.stringContaining("renew its lease"), fields: { err: new Error("away") } },
+    ]);
+    database.isAway = false;
+    await ports.advance(3_000);
+    expect(told().slice(1)).toMatchObject([{ level: "info", message: expect.stringContaining("again") }]);
     await replicas.loop.stop("test");
   });
 });

@@ -2,7 +2,7 @@
  * Registry processes on one database: each says every second that it lives, and follows what the others hold. With
  * nobody else there it costs one small statement a second.
  */
-import { type Logger, type Ports, RunLoop } from "@headroom/runtime";
+import { type Logger, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { EpochMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import { type Holder, mergeLoaded } from "../fleet/merge-loaded.ts";
@@ -56,13 +56,21 @@ export class Replicas {
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
+    const outage = new Outage(options.logger, {
+      fails:
+        "this registry process can neither renew its lease nor follow the others now; tried again every second. Without it the others take this one for dead",
+      works: "this registry process renews its lease and follows the others again",
+    });
     this.loop = new RunLoop({
       name: "replicas",
       ports: options.ports,
       intervalMs: INTERVAL_MS,
       errorDelayMs: INTERVAL_MS,
-      run: () => this.refresh(),
-      onError: (error) => options.logger.debug({ err: error }, "other registry processes cannot be followed now"),
+      run: async () => {
+        await this.refresh();
+        outage.worked();
+      },
+      onError: (error) => outage.failed(error),
     });
   }
 

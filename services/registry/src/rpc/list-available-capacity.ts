@@ -1,23 +1,32 @@
 import type { wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
+import { LineBudget } from "../liveness/line-budget.ts";
 import type { AvailableAnswer } from "../queries/encoded-answers.ts";
 import { encodedRow } from "../queries/encoded-rows.ts";
 import { findAvailable } from "../queries/find-available.ts";
 import type { HandlerDeps } from "./deps.ts";
 
+/** A person who asks sees the answer in the log; a dashboard that asks the same every second must not push all else out of it. */
+const TOLD = { lines: 1, perMs: 60_000 };
+const MAX_QUESTIONS = 100;
+
 /** R-CAP-4, R-CAP-5, R-CAP-9: the online desktops within all bounds. No match is an empty list. */
 export function listAvailableCapacity(
   deps: HandlerDeps,
 ): UnaryHandler<wire.ListAvailableCapacityRequest, AvailableAnswer> {
+  const budgets = new Map<string, LineBudget>();
   return async (request, context) => {
     deps.requireReady();
     const page = findAvailable(deps.index, request);
-    context.logger.info(
+    const budget = budgetOf(budgets, `${request.minGpuVramGb} ${request.minCpuCores}`);
+    const { mayWrite, withheld } = budget.take(deps.clock.monotonic());
+    context.logger[mayWrite ? "info" : "debug"](
       {
         agents: page.totalSize,
         min_gpu_vram_gb: request.minGpuVramGb,
         min_cpu_cores: request.minCpuCores ?? 1,
         known_agents: deps.fleet.size,
+        ...(withheld > 0 && { answers_not_told: withheld }),
       },
       `${page.totalSize} agents have the capacity asked for`,
     );
@@ -28,4 +37,15 @@ export function listAvailableCapacity(
       totalSize: page.totalSize,
     };
   };
+}
+
+/** Of each question its own; of more than these the oldest is forgotten. */
+function budgetOf(budgets: Map<string, LineBudget>, question: string): LineBudget {
+  const known = budgets.get(question);
+  if (known !== undefined) return known;
+  const oldest = budgets.size >= MAX_QUESTIONS ? budgets.keys().next().value : undefined;
+  if (oldest !== undefined) budgets.delete(oldest);
+  const budget = new LineBudget(TOLD);
+  budgets.set(question, budget);
+  return budget;
 }

@@ -19,8 +19,10 @@ const stillWaiting = defineStatement({
   name: "pause_queue_still_waiting",
   text: `
     UPDATE pause_queue q
-       SET last_checked = now(), reason = p.reason, reason_detail = p.sentence
-      FROM unnest($1::uuid[], $2::text[], $3::text[]) AS p(task_id, reason, sentence)
+       SET last_checked = now(), reason = p.reason, reason_detail = p.sentence,
+           resume_after = coalesce(now() + p.resume_after_ms * interval '1 millisecond', q.resume_after),
+           later = q.later OR p.resume_after_ms IS NOT NULL
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::double precision[]) AS p(task_id, reason, sentence, resume_after_ms)
      WHERE q.task_id = p.task_id AND q.status = 'waiting' AND NOT q.blocked`,
 });
 
@@ -49,13 +51,20 @@ export function park(
     const waiting = parked.filter(({ claimed }) => claimed.state === "paused");
     await insertPauses(
       tx,
-      fresh.map(({ claimed, reason, sentence }) => ({ taskId: claimed.taskId, reason, sentence, blocked: false })),
+      fresh.map(({ claimed: { taskId }, reason, sentence, resumeAfterMs = null }) => ({
+        taskId,
+        reason,
+        sentence,
+        blocked: false,
+        resumeAfterMs,
+      })),
     );
     if (waiting.length > 0) {
       await tx.execute(stillWaiting, [
         waiting.map(({ claimed }) => claimed.taskId),
         waiting.map(({ reason }) => reason),
         waiting.map(({ sentence }) => sentence),
+        waiting.map(({ resumeAfterMs = null }) => resumeAfterMs),
       ]);
     }
     await appendEvents(

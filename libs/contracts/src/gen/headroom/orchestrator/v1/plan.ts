@@ -350,7 +350,10 @@ export interface Plan {
   counts?:
     | TaskCounts
     | undefined;
-  /** Its tasks, in the plan's order, each with its newest attempt; empty in ListPlans and WatchPlan. */
+  /**
+   * Its tasks, in the plan's order, each with its newest attempt; empty in ListPlans and WatchPlan, and where CancelPlan, HoldPlan, ReleasePlan
+   * and RetryPlan leave them out because the answer would be longer than 16 MiB.
+   */
   tasks: Task[];
   /** Someone asked to cancel it. */
   cancelRequested: boolean;

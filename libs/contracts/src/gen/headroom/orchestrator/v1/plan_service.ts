@@ -123,7 +123,10 @@ export interface GetPlanRequest {
 
 /** One plan. */
 export interface GetPlanResponse {
-  /** The plan with its tasks. */
+  /**
+   * The plan with its tasks. Longer than 16 MiB: RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE); ListTasks then tells them, in pages, and ListPlans
+   * the rest.
+   */
   plan?: Plan | undefined;
 }
 
@@ -157,7 +160,7 @@ export interface CancelPlanRequest {
 
 /** The plan afterwards. */
 export interface CancelPlanResponse {
-  /** The plan with its tasks. */
+  /** The plan with its tasks; without them where they would make the answer longer than 16 MiB: ListTasks tells them, in pages. */
   plan?: Plan | undefined;
 }
 
@@ -173,7 +176,7 @@ export interface HoldPlanRequest {
 
 /** The plan afterwards. */
 export interface HoldPlanResponse {
-  /** The plan with its tasks. */
+  /** The plan with its tasks; without them where they would make the answer longer than 16 MiB: ListTasks tells them, in pages. */
   plan?:
     | Plan
     | undefined;
@@ -193,7 +196,7 @@ export interface ReleasePlanRequest {
 
 /** The plan afterwards. */
 export interface ReleasePlanResponse {
-  /** The plan with its tasks. */
+  /** The plan with its tasks; without them where they would make the answer longer than 16 MiB: ListTasks tells them, in pages. */
   plan?:
     | Plan
     | undefined;
@@ -213,7 +216,7 @@ export interface RetryPlanRequest {
 
 /** The plan afterwards. */
 export interface RetryPlanResponse {
-  /** The plan with its tasks. */
+  /** The plan with its tasks; without them where they would make the answer longer than 16 MiB: ListTasks tells them, in pages. */
   plan?:
     | Plan
     | undefined;
