@@ -37,7 +37,10 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
       ...(stopTimeoutMs !== undefined && { stopTimeoutMs }),
     });
   } catch (error) {
-    logger.error({ err: error }, `the ${name} could not start`);
+    // A person at a terminal hears it from the caller, in words of its own; with the stack it is for the file.
+    const teller = pretty ? createLogger({ name, level: logLevel, file: logFile, stderr: false }) : logger;
+    teller.error({ err: error }, `the ${name} could not start`);
+    if (teller !== logger) teller.close();
     throw error;
   } finally {
     logger.close();
