@@ -106,22 +106,26 @@ function tryOnce(call: SimCall, bytes: Uint8Array, leftMs: number, mayRepeat: bo
         (error: HeadroomError) => reply(() => outcome.failed(error)),
       );
   };
+  // What came while the process stood still is read at once: that the caller has given up, too, before the call is begun.
+  const arrive = (inMs: number, how: string, reply: (tell: () => void) => void): void => {
+    engine.schedule(inMs, process, `${name} arrives${how}`, () => {
+      engine.schedule(0, process, `serves ${name}${how}`, () => serve(reply));
+    });
+  };
   const arriveIn = links.delayMs(caller.name, process.name);
   if (links.chance(links.weather.breaks)) links.break(conversation);
   else {
-    engine.schedule(arriveIn, process, `serves ${name}`, () =>
-      serve((tell) => {
-        if (links.chance(links.weather.breaks)) return links.break(conversation);
-        const backMs = links.delayMs(process.name, caller.name);
-        links.answered(caller, name, backMs);
-        engine.schedule(backMs, caller, `answer of ${name}`, () => once(tell));
-      }),
-    );
+    arrive(arriveIn, "", (tell) => {
+      if (links.chance(links.weather.breaks)) return links.break(conversation);
+      const backMs = links.delayMs(process.name, caller.name);
+      links.answered(caller, name, backMs);
+      engine.schedule(backMs, caller, `answer of ${name}`, () => once(tell));
+    });
     if (mayRepeat && links.chance(links.weather.doubles)) {
       // A copy may have waited somewhere until what it asks for is long over.
       const waitsMs = links.chance(0.5) ? links.engine.random.next() * oldestCopyMs : 0;
       const againMs = links.delayMs(caller.name, process.name) + waitsMs;
-      engine.schedule(againMs, process, `serves ${name} twice`, () => serve(() => undefined));
+      arrive(againMs, " twice", () => undefined);
     }
   }
   return () =>

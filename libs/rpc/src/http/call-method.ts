@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { descriptorRegistry, jsonToMessageBytes, messageToJson } from "@headroom/contracts";
-import type { Timers } from "@headroom/runtime";
+import { nextTurn, type Timers } from "@headroom/runtime";
 import type { AuthPolicy } from "../auth/auth-policy.ts";
 import { invalidArgument, type FieldViolation } from "../errors.ts";
 import type { CallMeta, Method } from "../server/method-table.ts";
@@ -48,6 +48,8 @@ export async function callMethod(
     if (request.method === "HEAD") return endHead(response);
     return callStream(method, message, exchange, options.timers);
   }
+  // As over gRPC: who has gone away meanwhile is not waited for, and nothing is begun for it.
+  if (method.idempotency !== "no_side_effects") await nextTurn();
   const answer = await method.invokeUnaryBytes(message, callMeta(exchange, exchange.signal, options.callDeadlineMs));
   sendJson(response, 200, messageToJson(method.responseType, answer));
 }

@@ -17,6 +17,8 @@ export async function invokeUnary(
   try {
     const context = await call.admit();
     const message = codec.readRequest(request);
+    // Whose caller has given up before it began changes nothing: it may have been asked again elsewhere, and undone.
+    call.scope.signal.throwIfAborted();
     const answer = await unlessAborted(handler(message, context), call.scope.signal);
     const bytes = codec.writeResponse(answer);
     call.end(null);
