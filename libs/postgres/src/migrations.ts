@@ -64,6 +64,10 @@ export class SchemaTooNewError extends Error {
 const tableName = "migrations";
 /** For each migration that older programs can live with: the oldest of them, by its newest migration. */
 const marksTable = "migrations_usable";
+/** Of a table that is in use: all that comes after us waits as long, so it is better tried again later. */
+const lockTimeoutMs = 2_000;
+/** Outside a transaction (CREATE INDEX CONCURRENTLY) nobody waits for us, while we wait for every transaction that is open. */
+const patientLockTimeoutMs = 600_000;
 const namePattern = /^\d{4}_[a-z0-9_]+$/;
 
 /**
@@ -83,7 +87,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     connectTimeoutMs: 5_000,
     acquireTimeoutMs: 10_000,
     // Building an index may take long; waiting for a lock must not: whoever queues behind us waits as well.
-    limits: { statementTimeoutMs: 0, lockTimeoutMs: 30_000, idleInTransactionTimeoutMs: 0 },
+    limits: { statementTimeoutMs: 0, lockTimeoutMs, idleInTransactionTimeoutMs: 0 },
   });
   try {
     return await migrateLocked(db, options, await takeMigrationLock(db, options));
@@ -173,13 +177,20 @@ function sourceOf(migrations: readonly Migration[], lock: MigrationLock): Knex.M
       Promise.resolve({
         up: async (db: Knex) => {
           await lock.check(db);
+          if (migration.transaction !== false) return runUp(db, migration);
+          await setLockTimeout(db, patientLockTimeoutMs);
           await runUp(db, migration);
+          await setLockTimeout(db, lockTimeoutMs);
         },
         // knex insists on one. Going back is a new migration: replicas of both versions may be running.
         down: () => Promise.reject(new Error(`migration ${migration.name} is not undone; add one that mends it`)),
         config: { transaction: migration.transaction !== false },
       }),
   };
+}
+
+async function setLockTimeout(db: Knex, ms: number): Promise<void> {
+  await db.raw(`SET lock_timeout = ${ms}`);
 }
 
 async function runUp(db: Knex, migration: Migration): Promise<void> {

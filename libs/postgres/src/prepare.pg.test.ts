@@ -31,6 +31,7 @@ const prepare = (migrations: readonly Migration[], signal = new AbortController(
     ports: systemPorts,
     signal,
     lockWaitMs: 100,
+    betweenLockTriesMs: 100,
   });
 const warned = (message: string | RegExp): Promise<unknown> =>
   waitFor(() => logger.has(message, "warn"), { describe: () => logger.text() });
@@ -66,6 +67,30 @@ describe("a start", () => {
     await other.query("ROLLBACK");
     await prepared;
     expect(await test.sql("SELECT size FROM registry.agents")).toEqual([]);
+  });
+
+  it("lets a migration outside a transaction wait for long: nobody waits for it", async () => {
+    await prepare([first]);
+    await other.query("BEGIN; SELECT txid_current()");
+    const index: Migration = {
+      name: "0002_index",
+      transaction: false,
+      up: async (db) => {
+        const { rows } = await db.raw<{ rows: readonly { lock_timeout: string }[] }>("SHOW lock_timeout");
+        expect(rows[0]?.lock_timeout).toBe("10min");
+        await db.raw("CREATE INDEX CONCURRENTLY agents_id ON registry.agents (id)");
+      },
+    };
+    const prepared = prepare([first, index]);
+    await waitFor(async () => {
+      const [row] = await test.sql(
+        "SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event = 'virtualxid' AND query LIKE 'CREATE INDEX%'",
+      );
+      return row?.["n"] === 1;
+    });
+    await other.query("COMMIT");
+    await prepared;
+    expect(await test.sql("SELECT 1 AS there FROM pg_indexes WHERE indexname = 'agents_id'")).toEqual([{ there: 1 }]);
   });
 
   it("begins again when it loses the connection that holds the lock", async () => {

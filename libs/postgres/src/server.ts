@@ -17,6 +17,8 @@ export interface PrepareOptions {
   readonly signal: AbortSignal;
   /** How long another process may migrate the schema until the log says that this one waits for it. Default 30 s. */
   readonly lockWaitMs?: number;
+  /** From one try for a table that is in use to the next. Default 15 s. */
+  readonly betweenLockTriesMs?: number;
 }
 
 /** One PostgreSQL as a service reaches it: a port; a simulation gives one that lives by its own clock. */
@@ -29,6 +31,8 @@ export interface PostgresServer {
 }
 
 const betweenTriesMs = 500;
+/** A try may keep the service's other processes waiting for 2 s: many times as long in between. */
+const betweenTriesForLocksMs = 15_000;
 const defaultLockWaitMs = 30_000;
 
 /** The PostgreSQL at an address. */
@@ -43,26 +47,39 @@ export function postgresAt(connection: ConnectionTarget): PostgresServer {
           await migrate({ lockWaitMs: defaultLockWaitMs, ...options, connection });
           return;
         } catch (error) {
-          const why = waitsFor(error);
-          if (why === null) throw error;
-          options.logger.warn({ err: error, schema: options.schema }, why);
-          await sleep(options.ports.timers, jitter(options.ports.random, betweenTriesMs, 0.2), options.signal);
+          const wait = waitFor(error, options.betweenLockTriesMs);
+          if (wait === null) throw error;
+          options.logger.warn({ err: error, schema: options.schema }, wait.why);
+          await sleep(options.ports.timers, jitter(options.ports.random, wait.forMs, 0.2), options.signal);
         }
       }
     },
   };
 }
 
-/** What is to be waited for before the schema is brought up to date once more; null: waiting would not help. */
-function waitsFor(error: unknown): string | null {
-  if (error instanceof MigrationLockError) return `waiting for the database's schema: ${error.message}`;
+/** Before the schema is brought up to date once more; null: waiting would not help. */
+function waitFor(
+  error: unknown,
+  betweenLockTriesMs = betweenTriesForLocksMs,
+): { readonly why: string; readonly forMs: number } | null {
+  if (error instanceof MigrationLockError) {
+    return { why: `waiting for the database's schema: ${error.message}`, forMs: betweenTriesMs };
+  }
   // It went away again between the two, or cannot write now.
-  if (mayHeal(error)) return "the database went away while its schema was brought up to date; waiting for it again";
+  if (mayHeal(error)) {
+    return {
+      why: "the database went away while its schema was brought up to date; waiting for it again",
+      forMs: betweenTriesMs,
+    };
+  }
   const { kind } = classifyError(error);
   const isInTheWay =
     kind === "serialization" || (error instanceof Error && Reflect.get(error, "code") === lockNotToBeHad);
   return isInTheWay
-    ? "the database's schema is in use by others and could not be brought up to date; trying again"
+    ? {
+        why: "the database's schema is in use by others and could not be brought up to date; trying again",
+        forMs: betweenLockTriesMs,
+      }
     : null;
 }
 

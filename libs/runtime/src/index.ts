@@ -107,7 +107,14 @@ export {
   type OwnerLockOptions,
   type OwnerLockResult,
 } from "./owner-lock.ts";
-export { kernelRelation, placeInWords, placeRelation, readOwnerPlace, type OwnerPlace } from "./owner-lock-place.ts";
+export {
+  hasEnded,
+  isOnOneKernel,
+  placeInWords,
+  placeRelation,
+  readOwnerPlace,
+  type OwnerPlace,
+} from "./owner-lock-place.ts";
 export { isDiskFull } from "./disk-full.ts";
 export { isSameProcess, processStartTime } from "./process-identity.ts";
 export { dataPaths, defaultDataDir, type DataPaths } from "./home.ts";

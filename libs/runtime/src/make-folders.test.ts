@@ -12,10 +12,13 @@ describe("makeFolders", () => {
   afterEach(() => rm(dir, { recursive: true, force: true }));
 
   it("makes all that is missing, and is content with what is there, also when several make it at once", async () => {
-    const path = join(dir, "a", "b", "c");
-    const made = await Promise.all(Array.from({ length: 8 }, () => makeFolders(path, 0o700)));
-    // One alone made it.
-    expect(made.filter((isNew) => isNew)).toHaveLength(1);
+    for (let round = 0; round < 50; round += 1) {
+      const path = join(dir, `round-${round}`, "a", "b", "c");
+      const made = await Promise.all(Array.from({ length: 8 }, () => makeFolders(path, 0o700)));
+      // One alone made it.
+      expect(made.filter((isNew) => isNew)).toHaveLength(1);
+    }
+    const path = join(dir, "round-0", "a", "b", "c");
     expect(await makeFolders(path, 0o700)).toBe(false);
     expect((await stat(path)).isDirectory()).toBe(true);
   });

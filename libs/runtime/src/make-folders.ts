@@ -8,19 +8,33 @@ import { dirname } from "node:path";
  */
 export async function makeFolders(path: string, mode: number): Promise<boolean> {
   try {
+    return await makeOnly(path, mode);
+  } catch (error) {
+    const above = dirname(path);
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code !== "ENOENT" || above === path) throw error;
+    if (!(await isThere(above))) {
+      await makeFolders(above, mode);
+      return makeFolders(path, mode);
+    }
+    // Another process may have made the one above in this moment.
+    return makeOnly(path, mode);
+  }
+}
+
+async function makeOnly(path: string, mode: number): Promise<boolean> {
+  try {
     await mkdir(path, { mode });
     return true;
   } catch (error) {
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-    if (code === "EEXIST") {
-      await mustBeFolder(path, error);
-      return false;
-    }
-    const above = dirname(path);
-    if (code !== "ENOENT" || above === path || (await isThere(above))) throw error;
-    await makeFolders(above, mode);
-    return makeFolders(path, mode);
+    if (!isExisting(error)) throw error;
+    await mustBeFolder(path, error);
+    return false;
   }
+}
+
+function isExisting(error: unknown): boolean {
+  return error instanceof Error && Reflect.get(error, "code") === "EEXIST";
 }
 
 async function mustBeFolder(path: string, error: unknown): Promise<void> {

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
@@ -48,7 +48,15 @@ async function passing(ports: ManualPorts, promise: Promise<unknown>): Promise<n
   return ports.clock.monotonic() - startMs;
 }
 
-const otherMachine = { host: "other", machine_id: "m2", boot_id: "b2" };
+/** Files are read in real time. */
+async function waitUntil(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let looks = 0; !(await isSo()); looks += 1) {
+    if (looks === 1_000) throw new Error("it did not come to be so");
+    await pause(5);
+  }
+}
+
+const otherMachine = { host: "other", boot_id: "b2", on_own_disk: false };
 const dead = { pid: 2 ** 22 + 1, start_time: "boot 1" };
 
 describe("an owner elsewhere", () => {
@@ -152,8 +160,7 @@ describe("an owner here", () => {
     const dir = await lockDir();
     await taken(dir, manualPorts());
     const { place } = JSON.parse(await readFile(join(dir, "1"), "utf8"));
-    const isSure =
-      place.pid_namespace === "pid:[4026531836]" && place.machine_id !== null && place.on_own_disk === true;
+    const isSure = place.pid_namespace === "pid:[4026531836]" && place.on_own_disk === true;
     await retell(dir, { ...dead, place: { boot_id: "an earlier one" } });
     const ports = manualPorts();
     const trying = takeOwnerLock(dir, ports);
@@ -161,6 +168,56 @@ describe("an owner here", () => {
     expect((await trying).kind).toBe("taken");
     if (isSure) expect(tookMs).toBeLessThan(5_000);
     else expect(tookMs).toBeGreaterThanOrEqual(15_000);
+  });
+});
+
+describe("an owner that stood still for so long that it was taken for dead", () => {
+  /** Another one, elsewhere, takes the lock while the first one's timers stand still. */
+  async function takenOver(): Promise<{
+    dir: string;
+    ports: ManualPorts;
+    first: OwnerLock;
+    second: OwnerLock;
+    lost: unknown[];
+  }> {
+    const dir = await lockDir();
+    const ports = manualPorts();
+    const lost: unknown[] = [];
+    const first = await taken(dir, { ...ports, onLost: (owner) => lost.push(owner) });
+    await retell(dir, { place: otherMachine });
+    const others = manualPorts();
+    const trying = taken(dir, others);
+    await passing(others, trying);
+    return { dir, ports, first, second: await trying, lost };
+  }
+
+  it("takes the lock back where the other one has let it go", async () => {
+    const { dir, ports, first, second, lost } = await takenOver();
+    await second.release();
+    await ports.advance(3_000);
+    await waitUntil(async () => (await readdir(dir)).includes("3"));
+    expect([await first.isHeld(), lost]).toEqual([true, []]);
+    expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("held");
+    await first.release();
+    expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("taken");
+  });
+
+  it("takes it back also when it asks itself before its next touch", async () => {
+    const { dir, first, second } = await takenOver();
+    await second.release();
+    expect(await first.isHeld()).toBe(true);
+    expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("held");
+  });
+
+  it("is told once that another one has it, and lets nothing go then", async () => {
+    const { dir, ports, first, lost } = await takenOver();
+    await retell(dir, { place: otherMachine }, 2);
+    await ports.advance(3_000);
+    await waitUntil(() => lost.length === 1);
+    await ports.advance(6_000);
+    expect([await first.isHeld(), lost]).toEqual([false, [{ pid: process.pid, elsewhere: "on host other" }]]);
+    await first.release();
+    expect(await readdir(dir)).toEqual(["2"]);
   });
 });
 

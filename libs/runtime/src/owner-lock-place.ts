@@ -4,8 +4,7 @@ import { hostname } from "node:os";
 /** Where a lock's owner lives, as its claim tells. null: cannot be told, and is no other's equal. */
 export interface OwnerPlace {
   readonly host: string;
-  readonly machine_id: string | null;
-  /** Another one at each start of the machine; containers on one kernel have the same (those of systemd-nspawn do not). */
+  /** Another one at each start of the machine; containers on one kernel have the same, but for those of systemd-nspawn and LXC. */
   readonly boot_id: string | null;
   /** Whose numbers its pid is one of. */
   readonly pid_namespace: string | null;
@@ -21,23 +20,22 @@ export interface OwnerPlace {
  */
 export type PlaceRelation = "same" | "past" | "elsewhere";
 
-/**
- * "same": the kernel that runs here. "ended": one that runs no more, for this one has its disk. "other": perhaps another machine's.
- */
-export type KernelRelation = "same" | "ended" | "other";
-
 /** The namespace that every Linux kernel starts with; containers have others, unless they share the machine's. */
 const firstPidNamespace = "pid:[4026531836]";
 /** Of macOS and Windows, where a process has one number for everybody. */
 const onlyOne = "the only one";
-/** ext2 to ext4, XFS, Btrfs, F2FS, ZFS. Not overlays, nor shares of the network, of a virtual machine's host or by FUSE. */
-const diskFileSystems: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1]);
+/**
+ * ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, JFS, ReiserFS, NILFS. Not overlays, nor shares of the network, of a virtual machine's host or
+ * by FUSE.
+ */
+const diskFileSystems: ReadonlySet<number> = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x3153464a, 0x52654973, 0x3434,
+]);
 
 /** This process's place as the owner of a lock in the folder `lockDir`, which must be there. */
 export async function readOwnerPlace(lockDir: string): Promise<OwnerPlace> {
   const isLinux = process.platform === "linux";
-  const [machineId, bootId, pidNamespace, onOwnDisk] = await Promise.all([
-    told(readFile("/etc/machine-id", "utf8")),
+  const [bootId, pidNamespace, onOwnDisk] = await Promise.all([
     isLinux ? told(readFile("/proc/sys/kernel/random/boot_id", "utf8")) : onlyOne,
     isLinux ? told(readlink("/proc/self/ns/pid")) : onlyOne,
     statfs(lockDir).then(
@@ -45,51 +43,50 @@ export async function readOwnerPlace(lockDir: string): Promise<OwnerPlace> {
       () => false,
     ),
   ]);
-  return {
-    host: hostname(),
-    machine_id: machineId,
-    boot_id: bootId,
-    pid_namespace: pidNamespace,
-    on_own_disk: onOwnDisk,
-  };
+  return { host: hostname(), boot_id: bootId, pid_namespace: pidNamespace, on_own_disk: onOwnDisk };
 }
 
+/** A host's name decides only where nothing better is told: it may change while the machine runs. */
 export function placeRelation(owner: OwnerPlace, here: OwnerPlace): PlaceRelation {
-  if (owner.host !== here.host || owner.boot_id === null || owner.pid_namespace === null) return "elsewhere";
+  if (owner.boot_id === null || owner.pid_namespace === null) return "elsewhere";
   if (owner.pid_namespace !== here.pid_namespace) return "elsewhere";
-  if (owner.boot_id === here.boot_id) return "same";
-  return isRestart(owner, here) ? "past" : "elsewhere";
+  if (owner.boot_id !== here.boot_id) return hasEnded(owner, here) ? "past" : "elsewhere";
+  return owner.boot_id !== onlyOne || owner.host === here.host ? "same" : "elsewhere";
 }
 
 /**
- * Whether one machine was started anew between the two, and is not two machines. Names do not prove it: machines that were cloned from one
- * image share host name and machine id. What does is the disk, which two running kernels cannot have mounted both. The namespace
- * keeps out containers that are given a boot id of their own while their machine runs on.
+ * Whether the kernel that the owner ran on runs no more. Names do not prove it: machines that were cloned from one image share host name
+ * and machine id. What does is the disk, which two running kernels cannot have mounted both. The namespaces keep out containers that are
+ * given a boot id of their own while their machine runs on.
  */
-function isRestart(owner: OwnerPlace, here: OwnerPlace): boolean {
+export function hasEnded(owner: OwnerPlace, here: OwnerPlace): boolean {
   return (
+    owner.boot_id !== null &&
     here.boot_id !== null &&
-    owner.machine_id !== null &&
-    owner.machine_id === here.machine_id &&
+    owner.boot_id !== here.boot_id &&
     owner.pid_namespace === firstPidNamespace &&
-    owner.on_own_disk &&
-    here.on_own_disk
+    here.pid_namespace === firstPidNamespace &&
+    isOnOneDisk(owner, here)
+  );
+}
+
+/** Whether a socket in a folder that both see leads to the owner's processes, if these still run: one kernel answers for all its containers. */
+export function isOnOneKernel(owner: OwnerPlace, here: OwnerPlace): boolean {
+  return (
+    (owner.boot_id !== null && owner.boot_id === here.boot_id && owner.boot_id !== onlyOne) || isOnOneDisk(owner, here)
   );
 }
 
 /** Where an owner is whose pid means nothing here, for people: what follows "process 7". */
-/** What became of the kernel under an owner that is dead itself: what it had started may outlive it. */
-export function kernelRelation(owner: OwnerPlace, here: OwnerPlace): KernelRelation {
-  if (owner.boot_id === null || here.boot_id === null) return "other";
-  if (owner.boot_id === here.boot_id) return owner.boot_id === onlyOne ? "other" : "same";
-  return owner.on_own_disk && here.on_own_disk ? "ended" : "other";
-}
-
 export function placeInWords(owner: OwnerPlace, here: OwnerPlace): string {
   if (owner.boot_id !== null && owner.boot_id === here.boot_id && owner.pid_namespace !== here.pid_namespace) {
     return `in another container of this machine (host name ${owner.host})`;
   }
   return owner.host === here.host ? `on another machine that is called ${owner.host} too` : `on host ${owner.host}`;
+}
+
+function isOnOneDisk(owner: OwnerPlace, here: OwnerPlace): boolean {
+  return owner.on_own_disk && here.on_own_disk;
 }
 
 async function told(reading: Promise<string>): Promise<string | null> {

@@ -1,5 +1,6 @@
 import { open, utimes } from "node:fs/promises";
 import type { Clock } from "./clock.ts";
+import { isCode } from "./owner-lock-claims.ts";
 import { sleep, type Timer, type Timers } from "./timers.ts";
 
 /** An owner touches its claim this often. It takes no room, so that a full disk silences nobody. */
@@ -17,15 +18,26 @@ export interface SignsOfLife {
   end(): Promise<void>;
 }
 
-/** Touches the claim at `path` from now on. It keeps no process running. */
-export function giveSigns(path: string, { clock, timers }: { clock: Clock; timers: Timers }): SignsOfLife {
+/**
+ * Touches the claim at `path()` from now on. It keeps no process running. `onGone` is called when the claim is there no more: somebody took the
+ * owner for dead.
+ */
+export function giveSigns(
+  path: () => string,
+  { clock, timers }: { clock: Clock; timers: Timers },
+  onGone: () => Promise<void>,
+): SignsOfLife {
   let ended = false;
   let timer: Timer | undefined;
   let touched: Promise<void> = Promise.resolve();
   const touch = async (): Promise<void> => {
     const now = new Date(clock.now());
-    // One that fails is followed by the next; there is nobody to tell.
-    await utimes(path, now, now).catch(() => undefined);
+    try {
+      await utimes(path(), now, now);
+    } catch (error) {
+      // One that fails for another reason is followed by the next; there is nobody to tell.
+      if (isCode(error, "ENOENT")) await onGone().catch(() => undefined);
+    }
     touchLater();
   };
   const touchLater = (): void => {
@@ -48,6 +60,7 @@ export function giveSigns(path: string, { clock, timers }: { clock: Clock; timer
  */
 export async function seesSigns(path: string, timers: Timers, signal?: AbortSignal): Promise<boolean> {
   const first = await signOf(path);
+  if (first === null) return true;
   for (let looks = 0; looks < looksUntilSilent; looks += 1) {
     await sleep(timers, lookEveryMs, signal);
     if ((await signOf(path)) !== first) return true;
@@ -71,7 +84,7 @@ async function signOf(path: string): Promise<bigint | null> {
       await file.close();
     }
   } catch (error) {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    if (isCode(error, "ENOENT")) return null;
     throw error;
   }
 }

@@ -17,6 +17,8 @@ import { systemTimers, type Timers } from "./timers.ts";
 
 /** A folder's one owner. */
 export interface OwnerLock {
+  /** false when somebody has the lock who took this owner for dead, and while that cannot be told. For before what must not be done by two. */
+  isHeld(): Promise<boolean>;
   /** Lets others in. Idempotent. */
   release(): Promise<void>;
 }
@@ -46,6 +48,8 @@ export interface OwnerLockOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called when the owner has to be watched, for up to 15 s, to tell whether it lives. */
   readonly onWatch?: ((owner: LockOwner) => void) | undefined;
+  /** Called once when somebody elsewhere has the lock, who took this owner for dead while it stood still. */
+  readonly onLost?: ((owner: LockOwner) => void) | undefined;
 }
 
 /** Losing a race means that somebody else took a step; more than this in a row is not a race any more. */
@@ -62,7 +66,8 @@ const recentMs = 600_000;
  *
  * Whether an owner lives is asked of the system where it knows the owner's pid: on the same machine, in the same container. Over a folder
  * that others share, the owner touches its claim as long as it has the lock, and counts as dead when it has not for 15 s. So one
- * that stands still for longer (its machine sleeps, its network is gone) loses the lock to another machine, and is not told.
+ * that stands still for longer (its machine sleeps, its network is gone) may lose the lock to another machine. It is told when it goes on,
+ * and takes the lock back where the other one has let it go.
  */
 export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions): Promise<OwnerLockResult> {
   const { clock, timers = systemTimers, pid = process.pid } = options;
@@ -88,7 +93,7 @@ export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions):
     }
     if (await makeClaim(lockDir, highest + 1, mine)) {
       await deleteClaimsBelow(lockDir, highest + 1);
-      return { kind: "taken", lock: ownerLock(lockDir, highest + 1, mine, { clock, timers }) };
+      return { kind: "taken", lock: ownerLock({ lockDir, number: highest + 1, mine }, { ...options, clock, timers }) };
     }
   }
   throw new Error(`could not take the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
@@ -116,18 +121,44 @@ export async function lockOwner(lockDir: string, clock: Clock): Promise<{ readon
 }
 
 function ownerLock(
-  lockDir: string,
-  number: number,
-  mine: Claim,
-  ports: { readonly clock: Clock; readonly timers: Timers },
+  taken: { readonly lockDir: string; readonly number: number; readonly mine: Claim },
+  options: OwnerLockOptions & { readonly timers: Timers },
 ): OwnerLock {
-  const signs = giveSigns(claimPath(lockDir, number), ports);
+  const { lockDir, mine } = taken;
+  let { number } = taken;
+  let isLost = false;
+  const signs = giveSigns(() => claimPath(lockDir, number), options, takeBack);
+
+  async function takeBack(): Promise<void> {
+    const highest = await highestClaim(lockDir);
+    const claim = highest === 0 ? null : await readClaim(lockDir, highest);
+    if (isLost || claim === "gone") return;
+    if (claim === null || claim.released === true) {
+      if (!(await makeClaim(lockDir, highest + 1, mine))) return;
+      number = highest + 1;
+      await deleteClaimsBelow(lockDir, number);
+      return;
+    }
+    isLost = true;
+    options.onLost?.(ownerOf(claim, mine.place ?? (await readOwnerPlace(lockDir))));
+  }
+
+  async function isHeld(): Promise<boolean> {
+    if (isLost) return false;
+    const highest = await highestClaim(lockDir);
+    if (highest === number) return true;
+    await takeBack();
+    return !isLost && (await highestClaim(lockDir)) === number;
+  }
+
   let released: Promise<void> | undefined;
   async function release(): Promise<void> {
     await signs.end();
-    await releaseClaim(lockDir, number, mine);
+    // Of a lock that somebody else has there is nothing to let go.
+    if ((await highestClaim(lockDir)) <= number) await releaseClaim(lockDir, number, mine);
   }
   return {
+    isHeld: () => isHeld().catch(() => false),
     release() {
       released ??= release();
       return released;

@@ -81,7 +81,10 @@ describe("an agent whose predecessor still has the folder", () => {
     const first = await lockDataDir(dir.path, ports);
     const path = join(dir.path, "lock", "1");
     const claim = JSON.parse(await readFile(path, "utf8"));
-    await writeFile(path, JSON.stringify({ ...claim, place: { ...claim.place, host: "desk-7", boot_id: "another" } }));
+    await writeFile(
+      path,
+      JSON.stringify({ ...claim, place: { ...claim.place, host: "desk-7", boot_id: "another", on_own_disk: false } }),
+    );
     const logger = captureLogger();
     const second = lockDataDir(dir.path, ports, { logger });
     await passing(ports, second);

@@ -38,6 +38,8 @@ export interface LockDataDirOptions {
   readonly waitMs?: number;
   /** Told once that it waits. */
   readonly logger?: Pick<Logger, "warn">;
+  /** Another agent, elsewhere, has the folder now: it took this one for dead while that stood still. */
+  readonly onLost?: ((owner: LockOwner) => void) | undefined;
   /** Ends the wait; it rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -51,13 +53,14 @@ export async function lockDataDir(
   options: LockDataDirOptions = {},
 ): Promise<OwnerLock> {
   const { clock, timers } = ports;
-  const { waitMs = 0, logger = silentLogger, signal } = options;
+  const { waitMs = 0, logger = silentLogger, signal, onLost } = options;
   const endMs = clock.monotonic() + waitMs;
   const take = (): Promise<OwnerLockResult> =>
     takeOwnerLock(lockDirOf(agentDir), {
       clock,
       timers,
       signal,
+      onLost,
       ...(options.pid !== undefined && { pid: options.pid }),
       onWatch: (owner) =>
         logger.warn({ ...owner }, `looking for up to 15 s whether ${inWords(owner)} still runs on ${agentDir}`),

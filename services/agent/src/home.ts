@@ -1,6 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureDir, silentLogger, type Logger, type Ports } from "@headroom/runtime";
+import { ensureDir, silentLogger, type LockOwner, type Logger, type Ports } from "@headroom/runtime";
 import { isAgentRunning, lockDataDir } from "./data-dir-lock.ts";
 import { loadAgentId } from "./identity.ts";
 import { readLeftovers } from "./leftovers.ts";
@@ -46,13 +46,23 @@ export interface AgentHome {
   close(): Promise<void>;
 }
 
-/** `predecessorWaitMs`: how long an agent that still has the folder has to let go of it. */
-export function agentHome(agentDir: string, ports: Ports, predecessorWaitMs = 0): AgentHome {
+export interface AgentHomeOptions {
+  /** How long an agent that still has the folder has to let go of it. Default 0. */
+  readonly predecessorWaitMs?: number;
+  /** Another agent, elsewhere, has the folder now, which took this one for dead: what is written here is read by both. */
+  readonly onLost?: (owner: LockOwner) => void;
+}
+
+export function agentHome(
+  agentDir: string,
+  ports: Ports,
+  { predecessorWaitMs = 0, onLost }: AgentHomeOptions = {},
+): AgentHome {
   let release: (() => Promise<void>) | undefined;
   return {
     async open(logger = silentLogger, signal) {
       await ensureDir(agentDir);
-      const lock = await lockDataDir(agentDir, ports, { waitMs: predecessorWaitMs, logger, signal });
+      const lock = await lockDataDir(agentDir, ports, { waitMs: predecessorWaitMs, logger, signal, onLost });
       try {
         const agentId = await loadAgentId(agentDir, ports.random);
         await clearFresh(agentPaths(agentDir).freshDir, logger);

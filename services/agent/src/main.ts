@@ -31,16 +31,25 @@ const lookEveryMs = 25;
 export async function runAgent(options: RunAgentOptions = { env: process.env }): Promise<number> {
   const config = await loadAgentConfig(options);
   const stopTimeoutMs = config.stopGraceMs + afterGraceMs;
+  const lost = new AbortController();
   const predecessorWaitMs = options.waitsForPredecessor === true ? stopTimeoutMs + predecessorLeavesMs : 0;
   return runProgram({
     name: "agent",
     logFile: join(config.logsDir, "agent.log"),
     logLevel: config.logLevel,
     pretty: options.pretty,
-    until: options.until,
+    until: AbortSignal.any([lost.signal, ...(options.until === undefined ? [] : [options.until])]),
     stopTimeoutMs,
     build(logger) {
-      const home = agentHome(config.agentDir, systemPorts, predecessorWaitMs);
+      const home = agentHome(config.agentDir, systemPorts, {
+        predecessorWaitMs,
+        onLost({ pid, elsewhere }) {
+          const what =
+            "this agent stood still, and another one has taken its data folder: it ends its commands and stops";
+          logger.error({ pid, elsewhere, agent_dir: config.agentDir }, what);
+          lost.abort(new Error(what));
+        },
+      });
       const agent = createAgent(config, { logger, home, env: options.env });
       return {
         async start() {

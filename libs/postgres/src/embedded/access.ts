@@ -56,7 +56,7 @@ function isPlain(dir: string): boolean {
   return !/[,"%]/.test(dir);
 }
 
-function socketFits(dir: string): boolean {
+export function socketFits(dir: string): boolean {
   return Buffer.byteLength(join(dir, `.s.PGSQL.${socketPort}`)) <= maxSocketPathBytes;
 }
 

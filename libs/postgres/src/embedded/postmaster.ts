@@ -78,6 +78,11 @@ async function mayBelongTo(pid: number, dataDir: string): Promise<boolean> {
   return cwd === null || cwd === dataDir;
 }
 
+/** Whether the process works in the data folder, as its PostgreSQL does and hardly another one. */
+export async function isSurelyHere(pid: number, dataDir: string): Promise<boolean> {
+  return (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === dataDir;
+}
+
 function maySignal(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -44,6 +44,10 @@ it.runIf(process.platform === "linux")(
   async () => {
     const { dataDir, pid } = await abandonedServer();
     await retell(dataDir, { pid_namespace: "pid:[1]" });
+    // Its number there, which is nobody's here.
+    const pidFile = join(dataDir, "postmaster.pid");
+    const written = await readFile(pidFile, "utf8");
+    await writeFile(pidFile, written.replace(String(pid), String(2 ** 22 + 1)));
     const refused = startAndStop(dataDir);
     await expect(refused).rejects.toThrow(
       /process \d+ in another container of this machine .* still runs: stop it there/,
@@ -77,7 +81,8 @@ it.runIf(process.platform === "linux")(
   90_000,
 );
 
-it("a server that was left running here is taken over", async () => {
+it("a server that was left running here is taken over, also where its place is told otherwise", async () => {
   const { dataDir } = await abandonedServer();
+  if (process.platform === "linux") await retell(dataDir, { host: "renamed", boot_id: null });
   expect(await startAndStop(dataDir)).toEqual({ adopted: true });
 });

@@ -6,35 +6,40 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import {
-  kernelRelation,
+  hasEnded,
+  isOnOneKernel,
   type OwnerPlace,
   placeInWords,
   placeRelation,
   readOwnerPlace,
   writeFileAtomic,
 } from "@headroom/runtime";
+import { socketFits } from "./access.ts";
 import { DataDirUnusableError } from "./errors.ts";
-import { type PidFile, readPidFile } from "./postmaster.ts";
+import { isSurelyHere, type PidFile, readPidFile } from "./postmaster.ts";
 
-/** Notes that the server is started here from now on. */
+/** Notes that the server is started here from now on, or was found here. */
 export async function tellServerPlace(dataDir: string): Promise<void> {
   const text = `${JSON.stringify(await placeHere(dataDir))}\n`;
   if ((await readFile(pathOf(dataDir), "utf8").catch(() => "")) === text) return;
   await writeFileAtomic(pathOf(dataDir), text, { mode: 0o600 });
 }
 
-/** Throws DataDirUnusableError when a server that was started elsewhere, and not stopped, may still run on the folder. */
+/**
+ * Throws DataDirUnusableError when a server that was started elsewhere, and not stopped, may still run on the folder. Where there are no
+ * containers that share a folder's sockets and memory with their machine (all but Linux) PostgreSQL itself finds a living one.
+ */
 export async function refuseServerElsewhere(dataDir: string): Promise<void> {
+  if (process.platform !== "linux") return;
   const [file, place, here] = await Promise.all([readPidFile(dataDir), readPlace(dataDir), placeHere(dataDir)]);
   if (file === null || place === null || placeRelation(place, here) !== "elsewhere") return;
-  const kernel = kernelRelation(place, here);
-  if (kernel === "ended") return;
-  const socket = socketPath(dataDir, file);
-  const answers = kernel === "same" && socket !== null ? await isAnswered(socket) : null;
-  if (answers === false) return;
+  // Its place may be told otherwise than it was: a process that works in this very folder is its server.
+  if (await isSurelyHere(file.pid, dataDir)) return;
+  const answer = isOnOneKernel(place, here) ? await askSocket(dataDir, file) : "unknown";
+  if (answer === "nobody" || (answer === "unknown" && hasEnded(place, here))) return;
   const server = `the PostgreSQL of ${dataDir}, process ${file.pid} ${placeInWords(place, here)},`;
   throw new DataDirUnusableError(
-    answers === true
+    answer === "somebody"
       ? `${server} still runs: stop it there, or choose another folder with HEADROOM_DATA_DIR or --data-dir`
       : `${server} was not stopped and may still run, which cannot be seen from here: make sure that it does not, ` +
           `delete ${join(dataDir, "postmaster.pid")} and start again; or choose another folder with HEADROOM_DATA_DIR or --data-dir`,
@@ -52,7 +57,10 @@ function placeHere(dataDir: string): Promise<OwnerPlace> {
 
 /** null: not told, by an earlier version or at the first start. */
 async function readPlace(dataDir: string): Promise<OwnerPlace | null> {
-  const text = await readFile(pathOf(dataDir), "utf8").catch(() => "");
+  const text = await readFile(pathOf(dataDir), "utf8").catch((error: unknown) => {
+    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return "";
+    throw error;
+  });
   try {
     return JSON.parse(text) as OwnerPlace;
   } catch {
@@ -60,20 +68,20 @@ async function readPlace(dataDir: string): Promise<OwnerPlace | null> {
   }
 }
 
-/** Its socket as it is called here: another container may have the folders elsewhere. null: it lies where only the server's place sees it. */
-function socketPath(dataDir: string, { socketDir, port }: PidFile): string | null {
-  if (basename(socketDir) !== `${basename(dataDir)}.socket`) return null;
-  return join(dirname(dataDir), basename(socketDir), `.s.PGSQL.${port}`);
-}
-
-/** Whether a process listens on the socket, ready or not: one kernel tells all containers that share the folder. */
-function isAnswered(path: string): Promise<boolean> {
+/** Whether a process listens on the server's socket, ready or not. Good only on the kernel that the server would run on. */
+async function askSocket(dataDir: string, { socketDir, port }: PidFile): Promise<"somebody" | "nobody" | "unknown"> {
+  // As it is called here: another container may have the folders elsewhere. One that lies elsewhere is seen from the server's place alone.
+  const dir = join(dirname(dataDir), basename(socketDir));
+  if (basename(socketDir) !== `${basename(dataDir)}.socket` || !socketFits(dir)) return "unknown";
   return new Promise((resolve) => {
-    const socket = connect(path);
+    const socket = connect(join(dir, `.s.PGSQL.${port}`));
     socket.once("connect", () => {
       socket.destroy();
-      resolve(true);
+      resolve("somebody");
     });
-    socket.once("error", () => resolve(false));
+    socket.once("error", (error) => {
+      // A server that was killed leaves its socket; one that is not there may be another one's, behind another mount.
+      resolve(Reflect.get(error, "code") === "ECONNREFUSED" ? "nobody" : "unknown");
+    });
   });
 }

@@ -35,6 +35,8 @@ export interface EmbeddedOptions {
   readonly programsDir?: string;
   /** Settings of postgresql.conf on top of ours. For tests. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Told, for people, what a start waits for that takes long. */
+  readonly say?: (line: string) => void;
   /** Ends the wait for signs of life of an owner elsewhere; it rejects with its reason. */
   readonly signal?: AbortSignal;
   /** PostgreSQL crashed again and again and is not started any more. */
@@ -83,16 +85,21 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
 
 async function becomeOwner(
   dataDir: string,
-  { logger, ports = systemPorts, signal }: EmbeddedOptions,
+  { logger, ports = systemPorts, say, signal }: EmbeddedOptions,
 ): Promise<OwnerLock> {
   const owner = await takeOwnerLock(`${dataDir}.lock`, {
     clock: ports.clock,
     timers: ports.timers,
     signal,
-    onWatch: ({ pid, elsewhere }) =>
-      logger.warn(
+    onWatch({ pid, elsewhere }) {
+      const what = `looking for up to 15 s whether process ${pid} ${elsewhere ?? ""} still runs the PostgreSQL of ${dataDir}`;
+      logger.warn({ pid, elsewhere, data_dir: dataDir }, what);
+      say?.(what);
+    },
+    onLost: ({ pid, elsewhere }) =>
+      logger.error(
         { pid, elsewhere, data_dir: dataDir },
-        "looking whether the folder's owner still lives, for up to 15 s",
+        "this process stood still, and another one has taken the PostgreSQL's folder: it is not started again from here",
       ),
   });
   if (owner.kind === "held") throw new DataDirInUseError(dataDir, owner);
@@ -139,6 +146,7 @@ async function adoptOrStart(place: ServerPlace, options: EmbeddedOptions): Promi
   if (running !== null) {
     options.logger.info({ pid: running.postmaster.pid, data_dir: dataDir }, "adopted the running PostgreSQL");
     await createDatabaseIfMissing(running.access, database);
+    await tellServerPlace(dataDir);
     return { ...running, adopted: true, database };
   }
   if ((await clusterVersion(dataDir)) === null) {
@@ -170,6 +178,9 @@ function supervise(
     logger: options.logger,
     dataDir: place.dataDir,
     async restart() {
+      // This process may have stood still for long, and others taken the folder.
+      if (!(await lock.isHeld())) throw new DataDirUnusableError(`${place.dataDir} belongs to another owner now`);
+      await refuseServerElsewhere(place.dataDir);
       // Somebody may have started it by hand meanwhile.
       const running = await findRunningServer(place, server.access);
       return running?.postmaster ?? startServer(place);

@@ -25,7 +25,11 @@ const refusalsToMake: ReadonlySet<unknown> = new Set(["EEXIST", "ENOENT"]);
 export function dataFolderLine(error: unknown, dataDir: string): string | null {
   if (!(error instanceof Error)) return null;
   const { code, path, syscall } = fieldsOf(error);
-  const isRefusal = refusals.has(code) || (syscall === "mkdir" && refusalsToMake.has(code));
+  const isRefusal =
+    refusals.has(code) ||
+    (syscall === "mkdir" && refusalsToMake.has(code)) ||
+    // A link that leads nowhere: the disk behind it is not mounted.
+    (code === "ENOENT" && syscall === "stat" && path === dataDir);
   // A write that fails for want of room does not say where.
   const place = typeof path === "string" ? path : isDiskFull(error) ? dataDir : null;
   if (!isRefusal || place === null || !(isWithin(dataDir, place) || isWithin(place, dataDir))) return null;

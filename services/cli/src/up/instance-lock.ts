@@ -3,20 +3,32 @@ import { type LockOwner, type OwnerLock, type Ports, takeOwnerLock } from "@head
 import { CliError } from "../errors/cli-error.ts";
 import { instant } from "../output/format.ts";
 
+export interface InstanceLockOptions {
+  /** Told that it takes up to 15 s, for an earlier one on another machine or in another container may live. */
+  readonly say?: (line: string) => void;
+  /** Ends that wait. */
+  readonly signal?: AbortSignal;
+  /** Another one has the folder now, which took this one for dead. */
+  readonly onLost?: (error: Error) => void;
+}
+
 /**
- * Makes this process the one `headroom up` of a data folder, or throws CliError that names the process that is. `say` is told when that
- * takes up to 15 s, for an earlier one on another machine or in another container may live; `signal` ends that wait.
+ * Makes this process the one `headroom up` of a data folder, or throws CliError that names the process that is.
  */
 export async function takeInstanceLock(
   runDir: string,
   dataDir: string,
   ports: Ports,
-  { say, signal }: { readonly say?: (line: string) => void; readonly signal?: AbortSignal } = {},
+  { say, signal, onLost }: InstanceLockOptions = {},
 ): Promise<OwnerLock> {
   const result = await takeOwnerLock(join(runDir, "up.lock"), {
     clock: ports.clock,
     timers: ports.timers,
     signal,
+    onLost: (owner) =>
+      onLost?.(
+        new Error(`this process stood still, and ${inWords(owner)} has taken ${dataDir} meanwhile: everything stops`),
+      ),
     onWatch: (owner) => say?.(`headroom: looking for up to 15 s whether ${inWords(owner)} still uses ${dataDir}`),
   });
   if (result.kind === "taken") return result.lock;

@@ -41,7 +41,10 @@ describe("the lock of a data folder", () => {
     const first = await take();
     const path = join(dir.path, "run", "up.lock", "1");
     const claim = JSON.parse(await readFile(path, "utf8"));
-    await writeFile(path, JSON.stringify({ ...claim, place: { ...claim.place, host: "3f2a", boot_id: "another" } }));
+    await writeFile(
+      path,
+      JSON.stringify({ ...claim, place: { ...claim.place, host: "3f2a", boot_id: "another", on_own_disk: false } }),
+    );
     const said: string[] = [];
     const say = (line: string): void => void said.push(line);
     const error = await failure(takeInstanceLock(join(dir.path, "run"), dir.path, systemPorts, { say }));

@@ -23,7 +23,7 @@ export interface UpOptions {
   readonly ports: Ports;
   /** For the person at the terminal. */
   readonly say: (line: string) => void;
-  /** PostgreSQL is lost for good: everything has to stop. */
+  /** PostgreSQL is lost for good, or the data folder: everything has to stop. */
   readonly onFatal: (error: Error) => void;
 }
 
@@ -77,6 +77,7 @@ export class UpSupervisor {
     const lock = await takeInstanceLock(paths.runDir, paths.dataDir, ports, {
       say: this.#options.say,
       signal: this.#stop.signal,
+      onLost: this.#options.onFatal,
     });
     this.#undos.push({ what: "the lock", run: () => lock.release() });
     const chosen = await probeAddresses(settings.addresses);
@@ -151,6 +152,7 @@ export class UpSupervisor {
       dataDir: settings.paths.postgresDir,
       logger,
       ports,
+      say: (line) => this.#say(`headroom: ${line}`),
       signal: this.#stop.signal,
       onGaveUp: onFatal,
     });
