@@ -167,7 +167,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     isHeldByOwner,
     onAttemptsChanged: () => late.heartbeat?.attemptsChanged(),
   });
-  const admission = createAdmission();
+  const admission = createAdmission(ports.timers);
   const attach = createAttach({
     admission,
     ports,

@@ -1,4 +1,4 @@
-import { createDeferred, type Deferred } from "@headroom/runtime";
+import { createDeferred, type Deferred, type Timer, type Timers } from "@headroom/runtime";
 import { Leave } from "./leave.ts";
 
 /**
@@ -6,8 +6,10 @@ import { Leave } from "./leave.ts";
  * refused as a copy while that one lives, and must not take the work stream, or tell what became of that one's work, meanwhile.
  */
 export interface Admission {
-  /** The registry has let it in, or cannot be asked: then nobody says otherwise. */
+  /** The registry has let it in. */
   admitted(): void;
+  /** The registry could not be asked, or could not tell. When that lasts, nobody says otherwise: it may speak then. */
+  unheard(): void;
   /** The registry takes it for a copy. */
   refused(): void;
   /** Resolves when it may speak, or `signal` aborts. */
@@ -16,17 +18,34 @@ export interface Admission {
   untilRefused(): AbortSignal;
 }
 
-/** Begins undecided: nothing is said before the registry's first word, or the first failure to get one. */
-export function createAdmission(): Admission {
+/**
+ * A registry that starts anew, or whose database stumbles, tells a copy nothing for a moment. Without a registry there is no new work, and who begins
+ * has none of before, so that little is lost by waiting.
+ */
+const patienceMs = 10_000;
+
+/** Begins undecided: nothing is said before the registry's first word, or a while without one. */
+export function createAdmission(timers: Timers): Admission {
   let isAdmitted = false;
+  let patience: Timer | null = null;
   let opened: Deferred<void> = createDeferred();
   let ended = new AbortController();
+  const endPatience = (): void => {
+    patience?.cancel();
+    patience = null;
+  };
+  const admit = (): void => {
+    endPatience();
+    isAdmitted = true;
+    opened.resolve();
+  };
   return {
-    admitted() {
-      isAdmitted = true;
-      opened.resolve();
+    admitted: admit,
+    unheard() {
+      if (!isAdmitted) patience ??= timers.after(patienceMs, admit, { keepAlive: false });
     },
     refused() {
+      endPatience();
       if (!isAdmitted) return;
       isAdmitted = false;
       opened = createDeferred();

@@ -17,7 +17,7 @@ export interface HeartbeatOptions {
     "agentId" | "incarnation" | "version" | "hostname" | "agentType" | "poolName" | "labels" | "platform"
   >;
   /** Told what the registry says of this program. */
-  readonly admission: Pick<Admission, "admitted" | "refused">;
+  readonly admission: Pick<Admission, "admitted" | "refused" | "unheard">;
   /** How often the program has started, this time included. */
   readonly starts: number;
   open(): Promise<() => Stream>;
@@ -74,7 +74,7 @@ export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
 /** A registry that is away, or refuses for another reason, does not say that this is a copy. */
 function noteEnd(admission: HeartbeatOptions["admission"], { error }: SessionEnd): void {
   if (error?.reason === "AGENT_CLONED") admission.refused();
-  else if (error !== null) admission.admitted();
+  else if (error !== null) admission.unheard();
 }
 
 async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | null> {

@@ -54,7 +54,7 @@ export async function boot(): Promise<void> {
     onAttemptsChanged: () => (listChanges += 1),
   });
   await supervisor.load();
-  const admission = createAdmission();
+  const admission = createAdmission(ports.timers);
   admission.admitted();
   attach = createAttach({
     admission,
