@@ -56,7 +56,7 @@ const unavailableSystemCodes: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
 ]);
 
-/** pg and knex give these without a code. */
+/** pg, knex and we give these without a code. */
 const unavailableMessages: readonly string[] = [
   "Connection terminated",
   "Connection ended unexpectedly",
@@ -68,6 +68,7 @@ const unavailableMessages: readonly string[] = [
   "Timeout acquiring a connection",
   "Unable to acquire a connection",
   "The database system is",
+  "the database has not answered", // ours, of a server that says nothing
 ];
 
 /** Errors wrap errors; deeper than this nobody does. */

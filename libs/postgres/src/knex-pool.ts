@@ -21,6 +21,9 @@ export interface KnexPoolOptions {
 /** The clients of the pool that a client belongs to, by knex's name of them. */
 const poolOf = new WeakMap<pg.Client, ReadonlyMap<string, pg.Client>>();
 
+/** The clients of a pool, by knex's name of them. */
+const clientsOf = new WeakMap<Knex, ReadonlyMap<string, pg.Client>>();
+
 /** How long after its statement_timeout a server may stay silent before the connection counts as dead. */
 const silenceGraceMs = 10_000;
 
@@ -82,6 +85,7 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
       deprecate: (message: unknown) => logger.debug(String(message)),
     },
   });
+  clientsOf.set(db, open);
   db.on("query-error", (error: unknown, query: { readonly __knexUid?: string }) => {
     discardIfBroken(error, open.get(query.__knexUid ?? ""));
   });
@@ -123,7 +127,38 @@ export async function discardIfSilent(error: unknown, heard: ReadonlyMap<pg.Clie
   }
 }
 
-function bytesRead(client: pg.Client): number {
+/**
+ * Whether nothing is heard on any connection of the pool while `meanwhile` runs, and that says so too. An idle one is asked as well: those in use may
+ * be silent because each waits for something that takes long.
+ */
+export async function isPoolSilent(db: Knex, withinMs: number, meanwhile: () => Promise<boolean>): Promise<boolean> {
+  const before = [...(clientsOf.get(db)?.values() ?? [])].map((client) => ({ client, bytes: bytesRead(client) }));
+  const source = clientSource(db);
+  if (source.pool.numFree() > 0) void askIdle(source, withinMs);
+  return (await meanwhile()) && before.every(({ client, bytes }) => bytesRead(client) === bytes);
+}
+
+/** Whoever asks hears the answer in the bytes that have come. Never rejects. */
+async function askIdle(source: ClientSource, withinMs: number): Promise<void> {
+  const client = await source.acquireConnection().catch(() => null);
+  if (client === null) return;
+  // pg's types leave the time-out of one query out.
+  const question = { text: "SELECT 1", query_timeout: withinMs };
+  try {
+    await client.query(question);
+  } catch (error) {
+    discardIfBroken(error, client);
+  }
+  await source.releaseConnection(client).catch(() => undefined);
+}
+
+/** Takes all connections of the pool out of use, those that somebody waits on too. */
+export function cutPool(db: Knex, error: Error): void {
+  for (const client of clientsOf.get(db)?.values() ?? []) takeOut(client, error);
+}
+
+/** How much a connection has said so far. */
+export function bytesRead(client: pg.Client): number {
   const { stream } = client.connection;
   return stream instanceof Socket ? stream.bytesRead : 0;
 }

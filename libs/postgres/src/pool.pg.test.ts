@@ -23,6 +23,10 @@ const smallQuestion = defineStatement<{ readonly one: number }>({
   // Generous: a loaded machine takes its time to answer, too.
   answerWithinMs: 2_000,
 });
+const sleepFor = defineStatement<{ readonly slept: string }>({
+  name: "test_sleep_for",
+  text: "SELECT pg_sleep($1::double precision)::text AS slept",
+});
 
 let test: TestDatabase;
 let db: PooledDatabase;
@@ -327,6 +331,77 @@ describe("the pool", () => {
     expect(await pool.query(smallQuestion)).toEqual([{ one: 1 }]);
     await slow;
     await cable.close();
+  });
+
+  it("gives up within 5 s on a server that says nothing on any way, whatever it waits for, and does nothing of it later", async () => {
+    const { cable, connection } = await throughCable();
+    const pool = open({ connection, max: 3 });
+    await pool.query(readCounter, [1]);
+    // One in the midst of a transaction, one that begins, one that finds no connection any more.
+    let inside: (() => void) | undefined;
+    const isInside = new Promise<void>((resolve) => (inside = resolve));
+    const begun = pool.transaction(async (tx) => {
+      await tx.query(addToCounter, [1, 1]);
+      inside?.();
+      await new Promise<void>((resolve) => void setTimeout(resolve, 300));
+      await tx.query(addToCounter, [1, 1]);
+    });
+    await isInside;
+    cable.pull();
+    const startedMs = performance.now();
+    const works = [
+      begun,
+      pool.query(readCounter, [1]),
+      pool.execute(addToCounter, [1, 1]),
+      pool.transaction((tx) => tx.query(addToCounter, [1, 1])),
+      pool.ping(),
+    ];
+    const kinds = works.map((work) =>
+      work.then(
+        () => "answered",
+        (error: unknown) => classifyError(error).kind,
+      ),
+    );
+    expect(await Promise.all(kinds)).toEqual(works.map(() => "unavailable"));
+    const tookMs = performance.now() - startedMs;
+    expect(tookMs).toBeGreaterThan(4_000);
+    expect(tookMs).toBeLessThan(8_000);
+    expect(await db.query(readCounter, [1])).toEqual([{ id: 1, n: 0 }]);
+    await cable.close();
+  });
+
+  it("gives up at once while it is known that the server says nothing, and no longer", async () => {
+    const { cable, connection } = await throughCable();
+    const pool = open({ connection, max: 1 });
+    cable.pull();
+    await expect(pool.query(readCounter, [1])).rejects.toThrow(/the database has not answered for .* s or more/);
+    const startedMs = performance.now();
+    for (let n = 0; n < 3; n += 1) await expect(pool.query(readCounter, [1])).rejects.toThrow("has not answered");
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    await cable.close();
+    const said = (): Promise<string> => pool.query(readCounter, [1]).then(String, String);
+    await waitFor(async () => (await said()).includes("ECONNREFUSED"));
+  });
+
+  it("lets a statement take its time on a server that answers others, in a pool that has no other connection", async () => {
+    const pool = open({ max: 1 });
+    const [slept] = await Promise.all([pool.query(sleepFor, [6]), pool.query(readCounter, [1])]);
+    expect(slept).toHaveLength(1);
+  });
+
+  it("believes an idle connection that answers, when new ones get no answer", async () => {
+    const pool = open({ max: 2 });
+    // Both know what they will be asked: only a new session looks into the catalogue.
+    await Promise.all([pool.query(sleepFor, [0.1]), pool.query(sleepFor, [0.1])]);
+    await Promise.all([1, 2].map(() => pool.knex.raw("SELECT 1")));
+    const blocker = new pg.Client(test.connectionString);
+    await blocker.connect();
+    await blocker.query("BEGIN; LOCK TABLE pg_catalog.pg_type IN ACCESS EXCLUSIVE MODE");
+    try {
+      expect(await pool.query(sleepFor, [6])).toHaveLength(1);
+    } finally {
+      await blocker.end();
+    }
   });
 
   it("refuses a server that takes no writes: a standby, whose primary is elsewhere", async () => {

@@ -2,8 +2,10 @@ import type { Knex } from "knex";
 import type { Logger, Ports } from "@headroom/runtime";
 import { classifyError, type DatabaseErrorKind } from "./classify-error.ts";
 import type { ConnectionTarget } from "./connection.ts";
-import { clientSource, createKnexPool } from "./knex-pool.ts";
-import { runStatement } from "./run-statement.ts";
+import { saysNothing } from "./is-silent.ts";
+import { clientSource, createKnexPool, cutPool, isPoolSilent } from "./knex-pool.ts";
+import { givenUpError, runStatement } from "./run-statement.ts";
+import { answerWithinMs, SilenceWatch } from "./silence-watch.ts";
 import type { Statement } from "./statement.ts";
 import { retryTransaction } from "./transaction-retry.ts";
 
@@ -117,27 +119,52 @@ export function createDatabase(options: DatabaseOptions): PooledDatabase {
       idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 30_000,
     },
   });
+  const watch = createSilenceWatch(db, options);
   let closed: Promise<void> | undefined;
   return {
     knex: db,
     schema: options.schema,
-    ...again(queryable(db, options), options),
-    transaction: (fn, transactionOptions = {}) => runTransaction(db, options, fn, transactionOptions),
+    ...again(guarded(db, options, watch), options),
+    transaction: (fn, transactionOptions = {}) => runTransaction(db, options, watch, fn, transactionOptions),
     async ping() {
-      await db.raw("SELECT 1");
+      await watch.guard(async () => db.raw("SELECT 1"));
     },
     stats() {
       const { pool } = clientSource(db);
       return { used: pool.numUsed(), free: pool.numFree(), waiting: pool.numPendingAcquires() };
     },
     close() {
+      watch.stop();
       closed ??= db.destroy();
       return closed;
     },
   };
 }
 
-function queryable(db: Knex | Knex.Transaction, options: DatabaseOptions): Queryable {
+function createSilenceWatch(db: Knex, { connection, applicationName, ports, logger }: DatabaseOptions): SilenceWatch {
+  const { clock, timers } = ports;
+  const question = { connection, applicationName: `${applicationName}-asks`, withinMs: answerWithinMs, timers };
+  return new SilenceWatch({
+    clock,
+    timers,
+    logger,
+    isSilent: () => isPoolSilent(db, answerWithinMs, () => saysNothing(question)),
+    cut: (error) => cutPool(db, error),
+  });
+}
+
+/** Each statement on any connection of the pool. */
+function guarded(db: Knex, options: DatabaseOptions, watch: SilenceWatch): Queryable {
+  return {
+    query: async (statement, values = []) =>
+      (await watch.guard((isGivenUp) => measured(db, options, statement, values, isGivenUp))).rows,
+    execute: async (statement, values = []) =>
+      (await watch.guard((isGivenUp) => measured(db, options, statement, values, isGivenUp))).rowCount,
+  };
+}
+
+/** In a transaction, which is guarded as a whole. */
+function queryable(db: Knex.Transaction, options: DatabaseOptions): Queryable {
   return {
     query: async (statement, values = []) => (await measured(db, options, statement, values)).rows,
     execute: async (statement, values = []) => (await measured(db, options, statement, values)).rowCount,
@@ -159,11 +186,12 @@ async function measured<Row extends object>(
   { metrics, ports }: DatabaseOptions,
   statement: Statement<Row>,
   values: readonly unknown[],
+  isGivenUp?: () => boolean,
 ): Promise<{ rows: Row[]; rowCount: number }> {
   const startedMs = ports.clock.monotonic();
   const elapsedMs = (): number => ports.clock.monotonic() - startedMs;
   try {
-    const result = await runStatement(db, statement, values);
+    const result = await runStatement(db, statement, values, isGivenUp);
     metrics?.statementFinished(statement.name, elapsedMs(), "ok");
     return result;
   } catch (error) {
@@ -175,14 +203,21 @@ async function measured<Row extends object>(
 function runTransaction<T>(
   db: Knex,
   options: DatabaseOptions,
+  watch: SilenceWatch,
   fn: (tx: PooledTransaction) => Promise<T>,
   { isolation, readOnly, maxAttempts: wanted = maxAttempts }: TransactionOptions,
 ): Promise<T> {
+  const settings = {
+    ...(isolation !== undefined && { isolationLevel: isolation }),
+    ...(readOnly !== undefined && { readOnly }),
+  };
   const attempt = (): Promise<T> =>
-    db.transaction((trx) => fn({ knex: trx, ...queryable(trx, options) }), {
-      ...(isolation !== undefined && { isolationLevel: isolation }),
-      ...(readOnly !== undefined && { readOnly }),
-    });
+    watch.guard((isGivenUp) =>
+      db.transaction((trx) => {
+        if (isGivenUp()) throw givenUpError("a transaction");
+        return fn({ knex: trx, ...queryable(trx, options) });
+      }, settings),
+    );
   return retryTransaction(attempt, {
     ports: options.ports,
     maxAttempts: wanted,

@@ -10,6 +10,7 @@ export async function runStatement<Row extends object>(
   db: Knex | Knex.Transaction,
   statement: Statement<Row>,
   values: readonly unknown[],
+  isGivenUp: () => boolean = () => false,
 ): Promise<{ rows: Row[]; rowCount: number }> {
   if ("isCompleted" in db && db.isCompleted()) {
     // Its connection may already serve another caller.
@@ -17,6 +18,10 @@ export async function runStatement<Row extends object>(
   }
   const source = clientSource(db);
   const client = await source.acquireConnection();
+  if (isGivenUp()) {
+    await source.releaseConnection(client);
+    throw givenUpError(`statement "${statement.name}"`);
+  }
   const { answerWithinMs } = statement;
   const asked = answerWithinMs === undefined ? null : heardFrom(client);
   try {
@@ -35,4 +40,9 @@ export async function runStatement<Row extends object>(
   } finally {
     await source.releaseConnection(client);
   }
+}
+
+/** Of what got its connection after its caller had been told that the server is silent. */
+export function givenUpError(what: string): Error {
+  return new Error(`${what} had been given up before it got a connection`);
 }

@@ -24,6 +24,7 @@ import { createResumeLoop, type ResumeLoop } from "./resume/resume-loop.ts";
 import { createRefusals } from "./resume/refusals.ts";
 import { createResumer } from "./resume/resumer.ts";
 import { createStamper } from "./resume/stamper.ts";
+import { createStillNever } from "./resume/still-never.ts";
 import type { HandlerDeps } from "./rpc/deps.ts";
 import { mapStoreError } from "./rpc/map-store-error.ts";
 import type { Claimer, OrchestratorStore } from "./store/port.ts";
@@ -116,6 +117,7 @@ export function createParts(options: PartsOptions): Parts {
     refusals,
     kept,
     stamper,
+    stillNever: createStillNever({ store, registry, stamper, logger }),
     claimer,
     clock: ports.clock,
     timers: ports.timers,

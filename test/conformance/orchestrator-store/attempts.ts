@@ -51,6 +51,20 @@ export function attemptsConformance(desk: StoreDesk): void {
       expect(await desk.store.takeToSendAgain([first.attemptId])).toMatchObject([{ fence: first.fence }]);
     });
 
+    it("tells until when an attempt may go on without a word of its agent, and since when there was none", async () => {
+      const { agentId, first } = await start([newTask("a", { workLeaseMs: 300_000 })]);
+      const unanswered = await desk.store.workLease(first.attemptId);
+      expect(unanswered).toMatchObject({ sent: true, renewedAtMs: null, runsUsed: 1 });
+      expect((unanswered?.expiresAtMs ?? 0) - (unanswered?.nowMs ?? 0)).toBeGreaterThan(320_000);
+      await desk.store.acceptAttempt(first, agentId);
+      const accepted = await desk.store.workLease(first.attemptId);
+      expect((accepted?.expiresAtMs ?? 0) - (accepted?.renewedAtMs ?? 0)).toBeCloseTo(300_000);
+      expect((accepted?.nowMs ?? 0) - (accepted?.renewedAtMs ?? 0)).toBeLessThan(10_000);
+      const result = resultOf(first, agentId);
+      await desk.store.finishAttempt(result, () => succeed(result));
+      expect(await desk.store.workLease(first.attemptId)).toBeNull();
+    });
+
     it("accepted, started, renewed: only by its agent and under its fence", async () => {
       const { agentId, first } = await start();
       expect(await desk.store.acceptAttempt(first, randomUUID())).toBeNull();

@@ -119,6 +119,90 @@ export function queueConformance(desk: StoreDesk): void {
       expect(fronts.get(shapeKey(needs))).toBeGreaterThanOrEqual(0);
     });
 
+    it("counts before a task only what competes with it: not what is held, waits for others, comes later or can never fit", async () => {
+      const names = ["competes", "never", "dependent", "later", "mine"];
+      const [competes, never, dependent, later, mine] = names.map((name) => newTask(name, { pause: paused }));
+      await accept(
+        newPlan([
+          competes!,
+          { ...never!, shapeKey: "never" },
+          { ...dependent!, pause: { reason: "DEPENDENCY_PENDING", sentence: "", blocked: true } },
+          { ...later!, resumeAfterMs: Date.now() + 3_600_000 },
+        ]),
+      );
+      const held = newPlan([newTask("held", { pause: paused })]);
+      await accept(held);
+      const call = { requestId: "", traceparent: "" };
+      await desk.store.holdPlan(held.planId, { reason: "", by: "", call });
+      await accept(newPlan([mine!]));
+      expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({ higherPriority: 0, samePriority: 2 });
+      const unfit = { planId: null, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "s", freshMs: 0, after: null } as const;
+      expect((await desk.store.markChecked({ ...unfit, shapeKey: "never" })).marked).toBe(1);
+      expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({ higherPriority: 0, samePriority: 1 });
+      expect(await desk.store.queuePlace(held.tasks[0]!.taskId, 100)).toBeNull();
+    });
+
+    describe("what no agent could ever take", () => {
+      const never = { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "56 cores short" } as const;
+      const unheard = [
+        ["FLEET_BELOW_THRESHOLD", true],
+        ["NO_AGENT_ONLINE", true],
+        ["REGISTRY_UNAVAILABLE", false],
+      ] as const;
+      const checked = { shapeKey: shapeKey(needs), planId: null, sentence: "busy", after: null } as const;
+      const paused = async () => (await desk.store.listPaused({ planId: null, reasons: null }, page)).items[0]?.pause;
+
+      it.each(unheard)("is said by its row whatever %s says of the fleet; checked: %s", async (reason, isChecked) => {
+        const plan = newPlan([newTask("a", { pause: { ...never, blocked: false } })]);
+        await accept(plan);
+        const before = await paused();
+        const { marked, last } = await desk.store.markChecked({ ...checked, reason, freshMs: 0 });
+        expect(marked).toBe(isChecked ? 1 : 0);
+        // The place behind it is told in any case, or a poll would not come to those behind.
+        expect(last).not.toBeNull();
+        const after = await paused();
+        expect(after).toMatchObject(never);
+        expect((after?.lastCheckedMs ?? 0) > (before?.lastCheckedMs ?? 0)).toBe(isChecked);
+        // Nothing new is said of it: a fresh row is left alone.
+        expect(await desk.store.markChecked({ ...checked, reason, freshMs: 60_000 })).toEqual({ marked: 0, last });
+        expect(await kinds(plan.planId)).not.toContain("TASK_RESUMED");
+      });
+
+      it.each(unheard)(
+        "goes on to be said when it was claimed, and %s is found: checked: %s",
+        async (reason, isChecked) => {
+          await accept(newPlan([newTask("a", { pause: { ...never, blocked: false } })]));
+          const before = await paused();
+          const [claimed] = await claim();
+          if (claimed === undefined) throw new Error("not claimed");
+          const park = { claimed, reason, sentence: "busy", attemptIdKept: true } as const;
+          expect(await desk.store.park([park], owner, "resume-loop")).toBe(1);
+          const after = await paused();
+          expect(after).toMatchObject(never);
+          expect((after?.lastCheckedMs ?? 0) > (before?.lastCheckedMs ?? 0)).toBe(isChecked);
+          expect(await claim()).toHaveLength(1);
+        },
+      );
+
+      it.each(["NO_AGENT_FITS_NOW", "HELD", "NO_AGENT_CAN_EVER_FIT"] as const)(
+        "is said no more, or otherwise, when %s is found",
+        async (reason) => {
+          await accept(newPlan([newTask("a", { pause: { ...never, blocked: false } })]));
+          await desk.store.markChecked({ ...checked, reason, freshMs: 0 });
+          expect(await paused()).toMatchObject({ reason, sentence: "busy" });
+        },
+      );
+
+      it("gives way to what the registry could not say of this very task, which is tried at a time of its own", async () => {
+        await accept(newPlan([newTask("a", { pause: { ...never, blocked: false } })]));
+        const [claimed] = await claim();
+        if (claimed === undefined) throw new Error("not claimed");
+        const park = { claimed, reason: "REGISTRY_UNAVAILABLE", sentence: "fails", attemptIdKept: true } as const;
+        await desk.store.park([{ ...park, resumeAfterMs: 60_000 }], owner, "resume-loop");
+        expect(await paused()).toMatchObject({ reason: "REGISTRY_UNAVAILABLE", sentence: "fails" });
+      });
+    });
+
     it("pages through the queue, exactly once each, in order", async () => {
       for (const priority of [1, 3, 2])
         await accept(newPlan(Array.from({ length: 7 }, (_, n) => newTask(`t${n}`, { pause: paused, priority }))));

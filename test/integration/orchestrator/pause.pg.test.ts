@@ -290,6 +290,40 @@ describe("polling", () => {
     expect(status.lastPassAt).toBeDefined();
   });
 
+  it("what no agent could ever take says so while the gate is closed and while nobody is online, and starts when an agent that can joins", async () => {
+    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
+    const small = await world.agent(running, { cores: 10 });
+    await fleetSeen(running, 1);
+    const { planId } = await running.plans.dispatchPlan(planOf(1, { cpuCores: 64 }));
+    const row = async () => (await pauseRows())[0]?.reason;
+    const checkedAgain = async (): Promise<void> => {
+      for (let n = 0; n < 2; n += 1) {
+        const before = (await pauseRows())[0]?.last_checked?.getTime() ?? 0;
+        await waitUntil(async () => ((await pauseRows())[0]?.last_checked?.getTime() ?? 0) > before);
+      }
+    };
+    expect(await row()).toBe("NO_AGENT_CAN_EVER_FIT");
+    for (const [desktop, reason] of [
+      [{ cores: 10, freeCores: 1 }, PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD],
+      [{ cores: 10, online: false }, PauseReason.PAUSE_REASON_NO_AGENT_ONLINE],
+    ] as const) {
+      world.registry.set(small.agentId, desktop);
+      await waitUntil(async () => (await check(running)).reason === reason);
+      await checkedAgain();
+      expect(await row()).toBe("NO_AGENT_CAN_EVER_FIT");
+    }
+    // One that could take it is too busy, too: from now on the fleet has to be waited for, and no other reason stands.
+    world.registry.set(small.agentId, { cores: 10, freeCores: 1 });
+    const large = await world.agent(running, { cores: 100, freeCores: 1 }, { instant: true });
+    await waitUntil(async () => (await row()) === "FLEET_BELOW_THRESHOLD");
+    world.registry.set(large.agentId, { cores: 100 });
+    await waitUntil(
+      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
+    );
+    const told = await world.sql("SELECT FROM orchestrator.events WHERE kind = 'TASK_PAUSED'");
+    expect(told).toHaveLength(1);
+  });
+
   it("R-PAUSE-7: an error is logged, waited out, and does not end the loop", async () => {
     const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2", PAUSE_ERROR_DELAY_SECONDS: "0.3" });
     const agent = await world.agent(running, { cores: 10, freeCores: 1 }, { instant: true });

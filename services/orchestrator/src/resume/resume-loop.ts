@@ -1,3 +1,4 @@
+import { classifyError } from "@headroom/postgres";
 import {
   type Counter,
   jitter,
@@ -47,6 +48,12 @@ const leaveToOthersMs = 50;
 const firstAgainMs = 500;
 const longestAgainMs = 10_000;
 
+/** For people, who may see no more of a line than its message. */
+function causeOf(error: unknown): string {
+  if (classifyError(error).kind === "unavailable") return "the database does not answer now";
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** R-PAUSE-7: a pass every interval, and whenever something is heard of. The poll is the truth, what is heard only a hint. */
 export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   const { resumer, store, ports, logger, intervalMs, holds } = options;
@@ -91,7 +98,7 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     onError: (error, cause) =>
       logger.error(
         { err: error, cause, retry_in_ms: options.errorDelayMs },
-        "a pass over the queue failed; nothing is lost, it is tried again",
+        `a pass over the queue failed (${causeOf(error)}); nothing is lost, it is tried again`,
       ),
   });
 

@@ -53,6 +53,7 @@ function begin(queue: Set<string>) {
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set(), refresh: () => Promise.resolve(), keepFor: () => Promise.resolve() },
     stamper: { stamp: () => Promise.resolve() },
+    stillNever: { ask: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
     clock: ports.clock,
     timers: ports.timers,

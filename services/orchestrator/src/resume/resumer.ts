@@ -9,6 +9,7 @@ import { HeadsAhead } from "./heads-ahead.ts";
 import { HeadsOfQueue } from "./heads-of-queue.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Stamper } from "./stamper.ts";
+import type { StillNever } from "./still-never.ts";
 import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
@@ -19,6 +20,7 @@ export interface ResumerOptions {
   readonly refusals: Refusals;
   readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
   readonly stamper: Stamper;
+  readonly stillNever: StillNever;
   readonly claimer: Claimer;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -149,12 +151,24 @@ async function lookAt(
   const stamped = request.thorough
     ? held.filter(({ head }) => tried.has(head.shapeKey))
     : held.slice(0, stampedByEvent);
+  if (request.thorough) await askAboutNever(options, request, held);
   for (const { head, answer } of stamped) await stamper.stamp(head.shapeKey, answer, request);
   if (request.thorough) await options.kept.refresh();
   const turns = { ...options, tell: (placed: Placed) => tell(options, placed), maxRounds };
   const rounds = await takeTurns(turns, request, open, tried);
   if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
   return rounds;
+}
+
+/** Where the fleet is too busy; one that is away, or on hold, has nothing to tell. */
+async function askAboutNever(
+  { stillNever }: ResumerOptions,
+  request: PassRequest,
+  held: readonly HeldHead[],
+): Promise<void> {
+  const busy = held.filter(({ answer }) => answer.reason === "FLEET_BELOW_THRESHOLD");
+  const kinds = new Set(busy.map(({ head }) => head.usesGpu));
+  if (kinds.size > 0) await stillNever.ask(request, ({ usesGpu }) => kinds.has(usesGpu));
 }
 
 async function countAndLog(options: ResumerOptions, request: PassRequest, resumed: number): Promise<number> {

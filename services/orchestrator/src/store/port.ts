@@ -119,7 +119,7 @@ export interface DueAttempts {
   readonly unanswered: readonly AttemptKnown[];
 }
 
-/** How many tasks that may start stand before one. */
+/** How many tasks that may start stand before one: those that are held, that wait for others or that can never fit do not count. */
 export interface QueuePlace {
   readonly higherPriority: number;
   readonly samePriority: number;
@@ -132,6 +132,18 @@ export interface RunningExpectation {
   /** By the database's clock. */
   readonly elapsedMs: number;
   readonly expectedDurationMs: number | null;
+}
+
+/** Until when an attempt that has not ended may go on without a word of its agent, by the database's clock. */
+export interface WorkLease {
+  /** Written to its agent's stream at least once. */
+  readonly sent: boolean;
+  readonly expiresAtMs: EpochMs;
+  /** When the agent was last heard of about it. Null: it has not answered yet. */
+  readonly renewedAtMs: EpochMs | null;
+  readonly nowMs: EpochMs;
+  /** Runs of its task that count against `maxAttempts`, this one included. */
+  readonly runsUsed: number;
 }
 
 export interface CancelOutcome {
@@ -301,6 +313,8 @@ export interface OrchestratorStore {
   queuePlace(taskId: string, bound: number): Promise<QueuePlace | null>;
   /** At most `limit`, those that began first. */
   runningExpectations(limit: number): Promise<readonly RunningExpectation[]>;
+  /** Null: no such attempt, or it has ended. */
+  workLease(attemptId: string): Promise<WorkLease | null>;
 
   // Reading
   getPlan(planId: string): Promise<PlanRecord | null>;

@@ -3,6 +3,7 @@ import { type Actor, type CallTrace, type NewPark, NO_CALL } from "../model.ts";
 import { appendEvents } from "./events.ts";
 import { lockPlans } from "./lock-plans.ts";
 import { insertPauses } from "./pause-rows.ts";
+import { isUnchecked, leavesNever } from "./standing-reason.ts";
 
 const giveUpClaims = defineStatement<{ readonly task_id: string }>({
   name: "tasks_park",
@@ -15,11 +16,16 @@ const giveUpClaims = defineStatement<{ readonly task_id: string }>({
  RETURNING t.task_id`,
 });
 
+// What the registry says of this very task, with a time of its own, is told in any case.
+const staysNever = `(${leavesNever("q.reason", "p.reason")} AND p.resume_after_ms IS NULL)`;
+
 const stillWaiting = defineStatement({
   name: "pause_queue_still_waiting",
   text: `
     UPDATE pause_queue q
-       SET last_checked = now(), reason = p.reason, reason_detail = p.sentence,
+       SET last_checked = CASE WHEN ${staysNever} AND ${isUnchecked("p.reason")} THEN q.last_checked ELSE now() END,
+           reason = CASE WHEN ${staysNever} THEN q.reason ELSE p.reason END,
+           reason_detail = CASE WHEN ${staysNever} THEN q.reason_detail ELSE p.sentence END,
            resume_after = coalesce(now() + p.resume_after_ms * interval '1 millisecond', q.resume_after),
            later = q.later OR p.resume_after_ms IS NOT NULL
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::double precision[]) AS p(task_id, reason, sentence, resume_after_ms)

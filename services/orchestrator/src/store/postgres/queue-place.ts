@@ -1,7 +1,10 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { QueuePlace, RunningExpectation } from "../port.ts";
 
-/** What is ahead of it in the index that the order of the queue is read from, no further than the bound. */
+/**
+ * What is ahead of it in the index that the order of the queue is read from, no further than the bound. What can never fit competes
+ * with nobody: it may stand at the front for days.
+ */
 const placeStatement = defineStatement<{ readonly higher: number; readonly same: number; readonly now_ms: number }>({
   name: "pause_queue_place",
   text: `
@@ -11,7 +14,7 @@ const placeStatement = defineStatement<{ readonly higher: number; readonly same:
       LEFT JOIN LATERAL (
            SELECT q.priority > mine.priority AS is_higher
              FROM pause_queue q
-            WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later
+            WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later AND q.reason <> 'NO_AGENT_CAN_EVER_FIT'
               AND (q.rank, q.pause_queue_id) < (mine.rank, mine.pause_queue_id)
             LIMIT $2) AS ahead ON true
      WHERE mine.task_id = $1 AND mine.status = 'waiting' AND NOT mine.blocked

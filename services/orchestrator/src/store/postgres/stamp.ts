@@ -1,5 +1,8 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { CheckedInVain, QueueSpot } from "../port.ts";
+import { isUnchecked, leavesNever } from "./standing-reason.ts";
+
+const staysNever = leavesNever("q.reason", "$3::text");
 
 const stampStatement = defineStatement<{
   readonly stamped: number;
@@ -17,10 +20,14 @@ const stampStatement = defineStatement<{
        ORDER BY rank, pause_queue_id
        LIMIT 1000),
     stamped AS (
-      UPDATE pause_queue q SET last_checked = now(), reason = $3, reason_detail = $4
+      UPDATE pause_queue q
+         SET last_checked = now(), reason = CASE WHEN ${staysNever} THEN q.reason ELSE $3 END,
+             reason_detail = CASE WHEN ${staysNever} THEN q.reason_detail ELSE $4 END
         FROM seen
        WHERE q.pause_queue_id = seen.pause_queue_id AND q.status = 'waiting' AND NOT q.blocked
-         AND (seen.reason <> $3 OR seen.last_checked IS NULL OR seen.last_checked <= now() - $5 * interval '1 millisecond')
+         AND NOT (${staysNever} AND ${isUnchecked("$3::text")})
+         AND (seen.reason <> $3 AND NOT ${staysNever}
+              OR seen.last_checked IS NULL OR seen.last_checked <= now() - $5 * interval '1 millisecond')
    RETURNING 1)
     SELECT (SELECT count(*) FROM stamped) AS stamped, last.rank, last.pause_queue_id AS id
       FROM (SELECT 1) AS one

@@ -29,6 +29,7 @@ import { renewLeases } from "./renew-leases.ts";
 import type { HoldOptions } from "./hold-reports.ts";
 import { createReports } from "./reports.ts";
 import { acceptOrStart, finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
+import { workLease } from "./work-lease.ts";
 
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
 export function createPostgresStore(db: Database, options: { readonly hold?: HoldOptions } = {}): OrchestratorStore {
@@ -92,6 +93,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     learnedDurations: (planName) => learnedDurations(db, planName),
     queuePlace: (taskId, bound) => queuePlace(db, taskId, bound),
     runningExpectations: (limit) => runningExpectations(db, limit),
+    workLease: (attemptId) => workLease(db, attemptId),
 
     getPlan: (planId) => getPlan(db, planId),
     listPlans: (filter, page) => listPlans(db, filter, page),

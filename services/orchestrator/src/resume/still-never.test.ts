@@ -1,0 +1,94 @@
+import { wire } from "@headroom/contracts";
+import { silentLogger } from "@headroom/runtime";
+import { type Needs, normalizeNeeds, shapeKey } from "@headroom/scheduling";
+import { describe, expect, it } from "vitest";
+import type { PausedTaskRecord } from "../store/model.ts";
+import { createStillNever } from "./still-never.ts";
+
+const { FleetVerdict } = wire;
+const needsOf = (cores: number, gpuCount = 0): Needs => normalizeNeeds({ cpuMillicores: cores * 1_000, gpuCount });
+const request = { planId: null, cause: "interval", thorough: true, signal: new AbortController().signal };
+
+/** A queue of tasks that say "never", and a registry that gives `verdict` of each. */
+function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away", sentence = "short") {
+  const asked: Needs[] = [];
+  const stamped: (readonly [shape: string, reason: string, sentence: string])[] = [];
+  const stillNever = createStillNever({
+    store: {
+      listPaused(filter, { limit, after }) {
+        expect(filter.reasons).toEqual(["NO_AGENT_CAN_EVER_FIT"]);
+        const from = Number(after ?? 0);
+        const items = queue
+          .slice(from, from + limit)
+          .map((needs) => ({ needs, pause: { sentence: "short" } }) as unknown as PausedTaskRecord);
+        return Promise.resolve({ items, next: from + limit < queue.length ? String(from + limit) : null });
+      },
+    },
+    registry: {
+      explain(needs) {
+        asked.push(needs);
+        if (verdict === "away") return Promise.reject(new Error("away"));
+        const explanation = wire.CapacityExplanation.fromPartial({ verdict, sentence });
+        return Promise.resolve({ explanation, roomInMs: null, roomOnAgentId: null });
+      },
+    },
+    stamper: {
+      stamp(shape, held) {
+        stamped.push([shape, held.reason, held.sentence]);
+        return Promise.resolve();
+      },
+    },
+    logger: silentLogger,
+  });
+  return { asked, stamped, stillNever };
+}
+
+describe("what no agent could ever take, behind a closed gate", () => {
+  it.each([
+    [FleetVerdict.FLEET_VERDICT_NOT_NOW, "NO_AGENT_FITS_NOW"],
+    [FleetVerdict.FLEET_VERDICT_FITS, "AWAITING_TURN"],
+  ])("says something else when the registry does (%i)", async (verdict, reason) => {
+    const { stamped, stillNever } = begin([needsOf(64)], verdict);
+    await stillNever.ask(request, () => true);
+    expect(stamped).toEqual([[shapeKey(needsOf(64)), reason, "short"]]);
+  });
+
+  it("says the same as long as it is so; in new words where the nearest agent is another one", async () => {
+    const same = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NEVER);
+    await same.stillNever.ask(request, () => true);
+    expect(same.stamped).toEqual([]);
+    const nearer = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NEVER, "less short");
+    await nearer.stillNever.ask(request, () => true);
+    expect(nearer.stamped).toEqual([[shapeKey(needsOf(64)), "NO_AGENT_CAN_EVER_FIT", "less short"]]);
+  });
+
+  it.each([FleetVerdict.FLEET_VERDICT_NO_AGENT_ONLINE, "away"] as const)(
+    "stays as it is when the registry has nothing to tell (%s)",
+    async (verdict) => {
+      const { stamped, stillNever } = begin([needsOf(64)], verdict);
+      await stillNever.ask(request, () => true);
+      expect(stamped).toEqual([]);
+    },
+  );
+
+  it("is asked about once a shape, and only of the kinds that are held", async () => {
+    const { asked, stillNever } = begin(
+      [needsOf(64), needsOf(64), needsOf(64, 1), needsOf(32)],
+      FleetVerdict.FLEET_VERDICT_NEVER,
+    );
+    await stillNever.ask(request, ({ usesGpu }) => !usesGpu);
+    expect(asked).toEqual([needsOf(64), needsOf(32)]);
+  });
+
+  it("is asked about in turns where there is much of it, and nothing is left out", async () => {
+    const queue = Array.from({ length: 250 }, (_, n) => needsOf(n + 10));
+    const { asked, stillNever } = begin(queue, FleetVerdict.FLEET_VERDICT_NEVER);
+    await stillNever.ask(request, () => true);
+    expect(asked).toHaveLength(100);
+    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true);
+    expect(asked).toEqual(queue);
+    await stillNever.ask(request, () => true);
+    expect(asked).toHaveLength(350);
+  });
+});
