@@ -9,19 +9,19 @@ const huge = normalizeNeeds({ cpuMillicores: 64_000 });
 const full = { reservations: [held("x", { cpuMillicores: 8000 }, 5000)] };
 
 describe("explain", () => {
-  it("DESIGN-3: names the nearest miss in GB, on the card that comes closest", () => {
+  it("DESIGN-3: names the nearest miss in GiB, on the card that comes closest", () => {
     const cards = [card(0, { vramAvailableMib: 0 }), card(1, { vramAvailableMib: 8 * GIB - 3277 })];
     const found = explain([desktop("a", { sample: sample({ cards }) })], normalizeNeeds({ gpuVramMib: 8 * GIB }));
     expect(found).toMatchObject({ verdict: "not_now", reason: "NO_AGENT_FITS_NOW", nearest: { agentId: "a" } });
-    expect(found.agents[0]?.sentence).toBe("3.3 GB VRAM short on GPU 1");
-    expect(found.sentence).toBe("No room now on the only agent; the nearest: 3.3 GB VRAM short on GPU 1.");
+    expect(found.agents[0]?.sentence).toBe("3.3 GiB VRAM short on GPU 1");
+    expect(found.sentence).toBe("No room now on the only agent; the nearest: 3.3 GiB VRAM short on GPU 1.");
   });
 
   it("never says 0.0 of a shortage", () => {
-    expect(neededGbText(1)).toBe("0.1 GB");
-    expect(neededGbText(1024)).toBe("1.0 GB");
-    expect(neededGbText(3 * 1024 + 200)).toBe("3.2 GB");
-    expect(availableGbText(1023)).toBe("0.9 GB");
+    expect(neededGbText(1)).toBe("0.1 GiB");
+    expect(neededGbText(1024)).toBe("1.0 GiB");
+    expect(neededGbText(3 * 1024 + 200)).toBe("3.2 GiB");
+    expect(availableGbText(1023)).toBe("0.9 GiB");
     expect(neededCoresText(1)).toBe("0.1 cores");
     expect(neededCoresText(1000)).toBe("1.0 core");
     expect(neededCoresText(1500)).toBe("1.5 cores");

@@ -47,7 +47,7 @@ describe("fleetSentence", () => {
     expect(sentence(busy)).toBe("No room now on the agent it asks for; the nearest: 1.0 core short.");
     expect(sentence({ status: "offline" })).toBe("The agent it asks for is not online.");
     expect(sentence({}, { memoryMib: 1_000 * GIB })).toMatch(
-      /^It can never fit on the agent it asks for; the nearest: .* GB memory short/,
+      /^It can never fit on the agent it asks for; the nearest: .* GiB memory short/,
     );
   });
 });

@@ -1,18 +1,18 @@
-/** What explanations say to a person. GB is GiB here, as on the API; a shortage is never written as 0.0. */
+/** What explanations say to a person. Amounts are in GiB, as on the API and in tables; a shortage is never written as 0.0. */
 import type { FleetVerdict } from "./explain.ts";
 import type { Miss } from "./miss.ts";
 import type { PauseReason } from "./reasons.ts";
 import type { Mib, Millicores } from "./resources.ts";
 import type { Unblock } from "./unblock.ts";
 
-/** An amount of which there is at least so much: rounded down to 0.1 GB. */
+/** An amount of which there is at least so much: rounded down to 0.1 GiB. */
 export function availableGbText(mib: Mib): string {
-  return `${(Math.floor((mib * 10) / 1024) / 10).toFixed(1)} GB`;
+  return `${(Math.floor((mib * 10) / 1024) / 10).toFixed(1)} GiB`;
 }
 
-/** An amount that is needed or missing: rounded up to 0.1 GB, so that 1 MiB is 0.1 GB. */
+/** An amount that is needed or missing: rounded up to 0.1 GiB, so that 1 MiB is 0.1 GiB. */
 export function neededGbText(mib: Mib): string {
-  return `${(Math.ceil((mib * 10) / 1024) / 10).toFixed(1)} GB`;
+  return `${(Math.ceil((mib * 10) / 1024) / 10).toFixed(1)} GiB`;
 }
 
 /** A number of cores that is needed or missing: rounded up to 0.1. */
@@ -21,7 +21,7 @@ export function neededCoresText(millicores: Millicores): string {
   return tenths === 10 ? "1.0 core" : `${(tenths / 10).toFixed(1)} cores`;
 }
 
-/** One missing thing, such as "3.2 GB VRAM short on GPU 1". */
+/** One missing thing, such as "3.2 GiB VRAM short on GPU 1". */
 export function missSentence(found: Miss): string {
   const shortBy = found.shortBy ?? 0;
   switch (found.code) {

@@ -238,7 +238,7 @@ describe("capacity queries of the founding documents' sample fleet", () => {
       verdict: wire.FleetVerdict.FLEET_VERDICT_NOT_NOW,
       agentsJudged: expect.any(Number),
     });
-    expect(explanation!.sentence).toContain("4.0 GB VRAM short on GPU 0");
+    expect(explanation!.sentence).toContain("4.0 GiB VRAM short on GPU 0");
     const needs = { gpuVramGb: 80, agentId: agents[1].agentId };
     const never = await at.capacity.explainCapacity(wire.ExplainCapacityRequest.fromPartial({ needs }));
     expect(never.explanation!.verdict).toBe(wire.FleetVerdict.FLEET_VERDICT_NEVER);

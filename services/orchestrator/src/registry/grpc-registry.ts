@@ -20,6 +20,9 @@ import { SilenceWatch } from "./silence.ts";
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
 const reserveDeadlineMs = 8_000;
 
+/** Explaining is a part of somebody else's call, of 10 s unless told otherwise: enough of those must be left to answer without it. */
+const explainDeadlineMs = 3_000;
+
 /** Of 1,000 agents each; more have room than this poll could fill. */
 const maxPages = 20;
 
@@ -77,7 +80,9 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
 
     async explain(needs, maxAgents) {
       const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
-      const { explanation, expectedAvailableIn, expectedAgentId } = await client.explainCapacity(request);
+      const { explanation, expectedAvailableIn, expectedAgentId } = await client.explainCapacity(request, {
+        deadlineMs: explainDeadlineMs,
+      });
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
       const roomOnAgentId = expectedAgentId === "" ? null : expectedAgentId;
       return { explanation, roomInMs: msFromDuration(expectedAvailableIn), roomOnAgentId };

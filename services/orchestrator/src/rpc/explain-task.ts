@@ -1,16 +1,18 @@
-import { timestampFromMsOrNull, wire } from "@headroom/contracts";
+import { agentStatusWire, timestampFromMsOrNull, wire } from "@headroom/contracts";
 import type { CallContext, UnaryHandler } from "@headroom/rpc";
-import { isWaitingTaskState } from "@headroom/scheduling";
+import { isWaitingTaskState, normalizeNeeds } from "@headroom/scheduling";
 import { expectStart } from "../estimates/expect-start.ts";
-import { queueHoldSentence } from "../operate/queue-hold-view.ts";
+import { roomAhead } from "../estimates/may-start.ts";
+import { lostGraceMs } from "../lost/sweep.ts";
+import { unmetDependencies } from "../present/dependency-sentence.ts";
+import { givenSentence, type GivenTo } from "../present/given-sentence.ts";
 import { holdToWire } from "../present/hold-to-wire.ts";
-import { orderSentence } from "../present/order-sentence.ts";
 import { taskToWire } from "../present/task-to-wire.ts";
-import type { CapacityAnswer } from "../registry/port.ts";
-import type { TaskRecord } from "../store/model.ts";
-import type { QueuePlace } from "../store/port.ts";
+import type { AttemptRecord, TaskRecord } from "../store/model.ts";
+import { askRegistry, type RegistryWord } from "./ask-registry.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { taskNotFound } from "./not-found.ts";
+import { placingSentence, waitingSentence, type Waiting, whatElseHelps } from "./explain-waiting.ts";
 
 const defaultMaxAgents = 20;
 /** Places before it are counted up to here: who is further back learns no more from the number. */
@@ -23,102 +25,116 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
     const task = await deps.store.getTask(taskId);
     if (task === null) throw taskNotFound(taskId);
     if (!isWaitingTaskState(task.state)) {
-      return wire.ExplainTaskResponse.fromPartial({ task: taskToWire(task), sentence: settledSentence(task) });
+      const sentence = await settledSentence(deps, task, context);
+      return wire.ExplainTaskResponse.fromPartial({ task: taskToWire(task), sentence });
     }
-    const maxAgents = request.maxAgents === 0 ? defaultMaxAgents : request.maxAgents;
-    const [capacity, plan, place] = await Promise.all([
-      explainCapacity(deps, task, maxAgents, context),
-      deps.store.getPlan(task.planId),
-      deps.store.queuePlace(taskId, countedAtMost),
-    ]);
-    const hold = plan?.hold ?? deps.queueHold.current();
-    const canStart = hold === null && capacity?.explanation.verdict !== wire.FleetVerdict.FLEET_VERDICT_NEVER;
-    const expected =
-      place === null || !canStart ? null : await expectStart(deps.store, task, place, roomInMs(capacity));
+    const waiting = await lookAt(deps, task, request.maxAgents, context);
+    const { place, holds, registry } = waiting;
+    const expected = await expectedStart(deps, waiting);
     return wire.ExplainTaskResponse.fromPartial({
       task: taskToWire(task),
-      sentence: waitingSentence(deps, task, capacity?.explanation, place),
-      capacity: capacity?.explanation,
+      sentence: waitingSentence(waiting),
+      capacity: capacityToWire(registry, whatElseHelps(waiting)),
       queuePosition: place === null ? 0 : Math.min(countedAtMost, place.higherPriority + place.samePriority) + 1,
       tasksAheadOfHigherPriority: place?.higherPriority ?? 0,
       tasksAheadOfSamePriority: place?.samePriority ?? 0,
       expectedStartEarliest: timestampFromMsOrNull(expected?.earliestMs ?? null),
       expectedStartLatest: timestampFromMsOrNull(expected?.latestMs ?? null),
-      hold: holdToWire(hold),
+      hold: holdToWire(holds.plan ?? holds.queue),
     });
   };
 }
 
-/** In how long the registry expects room; none to wait for where there is some. */
-function roomInMs(capacity: CapacityAnswer | undefined): number | null {
-  if (capacity === undefined) return null;
-  const fits = capacity.explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;
-  return fits ? 0 : capacity.roomInMs;
+async function lookAt(deps: HandlerDeps, task: TaskRecord, maxAgents: number, context: CallContext): Promise<Waiting> {
+  const { taskId, planId, needs, pause } = task;
+  const [registry, plan, place, planTasks] = await Promise.all([
+    askRegistry(deps, needs, maxAgents === 0 ? defaultMaxAgents : maxAgents, context.logger),
+    deps.store.getPlan(planId),
+    deps.store.queuePlace(taskId, countedAtMost),
+    pause?.reason === "DEPENDENCY_PENDING" ? deps.store.planTasks(planId) : [],
+  ]);
+  return {
+    task,
+    registry,
+    place: canNeverFit(registry) ? null : place,
+    nowMs: place?.nowMs ?? deps.ports.clock.now(),
+    countedAtMost,
+    holds: { planId, plan: plan?.hold ?? null, queue: deps.queueHold.current() },
+    gate: deps.gate.askForPlacing(needs),
+    threshold: deps.gate.threshold,
+    unmet: unmetDependencies(task, planTasks),
+  };
 }
 
-/** Undefined when the registry cannot be asked: the gate's sentence then says so. */
-async function explainCapacity(
+/** It stands in no order then: it competes with nobody. */
+function canNeverFit(registry: RegistryWord): boolean {
+  return registry.kind === "told" && registry.capacity.explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER;
+}
+
+async function expectedStart(
   deps: HandlerDeps,
-  task: TaskRecord,
-  maxAgents: number,
-  context: CallContext,
-): Promise<CapacityAnswer | undefined> {
-  try {
-    return await deps.registry.explain(task.needs, maxAgents);
-  } catch (error) {
-    context.logger.warn({ err: error, task_id: task.taskId }, "the registry could not be asked why a task waits");
-    return undefined;
-  }
+  { task, place, holds, registry, gate }: Waiting,
+): ReturnType<typeof expectStart> {
+  const isHeld = holds.plan !== null || holds.queue !== null;
+  if (place === null || isHeld || registry.kind === "unavailable") return null;
+  const room = roomAhead(registry.capacity, gate);
+  return room.kind === "nothing_can_start" ? null : expectStart(deps.store, task, place, room.inMs);
 }
 
-function settledSentence(task: TaskRecord): string {
-  const agentId = task.attempts[0]?.agentId ?? "unknown";
+/** Absent when the registry cannot be asked. An agent on which it fits does not help where something else is in the way. */
+function capacityToWire(registry: RegistryWord, help: string): wire.CapacityExplanation | undefined {
+  if (registry.kind === "unavailable") return undefined;
+  const { explanation } = registry.capacity;
+  if (help === "") return explanation;
+  return { ...explanation, agents: explanation.agents.map((one) => (one.fits ? { ...one, unblock: help } : one)) };
+}
+
+async function settledSentence(deps: HandlerDeps, task: TaskRecord, context: CallContext): Promise<string> {
   switch (task.state) {
     case "succeeded":
     case "failed":
     case "cancelled":
       return `It has ${task.state === "cancelled" ? "been cancelled" : task.state}: ${task.outcomeReason}.`;
     case "running":
-      return `It runs on agent ${agentId}${task.cancelRequested ? ", which is ending it" : ""}.`;
-    case "assigned":
-      return `It was given to agent ${agentId}, which has not answered yet.`;
+    case "assigned": {
+      const [attempt] = task.attempts;
+      return attempt === undefined ? placingSentence : whereItIs(deps, task, attempt, context);
+    }
     case "pending":
     case "reserved":
     case "lost":
     case "paused":
-      return "It is being placed right now.";
+      return placingSentence;
   }
 }
 
-/** What is in the way for itself first; then a hold; then what can never fit; then the gate; then room and order. */
-function waitingSentence(
+/** The registry is asked for the least that an agent could be asked for: what counts is the state of that one. */
+async function whereItIs(
   deps: HandlerDeps,
   task: TaskRecord,
-  capacity: wire.CapacityExplanation | undefined,
-  place: QueuePlace | null,
-): string {
-  const { pause } = task;
-  if (pause === null) return settledSentence(task);
-  const hold = deps.queueHold.current();
-  const held = hold === null ? "" : queueHoldSentence(hold);
-  if (pause.reason === "DEPENDENCY_PENDING") return `${pause.sentence} ${held}`.trim();
-  // A row that says HELD after the queue was released has not been looked at again yet.
-  if (pause.reason === "HELD" && place === null) return pause.sentence;
-  if (hold !== null) return held;
-  const { resumeAfterMs } = pause;
-  if (resumeAfterMs !== null && resumeAfterMs > (place?.nowMs ?? deps.ports.clock.now())) {
-    const when = pause.reason === "RESUME_AFTER" ? "does not start before" : "is tried again at";
-    return `It ${when} ${new Date(resumeAfterMs).toISOString()}. ${pause.sentence}`.trim();
-  }
-  // More room will not help: what the gate says would send the reader the wrong way.
-  if (capacity?.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER) {
-    return `${capacity.sentence} It waits until an agent joins on which it fits.`;
-  }
-  const order = place === null ? "" : orderSentence(place, countedAtMost);
-  const answer = deps.gate.askForPlacing(task.needs);
-  if (answer.kind === "held") return `${answer.sentence} ${order}`.trim();
-  if (capacity === undefined) return `The registry cannot be asked at the moment. ${order}`.trim();
-  const fits = capacity.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;
-  const room = fits ? "There is room for it: it starts when it is its turn." : capacity.sentence;
-  return `${room} ${order}`.trim();
+  { agentId, attemptId }: AttemptRecord,
+  context: CallContext,
+): Promise<string> {
+  const [lease, registry] = await Promise.all([
+    deps.store.workLease(attemptId),
+    askRegistry(deps, normalizeNeeds({ agentId }), 1, context.logger),
+  ]);
+  const agents = registry.kind === "told" ? registry.capacity.explanation.agents : [];
+  const verdict = agents.find((one) => one.agentId === agentId);
+  return givenSentence(task, verdict === undefined ? unknown(agentId) : givenTo(verdict), lease, lostGraceMs);
+}
+
+function unknown(agentId: string): GivenTo {
+  return { agentId, status: null, attached: null };
+}
+
+function givenTo({ agentId, status, misses }: wire.AgentVerdict): GivenTo {
+  const lacks = (code: wire.MissCode): boolean => misses.some((miss) => miss.code === code);
+  const read = agentStatusWire.fromWire(status, "status");
+  const away = read.kind === "ok" ? read.value : null;
+  return {
+    agentId,
+    status: lacks(wire.MissCode.MISS_CODE_NOT_ONLINE) ? away : "online",
+    attached: !lacks(wire.MissCode.MISS_CODE_NOT_ATTACHED),
+  };
 }

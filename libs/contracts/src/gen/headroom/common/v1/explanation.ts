@@ -119,7 +119,7 @@ export interface Miss {
   free: number;
   /** How much the agent could give at most, min(total, offer), in the same unit. */
   total: number;
-  /** A sentence for a person, such as "3.2 GB VRAM short on GPU 1". */
+  /** A sentence for a person, such as "3.2 GiB VRAM short on GPU 1". */
   sentence: string;
 }
 

@@ -330,16 +330,19 @@ export interface ExplainTaskResponse {
     | undefined;
   /** The answer in one sentence, for a person. */
   sentence: string;
-  /** What the registry says of its needs; absent when it has ended, runs, or the registry could not be asked. */
+  /** What the registry says of its needs; absent when it has ended, runs, or the registry could not be asked within 3 s. */
   capacity?:
     | CapacityExplanation
     | undefined;
   /**
-   * Its place among the waiting tasks that may start, from 1; 0 when it does not wait for room. Counted up to 10001, which then means "or
-   * later".
+   * Its place among the waiting tasks that may start, from 1; 0 when it does not wait for room, or can never fit. What is held, waits for
+   * other tasks or can never fit is not counted. Counted up to 10001, which then means "or later".
    */
   queuePosition: number;
-  /** Earliest expected start, from declared and learned durations of what runs; absent when unknown, held, or when it can never fit. */
+  /**
+   * Earliest expected start, from declared and learned durations of what runs; absent when unknown, held, and
+   * when nothing could start it whatever ends: it can never fit, its agents are offline, unattached or cordoned, or the registry is away.
+   */
   expectedStartEarliest?:
     | Timestamp
     | undefined;
@@ -351,7 +354,7 @@ export interface ExplainTaskResponse {
   tasksAheadOfHigherPriority: number;
   /** Of those before it, how many have waited longer, with the same priority or a lower one that has aged; at most 10000 are counted. */
   tasksAheadOfSamePriority: number;
-  /** What holds it: its plan or the whole queue; absent when nobody does, and when it does not wait. */
+  /** What holds it: its plan, else the whole queue (the sentence names both when both do); absent when nobody does, and when it does not wait. */
   hold?: Hold | undefined;
 }
 
