@@ -9,6 +9,7 @@ import {
   TokenFileError,
 } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
+import { openMethodsOnly } from "./open-methods.ts";
 import type { Connection } from "./connection-settings.ts";
 
 export type ServiceName = "registry" | "orchestrator";
@@ -41,11 +42,13 @@ export function createChannels(options: ChannelsOptions): Channels {
   let closed = false;
 
   async function channelOf(service: ServiceName): Promise<Channel> {
-    const token = await findToken(options.connection);
+    const { token, unreadable } = await findToken(options.connection);
     if (closed) throw clientClosed();
     const key = token === null ? `${service} without token` : service;
     const existing = open.get(key);
-    if (existing !== undefined) return existing;
+    const usable = (channel: Channel): Channel =>
+      unreadable === null ? channel : openMethodsOnly(channel, unreadable);
+    if (existing !== undefined) return usable(existing);
     const channel = createChannel({
       address: options.connection[service],
       ports: options.ports,
@@ -56,19 +59,19 @@ export function createChannels(options: ChannelsOptions): Channels {
       ...(options.connection.tls !== null && { tls: options.connection.tls }),
     });
     open.set(key, channel);
-    return channel;
+    return usable(channel);
   }
 
-  let tokenFound: Promise<string | null> | undefined;
+  let tokenFound: Promise<FoundToken> | undefined;
   /** Read once; as long as there is none, looked for again at each call: a planner may start before the services do. */
-  async function findToken(connection: Connection): Promise<string | null> {
+  async function findToken(connection: Connection): Promise<FoundToken> {
     tokenFound ??= readToken(connection);
-    const token = await tokenFound.catch((error: unknown) => {
+    const found = await tokenFound.catch((error: unknown) => {
       tokenFound = undefined;
       throw error;
     });
-    if (token === null) tokenFound = undefined;
-    return token;
+    if (found.token === null) tokenFound = undefined;
+    return found;
   }
 
   return {
@@ -81,13 +84,22 @@ export function createChannels(options: ChannelsOptions): Channels {
   };
 }
 
-async function readToken({ token }: Connection): Promise<string | null> {
-  if (token.kind === "given") return token.token;
+interface FoundToken {
+  readonly token: string | null;
+  /** There is a file that this user may not read: why not. */
+  readonly unreadable: TokenFileError | null;
+}
+
+async function readToken({ token }: Connection): Promise<FoundToken> {
+  if (token.kind === "given") return { token: token.token, unreadable: null };
   try {
-    return await readTokenFile(token.path);
+    return { token: await readTokenFile(token.path), unreadable: null };
   } catch (error) {
+    if (token.required || !(error instanceof TokenFileError)) throw error;
     // Reads of the fleet need no token; what does need one is answered TOKEN_REQUIRED, with the way out.
-    if (!token.required && error instanceof TokenFileError && /does not exist/.test(error.message)) return null;
+    if (/does not exist/.test(error.message)) return { token: null, unreadable: null };
+    // Nobody has named this file: another user's services run here, whose fleet anybody may look at.
+    if (error.cause !== undefined) return { token: null, unreadable: error };
     throw error;
   }
 }

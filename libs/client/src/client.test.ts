@@ -244,6 +244,29 @@ describe("token and addresses", () => {
     expect(client.connection).toMatchObject({ registry: "127.0.0.1:7401", orchestrator: "127.0.0.1:7411" });
   });
 
+  it("with a token file that it may not read it still looks at the fleet, and says of all else what it may not read", async () => {
+    const dir = await makeTempDir("client");
+    cleanups.push(() => dir.remove());
+    // Root may read every file; nobody can read a folder as one.
+    const path = join(dir.path, "token");
+    await mkdir(path);
+    const services = await startFakeServices({
+      capacity: { listAvailableCapacity: () => Promise.resolve(wire.ListAvailableCapacityResponse.create()) },
+    });
+    cleanups.push(() => services.stop());
+    const { address } = services;
+    const client = createHeadroomClient({ registry: address, orchestrator: address, dataDir: dir.path }, { env: {} });
+    cleanups.push(() => client.close());
+    expect(await client.capacity.listAvailable()).toMatchObject({ kind: "ok" });
+    const message = expect.stringMatching(new RegExp(`${path} cannot be read: .*; name one that .* --token-file`));
+    const unreadable = { kind: "unauthenticated", reason: "TOKEN_FILE", message };
+    expect(await client.plans.get(planId)).toMatchObject({ kind: "error", error: unreadable });
+    expect(await collect(client.plans.watch(planId))).toMatchObject([{ kind: "failed", error: unreadable }]);
+    const named = createHeadroomClient({ registry: address, tokenFile: path }, { env: {} });
+    cleanups.push(() => named.close());
+    expect(await named.capacity.listAvailable()).toMatchObject({ kind: "error", error: unreadable });
+  });
+
   it("refuses a token file that others can read, and one that was named and is not there", async () => {
     const dir = await makeTempDir("client");
     cleanups.push(() => dir.remove());

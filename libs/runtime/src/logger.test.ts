@@ -94,6 +94,23 @@ describe("createLogger", () => {
     expect(sink.lines[1]).toMatch(/ERROR up  bad\n    Error: boom\n    {5}at /);
   });
 
+  it("in pretty lines an error that was to be expected is one line, and no control character comes through", () => {
+    const sink = collecting();
+    const logger = createLogger({ name: "agent", pretty: true, stderr: "info", stderrSink: sink });
+    const away = Object.assign(new Error("nothing answers at 127.0.0.1:9"), { code: "UNAVAILABLE" });
+    away.name = "HeadroomError";
+    logger.info({ err: away, failures: 1 }, "the stream ended");
+    logger.warn({ err: Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }) }, "the database is away");
+    const fault = Object.assign(new Error("a fault"), { code: "INTERNAL" });
+    fault.name = "HeadroomError";
+    logger.error({ err: fault }, "bad");
+    logger.info({ text: "\u001B[2J\u009B" }, "from\nelsewhere \u0007");
+    expect(sink.lines[0]).toMatch(/INFO {2}agent {2}the stream ended: nothing answers at 127.0.0.1:9 failures=1\n$/);
+    expect(sink.lines[1]).toMatch(/WARN {2}agent {2}the database is away: ECONNREFUSED\n$/);
+    expect(sink.lines[2]).toMatch(/bad\n {4}HeadroomError: a fault\n +at /);
+    expect(sink.lines[3]).toMatch(/INFO {2}agent {2}from elsewhere \\u0007 text=\\u001b\[2J\uFFFD\n$/);
+  });
+
   it("without a file it writes JSON to stderr; the silent one to nowhere", () => {
     const sink = collecting();
     createLogger({ name: "cli", stderrSink: sink }).info("hello");

@@ -1,13 +1,19 @@
 /** The program: reads its settings, runs until told to stop. */
 import { join } from "node:path";
-import { type Ports, runProgram, sleep, systemPorts } from "@headroom/runtime";
+import { formatHostPort, type Ports, runProgram, sleep, systemPorts } from "@headroom/runtime";
 import { type Agent, createAgent } from "./agent.ts";
 import { loadAgentConfig, type AgentConfigInput } from "./config/config.ts";
+import { tellFirstWelcome } from "./connection/first-welcome.ts";
+import { rememberFailures } from "./connection/last-failure.ts";
+import { grpcConnections } from "./connection/open-stream.ts";
+import { credentialPath } from "./enrolment/credential-file.ts";
 import { agentHome } from "./home.ts";
 
 export interface RunAgentOptions extends AgentConfigInput {
   /** Called when the registry has welcomed it and its work stream is up, or after a few seconds without. */
   onReady?(agentId: string): void;
+  /** Called after onReady with a line for a person while it is not connected, and one when it is. */
+  onConnection?(line: string): void;
   /** Another way to stop it gracefully, beside signals. */
   readonly until?: AbortSignal;
   /** Short lines for people on stderr besides the log file. Default false: JSON from "warn" on. */
@@ -50,15 +56,29 @@ export async function runAgent(options: RunAgentOptions = { env: process.env }):
           lost.abort(new Error(what));
         },
       });
-      const agent = createAgent(config, { logger, home, env: options.env });
+      const credentialFile = credentialPath(config.agentDir);
+      const connections = rememberFailures(grpcConnections({ ...config, credentialFile, ports: systemPorts, logger }));
+      const agent = createAgent(config, { logger, home, connections, env: options.env });
+      const stopped = new AbortController();
       return {
         async start() {
           await agent.start();
           if (options.onReady === undefined) return;
           await untilConnected(agent, systemPorts);
           options.onReady(agent.status()?.agentId ?? "");
+          void tellFirstWelcome({
+            ports: systemPorts,
+            registry: formatHostPort(config.registryAddr),
+            isOnline: () => agent.status()?.isOnline === true,
+            lastFailure: () => connections.lastFailure(),
+            say: (line) => options.onConnection?.(line),
+            signal: stopped.signal,
+          });
         },
-        stop: (reason) => agent.stop(reason),
+        stop(reason) {
+          stopped.abort();
+          return agent.stop(reason);
+        },
       };
     },
   });

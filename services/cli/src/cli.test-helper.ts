@@ -9,7 +9,7 @@ import {
   type ServiceDefinition,
   unimplemented,
 } from "@headroom/rpc";
-import { formatHostPort, silentLogger, systemPorts } from "@headroom/runtime";
+import { formatHostPort, type Ports, silentLogger, systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -26,6 +26,9 @@ export interface TestCliOptions {
   readonly columns?: number;
   readonly interrupt?: AbortSignal;
   readonly cwd?: string;
+  readonly ports?: Ports;
+  /** Told of all that is written to stdout, as it is written. */
+  readonly onStdout?: (text: string) => void;
 }
 
 /** Runs a command line in this process, with outputs that are kept. */
@@ -33,7 +36,9 @@ export async function runTestCli(args: readonly string[], options: TestCliOption
   const chunks = { stdout: "", stderr: "" };
   const output = (name: "stdout" | "stderr", columns: number | null): Output => ({
     write: (data) => {
-      chunks[name] += typeof data === "string" ? data : Buffer.from(data).toString("utf8");
+      const text = typeof data === "string" ? data : Buffer.from(data).toString("utf8");
+      chunks[name] += text;
+      if (name === "stdout") options.onStdout?.(text);
     },
     isTTY: columns !== null,
     columns: () => columns,
@@ -45,7 +50,7 @@ export async function runTestCli(args: readonly string[], options: TestCliOption
     stdin: Readable.from(options.stdin === undefined ? [] : [options.stdin]),
     env: { HEADROOM_DATA_DIR: "/nowhere/at/all", HEADROOM_TOKEN: testToken, ...options.env },
     cwd: options.cwd ?? process.cwd(),
-    ports: systemPorts,
+    ports: options.ports ?? systemPorts,
     interrupted: () => options.interrupt ?? new AbortController().signal,
     outliveReaders: () => undefined,
   };

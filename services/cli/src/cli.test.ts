@@ -227,11 +227,24 @@ describe("errors", () => {
     [["capacity", "--min-cpu-cores", "0"], /It must be a number of cores, 1 or more/],
     [["plan", "get"], /missing required argument 'plan'/],
     [["plan", "get", "a", "b"], /too many arguments/],
+    [["queue", "lst"], /unknown command 'lst'\n\(Did you mean list\?\)\n {2}headroom queue has: list, /],
+    [["queue", "--limit", "5", "lst"], /unknown command 'lst'/],
+    [["queue", "list", "lst"], /too many arguments for 'list'/],
+    [["plan", "dispatch", "x.yaml", "--timeout", "5m"], /--timeout ends a watch, .*add --watch/],
     [["-o", "yaml", "queue"], /Allowed choices are table, json/],
   ])("%j", async (args, message) => {
     const { code, stderr } = await runTestCli(args);
     expect(stderr).toMatch(message);
     expect(code).toBe(1);
+  });
+
+  it("show control characters of a service as what they are", async () => {
+    const message = "gone \u001B[2J\u009B1m";
+    const handlers: Handlers = {
+      fleet: { getAgent: () => Promise.reject(notFound("AGENT_NOT_FOUND", message)) },
+    };
+    const { stderr } = await run(handlers, ["agents", "get", agentId]);
+    expect(stderr).toBe(`headroom: gone \\x1b[2J\\x9b1m (AGENT_NOT_FOUND)\n`);
   });
 
   it("help goes to stdout, names the exit codes, and is no error", async () => {

@@ -4,6 +4,7 @@ import { cliErrorOf } from "./errors/cli-error.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import type { CliIo } from "./io.ts";
 import { type Paint, paintFor } from "./output/colour.ts";
+import { printable } from "./output/printable.ts";
 import { type Cell, renderFacts, renderTable, tableOptions } from "./output/table.ts";
 import { jsonOf } from "./output/words.ts";
 import { clientTlsOf, type TlsOptions } from "./tls-settings.ts";
@@ -57,7 +58,7 @@ export function createContext(io: CliIo, options: GlobalOptions): CommandContext
       io.stdout.write(`${JSON.stringify(jsonOf(service, message, value), null, 2)}\n`),
     printTable: (titles, rows) => io.stdout.write(renderTable(titles, rows, tableOptions(io.stdout, paint))),
     printFacts: (facts) => io.stdout.write(renderFacts(facts, paint)),
-    say: (line) => io.stderr.write(`${line}\n`),
+    say: (line) => io.stderr.write(`${printable(line)}\n`),
     close: () => client?.close(),
   };
 }

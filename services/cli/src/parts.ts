@@ -29,6 +29,8 @@ export interface RunPartOptions {
   readonly flags: Readonly<Record<string, unknown>>;
   /** Called once it does its work. */
   readonly onReady: (facts: PartFacts) => void;
+  /** Of an agent: a line for a person while it is not connected, and one when it is. */
+  readonly onConnection?: (line: string) => void;
   /** Another way to stop it gracefully, beside signals. */
   readonly until?: AbortSignal;
   /** Short lines for people on stderr. */

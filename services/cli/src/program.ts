@@ -10,6 +10,7 @@ import { addPlanCommands } from "./program/plans.ts";
 import { addQueueCommands } from "./program/queue.ts";
 import { addSimulateCommand } from "./program/simulate.ts";
 import { addUpCommand } from "./program/up.ts";
+import { nearest } from "./plan-file/suggest.ts";
 import { version } from "./version.ts";
 
 /** Runs a command with the options of the whole line; what it answers is the exit code of the program. */
@@ -101,12 +102,28 @@ function strict(command: Command, io: CliIo): void {
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text.replace(/^error: /, "headroom: ")),
-      outputError: (text, write) =>
-        write(text.startsWith("error: unknown command") ? text + commandsOf(command) : text),
+      outputError(text, write) {
+        const mistyped = text.startsWith("error: too many arguments") ? mistypedCommand(command) : null;
+        if (mistyped !== null) write(mistyped);
+        else write(text.startsWith("error: unknown command") ? text + commandsOf(command) : text);
+      },
       getOutHelpWidth: () => io.stdout.columns() ?? 100,
       getErrHelpWidth: () => io.stderr.columns() ?? 100,
     });
   for (const child of command.commands) strict(child, io);
+}
+
+/** What was read as a word too many for the default command of a group, which nobody had named: a name that no command of the group has. */
+function mistypedCommand(command: Command): string | null {
+  const { parent: group } = command;
+  const [typed] = command.args;
+  if (group === null || typed === undefined || group.args.includes(command.name())) return null;
+  const meant = nearest(
+    typed,
+    group.commands.map((child) => child.name()),
+  );
+  const hint = meant === null ? "" : `(Did you mean ${meant}?)\n`;
+  return `error: unknown command '${typed}'\n${hint}${commandsOf(group)}`;
 }
 
 /** For whoever named one that there is not: those that there are. */

@@ -91,9 +91,15 @@ function tokenInvalid(malformed: boolean, tokenFile: string | undefined): Headro
   });
 }
 
+/** The server cannot tell a program from a browser: each kind of caller finds its own way in the one sentence. */
 function howToPass(tokenFile: string | undefined): string {
-  if (tokenFile === undefined) return 'pass it as -H "authorization: Bearer TOKEN"';
-  return `it lies in ${tokenFile} on the server's machine; pass it as -H "authorization: Bearer $(cat ${tokenFile})"`;
+  const file = tokenFile ?? "FILE";
+  const where = tokenFile === undefined ? "" : `the token lies in ${tokenFile} on the server's machine; `;
+  const header = tokenFile === undefined ? "TOKEN" : `$(cat ${tokenFile})`;
+  return (
+    `${where}pass it with --token-file ${file} or HEADROOM_TOKEN_FILE (programs), ` +
+    `--join JOIN_TOKEN (an agent on another machine), -H "authorization: Bearer ${header}" (REST)`
+  );
 }
 
 function whereIs(tokenFile: string | undefined): { metadata?: Record<string, string> } {

@@ -74,7 +74,10 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, "utf8");
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
-    throw new TokenFileError(`the token file ${path} cannot be read: ${describe(error)}`, { cause: error });
+    throw new TokenFileError(
+      `the token file ${path} cannot be read: ${describe(error)}; name one that you can read with --token-file or HEADROOM_TOKEN_FILE`,
+      { cause: error },
+    );
   }
 }
 

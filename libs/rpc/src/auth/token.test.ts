@@ -24,6 +24,9 @@ describe("the token on calls", () => {
       reason: "TOKEN_REQUIRED",
       metadata: { token_file: "/data/token" },
     });
+    await expect(refused).rejects.toThrow(
+      /the token lies in \/data\/token .*--token-file \/data\/token .*--join JOIN_TOKEN/,
+    );
     await expect(refused).rejects.toThrow('-H "authorization: Bearer $(cat /data/token)"');
   });
 
@@ -38,6 +41,9 @@ describe("the token on calls", () => {
         expect.objectContaining({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" }),
       );
     }
+    const withFile = createTokenAuth({ token, tokenFile: "/data/token" });
+    const basic = { method: "x.Y/Z", access: "open", authorization: "Basic x", peer: "127.0.0.1:1" } as const;
+    expect(() => withFile.authorize(basic)).toThrow('not of the form "Bearer TOKEN"; the token lies in /data/token');
     // Whoever shows a wrong token learns it even where none is needed.
     expect(() => authorize("Bearer wrong", "open")).toThrow(expect.objectContaining({ reason: "TOKEN_INVALID" }));
     for (const right of [`Bearer ${token}`, `bearer  ${token} `]) {

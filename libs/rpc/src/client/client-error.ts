@@ -63,20 +63,28 @@ function fromTransport(status: ReceivedStatus, called: CalledMethod): HeadroomEr
 }
 
 function unreachable(detail: string, { address, howToStart }: CalledMethod): Meaning {
-  if (/No connection established|Name resolution|ECONNREFUSED|ENOTFOUND/.test(detail)) {
-    const cause = /connect E\w+[^.;]*|getaddrinfo [^.;]*/.exec(detail)?.[0] ?? detail;
-    const wayOut = howToStart ?? 'start it with "headroom up", or give the right address';
+  if (!/No connection established|Name resolution|ECONNREFUSED|ENOTFOUND/.test(detail)) {
     return {
-      reason: "SERVER_UNREACHABLE",
-      message: `nothing answers at ${address} (${cause}); ${wayOut}`,
+      reason: "CONNECTION_LOST",
+      message: `the connection to ${address} was lost (${detail}); try again`,
       retryAfterMs: reconnectHintMs,
     };
   }
-  return {
-    reason: "CONNECTION_LOST",
-    message: `the connection to ${address} was lost (${detail}); try again`,
-    retryAfterMs: reconnectHintMs,
-  };
+  const cause = causeOf(detail);
+  // What HTTP/2 calls it when the other side speaks something else.
+  const isOtherServer = cause.startsWith("Protocol error");
+  const what = isOtherServer
+    ? `what answers at ${address} is no gRPC server, perhaps it is the port of REST; give the address of gRPC`
+    : `nothing answers at ${address} (${cause}); ${howToStart ?? 'start it with "headroom up", or give the right address'}`;
+  return { reason: "SERVER_UNREACHABLE", message: what, retryAfterMs: reconnectHintMs };
+}
+
+/** What of grpc-js's sentence is about the failure: "No connection established. Last error: Error: connect E… ADDRESS. Resolution note: ". */
+function causeOf(detail: string): string {
+  return detail
+    .replace(/^No connection established\. (?:Last error: )?(?:Error: )?/, "")
+    .replace(/\.? Resolution note: ?$/, "")
+    .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
 }
 
 function isStatus(error: unknown): error is ReceivedStatus {

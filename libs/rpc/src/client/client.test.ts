@@ -4,6 +4,7 @@ import { silentLogger, systemPorts } from "@headroom/runtime";
 import { describe, expect, it } from "vitest";
 import { createChannel, createClient, HeadroomError } from "../index.ts";
 import { agentId, onTestEnd, openChannel, startPair } from "../rpc.test-helper.ts";
+import { toClientError } from "./client-error.ts";
 import { serviceConfig } from "./service-config.ts";
 
 /** A port on which nothing listens. */
@@ -31,7 +32,7 @@ describe("the client", () => {
       metadata: { address },
     });
     expect(String(error)).toContain(address);
-    expect(String(error)).toContain("ECONNREFUSED");
+    expect(String(error)).toContain(`(connect ECONNREFUSED ${address}); start it`);
     expect(String(error)).toContain('start it with "headroom up"');
   });
 
@@ -45,7 +46,31 @@ describe("the client", () => {
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 1;
     const client = createClient(wire.CapacityServiceService, openChannel({ host: "127.0.0.1", port }));
-    await expect(client.getAgentCapacity({ agentId }, { deadlineMs: 5_000 })).rejects.toBeInstanceOf(HeadroomError);
+    const refused = client.getAgentCapacity({ agentId }, { deadlineMs: 5_000 });
+    await expect(refused).rejects.toBeInstanceOf(HeadroomError);
+    await expect(refused).rejects.toThrow(
+      /^what answers at 127\.0\.0\.1:\d+ is no gRPC server, perhaps it is the port of REST; /,
+    );
+  });
+
+  it.each([
+    [
+      "No connection established. Last error: Error: connect ECONNREFUSED ::1:9. Resolution note: ",
+      "connect ECONNREFUSED ::1:9",
+    ],
+    ["No connection established. Last error: connect EHOSTUNREACH 10.1.2.3:7401", "connect EHOSTUNREACH 10.1.2.3:7401"],
+    [
+      "No connection established. Last error: Failed to connect (2026-01-31T12:00:00.123Z). Resolution note: ",
+      "Failed to connect",
+    ],
+    [
+      "Name resolution failed for target dns:desk-7.example.org:7401",
+      "Name resolution failed for target dns:desk-7.example.org:7401",
+    ],
+  ])("tells the whole address of %s", (details, cause) => {
+    const called = { method: "x.Y/Z", address: "desk-7:1", howToStart: "start it" };
+    const { message } = toClientError({ code: 14, details }, called);
+    expect(message).toBe(`nothing answers at desk-7:1 (${cause}); start it`);
   });
 
   it("closing the channel ends calls in progress; later calls are CHANNEL_CLOSED; closing twice is fine", async () => {

@@ -1,5 +1,6 @@
-import type { wire } from "@headroom/contracts";
+import { wire } from "@headroom/contracts";
 import { need, type CommandContext, type Run } from "../context.ts";
+import { fieldLine } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { agentIdOf } from "../ids.ts";
 import { colourOfState } from "../output/colour.ts";
@@ -33,6 +34,8 @@ const shortFields: Readonly<Record<string, string>> = {
   host: "hostname",
   agent: "agent_id",
 };
+/** What else the service sorts by. */
+const otherFields = ["cpu_cores_physical", "memory_total_gb", "gpu_vram_total_gb", "timestamp", "pool_name"];
 const textFields: ReadonlySet<string> = new Set(["hostname", "agent_id", "pool_name", "gpu_type"]);
 
 /** `--sort` as the service's order_by: figures largest first, names from A; `:asc` and `:desc` say otherwise. Exported for tests. */
@@ -43,19 +46,58 @@ export function orderByOf(sort: string): string {
   return descending ? `${field} desc` : field;
 }
 
+/** In the words of this command; the service's own are about order_by. */
+function sortHelp(sort: string): string {
+  const names = Object.keys(shortFields).join(", ");
+  return `--sort ${sort}: there is no such field; write one of ${names}, ${otherFields.join(", ")}`;
+}
+
 /** `headroom capacity`: the agents with room. */
 export function capacityList(options: CapacityOptions): Run {
   return async (context) => {
     const { capacity } = context.client();
     const answer = await readPages(options.limit, "agents", async (page) =>
-      need(await capacity.listAvailable({ ...constraintsOf(options), ...page })),
+      need(await capacity.listAvailable({ ...constraintsOf(options), ...page }), (violation) =>
+        violation.field === "order_by" ? sortHelp(options.sort ?? "") : fieldLine(violation),
+      ),
     );
     if (context.isJson) context.printJson("registry", "ListAvailableCapacityResponse", answer);
-    else if (answer.agents.length === 0) context.say(nobodyHas(options));
+    else if (answer.agents.length === 0) context.say((await whyNobody(context, options.pool)) ?? nobodyHas(options));
     else printCapacity(context, answer);
     sayLeftOut(context, answer.agents.length, answer.totalSize);
     return exitCodes.done;
   };
+}
+
+/** When no desktop takes work, whatever it has free: what keeps work from each. null: some do, or it cannot be asked. */
+async function whyNobody(context: CommandContext, pool: string | undefined): Promise<string | null> {
+  const answer = await context.client().fleet.list({ poolName: pool ?? "", pageSize: 1_000 });
+  if (answer.kind === "error" || answer.value.nextPageToken !== "") return null;
+  const where = pool === undefined ? "" : ` in pool ${pool}`;
+  const desktops = answer.value.agents.filter(
+    ({ agentType }) => agentType === wire.AgentType.AGENT_TYPE_DESKTOP || agentType === 0,
+  );
+  if (desktops.length === 0) return `no desktop is known${where}; headroom agents list shows all agents`;
+  const reasons = new Map<string, number>();
+  for (const desktop of desktops) {
+    const why = keepsWorkAway(desktop);
+    if (why === null) return null;
+    reasons.set(why, (reasons.get(why) ?? 0) + 1);
+  }
+  const parts = [...reasons].map(
+    ([why, desktopCount]) => `${desktopCount} ${desktopCount === 1 ? "is" : "are"} ${why}`,
+  );
+  return `no desktop${where} takes work: ${parts.join(", ")}; headroom agents list shows each`;
+}
+
+/** The first that holds of what leaves an agent out of ListAvailableCapacity; null: nothing does but its figures. */
+function keepsWorkAway(agent: wire.Agent): string | null {
+  const status = word("AgentStatus", agent.status);
+  if (status !== "online") return status === "unknown" ? "not heard of since the registry started" : status;
+  if (agent.draining) return "being drained";
+  if (agent.cordoned) return "cordoned";
+  if (agent.capacity?.ownerHold === true) return "held by the owner";
+  return agent.probationUntil === undefined ? null : "on probation";
 }
 
 /** The service asks for one core where nobody says how many. */

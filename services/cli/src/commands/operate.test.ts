@@ -51,13 +51,46 @@ describe("hold and release", () => {
   });
 });
 
+describe("plan cancel", () => {
+  const cancelled = async (plan: Partial<wire.Plan>): Promise<CliOutcome> =>
+    run(
+      { plans: { cancelPlan: () => Promise.resolve({ plan: wire.Plan.create({ planId, name: "demo", ...plan }) }) } },
+      ["plan", "cancel", planId],
+    );
+  const { PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED, PLAN_STATUS_CANCELLED } = wire.PlanStatus;
+
+  it("of a plan that has ended says how it has ended, and is an error", async () => {
+    const succeeded = await cancelled({ status: PLAN_STATUS_SUCCEEDED });
+    expect([succeeded.code, succeeded.stderr]).toEqual([1, `plan ${planId} (demo) has succeeded already\n`]);
+    const failed = await cancelled({ status: PLAN_STATUS_FAILED });
+    expect([failed.code, failed.stderr]).toEqual([1, `plan ${planId} (demo) has failed already\n`]);
+  });
+
+  it("says what it has cancelled, also of a plan with tasks that have failed", async () => {
+    const done = await cancelled({ status: PLAN_STATUS_CANCELLED, cancelRequested: true });
+    expect([done.code, done.stderr]).toEqual([0, `plan ${planId} (demo) is cancelled\n`]);
+    const partly = await cancelled({ status: PLAN_STATUS_FAILED, cancelRequested: true });
+    expect(partly.code).toBe(0);
+    expect(partly.stderr).toContain("has failed tasks; what had not ended of it is cancelled");
+  });
+});
+
+describe("plan hold", () => {
+  it("counts one task as one", async () => {
+    const counts = wire.TaskCounts.fromPartial({ running: 1 });
+    const answer = wire.HoldPlanResponse.fromPartial({ heldTasks: 1, plan: { planId, counts } });
+    const { stderr } = await run({ plans: { holdPlan: () => Promise.resolve(answer) } }, ["plan", "hold", planId]);
+    expect(stderr).toContain("1 task waits; 1 task on agents goes on");
+  });
+});
+
 describe("plan retry", () => {
   it("tells what runs again and what is back; with nothing failed it says so", async () => {
     const answering = (answer: Partial<wire.RetryPlanResponse>): Handlers => ({
       plans: { retryPlan: () => Promise.resolve(wire.RetryPlanResponse.create(answer)) },
     });
     const some = await run(answering({ retriedTasks: 1, restoredTasks: 4 }), ["plan", "retry", planId]);
-    expect(some.stderr).toContain(`1 failed task of plan ${planId} run again, and 4 that depend on them are back`);
+    expect(some.stderr).toContain(`1 failed task of plan ${planId} runs again, and 4 that depend on them are back`);
     const none = await run(answering({}), ["plan", "retry", planId]);
     expect(none.stderr).toContain("there is nothing to retry");
     expect(none.code).toBe(0);

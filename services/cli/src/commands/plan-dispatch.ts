@@ -26,6 +26,12 @@ export interface PlanDispatchOptions {
 export function planDispatch(file: string, options: PlanDispatchOptions): Run {
   return async (context) => {
     const timeoutMs = readTimeout(options.timeout);
+    if (timeoutMs !== null && !options.watch) {
+      throw new CliError({
+        message: "--timeout ends a watch, and nothing is watched: add --watch, or leave --timeout out",
+        reason: "INVALID_OPTION",
+      });
+    }
     const { plan, describeField } = await loadPlan(file, context.io);
     const requestId = options.requestId ?? context.io.ports.random.uuid();
     const answer = needOnce(

@@ -20,8 +20,10 @@ export function planHold(given: string, { reason, by }: WhyFlags): Run {
     if (context.isJson) context.printJson("orchestrator", "HoldPlanResponse", answer);
     else {
       const running = (answer.plan?.counts?.running ?? 0) + (answer.plan?.counts?.assigned ?? 0);
-      const rest = running === 0 ? "" : `; ${count(running, "task")} on agents go on`;
-      context.say(`plan ${planId} is held: ${count(answer.heldTasks, "task")} wait${rest}`);
+      const rest = running === 0 ? "" : `; ${count(running, "task")} on agents ${running === 1 ? "goes" : "go"} on`;
+      context.say(
+        `plan ${planId} is held: ${count(answer.heldTasks, "task")} ${answer.heldTasks === 1 ? "waits" : "wait"}${rest}`,
+      );
       context.say(`let it go: headroom plan release ${planId}`);
     }
     return exitCodes.done;
@@ -55,7 +57,9 @@ export function planRetry(given: string, options: { readonly reason: string; rea
     else {
       const restored = answer.restoredTasks === 0 ? "" : `, and ${answer.restoredTasks} that depend on them are back`;
       const before = answer.duplicate ? " (asked for before with this request id)" : "";
-      context.say(`${count(answer.retriedTasks, "failed task")} of plan ${planId} run again${restored}${before}`);
+      context.say(
+        `${count(answer.retriedTasks, "failed task")} of plan ${planId} ${answer.retriedTasks === 1 ? "runs" : "run"} again${restored}${before}`,
+      );
       context.say(`follow it with: headroom plan watch ${shortId(planId)}`);
     }
     return exitCodes.done;

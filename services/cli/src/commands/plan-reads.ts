@@ -69,13 +69,24 @@ export function planCancel(given: string, reason: string): Run {
   return async (context) => {
     const plan = need(await context.client().plans.cancel(await planIdOf(context, given, "change"), reason));
     if (context.isJson) context.printJson("orchestrator", "CancelPlanResponse", { plan });
-    else {
-      const running = (plan.counts?.running ?? 0) + (plan.counts?.assigned ?? 0);
-      const rest = running === 0 ? "" : `; ${running} still running are being ended`;
-      context.say(`plan ${plan.planId} (${plan.name}) is cancelled${rest}`);
-    }
-    return exitCodes.done;
+    else context.say(`plan ${plan.planId} (${plan.name}) ${cancelText(plan)}`);
+    return endedByItself(plan) ? exitCodes.error : exitCodes.done;
   };
+}
+
+/** It had ended when it was to be cancelled: the service answers such a plan as it is, and does not mark it. */
+function endedByItself({ status, cancelRequested }: wire.Plan): boolean {
+  const { PLAN_STATUS_SUCCEEDED, PLAN_STATUS_FAILED } = wire.PlanStatus;
+  return status === PLAN_STATUS_SUCCEEDED || (status === PLAN_STATUS_FAILED && !cancelRequested);
+}
+
+function cancelText(plan: wire.Plan): string {
+  const status = word("PlanStatus", plan.status);
+  if (endedByItself(plan)) return `has ${status} already`;
+  // Of a plan that has failed tasks the status says so, whoever cancelled the others.
+  if (status === "failed") return "has failed tasks; what had not ended of it is cancelled";
+  const running = (plan.counts?.running ?? 0) + (plan.counts?.assigned ?? 0);
+  return `is cancelled${running === 0 ? "" : `; ${running} still running are being ended`}`;
 }
 
 /** Plan and tasks as people read them. */

@@ -106,12 +106,7 @@ export function queueCheck(needs: Partial<wire.ResourceNeeds> | undefined): Run 
       ["verdict", verdict],
       ["why", answer.sentence || "-"],
       ["threshold", `${amount(answer.threshold * 100)} % must be free on at least one agent`],
-      ["agents online", String(answer.agentsOnline)],
-      ["CPU free", `${percent(answer.averageCpuFreePercent)} on average`],
-      [
-        "GPU free",
-        answer.averageGpuFreePercent === undefined ? "-" : `${percent(answer.averageGpuFreePercent)} on average`,
-      ],
+      ...fleetFacts(answer),
     ]);
     if (answer.agents.length > 0) {
       context.io.stdout.write("\n");
@@ -119,6 +114,17 @@ export function queueCheck(needs: Partial<wire.ResourceNeeds> | undefined): Run 
     }
     return exitCodes.done;
   };
+}
+
+/** The answer has zeros where the registry cannot be asked. */
+function fleetFacts(answer: wire.CheckCapacityResponse): [string, Cell][] {
+  const isUnknown = answer.reason === wire.PauseReason.PAUSE_REASON_REGISTRY_UNAVAILABLE;
+  const { agentsOnline, averageCpuFreePercent: cpu, averageGpuFreePercent: gpu } = answer;
+  return [
+    ["agents online", isUnknown ? "unknown" : String(agentsOnline)],
+    ["CPU free", isUnknown ? "unknown" : `${percent(cpu)} on average`],
+    ["GPU free", isUnknown ? "unknown" : gpu === undefined ? "-" : `${percent(gpu)} on average`],
+  ];
 }
 
 function gateRow(agent: wire.GateAgentVerdict): Cell[] {

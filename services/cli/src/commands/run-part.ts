@@ -16,6 +16,7 @@ export async function runPart(part: Part, io: CliIo, flags: Readonly<Record<stri
     env: io.env,
     flags,
     pretty: io.stderr.isTTY,
+    onConnection: (line) => io.stderr.write(`headroom: ${line}\n`),
     onReady({ grpc, http, agentId }) {
       const where = [
         ...(grpc === null ? [] : [`gRPC ${grpc}`]),

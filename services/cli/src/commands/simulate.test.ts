@@ -50,6 +50,15 @@ describe("headroom simulate", () => {
     expect((await simulate("-o", "json", "--seed", "7")).stdout).not.toBe(first.stdout);
   });
 
+  it("a file that is none is quoted in part, and never as raw bytes", async () => {
+    await writeFile(join(folder, "nodes.csv"), Buffer.from(`\u007FELF\u001B[2J\u0000${"x".repeat(5_000)}`));
+    const { code, stderr } = await simulate();
+    expect(code).toBe(1);
+    expect(stderr).toContain("nodes.csv:1: the columns are ");
+    expect(stderr.length).toBeLessThan(600);
+    expect(stderr).not.toMatch(/(?!\n)\p{Cc}/u);
+  });
+
   it("prints failures by class and the curve", async () => {
     const { code, stdout } = await simulate("--policy", "best-fit", "--curve", "--until", "1.5");
     expect(code).toBe(0);

@@ -1,5 +1,7 @@
 import { wire } from "@headroom/contracts";
 import { HeadroomError } from "@headroom/rpc";
+import { systemPorts } from "@headroom/runtime";
+import { manualPorts, waitFor } from "@headroom/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   type CliOutcome,
@@ -103,6 +105,23 @@ describe("plan dispatch --fail-unsatisfiable", () => {
   });
 });
 
+describe("plan dispatch --request-id", () => {
+  it("that is none is not looked for in the file", async () => {
+    const stdin = "name: demo\ntasks:\n  - name: one\n    command: { argv: [node] }\n";
+    const { stderr } = await run({}, ["plan", "dispatch", "-", "--request-id", "foo"], { stdin });
+    expect(stderr).toContain('\n  - --request-id: must be a valid UUID, not "foo"\n');
+  });
+});
+
+describe("queue check", () => {
+  it("says unknown of a fleet that cannot be asked about", async () => {
+    const reason = wire.PauseReason.PAUSE_REASON_REGISTRY_UNAVAILABLE;
+    const answer = wire.CheckCapacityResponse.create({ shouldPause: true, reason });
+    const { stdout } = await run({ queue: { checkCapacity: () => Promise.resolve(answer) } }, ["queue", "check"]);
+    expect(stdout.match(/(?<=^(?:agents online|CPU free|GPU free) +)\S+/gm)).toEqual(["unknown", "unknown", "unknown"]);
+  });
+});
+
 describe("plan watch", () => {
   it("tells once that a task runs", async () => {
     const { TASK_STATE_ASSIGNED, TASK_STATE_RUNNING, TASK_STATE_SUCCEEDED } = wire.TaskState;
@@ -130,5 +149,64 @@ describe("plan watch", () => {
     };
     const { stdout } = await run(handlers, ["plan", "watch", planId]);
     expect(stdout.match(/(?<=one +)\S+/g)).toEqual(["assigned", "running", "cancel_requested", "succeeded"]);
+  });
+
+  const one = "one";
+  const { TASK_STATE_PAUSED } = wire.TaskState;
+  const { PAUSE_REASON_HELD, PAUSE_REASON_NO_AGENT_CAN_EVER_FIT } = wire.PauseReason;
+  const paused = (reason: wire.PauseReason, sentence: string): wire.Task =>
+    wire.Task.create({
+      taskId: planId,
+      name: one,
+      state: TASK_STATE_PAUSED,
+      pause: wire.PauseInfo.create({ reason, sentence }),
+    });
+
+  it("in a terminal a reason that changes without an event is read again, failures and all", async () => {
+    const ports = manualPorts();
+    const { PLAN_STATUS_PAUSED } = wire.PlanStatus;
+    let reads = 0;
+    let screen = "";
+    const handlers: Handlers = {
+      plans: {
+        getPlan: () =>
+          Promise.resolve({
+            plan: wire.Plan.create({
+              planId,
+              name: "demo",
+              status: PLAN_STATUS_PAUSED,
+              tasks: [paused(PAUSE_REASON_HELD, "The queue is held.")],
+            }),
+          }),
+        listTasks: ({ planId: asked, states }) => {
+          expect([asked, states]).toEqual([planId, [TASK_STATE_PAUSED]]);
+          reads += 1;
+          if (reads === 1) return Promise.reject(new HeadroomError({ code: "INTERNAL", reason: "X", message: "x" }));
+          const tasks = [paused(PAUSE_REASON_NO_AGENT_CAN_EVER_FIT, "4,000 cores.")];
+          return Promise.resolve(wire.ListTasksResponse.create({ tasks }));
+        },
+        async *watchPlan(_request, { signal }) {
+          yield wire.WatchPlanResponse.create({ plan: wire.Plan.create({ planId, status: PLAN_STATUS_PAUSED }) });
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        },
+      },
+    };
+    const interrupt = new AbortController();
+    const ended = run(handlers, ["plan", "watch", planId], {
+      columns: 120,
+      // The tables' timers stand still; those of the calls do not need them.
+      ports: { ...systemPorts, clock: ports.clock, timers: ports.timers },
+      onStdout: (text) => void (screen = text),
+      interrupt: interrupt.signal,
+    });
+    await waitFor(() => screen.includes("The queue is held."));
+    await waitFor(async () => {
+      await ports.advance(1_000);
+      return screen.includes("no_agent_can_ever_fit: 4,000 cores.");
+    });
+    expect(reads).toBe(2);
+    expect(screen).not.toContain("The queue is held.");
+    interrupt.abort();
+    expect((await ended).code).toBe(2);
   });
 });

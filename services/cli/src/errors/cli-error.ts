@@ -44,7 +44,7 @@ export function cliErrorOf(
   return new CliError({ message, reason: error.reason, details, ...(wayOut !== null && { wayOut }) });
 }
 
-function fieldLine(violation: FieldViolation): string {
+export function fieldLine(violation: FieldViolation): string {
   return violation.field === "" ? violation.description : `${violation.field}: ${violation.description}`;
 }
 

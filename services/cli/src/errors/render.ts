@@ -1,4 +1,5 @@
 import { ConfigError, defaultDataDir } from "@headroom/runtime";
+import { printable } from "../output/printable.ts";
 import { CliError } from "./cli-error.ts";
 import { dataFolderLine } from "./data-folder.ts";
 
@@ -22,9 +23,14 @@ const toldInFull: ReadonlySet<string> = new Set([
 
 /** What stderr says of an error, with a line feed at its end. `dataDir`: the data folder that the command works with. */
 export function renderError(error: unknown, dataDir: string = defaultDataDir()): string {
+  // A message may quote a file or a service.
+  return printable(errorText(error, dataDir));
+}
+
+function errorText(error: unknown, dataDir: string): string {
   if (error instanceof CliError) return renderCliError(error);
   if (error instanceof ConfigError) return `headroom: ${error.message}\n`;
-  if (error instanceof AggregateError) return error.errors.map((one) => renderError(one, dataDir)).join("");
+  if (error instanceof AggregateError) return error.errors.map((one) => errorText(one, dataDir)).join("");
   if (error instanceof Error && (toldInFull.has(error.name) || error.name.endsWith("InUseError"))) {
     return `headroom: ${error.message}\n`;
   }

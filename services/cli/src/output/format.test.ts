@@ -1,15 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { orderByOf } from "../commands/capacity.ts";
 import { age, amount, commandLine, cut, gb, gbOf, span } from "./format.ts";
-import { renderTable } from "./table.ts";
+import { printable } from "./printable.ts";
+import { renderFacts, renderTable } from "./table.ts";
 
 const plain = (_colour: unknown, text: string): string => text;
 
 describe("figures for people", () => {
   it("never shows 0 for something that is there", () => {
     expect([amount(0), amount(0.001), amount(1.5), amount(2)]).toEqual(["0", "<0.01", "1.5", "2"]);
-    expect([gb(0), gb(0.01), gb(3.25), gbOf(0, 0), gbOf(3.2, 24)]).toEqual([
+    expect([gb(0), gb(0.001), gb(0.06), gb(0.1), gb(3.25), gbOf(0, 0), gbOf(3.2, 24)]).toEqual([
       "0 GiB",
+      "<0.01 GiB",
+      "0.06 GiB",
       "0.1 GiB",
       "3.3 GiB",
       "-",
@@ -45,6 +48,23 @@ describe("a table", () => {
     expect(renderTable(["X", "WHY"], rows, { paint: plain, columns: null })).toBe(
       "X  WHY\na  some long text that goes on\n",
     );
+  });
+});
+
+describe("text from elsewhere", () => {
+  it("has no control characters that a terminal would obey, in tables and facts", () => {
+    const text = "\u001B]0;x\u0007y";
+    expect(renderTable(["X"], [[text]], { paint: plain, columns: null })).toBe("X\n\\x1b]0;x\\x07y\n");
+    expect(
+      renderFacts(
+        [
+          ["a", { text, colour: null }],
+          ["b", text],
+        ],
+        plain,
+      ),
+    ).not.toMatch(/(?!\n)\p{Cc}/u);
+    expect(printable("a\tb\nc")).toBe("a\tb\nc");
   });
 });
 

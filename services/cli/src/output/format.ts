@@ -6,10 +6,9 @@ export function amount(value: number): string {
   return String(Number(value.toFixed(2)));
 }
 
-/** GiB with one place: "3.2 GiB", and "0.1 GiB" at least for something that is there. */
+/** GiB with one place, below 0.1 with two: "3.2 GiB", "0.06 GiB"; never 0 for something that is there. */
 export function gb(value: number): string {
-  const rounded = value > 0 && value < 0.1 ? 0.1 : value;
-  return `${Number(rounded.toFixed(1))} GiB`;
+  return value < 0.1 ? `${amount(value)} GiB` : `${Number(value.toFixed(1))} GiB`;
 }
 
 /** "3.2 / 24 GiB"; "-" when there is nothing of it. */

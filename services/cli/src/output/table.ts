@@ -2,6 +2,7 @@ import Table from "cli-table3";
 import type { Output } from "../io.ts";
 import { type Colour, type Paint } from "./colour.ts";
 import { cut } from "./format.ts";
+import { printable } from "./printable.ts";
 
 /** A cell: text, or text with a colour. */
 export type Cell = string | { readonly text: string; readonly colour: Colour | null };
@@ -73,14 +74,14 @@ export function cutLine(line: string, width: number): string {
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ");
+  return printable(text.replaceAll(/\s+/g, " "));
 }
 
 /** Names and values, one a line, values below each other. Ends with a line feed. */
 export function renderFacts(facts: readonly (readonly [string, Cell])[], paint: Paint): string {
   const width = Math.max(...facts.map(([name]) => name.length));
   const lines = facts.map(([name, cell]) => {
-    const value = typeof cell === "string" ? cell : paint(cell.colour, cell.text);
+    const value = typeof cell === "string" ? printable(cell) : paint(cell.colour, printable(cell.text));
     return `${paint("grey", name.padEnd(width))}  ${value}`.trimEnd();
   });
   return `${lines.join("\n")}\n`;

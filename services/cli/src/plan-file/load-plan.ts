@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import type { FieldViolation } from "@headroom/rpc";
 import type { wire } from "@headroom/contracts";
-import { CliError } from "../errors/cli-error.ts";
+import { CliError, fieldLine } from "../errors/cli-error.ts";
 import type { CliIo } from "../io.ts";
 import { maxPlanBytes, readPlan } from "./read-plan.ts";
 
@@ -29,8 +29,13 @@ export async function loadPlan(path: string, io: CliIo): Promise<LoadedPlan> {
   }
   return {
     plan: read.plan,
-    describeField: ({ field, description }) =>
-      field === "" ? description : `${name}:${read.lineOf(field)}: ${field}: ${description}`,
+    describeField: (violation) => {
+      const { field, description } = violation;
+      if (field === "request_id") return `--request-id: ${description}`;
+      // What is not of the plan does not stand in its file.
+      if (!/^plan\b/.test(field)) return fieldLine(violation);
+      return `${name}:${read.lineOf(field)}: ${field}: ${description}`;
+    },
   };
 }
 

@@ -21,6 +21,12 @@ function planOf(text: string): wire.WorkPlan {
 const minimal = "name: a\ntasks:\n  - name: t\n    command: { argv: [node] }\n";
 
 describe("a plan file", () => {
+  it("is one plan: a second document is refused where it begins", () => {
+    expect(problemsOf(`${minimal}---\n${minimal}`)).toEqual([
+      "5: a file holds one plan: what follows this `---` belongs in a file of its own",
+    ]);
+  });
+
   it("reads every part of a plan", () => {
     const plan = planOf(`
 name: nightly

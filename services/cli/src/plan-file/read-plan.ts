@@ -23,6 +23,7 @@ export type PlanRead =
 
 const planType = "headroom.orchestrator.v1.WorkPlan";
 const maxProblems = 20;
+const severalDocuments = "a file holds one plan: what follows this `---` belongs in a file of its own";
 /** The orchestrator takes no more. */
 export const maxPlanBytes = 16 * 1024 * 1024;
 
@@ -32,7 +33,9 @@ export function readPlan(source: PlanSource): PlanRead {
   const document = parseDocument(source.text, { lineCounter, prettyErrors: false, uniqueKeys: true });
   const problems: PlanProblem[] = document.errors.map((error) => {
     const { line, col } = lineCounter.linePos(error.pos[0]);
-    return { line, column: col, message: error.message };
+    // The library's own words are advice to a programmer.
+    const message = error.code === "MULTIPLE_DOCS" ? severalDocuments : error.message;
+    return { line, column: col, message };
   });
   if (problems.length > 0) return invalid(problems);
   if (document.contents === null)

@@ -1,4 +1,5 @@
 /** Comma-separated values with a line of titles, as traces are published: no quotes, no commas inside a value. */
+import { cut } from "../output/format.ts";
 import { CliError } from "../errors/cli-error.ts";
 
 export interface CsvRow {
@@ -16,13 +17,18 @@ export function readCsv(name: string, text: string, required: readonly string[])
     throw new CliError({
       message: `${name} has no column ${missing.join(", ")}`,
       reason: "INVALID_TRACE",
-      details: [`${name}:1: the columns are ${titles.join(", ")}`],
+      details: [`${name}:1: the columns are ${quoted(titles.join(", "))}`],
       wayOut: "which columns are needed: headroom simulate --help",
     });
   }
   return lines.flatMap((line, index) =>
     index > 0 && line.trim() !== "" ? [rowOf(name, index + 1, titles, line)] : [],
   );
+}
+
+/** The file may be anything, a program for one. */
+function quoted(text: string): string {
+  return JSON.stringify(cut(text, 200));
 }
 
 function rowOf(name: string, line: number, titles: readonly string[], text: string): CsvRow {
@@ -38,7 +44,7 @@ function rowOf(name: string, line: number, titles: readonly string[], text: stri
       throw new CliError({
         message: `${name} cannot be read`,
         reason: "INVALID_TRACE",
-        details: [`${name}:${line}: ${column}: "${value}" is not a whole number of ${min} or more`],
+        details: [`${name}:${line}: ${column}: ${quoted(value)} is not a whole number of ${min} or more`],
       });
     },
   };

@@ -5,6 +5,7 @@ import { CliError } from "../errors/cli-error.ts";
 import type { PartFacts, PartName } from "../parts.ts";
 import { childMessageOf, supervisedVariable } from "../supervised.ts";
 import { span } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 
 export interface ChildOptions {
   readonly name: PartName;
@@ -146,8 +147,8 @@ type Line = { readonly kind: "tell" | "warning"; readonly text: string } | { rea
 function readLine(line: string): Line {
   if (line.trim() === "") return { kind: "skip" };
   const record = line.startsWith("{") ? parseRecord(line) : null;
-  if (record === null) return { kind: "tell", text: line };
-  const text = String(Reflect.get(record, "msg"));
+  if (record === null) return { kind: "tell", text: printable(line) };
+  const text = printable(String(Reflect.get(record, "msg")));
   switch (Reflect.get(record, "level")) {
     case "error":
     case "fatal":

@@ -17,6 +17,7 @@ import { type AddressKey, logFileOf, type UpSettings } from "./settings.ts";
 import { probeAddresses, reachable } from "./addresses.ts";
 import { type Child, superviseChild } from "./child.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
+import { tellingLogger } from "./telling-logger.ts";
 
 export interface UpOptions {
   readonly settings: UpSettings;
@@ -86,8 +87,7 @@ export class UpSupervisor {
       name: "up",
       file: logFileOf(paths, "up"),
       maxFileMb: 5,
-      stderr: "error",
-      pretty: true,
+      stderr: false,
     });
     this.#logger = logger;
     this.#undos.push({ what: "the log", run: () => this.#closeLog(logger) });
@@ -150,7 +150,8 @@ export class UpSupervisor {
     const say = this.#say;
     const embedded = await startEmbedded({
       dataDir: settings.paths.postgresDir,
-      logger,
+      // The terminal hears of its errors in lines like those of the other parts.
+      logger: tellingLogger(logger, (line) => this.#options.say(line)),
       ports,
       say: (line) => this.#say(`headroom: ${line}`),
       signal: this.#stop.signal,

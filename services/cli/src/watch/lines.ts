@@ -2,6 +2,7 @@ import type { wire } from "@headroom/contracts";
 import type { Output } from "../io.ts";
 import { colourOfState, type Paint } from "../output/colour.ts";
 import { shortId, timeOfDay } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import { timeOf, word } from "../output/words.ts";
 import { eventWhy, type PlanProgress } from "./progress.ts";
 import type { WatchView } from "./view.ts";
@@ -13,7 +14,8 @@ export function linesView(output: Output, paint: Paint): WatchView {
       const { event } = message;
       if (event !== undefined && !isRepeated(event)) output.write(`${eventLine(event, progress, paint)}\n`);
     },
-    note: (line) => output.write(`${line}\n`),
+    refresh: null,
+    note: (line) => output.write(`${printable(line)}\n`),
     end: () => undefined,
   };
 }
@@ -35,8 +37,8 @@ export function eventLine(event: wire.PlanEvent, progress: PlanProgress, paint: 
   const agent = event.agentId === "" || state === "paused" ? "" : `on ${shortId(event.agentId)}`;
   // That a command succeeded needs no reason.
   const why = state === "succeeded" ? "" : eventWhy(event);
-  const rest = [agent, why].filter((part) => part !== "").join("  ");
+  const rest = printable([agent, why].filter((part) => part !== "").join("  "));
   const time = `${timeOfDay(timeOf(event.at) ?? 0)}Z`;
-  const name = event.taskId === "" ? "(plan)" : event.taskName;
+  const name = event.taskId === "" ? "(plan)" : printable(event.taskName);
   return `${paint("grey", time)}  ${name.padEnd(width)}  ${paint(colourOfState(what), what.padEnd(9))}  ${rest}`.trimEnd();
 }

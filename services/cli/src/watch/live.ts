@@ -2,6 +2,7 @@ import type { Ports, Timer } from "@headroom/runtime";
 import type { Output } from "../io.ts";
 import { colourOfState, type Paint } from "../output/colour.ts";
 import { age, shortId } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import { type Cell, cutLine, renderTable } from "../output/table.ts";
 import { countsText, type PlanProgress, type TaskProgress } from "./progress.ts";
 import type { WatchView } from "./view.ts";
@@ -56,6 +57,10 @@ export function liveView(options: LiveOptions): WatchView {
       note = "";
       drawIn(leastRedrawMs);
     },
+    refresh(next) {
+      progress = next;
+      drawIn(leastRedrawMs);
+    },
     note(line) {
       note = line;
       drawIn(leastRedrawMs);
@@ -79,10 +84,10 @@ function frame({ output, paint, ports, title }: LiveOptions, progress: PlanProgr
     shown.map((task) => rowOf(task, now)),
     { paint, columns: width },
   );
-  const head = `${paint("bold", title)}  ${paint(colourOfState(progress.status), progress.status)}: ${countsText(progress)}`;
+  const head = `${paint("bold", printable(title))}  ${paint(colourOfState(progress.status), progress.status)}: ${countsText(progress)}`;
   const lines = [head, ...table.trimEnd().split("\n")];
   if (hidden > 0) lines.push(paint("grey", `… and ${hidden} more`));
-  if (note !== "") lines.push(paint("yellow", note));
+  if (note !== "") lines.push(paint("yellow", printable(note)));
   // One column less than there is: a full line would wrap and break the count of lines.
   return `${lines.map((line) => cutLine(line, width)).join("\n")}\n`;
 }

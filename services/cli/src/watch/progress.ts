@@ -32,10 +32,7 @@ export function progressOf(plan: wire.Plan): PlanProgress {
   const tasks = plan.tasks.map((task): [string, TaskProgress] => {
     const state = word("TaskState", task.state);
     const attempt = task.attempts[0];
-    const why =
-      task.pause === undefined
-        ? task.outcomeReason
-        : whyOf(word("PauseReason", task.pause.reason), task.pause.sentence);
+    const why = task.pause === undefined ? task.outcomeReason : pauseWhy(task.pause);
     return [
       task.taskId,
       {
@@ -75,6 +72,24 @@ export function afterEvent(progress: PlanProgress, message: wire.WatchPlanRespon
     why: told.has(state) ? eventWhy(event) : "",
   };
   return { status, tasks: new Map(progress.tasks).set(event.taskId, task) };
+}
+
+/**
+ * The reasons of a later look at paused tasks put in. `before` is what was known when the look began: a task that an event has told of since
+ * keeps what the event said, which is newer. The same object when nothing is new.
+ */
+export function withReasons(progress: PlanProgress, before: PlanProgress, read: readonly wire.Task[]): PlanProgress {
+  const news = read.flatMap(({ taskId, pause }): [string, TaskProgress][] => {
+    const task = progress.tasks.get(taskId);
+    if (task === undefined || task !== before.tasks.get(taskId) || pause === undefined) return [];
+    const why = pauseWhy(pause);
+    return task.state !== "paused" || task.why === why ? [] : [[taskId, { ...task, why }]];
+  });
+  return news.length === 0 ? progress : { ...progress, tasks: new Map([...progress.tasks, ...news]) };
+}
+
+function pauseWhy(pause: wire.PauseInfo): string {
+  return whyOf(word("PauseReason", pause.reason), pause.sentence);
 }
 
 /** Why, from an event: the reason's word and the sentence. */

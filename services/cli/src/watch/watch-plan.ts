@@ -1,12 +1,14 @@
-import type { wire } from "@headroom/contracts";
+import { wire } from "@headroom/contracts";
 import { need, type CommandContext } from "../context.ts";
 import { cliErrorOf } from "../errors/cli-error.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { span } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import { jsonOf, timeOf, word } from "../output/words.ts";
 import { linesView } from "./lines.ts";
 import { liveView } from "./live.ts";
 import { afterEvent, countsText, isWaiting, progressOf, type PlanProgress } from "./progress.ts";
+import { keepReasons } from "./reasons.ts";
 import type { WatchView } from "./view.ts";
 
 /** Follows a plan to its end, or until the person or the time given ends it, and answers the exit code of the plan. */
@@ -21,6 +23,18 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
   if (interrupted.aborted) onInterrupt();
   const timer = timeoutMs === null ? null : context.io.ports.timers.after(timeoutMs, () => stop.abort());
   const view = viewFor(context, plan, progress);
+  const endReasons =
+    view.refresh === null
+      ? null
+      : keepReasons({
+          ports: context.io.ports,
+          read: (pageToken) => readPaused(context, planId, pageToken, stop.signal),
+          progress: () => progress,
+          onNews(next) {
+            progress = next;
+            view.refresh?.(next);
+          },
+        });
   try {
     for await (const item of context.client().plans.watch(planId, { signal: stop.signal })) {
       if (item.kind === "failed") throw cliErrorOf(item.error);
@@ -31,11 +45,17 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
     }
   } finally {
     timer?.cancel();
+    endReasons?.();
     interrupted.removeEventListener("abort", onInterrupt);
     view.end();
   }
   if (stop.signal.aborted) return stillGoing(context, planId, progress, interrupted.aborted);
   return summary(context, planId);
+}
+
+function readPaused(context: CommandContext, planId: string, pageToken: string, signal: AbortSignal) {
+  const states = [wire.TaskState.TASK_STATE_PAUSED];
+  return context.client().tasks.list({ planId, states, pageSize: 1_000, pageToken }, { signal });
 }
 
 function viewFor(context: CommandContext, plan: wire.Plan, first: PlanProgress): WatchView {
@@ -44,6 +64,7 @@ function viewFor(context: CommandContext, plan: wire.Plan, first: PlanProgress):
     return {
       show: (_progress, message) =>
         io.stdout.write(`${JSON.stringify(jsonOf("orchestrator", "WatchPlanResponse", message))}\n`),
+      refresh: null,
       note: (line) => context.say(`headroom: ${line}`),
       end: () => undefined,
     };
@@ -63,7 +84,7 @@ function stillGoing(context: CommandContext, planId: string, progress: PlanProgr
 async function summary(context: CommandContext, planId: string): Promise<ExitCode> {
   const plan = need(await context.client().plans.get(planId));
   const status = word("PlanStatus", plan.status);
-  const say = context.isJson ? context.say : (line: string) => context.io.stdout.write(`${line}\n`);
+  const say = context.isJson ? context.say : (line: string) => context.io.stdout.write(`${printable(line)}\n`);
   const startedAtMs = timeOf(plan.createdAt);
   const finishedAtMs = timeOf(plan.finishedAt);
   const took = startedAtMs === null || finishedAtMs === null ? "" : ` in ${span(finishedAtMs - startedAtMs)}`;
