@@ -71,7 +71,7 @@ describe("a start", () => {
 
   it("lets a migration outside a transaction wait for long: nobody waits for it", async () => {
     await prepare([first]);
-    await other.query("BEGIN; SELECT txid_current()");
+    await other.query("BEGIN; LOCK TABLE registry.agents IN ROW EXCLUSIVE MODE");
     const index: Migration = {
       name: "0002_index",
       transaction: false,
