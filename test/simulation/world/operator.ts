@@ -138,8 +138,10 @@ export class Operator {
         (error: unknown) => {
           if (!(error instanceof HeadroomError) || wrong.has(error.code)) return this.#engine.fail(error);
           this.#engine.note("operator", `${what}: ${error.reason}`, false);
-          if (settled.has(error.code)) this.#open -= 1;
-          else this.#engine.schedule(1_000, this.#process, `${what}, again`, ask);
+          if (!settled.has(error.code)) return void this.#engine.schedule(1_000, this.#process, `${what}, again`, ask);
+          this.#open -= 1;
+          // A copy of it may come when that is otherwise: what closes is opened again all the same.
+          then();
         },
       );
     };
