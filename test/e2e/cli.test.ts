@@ -68,7 +68,9 @@ describe.runIf(process.platform === "linux")("the command line on a running Head
       const { code, stderr, stdout } = await cli("plan", "dispatch", `examples/${file}`, "-o", "json");
       expect([0, 2], stderr).toContain(code);
       const { plan_id: planId } = JSON.parse(stdout) as { plan_id: string };
-      expect((await cli("plan", "cancel", planId)).code).toBe(0);
+      const cancelled = await cli("plan", "cancel", planId);
+      // A short one has ended by itself by then, and is said to.
+      expect(cancelled.stderr).toMatch(cancelled.code === 0 ? /is cancelled/ : /has (succeeded|failed) already/);
     }
   });
 
