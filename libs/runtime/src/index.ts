@@ -101,6 +101,7 @@ export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLin
 export { makeFolders } from "./make-folders.ts";
 export {
   lockOwner,
+  ownerInWords,
   takeOwnerLock,
   type LockOwner,
   type OwnerLock,

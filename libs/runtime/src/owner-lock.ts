@@ -33,6 +33,11 @@ export interface LockOwner {
   readonly elsewhere: string | null;
 }
 
+/** "process 7", or "process 7 on host desk-3". */
+export function ownerInWords({ pid, elsewhere }: LockOwner): string {
+  return `process ${pid}${elsewhere === null ? "" : ` ${elsewhere}`}`;
+}
+
 export type OwnerLockResult =
   | { readonly kind: "taken"; readonly lock: OwnerLock }
   /** By a process that runs. */

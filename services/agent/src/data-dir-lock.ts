@@ -3,6 +3,7 @@ import {
   lockOwner,
   type Logger,
   type LockOwner,
+  ownerInWords,
   type OwnerLock,
   type OwnerLockResult,
   type Ports,
@@ -24,7 +25,7 @@ export class AgentDirInUseError extends Error {
         ? `If it is ending its commands, wait for it; else stop it (kill ${pid})`
         : "Stop it where it runs, if it is not ending by itself";
     super(
-      `another agent (${inWords(owner)}) already runs on ${agentDir}. ${stop}, or give this one a data folder ` +
+      `another agent (${ownerInWords(owner)}) already runs on ${agentDir}. ${stop}, or give this one a data folder ` +
         `of its own: set HEADROOM_DATA_DIR or --data-dir. Two agents with one identity would be refused as clones.`,
     );
     this.pid = pid;
@@ -63,7 +64,7 @@ export async function lockDataDir(
       onLost,
       ...(options.pid !== undefined && { pid: options.pid }),
       onWatch: (owner) =>
-        logger.warn({ ...owner }, `looking for up to 15 s whether ${inWords(owner)} still runs on ${agentDir}`),
+        logger.warn({ ...owner }, `looking for up to 15 s whether ${ownerInWords(owner)} still runs on ${agentDir}`),
     });
   for (let looks = 0; ; looks += 1) {
     const result = await take();
@@ -72,7 +73,7 @@ export async function lockDataDir(
     if (looks === 0) {
       logger.warn(
         { pid: result.pid, wait_ms: waitMs },
-        `${inWords(result)}, the agent before it, is given ${Math.round(waitMs / 1_000)} s to end its commands and let go of ${agentDir}`,
+        `${ownerInWords(result)}, the agent before it, is given ${Math.round(waitMs / 1_000)} s to end its commands and let go of ${agentDir}`,
       );
     }
     await sleep(timers, lookEveryMs, signal);
@@ -82,10 +83,6 @@ export async function lockDataDir(
 /** Whether an agent runs on the folder. Takes nothing and creates nothing. */
 export async function isAgentRunning(agentDir: string): Promise<boolean> {
   return (await lockOwner(lockDirOf(agentDir), systemClock)) !== null;
-}
-
-function inWords({ pid, elsewhere }: LockOwner): string {
-  return `process ${pid}${elsewhere === null ? "" : ` ${elsewhere}`}`;
 }
 
 function lockDirOf(agentDir: string): string {

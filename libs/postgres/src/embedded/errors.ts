@@ -1,4 +1,4 @@
-import type { LockOwner } from "@headroom/runtime";
+import { type LockOwner, ownerInWords } from "@headroom/runtime";
 
 /** Whatever keeps the embedded PostgreSQL from running. The message says what to do. */
 export class EmbeddedPostgresError extends Error {
@@ -11,13 +11,11 @@ export class DataDirInUseError extends EmbeddedPostgresError {
   /** The owner. */
   readonly pid: number;
   readonly dataDir: string;
-  constructor(dataDir: string, { pid, elsewhere }: LockOwner) {
-    const [who, how] =
-      elsewhere === null
-        ? [`process ${pid}`, `stop it (kill ${pid})`]
-        : [`process ${pid} ${elsewhere}`, "stop Headroom there"];
+  constructor(dataDir: string, owner: LockOwner) {
+    const { pid, elsewhere } = owner;
+    const how = elsewhere === null ? `stop it (kill ${pid})` : "stop Headroom there";
     super(
-      `${who} already runs the PostgreSQL of ${dataDir}: ${how}, or choose another folder ` +
+      `${ownerInWords(owner)} already runs the PostgreSQL of ${dataDir}: ${how}, or choose another folder ` +
         `with HEADROOM_DATA_DIR, or set DATABASE_URL to share one database`,
     );
     this.dataDir = dataDir;

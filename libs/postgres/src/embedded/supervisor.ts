@@ -5,6 +5,7 @@ import {
   type Logger,
   makeFolders,
   type OwnerLock,
+  ownerInWords,
   type Ports,
   systemPorts,
   takeOwnerLock,
@@ -91,9 +92,9 @@ async function becomeOwner(
     clock: ports.clock,
     timers: ports.timers,
     signal,
-    onWatch({ pid, elsewhere }) {
-      const what = `looking for up to 15 s whether process ${pid} ${elsewhere ?? ""} still runs the PostgreSQL of ${dataDir}`;
-      logger.warn({ pid, elsewhere, data_dir: dataDir }, what);
+    onWatch(watched) {
+      const what = `looking for up to 15 s whether ${ownerInWords(watched)} still runs the PostgreSQL of ${dataDir}`;
+      logger.warn({ ...watched, data_dir: dataDir }, what);
       say?.(what);
     },
     onLost: ({ pid, elsewhere }) =>

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type LockOwner, type OwnerLock, type Ports, takeOwnerLock } from "@headroom/runtime";
+import { type OwnerLock, ownerInWords, type Ports, takeOwnerLock } from "@headroom/runtime";
 import { CliError } from "../errors/cli-error.ts";
 import { instant } from "../output/format.ts";
 
@@ -27,9 +27,11 @@ export async function takeInstanceLock(
     signal,
     onLost: (owner) =>
       onLost?.(
-        new Error(`this process stood still, and ${inWords(owner)} has taken ${dataDir} meanwhile: everything stops`),
+        new Error(
+          `this process stood still, and ${ownerInWords(owner)} has taken ${dataDir} meanwhile: everything stops`,
+        ),
       ),
-    onWatch: (owner) => say?.(`headroom: looking for up to 15 s whether ${inWords(owner)} still uses ${dataDir}`),
+    onWatch: (owner) => say?.(`headroom: looking for up to 15 s whether ${ownerInWords(owner)} still uses ${dataDir}`),
   });
   if (result.kind === "taken") return result.lock;
   const stop =
@@ -37,14 +39,10 @@ export async function takeInstanceLock(
       ? `stop it (Ctrl-C in its terminal, or kill ${result.pid})`
       : "stop it where it runs (Ctrl-C in its terminal)";
   throw new CliError({
-    message: `Headroom runs already on ${dataDir}: ${inWords(result)}, since ${instant(result.sinceMs)}`,
+    message: `Headroom runs already on ${dataDir}: ${ownerInWords(result)}, since ${instant(result.sinceMs)}`,
     reason: "DATA_DIR_IN_USE",
     wayOut:
       `use it (headroom capacity), or ${stop}, ` +
       "or run a second one on its own data and ports: --data-dir PATH and the HEADROOM_…_ADDR variables (headroom up --help)",
   });
-}
-
-function inWords({ pid, elsewhere }: LockOwner): string {
-  return `process ${pid}${elsewhere === null ? "" : ` ${elsewhere}`}`;
 }
