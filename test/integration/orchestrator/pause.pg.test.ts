@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { ConfigError, systemPorts } from "@headroom/runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { configOf, createWorld, fleetSeen, planOf, type Running, waitUntil, type World } from "./harness.ts";
+import { pauseRowsOf } from "./pause-rows.ts";
 
 const { PlanStatus, PauseReason } = wire;
 /** Long enough that only what a test does itself ever starts a pass. */
@@ -18,19 +19,7 @@ const check = (running: Running, needs?: Partial<wire.ResourceNeeds>) =>
   running.queue.checkCapacity(wire.CheckCapacityRequest.fromPartial(needs === undefined ? {} : { needs }));
 const resume = (running: Running, planId = "") => running.queue.resumePausedWork({ planId });
 
-interface PauseRow {
-  readonly task_id: string;
-  readonly status: string;
-  readonly reason: string;
-  readonly resumed_at: Date | null;
-  readonly last_checked: Date | null;
-  readonly resume_after: Date | null;
-  readonly work_plan_json: { readonly task_name: string; readonly command: { readonly argv: readonly string[] } };
-}
-const pauseRows = () =>
-  world.sql<PauseRow>(
-    `SELECT task_id, status, reason, resumed_at, last_checked, resume_after, work_plan_json FROM orchestrator.pause_queue ORDER BY paused_at, pause_queue_id`,
-  );
+const pauseRows = () => pauseRowsOf(world);
 
 describe("initialisation", () => {
   const base = { DATABASE_URL: "postgresql://x@127.0.0.1/x" };
@@ -272,95 +261,6 @@ describe("resume", () => {
     expect(new Set(agent.given.map((given) => given.taskId)).size).toBe(20);
     const rows = await world.sql<{ n: number }>("SELECT count(*)::int AS n FROM orchestrator.attempts");
     expect(rows).toEqual([{ n: 20 }]);
-  });
-});
-
-describe("polling", () => {
-  it("R-PAUSE-7: the loop polls by itself, with the interval given", async () => {
-    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
-    const agent = await world.agent(running, { cores: 10, freeCores: 1 }, { instant: true });
-    await fleetSeen(running, 1);
-    await running.plans.dispatchPlan(planOf(2));
-    const checked = async (): Promise<number> => (await pauseRows())[0]?.last_checked?.getTime() ?? 0;
-    const first = await checked();
-    const second = await waitUntil(async () => ((await checked()) > first ? checked() : null));
-    await waitUntil(async () => (await checked()) > second);
-    expect(agent.given).toHaveLength(0);
-    const status = await running.queue.getQueueStatus({});
-    expect(status.lastPassAt).toBeDefined();
-  });
-
-  it("what no agent could ever take says so while the gate is closed and while nobody is online, and starts when an agent that can joins", async () => {
-    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
-    const small = await world.agent(running, { cores: 10 });
-    await fleetSeen(running, 1);
-    const { planId } = await running.plans.dispatchPlan(planOf(1, { cpuCores: 64 }));
-    const row = async () => (await pauseRows())[0]?.reason;
-    const checkedAgain = async (): Promise<void> => {
-      for (let n = 0; n < 2; n += 1) {
-        const before = (await pauseRows())[0]?.last_checked?.getTime() ?? 0;
-        await waitUntil(async () => ((await pauseRows())[0]?.last_checked?.getTime() ?? 0) > before);
-      }
-    };
-    expect(await row()).toBe("NO_AGENT_CAN_EVER_FIT");
-    for (const [desktop, reason] of [
-      [{ cores: 10, freeCores: 1 }, PauseReason.PAUSE_REASON_FLEET_BELOW_THRESHOLD],
-      [{ cores: 10, online: false }, PauseReason.PAUSE_REASON_NO_AGENT_ONLINE],
-    ] as const) {
-      world.registry.set(small.agentId, desktop);
-      await waitUntil(async () => (await check(running)).reason === reason);
-      await checkedAgain();
-      expect(await row()).toBe("NO_AGENT_CAN_EVER_FIT");
-    }
-    // One that could take it is too busy, too: from now on the fleet has to be waited for, and no other reason stands.
-    world.registry.set(small.agentId, { cores: 10, freeCores: 1 });
-    const large = await world.agent(running, { cores: 100, freeCores: 1 }, { instant: true });
-    await waitUntil(async () => (await row()) === "FLEET_BELOW_THRESHOLD");
-    world.registry.set(large.agentId, { cores: 100 });
-    await waitUntil(
-      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
-    );
-    const told = await world.sql("SELECT FROM orchestrator.events WHERE kind = 'TASK_PAUSED'");
-    expect(told).toHaveLength(1);
-  });
-
-  it("R-PAUSE-7: an error is logged, waited out, and does not end the loop", async () => {
-    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2", PAUSE_ERROR_DELAY_SECONDS: "0.3" });
-    const agent = await world.agent(running, { cores: 10, freeCores: 1 }, { instant: true });
-    await fleetSeen(running, 1);
-    const { planId } = await running.plans.dispatchPlan(planOf(2));
-    await world.sql("ALTER TABLE orchestrator.pause_queue RENAME TO pause_queue_away");
-    await waitUntil(() => running.logger.has(/a pass over the queue failed/, "error"));
-    await world.sql("ALTER TABLE orchestrator.pause_queue_away RENAME TO pause_queue");
-    world.registry.set(agent.agentId, { cores: 10 });
-    await waitUntil(
-      async () => (await running.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
-    );
-  });
-
-  it("R-PAUSE-7, R-PAUSE-8: the loop stops with the service; what waits is resumed by the next one, once", async () => {
-    const first = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
-    const agent = await world.agent(first, { cores: 10, freeCores: 1 }, { instant: true });
-    await fleetSeen(first, 1);
-    const { planId } = await first.plans.dispatchPlan(planOf(5));
-    agent.disconnect();
-    await first.stop();
-    await first.stop();
-    world.registry.set(agent.agentId, { cores: 10 });
-    const rows = await pauseRows();
-    expect(rows.every((row) => row.status === "waiting")).toBe(true);
-
-    const second = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
-    const address = second.orchestrator.grpcAddress;
-    if (address === null) throw new Error("not listening");
-    agent.connect(address);
-    await waitUntil(
-      async () => (await second.plans.getPlan({ planId })).plan?.status === PlanStatus.PLAN_STATUS_SUCCEEDED,
-    );
-    expect(new Set(agent.given.map((given) => given.taskId)).size).toBe(5);
-    expect(
-      await world.sql("SELECT count(*)::int AS n FROM orchestrator.attempts WHERE state <> 'undelivered'"),
-    ).toEqual([{ n: 5 }]);
   });
 });
 
