@@ -73,7 +73,7 @@ const route = await chooseAgent(headroom);
 if (route.kind === "agent") {
   const { hostname, agentId, gpuVramAvailableGb, cpuCoresAvailable } = route.agent;
   console.log(
-    `${hostname} (${agentId}) has ${gpuVramAvailableGb.toFixed(1)} GB of VRAM and ${cpuCoresAvailable.toFixed(1)} cores free`,
+    `${hostname} (${agentId}) has ${gpuVramAvailableGb.toFixed(1)} GiB of VRAM and ${cpuCoresAvailable.toFixed(1)} cores free`,
   );
   await runOn(headroom, route.agent, route.needs);
 } else {

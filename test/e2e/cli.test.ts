@@ -148,7 +148,7 @@ describe.runIf(process.platform === "linux")("the command line on a running Head
         (error: { code: number; stdout: string }) => ({ code: error.code, stdout: error.stdout }),
       );
     const routed = await planner();
-    expect(routed.stdout).toMatch(/has 0\.0 GB of VRAM and \d\.\d cores free[^]*working on /);
+    expect(routed.stdout).toMatch(/has 0\.0 GiB of VRAM and \d\.\d cores free[^]*working on /);
     expect(routed.code).toBe(0);
     const pending = await planner("--gpu-only");
     expect(pending.stdout).toMatch(/pending_capacity \(.+\)/);

@@ -70,7 +70,7 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
     ports,
     logger,
     home: overrides.home ?? agentHome(config.agentDir, ports),
-    journal: overrides.journal ?? fileJournal({ path: paths.journal, logger }),
+    journal: overrides.journal ?? fileJournal({ path: paths.journal, logger, timers: ports.timers }),
     stores: overrides.stores ?? fileOutputStores(paths.spoolDir),
     runner: overrides.runner ?? systemRunner({ ports, logger, processes, freshDir: paths.freshDir, env }),
     sampler: overrides.sampler ?? sampler(),

@@ -1,7 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { processStartTime, silentLogger, systemPorts } from "@headroom/runtime";
+import { processStartTime, silentLogger, systemPorts, systemTimers } from "@headroom/runtime";
 import { captureLogger, makeTempDir, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAgent } from "./agent.ts";
@@ -32,7 +32,7 @@ async function crashedAgent(agentDir: string): Promise<number> {
   const pid = child.pid ?? 0;
   const home = agentHome(agentDir, systemPorts);
   await home.open();
-  const journal = fileJournal({ path: agentPaths(agentDir).journal, logger: silentLogger });
+  const journal = fileJournal({ path: agentPaths(agentDir).journal, logger: silentLogger, timers: systemTimers });
   await journal.open();
   const records: readonly JournalRecord[] = [
     {

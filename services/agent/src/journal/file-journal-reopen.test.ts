@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openDurableLog, writeFileAtomic } from "@headroom/runtime";
+import { openDurableLog, systemTimers, writeFileAtomic } from "@headroom/runtime";
 import { captureLogger, makeTempDir, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { fileJournal } from "./file-journal.ts";
@@ -24,6 +24,7 @@ const journalOf = (logger = captureLogger()) =>
   fileJournal({
     path,
     logger,
+    timers: systemTimers,
     compactAfterLines: 10,
     files: {
       read: (file) => readFile(file, "utf8").catch(() => null),

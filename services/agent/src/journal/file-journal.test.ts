@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { captureLogger, makeTempDir, type TempDir } from "@headroom/testing";
-import { silentLogger } from "@headroom/runtime";
+import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
+import { silentLogger, systemTimers } from "@headroom/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { fileJournal, type JournalFiles } from "./file-journal.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
@@ -51,6 +51,7 @@ async function write(records: readonly JournalRecord[], compactAfterLines?: numb
   const journal = fileJournal({
     path,
     logger: silentLogger,
+    timers: systemTimers,
     ...(compactAfterLines === undefined ? {} : { compactAfterLines }),
   });
   await journal.open();
@@ -59,7 +60,7 @@ async function write(records: readonly JournalRecord[], compactAfterLines?: numb
 }
 
 async function read(logger = silentLogger): Promise<Awaited<ReturnType<Journal["open"]>>> {
-  const journal = fileJournal({ path, logger });
+  const journal = fileJournal({ path, logger, timers: systemTimers });
   const content = await journal.open();
   await journal.close();
   return content;
@@ -160,7 +161,7 @@ describe("fileJournal", () => {
 
     it("what happened meanwhile is written before the next record, and what was not taken never", async () => {
       const disk = fullDisk();
-      const journal = fileJournal({ path, logger: silentLogger, files: disk.files });
+      const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
       await journal.open();
       await journal.append(accepted("a"));
       disk.isFull = true;
@@ -171,14 +172,37 @@ describe("fileJournal", () => {
       expect(kindsIn(disk.text)).toEqual(["accepted a", "started a", "finished a", "acked a", "accepted b"]);
     });
 
+    it("is written without a next record when there is room again", async () => {
+      const disk = fullDisk();
+      const ports = manualPorts();
+      const logger = captureLogger();
+      const journal = fileJournal({ path, logger, timers: ports.timers, files: disk.files });
+      await journal.open();
+      await journal.append(accepted("a"));
+      disk.isFull = true;
+      for (const record of [finished("a"), acked("a")]) await expect(journal.append(record)).rejects.toThrow("ENOSPC");
+      await ports.advance(5_000);
+      disk.isFull = false;
+      await ports.advance(1_000);
+      expect(kindsIn(disk.text)).toEqual(["accepted a", "finished a", "acked a"]);
+      expect(logger.has("can be written again", "info")).toBe(true);
+      // And again, the next time.
+      disk.isFull = true;
+      await expect(journal.append(started("b"))).rejects.toThrow("ENOSPC");
+      disk.isFull = false;
+      await ports.advance(1_000);
+      expect(kindsIn(disk.text).at(-1)).toBe("started b");
+      expect(ports.timers.pendingDelays()).toEqual([]);
+    });
+
     it("is written when it closes, and a program that starts meanwhile goes on with the file as it is", async () => {
       const disk = fullDisk();
-      const first = fileJournal({ path, logger: silentLogger, files: disk.files });
+      const first = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
       await first.open();
       await first.append(accepted("a"));
       disk.isFull = true;
       await expect(first.append(finished("a"))).rejects.toThrow("ENOSPC");
-      const second = fileJournal({ path, logger: silentLogger, files: disk.files });
+      const second = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
       expect((await second.open()).entries.map(({ attemptId }) => attemptId)).toEqual(["a"]);
       disk.isFull = false;
       await first.close();
@@ -216,7 +240,7 @@ describe("fileJournal", () => {
           close: () => Promise.resolve(),
         }),
     };
-    const journal = fileJournal({ path, logger: silentLogger, files });
+    const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
     const appended = journal.append(accepted("a")).then(() => events.push("told"));
     await Promise.resolve();
@@ -240,7 +264,7 @@ describe("fileJournal", () => {
           close: () => Promise.resolve(),
         }),
     };
-    const journal = fileJournal({ path, logger: silentLogger, files });
+    const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
     const acked: JournalRecord = { kind: "acked", attemptId: "a", fence: 3 };
     const adopted: JournalRecord = { kind: "adopted", attemptId: "a", fence: 3 };
@@ -255,7 +279,7 @@ describe("fileJournal", () => {
       replace: () => Promise.resolve(),
       openLog: () => Promise.resolve({ append: () => Promise.reject(full), close: () => Promise.resolve() }),
     };
-    const journal = fileJournal({ path, logger: silentLogger, files });
+    const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
     await expect(journal.append(accepted("a"))).rejects.toBe(full);
   });
@@ -271,7 +295,7 @@ describe("fileJournal", () => {
       finished(id),
       { kind: "acked", attemptId: id, fence: 1 },
     ]);
-    const journal = fileJournal({ path, logger: silentLogger, compactAfterLines: 100 });
+    const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, compactAfterLines: 100 });
     await journal.open();
     await Promise.all([journal.append(accepted("kept")), ...records.map((record) => journal.append(record))]);
     for (const record of records) await journal.append(record);

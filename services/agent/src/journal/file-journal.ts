@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { openDurableLog, writeFileAtomic, type DurableLog, type Logger } from "@headroom/runtime";
+import { openDurableLog, sleep, writeFileAtomic, type DurableLog, type Logger, type Timers } from "@headroom/runtime";
 import type { Journal, JournalRecord } from "./journal.ts";
 import { JournalState } from "./journal-state.ts";
 import { readRecord } from "./read-record.ts";
@@ -16,6 +16,7 @@ export interface JournalFiles {
 export interface FileJournalOptions {
   readonly path: string;
   readonly logger: Logger;
+  readonly timers: Timers;
   readonly files?: JournalFiles;
   /** Lines after which the file is rewritten without what is no longer needed. Default 5,000 (about 1.5 MB). */
   readonly compactAfterLines?: number;
@@ -25,6 +26,7 @@ const defaultCompactAfterLines = 5_000;
 const countEveryLines = 100;
 /** Nothing new is taken while the journal cannot be written, so that there is little to owe; a bound all the same. */
 const maxOwed = 10_000;
+const writeOwedEveryMs = 1_000;
 
 /**
  * What a record has to outlive. A start names processes, which a loss of power ends too; of a result that was acknowledged and is
@@ -45,16 +47,18 @@ function hasHappened({ kind }: JournalRecord): boolean {
 
 /**
  * The journal as a file of JSON lines (0600): appended, with fsync where a loss of power matters, rewritten at the start and when it has
- * grown. What happened while the disk was full is written before the next record.
+ * grown. What happened while the disk was full is tried again each second, and written before the next record.
  */
 export function fileJournal(options: FileJournalOptions): Journal {
-  const { path, logger, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
+  const { path, logger, timers, files = realFiles, compactAfterLines = defaultCompactAfterLines } = options;
   const state = new JournalState();
   let isOpen = false;
   /** undefined: not opened yet, or a rewrite failed and so did opening the file again; the next append tries to. */
   let log: DurableLog | undefined;
   let opening: Promise<DurableLog> | undefined;
   let owed: JournalRecord[] = [];
+  let writingOwed: Promise<void> | undefined;
+  const closing = new AbortController();
   let lines = 0;
   let countAtLines = compactAfterLines;
   let compacting: Promise<void> | undefined;
@@ -134,7 +138,9 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await compacting;
     },
     close() {
+      closing.abort();
       closed ??= (compacting ?? Promise.resolve()).then(async () => {
+        await writingOwed;
         if (isOpen && owed.length > 0) await write().catch(sayOwed);
         await opening?.catch(() => undefined);
         await log?.close();
@@ -144,6 +150,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   };
 
   async function write(...records: readonly JournalRecord[]): Promise<void> {
+    const owes = owed.length > 0;
     const all = [...owed, ...records];
     owed = [];
     const where = all.some(({ kind }) => WHERE[kind] === "disk") ? "disk" : "system";
@@ -153,10 +160,23 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await to.append(all.map(lineOf).join(""), where);
     } catch (error) {
       owed = [...owed, ...all.filter(hasHappened)].slice(-maxOwed);
+      if (owed.length > 0) writingOwed ??= writeOwed();
       throw error;
     }
+    if (owes) logger.info({ path }, "the journal can be written again, and has what happened meanwhile");
     // Only what is durable may survive a rewrite.
     for (const record of all) state.apply(record);
+  }
+
+  /** An agent that is given nothing more would owe it until it ends, and a loss of power would take it. Never rejects. */
+  async function writeOwed(): Promise<void> {
+    while (owed.length > 0) {
+      await sleep(timers, writeOwedEveryMs, closing.signal).catch(() => undefined);
+      await compacted();
+      if (closing.signal.aborted) return;
+      if (owed.length > 0) await write().catch(() => undefined);
+    }
+    writingOwed = undefined;
   }
 
   function sayOwed(error: unknown): void {
