@@ -1,4 +1,4 @@
-import { type Logger, type ManagedService, type Ports, RunLoop, sleep } from "@headroom/runtime";
+import { type Logger, type ManagedService, Outage, type Ports, RunLoop, sleep } from "@headroom/runtime";
 import type { OrchestratorStore } from "../store/port.ts";
 
 const intervalMs = 60_000;
@@ -17,6 +17,10 @@ export function createRetention(options: {
   readonly logger: Logger;
 }): ManagedService {
   const { store, keepMs, ports, logger } = options;
+  const outage = new Outage(logger, {
+    fails: "old history cannot be deleted now; tried again each minute",
+    works: "old history can be deleted again",
+  });
   return new RunLoop({
     name: "retention",
     ports,
@@ -29,8 +33,9 @@ export function createRetention(options: {
         portions += 1;
         await sleep(ports.timers, breathMs, signal).catch(() => undefined);
       }
+      outage.worked();
       if (portions > 0) logger.info({ portions, keep_days: keepMs / 86_400_000 }, "old history was deleted");
     },
-    onError: (error) => logger.warn({ err: error }, "old history could not be deleted; trying again"),
+    onError: (error) => outage.failed(error),
   });
 }

@@ -1,4 +1,4 @@
-import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { OrchestratorStore } from "../store/port.ts";
 
 const intervalMs = 1_000;
@@ -15,6 +15,10 @@ export function createWaitTimeouts(options: {
   readonly logger: Logger;
 }): ManagedService {
   const { store, logger } = options;
+  const outage = new Outage(logger, {
+    fails: "tasks that waited longer than their wait_timeout cannot be looked for now; tried again all the time",
+    works: "tasks that waited longer than their wait_timeout are looked for again",
+  });
   return new RunLoop({
     name: "wait timeouts",
     ports: options.ports,
@@ -27,9 +31,10 @@ export function createWaitTimeouts(options: {
         for (const { planId, taskId, sentence } of failed)
           logger.info({ plan_id: planId, task_id: taskId, state: "failed", sentence }, "task failed");
         for (const planId of new Set(failed.map((task) => task.planId))) options.planChanged(planId);
-        if (failed.length < batch) return;
+        if (failed.length < batch) break;
       }
+      outage.worked();
     },
-    onError: (error) => logger.warn({ err: error }, "tasks that waited too long could not be looked for; trying again"),
+    onError: (error) => outage.failed(error),
   });
 }

@@ -2,7 +2,7 @@
  * Writes what beats said: states of liveness and the first sample of a session at once, other samples once a second, many agents in one
  * statement. Only the newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
  */
-import { type Clock, type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import { type Clock, type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -41,10 +41,14 @@ export class StateWriter implements ManagedService {
   readonly #samples = new Set<string>();
   #beatsWrittenAtMs = Number.NEGATIVE_INFINITY;
   #hasFirstSample = false;
-  #isAway = false;
+  readonly #outage: Outage;
 
   constructor(options: StateWriterOptions) {
     this.#options = options;
+    this.#outage = new Outage(options.logger, {
+      fails: "the fleet's states cannot be written now; the newest of each agent is kept and tried again every second",
+      works: "the database takes the fleet's states again",
+    });
     this.#clock = options.ports.clock;
     this.#loop = new RunLoop({
       name: this.name,
@@ -99,15 +103,14 @@ export class StateWriter implements ManagedService {
   async flush(): Promise<void> {
     await this.#writeStatuses();
     await this.#writeBeats();
-    this.#isAway = false;
+    this.#outage.worked();
   }
 
   async #run(): Promise<void> {
     await this.#writeStatuses();
     const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS;
     if (isDue || this.#hasFirstSample) await this.#writeBeats();
-    if (this.#isAway) this.#options.logger.info("the database takes the fleet's states again");
-    this.#isAway = false;
+    this.#outage.worked();
   }
 
   async #writeStatuses(): Promise<void> {
@@ -181,11 +184,6 @@ export class StateWriter implements ManagedService {
   }
 
   #failed(error: unknown): void {
-    const fields = { err: error, agents_waiting: this.waiting };
-    const message =
-      "the fleet's states cannot be written now; the newest of each agent is kept and tried again every second";
-    if (this.#isAway) this.#options.logger.debug(fields, message);
-    else this.#options.logger.warn(fields, message);
-    this.#isAway = true;
+    this.#outage.failed(error, { agents_waiting: this.waiting });
   }
 }
