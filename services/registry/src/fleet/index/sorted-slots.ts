@@ -13,6 +13,8 @@ export interface SortKey {
 }
 
 const MAX_BLOCK = 512;
+/** So few newcomers of a block are put in their places one by one; of more the block is sorted as a whole. */
+const FEW_NEWCOMERS = 24;
 /** Equals that are gathered one by one. */
 const MANY_EQUALS = 64;
 
@@ -23,7 +25,8 @@ interface Place {
 
 interface Block {
   readonly slots: number[];
-  isSorted: boolean;
+  /** So many from the first are in order; behind them stand those that came since. */
+  sorted: number;
 }
 
 export class SortedSlots {
@@ -71,18 +74,20 @@ export class SortedSlots {
       return;
     }
     block.slots.push(slot);
-    block.isSorted = false;
-    if (block.slots.length > MAX_BLOCK) this.#insertBlock(at + 1, this.#membersOf(at).splice(MAX_BLOCK / 2));
+    if (block.slots.length <= MAX_BLOCK) return;
+    this.#insertBlock(at + 1, this.#membersOf(at).splice(MAX_BLOCK / 2));
+    block.sorted = block.slots.length;
   }
 
   delete(slot: number): void {
     if (!this.#isKnown(slot)) return;
     const at = this.#blockOf(this.valueOf(slot), this.#idOf(slot));
-    const slots = this.#blocks[at]?.slots ?? [];
-    const index = slots.indexOf(slot);
-    if (index < 0) throw new Error("an agent is not where its figure says: the order is broken");
-    slots.splice(index, 1);
-    if (slots.length === 0) for (const list of [this.#blocks, this.#lowValues, this.#lowIds]) list.splice(at, 1);
+    const block = this.#blocks[at];
+    const index = block?.slots.indexOf(slot) ?? -1;
+    if (block === undefined || index < 0) throw new Error("an agent is not where its figure says: the order is broken");
+    block.slots.splice(index, 1);
+    if (index < block.sorted) block.sorted -= 1;
+    if (block.slots.length === 0) for (const list of [this.#blocks, this.#lowValues, this.#lowIds]) list.splice(at, 1);
     dropBit(this.#known, slot);
     this.#values[slot] = 0;
   }
@@ -179,17 +184,23 @@ export class SortedSlots {
   #membersOf(at: number): number[] {
     const block = this.#blocks[at];
     if (block === undefined) return [];
-    if (!block.isSorted) {
-      block.slots.sort(this.#bySlot);
-      block.isSorted = true;
-    }
-    return block.slots;
+    const { slots, sorted } = block;
+    if (sorted === slots.length) return slots;
+    if (slots.length - sorted > FEW_NEWCOMERS) slots.sort(this.#bySlot);
+    else for (const slot of slots.splice(sorted)) this.#insert(slots, slot);
+    block.sorted = slots.length;
+    return slots;
+  }
+
+  #insert(slots: number[], slot: number): void {
+    const place = firstWhere(slots.length, (at) => this.#bySlot(slots[at] ?? 0, slot) > 0);
+    slots.splice(place, 0, slot);
   }
 
   /** The slots in order, at least one. */
   #insertBlock(at: number, slots: number[]): void {
     const { value, agentId } = this.keyOf(slots[0] ?? 0);
-    this.#blocks.splice(at, 0, { slots, isSorted: true });
+    this.#blocks.splice(at, 0, { slots, sorted: slots.length });
     this.#lowValues.splice(at, 0, value);
     this.#lowIds.splice(at, 0, agentId);
   }
