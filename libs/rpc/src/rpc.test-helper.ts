@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { wire } from "@headroom/contracts";
 import { createLogger, silentLogger, systemPorts, type Logger } from "@headroom/runtime";
+import { writeCertificates } from "@headroom/testing";
 import { afterEach } from "vitest";
 import {
   bindService,
@@ -30,6 +34,13 @@ afterEach(async () => {
 /** Runs after the test, last registered first. */
 export function onTestEnd(cleanup: () => unknown): void {
   cleanups.push(cleanup);
+}
+
+/** A CA, and certificates of it for a server on loopback and a client, in a folder of the test. */
+export function certificates() {
+  const folder = mkdtempSync(join(tmpdir(), "headroom-tls-"));
+  onTestEnd(() => rmSync(folder, { recursive: true }));
+  return { folder, ...writeCertificates(folder) };
 }
 
 /** Collects what is logged. */

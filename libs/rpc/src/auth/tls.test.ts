@@ -1,17 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
-import { writeCertificates } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { createClient, TlsFileError, type ClientTls } from "../index.ts";
-import { addressOf, agentId, makeServer, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
-
-function certificates() {
-  const folder = mkdtempSync(join(tmpdir(), "headroom-tls-"));
-  onTestEnd(() => rmSync(folder, { recursive: true }));
-  return { folder, ...writeCertificates(folder) };
-}
+import { addressOf, agentId, certificates, makeServer, openChannel, startServer } from "../rpc.test-helper.ts";
 
 async function ask(address: { host: string; port: number }, tls: ClientTls | undefined): Promise<string> {
   const channel = openChannel(address, tls === undefined ? {} : { tls });

@@ -14,7 +14,10 @@ export interface ChannelOptions {
   readonly userAgent?: string;
   /** What is missing when nothing answers, for errors: `start it with "headroom up"`. */
   readonly howToStart?: string;
-  /** How often, while calls are open, the peer is asked whether it is there, and how long its answer may take. Default 30 s and 10 s. */
+  /**
+   * How often, while calls are open, the peer is asked whether it is there, and how long its answer may take. Default 30 s and 10 s. An attempt to
+   * connect is given up after the sum of both, and another one made.
+   */
   readonly keepalive?: { readonly everyMs: number; readonly answerWithinMs: number };
   /** Longest message in and out. Default 16 MiB. */
   readonly maxMessageBytes?: number;

@@ -12,6 +12,7 @@ import { callServerStream } from "./call-server-stream.ts";
 import { callUnary } from "./call-unary.ts";
 import type { ChannelOptions } from "./channel-options.ts";
 import { channelClosedError } from "./client-error.ts";
+import { type ConnectLimit, connectLimitOption, limitConnecting } from "./connect-limit.ts";
 import type { AnyMethod } from "./outgoing-call.ts";
 import { serviceConfig } from "./service-config.ts";
 
@@ -49,6 +50,7 @@ const defaultKeepalive = { everyMs: 30_000, answerWithinMs: 10_000 };
 /** Throws TypeError for an address that is none, TlsFileError for files that cannot be read. Connects with the first call. */
 export function createChannel(options: ChannelOptions): Channel {
   quietGrpc();
+  limitConnecting();
   const hostPort = parseAddress(options.address);
   const address = formatHostPort(hostPort);
   const client = new Client(
@@ -89,6 +91,11 @@ export function createChannel(options: ChannelOptions): Channel {
 
 function grpcOptions(options: ChannelOptions, isLoopback: boolean): GrpcChannelOptions {
   const { maxMessageBytes = defaultMaxMessageBytes, keepalive = defaultKeepalive } = options;
+  // As long as a connection that has fallen silent is believed.
+  const connectLimit: ConnectLimit = {
+    ms: keepalive.everyMs + keepalive.answerWithinMs,
+    timers: options.ports.timers,
+  };
   return {
     "grpc.service_config": serviceConfig(),
     // Else a TXT record in DNS could change how we retry.
@@ -98,6 +105,7 @@ function grpcOptions(options: ChannelOptions, isLoopback: boolean): GrpcChannelO
     "grpc.enable_channelz": 0,
     "grpc.keepalive_time_ms": keepalive.everyMs,
     "grpc.keepalive_timeout_ms": keepalive.answerWithinMs,
+    [connectLimitOption]: connectLimit,
     // The default of 120 s would keep an agent away for two minutes after its server is back.
     "grpc.max_reconnect_backoff_ms": 30_000,
     // Channels of one process to one address stay apart, so that closing one closes its connection.
