@@ -1,7 +1,7 @@
 /** What the registry consists of, put together; nothing here runs yet. */
-import { jitter, type Logger, type Metrics, Outage, type Ports, RunLoop } from "@headroom/runtime";
+import { type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
 import { createAgentCredentials, unavailable } from "@headroom/rpc";
-import { CardHistory, TaskMix, TOMBSTONE_MS } from "@headroom/scheduling";
+import { CardHistory, TaskMix } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
 import { createJoinTokens } from "./enrolment/join-tokens.ts";
 import { Fleet } from "./fleet/fleet.ts";
@@ -24,6 +24,7 @@ import { StateWriter } from "./liveness/state-writer.ts";
 import { Sweep } from "./liveness/sweep.ts";
 import { livenessCounters, observeRegistry, reservationCounters } from "./registry-metrics.ts";
 import { ReservationDesk } from "./reservations/desk.ts";
+import { createLeaseLoop, purgeTombstones } from "./reservations/lease-loop.ts";
 import type { HandlerDeps } from "./rpc/deps.ts";
 import type { RegistryStore } from "./store/registry-store.ts";
 import { CapacityFeed } from "./watch/capacity-feed.ts";
@@ -55,10 +56,6 @@ export interface Parts {
   readonly isWarm: boolean;
 }
 
-const LEASE_CHECK_MS = 1_000;
-/** Tombstones are deleted in portions; one a second keeps up with 1,000 ends a second. */
-const MAX_PURGED = 1_000;
-const PURGE_INTERVAL_MS = 1_000;
 /** What the index takes in each second without being asked: about 20 ms of work, and more than a process's target rate of beats brings. */
 const INDEXED_UNASKED = 2_000;
 
@@ -150,6 +147,8 @@ export function createParts(options: PartsOptions): Parts {
   };
 
   async function load(): Promise<void> {
+    // What became due while no registry ran would be read for nothing.
+    while ((await purgeTombstones(store)).areMoreDue) continue;
     const { agents, nowMs } = await store.loadFleet();
     storeClock.observe(nowMs);
     // All are doubted: only this process believes so, and nothing is written, for another one may hold them and know better.
@@ -192,7 +191,7 @@ export function createParts(options: PartsOptions): Parts {
     replicas,
     pace,
     sweep: sweep.loop,
-    leases: createLeaseLoop(handlers, ports, logger),
+    leases: createLeaseLoop({ desk, store, ports, logger }),
     indexing: new RunLoop({
       name: "capacity-index",
       ports,
@@ -230,35 +229,4 @@ export function createParts(options: PartsOptions): Parts {
       return ![...fleet.agents()].some((agent) => agent.status === "unknown");
     },
   };
-}
-
-/** Ends leases that have run out, tries again what the store did not take, deletes old tombstones. */
-function createLeaseLoop({ desk, store }: HandlerDeps, ports: Ports, logger: Logger): RunLoop {
-  const outage = new Outage(logger, {
-    fails: "promises whose leases have run out cannot be ended now; tried again every second",
-    works: "leases are looked after again",
-  });
-  let purgedAtMs = ports.clock.monotonic();
-  let purgeAfterMs = PURGE_INTERVAL_MS;
-  const purge = async (): Promise<void> => {
-    purgedAtMs = ports.clock.monotonic();
-    const purged = await store.purgeTombstones(TOMBSTONE_MS, MAX_PURGED);
-    // Nothing to delete: look again in a minute.
-    purgeAfterMs = purged > 0 ? PURGE_INTERVAL_MS : jitter(ports.random, 60_000, 0.2);
-  };
-  return new RunLoop({
-    name: "leases",
-    ports,
-    intervalMs: LEASE_CHECK_MS,
-    errorDelayMs: LEASE_CHECK_MS,
-    async run() {
-      const { isDue } = desk;
-      if (isDue) await desk.tick();
-      const isPurgeDue = ports.clock.monotonic() - purgedAtMs >= purgeAfterMs;
-      if (isPurgeDue) await purge();
-      // A second in which there was nothing to do says nothing of the database.
-      if (isDue || isPurgeDue) outage.worked();
-    },
-    onError: (error) => outage.failed(error),
-  });
 }
