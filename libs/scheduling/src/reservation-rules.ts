@@ -133,10 +133,11 @@ export function adoptEnded(reservation: Reservation, event: SampledEvent): Reser
   return changed("adopted", { ...adopted(event), fence, shape, expectedEndAtMs, reserved });
 }
 
-export function releaseEnded(reservation: Reservation, event: ReleaseEvent): ReservationOutcome {
+/** A tombstone that changes is as new as its change: processes that follow each other read the new ones only. */
+export function releaseEnded(reservation: Reservation, event: ReleaseEvent, nowMs: EpochMs): ReservationOutcome {
   if (event.fence < reservation.fence) return rejected("STALE_FENCE", reservation);
   if (event.fence === reservation.fence) return { kind: "unchanged", reservation };
-  return changed("released", { ...reservation, fence: event.fence });
+  return changed("released", ended(reservation, event.fence, nowMs));
 }
 
 export function forget(reservation: Reservation, _event: unknown, nowMs: EpochMs): ReservationOutcome {

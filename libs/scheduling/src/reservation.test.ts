@@ -163,6 +163,12 @@ describe("reservations", () => {
     });
   });
 
+  it("a tombstone whose fence rises is as new as that", () => {
+    expect(reservationStep(inState("released"), { type: "release", fence: 6 }, NOW)).toMatchObject({
+      reservation: { state: "released", fence: 6, releasedAtMs: NOW },
+    });
+  });
+
   it("DESIGN-3: an attempt released while it still runs is charged again, on its own terms", () => {
     expect(reservationStep(inState("released"), sampled({ fence: 3 }), NOW)).toMatchObject({
       change: "adopted",

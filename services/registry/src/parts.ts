@@ -149,15 +149,16 @@ export function createParts(options: PartsOptions): Parts {
   async function load(): Promise<void> {
     // What became due while no registry ran would be read for nothing.
     while ((await purgeTombstones(store)).areMoreDue) continue;
-    const { agents, nowMs } = await store.loadFleet();
-    storeClock.observe(nowMs);
+    const loaded = await store.loadFleet(null);
+    storeClock.observe(loaded.nowMs);
     // All are doubted: only this process believes so, and nothing is written, for another one may hold them and know better.
-    replicas.take(agents);
+    replicas.begin(loaded);
     await replicas.refresh();
     await keeper.keep();
     readyAtMs = ports.clock.monotonic();
     isReady = true;
-    logger.info({ agents: agents.length, replica_id: replicaId }, `${agents.length} agents are known`);
+    const known = loaded.agents.length;
+    logger.info({ agents: known, replica_id: replicaId }, `${known} agents are known`);
   }
 
   const handlers: HandlerDeps = {

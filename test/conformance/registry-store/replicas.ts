@@ -1,9 +1,10 @@
 /** What one registry process learns of the others. */
 import { randomUUID } from "node:crypto";
-import type { StatusWrite } from "@headroom/registry";
+import type { StatusWrite, StoredAgent, StoredReservation } from "@headroom/registry";
 import { type AgentStatus, NO_FLAPS } from "@headroom/scheduling";
+import { waitFor } from "@headroom/testing";
 import { expect, it } from "vitest";
-import type { RegistryDesk } from "./fixtures.ts";
+import { insertOf, type RegistryDesk, reservationOf } from "./fixtures.ts";
 
 export function replicasConformance(desk: RegistryDesk): void {
   const { admit } = desk;
@@ -28,6 +29,35 @@ export function replicasConformance(desk: RegistryDesk): void {
     ]);
     await desk.store.removeAgent(agentId);
     expect((await desk.second.loadChangedSince(nowMs - 1)).removedAgentIds).toContain(agentId);
+  });
+
+  it("tells of reservations what holds room, and of tombstones those that came or changed since", async () => {
+    const { agentId } = await admit();
+    const [old, raised, held] = [reservationOf(agentId), reservationOf(agentId), reservationOf(agentId)];
+    for (const [version, row] of [old, raised, held].entries()) {
+      await desk.store.commitReservations(insertOf(row, version, 60_000));
+    }
+    const end = async (row: StoredReservation, version: number, fence: number): Promise<number> => {
+      const reservation = { ...row, fence, state: "released", leaseExpiresAtMs: null, releasedAtMs: 5 } as const;
+      const outcome = await desk.store.commitReservations({
+        guards: [{ agentId, version }],
+        writes: [{ reservation, leaseMs: null, previousAgentId: agentId, endsNow: true, beginsNow: false }],
+      });
+      if (outcome.kind !== "committed") throw new Error("a conflict out of nowhere");
+      return outcome.nowMs;
+    };
+    await end(old, 3, 1);
+    const sinceMs = (await end(raised, 4, 1)) + 2;
+    await waitFor(async () => (await desk.store.ping()).nowMs > sinceMs);
+    await end(raised, 5, 2);
+    const told = ({ agents }: { readonly agents: readonly StoredAgent[] }) =>
+      [...(agents.find((agent) => agent.agentId === agentId)?.reservations.values() ?? [])]
+        .map(({ attemptId, fence }) => `${attemptId} ${fence}`)
+        .toSorted();
+    const news = [`${held.attemptId} 1`, `${raised.attemptId} 2`].toSorted();
+    expect(told(await desk.second.loadChangedSince(sinceMs))).toEqual(news);
+    expect(told(await desk.second.loadFleet(sinceMs))).toEqual(news);
+    expect(told(await desk.second.loadFleet(null))).toEqual([...news, `${old.attemptId} 1`].toSorted());
   });
 
   it("takes the states of an agent from the process that holds it alone, as long as that lives", async () => {

@@ -1,12 +1,13 @@
 /** What one registry process sees of another one, in virtual time. */
+import { sleep } from "@headroom/runtime";
 import { captureLogger, manualPorts } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
 import type { ReplicaLease } from "../store/registry-store.ts";
-import type { StoredAgent } from "../store/stored-agent.ts";
-import { agentWith, sampleWith } from "../test-agents.test-helper.ts";
+import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
+import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
 import { Liveness } from "./liveness.ts";
 import { Pulses } from "./pulses.ts";
 import { Replicas } from "./replicas.ts";
@@ -35,12 +36,14 @@ function setUp() {
     lossesConfirmedAtMs: null as number | null,
     /** Comes between a load and its answer. */
     whileLoading: (): void => undefined,
+    loadMs: 0,
   };
-  const load = () => {
+  const load = async () => {
     database.loads += 1;
     const loaded = { agents: other.agents, removedAgentIds: [], nowMs: nowMs() };
     database.whileLoading();
-    return Promise.resolve(loaded);
+    if (database.loadMs > 0) await sleep(ports.timers, database.loadMs);
+    return loaded;
   };
   const store = storeStub({
     renewReplica: () => {
@@ -154,6 +157,47 @@ describe("following another registry process", () => {
     expect(fleet.get(removed!.agentId)).toBeUndefined();
     expect(fleet.get(back!.agentId)?.epoch).toBe(2);
     expect(fleet.get(fresh!.agentId)).toBeDefined();
+    await replicas.loop.stop("test");
+  });
+
+  it("renews its lease while what the others did takes long to read, and stops doing so", async () => {
+    const { ports, database, replicas } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    database.loadMs = 12_000;
+    const { renewals } = database;
+    await ports.advance(12_000);
+    expect(database.renewals).toBeGreaterThanOrEqual(renewals + 11);
+    database.loadMs = 0;
+    await ports.advance(12_000);
+    await replicas.loop.stop("test");
+    const atLast = database.renewals;
+    await ports.advance(10_000);
+    expect(database.renewals).toBe(atLast);
+  });
+
+  it("knows tombstones from before on, and where an attempt has moved to, though it is told the new ones only", async () => {
+    const { ports, other, replicas, fleet } = setUp();
+    const elsewhere = "00000000-0000-4000-8000-000000000002";
+    const ended = (attemptId: string, fields: Partial<StoredReservation> = {}) =>
+      reservationWith({ attemptId, state: "released", releasedAtMs: ports.clock.now(), ...fields });
+    const agents = (guardVersion: number, here: readonly StoredReservation[], there: readonly StoredReservation[]) => [
+      agentWith({ replicaId: OTHER, guardVersion, reservations: reservationsOf(...here) }),
+      agentWith({ agentId: elsewhere, replicaId: OTHER, guardVersion, reservations: reservationsOf(...there) }),
+    ];
+    const runs = reservationWith({ attemptId: "runs" });
+    other.agents = agents(1, [ended("old"), ended("moves"), runs], []);
+    await replicas.loop.start();
+    await ports.advance(60_000);
+    const moved = reservationWith({ attemptId: "moves", agentId: elsewhere, fence: 2 });
+    other.agents = agents(2, [ended("runs")], [moved]);
+    await ports.advance(1_000);
+    const [here, there] = [fleet.get(agentWith().agentId), fleet.get(elsewhere)].map((agent) =>
+      [...(agent?.reservations.values() ?? [])].map(({ attemptId, state }) => `${attemptId} ${state}`).toSorted(),
+    );
+    expect(here).toEqual(["old released", "runs released"]);
+    expect(there).toEqual(["moves confirmed"]);
+    expect(fleet.reservation("moves")?.agentId).toBe(elsewhere);
     await replicas.loop.stop("test");
   });
 

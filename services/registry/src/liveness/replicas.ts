@@ -2,7 +2,7 @@
  * Registry processes on one database: each says every second that it lives, and follows what the others hold. With
  * nobody else there it costs one small statement a second.
  */
-import { type Logger, Outage, type Ports, RunLoop } from "@headroom/runtime";
+import { type Logger, Outage, type Ports, RunLoop, type Timer } from "@headroom/runtime";
 import type { EpochMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import { type Holder, mergeLoaded } from "../fleet/merge-loaded.ts";
@@ -132,7 +132,8 @@ export class Replicas {
       if (before?.epoch !== after?.epoch) renewed.add(agentId);
     });
     try {
-      const found = isNewcomer ? await this.#loadAll() : await store.loadChangedSince(this.#followedToMs - OVERLAP_MS);
+      const sinceMs = this.#followedToMs - OVERLAP_MS;
+      const found = await this.#whileRenewing(isNewcomer ? this.#loadAll(sinceMs) : store.loadChangedSince(sinceMs));
       const removedAgentIds = found.removedAgentIds.filter((agentId) => !renewed.has(agentId));
       this.#follow(found, removedAgentIds);
     } finally {
@@ -141,12 +142,33 @@ export class Replicas {
   }
 
   /** Whoever is not there any more was removed, perhaps long before this process began to follow. */
-  async #loadAll(): Promise<StoredAgents & { readonly removedAgentIds: readonly string[] }> {
+  async #loadAll(sinceMs: EpochMs): Promise<StoredAgents & { readonly removedAgentIds: readonly string[] }> {
     const { fleet, store } = this.#options;
-    const loaded = await store.loadFleet();
+    const loaded = await store.loadFleet(sinceMs);
     const there = new Set(loaded.agents.map(({ agentId }) => agentId));
     const absent = [...fleet.agents()].filter(({ agentId }) => !there.has(agentId));
     return { ...loaded, removedAgentIds: absent.map(({ agentId }) => agentId) };
+  }
+
+  /** To read what the others did may take longer than the lease. */
+  async #whileRenewing<T>(reading: Promise<T>): Promise<T> {
+    const { replicaId, store, ports } = this.#options;
+    let timer: Timer | undefined;
+    let renewal: Promise<unknown> = Promise.resolve();
+    const renewLater = (): void => {
+      timer = ports.timers.after(INTERVAL_MS, () => {
+        // Who else lives is looked at, and a failure told, when this is over.
+        renewal = store.renewReplica(replicaId, LEASE_MS).then(renewLater, renewLater);
+      });
+    };
+    renewLater();
+    try {
+      return await reading;
+    } finally {
+      timer?.cancel();
+      await renewal;
+      timer?.cancel();
+    }
   }
 
   #provesAlive({ replicaId, leaseExpiresAtMs }: ReplicaLease, nowMs: EpochMs): boolean {
@@ -204,14 +226,40 @@ export class Replicas {
     if (current?.replicaId === replicaId && merged.replicaId !== replicaId) onMovedAway(current);
   }
 
+  #withOlderTombstones(agents: readonly StoredAgent[], nowMs: EpochMs): readonly StoredAgent[] {
+    const { fleet } = this.#options;
+    const moved = new Map<string, string[]>();
+    for (const { agentId, reservations } of agents) {
+      for (const { attemptId } of reservations.values()) {
+        const before = fleet.reservation(attemptId)?.agentId;
+        if (before === undefined || before === agentId) continue;
+        const attemptIds = moved.get(before);
+        if (attemptIds === undefined) moved.set(before, [attemptId]);
+        else attemptIds.push(attemptId);
+      }
+    }
+    return agents.map((loaded) => {
+      const current = fleet.get(loaded.agentId);
+      if (current === undefined || current.guardVersion >= loaded.guardVersion) return loaded;
+      const reservations = current.reservations.renewed(loaded.reservations, moved.get(loaded.agentId) ?? [], nowMs);
+      return { ...loaded, reservations };
+    });
+  }
+
   #holderOf(agent: StoredAgent): Holder {
     if (agent.replicaId === this.#options.replicaId) return "this_process";
     return this.isHeldElsewhere(agent) ? "another_living" : "nobody";
   }
 
+  /** At the start: all agents with all tombstones. What comes later is read from here on. */
+  begin(loaded: StoredAgents): void {
+    this.#followedToMs = loaded.nowMs;
+    this.take(loaded.agents);
+  }
+
   #follow({ agents, nowMs }: StoredAgents, removedAgentIds: readonly string[]): void {
     this.#followedToMs = nowMs;
-    this.take(agents);
+    this.take(this.#withOlderTombstones(agents, nowMs));
     for (const agentId of removedAgentIds) this.#options.fleet.remove(agentId);
   }
 }

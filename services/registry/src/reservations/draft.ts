@@ -69,7 +69,7 @@ export class Draft {
       reservation,
       leaseMs: reservation.leaseExpiresAtMs === null ? null : Math.max(0, reservation.leaseExpiresAtMs - this.nowMs),
       previousAgentId: previous?.agentId ?? null,
-      endsNow: isEnded && !wasEnded,
+      endsNow: isEnded,
       beginsNow: !isEnded && (wasEnded || previous.agentId !== agentId),
     });
     if (drafted !== undefined && drafted.agentId !== agentId) this.#change(drafted.agentId, attemptId, null);

@@ -81,7 +81,7 @@ export interface ReservationWrite {
   readonly leaseMs: number | null;
   /** The agent whose row it replaces; null: there must be none with this attempt id. */
   readonly previousAgentId: string | null;
-  /** It ends with this write: `releasedAtMs` becomes the store's now. */
+  /** It ends with this write, or is a tombstone that changes: `releasedAtMs` becomes the store's now. */
   readonly endsNow: boolean;
   /** It begins with this write: `reservedAtMs` becomes the store's now. */
   readonly beginsNow: boolean;
@@ -145,11 +145,11 @@ export interface RegistryStore extends EnrolmentStore {
   /** Resolves when the store answers. */
   ping(): Promise<Timed>;
 
-  /** All agents that are not removed. */
-  loadFleet(): Promise<StoredAgents>;
+  /** All agents that are not removed; of their tombstones only those that came or changed at or after this moment, null: all. */
+  loadFleet(tombstonesSinceMs: EpochMs | null): Promise<StoredAgents>;
   /** Those of them that exist and are not removed. */
   loadAgents(agentIds: readonly string[]): Promise<StoredAgents>;
-  /** Agents of which anything changed at or after this moment; and which agents were removed since. */
+  /** Agents of which anything changed at or after this moment, with the tombstones that did; and which agents were removed since. */
   loadChangedSince(sinceMs: EpochMs): Promise<StoredAgents & { readonly removedAgentIds: readonly string[] }>;
   /** On which agents the rows of these attempts are, tombstones included. */
   findReservations(attemptIds: readonly string[]): Promise<ReadonlyMap<string, string>>;

@@ -53,6 +53,35 @@ describe("ReservationBook", () => {
     );
   });
 
+  it("after a read of what is new it is what a read of all would give", () => {
+    fc.assert(
+      fc.property(anyHistory, fc.array(fc.boolean(), { minLength: 20, maxLength: 20 }), (history, readings) => {
+        const plain = new Map<string, StoredReservation>();
+        const left = new Set<string>();
+        let book = ReservationBook.EMPTY;
+        let readAtMs = 0;
+        for (const [nowMs, step] of history.entries()) {
+          for (const [attemptId, row] of changesOf(step, nowMs)) {
+            if (row === null) plain.delete(attemptId);
+            // A tombstone that changes is as new as its change.
+            else plain.set(attemptId, { ...row, fence: nowMs });
+            if (row === null) left.add(attemptId);
+            else left.delete(attemptId);
+          }
+          if (readings[nowMs] !== true) continue;
+          const read = [...plain.values()].filter(
+            ({ state, releasedAtMs }) => state !== "released" || (releasedAtMs ?? 0) >= readAtMs,
+          );
+          book = book.renewed(ReservationBook.of(read), left, nowMs);
+          expect(byId(book.values())).toEqual(byId(plain.values()));
+          expect(book.size).toBe(plain.size);
+          readAtMs = nowMs;
+          left.clear();
+        }
+      }),
+    );
+  });
+
   it("lets go of tombstones that are too old, and says of which", () => {
     const ended = (number: number, releasedAtMs: number) =>
       reservationWith({ attemptId: `a${number}`, state: "released", releasedAtMs });

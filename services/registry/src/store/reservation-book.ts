@@ -110,6 +110,22 @@ export class ReservationBook {
     return this.#next({ held, old: joined, recent: new Map(), endedCount: joined.size }, attemptIds);
   }
 
+  /**
+   * The book after what was read of it: all that holds room, and the tombstones that came or changed since a time up to which this one is right. Older
+   * ones stay, but for those of attempts that have moved to another agent.
+   */
+  renewed(read: ReservationBook, moved: Iterable<string>, nowMs: EpochMs): ReservationBook {
+    const changes = new Map<string, Row | null>();
+    for (const attemptId of moved) if (this.has(attemptId)) changes.set(attemptId, null);
+    for (const { attemptId } of this.held()) if (!read.has(attemptId)) changes.set(attemptId, null);
+    for (const row of read.values()) {
+      const known = this.get(row.attemptId);
+      const isKnown = !holdsRoom(row) && known?.releasedAtMs === row.releasedAtMs && known.fence === row.fence;
+      if (!isKnown) changes.set(row.attemptId, row);
+    }
+    return this.with(changes, nowMs);
+  }
+
   /** The attempts in which this book may differ from the other one; null: it was not made from it, so look at all. */
   changesSince(other: ReservationBook): readonly string[] | null {
     return this.#origin?.token === other.#token ? this.#origin.attemptIds : null;

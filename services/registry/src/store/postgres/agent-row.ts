@@ -14,7 +14,7 @@ import {
 } from "./sample-json.ts";
 
 /** Reservations travel as json within their agent's row, so that guard and reservations are of the same snapshot. */
-const reservationsOfAgent = `
+const reservationsOfAgent = (which: string): string => `
   coalesce((
     SELECT jsonb_agg(jsonb_build_object(
       'attempt_id', r.attempt_id, 'agent_id', r.agent_id, 'fence', r.fence, 'state', r.state,
@@ -25,7 +25,7 @@ const reservationsOfAgent = `
       'reserved_at', floor(extract(epoch FROM r.reserved_at) * 1000),
       'released_at', floor(extract(epoch FROM r.released_at) * 1000),
       'plan_id', r.plan_id, 'task_id', r.task_id))
-      FROM reservations r WHERE r.agent_id = a.agent_id), '[]')`;
+      FROM reservations r WHERE r.agent_id = a.agent_id ${which}), '[]')`;
 
 /** A time of the change of a row `a` of agents that is later than that of the change before, in whatever order their transactions began. */
 export const laterChange = `greatest(now(), a.changed_at + interval '1 microsecond')`;
@@ -34,7 +34,7 @@ export const laterChange = `greatest(now(), a.changed_at + interval '1 microseco
  * Everything but the WHERE clause. Tables: a agents, l liveness, g guards, s samples. What was measured before the agent's present session says nothing of now:
  * its owner may have come meanwhile.
  */
-export const selectAgents = `
+const select = (which: string): string => `
   SELECT a.agent_id, a.hostname, a.agent_type, a.pool_name, a.labels, a.version, a.platform,
          a.cordoned, a.cordon_reason, a.draining, a.drain_deadline, a.first_seen_at, a.removed_at,
          (extract(epoch FROM a.changed_at) * 1000000)::bigint AS changed_us,
@@ -43,11 +43,18 @@ export const selectAgents = `
          l.attached, l.owner_hold, l.flaps, l.last_flap_at, l.probation_until, g.version AS guard_version,
          s.sampled_at, s.cpu_total_millicores, s.cpu_available_millicores, s.cpu_offer_millicores, s.cpu_declared,
          s.cpu_load_percent, s.memory_total_mib, s.memory_available_mib, s.memory_offer_mib, s.memory_declared,
-         s.cards, s.attempts, ${reservationsOfAgent} AS reservations
+         s.cards, s.attempts, ${reservationsOfAgent(which)} AS reservations
     FROM agents a
     JOIN agent_liveness l USING (agent_id)
     JOIN agent_guards g USING (agent_id)
     LEFT JOIN agent_samples s ON s.agent_id = a.agent_id AND s.epoch = l.epoch`;
+
+/** With all their reservations. */
+export const selectAgents = select("");
+
+/** Without the tombstones from before a time, the parameter of this name: a busy fleet has a million of them, and a process that follows knows them. */
+export const selectAgentsSince = (parameter: "$1" | "$2"): string =>
+  select(`AND (r.released_at IS NULL OR r.released_at >= ${parameter})`);
 
 export interface ReservationJson {
   readonly attempt_id: string;

@@ -2,13 +2,14 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { EpochMs } from "@headroom/scheduling";
 import type { StoredAgent } from "../stored-agent.ts";
-import { agentFromRow, type AgentRow, selectAgents } from "./agent-row.ts";
+import { agentFromRow, type AgentRow, selectAgents, selectAgentsSince } from "./agent-row.ts";
 
 const sizes = defineStatement<{ readonly agent_id: string; readonly reservations: number }>({
   name: "registry_count_fleet",
   text: `
   SELECT a.agent_id, count(r.attempt_id) AS reservations
-    FROM agents a LEFT JOIN reservations r USING (agent_id)
+    FROM agents a
+    LEFT JOIN reservations r ON r.agent_id = a.agent_id AND (r.released_at IS NULL OR r.released_at >= $1)
    WHERE a.removed_at IS NULL GROUP BY a.agent_id`,
 });
 /** Agents and reservations that are read by one statement: half a second of work, of the 30 s that it may take. More only where one agent has more. */
@@ -17,6 +18,11 @@ const portionSize = 20_000;
 const some = defineStatement<AgentRow>({
   name: "registry_load_agents",
   text: `${selectAgents} WHERE a.removed_at IS NULL AND a.agent_id = ANY ($1::uuid[])`,
+});
+
+const portion = defineStatement<AgentRow>({
+  name: "registry_load_portion",
+  text: `${selectAgentsSince("$2")} WHERE a.removed_at IS NULL AND a.agent_id = ANY ($1::uuid[])`,
 });
 
 interface LookRow {
@@ -40,7 +46,7 @@ const look = defineStatement<LookRow>({
 const changed = defineStatement<AgentRow>({
   name: "registry_load_changed",
   answerWithinMs: 10_000,
-  text: `${selectAgents}
+  text: `${selectAgentsSince("$1")}
    WHERE a.changed_at >= $1 OR l.changed_at >= $1 OR g.changed_at >= $1 OR s.changed_at >= $1`,
 });
 
@@ -48,16 +54,17 @@ const changed = defineStatement<AgentRow>({
  * In portions: ten minutes of tombstones are a million rows where a thousand tasks end each second, and no single statement has the time to read
  * them. An agent's row and its reservations are of one snapshot.
  */
-export async function loadFleet(db: Queryable): Promise<StoredAgent[]> {
+export async function loadFleet(db: Queryable, tombstonesSinceMs: EpochMs | null): Promise<StoredAgent[]> {
+  const since = new Date(tombstonesSinceMs ?? 0);
   const agents: StoredAgent[] = [];
   let agentIds: string[] = [];
   let size = 0;
   const load = async (): Promise<void> => {
-    for (const agent of await loadAgents(db, agentIds)) agents.push(agent);
+    for (const row of await db.query(portion, [agentIds, since])) agents.push(agentFromRow(row));
     agentIds = [];
     size = 0;
   };
-  for (const { agent_id, reservations } of await db.query(sizes)) {
+  for (const { agent_id, reservations } of await db.query(sizes, [since])) {
     if (agentIds.length > 0 && size + reservations >= portionSize) await load();
     agentIds.push(agent_id);
     size += 1 + reservations;

@@ -50,11 +50,11 @@ it("a fleet with many tombstones is loaded in portions, which hold about as many
     ...db,
     async query(statement, values) {
       const rows = await db.query(statement, values);
-      if (statement.name === "registry_load_agents") portions.push(rows.length);
+      if (statement.name === "registry_load_portion") portions.push(rows.length);
       return rows;
     },
   };
-  const agents = await loadFleet(counting);
+  const agents = await loadFleet(counting, null);
   const found = new Map(agents.map(({ agentId, reservations }) => [Number(agentId.slice(-12)), reservations.size]));
   expect(counts.map((_, index) => found.get(index))).toEqual(counts);
   expect(portions.reduce((sum, portion) => sum + portion)).toBe(counts.length);

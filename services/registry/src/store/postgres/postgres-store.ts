@@ -49,7 +49,7 @@ export function createPostgresStore(db: Database): RegistryStore {
 
   return {
     ping: () => timed(() => Promise.resolve({})),
-    loadFleet: () => timed(async () => ({ agents: await loadFleet(db) })),
+    loadFleet: (tombstonesSinceMs) => timed(async () => ({ agents: await loadFleet(db, tombstonesSinceMs) })),
     loadAgents: (agentIds) => timed(async () => ({ agents: await loadAgents(db, agentIds) })),
     loadChangedSince: (sinceMs) => call(() => loadChangedSince(db, sinceMs)),
     findReservations: (attemptIds) => call(() => findReservations(db, attemptIds)),
