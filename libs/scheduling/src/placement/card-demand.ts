@@ -33,6 +33,16 @@ interface Hole {
   readonly fillings: readonly Filling[];
 }
 
+/** An expectation that is being added up: a filling after the other. */
+interface Sum {
+  readonly hole: Hole;
+  readonly step: number;
+  /** The filling that comes next. */
+  index: number;
+  weight: number;
+  sum: number;
+}
+
 /** Holes that are told apart to the MiB; the others share one in each so many MiB, so that noise does not make thousands. */
 const MAX_EXACT_HOLES = 1_024;
 const SHARED_HOLES_PER_CARD = 512;
@@ -78,23 +88,49 @@ export class CardDemand {
     return this.#leftOf(this.#holeAt(freeMib), step);
   }
 
-  #leftOf(hole: Hole, step: number): number {
-    const { left, freeMib, fillings } = hole;
-    const known = left[step] ?? UNKNOWN;
+  /**
+   * By a list of what is being added up, at most each hole at each step of CPU, and not by recursion: tasks of a few MiB make of one
+   * card a chain of holes that no stack holds.
+   */
+  #leftOf(asked: Hole, askedStep: number): number {
+    const known = asked.left[askedStep] ?? UNKNOWN;
     if (known !== UNKNOWN) return known;
-    const isWhole = freeMib >= this.#cardClass.totalMib;
-    let weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
-    let sum = weight * freeMib;
-    for (let index = 0; index < fillings.length; index += 1) {
-      const filling = fillings[index];
-      if (filling === undefined || filling.steps > step) break;
-      weight += filling.rate;
-      const next = this.#nextOf(hole, filling);
-      if (next !== null) sum += filling.rate * this.#leftOf(next, step - filling.steps);
+    const open = [this.#sumOf(asked, askedStep)];
+    for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+      const missing = this.#addUp(last);
+      if (missing !== null) {
+        open.push(missing);
+        continue;
+      }
+      const { hole, step, weight, sum } = last;
+      hole.left[step] = weight > 0 ? sum / weight : hole.freeMib;
+      open.pop();
     }
-    const expected = weight > 0 ? sum / weight : freeMib;
-    left[step] = expected;
-    return expected;
+    return asked.left[askedStep] ?? UNKNOWN;
+  }
+
+  #sumOf(hole: Hole, step: number): Sum {
+    const { freeMib } = hole;
+    const isWhole = freeMib >= this.#cardClass.totalMib;
+    const weight = isWhole ? 0 : 1 / (HORIZON_ARRIVALS_PER_CARD * this.#history.cards);
+    return { hole, step, index: 0, weight, sum: weight * freeMib };
+  }
+
+  /** As far as is known what is left of the holes behind; answers the first that is not known, or null at the end. */
+  #addUp(open: Sum): Sum | null {
+    const { hole, step } = open;
+    for (; open.index < hole.fillings.length; open.index += 1) {
+      const filling = hole.fillings[open.index];
+      if (filling === undefined || filling.steps > step) return null;
+      const next = this.#nextOf(hole, filling);
+      // It takes no CPU, and of VRAM less than is told apart: all is as before it came, for ever if it were followed.
+      if (next !== null && filling.steps === 0 && next.freeMib >= hole.freeMib) continue;
+      const left = next === null ? 0 : (next.left[step - filling.steps] ?? 0);
+      if (next !== null && left === UNKNOWN) return this.#sumOf(next, step - filling.steps);
+      open.weight += filling.rate;
+      open.sum += filling.rate * left;
+    }
+    return null;
   }
 
   #nextOf({ freeMib }: Hole, filling: Filling): Hole | null {
