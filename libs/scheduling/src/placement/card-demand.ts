@@ -57,8 +57,8 @@ export class CardDemand {
   /** Distinct amounts of CPU of the tasks that take one card; for each of them the share of tasks that fit, by size. */
   readonly #cpuLevels: readonly number[];
   readonly #fitting: readonly Float64Array[];
-  /** Free VRAM in MiB -> how many of the sizes of single-card tasks are at most that. */
-  readonly #sizesWithin: Int16Array;
+  /** Distinct sizes of those tasks. */
+  readonly #sizes: readonly number[];
 
   constructor(weights: readonly ShapeWeight[], cardClass: CardClass, history: CardHistory) {
     this.#cardClass = cardClass;
@@ -68,10 +68,9 @@ export class CardDemand {
       weights.filter(({ shape }) => shape.gpuCount === 1),
       cardClass,
     );
-    const sizes = [...new Set(single.map((task) => task.perCardMib))].sort((a, b) => a - b);
+    this.#sizes = [...new Set(single.map((task) => task.perCardMib))].sort((a, b) => a - b);
     this.#cpuLevels = [...new Set(single.map((task) => task.cpuMillicores))].sort((a, b) => a - b);
-    this.#sizesWithin = countWithin(sizes, cardClass.totalMib);
-    this.#fitting = [-1, ...this.#cpuLevels].map((cpu) => fittingBySize(single, sizes, cpu));
+    this.#fitting = [-1, ...this.#cpuLevels].map((cpu) => fittingBySize(single, this.#sizes, cpu));
   }
 
   /**
@@ -171,19 +170,12 @@ export class CardDemand {
 
   /** How many of the CPU amounts of single-card tasks are at most that: what `fittingShare` is asked with. */
   cpuLevel(cpuMillicores: number): number {
-    let low = 0;
-    let high = this.#cpuLevels.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#cpuLevels[middle] ?? 0) <= cpuMillicores) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return countUpTo(this.#cpuLevels, cpuMillicores);
   }
 
   /** Share of the tasks with cards that take one card and that so much of this one would hold, with the CPU at that level. */
   fittingShare(freeMib: number, cpuLevel: number): number {
-    return this.#fitting[cpuLevel]?.[this.#sizesWithin[freeMib] ?? 0] ?? 0;
+    return this.#fitting[cpuLevel]?.[countUpTo(this.#sizes, freeMib)] ?? 0;
   }
 }
 
@@ -200,14 +192,16 @@ function cardTasks(weights: readonly ShapeWeight[], cardClass: CardClass): reado
   return [...tasks.values()].sort((a, b) => a.cpuMillicores - b.cpuMillicores || a.perCardMib - b.perCardMib);
 }
 
-function countWithin(sizes: readonly number[], totalMib: number): Int16Array {
-  const within = new Int16Array(totalMib + 1);
-  let count = 0;
-  for (let free = 0; free <= totalMib; free += 1) {
-    while (count < sizes.length && (sizes[count] ?? 0) <= free) count += 1;
-    within[free] = count;
+/** How many of the ascending figures are at most that. */
+function countUpTo(figures: readonly number[], limit: number): number {
+  let low = 0;
+  let high = figures.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((figures[middle] ?? 0) <= limit) low = middle + 1;
+    else high = middle;
   }
-  return within;
+  return low;
 }
 
 /** Share of the tasks within this CPU whose size is among the first so many of the sizes. */

@@ -41,7 +41,8 @@ export function cardValue(freeMib: Mib, canBeWhole: boolean): number {
 }
 
 export function freeMibOf(value: number): Mib {
-  return value >> 1;
+  // Not by a shift: an agent may say up to 2^50 MiB, and a shift cuts numbers down to 32 bits.
+  return Math.floor(value / 2);
 }
 
 export function canBeWhole(value: number): boolean {

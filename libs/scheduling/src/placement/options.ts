@@ -1,5 +1,5 @@
 /** The ways to put a task on a machine: they differ in the cards. */
-import { canBeWhole, type MachineState } from "./machine-state.ts";
+import { canBeWhole, freeMibOf, type MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 
 /**
@@ -97,7 +97,7 @@ function resetCards(scratch: MachineState, { cards, vramMib }: MachineState): vo
 }
 
 function lower(state: MachineState, position: number, { perCardMib, exclusive }: PlacementShape): void {
-  const free = (state.cards[position] ?? 0) >> 1;
+  const free = freeMibOf(state.cards[position] ?? 0);
   const left = exclusive ? 0 : free - perCardMib;
   state.cards[position] = left * 2;
   state.vramMib -= free - left;

@@ -3,7 +3,7 @@
  * The larger is preferred; of equal ones the first machine in the order of their names.
  */
 import { CardHistory } from "./card-history.ts";
-import type { MachineKind, MachineState } from "./machine-state.ts";
+import { freeMibOf, type MachineKind, type MachineState } from "./machine-state.ts";
 import type { PlacementShape } from "./shape.ts";
 import { StrandedEstimate, type StrandedWeights } from "./stranded.ts";
 import { covering, type TaskMix } from "./task-mix.ts";
@@ -106,7 +106,7 @@ function packingScore(before: MachineState, after: MachineState, shape: Placemen
 function idleCards({ cards, kind }: MachineState): number {
   let idle = 0;
   for (let position = 0; position < cards.length; position += 1) {
-    if ((cards[position] ?? 0) >> 1 >= (kind.cardClasses[position]?.totalMib ?? 0)) idle += 1;
+    if (freeMibOf(cards[position] ?? 0) >= (kind.cardClasses[position]?.totalMib ?? 0)) idle += 1;
   }
   return idle;
 }
@@ -118,7 +118,7 @@ function freeOfTaken(before: MachineState, after: MachineState): number {
   for (const value of after.cards) {
     const position = gone.indexOf(value);
     if (position >= 0) gone.splice(position, 1);
-    else left += value >> 1;
+    else left += freeMibOf(value);
   }
   return left;
 }

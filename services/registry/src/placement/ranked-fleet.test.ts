@@ -7,6 +7,7 @@ import {
   agentFacts,
   CardHistory,
   fit,
+  freeMibOf,
   MachineKinds,
   type Needs,
   normalizeNeeds,
@@ -142,14 +143,14 @@ class SideBySide {
   remains(): readonly string[] {
     return [...this.#fleet.agents()].map((agent) => {
       const { state } = this.#kinds.machineOf(agentFacts(viewOf(agent)));
-      return `${agent.agentId} ${state.cpuMillicores} ${state.memoryMib} ${state.cards.map((value) => value >> 1).join()}`;
+      return `${agent.agentId} ${state.cpuMillicores} ${state.memoryMib} ${state.cards.map(freeMibOf).join()}`;
     });
   }
 
   simulatedRemains(): readonly string[] {
     return [...this.#fleet.agents()].map(({ agentId }) => {
       const state = this.#engine.stateOf(agentId);
-      return `${agentId} ${state?.cpuMillicores} ${state?.memoryMib} ${state?.cards.map((value) => value >> 1).join()}`;
+      return `${agentId} ${state?.cpuMillicores} ${state?.memoryMib} ${state?.cards.map(freeMibOf).join()}`;
     });
   }
 }
