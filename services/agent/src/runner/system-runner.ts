@@ -4,6 +4,7 @@ import { lacksMeans } from "../processes/lacks-means.ts";
 import type { ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram } from "./find-program.ts";
+import { FolderRemover } from "./folder-remover.ts";
 import { endGroup, ProcessGroup, untilSeenTwice } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
@@ -25,8 +26,9 @@ const always = (): boolean => true;
 /** Runs commands as real processes, each in a process group of its own, without a shell, with stdin closed. */
 export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
   const childCpu = linuxChildCpu();
+  const remover = new FolderRemover(options.ports.timers, options.logger);
   return {
-    start: (spec, sink, mayStart = always) => startProcess(spec, sink, mayStart, options, childCpu),
+    start: (spec, sink, mayStart = always) => startProcess(spec, sink, mayStart, options, childCpu, remover),
     endLeftover: (leftover, graceMs) => endLeftover(leftover, graceMs, options),
   };
 }
@@ -37,9 +39,10 @@ async function startProcess(
   mayStart: () => boolean,
   options: SystemRunnerOptions,
   childCpu: ChildCpu,
+  remover: FolderRemover,
 ): Promise<RunStart> {
   const { logger, ports, processes } = options;
-  const folder = await openWorkFolder(spec.workingDir, options.freshDir, spec.attemptId, logger);
+  const folder = await openWorkFolder(spec.workingDir, options.freshDir, spec.attemptId, remover);
   if (folder.kind === "failed") return folder;
   const failed = async (sentence: string, isMachine = false): Promise<RunStart> => {
     await folder.remove();

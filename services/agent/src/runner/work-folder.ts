@@ -1,6 +1,6 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logger } from "@headroom/runtime";
+import type { FolderRemover } from "./folder-remover.ts";
 
 /** Where a command runs. */
 export type WorkFolder =
@@ -14,10 +14,11 @@ export async function openWorkFolder(
   workingDir: string,
   freshDir: string,
   attemptId: string,
-  logger: Logger,
+  remover: FolderRemover,
 ): Promise<WorkFolder> {
   if (workingDir !== "") return checkGiven(workingDir);
   const path = join(freshDir, attemptId);
+  remover.forget(path);
   try {
     // A leftover of the same attempt would be an earlier run of it.
     await rm(path, { recursive: true, force: true });
@@ -26,16 +27,7 @@ export async function openWorkFolder(
     const sentence = `the fresh working folder ${path} could not be made: ${messageOf(error)}`;
     return { kind: "failed", sentence, isMachine: true };
   }
-  return { kind: "ready", path, remove: () => removeFolder(path, logger) };
-}
-
-/** Removes a fresh folder and all in it; what cannot be removed is logged and left. */
-async function removeFolder(path: string, logger: Logger): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
-  } catch (error) {
-    logger.warn({ err: error, path }, "a task's working folder could not be removed");
-  }
+  return { kind: "ready", path, remove: () => remover.remove(path) };
 }
 
 async function checkGiven(path: string): Promise<WorkFolder> {

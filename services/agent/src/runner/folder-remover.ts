@@ -1,0 +1,71 @@
+import { rm } from "node:fs/promises";
+import type { Logger, Timers } from "@headroom/runtime";
+
+/** What keeps a folder from being removed (a file that is held open, a disk that is full or away) often passes. */
+export const removeAgainMs = 300_000;
+/** Folders that are tried again; the oldest was tried most often, and goes to the next start of the agent. */
+const maxKept = 256;
+
+/** Removes the fresh folders of tasks with all in them, and tries again with those that cannot be removed. */
+export class FolderRemover {
+  readonly #timers: Timers;
+  readonly #logger: Logger;
+  readonly #kept = new Set<string>();
+  #isDue = false;
+
+  constructor(timers: Timers, logger: Logger) {
+    this.#timers = timers;
+    this.#logger = logger;
+  }
+
+  /** Never rejects: what cannot be removed is said once, and tried again later. */
+  async remove(path: string): Promise<void> {
+    try {
+      await removeAll(path);
+    } catch (error) {
+      this.#logger.warn(
+        { err: error, path },
+        "a task's working folder could not be removed; trying again now and then",
+      );
+      this.#keep(path);
+    }
+  }
+
+  /** The folder is in use. */
+  forget(path: string): void {
+    this.#kept.delete(path);
+  }
+
+  #keep(path: string): void {
+    this.#kept.add(path);
+    const [oldest] = this.#kept;
+    if (this.#kept.size > maxKept && oldest !== undefined) this.#kept.delete(oldest);
+    this.#tryLater();
+  }
+
+  #tryLater(): void {
+    if (this.#isDue || this.#kept.size === 0) return;
+    this.#isDue = true;
+    this.#timers.after(removeAgainMs, () => void this.#tryAgain(), { keepAlive: false });
+  }
+
+  /** One after another: a folder may be huge. */
+  async #tryAgain(): Promise<void> {
+    for (const path of [...this.#kept]) {
+      if (!this.#kept.has(path)) continue;
+      try {
+        await removeAll(path);
+        this.#kept.delete(path);
+        this.#logger.info({ path }, "a task's working folder could be removed at last");
+      } catch (error) {
+        this.#logger.debug({ err: error, path }, "a task's working folder still cannot be removed");
+      }
+    }
+    this.#isDue = false;
+    this.#tryLater();
+  }
+}
+
+function removeAll(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
+}
