@@ -30,7 +30,7 @@ export class EarlyEndings {
   /** The runner with which the start that succeeds joins what was begun. */
   joinedBy(runner: ProcessRunner): ProcessRunner {
     return {
-      start: (spec, sink, mayStart) => runner.start(spec, sink, mayStart),
+      start: (spec, sink, mayStart, signal) => runner.start(spec, sink, mayStart, signal),
       endLeftover: (leftover, graceMs) => this.#begun.get(leftover.attemptId) ?? runner.endLeftover(leftover, graceMs),
     };
   }

@@ -2,6 +2,9 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 
+/** What the system says of a path; a test gives its own. */
+export type Stat = (path: string) => Promise<{ isDirectory(): boolean }>;
+
 export type FoundProgram = { readonly kind: "found" } | { readonly kind: "missing"; readonly sentence: string };
 
 /** The sentence stands in a table's cell; a PATH may have dozens. */
@@ -16,13 +19,14 @@ export async function findProgram(
   program: string,
   workingDir: string,
   path: string | undefined,
+  statPath: Stat = stat,
   platform: NodeJS.Platform = process.platform,
 ): Promise<FoundProgram> {
   if (platform === "win32") return { kind: "found" };
   if (program === "") return missing("the command's first word, the program, is empty");
   if (program.includes("/")) {
     const file = isAbsolute(program) ? program : resolve(workingDir, program);
-    const verdict = await look(file);
+    const verdict = await look(file, statPath);
     if (verdict === "program") return { kind: "found" };
     return missing(`the program ${quote(file)} ${verdict}`);
   }
@@ -30,7 +34,7 @@ export async function findProgram(
   let near: string | undefined;
   for (const folder of folders) {
     const file = join(resolve(workingDir, folder), program);
-    const verdict = await look(file);
+    const verdict = await look(file, statPath);
     if (verdict === "program") return { kind: "found" };
     if (verdict !== "does not exist") near ??= `${quote(file)} ${verdict}`;
   }
@@ -50,9 +54,10 @@ function listFolders(folders: readonly string[]): string {
 
 async function look(
   file: string,
+  statPath: Stat,
 ): Promise<"program" | "does not exist" | "is a folder" | "is not executable for the agent's user"> {
   try {
-    if ((await stat(file)).isDirectory()) return "is a folder";
+    if ((await statPath(file)).isDirectory()) return "is a folder";
   } catch {
     return "does not exist";
   }

@@ -48,12 +48,12 @@ export interface Run {
 
 export type RunStart =
   | { readonly kind: "started"; readonly run: Run }
-  /** `mayStart` said no: nothing was started. */
+  /** `mayStart` said no, or the signal aborted: nothing was started. */
   | { readonly kind: "withheld" }
   | {
       readonly kind: "failed";
       readonly sentence: string;
-      /** It is the machine that can start nothing at the moment, whatever the command: no processes, memory, files or disk are left. */
+      /** It is the machine that can start nothing at the moment, whatever the command: no processes, memory, files or disk are left, or a drive is away. */
       readonly isMachine: boolean;
     };
 
@@ -68,9 +68,10 @@ export interface Leftover {
 export interface ProcessRunner {
   /**
    * Never rejects: what cannot be started is told in a sentence. `mayStart` is asked right before the process is made, which may be
-   * long after the call where a folder is slow; a runner that makes it at once need not ask.
+   * long after the call where a folder is slow. `signal` aborts when the start is wanted no more: one that has made no process yet is then
+   * answered at once. A runner that makes the process at once need heed neither.
    */
-  start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean): Promise<RunStart>;
+  start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean, signal?: AbortSignal): Promise<RunStart>;
   /** Ends the processes of an attempt of an earlier agent program, if they are still the same; answers how many there were. */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number>;
 }

@@ -1,15 +1,17 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { stat } from "node:fs/promises";
 import type { Logger, Ports } from "@headroom/runtime";
 import { lacksMeans } from "../processes/lacks-means.ts";
 import type { ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
-import { findProgram } from "./find-program.ts";
+import { findProgram, type Stat } from "./find-program.ts";
 import { FolderRemover } from "./folder-remover.ts";
+import { LookLine, lookLimitMs } from "./look-line.ts";
 import { endGroup, ProcessGroup, untilSeenTwice } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
-import { openWorkFolder } from "./work-folder.ts";
+import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 
 export interface SystemRunnerOptions {
   readonly ports: Ports;
@@ -19,46 +21,117 @@ export interface SystemRunnerOptions {
   readonly freshDir: string;
   /** The agent's own environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: the system's. */
+  readonly stat?: Stat;
+}
+
+/** What the starts of one runner share. */
+interface Shared {
+  readonly childCpu: ChildCpu;
+  readonly remover: FolderRemover;
+  /** Where tasks name a folder, or their program by its path: a drive that is away is most likely there. */
+  readonly named: LookLine;
+  /** Where all is the agent's own: the fresh folder, PATH. A line for itself, so that such tasks start while the other hangs. */
+  readonly own: LookLine;
 }
 
 const always = (): boolean => true;
 
 /** Runs commands as real processes, each in a process group of its own, without a shell, with stdin closed. */
 export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
-  const childCpu = linuxChildCpu();
-  const remover = new FolderRemover(options.ports.timers, options.logger);
+  const { ports, logger } = options;
+  const shared = {
+    childCpu: linuxChildCpu(),
+    remover: new FolderRemover(ports.timers, logger),
+    named: new LookLine(ports.timers),
+    own: new LookLine(ports.timers),
+  };
   return {
-    start: (spec, sink, mayStart = always) => startProcess(spec, sink, mayStart, options, childCpu, remover),
+    async start(spec, sink, mayStart = always, signal) {
+      const place = await lookForPlace(spec, options, shared, signal);
+      return place.kind === "ready" ? startProcess(spec, sink, mayStart, place, options, shared) : place;
+    },
     endLeftover: (leftover, graceMs) => endLeftover(leftover, graceMs, options),
   };
+}
+
+/** A folder to run in, and a program that is there. */
+interface Place {
+  readonly kind: "ready";
+  readonly folder: Extract<WorkFolder, { readonly kind: "ready" }>;
+  readonly env: Record<string, string>;
+}
+
+type NotStarted = Exclude<RunStart, { readonly kind: "started" }>;
+
+/** Never takes longer than `lookLimitMs`. */
+async function lookForPlace(
+  spec: RunSpec,
+  options: SystemRunnerOptions,
+  shared: Shared,
+  signal: AbortSignal | undefined,
+): Promise<Place | NotStarted> {
+  const [program = ""] = spec.argv;
+  const line = spec.workingDir !== "" || program.includes("/") ? shared.named : shared.own;
+  const looked = await line.look(
+    () => findPlace(spec, options, shared.remover),
+    async (late) => (late.kind === "ready" ? late.folder.remove() : undefined),
+    signal,
+  );
+  switch (looked.kind) {
+    case "seen":
+      return looked.seen;
+    case "unwanted":
+      return { kind: "withheld" };
+    case "late":
+    case "blocked": {
+      const folder = spec.workingDir === "" ? options.freshDir : spec.workingDir;
+      const why =
+        looked.kind === "late"
+          ? `did not answer within ${lookLimitMs / 1_000} s`
+          : "were not looked at, because an earlier look at such paths hangs";
+      const sentence = `the working folder ${JSON.stringify(folder)} and the program ${JSON.stringify(program)} ${why}: one may be on a network drive that is away`;
+      options.logger.warn({ attempt_id: spec.attemptId, folder, program }, sentence);
+      return { kind: "failed", sentence, isMachine: true };
+    }
+  }
+}
+
+async function findPlace(
+  spec: RunSpec,
+  options: SystemRunnerOptions,
+  remover: FolderRemover,
+): Promise<Place | NotStarted> {
+  const { freshDir, stat: statPath = stat } = options;
+  const folder = await openWorkFolder(spec.workingDir, spec.attemptId, { freshDir, remover, stat: statPath });
+  if (folder.kind === "failed") return folder;
+  const env = taskEnvironment(options.env, spec, folder.path);
+  const found = await findProgram(spec.argv[0] ?? "", folder.path, env["PATH"], statPath);
+  if (found.kind === "found") return { kind: "ready", folder, env };
+  await folder.remove();
+  return { kind: "failed", sentence: found.sentence, isMachine: false };
 }
 
 async function startProcess(
   spec: RunSpec,
   sink: OutputSink,
   mayStart: () => boolean,
+  { folder, env }: Place,
   options: SystemRunnerOptions,
-  childCpu: ChildCpu,
-  remover: FolderRemover,
+  { childCpu }: Shared,
 ): Promise<RunStart> {
   const { logger, ports, processes } = options;
-  const folder = await openWorkFolder(spec.workingDir, options.freshDir, spec.attemptId, remover);
-  if (folder.kind === "failed") return folder;
-  const failed = async (sentence: string, isMachine = false): Promise<RunStart> => {
-    await folder.remove();
-    return { kind: "failed", sentence, isMachine };
-  };
-  const env = taskEnvironment(options.env, spec, folder.path);
   const [program = "", ...args] = spec.argv;
-  const found = await findProgram(program, folder.path, env["PATH"]);
-  if (found.kind === "missing") return failed(found.sentence);
   if (!mayStart()) {
     await folder.remove();
     return { kind: "withheld" };
   }
   const spawned = await spawnChild(program, args, folder.path, env);
-  if (spawned.kind === "failed")
-    return failed(`the program ${JSON.stringify(program)} could not be started: ${spawned.why}`, spawned.isMachine);
+  if (spawned.kind === "failed") {
+    await folder.remove();
+    const sentence = `the program ${JSON.stringify(program)} could not be started: ${spawned.why}`;
+    return { kind: "failed", sentence, isMachine: spawned.isMachine };
+  }
   const startedAtMs = ports.clock.now();
   const { child, pid } = spawned;
   const group = new ProcessGroup(pid, spec.attemptId, processes);

@@ -1,5 +1,6 @@
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Stat } from "./find-program.ts";
 import type { FolderRemover } from "./folder-remover.ts";
 
 /** Where a command runs. */
@@ -7,16 +8,23 @@ export type WorkFolder =
   | { readonly kind: "ready"; readonly path: string; remove(): Promise<void> }
   | { readonly kind: "failed"; readonly sentence: string; readonly isMachine: boolean };
 
+export interface WorkFolderOptions {
+  /** Fresh folders are made below it. */
+  readonly freshDir: string;
+  /** Removes them. */
+  readonly remover: FolderRemover;
+  readonly stat: Stat;
+}
+
 const nothing = (): Promise<void> => Promise.resolve();
 
 /** The folder that was asked for, which must exist; or a fresh one, below `freshDir` and named after the attempt. */
 export async function openWorkFolder(
   workingDir: string,
-  freshDir: string,
   attemptId: string,
-  remover: FolderRemover,
+  { freshDir, remover, stat }: WorkFolderOptions,
 ): Promise<WorkFolder> {
-  if (workingDir !== "") return checkGiven(workingDir);
+  if (workingDir !== "") return checkGiven(workingDir, stat);
   const path = join(freshDir, attemptId);
   remover.forget(path);
   try {
@@ -30,7 +38,7 @@ export async function openWorkFolder(
   return { kind: "ready", path, remove: () => remover.remove(path) };
 }
 
-async function checkGiven(path: string): Promise<WorkFolder> {
+async function checkGiven(path: string, stat: Stat): Promise<WorkFolder> {
   try {
     if ((await stat(path)).isDirectory()) return { kind: "ready", path, remove: nothing };
     const sentence = `the working folder ${JSON.stringify(path)} is not a folder on this agent`;

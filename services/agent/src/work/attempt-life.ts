@@ -20,6 +20,8 @@ type Ending = Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"
 export class AttemptLife {
   readonly #options: SupervisorOptions;
   readonly #tell: Omit<SupervisorListener, "output">;
+  /** Those that are being started: ended before they have a process, they wait for no folder. */
+  readonly #starting = new Map<HeldAttempt, AbortController>();
   #unfitFromMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SupervisorOptions, tell: Omit<SupervisorListener, "output">) {
@@ -51,6 +53,12 @@ export class AttemptLife {
       this.#options.logger.info({ ...logFields(attempt), outcome, grace_ms: graceMs }, "ending an attempt");
     attempt.endCause ??= { outcome, sentence, graceMs };
     attempt.run?.end(graceMs);
+    this.#starting.get(attempt)?.abort();
+  }
+
+  /** Call it at each tick. An attempt whose folder does not answer has a lease too. */
+  judgeStart(attempt: HeldAttempt): void {
+    if (this.#starting.has(attempt)) this.#mayStart(attempt);
   }
 
   async #run(attempt: HeldAttempt, work: AssignedWork): Promise<void> {
@@ -58,11 +66,16 @@ export class AttemptLife {
     // Cancelled between the answer and here.
     if (!this.#mayStart(attempt)) return this.#finish(attempt, this.#neverStarted());
     const { attemptId, taskId, planId, argv, env, workingDir, cardIndexes } = work;
-    const start = await runner.start(
-      { attemptId, taskId, planId, argv, env, workingDir, cardIndexes },
-      (source, data) => attempt.spool.write(source, data),
-      () => this.#mayStart(attempt),
-    );
+    const starting = new AbortController();
+    this.#starting.set(attempt, starting);
+    const start = await runner
+      .start(
+        { attemptId, taskId, planId, argv, env, workingDir, cardIndexes },
+        (source, data) => attempt.spool.write(source, data),
+        () => this.#mayStart(attempt),
+        starting.signal,
+      )
+      .finally(() => this.#starting.delete(attempt));
     if (start.kind === "withheld") return this.#finish(attempt, this.#neverStarted());
     if (start.kind === "failed") {
       const { sentence, isMachine } = start;
@@ -86,7 +99,7 @@ export class AttemptLife {
     await this.#finish(attempt, ownEnding(await run.ended));
   }
 
-  /** Leases of what runs are judged at each tick; until it runs, here. */
+  /** Leases of what runs are judged by the supervisor; until it runs, here. */
   #mayStart(attempt: HeldAttempt): boolean {
     if (judgeLease(attempt.lease, this.#options.ports.clock.monotonic(), false) === "end")
       this.end(attempt, "lease_expired", "its lease ended without a renewal from the orchestrator", leftoverGraceMs);

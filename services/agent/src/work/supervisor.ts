@@ -179,7 +179,11 @@ export class Supervisor {
   tick(slept: boolean): void {
     const nowMs = this.#options.ports.clock.monotonic();
     for (const attempt of this.held()) {
-      if (attempt.result !== null || attempt.endCause !== null || attempt.run === null) continue;
+      if (attempt.result !== null || attempt.endCause !== null) continue;
+      if (attempt.run === null) {
+        this.#life.judgeStart(attempt);
+        continue;
+      }
       switch (judgeLease(attempt.lease, nowMs, slept)) {
         case "goes_on":
         case "thaw_not_yet":

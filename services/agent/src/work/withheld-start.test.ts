@@ -19,12 +19,19 @@ freshAgentForEachTest();
 let folder: Deferred<void>;
 let isAsked: boolean;
 
+/** Whether the runner heeds its signal, as the real one does. */
+let heeds: boolean;
+
 beforeEach(async () => {
+  heeds = false;
   folder = createDeferred();
   isAsked = false;
   const startAtOnce = runner.start.bind(runner);
-  runner.start = async (spec, sink, mayStart) => {
-    await folder.promise;
+  runner.start = async (spec, sink, mayStart, signal) => {
+    const given = createDeferred();
+    signal?.addEventListener("abort", () => heeds && given.resolve());
+    await Promise.race([folder.promise, given.promise]);
+    if (signal?.aborted === true && heeds) return { kind: "withheld" };
     isAsked = true;
     return mayStart?.() === false ? { kind: "withheld" } : startAtOnce(spec, sink);
   };
@@ -33,11 +40,13 @@ beforeEach(async () => {
   await assign(attemptA);
 });
 
-async function answerFolder(): Promise<void> {
+/** What has been answered meanwhile is not asked about again. */
+async function answerFolder(asks = true): Promise<void> {
   expect(isAsked).toBe(false);
   folder.resolve();
   await ports.settle();
-  expect(isAsked).toBe(true);
+  expect(isAsked).toBe(asks);
+  if (!asks) expect(runner.runs).toEqual([]);
 }
 
 describe("a start that takes long", () => {
@@ -67,5 +76,32 @@ describe("a start that takes long", () => {
     await answerFolder();
     expect(runner.runs).toHaveLength(1);
     expect(supervisor.get(attemptA)?.result).toBeNull();
+  });
+});
+
+describe("a folder that never answers", () => {
+  beforeEach(() => {
+    heeds = true;
+  });
+
+  it("holds up no cancellation", async () => {
+    await say({ $case: "cancel", value: { attemptId: attemptA, fence: 1, grace: undefined, reason: "by its owner" } });
+    expect(supervisor.get(attemptA)?.result).toMatchObject({ outcome: "cancelled", startedAtMs: null });
+    expect(sentOf("finished")).toHaveLength(1);
+    await answerFolder(false);
+  });
+
+  it("holds up no end of a lease", async () => {
+    await pass(59_000);
+    expect(supervisor.get(attemptA)?.result).toBeNull();
+    await pass(2_000);
+    expect(supervisor.get(attemptA)?.result).toMatchObject({ outcome: "lease_expired", startedAtMs: null });
+    await answerFolder(false);
+  });
+
+  it("holds up no stop of the agent", async () => {
+    await supervisor.stop(4_000);
+    expect(supervisor.get(attemptA)?.result).toMatchObject({ outcome: "evicted", startedAtMs: null });
+    await answerFolder(false);
   });
 });
