@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import type { Logger, Ports, Timer } from "@headroom/runtime";
+import { Socket } from "node:net";
+import { Outage, type Logger, type Ports, type Timer } from "@headroom/runtime";
 import { SleepSignalReader } from "./logind-signals.ts";
 import type { SleepListener, SleepSource } from "./sleep-source.ts";
 
@@ -22,7 +23,7 @@ const monitors: readonly Command[] = [
 ];
 
 // logind waits for everyone that holds such a lock, 5 s at most. It ends with `cat`, and that with our end of its stdin: also when
-// this process is killed.
+// this process is killed. `cat` runs once the lock is held, and says so by giving back what it is given.
 const inhibitor: Command = [
   "systemd-inhibit",
   "--what=sleep",
@@ -32,7 +33,7 @@ const inhibitor: Command = [
   "cat",
 ];
 
-/** A monitor that ended is started again after this; a machine without a bus costs one start of a small program in that time. */
+/** A monitor or a lock that ended is started again after this; a machine without a bus costs the starts of three small programs in that time. */
 const againMs = 300_000;
 
 /**
@@ -45,6 +46,13 @@ export function logindSleepSource(options: LogindOptions): SleepSource {
   let monitor: ChildProcess | null = null;
   let lock: ChildProcess | null = null;
   let timer: Timer | null = null;
+  let lockTimer: Timer | null = null;
+  /** Of a lock that was held: a machine where none can be had is as good as one that never sleeps. */
+  const lockLost = new Outage(logger, {
+    fails: "the machine no longer waits for this agent when it sleeps; asking it again now and then",
+    works: "the machine waits for this agent again when it sleeps",
+  });
+  let wasHeld = false;
 
   function watch(choice: number): void {
     const command = monitors[choice];
@@ -54,14 +62,13 @@ export function logindSleepSource(options: LogindOptions): SleepSource {
       return;
     }
     const reader = new SleepSignalReader();
-    const child = start(command, env, ["ignore", "pipe", "ignore"]);
-    monitor = child;
-    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      for (const isSleep of reader.read(text)) void heard(isSleep);
-    });
-    ended(child, (why) => {
-      logger.debug({ program: command[0], why }, "sleep is not announced by this program");
+    const child = start(command, env, ["ignore", "pipe", "ignore"], (error) => {
+      logger.debug({ program: command[0], err: error }, "sleep is not announced by this program");
       if (monitor === child) watch(choice + 1);
+    });
+    monitor = child;
+    child?.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      for (const isSleep of reader.read(text)) void heard(isSleep);
     });
     hold();
   }
@@ -69,13 +76,20 @@ export function logindSleepSource(options: LogindOptions): SleepSource {
   /** Makes the machine wait for us at its next sleep. */
   function hold(): void {
     if (listener === null || lock !== null) return;
-    const child = start(inhibitor, env, ["pipe", "ignore", "ignore"]);
-    lock = child;
-    ended(child, (why) => {
-      if (lock !== child) return;
+    const child = start(inhibitor, env, ["pipe", "pipe", "ignore"], (error) => {
+      if (listener === null || lock !== child) return;
       lock = null;
-      logger.debug({ why }, "the machine does not wait for this agent when it sleeps");
+      if (wasHeld) lockLost.failed(error);
+      else logger.debug({ err: error }, "the machine does not wait for this agent when it sleeps");
+      lockTimer?.cancel();
+      lockTimer = ports.timers.after(againMs, hold, { keepAlive: false });
     });
+    lock = child;
+    child?.stdout?.once("data", () => {
+      wasHeld = true;
+      lockLost.worked();
+    });
+    child?.stdin?.write("held\n");
   }
 
   function release(): void {
@@ -101,6 +115,7 @@ export function logindSleepSource(options: LogindOptions): SleepSource {
     async stop() {
       listener = null;
       timer?.cancel();
+      lockTimer?.cancel();
       const child = monitor;
       monitor = null;
       release();
@@ -113,27 +128,32 @@ export function logindSleepSource(options: LogindOptions): SleepSource {
   };
 }
 
+/** `over` is told once, later, why the program could not be started or that it has ended. null: it could not be started. */
 function start(
   [program, ...args]: Command,
   env: LogindOptions["env"],
-  stdio: ["ignore" | "pipe", "ignore" | "pipe", "ignore"],
-): ChildProcess {
-  const child = spawn(program, args, { stdio, env: { ...env, LC_ALL: "C" } });
-  // It may have ended when its stdin is closed.
+  stdio: ["ignore" | "pipe", "pipe", "ignore"],
+  over: (why: Error) => void,
+): ChildProcess | null {
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, { stdio, env: { ...env, LC_ALL: "C" } });
+  } catch (error) {
+    // Some reasons (no memory, an environment that is too large) are thrown, others (no such program) told by an event.
+    process.nextTick(() => over(error instanceof Error ? error : new Error(String(error))));
+    return null;
+  }
+  // It may have ended when its stdin is written to or closed.
   child.stdin?.on("error", () => undefined);
-  // These do not keep this process running.
+  // These do not keep this process running, nor do their pipes.
   child.unref();
-  return child;
-}
-
-/** Once, whether it could not be started or has ended. */
-function ended(child: ChildProcess, then: (why: string) => void): void {
+  if (child.stdout instanceof Socket) child.stdout.unref();
   let isOver = false;
-  const over = (why: string): void => {
-    if (isOver) return;
+  const once = (why: Error): void => {
+    if (!isOver) over(why);
     isOver = true;
-    then(why);
   };
-  child.once("error", (error) => over(error.message));
-  child.once("exit", (code, signal) => over(`it ended with ${code ?? signal}`));
+  child.once("error", once);
+  child.once("exit", (code, signal) => once(new Error(`it ended with ${code ?? signal}`)));
+  return child;
 }
