@@ -6,12 +6,14 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { systemClock, type Clock } from "./clock.ts";
 
 export interface RotatingFileOptions {
   /** The current file: ".../registry.log"; the older ones are ".../registry.1.log" (the newest) and so on. */
@@ -20,7 +22,14 @@ export interface RotatingFileOptions {
   readonly maxFileBytes: number;
   /** Files in all, the current one included, 1 or more. */
   readonly maxFiles: number;
+  /** The line, with its end, that tells how many lines before it could not be written. Default: they are only counted. */
+  readonly tellLost?: (lines: number) => string;
+  readonly clock?: Clock;
 }
+
+/** Somebody removes the log, or has another program rotate it: what is written until it is noticed is lost, and nobody sees that it is. */
+const lookEveryMs = 3_000;
+const lineFeed = 10;
 
 /** A sink for lines. Never throws. */
 export interface LineSink {
@@ -30,13 +39,19 @@ export interface LineSink {
 
 /**
  * A bounded set of log files, written synchronously: a line that was logged is with the operating system, so a kill -9 loses
- * none of them. On the way to the disk a fault never throws; lines that cannot be written are counted and dropped.
+ * none of them. On the way to the disk a fault never throws; lines that cannot be written are counted and dropped, and the log says how many as
+ * soon as it can.
  */
 export class RotatingFile implements LineSink {
   readonly #options: RotatingFileOptions;
   #fd: number | undefined;
   #sizeBytes = 0;
   #droppedLines = 0;
+  /** Those of the dropped lines that the log does not tell of yet. */
+  #untoldLines = 0;
+  /** The file ends in the middle of a line: the next one must not be glued to it. */
+  #isTorn = false;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
 
   /** Creates the folder (0700) and the file (0600); throws the system's error when it cannot. */
   constructor(options: RotatingFileOptions) {
@@ -53,15 +68,42 @@ export class RotatingFile implements LineSink {
   }
 
   write(lines: string): void {
+    this.#tellLost();
+    this.#put(lines);
+  }
+
+  #tellLost(): void {
+    const { tellLost } = this.#options;
+    if (this.#untoldLines === 0 || tellLost === undefined) return;
+    if (this.#put(tellLost(this.#untoldLines), false)) this.#untoldLines = 0;
+  }
+
+  /** False: not all of it is written. `counts`: what is not is lost. */
+  #put(lines: string, counts = true): boolean {
+    const bytes = Buffer.from(lines);
+    let written = 0;
     try {
-      const bytes = Buffer.from(lines);
-      if (this.#sizeBytes > 0 && this.#sizeBytes + bytes.length > this.#options.maxFileBytes) this.#rotate();
+      this.#lookAtTimes();
+      const sizeBytes = this.#sizeBytes + (this.#isTorn ? 1 : 0);
+      if (sizeBytes > 0 && sizeBytes + bytes.length > this.#options.maxFileBytes) this.#rotate();
       // A record larger than a whole file would break the bound.
       if (bytes.length > this.#options.maxFileBytes || this.#fd === undefined) throw new Error("no room");
-      this.#writeAll(this.#fd, bytes);
+      if (this.#isTorn) this.#writeSome(this.#fd, Buffer.of(lineFeed), 0);
+      while (written < bytes.length) written += this.#writeSome(this.#fd, bytes, written);
+      return true;
     } catch {
-      this.#droppedLines += Math.max(1, lines.split("\n").length - 1);
+      if (counts) this.#lost(bytes.subarray(written));
+      return false;
     }
+  }
+
+  /** What is left of these lines; one that is torn is lost too. */
+  #lost(rest: Buffer): void {
+    let lines = 0;
+    for (let at = rest.indexOf(lineFeed); at !== -1; at = rest.indexOf(lineFeed, at + 1)) lines += 1;
+    lines = Math.max(1, lines);
+    this.#droppedLines += lines;
+    this.#untoldLines += lines;
   }
 
   /** Idempotent; lines that come later are dropped. */
@@ -71,24 +113,44 @@ export class RotatingFile implements LineSink {
     this.#fd = undefined;
   }
 
-  #writeAll(fd: number, bytes: Buffer): void {
-    let offset = 0;
-    while (offset < bytes.length) {
-      const written = writeSync(fd, bytes, offset);
-      if (written === 0) throw new Error("nothing was written");
-      offset += written;
-      this.#sizeBytes += written;
-    }
+  /** Writes from `offset` as much as the system takes at once; answers how much that was. */
+  #writeSome(fd: number, bytes: Buffer, offset: number): number {
+    const written = writeSync(fd, bytes, offset);
+    if (written === 0) throw new Error("nothing was written");
+    this.#sizeBytes += written;
+    this.#isTorn = bytes[offset + written - 1] !== lineFeed;
+    return written;
   }
 
   /** Opens the current file in place of the one that is open; if that fails, the old one stays. */
   #open(): void {
     const { file } = this.#options;
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const fd = openSync(file, "a", 0o600);
+    // Read as well: how it ends.
+    const fd = openSync(file, "a+", 0o600);
     this.close();
     this.#fd = fd;
     this.#sizeBytes = fstatSync(fd).size;
+    this.#isTorn = endsTorn(fd, this.#sizeBytes);
+    this.#lookedAtMs = this.#now();
+  }
+
+  #now(): number {
+    return (this.#options.clock ?? systemClock).monotonic();
+  }
+
+  /** Opens the file anew when it is not ours any more. Throws when it cannot. */
+  #lookAtTimes(): void {
+    const fd = this.#fd;
+    if (fd === undefined || this.#now() - this.#lookedAtMs < lookEveryMs) return;
+    let isOurs = true;
+    try {
+      isOurs = this.#isStillOurs(fd);
+    } catch {
+      // The folder cannot be looked at: the file that is open may well be the one that is read.
+    }
+    if (!isOurs) return this.#open();
+    this.#lookedAtMs = this.#now();
   }
 
   #rotate(): void {
@@ -106,6 +168,7 @@ export class RotatingFile implements LineSink {
         // The folder refuses: better to lose the older lines of this file than to grow without a bound.
         ftruncateSync(fd, 0);
         this.#sizeBytes = 0;
+        this.#isTorn = false;
         return;
       }
     }
@@ -115,7 +178,8 @@ export class RotatingFile implements LineSink {
   /** False when another process has rotated the same log, or somebody removed the file: then it is only opened anew. */
   #isStillOurs(fd: number): boolean {
     const current = statSync(this.#options.file, { throwIfNoEntry: false });
-    return current !== undefined && current.ino === fstatSync(fd).ino;
+    const own = fstatSync(fd);
+    return current !== undefined && current.ino === own.ino && current.dev === own.dev;
   }
 
   #numbered(number: number): string {
@@ -135,4 +199,10 @@ export class RotatingFile implements LineSink {
       if (isOurs && number >= this.#options.maxFiles) rmSync(join(folder, name), { force: true });
     }
   }
+}
+
+/** An earlier program could not finish its last line. */
+function endsTorn(fd: number, sizeBytes: number): boolean {
+  const last = Buffer.alloc(1);
+  return sizeBytes > 0 && readSync(fd, last, 0, 1, sizeBytes - 1) === 1 && last[0] !== lineFeed;
 }

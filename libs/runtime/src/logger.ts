@@ -43,7 +43,11 @@ const bytesPerMib = 1_048_576;
  * task environments are hidden wherever they stand. Throws when the log file cannot be opened.
  */
 export function createLogger(options: LoggerOptions): RootLogger {
-  const { level = "info", clock = systemClock } = options;
+  const { level = "info", name, clock = systemClock } = options;
+  const timestamp = timestamps(clock);
+  // Made by hand: pino would write it through the file that it is to go into first.
+  const tellLost = (lines: number): string =>
+    `{"level":"warn"${timestamp()},"service":${JSON.stringify(name)},"lost_lines":${lines},"msg":"this log could not be written for a while: lines before this one are missing"}\n`;
   const file =
     options.file === undefined
       ? undefined
@@ -51,6 +55,8 @@ export function createLogger(options: LoggerOptions): RootLogger {
           file: options.file,
           maxFileBytes: Math.floor((options.maxFileMb ?? defaults.maxFileMb) * bytesPerMib),
           maxFiles: options.maxFiles ?? defaults.maxFiles,
+          tellLost,
+          clock,
         });
   const streams: { level: LogLevel; stream: LineSink }[] = [];
   const gathering = file === undefined ? undefined : new GatheringSink(file);
@@ -66,8 +72,8 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const logger = pino(
     {
       level,
-      base: { service: options.name },
-      timestamp: timestamps(clock),
+      base: { service: name },
+      timestamp,
       formatters: { level: (label) => ({ level: label }), log: redactFields },
       // redactFields has spelled errors out already; pino's own serializer would call them all "Object".
       serializers: { err: (err: unknown) => err },
