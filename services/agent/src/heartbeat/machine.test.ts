@@ -49,6 +49,11 @@ describe("the heartbeat machine", () => {
     expect(play([opened(), [10_000, { kind: "timer" }]]).effects).toEqual([{ kind: "give_up", silentMs: 10_000 }]);
   });
 
+  it("waits for a welcome no longer where its timer comes a moment early, as timers do", () => {
+    expect(play([opened(), [9_999.4, { kind: "timer" }]]).effects).toEqual([{ kind: "set_timer", delayMs: 1 }]);
+    expect(play([opened(), [4_000, { kind: "timer" }]]).effects).toEqual([{ kind: "set_timer", delayMs: 6_000 }]);
+  });
+
   it("beats at the interval that the server sets, spread by 10 %", () => {
     expect(play([opened(), welcome]).effects).toEqual([{ kind: "set_timer", delayMs: 5_000 }]);
     const up = play([opened(), welcome]).state;

@@ -30,7 +30,8 @@ export function toWireFinished(attempt: HeldAttempt): wire.AttemptFinished | nul
     attemptId,
     fence,
     outcome: attemptOutcomeWire.toWire(result.outcome),
-    ...(result.exitCode === null ? {} : { exitCode: result.exitCode }),
+    // Windows tells of a crash as an unsigned number, 0xC0000005; as a signed one it is the same 32 bits.
+    ...(result.exitCode === null ? {} : { exitCode: result.exitCode | 0 }),
     signal: result.signal,
     sentence: result.sentence,
     ...(result.startedAtMs === null ? {} : { startedAt: timestampFromMs(result.startedAtMs) }),
