@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classifyError } from "./classify-error.ts";
+import { classifyError, isAboutValues, isRefusal } from "./classify-error.ts";
 
 const withCode = (code: string, message = "x"): Error => Object.assign(new Error(message), { code });
 
@@ -7,10 +7,19 @@ describe("classifyError", () => {
   it.each([
     ["ECONNREFUSED", "unavailable"],
     ["ENOENT", "unavailable"],
+    ["EMFILE", "unavailable"],
+    ["ENFILE", "unavailable"],
+    ["EADDRNOTAVAIL", "unavailable"],
+    ["CERT_HAS_EXPIRED", "unavailable"],
     ["08006", "unavailable"],
     ["53300", "unavailable"],
     ["57P01", "unavailable"],
     ["57P03", "unavailable"],
+    ["57P05", "unavailable"],
+    ["58030", "unavailable"],
+    ["28P01", "unavailable"],
+    ["28000", "unavailable"],
+    ["26000", "unavailable"],
     ["25006", "unavailable"],
     ["40001", "serialization"],
     ["40P01", "serialization"],
@@ -20,7 +29,8 @@ describe("classifyError", () => {
     ["53100", "disk_full"],
     ["ENOSPC", "disk_full"],
     ["42P01", "other"],
-    ["28P01", "other"],
+    ["42501", "other"],
+    ["XX000", "other"],
   ])("%s is %s", (code, kind) => {
     expect(classifyError(withCode(code))).toEqual({ kind });
   });
@@ -39,6 +49,23 @@ describe("classifyError", () => {
     "Query read timeout",
   ])("knows what pg and knex say without a code: %s", (message) => {
     expect(classifyError(new Error(message))).toEqual({ kind: "unavailable" });
+  });
+
+  it("tells what somebody has to mend from what passes", () => {
+    expect(isRefusal(new Error("wrapped", { cause: withCode("28P01") }))).toBe(true);
+    expect(isRefusal(withCode("ECONNREFUSED"))).toBe(false);
+    expect(isRefusal("text")).toBe(false);
+  });
+
+  it.each([
+    ["22P02", true],
+    ["23514", true],
+    ["23503", true],
+    ["42501", false],
+    ["28P01", false],
+    ["XX000", false],
+  ])("%s is about the values that were given: %s", (code, isIt) => {
+    expect(isAboutValues(new Error("wrapped", { cause: withCode(code) }))).toBe(isIt);
   });
 
   it("looks into causes and into the errors of several addresses, but not for ever", () => {

@@ -1,6 +1,7 @@
 /**
  * What went wrong, in the words a caller acts on:
- * - `unavailable`: no server, or a lost or refused connection; try again later (gRPC UNAVAILABLE). A commit may or may not have happened.
+ * - `unavailable`: no server, a lost or refused connection, or a server that cannot work now; try again later (gRPC UNAVAILABLE). A commit may or
+ *   may not have happened. Some of it has to be mended by somebody first, a password for instance: see `isRefusal`.
  * - `conflict`: another row or session is in the way (a lock not to be had in time, a foreign key, an exclusion).
  * - `unique_violation`: such a row exists already.
  * - `serialization`: a serialization failure or a deadlock; the transaction can be run again.
@@ -32,14 +33,15 @@ const bySqlState: ReadonlyMap<string, Exclude<DatabaseErrorKind, "unique_violati
   ["25P03", "timeout"], // idle_in_transaction_session_timeout
   ["25P04", "timeout"], // transaction_timeout, PostgreSQL 17
   ["53100", "disk_full"],
-  ["57P01", "unavailable"], // terminated by an administrator
-  ["57P02", "unavailable"], // crash of another backend
-  ["57P03", "unavailable"], // starting up, shutting down, in recovery
   ["25006", "unavailable"], // read-only: we talk to a standby, for instance just after a failover
+  ["26000", "unavailable"], // a pooler gave us another session, which does not know our prepared statements
 ]);
 
-/** Classes of SQLSTATE: 08 connection exceptions; 53 too many connections, out of memory. */
-const unavailableClasses: ReadonlySet<string> = new Set(["08", "53"]);
+/**
+ * Classes of SQLSTATE: 08 connection exceptions; 28 not let in; 53 too many connections, out of memory; 57 an operator's or the server's own end of
+ * sessions, starting up, in recovery; 58 a disk or a file of the server fails.
+ */
+const unavailableClasses: ReadonlySet<string> = new Set(["08", "28", "53", "57", "58"]);
 
 const unavailableSystemCodes: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
@@ -54,6 +56,20 @@ const unavailableSystemCodes: ReadonlySet<string> = new Set([
   "ENETUNREACH",
   "ENETDOWN",
   "ETIMEDOUT",
+  "EMFILE", // no descriptor is left for a socket, in this process
+  "ENFILE", // nor on this machine
+  "EADDRNOTAVAIL", // no port is left on this side
+]);
+
+/** What TLS says of the server's certificate. Connections that are open go on. */
+const refusedCertificates: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
 /** pg, knex and we give these without a code. */
@@ -79,17 +95,42 @@ export function classifyError(error: unknown): DatabaseErrorClass {
   return classify(error, 0);
 }
 
+/**
+ * Whether the server, asked again, says the same until somebody has mended something: the password, the right to connect, a certificate, the pooler's
+ * mode, a lost file. Whoever starts says so and ends. Whoever runs already keeps what it has and tries again, as with all that is `unavailable`: this
+ * may be mended while it waits.
+ */
+export function isRefusal(error: unknown): boolean {
+  return hasCode(error, (code) => refusedCertificates.has(code) || refusals.has(code) || isOfClass(code, "28"), 0);
+}
+
+/** SQLSTATE: a prepared statement that is not there; a file of the server that is not there. */
+const refusals: ReadonlySet<string> = new Set(["26000", "58P01"]);
+
+/** Whether it is about the values that were given: SQLSTATE classes 22 (data) and 23 (constraints). The same statement succeeds with others. */
+export function isAboutValues(error: unknown): boolean {
+  return hasCode(error, (code) => isOfClass(code, "22") || isOfClass(code, "23"), 0);
+}
+
+function hasCode(error: unknown, isMeant: (code: string) => boolean, depth: number): boolean {
+  if (!(error instanceof Error) || depth > maxCauseDepth) return false;
+  return isMeant(textField(error, "code")) || causesOf(error).some((cause) => hasCode(cause, isMeant, depth + 1));
+}
+
 function classify(error: unknown, depth: number): DatabaseErrorClass {
   if (!(error instanceof Error) || depth > maxCauseDepth) return { kind: "other" };
   const own = classifyOwn(error);
   if (own.kind !== "other") return own;
-  // A connection tried on several addresses fails with all their errors.
-  const inner = error instanceof AggregateError ? [...error.errors, error.cause] : [error.cause];
-  for (const cause of inner) {
+  for (const cause of causesOf(error)) {
     const found = classify(cause, depth + 1);
     if (found.kind !== "other") return found;
   }
   return own;
+}
+
+/** A connection tried on several addresses fails with all their errors. */
+function causesOf(error: Error): readonly unknown[] {
+  return error instanceof AggregateError ? [...error.errors, error.cause] : [error.cause];
 }
 
 function classifyOwn(error: Error): DatabaseErrorClass {
@@ -98,10 +139,18 @@ function classifyOwn(error: Error): DatabaseErrorClass {
   if (code === "ENOSPC") return { kind: "disk_full" };
   const known = bySqlState.get(code);
   if (known !== undefined) return { kind: known };
-  if (unavailableSystemCodes.has(code)) return { kind: "unavailable" };
-  if (code.length === 5 && unavailableClasses.has(code.slice(0, 2))) return { kind: "unavailable" };
+  if (unavailableSystemCodes.has(code) || refusedCertificates.has(code)) return { kind: "unavailable" };
+  if (isSqlState(code) && unavailableClasses.has(code.slice(0, 2))) return { kind: "unavailable" };
   if (unavailableMessages.some((start) => error.message.includes(start))) return { kind: "unavailable" };
   return { kind: "other" };
+}
+
+function isSqlState(code: string): boolean {
+  return code.length === 5;
+}
+
+function isOfClass(code: string, sqlStateClass: string): boolean {
+  return isSqlState(code) && code.startsWith(sqlStateClass);
 }
 
 function textField(error: Error, name: "code" | "constraint"): string {

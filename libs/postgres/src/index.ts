@@ -1,6 +1,12 @@
 // Everything that services know of PostgreSQL: where it is, how to talk to it, how its schema came to be.
 
-export { classifyError, type DatabaseErrorClass, type DatabaseErrorKind } from "./classify-error.ts";
+export {
+  classifyError,
+  type DatabaseErrorClass,
+  type DatabaseErrorKind,
+  isAboutValues,
+  isRefusal,
+} from "./classify-error.ts";
 export { type ConnectionTarget, describeTarget } from "./connection.ts";
 export {
   createDatabase,

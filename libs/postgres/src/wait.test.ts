@@ -4,7 +4,7 @@ import { mayHeal } from "./wait.ts";
 const answered = (code: string): Error => Object.assign(new Error(code), { code });
 
 describe("what waiting for a database may heal", () => {
-  it.each(["ECONNREFUSED", "57P03", "25006", "53300", "57014"])("%s", (code) => {
+  it.each(["ECONNREFUSED", "EMFILE", "57P03", "57P05", "25006", "53300", "57014", "58030"])("%s", (code) => {
     expect(mayHeal(answered(code))).toBe(true);
   });
 
@@ -12,7 +12,15 @@ describe("what waiting for a database may heal", () => {
     expect(mayHeal(answered("53100"))).toBe(true);
   });
 
-  it.each(["28P01", "3D000", "42501"])("not %s: a password, a name, a right", (code) => {
+  it.each(["28P01", "28000", "3D000", "42501"])("not %s: a password, a name, a right", (code) => {
     expect(mayHeal(answered(code))).toBe(false);
   });
+
+  it.each(["CERT_HAS_EXPIRED", "26000", "58P01"])(
+    "not %s: a certificate, a pooler that does not keep sessions, a lost file of the server",
+    (code) => {
+      expect(mayHeal(answered(code))).toBe(false);
+      expect(mayHeal(new AggregateError([new Error("x"), answered(code)]))).toBe(false);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
-import { classifyError } from "./classify-error.ts";
+import { classifyError, isRefusal } from "./classify-error.ts";
 import { clientConfig, type ConnectionTarget, describeTarget } from "./connection.ts";
 import { ReadOnlyServerError } from "./session.ts";
 
@@ -66,6 +66,7 @@ export async function waitForDatabase(options: WaitForDatabaseOptions): Promise<
 
 /** Whether the server may be well again without anybody correcting what it was asked. */
 export function mayHeal(error: unknown): boolean {
+  if (isRefusal(error)) return false;
   const { kind } = classifyError(error);
   return kind === "unavailable" || kind === "disk_full" || kind === "timeout";
 }

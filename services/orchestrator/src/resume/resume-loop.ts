@@ -1,4 +1,4 @@
-import { classifyError } from "@headroom/postgres";
+import { classifyError, isRefusal } from "@headroom/postgres";
 import {
   type Counter,
   jitter,
@@ -50,7 +50,7 @@ const longestAgainMs = 10_000;
 
 /** For people, who may see no more of a line than its message. */
 function causeOf(error: unknown): string {
-  if (classifyError(error).kind === "unavailable") return "the database does not answer now";
+  if (classifyError(error).kind === "unavailable" && !isRefusal(error)) return "the database does not answer now";
   return error instanceof Error ? error.message : String(error);
 }
 
