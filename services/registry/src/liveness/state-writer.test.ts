@@ -3,12 +3,22 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
-import { type BeatWrite, StoreUnavailableError } from "../store/registry-store.ts";
+import { type BeatWrite, type StatusWrite, StoreUnavailableError } from "../store/registry-store.ts";
 import { agentWith } from "../test-agents.test-helper.ts";
 import { Pulses } from "./pulses.ts";
 import { StateWriter } from "./state-writer.ts";
 
 const { agentId } = agentWith();
+const idOf = (each: number): string => `00000000-0000-4000-8000-${String(each).padStart(12, "0")}`;
+
+interface Database {
+  isAway: boolean;
+  /** Writes of statuses that were tried. */
+  tries: number;
+  /** The SQLSTATE with which it refuses these statuses; null: it takes them. */
+  refusal: (statuses: readonly StatusWrite[]) => string | null;
+}
+
 let writer: StateWriter | null = null;
 afterEach(() => writer?.stop("test"));
 
@@ -17,11 +27,20 @@ async function start() {
   const fleet = new Fleet("here");
   fleet.put(agentWith());
   const written: BeatWrite[] = [];
-  const database = { isAway: false };
+  const statuses: StatusWrite[] = [];
+  const logger = captureLogger();
+  const database: Database = { isAway: false, tries: 0, refusal: () => null };
   const store = storeStub({
     writeBeats: (beats) => {
       if (database.isAway) return Promise.reject(new StoreUnavailableError("away"));
       written.push(...beats);
+      return Promise.resolve({ nowMs: ports.clock.now() });
+    },
+    writeStatuses: (writes) => {
+      database.tries += 1;
+      const code = database.refusal(writes);
+      if (code !== null) return Promise.reject(Object.assign(new Error(code), { code }));
+      statuses.push(...writes);
       return Promise.resolve({ nowMs: ports.clock.now() });
     },
   });
@@ -33,10 +52,10 @@ async function start() {
     store,
     storeClock,
     ports,
-    logger: captureLogger(),
+    logger,
   });
   await writer.start();
-  return { ports, written, writer, database };
+  return { ports, written, statuses, writer, database, fleet, logger };
 }
 
 describe("what beats say, on its way to the store", () => {
@@ -71,5 +90,78 @@ describe("what beats say, on its way to the store", () => {
     database.isAway = false;
     await ports.advance(2_000);
     expect(written).toMatchObject([{ agentId, sample: { sampledAtMs: 1_000 } }]);
+  });
+});
+
+describe("a status that the store does not take", () => {
+  const fleetSize = 1_000;
+  async function startFleet() {
+    const scene = await start();
+    const ids = Array.from({ length: fleetSize }, (_, each) => idOf(each));
+    for (const id of ids) scene.fleet.put(agentWith({ agentId: id, status: "offline" }));
+    return { ...scene, ids };
+  }
+  const writtenOf = (statuses: readonly StatusWrite[]): readonly string[] => [
+    ...new Set(statuses.map((write) => write.agentId)),
+  ];
+
+  it("is kept when it is not its own fault: nothing that a whole fleet became is lost by an outage of an unknown kind", async () => {
+    const { ports, statuses, writer: states, database, ids, logger } = await startFleet();
+    database.refusal = () => "42501";
+    for (const id of ids) states.statusChanged(id);
+    await ports.advance(0);
+    expect(states.waiting).toBe(fleetSize);
+    // The agents are not tried one by one.
+    expect(database.tries).toBeLessThan(20);
+    await ports.advance(5_000);
+    expect(logger.records.filter(({ level }) => level === "error")).toEqual([]);
+    expect(logger.records.filter(({ level }) => level === "warn")).toHaveLength(1);
+    expect(logger.has("takes the fleet's states again")).toBe(false);
+
+    database.refusal = () => null;
+    await ports.advance(1_000);
+    expect(writtenOf(statuses)).toHaveLength(fleetSize);
+    expect(states.waiting).toBe(0);
+    expect(logger.has("takes the fleet's states again", "info")).toBe(true);
+  });
+
+  it.each(["22P05", "23514", "XX000"])(
+    "is given up when it is its own fault (%s), and keeps no other from being written",
+    async (code) => {
+      const { ports, statuses, writer: states, database, ids, logger } = await startFleet();
+      const bad = new Set([0, 250, 251, 999].map(idOf));
+      database.refusal = (writes) => (writes.some((write) => bad.has(write.agentId)) ? code : null);
+      for (const id of ids) states.statusChanged(id);
+      await ports.advance(0);
+      expect(writtenOf(statuses)).toHaveLength(fleetSize - bad.size);
+      expect(states.waiting).toBe(0);
+      const refused = logger.records.filter(({ level }) => level === "error");
+      expect(new Set(refused.map(({ fields }) => fields["agent_id"]))).toEqual(bad);
+    },
+  );
+
+  it("is kept while no other is written, and keeps no sample from being written", async () => {
+    const { ports, statuses, written, writer: states, database } = await startFleet();
+    database.refusal = (writes) => (writes.some((write) => write.agentId === idOf(1)) ? "XX000" : null);
+    states.statusChanged(idOf(1));
+    await ports.advance(2_000);
+    expect(states.waiting).toBe(1);
+    await expect(states.flush()).rejects.toThrow("XX000");
+    states.sampled(idOf(2));
+    await ports.advance(1_000);
+    expect(written.map((beat) => beat.agentId)).toEqual([idOf(2)]);
+    states.statusChanged(idOf(3));
+    await ports.advance(1_000);
+    expect(writtenOf(statuses)).toEqual([idOf(3)]);
+    expect(states.waiting).toBe(0);
+  });
+
+  it("one line for each would bury all else: a second has at most 50 of them", async () => {
+    const { ports, writer: states, database, ids, logger } = await startFleet();
+    database.refusal = () => "23514";
+    for (const id of ids) states.statusChanged(id);
+    await ports.advance(0);
+    expect(states.waiting).toBe(0);
+    expect(logger.records.filter(({ level }) => level === "error")).toHaveLength(50);
   });
 });

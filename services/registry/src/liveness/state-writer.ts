@@ -11,7 +11,9 @@ import {
   type StatusWrite,
   StoreUnavailableError,
 } from "../store/registry-store.ts";
+import { LineBudget } from "./line-budget.ts";
 import type { Pulses } from "./pulses.ts";
+import { writeApart } from "./write-apart.ts";
 
 export interface StateWriterOptions {
   /** This process. */
@@ -42,6 +44,7 @@ export class StateWriter implements ManagedService {
   #beatsWrittenAtMs = Number.NEGATIVE_INFINITY;
   #hasFirstSample = false;
   readonly #outage: Outage;
+  readonly #refusedLines = new LineBudget();
 
   constructor(options: StateWriterOptions) {
     this.#options = options;
@@ -101,15 +104,27 @@ export class StateWriter implements ManagedService {
 
   /** Writes everything now. Rejects when the store is away; what was not written stays. */
   async flush(): Promise<void> {
-    await this.#writeStatuses();
-    await this.#writeBeats();
-    this.#outage.worked();
+    await this.#writeAll(() => true);
   }
 
   async #run(): Promise<void> {
-    await this.#writeStatuses();
-    const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS;
-    if (isDue || this.#hasFirstSample) await this.#writeBeats();
+    await this.#writeAll(() => {
+      const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS;
+      return isDue || this.#hasFirstSample;
+    });
+  }
+
+  /** A status that cannot be written must not keep the samples of the fleet; a store that is away is not asked twice. */
+  async #writeAll(withBeats: () => boolean): Promise<void> {
+    let failure: { readonly error: unknown } | null = null;
+    try {
+      await this.#writeStatuses();
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
+      failure = { error };
+    }
+    if (withBeats()) await this.#writeBeats();
+    if (failure !== null) throw failure.error;
     this.#outage.worked();
   }
 
@@ -135,36 +150,28 @@ export class StateWriter implements ManagedService {
     });
   }
 
-  /** Takes agents out of the set and writes them; when the store is away they are put back. */
+  /** Takes agents out of the set and writes them; those that the store did not take are put back, unless it is for something in their own state. */
   async #write(dirty: Set<string>, write: WriteAgents): Promise<void> {
     while (dirty.size > 0) {
       const agentIds = [...dirty].slice(0, MAX_ROWS);
       for (const agentId of agentIds) dirty.delete(agentId);
-      try {
-        await this.#writeSome(agentIds, write);
-      } catch (error) {
-        for (const agentId of agentIds) dirty.add(agentId);
-        throw error;
-      }
+      const { refused, failure } = await writeApart(agentIds, async (some) => {
+        const { nowMs } = await write(some);
+        this.#options.storeClock.observe(nowMs);
+      });
+      for (const { id, error } of refused) this.#sayRefused(id, error);
+      if (failure === null) continue;
+      for (const agentId of failure.left) dirty.add(agentId);
+      throw failure.error;
     }
   }
 
-  /** One agent that the store cannot take must not keep the others from being written. */
-  async #writeSome(agentIds: readonly string[], write: WriteAgents): Promise<void> {
-    try {
-      const { nowMs } = await write(agentIds);
-      this.#options.storeClock.observe(nowMs);
-    } catch (error) {
-      if (error instanceof StoreUnavailableError) throw error;
-      if (agentIds.length > 1) {
-        for (const agentId of agentIds) await this.#writeSome([agentId], write);
-        return;
-      }
-      this.#options.logger.error(
-        { err: error, agent_id: agentIds[0] },
-        "the database cannot take this state of the agent",
-      );
-    }
+  #sayRefused(agentId: string, error: unknown): void {
+    const { mayWrite, withheld } = this.#refusedLines.take(this.#clock.monotonic());
+    this.#options.logger[mayWrite ? "error" : "debug"](
+      { err: error, agent_id: agentId, ...(withheld > 0 && { withheld }) },
+      "the database cannot take this state of the agent",
+    );
   }
 
   #statusWrite(agentId: string): readonly StatusWrite[] {
