@@ -1,14 +1,53 @@
-import { silentLogger } from "@headroom/runtime";
+import { createDeferred, silentLogger } from "@headroom/runtime";
 import { expect, test } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
-import type { RegistryStore } from "../store/registry-store.ts";
+import type { RegistryStore, ReservationCommit } from "../store/registry-store.ts";
+import { storeStub } from "../store-stub.test-helper.ts";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
 import { ReservationDesk } from "./desk.ts";
 import { MemoryRows } from "./memory-rows.test-helper.ts";
+import { releaseOperation } from "./release.ts";
 
 const idOf = (each: number): string => `00000000-0000-4000-8000-0000000000a${each}`;
+const agentIdOf = (each: number): string => `00000000-0000-4000-8000-${String(each).padStart(12, "0")}`;
+
+/** A desk of one process over this many agents, each of which runs what nobody has promised: its first report changes a row. */
+function deskOver(agents: number) {
+  const commits: ReservationCommit[] = [];
+  const fleet = new Fleet("this registry");
+  const clock = { now: () => 1_000_000, monotonic: () => 1_000_000 };
+  const gate = { opened: Promise.resolve() };
+  const store = storeStub({
+    async commitReservations(commit) {
+      await gate.opened;
+      commits.push(commit);
+      return { kind: "committed", nowMs: clock.now(), reservations: commit.writes.map((write) => write.reservation) };
+    },
+    findReservations: async () => new Map(),
+  });
+  const desk = new ReservationDesk({
+    fleet,
+    store,
+    storeClock: new StoreClock(clock),
+    logger: silentLogger,
+    takeLoaded: () => {},
+  });
+  const agentIds = Array.from({ length: agents }, (_, each) => agentIdOf(each));
+  const runs = (agentId: string, attempts: number): void => {
+    const used = { cpuMillicores: 100, memoryMib: 10, cards: [] };
+    const listed = Array.from({ length: attempts }, (_, each) => ({
+      attemptId: `${agentId.slice(0, 24)}${String(each).padStart(4, "0")}${agentId.slice(-8)}`,
+      fence: 1,
+      used,
+    }));
+    fleet.put({ ...agentWith({ agentId, epoch: 1 }), sample: { ...sampleWith(16), attempts: listed } });
+  };
+  for (const agentId of agentIds) runs(agentId, 1);
+  const report = (agentId: string): void => desk.reconcileSoon(agentId, { by: "beat", epoch: 1, madeAfterMs: 0 });
+  return { desk, commits, gate, agentIds, runs, report };
+}
 
 test("DESIGN-4: a list that comes late over an old stream gives up nothing that the agent's newer session has confirmed", async () => {
   const earlier = reservationWith({ attemptId: idOf(1), state: "confirmed", leaseExpiresAtMs: null });
@@ -38,4 +77,54 @@ test("DESIGN-4: a list that comes late over an old stream gives up nothing that 
     [idOf(1), "confirmed"],
     [idOf(2), "confirmed"],
   ]);
+});
+
+test("reports of a whole fleet take one place among what waits, and no other operation is refused for them", async () => {
+  const { desk, commits, gate, agentIds, report } = deskOver(10_100);
+  const opened = createDeferred();
+  gate.opened = opened.promise;
+  // The first group is being committed while all others come.
+  report(agentIds[0]!);
+  await new Promise(setImmediate);
+  for (const agentId of agentIds) report(agentId);
+  const released = desk.submit(releaseOperation([{ attemptId: idOf(1), fence: 1 }]));
+  opened.resolve();
+  await expect(released).resolves.toBeDefined();
+  await desk.idle();
+  expect(commits.flatMap(({ writes }) => writes)).toHaveLength(agentIds.length);
+  expect(desk.isDue).toBe(false);
+});
+
+test("one commit takes a thousand reports, and the rest follow at once, the oldest first", async () => {
+  const { desk, commits, agentIds, report } = deskOver(2_500);
+  for (const agentId of agentIds) report(agentId);
+  await desk.idle();
+  expect(commits.map(({ writes }) => writes.length)).toEqual([1_000, 1_000, 500]);
+  expect(commits.flatMap(({ writes }) => writes.map(({ reservation }) => reservation.agentId))).toEqual(agentIds);
+});
+
+test("reports that change many rows each are fewer in one commit", async () => {
+  const { desk, commits, agentIds, runs, report } = deskOver(5);
+  for (const agentId of agentIds) {
+    runs(agentId, 400);
+    report(agentId);
+  }
+  await desk.idle();
+  expect(commits.map(({ writes }) => writes.length)).toEqual([1_200, 800]);
+});
+
+test("a tick that was refused because too many operations wait is asked for again", async () => {
+  const { desk, commits, gate, agentIds, report } = deskOver(2);
+  const opened = createDeferred();
+  gate.opened = opened.promise;
+  report(agentIds[0]!);
+  await new Promise(setImmediate);
+  const waiting = Array.from({ length: 10_000 }, () => desk.submit(releaseOperation([])));
+  await expect(desk.tick()).rejects.toThrow("too many reservations wait");
+  opened.resolve();
+  await Promise.all(waiting);
+  await desk.idle();
+  report(agentIds[1]!);
+  await desk.idle();
+  expect(commits).toHaveLength(2);
 });

@@ -41,11 +41,21 @@ const MAX_WAITING = 10_000;
 const MAX_ROUNDS = 20;
 /** Leases ended in one group; more are ended in the next. */
 const MAX_DUE = 1_000;
+/** Reports compared in one group; more are compared in the next, which follows at once. */
+const MAX_REPORTS = 1_000;
+/** With so many rows changed by reports, a group compares no more: whoever waits for the next one waits for their commit. */
+const MAX_REPORTED = 1_000;
 
 /** Time passes for the desk too: an operation without anything to answer. */
 const TICK: Operation<null> = { name: "tick", attemptIds: [], plan: () => null };
 
 type Settled = PromiseSettledResult<unknown>;
+
+interface Compared {
+  readonly agentId: string;
+  readonly report: Report;
+  readonly comparison: Comparison;
+}
 
 export class ReservationDesk {
   readonly #options: DeskOptions;
@@ -58,6 +68,8 @@ export class ReservationDesk {
   /** Agents whose list was overtaken by the end of something that it lists. */
   readonly #outdated = new Set<string>();
   #isCommitting = false;
+  /** The tick that waits for its group: one does for any number of reports. */
+  #waitingTick: Promise<null> | null = null;
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -81,12 +93,7 @@ export class ReservationDesk {
     const before = this.#unreconciled.get(agentId);
     const isHello = before?.by === "hello" && before.epoch === report.epoch;
     this.#unreconciled.set(agentId, isHello ? { ...report, by: "hello" } : report);
-    this.tick().catch((error: unknown) => {
-      this.#options.logger.debug(
-        { err: error, agent_id: agentId },
-        "reservations will be compared with the sample later",
-      );
-    });
+    this.#tickSoon();
   }
 
   /** A sample has come that lists nothing that is not known. */
@@ -101,7 +108,14 @@ export class ReservationDesk {
 
   /** Ends leases that have run out, and compares what is left to compare. Rejects when the store is away. */
   async tick(): Promise<void> {
-    await this.submit(TICK);
+    this.#waitingTick ??= this.submit(TICK);
+    const tick = this.#waitingTick;
+    try {
+      await tick;
+    } finally {
+      // Refused before a group took it: too many operations wait.
+      if (this.#waitingTick === tick) this.#waitingTick = null;
+    }
   }
 
   /** Whether a tick would have something to do. */
@@ -123,8 +137,17 @@ export class ReservationDesk {
     return this.#isCommitting;
   }
 
+  #tickSoon(): void {
+    if (this.#waitingTick !== null) return;
+    this.tick().catch((error: unknown) => {
+      this.#options.logger.debug({ err: error }, "reservations will be compared with the samples later");
+    });
+  }
+
   async #runGroup(operations: readonly Operation<unknown>[]): Promise<readonly Settled[]> {
     this.#isCommitting = true;
+    // What comes from now on may come too late for this group.
+    if (operations.includes(TICK)) this.#waitingTick = null;
     try {
       return await this.#planAndCommit(operations);
     } finally {
@@ -137,10 +160,9 @@ export class ReservationDesk {
     await this.#loadUnknown(operations.flatMap(({ attemptIds }) => attemptIds));
     const due = await this.#findDue();
     for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-      const unreconciled = new Map(this.#unreconciled);
       const draft = new Draft(fleet, storeClock.now());
       const expired = expire(draft, due.attemptIds, due.nowMs);
-      const compared = [...unreconciled].map(([agentId, report]) => this.#reconcile(draft, agentId, report));
+      const compared = this.#compareSome(draft);
       const results = operations.map((operation) => planOne(draft, operation));
       const commit = draft.commit();
       const askedAtMs = storeClock.asking();
@@ -151,14 +173,8 @@ export class ReservationDesk {
         continue;
       }
       if (commit !== null && outcome !== null) this.#apply(commit, outcome, askedAtMs);
-      for (const [each, [agentId, report]] of [...unreconciled].entries()) {
-        // A newer report came during the commit: it is compared in the next group.
-        if (this.#unreconciled.get(agentId) !== report) continue;
-        this.#unreconciled.delete(agentId);
-        if (compared[each]?.isOutdated === true) this.#outdated.add(agentId);
-        else this.#outdated.delete(agentId);
-      }
-      const reconciled = compared.flatMap(({ changes }) => changes);
+      this.#forget(compared);
+      const reconciled = compared.flatMap(({ comparison }) => comparison.changes);
       this.#options.logger.together(() => this.#tell(expired, reconciled));
       return results;
     }
@@ -167,6 +183,31 @@ export class ReservationDesk {
       "other registry processes keep changing the same agents; try again",
       200,
     );
+  }
+
+  /** The oldest first. What is left is compared in the next group. */
+  #compareSome(draft: Draft): readonly Compared[] {
+    const compared: Compared[] = [];
+    let reported = 0;
+    for (const [agentId, report] of this.#unreconciled) {
+      if (compared.length >= MAX_REPORTS || reported >= MAX_REPORTED) break;
+      const comparison = this.#reconcile(draft, agentId, report);
+      reported += comparison.changes.length;
+      compared.push({ agentId, report, comparison });
+    }
+    return compared;
+  }
+
+  /** What they say is committed. */
+  #forget(compared: readonly Compared[]): void {
+    for (const { agentId, report, comparison } of compared) {
+      // A newer report came during the commit: it is compared in the next group.
+      if (this.#unreconciled.get(agentId) !== report) continue;
+      this.#unreconciled.delete(agentId);
+      if (comparison.isOutdated) this.#outdated.add(agentId);
+      else this.#outdated.delete(agentId);
+    }
+    if (this.#unreconciled.size > 0) this.#tickSoon();
   }
 
   /** A report that cannot be compared is left out, and said: it must not keep others from being promised room. */
