@@ -33,12 +33,18 @@ function setUp() {
   });
   fleet.put(agent);
   const rows = new MemoryRows([agent]);
-  const database = { isAway: false };
+  /** `stored`: what it answers of agents whose drains are to end. */
+  const database = { fault: null as Error | null, stored: [] as StoredAgent[] };
   const store = storeStub({
     commitReservations(commit): Promise<CommitResult> {
       rows.nowMs = ports.clock.now();
-      return database.isAway ? Promise.reject(new StoreUnavailableError("away")) : rows.commitReservations(commit);
+      return database.fault === null ? rows.commitReservations(commit) : Promise.reject(database.fault);
     },
+    endDrains: (agentIds) =>
+      Promise.resolve({
+        agents: database.stored.filter(({ agentId }) => agentIds.includes(agentId)),
+        nowMs: ports.clock.now(),
+      }),
   });
   const storeClock = new StoreClock(ports.clock);
   const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
@@ -47,11 +53,12 @@ function setUp() {
   return {
     fleet,
     database,
+    logger,
     seen,
     /** A second of the sweep. */
     sweepAfter: async (ms: number): Promise<void> => {
       await ports.advance(ms);
-      drains.look(seen());
+      for (const each of [...fleet.agents()]) drains.look(each);
       await drains.finish();
     },
     held: () => [...seen().reservations.held()].map(({ attemptId }) => attemptId),
@@ -70,10 +77,10 @@ describe("a drain whose deadline has passed", () => {
 
   it("V13: tries again where the database was away", async () => {
     const { database, sweepAfter, held } = setUp();
-    database.isAway = true;
+    database.fault = new StoreUnavailableError("away");
     await sweepAfter(DEADLINE_MS);
     expect(held()).toContain(KEPT);
-    database.isAway = false;
+    database.fault = null;
     await sweepAfter(1_000);
     expect(held()).not.toContain(KEPT);
   });
@@ -85,5 +92,44 @@ describe("a drain whose deadline has passed", () => {
       await sweepAfter(DEADLINE_MS);
       expect(held()).toContain(KEPT);
     }
+  });
+});
+
+describe("a drain that is over", () => {
+  const empty = agentWith({
+    agentId: "00000000-0000-4000-8000-000000000002",
+    cordoned: true,
+    draining: true,
+    administeredAtUs: 1,
+  });
+  const ended = { ...empty, draining: false, administeredAtUs: 2 };
+
+  it("ends though kept room elsewhere cannot be given back, whatever is wrong there, which is said once", async () => {
+    const { fleet, database, logger, sweepAfter, held } = setUp();
+    fleet.put(empty);
+    database.stored = [ended];
+    database.fault = new TypeError("a fault of ours");
+    await sweepAfter(DEADLINE_MS);
+    expect(fleet.get(empty.agentId)).toMatchObject({ cordoned: true, draining: false });
+    await sweepAfter(1_000);
+    await sweepAfter(1_000);
+    const said = () => logger.records.filter(({ message }) => message.startsWith("room that was kept on agents"));
+    expect(said().map(({ level }) => level)).toEqual(["warn", "debug", "debug"]);
+    database.fault = null;
+    await sweepAfter(1_000);
+    expect(held()).not.toContain(KEPT);
+    expect(said().map(({ level }) => level)).toEqual(["warn", "debug", "debug", "info"]);
+  });
+
+  it("that cannot be ended keeps no sweep from its work", async () => {
+    const { fleet, database, logger, sweepAfter } = setUp();
+    fleet.put(empty);
+    database.stored = [ended];
+    const unsubscribe = fleet.onChange(() => {
+      throw new TypeError("a fault of ours");
+    });
+    await sweepAfter(1_000);
+    expect(logger.has("drains that are over cannot be ended now", "warn")).toBe(true);
+    unsubscribe();
   });
 });

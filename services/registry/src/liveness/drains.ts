@@ -3,7 +3,6 @@
  * watches is told what is still there, and each Ack to the agent names it: the agent ends it and tells the orchestrator. Room that is
  * kept for what waits is given back.
  */
-import { HeadroomError } from "@headroom/rpc";
 import { type Logger, Outage } from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
 import { mergeAdministered } from "../fleet/merge-loaded.ts";
@@ -11,7 +10,7 @@ import type { StoreClock } from "../fleet/store-clock.ts";
 import type { ReservationDesk } from "../reservations/desk.ts";
 import { idsOf } from "../reservations/ids-of.ts";
 import { releaseKeptOperation } from "../reservations/release-kept.ts";
-import { type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
+import type { RegistryStore } from "../store/registry-store.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 
 export interface DrainsOptions {
@@ -69,7 +68,10 @@ export class Drains {
     logger.warn({ agent_id: agentId, attempts }, "the drain's deadline has passed, and attempts still have room there");
   }
 
-  /** Gives kept room back and ends the drains that were found to be over. What the store cannot take now is found again in a second. */
+  /**
+   * Gives kept room back and ends the drains that were found to be over. Never rejects: neither keeps the other from its work, nor the
+   * sweep, and what fails now is found again in a second.
+   */
   async finish(): Promise<void> {
     await this.#releaseKept();
     await this.#endEmpty();
@@ -82,13 +84,12 @@ export class Drains {
     this.#keeping.clear();
     try {
       const ended = await desk.submit(releaseKeptOperation(agentIds));
-      this.#releasing.worked();
       logger.together(() => {
         for (const reservation of ended)
           logger.info(idsOf(reservation), "room that was kept is given back: its agent is to be empty by now");
       });
+      this.#releasing.worked();
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError || error instanceof HeadroomError)) throw error;
       this.#releasing.failed(error);
     }
   }
@@ -100,7 +101,6 @@ export class Drains {
     this.#empty.clear();
     try {
       const { agents, nowMs } = await store.endDrains(agentIds);
-      this.#ending.worked();
       storeClock.observe(nowMs);
       for (const stored of agents) {
         const { agentId } = stored;
@@ -109,8 +109,8 @@ export class Drains {
         fleet.put(mergeAdministered(current, stored));
         logger.info({ agent_id: agentId, hostname: current.hostname }, "agent is drained: nothing has room there");
       }
+      this.#ending.worked();
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
       this.#ending.failed(error);
     }
   }
