@@ -12,33 +12,25 @@ import { type RegistryUnderTest, reserveOf, startRegistry } from "./support/harn
 
 const LOSSES: readonly Loss[] = ["before", "after"];
 
+async function openStore({ connectionString }: TestDatabase): Promise<RegistryStore> {
+  const shared = {
+    connection: connectionString,
+    schema: REGISTRY_SCHEMA,
+    logger: silentLogger,
+    ports: systemPorts,
+  };
+  await migrate({ ...shared, migrations: registryMigrations });
+  return createPostgresStore(createDatabase({ ...shared, applicationName: "test" }));
+}
+
 describe("crash points", () => {
   let database: TestDatabase;
   let faulty: FaultyStore;
   let at: RegistryUnderTest;
 
-  function openStore(): RegistryStore {
-    const connection = database.connectionString;
-    const options = {
-      connection,
-      schema: REGISTRY_SCHEMA,
-      applicationName: "test",
-      logger: silentLogger,
-      ports: systemPorts,
-    };
-    return createPostgresStore(createDatabase(options));
-  }
-
   beforeAll(async () => {
     database = await createTestDatabase({ label: "crash points" });
-    await migrate({
-      connection: database.connectionString,
-      schema: REGISTRY_SCHEMA,
-      migrations: registryMigrations,
-      logger: silentLogger,
-      ports: systemPorts,
-    });
-    faulty = faultyStore(openStore());
+    faulty = faultyStore(await openStore(database));
     at = await startRegistry({ databaseUrl: database.connectionString, overrides: { store: faulty.store } });
   });
   afterAll(async () => {
@@ -171,6 +163,16 @@ describe("crash points", () => {
     expect(agent!.cordoned).toBe(true);
   });
 
+  it.each(LOSSES)("the end of a drain lost %s its commit is told all the same", async (loss) => {
+    const { agentId } = await at.join();
+    faulty.lose("endDrains", loss);
+    await at.fleet.drainAgent({ agentId, deadline: undefined, reason: "disk" });
+    await waitFor(async () => !(await at.fleet.getAgent({ agentId })).agent!.draining);
+    expect(faulty.isSpent).toBe(true);
+    const { agent } = await at.fleet.getAgent({ agentId });
+    expect(agent).toMatchObject({ cordoned: true, cordonReason: "disk (drained)" });
+  });
+
   it("V14: what was read of an agent before its cordon and comes after it brings no work there", async () => {
     const { agentId } = await at.join();
     await database.sql("UPDATE registry.agent_guards SET version = version + 1 WHERE agent_id = $1", [agentId]);
@@ -201,7 +203,7 @@ describe("crash points", () => {
   });
 
   it("a registry that dies without a word: another one doubts its agents when its lease ends, and takes them", async () => {
-    const dying: RegistryStore = { ...openStore(), retireReplica: () => Promise.resolve() };
+    const dying: RegistryStore = { ...(await openStore(database)), retireReplica: () => Promise.resolve() };
     const one = await startRegistry({ databaseUrl: database.connectionString, overrides: { store: dying } });
     const agent = await one.join();
     const { agentId } = agent;

@@ -132,4 +132,18 @@ describe("a drain that is over", () => {
     expect(logger.has("drains that are over cannot be ended now", "warn")).toBe(true);
     unsubscribe();
   });
+
+  it("is not told to have ended while room is promised there of which nothing was known here", async () => {
+    const { fleet, database, logger, sweepAfter } = setUp();
+    fleet.put(empty);
+    database.stored = [{ ...empty, guardVersion: 1, reservations: reservationsOf(reservationWith()) }];
+    await sweepAfter(1_000);
+    expect(fleet.get(empty.agentId)!.draining).toBe(true);
+    expect(fleet.get(empty.agentId)!.reservations.heldCount).toBe(1);
+    expect(logger.has("agent is drained")).toBe(false);
+    database.stored = [{ ...ended, guardVersion: 2 }];
+    fleet.put({ ...fleet.get(empty.agentId)!, guardVersion: 2, reservations: reservationsOf() });
+    await sweepAfter(1_000);
+    expect(logger.has("agent is drained")).toBe(true);
+  });
 });

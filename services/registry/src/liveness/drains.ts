@@ -96,23 +96,30 @@ export class Drains {
 
   async #endEmpty(): Promise<void> {
     if (this.#empty.size === 0) return;
-    const { fleet, store, storeClock, logger } = this.#options;
+    const { store, storeClock } = this.#options;
     const agentIds = [...this.#empty];
     this.#empty.clear();
     try {
       const { agents, nowMs } = await store.endDrains(agentIds);
       storeClock.observe(nowMs);
-      for (const stored of agents) {
-        const { agentId } = stored;
-        const current = fleet.get(agentId);
-        if (current === undefined) continue;
-        fleet.put(mergeAdministered(current, stored));
-        logger.info({ agent_id: agentId, hostname: current.hostname }, "agent is drained: nothing has room there");
-      }
+      for (const stored of agents) this.#learn(stored);
       this.#ending.worked();
     } catch (error) {
       this.#ending.failed(error);
     }
+  }
+
+  /** The drain has ended, now or when the answer was lost; or room was promised there of which this process had not heard. */
+  #learn(stored: StoredAgent): void {
+    const { fleet, logger } = this.#options;
+    const current = fleet.get(stored.agentId);
+    if (current === undefined) return;
+    const { agentId, hostname } = current;
+    const merged = mergeAdministered(current, stored);
+    fleet.put(merged);
+    // An operator may have ended it meanwhile: that uncordons.
+    const isDrained = current.draining && !merged.draining && merged.cordoned;
+    if (isDrained) logger.info({ agent_id: agentId, hostname }, "agent is drained: nothing has room there");
   }
 }
 

@@ -178,7 +178,10 @@ export interface RegistryStore extends EnrolmentStore {
    * so that no reservation that was decided on before is committed afterwards. Answers null for an agent that does not exist.
    */
   startDrain(agentId: string, deadlineMs: number | null, reason: string): Promise<StoredAgent | null>;
-  /** Ends the drains of those of these agents on which nothing holds room: they stay cordoned. Answers them. */
+  /**
+   * Ends the drains of those of these agents on which nothing holds room: they stay cordoned. Answers all of these agents that
+   * exist, as they are then: of a drain that was ended before the answer may have been lost.
+   */
   endDrains(agentIds: readonly string[]): Promise<StoredAgents>;
   /**
    * Forgets an agent that is OFFLINE, its reservations and its credential, which lets nobody in from then on. One that has

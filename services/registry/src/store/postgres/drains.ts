@@ -19,15 +19,14 @@ UPDATE agents a
 RETURNING a.agent_id`,
 });
 
-const end = defineStatement<{ readonly agent_id: string }>({
+const end = defineStatement({
   name: "registry_end_drains",
   text: `
 UPDATE agents a
    SET draining = false, drain_deadline = NULL, changed_at = ${laterChange},
        cordon_reason = CASE a.cordon_reason WHEN '' THEN 'drained' ELSE a.cordon_reason || ' (drained)' END
  WHERE a.agent_id = ANY ($1::uuid[]) AND a.draining AND a.removed_at IS NULL
-   AND NOT EXISTS (SELECT FROM reservations r WHERE r.agent_id = a.agent_id AND r.state <> 'released')
-RETURNING a.agent_id`,
+   AND NOT EXISTS (SELECT FROM reservations r WHERE r.agent_id = a.agent_id AND r.state <> 'released')`,
 });
 
 /** Answers whether the agent exists. */
@@ -41,7 +40,6 @@ export async function startDrain(
   return rows.length > 0;
 }
 
-/** Answers the agents whose drain has ended. */
-export async function endDrains(db: Queryable, agentIds: readonly string[]): Promise<string[]> {
-  return (await db.query(end, [[...agentIds]])).map((row) => row.agent_id);
+export async function endDrains(db: Queryable, agentIds: readonly string[]): Promise<void> {
+  await db.execute(end, [[...agentIds]]);
 }

@@ -89,7 +89,12 @@ export function createPostgresStore(db: Database): RegistryStore {
         const [agent] = await loadAgents(db, [agentId]);
         return agent ?? null;
       }),
-    endDrains: (agentIds) => timed(async () => ({ agents: await loadAgents(db, await endDrains(db, agentIds)) })),
+    endDrains: (agentIds) =>
+      timed(async () => {
+        await endDrains(db, agentIds);
+        // Not only those that were ended now: of a drain that was ended before the answer may have been lost.
+        return { agents: await loadAgents(db, agentIds) };
+      }),
     removeAgent: (agentId) => call(() => removeAgent(db, agentId)),
     createJoinToken: (token) => call(() => createJoinToken(db, token)),
     listJoinTokens: () => call(() => listJoinTokens(db)),
