@@ -173,6 +173,45 @@ describe("crash points", () => {
     expect(agent).toMatchObject({ cordoned: true, cordonReason: "disk (drained)" });
   });
 
+  it.each(LOSSES)("a removal lost %s its commit is made by asking again", async (loss) => {
+    const agent = await at.join();
+    const { agentId } = agent;
+    agent.goodbye();
+    await agent.whenClosed();
+    faulty.lose("removeAgent", loss);
+    // The client library may have asked again by itself.
+    const remove = () => at.fleet.removeAgent({ agentId });
+    await remove().catch(remove);
+    expect(faulty.isSpent).toBe(true);
+    await expect(at.fleet.getAgent({ agentId })).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+  });
+
+  it("an agent whose last Hello was committed, and not answered, can be removed", async () => {
+    // Of its own: its agents are given up within seconds.
+    const other = await createTestDatabase({ label: "lost hello" });
+    const lossy = faultyStore(await openStore(other));
+    const hasty = await startRegistry({
+      databaseUrl: other.connectionString,
+      env: { HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "0.5", HEADROOM_OFFLINE_GRACE_SECONDS: "1" },
+      overrides: { store: lossy.store },
+    });
+    const known = await hasty.join();
+    known.goodbye();
+    await known.whenClosed();
+    for (const agentId of [known.agentId, randomUUID()]) {
+      lossy.lose("admit", "after");
+      const unlucky = hasty.agent({ agentId });
+      unlucky.hello();
+      expect(await unlucky.whenClosed()).toMatchObject({ code: "UNAVAILABLE" });
+      await expect(hasty.fleet.removeAgent({ agentId })).rejects.toMatchObject({ reason: "AGENT_NOT_OFFLINE" });
+      await hasty.untilStatus(agentId, wire.AgentStatus.AGENT_STATUS_OFFLINE);
+      await hasty.fleet.removeAgent({ agentId });
+      await expect(hasty.fleet.getAgent({ agentId })).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+    }
+    await hasty.stop();
+    await other.drop();
+  });
+
   it("V14: what was read of an agent before its cordon and comes after it brings no work there", async () => {
     const { agentId } = await at.join();
     await database.sql("UPDATE registry.agent_guards SET version = version + 1 WHERE agent_id = $1", [agentId]);

@@ -1,25 +1,52 @@
 import type { wire } from "@headroom/contracts";
 import { failedPrecondition, type UnaryHandler } from "@headroom/rpc";
+import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound } from "./find-agent.ts";
 
-/** Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. */
+/**
+ * Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. Whoever asks
+ * again because the answer was lost is told that it is done.
+ */
 export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentRequest, wire.RemoveAgentResponse> {
   return async (request, context) => {
     deps.requireReady();
+    const { fleet, pulses, store, writer } = deps;
     const agentId = request.agentId.toLowerCase();
-    const agent = deps.fleet.get(agentId);
-    if (agent !== undefined && agent.status !== "offline") throw notOffline(agentId, agent.status);
+    const known = fleet.get(agentId);
+    if (known !== undefined && known.status !== "offline") throw notOffline(agentId, known.status);
     // Its status may be on its way to the store still.
-    await deps.writer.flush();
-    const outcome = await deps.store.removeAgent(agentId);
-    if (outcome === "not_found") throw agentNotFound(agentId);
-    if (outcome === "not_offline") throw notOffline(agentId, "back, or was just now");
-    deps.fleet.remove(agentId);
-    deps.pulses.forget(agentId);
+    await writer.flush();
+    const outcome = await store.removeAgent(agentId);
+    if (outcome === "not_offline") {
+      await takeUp(deps, agentId);
+      throw notOffline(agentId, "back, or was just now");
+    }
+    // It may have said hello again after it was removed.
+    if (fleet.get(agentId)?.epoch === known?.epoch) {
+      fleet.remove(agentId);
+      pulses.forget(agentId);
+    }
+    // What is known here and not there was removed before, and the answer was lost.
+    if (outcome === "not_found" && known === undefined) throw agentNotFound(agentId);
     context.logger.info({ agent_id: agentId }, "agent is removed from the fleet");
     return {};
   };
+}
+
+/**
+ * The store knows of a session of which this process does not: the answer to its Hello was lost. An agent that never came back after that
+ * would be online there for ever. Taken up here it is judged by its silence, as all are.
+ */
+async function takeUp({ fleet, pulses, store, storeClock, clock }: HandlerDeps, agentId: string): Promise<void> {
+  const { agents, nowMs } = await store.loadAgents([agentId]);
+  storeClock.observe(nowMs);
+  const [stored] = agents;
+  const current = fleet.get(agentId);
+  if (stored === undefined || (current !== undefined && current.epoch >= stored.epoch)) return;
+  pulses.heard(agentId, clock.monotonic());
+  pulses.doubt(agentId, stored.status === "suspect" || stored.status === "unknown", clock.monotonic());
+  fleet.put(mergeLoaded(current, stored, "this_process"));
 }
 
 function notOffline(agentId: string, status: string): ReturnType<typeof failedPrecondition> {
