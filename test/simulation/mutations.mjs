@@ -326,13 +326,13 @@ export const mutations = [
   {
     name: "NOTIFY before commit",
     file: placer,
-    from: "  const assigned = await options.store.assign(assignments, options.owner, actor, call);",
-    to: `  options.deliverer.deliver(assignments.filter(({ agentId }) => !options.deliverer.holds(agentId)));
-  const assigned = await options.store.assign(assignments, options.owner, actor, call);`,
+    from: "    const assigned = await store.assign(group, owner, cause.actor, cause.call);",
+    to: `    options.deliverer.deliver(group.filter(({ agentId }) => !options.deliverer.holds(agentId)));
+    const assigned = await store.assign(group, owner, cause.actor, cause.call);`,
     and: {
       file: placer,
-      from: "  options.deliverer.deliver(assigned);\n",
-      to: "  options.deliverer.deliver(assigned.filter(({ agentId }) => options.deliverer.holds(agentId)));\n",
+      from: "  deliverer.deliver(assigned);\n",
+      to: "  deliverer.deliver(assigned.filter(({ agentId }) => deliverer.holds(agentId)));\n",
     },
   },
   {

@@ -185,8 +185,19 @@ async function placeAccepted(
     ...now.get(taskId),
   }));
   if (needsLook(options.gate, plan, tasks)) options.wakeLoop("plan accepted");
+  lookAfterClaims(options, tasks);
   return tasks;
 }
+
+/** What could not be placed is claimed still, and no event tells of the end of a claim. */
+function lookAfterClaims({ ports, claimer, wakeLoop }: AcceptorOptions, tasks: readonly TaskNow[]): void {
+  if (!tasks.some(({ state }) => state === "pending")) return;
+  const look = (): void => wakeLoop("the claims on an accepted plan have ended");
+  ports.timers.after(claimer.leaseMs + claimEndDoubtMs, look, { keepAlive: false });
+}
+
+/** The clocks of this machine and of the database drift apart by less in the lease of a claim. */
+const claimEndDoubtMs = 50;
 
 /**
  * Whether the loop is to look at once. What waits for a dependency is told of by the end of that; what the gate held when it was

@@ -17,6 +17,7 @@ import {
 } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
+import { ByPlan } from "./by-plan.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import type { KeptRoom } from "./kept-room.ts";
 import { LaterEachTime } from "./later-each-time.ts";
@@ -87,12 +88,13 @@ export interface Placer {
 }
 
 export function createPlacer(given: PlacerOptions): Placer {
-  const options = { ...given, later: new LaterEachTime(given.random) };
+  const options = { ...given, later: new LaterEachTime(given.random), byPlan: new ByPlan(given) };
   return { place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }) };
 }
 
 interface Placing extends PlacerOptions {
   readonly later: LaterEachTime;
+  readonly byPlan: ByPlan;
 }
 
 /** Who has it placed, and by which call. */
@@ -105,9 +107,8 @@ async function place(options: Placing, claimed: readonly ClaimedTask[], cause: C
   if (claimed.length === 0) return { assigned: [], parked: [], ...NO_WORD };
   const { open, held } = askGate(options.gate, claimed);
   const reserved = await reserve(options, open);
-  const parks = [...held, ...reserved.parks];
   const assigned = await commitAssignments(options, reserved.assignments, cause);
-  if (parks.length > 0) await options.store.park(parks, options.owner, cause.actor, cause.call);
+  const parks = await park(options, [...held, ...reserved.parks], cause);
   releaseUnknown(options, held);
   logParked(options.logger, parks);
   return {
@@ -303,37 +304,67 @@ function sortOutcomes(
 const leaseWhenConfirmedMs = 30_000;
 
 async function commitAssignments(
-  options: PlacerOptions,
+  options: Placing,
   assignments: readonly NewAssignment[],
   cause: Cause,
 ): Promise<readonly AssignmentToSend[]> {
-  if (assignments.length === 0) return [];
-  const { actor, call } = cause;
-  const assigned = await options.store.assign(assignments, options.owner, actor, call);
-  const committed = new Set(assigned.map(({ attemptId }) => attemptId));
-  options.deliverer.deliver(assigned);
-  const { logger } = options;
+  const { store, owner, byPlan, releaser } = options;
+  const committed: AssignmentToSend[] = [];
+  const failed = await byPlan.write(assignments, planOf, async (group) => {
+    const assigned = await store.assign(group, owner, cause.actor, cause.call);
+    tellAssigned(options, group, assigned, cause.actor);
+    committed.push(...assigned);
+  });
+  const ids = new Set(committed.map(({ attemptId }) => attemptId));
+  const missing = assignments.filter(({ claimed }) => !ids.has(claimed.attemptId));
+  const unwritten = missing.filter(({ claimed }) => failed.has(claimed.planId));
+  // Others may use the room until the claims end, and whoever claims them then asks for it anew.
+  if (unwritten.length > 0) releaser.release(unwritten.map(attemptOf), "nothing could be written of the plan");
+  const lost = missing.filter(({ claimed }) => !failed.has(claimed.planId));
+  if (lost.length > 0) await giveUp(options, lost, cause);
+  return committed;
+}
+
+/** They are committed. */
+function tellAssigned(
+  { deliverer, kept, logger }: PlacerOptions,
+  assignments: readonly NewAssignment[],
+  assigned: readonly AssignmentToSend[],
+  actor: Actor,
+): void {
+  deliverer.deliver(assigned);
   logger.together(() => {
     for (const { attemptId, agentId, planId, taskId } of assigned) {
       const fields = { plan_id: planId, task_id: taskId, attempt_id: attemptId, agent_id: agentId, actor };
       logger.info(fields, "task assigned");
     }
   });
-  for (const { claimed } of assignments) if (committed.has(claimed.attemptId)) options.kept.noteAssigned(claimed);
-  const lost = assignments.filter(({ claimed }) => !committed.has(claimed.attemptId));
-  if (lost.length > 0) await giveUp(options, lost, cause);
-  return assigned;
+  const committed = new Set(assigned.map(({ attemptId }) => attemptId));
+  for (const { claimed } of assignments) if (committed.has(claimed.attemptId)) kept.noteAssigned(claimed);
 }
 
 /** Their claims are gone, or a hold has come over them: of these the claim is given up, of the others that changes nothing. */
-async function giveUp(options: PlacerOptions, lost: readonly NewAssignment[], { actor, call }: Cause): Promise<void> {
-  options.releaser.release(
-    lost.map(({ claimed }) => ({ attemptId: claimed.attemptId, fence: claimed.fence })),
-    "the task was cancelled, held or taken over while it was placed",
-  );
+async function giveUp(options: Placing, lost: readonly NewAssignment[], cause: Cause): Promise<void> {
+  options.releaser.release(lost.map(attemptOf), "the task was cancelled, held or taken over while it was placed");
   const sentence = "Its plan or the queue was held when it was about to start.";
   const parks = lost.map(({ claimed }): NewPark => ({ claimed, reason: "HELD", sentence, attemptIdKept: false }));
-  await options.store.park(parks, options.owner, actor, call);
+  await park(options, parks, cause);
+}
+
+/** Answers those that could be written; the others stay claimed until their claims end. */
+async function park(
+  { store, owner, byPlan }: Placing,
+  parks: readonly NewPark[],
+  { actor, call }: Cause,
+): Promise<readonly NewPark[]> {
+  const failed = await byPlan.write(parks, planOf, (group) => store.park(group, owner, actor, call));
+  return parks.filter(({ claimed }) => !failed.has(claimed.planId));
+}
+
+const planOf = ({ claimed }: { readonly claimed: ClaimedTask }): string => claimed.planId;
+
+function attemptOf({ claimed: { attemptId, fence } }: NewAssignment): FencedAttempt {
+  return { attemptId, fence };
 }
 
 function logParked(logger: Logger, parks: readonly NewPark[]): void {

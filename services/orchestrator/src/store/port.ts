@@ -178,7 +178,8 @@ export interface OrchestratorStore {
   claimOrphans(claimer: Claimer, limit: number, planId: string | null): Promise<readonly ClaimedTask[]>;
   /**
    * Records attempts. Tasks whose claim was lost meanwhile (cancelled, taken over) are not in the answer, nor are those that a hold has come
-   * over: these are still claimed.
+   * over: these are still claimed. Waits only briefly for a plan that somebody else has locked: then it throws a `conflict`, and nothing
+   * was written.
    */
   assign(
     assignments: readonly NewAssignment[],
@@ -186,8 +187,10 @@ export interface OrchestratorStore {
     actor: Actor,
     call?: CallTrace,
   ): Promise<readonly AssignmentToSend[]>;
-  /** Gives claims up and puts the tasks (back) into the queue; answers how many still were ours. */
+  /** Gives claims up and puts the tasks (back) into the queue; answers how many still were ours. Waits as briefly as `assign`. */
   park(parks: readonly NewPark[], owner: string, actor: Actor, call?: CallTrace): Promise<number>;
+  /** Which of these plans somebody else has locked at this moment. */
+  plansInUse(planIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Lets other replicas take over at once whatever this one has claimed. */
   giveBackClaims(owner: string): Promise<number>;
 

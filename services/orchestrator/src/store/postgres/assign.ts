@@ -8,6 +8,7 @@ import {
   NO_CALL,
   type TaskCommand,
 } from "../model.ts";
+import { waitsBriefly } from "./lock-wait.ts";
 
 interface AssignedRow {
   readonly task_id: string;
@@ -25,7 +26,7 @@ const assignStatement = defineStatement<AssignedRow>({
   name: "tasks_assign",
   text: `
     WITH locked AS MATERIALIZED (
-      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) AND held_at IS NULL ORDER BY plan_id FOR NO KEY UPDATE),
+      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) AND held_at IS NULL AND ${waitsBriefly} ORDER BY plan_id FOR NO KEY UPDATE),
     asked AS MATERIALIZED (
       SELECT a.* FROM jsonb_to_recordset($3::jsonb) AS a(
              task_id uuid, plan_id uuid, task_name text, attempt_id uuid, agent_id uuid, fence bigint, was text, number integer,

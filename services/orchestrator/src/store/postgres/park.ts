@@ -2,6 +2,7 @@ import { type Database, defineStatement } from "@headroom/postgres";
 import { type Actor, type CallTrace, type NewPark, NO_CALL } from "../model.ts";
 import { appendEvents } from "./events.ts";
 import { lockPlans } from "./lock-plans.ts";
+import { waitBriefly } from "./lock-wait.ts";
 import { insertPauses } from "./pause-rows.ts";
 import { isUnchecked, leavesNever } from "./standing-reason.ts";
 
@@ -41,6 +42,7 @@ export function park(
   call: CallTrace = NO_CALL,
 ): Promise<number> {
   return db.transaction(async (tx) => {
+    await waitBriefly(tx);
     await lockPlans(
       tx,
       parks.map(({ claimed }) => claimed.planId),

@@ -18,6 +18,7 @@ import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, ripen } from "./heads.ts";
+import { plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
 import { markChecked } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
@@ -43,6 +44,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     claimOrphans: (claimer, limit, planId) => claimOrphans(db, claimer, limit, planId),
     assign: (assignments, owner, actor, call) => assign(db, assignments, owner, actor, call),
     park: (parks, owner, actor, call) => park(db, parks, owner, actor, call),
+    plansInUse: (planIds) => plansInUse(db, planIds),
     giveBackClaims: (owner) => giveBackClaims(db, owner),
 
     queueHeads: (after) => queueHeads(db, after),

@@ -1,0 +1,34 @@
+import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
+
+/**
+ * What works on many plans at once waits for a lock this long, and not as long as the session may (10 s): somebody may keep one plan
+ * locked (an open psql, a frozen replica), and everything else would wait for it. A plan that is only busy is free after milliseconds.
+ */
+const briefLockWait = "2s";
+
+/** Part of a statement that is a transaction of its own: true, and from there to its end it waits for locks only briefly. */
+export const waitsBriefly = `(SELECT set_config('lock_timeout', '${briefLockWait}', true)) IS NOT NULL`;
+
+const waitBrieflyStatement = defineStatement<{ readonly waits: boolean }>({
+  name: "wait_briefly",
+  text: `SELECT ${waitsBriefly} AS waits`,
+});
+
+/** The same for the rest of a transaction. */
+export async function waitBriefly(tx: Transaction): Promise<void> {
+  await tx.query(waitBrieflyStatement);
+}
+
+// Looking takes the locks for a moment, and waits for none: so it can meet nobody in a deadlock.
+const freePlansStatement = defineStatement<{ readonly plan_id: string }>({
+  name: "plans_free",
+  text: `SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED`,
+});
+
+/** Which of these plans somebody else has locked at this moment. */
+export async function plansInUse(db: Queryable, planIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const free = await db.query(freePlansStatement, [planIds]);
+  const inUse = new Set(planIds);
+  for (const { plan_id } of free) inUse.delete(plan_id);
+  return inUse;
+}

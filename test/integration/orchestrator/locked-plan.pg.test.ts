@@ -1,0 +1,74 @@
+/** Somebody keeps one plan's row locked, as an open psql or a frozen replica does: the other plans are placed, and their results written. */
+import { wire } from "@headroom/contracts";
+import { createDatabase, type PooledDatabase } from "@headroom/postgres";
+import { silentLogger, systemPorts } from "@headroom/runtime";
+import { createTestDatabase, type TestDatabase } from "@headroom/testing";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
+
+let database: TestDatabase;
+let pool: PooledDatabase;
+let world: World;
+let unlock: () => Promise<void> = () => Promise.resolve();
+
+beforeAll(async () => {
+  database = await createTestDatabase({ label: "orch_locked_plan" });
+  pool = createDatabase({
+    connection: database.connectionString,
+    schema: "orchestrator",
+    applicationName: "locks a plan",
+    logger: silentLogger,
+    ports: systemPorts,
+  });
+  world = await createWorld("orch_locked_plan", database.connectionString);
+});
+afterEach(async () => {
+  await unlock();
+  await world.reset();
+});
+afterAll(async () => {
+  await world.close();
+  await pool.close();
+  await database.drop();
+});
+
+async function lock(planId: string): Promise<void> {
+  const tx = await pool.knex.transaction();
+  await tx.raw("SELECT FROM plans WHERE plan_id = ? FOR UPDATE", [planId]);
+  unlock = async () => {
+    unlock = () => Promise.resolve();
+    await tx.rollback();
+  };
+}
+
+const neverPolls = { PAUSE_POLLING_INTERVAL_SECONDS: "3600" };
+
+it("of tasks that were claimed together those of the other plan start, and the room is given back", async () => {
+  const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "1", HEADROOM_CLAIM_LEASE_SECONDS: "4" });
+  const locked = await running.plans.dispatchPlan(planOf(2));
+  const other = await running.plans.dispatchPlan(planOf(2));
+  await lock(locked.planId);
+  const agent = await world.agent(running, { cores: 16 });
+  await waitUntil(() => agent.running.size === 2);
+  expect([...agent.running.values()].map(({ planId }) => planId)).toEqual([other.planId, other.planId]);
+  await waitUntil(() => world.registry.held.size === 2);
+  const told = running.logger.records.filter(({ message }) => message.startsWith("nothing can be written of a plan"));
+  expect(told.map(({ fields }) => fields["plan_id"])).toEqual([locked.planId]);
+  await unlock();
+  await waitUntil(() => agent.running.size === 4);
+});
+
+it("what could not be placed when its plan was accepted starts when its claim ends, without a poll", async () => {
+  const running = await world.start({ ...neverPolls, HEADROOM_CLAIM_LEASE_SECONDS: "3" });
+  const agent = await world.agent(running, { cores: 16 });
+  await fleetSeen(running, 1);
+  world.registry.onReserve(async () => {
+    world.registry.onReserve(null);
+    const [plan] = await database.sql<{ plan_id: string }>("SELECT plan_id FROM orchestrator.plans");
+    await lock(plan?.plan_id ?? "");
+  });
+  const { tasks } = await running.plans.dispatchPlan(planOf(1));
+  expect(tasks.map(({ state }) => state)).toEqual([wire.TaskState.TASK_STATE_PENDING]);
+  await unlock();
+  await waitUntil(() => agent.running.size === 1);
+});
