@@ -70,7 +70,7 @@ export {
 } from "./metrics.ts";
 
 export { Gathered, type GatheredOptions } from "./gathered.ts";
-export { Grouped } from "./grouped.ts";
+export { Grouped, type GroupedOptions } from "./grouped.ts";
 
 export {
   BoundedQueue,

@@ -72,3 +72,29 @@ it("what could not be placed when its plan was accepted starts when its claim en
   await unlock();
   await waitUntil(() => agent.running.size === 1);
 });
+
+it("results of the other plan are acknowledged while those of the locked one wait, and none is refused", async () => {
+  const running = await world.start(neverPolls);
+  const agent = await world.agent(running, { cores: 16 });
+  await fleetSeen(running, 1);
+  const locked = await running.plans.dispatchPlan(planOf(4));
+  const other = await running.plans.dispatchPlan(planOf(2));
+  await waitUntil(async () => {
+    const { tasks } = await running.plans.listTasks(wire.ListTasksRequest.fromPartial({}));
+    return tasks.length === 6 && tasks.every(({ state }) => state === wire.TaskState.TASK_STATE_RUNNING);
+  });
+  const attemptsOf = (planId: string): string[] =>
+    [...agent.running].flatMap(([attemptId, given]) => (given.planId === planId ? attemptId : []));
+  const [lockedAttempts, [first = "", second = ""]] = [attemptsOf(locked.planId), attemptsOf(other.planId)];
+  await lock(locked.planId);
+  for (const attemptId of [...lockedAttempts.slice(0, 3), first]) agent.finish(attemptId);
+  await waitUntil(() => agent.acks.has(first));
+  // Nobody waits for the locked plan a second time.
+  for (const attemptId of [...lockedAttempts.slice(3), second]) agent.finish(attemptId);
+  await waitUntil(() => agent.acks.has(second));
+  expect(agent.acks.size).toBe(2);
+  await unlock();
+  await waitUntil(() => agent.acks.size === 6);
+  expect([...agent.acks.values()].some(({ refused }) => refused)).toBe(false);
+  expect(agent.closes).toEqual([]);
+});

@@ -32,3 +32,20 @@ export async function plansInUse(db: Queryable, planIds: readonly string[]): Pro
   for (const { plan_id } of free) inUse.delete(plan_id);
   return inUse;
 }
+
+const freeAttemptsStatement = defineStatement<{ readonly attempt_id: string }>({
+  name: "attempts_free",
+  text: `
+    SELECT a.attempt_id
+      FROM attempts a
+      JOIN tasks t ON t.task_id = a.task_id
+      JOIN plans p ON p.plan_id = a.plan_id
+     WHERE a.attempt_id = ANY($1::uuid[])
+       FOR NO KEY UPDATE OF p SKIP LOCKED
+       FOR UPDATE OF a, t SKIP LOCKED`,
+});
+
+/** Of these attempts those that nobody else has locked at this moment, nor their tasks, nor their plans. */
+export async function freeAttempts(db: Queryable, attemptIds: readonly string[]): Promise<ReadonlySet<string>> {
+  return new Set((await db.query(freeAttemptsStatement, [attemptIds])).map(({ attempt_id }) => attempt_id));
+}

@@ -1,6 +1,7 @@
 /**
  * What becomes of attempts: accepted, started, ended, given up. Reports that come together are decided and written together:
- * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay.
+ * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay. A plan that somebody
+ * keeps locked delays a group once, and briefly: from then on what is told of it waits aside, until the lock or its wait has ended.
  */
 import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
@@ -8,7 +9,9 @@ import { Grouped } from "@headroom/runtime";
 import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
 import { type AttemptRow, lockAttempts, readAttempts } from "./attempt-rows.ts";
+import { freeAttempts, waitBriefly } from "./lock-wait.ts";
 import { ReportDraft } from "./report-draft.ts";
+import { ReportsAside } from "./reports-aside.ts";
 import { fitsAtOnce, writeAtOnce } from "./write-at-once.ts";
 import { writeReports } from "./write-reports.ts";
 
@@ -47,8 +50,14 @@ const maxWaiting = 20_000;
 
 export type SubmitReport = (report: Report) => Promise<ReportAnswer>;
 
+/** Waits aside: nothing was written of it yet. */
+interface PutAside {
+  readonly kind: "aside";
+  readonly answer: Promise<ReportAnswer>;
+}
+
 export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
-  const groups = new Grouped<Report, ReportAnswer>({
+  const limits = {
     max: maxGroup,
     maxWaiting,
     makeBusyError: () =>
@@ -57,31 +66,111 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
         "more reports of agents wait than the database takes; they are to be sent again",
         1_000,
       ),
+  };
+  const aside = new ReportsAside({
+    ...limits,
+    // Each alone would wait for the same lock as long again.
+    isForAll: (error) => classifyError(error).kind === "unavailable" || isInTheWay(error),
+    run: async (reports) => (await decideLocked(db, reports, "as long as the session")).map(fulfilled),
+  });
+  const groups = new Grouped<Report, ReportAnswer | PutAside>({
+    ...limits,
     // The failure of one that the database cannot take must not be that of the others.
     isForAll: (error) => classifyError(error).kind === "unavailable",
-    run: async (reports) =>
-      (await applyReports(db, reports)).map((value): PromiseFulfilledResult<ReportAnswer> => ({
-        status: "fulfilled",
-        value,
-      })),
+    run: async (reports) => (await applyUnlocked(db, reports, aside)).map(fulfilled),
   });
-  const submit: SubmitReport = (report) => groups.submit(report);
+  const submit: SubmitReport = async (report) => {
+    const answer = await groups.submit(report);
+    return answer?.kind === "aside" ? answer.answer : answer;
+  };
   return hold === undefined ? submit : holdReports(submit, () => groups.isBusy, hold);
+}
+
+function fulfilled<Value>(value: Value): PromiseFulfilledResult<Value> {
+  return { status: "fulfilled", value };
+}
+
+/** A lock was not to be had in time, or the statement took too long: nothing was written. */
+function isInTheWay(error: unknown): boolean {
+  const { kind } = classifyError(error);
+  return kind === "conflict" || kind === "timeout";
+}
+
+/** Applies what nobody's lock is in the way of, and puts the rest aside. */
+async function applyUnlocked(
+  db: Database,
+  reports: readonly Report[],
+  aside: ReportsAside,
+): Promise<readonly (ReportAnswer | PutAside)[]> {
+  // Only reports of plans that wait aside need to know theirs.
+  const planOf = aside.isEmpty ? new Map<string, string>() : await readPlans(db, reports);
+  try {
+    return await applyApart(db, reports, aside, (report) => {
+      const planId = planOf.get(report.attempt.attemptId);
+      return planId !== undefined && aside.has(planId) ? planId : null;
+    });
+  } catch (error) {
+    if (!isInTheWay(error)) throw error;
+  }
+  const plans = await readPlans(db, reports);
+  const free = await freeAttempts(db, [...plans.keys()]);
+  // Of a plan all goes the same way: reports keep their order.
+  const inUse = new Set([...plans].filter(([attemptId]) => !free.has(attemptId)).map(([, planId]) => planId));
+  return applyApart(db, reports, aside, (report) => {
+    const planId = plans.get(report.attempt.attemptId);
+    return planId !== undefined && (inUse.has(planId) || aside.has(planId)) ? planId : null;
+  });
+}
+
+async function readPlans(db: Database, reports: readonly Report[]): Promise<ReadonlyMap<string, string>> {
+  const rows = await readAttempts(db, attemptIdsOf(reports));
+  return new Map(rows.map((row) => [row.attempt_id, row.plan_id]));
+}
+
+/** `lockedPlan`: the plan for which a report has to wait; null: it need not. What waits for none is committed before the rest is put aside. */
+async function applyApart(
+  db: Database,
+  reports: readonly Report[],
+  aside: ReportsAside,
+  lockedPlan: (report: Report) => string | null,
+): Promise<readonly (ReportAnswer | PutAside)[]> {
+  const lockedPlans = reports.map(lockedPlan);
+  const free = reports.filter((_, index) => lockedPlans[index] === null);
+  const answers = (free.length === 0 ? [] : await applyReports(db, free)).values();
+  return reports.map((report, index) => {
+    const planId = lockedPlans[index] ?? null;
+    if (planId === null) return answers.next().value ?? null;
+    return { kind: "aside", answer: aside.submit(planId, report) };
+  });
+}
+
+function attemptIdsOf(reports: readonly Report[]): readonly string[] {
+  return [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
 }
 
 /**
  * Most groups need no more than a look and one statement, which writes only if what was seen still stands. The others take a transaction
- * that locks first.
+ * that locks first. Both wait only briefly for what somebody else has locked.
  */
 async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
-  const attemptIds = [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
+  const attemptIds = attemptIdsOf(reports);
   const seen = await readAttempts(db, attemptIds);
   if (seen.length === attemptIds.length) {
     const draft = new ReportDraft(seen);
     const answers = reports.map((report) => draft.apply(report));
     if (fitsAtOnce(draft) && (await writeAtOnce(db, draft))) return answers;
   }
+  return decideLocked(db, reports, "briefly");
+}
+
+function decideLocked(
+  db: Database,
+  reports: readonly Report[],
+  waits: "briefly" | "as long as the session",
+): Promise<readonly ReportAnswer[]> {
+  const attemptIds = attemptIdsOf(reports);
   return db.transaction(async (tx) => {
+    if (waits === "briefly") await waitBriefly(tx);
     const locked = await lockAttempts(tx, attemptIds);
     // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.
     if (locked.length < attemptIds.length) await tx.query(confirmPrimary);

@@ -2,6 +2,7 @@
 import { classifyError, defineStatement, type Queryable } from "@headroom/postgres";
 import { attemptChange, attemptChangeColumns, setAttempt } from "./attempt-changes.ts";
 import { newEventsFrom } from "./events.ts";
+import { waitsBriefly } from "./lock-wait.ts";
 import type { AttemptChange, ReportDraft } from "./report-draft.ts";
 
 /*
@@ -19,7 +20,7 @@ const statement = defineStatement<{ readonly holds: boolean }>({
   text: `
     WITH locked AS MATERIALIZED (
       SELECT p.plan_id, p.total_tasks, p.unfinished_tasks FROM plans p
-       WHERE p.plan_id = ANY($1::uuid[]) ORDER BY p.plan_id FOR NO KEY UPDATE),
+       WHERE p.plan_id = ANY($1::uuid[]) AND ${waitsBriefly} ORDER BY p.plan_id FOR NO KEY UPDATE),
     change AS MATERIALIZED (
       SELECT c.* FROM jsonb_to_recordset($2::jsonb) AS c(
            ${attemptChangeColumns},
@@ -85,7 +86,8 @@ export function fitsAtOnce({ changes }: ReportDraft): boolean {
 
 /**
  * False: nothing was written, because something has changed since it was read, or a plan ends of which not all tasks are in the group, or
- * others held what it waited for while they waited for it.
+ * others held what it waited for while they waited for it. Throws a `conflict` when somebody keeps what it is to lock for longer than
+ * it waits.
  */
 export async function writeAtOnce(db: Queryable, { changes, events }: ReportDraft): Promise<boolean> {
   const planIds = new Set(changes.map(({ row }) => row.plan_id));

@@ -1,0 +1,59 @@
+import { createDeferred, type Deferred } from "@headroom/runtime";
+import { expect, it } from "vitest";
+import type { Report } from "./reports.ts";
+import { ReportsAside } from "./reports-aside.ts";
+
+const reportOf = (attemptId: string): Report => ({
+  kind: "runs",
+  attempt: { attemptId, fence: 1 },
+  agentId: "agent",
+  startedAtMs: null,
+});
+
+/** Groups that are at work until the test lets them end, by the attempts that are in them. */
+function desk() {
+  const atWork = new Map<string, Deferred<void>>();
+  const aside = new ReportsAside({
+    max: 10,
+    maxWaiting: 10,
+    makeBusyError: () => new Error("busy"),
+    async run(reports) {
+      const group = createDeferred();
+      atWork.set(reports.map(({ attempt }) => attempt.attemptId).join(" "), group);
+      await group.promise;
+      return reports.map(() => ({ status: "fulfilled", value: null }));
+    },
+  });
+  const end = (group: string): void => atWork.get(group)?.resolve();
+  return { aside, atWork, end, turn: () => new Promise<void>((resolve) => setImmediate(resolve)) };
+}
+
+it("no plan waits for another, but those beyond the third share one lane", async () => {
+  const { aside, atWork, end, turn } = desk();
+  const submit = (planId: string) => aside.submit(planId, reportOf(`of-${planId}`));
+  const [a, b, c, d, e] = "abcde".split("").map(submit);
+  await turn();
+  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "of-d of-e"]);
+  end("of-b");
+  expect(await b).toBeNull();
+  expect([aside.has("a"), aside.has("b"), aside.has("d")]).toEqual([true, false, true]);
+  for (const group of ["of-a", "of-c", "of-d of-e"]) end(group);
+  await Promise.all([a, c, d, e]);
+  expect(aside.isEmpty).toBe(true);
+});
+
+it("what is told of a plan that waits joins it, in order, and is the next group", async () => {
+  const { aside, atWork, end, turn } = desk();
+  const first = aside.submit("a", reportOf("1"));
+  await turn();
+  const rest = ["2", "3"].map((attemptId) => aside.submit("a", reportOf(attemptId)));
+  await turn();
+  expect([...atWork.keys()]).toEqual(["1"]);
+  end("1");
+  await first;
+  await turn();
+  expect([...atWork.keys()]).toEqual(["1", "2 3"]);
+  end("2 3");
+  await Promise.all(rest);
+  expect(aside.isEmpty).toBe(true);
+});

@@ -1,0 +1,58 @@
+/**
+ * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as a session waits for a lock (10 s). A plan
+ * is in a lane of its own: while its lane is at work, what is told of it joins that one, and nothing else waits for it.
+ */
+import { Grouped, type GroupedOptions } from "@headroom/runtime";
+import type { Report, ReportAnswer } from "./reports.ts";
+
+/** Each lane takes one connection of the pool while it waits. */
+const maxLanes = 3;
+/** The lane of all plans for which there is none of their own. */
+const sharedLane = "shared";
+
+interface Lane {
+  readonly groups: Grouped<Report, ReportAnswer>;
+  underWay: number;
+}
+
+export class ReportsAside {
+  readonly #options: GroupedOptions<Report, ReportAnswer>;
+  readonly #lanes = new Map<string, Lane>();
+  /** How many reports of each plan are under way here. */
+  readonly #plans = new Map<string, { readonly laneName: string; underWay: number }>();
+
+  constructor(options: GroupedOptions<Report, ReportAnswer>) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#plans.size === 0;
+  }
+
+  /** Whatever is told of the plan now has to go the same way, to keep its place. */
+  has(planId: string): boolean {
+    return this.#plans.has(planId);
+  }
+
+  /** The plan is among those that are here from now on, until the answer. */
+  async submit(planId: string, report: Report): Promise<ReportAnswer> {
+    const plan = this.#plans.get(planId) ?? { laneName: this.#laneFor(planId), underWay: 0 };
+    const lane = this.#lanes.get(plan.laneName) ?? { groups: new Grouped(this.#options), underWay: 0 };
+    this.#plans.set(planId, plan);
+    this.#lanes.set(plan.laneName, lane);
+    plan.underWay += 1;
+    lane.underWay += 1;
+    try {
+      return await lane.groups.submit(report);
+    } finally {
+      plan.underWay -= 1;
+      lane.underWay -= 1;
+      if (plan.underWay === 0) this.#plans.delete(planId);
+      if (lane.underWay === 0) this.#lanes.delete(plan.laneName);
+    }
+  }
+
+  #laneFor(planId: string): string {
+    return this.#lanes.size < maxLanes ? planId : sharedLane;
+  }
+}
