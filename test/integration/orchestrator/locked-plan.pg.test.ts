@@ -98,3 +98,41 @@ it("results of the other plan are acknowledged while those of the locked one wai
   expect([...agent.acks.values()].some(({ refused }) => refused)).toBe(false);
   expect(agent.closes).toEqual([]);
 });
+
+it("what has waited too long fails while another such plan is locked", async () => {
+  const running = await world.start(neverPolls);
+  const tooLarge = planOf(1, { cpuCores: 64 }, { waitTimeout: { seconds: 1, nanos: 0 } });
+  const locked = await running.plans.dispatchPlan(tooLarge);
+  const other = await running.plans.dispatchPlan(tooLarge);
+  await lock(locked.planId);
+  const isOver = async (planId: string): Promise<boolean> =>
+    (await running.plans.getPlan({ planId })).plan?.status === wire.PlanStatus.PLAN_STATUS_FAILED;
+  await waitUntil(() => isOver(other.planId));
+  expect(await isOver(locked.planId)).toBe(false);
+  await unlock();
+  await waitUntil(() => isOver(locked.planId));
+});
+
+it("a task that falls due while its row is locked is looked for now and then, and not all the time", async () => {
+  const running = await world.start(neverPolls);
+  const agent = await world.agent(running, { cores: 16 });
+  await fleetSeen(running, 1);
+  const dueAt = Date.now() + 1_500;
+  const resumeAfter = { seconds: Math.floor(dueAt / 1_000), nanos: (dueAt % 1_000) * 1e6 };
+  const { tasks } = await running.plans.dispatchPlan(planOf(1, {}, { resumeAfter }));
+  const tx = await pool.knex.transaction();
+  await tx.raw("SELECT FROM pause_queue WHERE task_id = ? FOR UPDATE", [tasks[0]?.taskId ?? ""]);
+  const passes = async (): Promise<number> => {
+    const { body } = await running.metrics.render();
+    const counts = [...body.matchAll(/^headroom_resume_passes_total\{.*\} (\d+)$/gm)];
+    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  await waitUntil(() => Date.now() > dueAt);
+  const before = await passes();
+  await waitUntil(() => Date.now() > dueAt + 2_000);
+  const looks = (await passes()) - before;
+  expect(looks).toBeGreaterThan(0);
+  expect(looks).toBeLessThan(20);
+  await tx.rollback();
+  await waitUntil(() => agent.running.size === 1);
+});

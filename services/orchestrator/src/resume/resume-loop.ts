@@ -47,6 +47,8 @@ const leaveToOthersMs = 50;
  */
 const firstAgainMs = 500;
 const longestAgainMs = 10_000;
+/** What is due and was not taken, because another transaction holds it, is looked for again after so long. */
+const heldAgainMs = 250;
 
 /** For people, who may see no more of a line than its message. */
 function causeOf(error: unknown): string {
@@ -107,10 +109,9 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     timer?.cancel();
     const dueInMs = await store.nextDueInMs();
     if (dueInMs === null) return;
-    // One more millisecond: the database compares in microseconds.
-    timer = ports.timers.after(Math.max(1, Math.ceil(dueInMs) + 1), () => wake("a task falls due"), {
-      keepAlive: false,
-    });
+    // What is due and was not taken is held by another transaction. Else one more millisecond: the database compares in microseconds.
+    const inMs = dueInMs < 0 ? heldAgainMs : Math.ceil(dueInMs) + 1;
+    timer = ports.timers.after(inMs, () => wake("a task falls due"), { keepAlive: false });
   }
 
   /**

@@ -1,7 +1,9 @@
 import { wire } from "@headroom/contracts";
+import { unavailable } from "@headroom/rpc";
 import { silentLogger } from "@headroom/runtime";
 import { type Needs, normalizeNeeds, shapeKey } from "@headroom/scheduling";
 import { describe, expect, it } from "vitest";
+import { queueShape } from "../accept/queue-shape.ts";
 import type { PausedTaskRecord } from "../store/model.ts";
 import { createStillNever } from "./still-never.ts";
 
@@ -10,7 +12,7 @@ const needsOf = (cores: number, gpuCount = 0): Needs => normalizeNeeds({ cpuMill
 const request = { planId: null, cause: "interval", thorough: true, signal: new AbortController().signal };
 
 /** A queue of tasks that say "never", and a registry that gives `verdict` of each. */
-function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away", sentence = "short") {
+function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away" | "refuses", sentence = "short") {
   const asked: Needs[] = [];
   const stamped: (readonly [shape: string, reason: string, sentence: string])[] = [];
   const stillNever = createStillNever({
@@ -27,7 +29,8 @@ function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away", sen
     registry: {
       explain(needs) {
         asked.push(needs);
-        if (verdict === "away") return Promise.reject(new Error("away"));
+        if (verdict === "away") return Promise.reject(unavailable("REGISTRY_AWAY", "away", 1_000));
+        if (verdict === "refuses") return Promise.reject(new Error("what is asked cannot be answered"));
         const explanation = wire.CapacityExplanation.fromPartial({ verdict, sentence });
         return Promise.resolve({ explanation, roomInMs: null, roomOnAgentId: null });
       },
@@ -51,6 +54,25 @@ describe("what no agent could ever take, behind a closed gate", () => {
     const { stamped, stillNever } = begin([needsOf(64)], verdict);
     await stillNever.ask(request, () => true);
     expect(stamped).toEqual([[shapeKey(needsOf(64)), reason, "short"]]);
+  });
+
+  it("finds the rows of needs whose key is too long for an index", async () => {
+    const labels = Object.fromEntries(["a", "b", "c", "d"].map((key) => [key, key.repeat(200)]));
+    const long = normalizeNeeds({ cpuMillicores: 64_000, labels });
+    const { stamped, stillNever } = begin([long], FleetVerdict.FLEET_VERDICT_NOT_NOW);
+    await stillNever.ask(request, () => true);
+    expect(stamped.map(([shape]) => shape)).toEqual([queueShape(long)]);
+    expect(queueShape(long)).not.toBe(shapeKey(long));
+  });
+
+  it("goes on to the next kind where the registry does not answer about one, and ends where it is away", async () => {
+    const queue = [needsOf(64), needsOf(65)];
+    const refuses = begin(queue, "refuses");
+    await refuses.stillNever.ask(request, () => true);
+    expect(refuses.asked).toHaveLength(2);
+    const away = begin(queue, "away");
+    await away.stillNever.ask(request, () => true);
+    expect(away.asked).toHaveLength(1);
   });
 
   it("says the same as long as it is so; in new words where the nearest agent is another one", async () => {

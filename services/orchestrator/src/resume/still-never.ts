@@ -4,9 +4,11 @@
  */
 import { explanationFromWire } from "@headroom/contracts";
 import type { Logger } from "@headroom/runtime";
-import { type Needs, needsGpu, shapeKey } from "@headroom/scheduling";
+import { type Needs, needsGpu } from "@headroom/scheduling";
+import { queueShape } from "../accept/queue-shape.ts";
 import type { Held } from "../placing/placer.ts";
 import type { RegistryPort } from "../registry/port.ts";
+import { isAway } from "../registry/refusal.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { PassRequest } from "./resumer.ts";
 import type { Stamper } from "./stamper.ts";
@@ -43,7 +45,7 @@ export function createStillNever(options: StillNeverOptions): StillNever {
         const { items, next } = await store.listPaused(filter, { limit: rowsOfPage, after });
         after = next;
         for (const { needs, pause } of items) {
-          const key = shapeKey(needs);
+          const key = queueShape(needs);
           if (request.signal.aborted || asked.has(key) || !isHeld({ usesGpu: needsGpu(needs) })) continue;
           asked.add(key);
           if (!(await askAbout(options, request, { key, needs, sentence: pause.sentence }))) return;
@@ -55,7 +57,7 @@ export function createStillNever(options: StillNeverOptions): StillNever {
   };
 }
 
-/** False: the registry cannot be asked. */
+/** False: the registry cannot be asked. What it does not answer about one kind keeps nobody from asking about the next. */
 async function askAbout(
   { registry, stamper, logger }: StillNeverOptions,
   request: PassRequest,
@@ -66,7 +68,7 @@ async function askAbout(
     told = heldFrom(await registry.explain(needs, 1));
   } catch (error) {
     logger.debug({ err: error }, "the registry could not be asked about what no agent could ever take");
-    return false;
+    return !isAway(error);
   }
   const isNews = told !== null && (told.reason !== "NO_AGENT_CAN_EVER_FIT" || told.sentence !== sentence);
   if (told !== null && isNews) await stamper.stamp(key, told, request);

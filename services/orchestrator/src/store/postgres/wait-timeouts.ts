@@ -1,9 +1,10 @@
-import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import { classifyError, type Database, defineStatement, type Transaction } from "@headroom/postgres";
 import type { WaitedTooLong } from "../port.ts";
 import { cancelDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
 import { lockPlans } from "./lock-plans.ts";
+import { waitBriefly } from "./lock-wait.ts";
 import { endPauses } from "./pause-rows.ts";
 
 const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: string }>({
@@ -47,13 +48,22 @@ export async function failWaitedTooLong(db: Database, limit: number): Promise<re
     byPlan.set(row.plan_id, [...(byPlan.get(row.plan_id) ?? []), row.task_id]);
   }
   const failed: WaitedTooLong[] = [];
+  let fault: unknown = null;
   for (const [planId, taskIds] of byPlan) {
-    failed.push(...(await db.transaction((tx) => failThose(tx, planId, taskIds))));
+    try {
+      failed.push(...(await db.transaction((tx) => failThose(tx, planId, taskIds))));
+    } catch (error) {
+      // A plan that somebody keeps locked is looked at again. The others are not to wait for it, and what was committed is to be told.
+      fault = error;
+      if (classifyError(error).kind === "unavailable") break;
+    }
   }
+  if (fault !== null && failed.length === 0) throw fault;
   return failed;
 }
 
 async function failThose(tx: Transaction, planId: string, taskIds: readonly string[]): Promise<WaitedTooLong[]> {
+  await waitBriefly(tx);
   await lockPlans(tx, [planId]);
   const rows = await tx.query(lockDue, [taskIds]);
   const failed = rows.map((row) => ({ planId, taskId: row.task_id, taskName: row.name, sentence: sentenceOf(row) }));
