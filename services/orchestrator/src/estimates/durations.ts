@@ -1,4 +1,5 @@
-import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
+import { classifyError } from "@headroom/postgres";
+import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import { typicalDurationMs } from "@headroom/scheduling";
 import type { LearnedDuration, OrchestratorStore } from "../store/port.ts";
 
@@ -14,7 +15,7 @@ const freshMs = 30_000;
 export interface Durations extends ManagedService {
   /** A run succeeded. Costs nothing now; written with others, off the path of results. */
   note(attemptId: string): void;
-  /** How long each of these tasks is expected to run, by its name; null where nothing is known. */
+  /** How long each of these tasks is expected to run, by its name; null where nothing is known, or nothing can be read. Never rejects. */
   expect(planName: string): Promise<(taskName: string) => number | null>;
 }
 
@@ -31,6 +32,14 @@ export function createDurations(options: {
   const { store, ports, logger } = options;
   const noted = new Set<string>();
   const known = new Map<string, Known>();
+  const learning = new Outage(logger, {
+    fails: "how long tasks take cannot be learned now; trying again",
+    works: "how long tasks take is learned again",
+  });
+  const reading = new Outage(logger, {
+    fails: "how long tasks take cannot be read now; plans are accepted without",
+    works: "how long tasks take can be read again",
+  });
 
   const loop = new RunLoop({
     name: "durations",
@@ -41,10 +50,17 @@ export function createDurations(options: {
     async run() {
       const batch = [...noted];
       if (batch.length === 0) return;
-      await store.learnDurations(batch);
+      try {
+        await store.learnDurations(batch);
+        learning.worked();
+      } catch (error) {
+        // What the database refuses for what it says would be refused again, and nothing be learned any more.
+        if (classifyError(error).kind === "unavailable") throw error;
+        learning.failed(error);
+      }
       for (const attemptId of batch) noted.delete(attemptId);
     },
-    onError: (error) => logger.debug({ err: error }, "durations could not be learned; trying again"),
+    onError: (error) => learning.failed(error),
   });
 
   async function load(planName: string): Promise<Known> {
@@ -55,6 +71,17 @@ export function createDurations(options: {
     if (oldest !== undefined) known.delete(oldest);
     known.set(planName, loaded);
     return loaded;
+  }
+
+  async function loadIfPossible(planName: string): Promise<Known | undefined> {
+    try {
+      const loaded = await load(planName);
+      reading.worked();
+      return loaded;
+    } catch (error) {
+      reading.failed(error);
+      return known.get(planName);
+    }
   }
 
   return {
@@ -68,8 +95,8 @@ export function createDurations(options: {
     async expect(planName) {
       const before = known.get(planName);
       const isFresh = before !== undefined && ports.clock.monotonic() - before.atMs < freshMs;
-      const { byTask } = isFresh ? before : await load(planName);
-      return (taskName) => byTask.get(taskName) ?? byTask.get("") ?? null;
+      const byTask = (isFresh ? before : await loadIfPossible(planName))?.byTask;
+      return (taskName) => byTask?.get(taskName) ?? byTask?.get("") ?? null;
     },
   };
 }
