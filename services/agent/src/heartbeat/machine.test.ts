@@ -49,8 +49,12 @@ describe("the heartbeat machine", () => {
     expect(play([opened(), [10_000, { kind: "timer" }]]).effects).toEqual([{ kind: "give_up", silentMs: 10_000 }]);
   });
 
-  it("waits for a welcome no longer where its timer comes a moment early, as timers do", () => {
-    expect(play([opened(), [9_999.4, { kind: "timer" }]]).effects).toEqual([{ kind: "set_timer", delayMs: 1 }]);
+  it("gives up who does not greet also when its timer fires a little before its time", () => {
+    const early = play([opened(), [9_999.3, { kind: "timer" }]]);
+    expect(early.effects).toEqual([{ kind: "set_timer", delayMs: 1 }]);
+    expect(stepHeartbeat(early.state, { kind: "timer" }, 10_000.3, middle).effects).toEqual([
+      { kind: "give_up", silentMs: 10_000.3 },
+    ]);
     expect(play([opened(), [4_000, { kind: "timer" }]]).effects).toEqual([{ kind: "set_timer", delayMs: 6_000 }]);
   });
 

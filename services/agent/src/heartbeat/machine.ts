@@ -147,7 +147,7 @@ function due(state: HeartbeatState, nowMs: number): HeartbeatStep {
   const silentMs = nowMs - state.heardAtMs;
   const limitMs = state.phase === "up" ? state.ttlMs : greetingTimeoutMs;
   if (silentMs >= limitMs) return { state: { ...state, phase: "leaving" }, effects: [{ kind: "give_up", silentMs }] };
-  // A timer may come a moment before its time, and nothing else would ask again.
+  // A real timer may fire up to 1 ms before its time by this clock, and nothing else would ever end a greeting without an answer.
   if (state.phase !== "up") return { state, effects: [timer(Math.max(1, limitMs - silentMs))] };
   return measure(state, nowMs);
 }
