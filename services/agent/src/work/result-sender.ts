@@ -1,8 +1,9 @@
-import type { wire } from "@headroom/contracts";
+import { wire } from "@headroom/contracts";
 import type { Logger, Ports, Timer } from "@headroom/runtime";
 import { OutputSender } from "./output-sender.ts";
 import type { Supervisor } from "./supervisor.ts";
-import { toWireFinished, toWireOutput } from "./to-wire.ts";
+import { logFields, type HeldAttempt } from "./held-attempt.ts";
+import { toWireFinished, toWireFinishedInShort, toWireOutput } from "./to-wire.ts";
 
 type Message = NonNullable<wire.AttachRequest["message"]>;
 
@@ -121,12 +122,28 @@ export class ResultSender {
     if (outgoing.resultSentAtMs !== null && !evenBeforeOutput) return false;
     const allSent = outgoing.output.sentSeq >= attempt.result.lastOutputSeq || attempt.spool.isDelivered;
     if (!allSent && !evenBeforeOutput) return false;
-    const finished = toWireFinished(attempt);
+    const finished = this.#sendable(attempt);
     if (finished === null) return false;
     outgoing.overdue?.cancel();
     outgoing.resultSentAtMs = this.#options.ports.clock.monotonic();
     this.#options.send({ $case: "finished", value: finished });
     return true;
+  }
+
+  /** What cannot be encoded fails its stream, and is sent first over the next one: no result would come through any more. */
+  #sendable(attempt: HeldAttempt): wire.AttemptFinished | null {
+    const { ports, logger } = this.#options;
+    try {
+      const finished = toWireFinished(attempt);
+      if (finished !== null) wire.AttemptFinished.encode(finished);
+      return finished;
+    } catch (error) {
+      logger.error(
+        { ...logFields(attempt), err: error, result: attempt.result },
+        "a result cannot be sent as it is; the orchestrator is told how the attempt ended, and no more",
+      );
+      return toWireFinishedInShort(attempt, ports.clock.now());
+    }
   }
 
   #dropIfDone(attemptId: string, outgoing: Outgoing): void {

@@ -30,8 +30,7 @@ export function toWireFinished(attempt: HeldAttempt): wire.AttemptFinished | nul
     attemptId,
     fence,
     outcome: attemptOutcomeWire.toWire(result.outcome),
-    // Windows tells of a crash as an unsigned number, 0xC0000005; as a signed one it is the same 32 bits.
-    ...(result.exitCode === null ? {} : { exitCode: result.exitCode | 0 }),
+    ...(result.exitCode === null ? {} : { exitCode: signed32(result.exitCode) }),
     signal: result.signal,
     sentence: result.sentence,
     ...(result.startedAtMs === null ? {} : { startedAt: timestampFromMs(result.startedAtMs) }),
@@ -44,6 +43,31 @@ export function toWireFinished(attempt: HeldAttempt): wire.AttemptFinished | nul
     },
     lastOutputSeq: result.lastOutputSeq,
   });
+}
+
+/** What can be encoded whatever the result holds, with an exit code that counts; null: it has not ended. */
+export function toWireFinishedInShort(attempt: HeldAttempt, nowMs: number): wire.AttemptFinished | null {
+  const { attemptId, fence, result } = attempt;
+  if (result === null) return null;
+  const exitCode = signed32(result.exitCode ?? Number.NaN);
+  return wire.AttemptFinished.fromPartial({
+    attemptId,
+    fence,
+    outcome: attemptOutcomeWire.toWire(result.outcome),
+    // Without its code a command that ended well would be taken for failed, and run again.
+    ...(Number.isInteger(exitCode) && Math.abs(exitCode) < 2 ** 31 ? { exitCode } : {}),
+    sentence: "more of its result than this could not be sent; see the agent's log",
+    finishedAt: timestampFromMs(nowMs),
+    lastOutputSeq: attempt.spool.lastSeq,
+  });
+}
+
+/**
+ * Windows gives the code of a crash without a sign (0xC0000005 as 3221225477), the contract has an int32 for it. The same 32 bits with one are
+ * what %ERRORLEVEL% shows there (-1073741819).
+ */
+function signed32(exitCode: number): number {
+  return exitCode >= 2 ** 31 && exitCode < 2 ** 32 ? exitCode - 2 ** 32 : exitCode;
 }
 
 export function toWireOutput(attemptId: string, fence: number, piece: OutputPiece): wire.AttemptOutput {

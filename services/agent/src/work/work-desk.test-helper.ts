@@ -1,8 +1,7 @@
 /** One agent's work side on memory and a manual clock, as the tests of this folder use it. */
 import { durationFromMs, wire } from "@headroom/contracts";
 import { HeadroomError } from "@headroom/rpc";
-import { silentLogger } from "@headroom/runtime";
-import { manualPorts, type ManualPorts } from "@headroom/testing";
+import { captureLogger, manualPorts, type CapturingLogger, type ManualPorts } from "@headroom/testing";
 import { beforeEach } from "vitest";
 import { createAdmission } from "../connection/admission.ts";
 import { memoryJournal, type MemoryJournal } from "../journal/memory-journal.ts";
@@ -24,6 +23,7 @@ export const attemptA = "aaaaaaaa-0000-4000-8000-000000000000";
 export const attemptB = "bbbbbbbb-0000-4000-8000-000000000000";
 
 export let ports: ManualPorts;
+export let logger: CapturingLogger;
 export let runner: FakeRunner;
 export let journal: MemoryJournal;
 export let stores: OutputStores;
@@ -43,7 +43,7 @@ export async function boot(): Promise<void> {
   room = createMachineRoom();
   supervisor = new Supervisor({
     ports,
-    logger: silentLogger,
+    logger,
     journal,
     runner,
     stores,
@@ -59,7 +59,7 @@ export async function boot(): Promise<void> {
   attach = createAttach({
     admission,
     ports,
-    logger: silentLogger,
+    logger,
     agentId: "agent",
     incarnation: "incarnation",
     supervisor,
@@ -80,6 +80,7 @@ export async function boot(): Promise<void> {
 export function freshAgentForEachTest(): void {
   beforeEach(async () => {
     ports = manualPorts();
+    logger = captureLogger();
     runner = fakeRunner();
     journal = memoryJournal();
     stores = memoryOutputStores();
