@@ -71,7 +71,7 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
     logger,
     home: overrides.home ?? agentHome(config.agentDir, ports),
     journal: overrides.journal ?? fileJournal({ path: paths.journal, logger, timers: ports.timers }),
-    stores: overrides.stores ?? fileOutputStores(paths.spoolDir),
+    stores: overrides.stores ?? fileOutputStores(paths.spoolDir, logger),
     runner: overrides.runner ?? systemRunner({ ports, logger, processes, freshDir: paths.freshDir, env }),
     sampler: overrides.sampler ?? sampler(),
     sleepSource:

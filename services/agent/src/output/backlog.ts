@@ -1,12 +1,21 @@
 import type { StoredChunk } from "./segment-store.ts";
 
+/** Why output was left out. */
+export type GapCause =
+  /** There was more than is kept, or than the disk took. */
+  | "too_much"
+  /** It was stored, and could not be read any more. */
+  | "unreadable";
+
 /** Output that was left out: its bytes are gone, its numbers are not used again. */
 export interface Gap {
   readonly kind: "gap";
   readonly seq: number;
   readonly lastSeq: number;
+  /** 0: nobody knows how many. */
   readonly bytes: number;
   readonly atMs: number;
+  readonly cause: GapCause;
 }
 
 interface Segment {
@@ -45,6 +54,11 @@ export class Backlog {
     return this.#parts.some((part) => part.kind === "segment" && part.number === segment);
   }
 
+  /** Whether a chunk is there and was not delivered yet. */
+  has(chunk: StoredChunk): boolean {
+    return this.#parts.some((part) => part.kind === "segment" && part.chunks.includes(chunk));
+  }
+
   /** The segment that the next chunk goes to. */
   segmentFor(length: number): number {
     const last = this.#parts.at(-1);
@@ -65,9 +79,24 @@ export class Backlog {
     this.#bytes += chunk.length;
   }
 
-  /** Output that could not even be stored. */
-  addLost(seq: number, bytes: number, atMs: number): void {
-    this.#insertGap(this.#parts.length, { kind: "gap", seq, lastSeq: seq, bytes, atMs });
+  /** Output of which nothing is there: it could not even be stored, or what is stored cannot be read. */
+  addLost(seq: number, bytes: number, atMs: number, cause: GapCause = "too_much"): void {
+    this.#insertGap(this.#parts.length, { kind: "gap", seq, lastSeq: seq, bytes, atMs, cause });
+  }
+
+  /** A chunk that was handed out and cannot be read: a gap takes its place. */
+  lose(chunk: StoredChunk): void {
+    const index = this.#parts.findIndex((part) => part.kind === "segment" && part.chunks.includes(chunk));
+    const part = this.#parts[index];
+    if (part?.kind !== "segment") return;
+    const { seq, length, atMs } = chunk;
+    const at = part.chunks.indexOf(chunk);
+    const before = segmentOf(part.number, part.chunks.slice(0, at));
+    const after = segmentOf(part.number, part.chunks.slice(at + 1));
+    const gap: Gap = { kind: "gap", seq, lastSeq: seq, bytes: length, atMs, cause: "unreadable" };
+    const isFilled = (each: Segment | Gap): boolean => each.kind === "gap" || each.chunks.length > 0;
+    this.#parts.splice(index, 1, ...[before, gap, after].filter(isFilled));
+    this.#bytes -= length;
   }
 
   /** Leaves out the middle while there is more than the bound; answers the segments to remove. */
@@ -89,6 +118,7 @@ export class Backlog {
         lastSeq: last.seq,
         bytes: segment.bytes,
         atMs: first.atMs,
+        cause: "too_much",
       });
     }
     return removed;
@@ -150,13 +180,17 @@ export class Backlog {
     return fallback;
   }
 
-  /** Joins a gap with the one before it, if that is not yet on its way. */
+  /** Joins a gap with the one before it, if that has the same cause and is not yet on its way. */
   #insertGap(index: number, gap: Gap): void {
     const before = this.#parts[index - 1];
-    if (before?.kind === "gap" && before.seq > this.#handedOut) {
+    if (before?.kind === "gap" && before.cause === gap.cause && before.seq > this.#handedOut) {
       this.#parts[index - 1] = { ...before, lastSeq: gap.lastSeq, bytes: before.bytes + gap.bytes };
       return;
     }
     this.#parts.splice(index, 0, gap);
   }
+}
+
+function segmentOf(number: number, chunks: StoredChunk[]): Segment {
+  return { kind: "segment", number, chunks, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
 }

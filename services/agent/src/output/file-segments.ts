@@ -1,6 +1,7 @@
 import { open, readFile, readdir, rm, mkdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import type { ChunkSource, OutputStores, SegmentStore, StoredChunk } from "./segment-store.ts";
+import { silentLogger, type Logger } from "@headroom/runtime";
+import type { ChunkSource, OutputStores, SegmentStore, StoredChunk, StoredOutput } from "./segment-store.ts";
 
 // A chunk on the disk: "HO", source, a zero, length (u32), seq (f64), time (f64), then the data. Not fsynced: after a loss of power the
 // attempt is reported as AGENT_RESTARTED, and what of its last output is missing was lost with it.
@@ -9,16 +10,26 @@ const magic = 0x484f;
 const sources: readonly ChunkSource[] = ["stdout", "stderr", "headroom"];
 
 /** Stores in files below `spoolDir`, one folder per attempt, one file per segment. */
-export function fileOutputStores(spoolDir: string): OutputStores {
+export function fileOutputStores(spoolDir: string, logger: Pick<Logger, "warn"> = silentLogger): OutputStores {
   const folders: KnownFolders = { names: new Set(), areAll: false };
   return {
     open: (attemptId) => fileSegments(join(spoolDir, attemptId), attemptId, folders),
     async list() {
-      const entries = await readdir(spoolDir, { withFileTypes: true }).catch(() => []);
-      const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-      for (const name of names) folders.names.add(name);
-      folders.areAll = true;
-      return names;
+      try {
+        const entries = await readdir(spoolDir, { withFileTypes: true });
+        const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+        for (const name of names) folders.names.add(name);
+        folders.areAll = true;
+        return names;
+      } catch (error) {
+        folders.areAll = isMissing(error);
+        if (!folders.areAll)
+          logger.warn(
+            { err: error, path: spoolDir },
+            "the folder of stored output cannot be read; what an earlier program left in it stays until a later start",
+          );
+        return [];
+      }
     },
   };
 }
@@ -53,14 +64,23 @@ function fileSegments(dir: string, attemptId: string, folders: KnownFolders): Se
 
   return {
     async load() {
-      const names = await readdir(dir).catch(() => []);
+      const names = await readdir(dir).catch((error: unknown) => {
+        if (isMissing(error)) return [];
+        throw error;
+      });
       const segments = names
         .map((name) => Number.parseInt(name, 10))
         .filter((segment) => Number.isSafeInteger(segment));
       const chunks: StoredChunk[] = [];
-      for (const segment of segments.sort((one, other) => one - other))
-        chunks.push(...parseSegment(await readFile(pathOf(segment)), segment));
-      return chunks;
+      const unreadable: StoredOutput["unreadable"][number][] = [];
+      for (const segment of segments.sort((one, other) => one - other)) {
+        try {
+          chunks.push(...parseSegment(await readFile(pathOf(segment)), segment));
+        } catch (error) {
+          unreadable.push({ segment, error });
+        }
+      }
+      return { chunks, unreadable };
     },
     async append(segment, chunk, data) {
       const file = await fileOf(segment);
@@ -79,7 +99,9 @@ function fileSegments(dir: string, attemptId: string, folders: KnownFolders): Se
       const { handle } = await fileOf(chunk.segment);
       const data = Buffer.alloc(chunk.length);
       const { bytesRead } = await handle.read(data, 0, chunk.length, chunk.offset);
-      return data.subarray(0, bytesRead);
+      // The file was cut short, or is another one.
+      if (bytesRead < chunk.length) throw new Error(`${pathOf(chunk.segment)} ends within what was stored there`);
+      return data;
     },
     async removeSegment(segment) {
       const file = files.get(segment);
@@ -95,6 +117,10 @@ function fileSegments(dir: string, attemptId: string, folders: KnownFolders): Se
       folders.names.delete(attemptId);
     },
   };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && Reflect.get(error, "code") === "ENOENT";
 }
 
 function headerOf(chunk: { seq: number; source: ChunkSource; atMs: number }, length: number): Buffer {

@@ -9,13 +9,16 @@ export function memoryOutputStores(): OutputStores {
       const chunks = attempts.get(attemptId) ?? new Map<StoredChunk, Buffer>();
       attempts.set(attemptId, chunks);
       return {
-        load: () => Promise.resolve([...chunks.keys()]),
+        load: () => Promise.resolve({ chunks: [...chunks.keys()], unreadable: [] }),
         append(segment, { seq, source, atMs }, data) {
           const chunk = { seq, source, atMs, segment, offset: 0, length: data.length };
           chunks.set(chunk, data);
           return Promise.resolve(chunk);
         },
-        read: (chunk) => Promise.resolve(chunks.get(chunk) ?? Buffer.alloc(0)),
+        read(chunk) {
+          const data = chunks.get(chunk);
+          return data === undefined ? Promise.reject(new Error("it was removed")) : Promise.resolve(data);
+        },
         removeSegment(segment) {
           for (const chunk of chunks.keys()) if (chunk.segment === segment) chunks.delete(chunk);
           return Promise.resolve();

@@ -1,7 +1,7 @@
 import type { Logger, Ports, Timer } from "@headroom/runtime";
 import type { OutputSource } from "../runner/runner.ts";
-import { Backlog, type Gap } from "./backlog.ts";
-import type { ChunkSource, SegmentStore } from "./segment-store.ts";
+import { Backlog, type Gap, type GapCause } from "./backlog.ts";
+import type { ChunkSource, SegmentStore, StoredOutput } from "./segment-store.ts";
 
 /** A piece of output as it is sent. */
 export interface OutputPiece {
@@ -27,6 +27,9 @@ const segmentsPerSpool = 16;
 const maxPieceBytes = 65_536;
 /** A program that prints line by line makes one piece of this much time, not one a line. */
 const gatherMs = 50;
+/** Stored output that cannot be read is tried again for so long, and so often: a disk may be back, files may be closed. Then it is left out. */
+const unreadableAfterMs = 60_000;
+const unreadableAfterTries = 3;
 
 interface Gathering {
   readonly source: OutputSource;
@@ -46,6 +49,11 @@ export class OutputSpool {
   #toStore = 0;
   #lastSeq = 0;
   #saidFull = false;
+  /** What an earlier program left could not be read yet. */
+  #isUnread = false;
+  /** Reading has failed since then, and so often; null: it works. */
+  #failing: { readonly sinceMs: number; tries: number } | null = null;
+  #saidUnreadable = false;
 
   constructor(options: OutputSpoolOptions) {
     this.#options = options;
@@ -60,19 +68,44 @@ export class OutputSpool {
 
   /** Everything that was written was delivered. */
   get isDelivered(): boolean {
-    return this.#gathering === undefined && this.#toStore === 0 && this.#backlog.isEmpty;
+    return this.#gathering === undefined && this.#toStore === 0 && !this.#isUnread && this.#backlog.isEmpty;
   }
 
-  /** Takes up what an earlier agent program left undelivered. */
-  async load(): Promise<void> {
-    let expected: number | undefined;
-    for (const chunk of await this.#options.store.load()) {
-      // Numbers that are missing in between were left out; how many bytes that was, nobody knows any more.
-      if (expected !== undefined && chunk.seq > expected) this.#backlog.addLost(expected, 0, chunk.atMs);
-      expected = chunk.seq + 1;
+  /**
+   * Takes up what an earlier agent program left undelivered; `lastSeq` is the last number that it told of, 0 if none. Rejects when that cannot
+   * be read: `read` tries again then.
+   */
+  async load(lastSeq = 0): Promise<void> {
+    this.#isUnread = true;
+    this.#lastSeq = Math.max(this.#lastSeq, lastSeq);
+    const stored = await this.#options.store.load().catch((error: unknown) => nothingOf(error));
+    const [unreadable] = stored.unreadable;
+    if (unreadable === undefined) this.#failing = null;
+    else if (!this.#isLost(unreadable.error)) throw unreadable.error;
+    // Two streams that follow each other may both have tried.
+    if (this.#isUnread) this.#takeUp(stored);
+    this.#isUnread = false;
+  }
+
+  /** How many bytes were left out, nobody knows any more; that some were is seen by the numbers, or by a segment that cannot be read. */
+  #takeUp({ chunks, unreadable }: StoredOutput): void {
+    let last: { readonly seq: number; readonly segment: number } | undefined;
+    for (const chunk of chunks) {
+      const { seq, segment, atMs } = chunk;
+      const cause = unreadable.some((each) => each.segment < segment && each.segment > (last?.segment ?? -1))
+        ? "unreadable"
+        : "too_much";
+      // Before the first chunk that can be read all may have been delivered, and its segment removed.
+      const expected = last === undefined ? Math.max(1, cause === "unreadable" ? seq - 1 : seq) : last.seq + 1;
+      if (seq > expected) this.#backlog.addLost(expected, 0, atMs, cause);
       this.#backlog.add(chunk);
-      this.#lastSeq = Math.max(this.#lastSeq, chunk.seq);
+      this.#lastSeq = Math.max(this.#lastSeq, seq);
+      last = chunk;
     }
+    if (!unreadable.some(({ segment }) => segment > (last?.segment ?? -1))) return;
+    // Of what was written last at least one number is missing.
+    this.#lastSeq = Math.max(this.#lastSeq, (last?.seq ?? 0) + 1);
+    this.#backlog.addLost(this.#lastSeq, 0, this.#options.ports.clock.now(), "unreadable");
   }
 
   /** Takes what a process wrote; resolves when more may come. Never rejects. */
@@ -94,13 +127,38 @@ export class OutputSpool {
     return this.#storing;
   }
 
-  /** The first piece with a number from `seq` on; null: none yet. */
+  /** The first piece with a number from `seq` on; null: none yet. Rejects when it cannot be read, until that has lasted: a gap takes its place then. */
   async read(seq: number): Promise<OutputPiece | null> {
+    if (this.#isUnread) await this.load();
     const next = this.#backlog.next(seq);
     if (next === null) return null;
     if (next.kind === "gap") return { seq: next.seq, source: "headroom", data: gapText(next), atMs: next.atMs };
     const { chunk } = next;
-    return { seq: chunk.seq, source: chunk.source, data: await this.#options.store.read(chunk), atMs: chunk.atMs };
+    try {
+      const data = await this.#options.store.read(chunk);
+      this.#failing = null;
+      return { seq: chunk.seq, source: chunk.source, data, atMs: chunk.atMs };
+    } catch (error) {
+      // Delivered over an earlier stream, as is heard just now, and removed: nothing has failed.
+      if (this.#backlog.has(chunk)) {
+        if (!this.#isLost(error)) throw error;
+        this.#backlog.lose(chunk);
+      }
+    }
+    return this.read(seq);
+  }
+
+  /** Reading has failed again: whether it has for too long now. */
+  #isLost(error: unknown): boolean {
+    const nowMs = this.#options.ports.clock.monotonic();
+    this.#failing ??= { sinceMs: nowMs, tries: 0 };
+    this.#failing.tries += 1;
+    const { sinceMs, tries } = this.#failing;
+    if (tries < unreadableAfterTries || nowMs - sinceMs < unreadableAfterMs) return false;
+    if (!this.#saidUnreadable)
+      this.#options.logger.warn({ err: error }, "stored output of a task stays unreadable and is left out");
+    this.#saidUnreadable = true;
+    return true;
   }
 
   /** All up to `seq` was delivered. */
@@ -171,8 +229,18 @@ export class OutputSpool {
   }
 }
 
+/** Not even which segments there are. */
+function nothingOf(error: unknown): StoredOutput {
+  return { chunks: [], unreadable: [{ segment: 0, error }] };
+}
+
+const causeText: Readonly<Record<GapCause, string>> = {
+  too_much: "it came faster than it could be delivered or stored",
+  unreadable: "it was stored on the agent's disk and could not be read there",
+};
+
 /** The orchestrator reads the figure back when it leaves out the note itself. */
 function gapText(gap: Gap): Buffer {
   const what = gap.bytes > 0 ? `${gap.bytes} bytes of output` : "some output";
-  return Buffer.from(`${what} left out here: it came faster than it could be delivered or stored\n`);
+  return Buffer.from(`${what} left out here: ${causeText[gap.cause]}\n`);
 }

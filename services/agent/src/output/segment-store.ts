@@ -12,16 +12,25 @@ export interface StoredChunk {
   readonly length: number;
 }
 
+/** What an earlier agent program left of one attempt. */
+export interface StoredOutput {
+  /** In order of seq. */
+  readonly chunks: readonly StoredChunk[];
+  /** Segments that are there and cannot be read, and why. */
+  readonly unreadable: readonly { readonly segment: number; readonly error: unknown }[];
+}
+
 /** Keeps the output of one attempt until it was delivered, in numbered segments that only grow and are removed whole. A port. */
 export interface SegmentStore {
-  /** What an earlier agent program left, in order of seq. */
-  load(): Promise<readonly StoredChunk[]>;
+  /** What an earlier agent program left. Rejects when it cannot be told what that is. */
+  load(): Promise<StoredOutput>;
   /** Appends a chunk to a segment and says where its data lies. */
   append(
     segment: number,
     chunk: { seq: number; source: ChunkSource; atMs: number },
     data: Buffer,
   ): Promise<StoredChunk>;
+  /** All of a chunk. Rejects when it is not there, or not whole. */
   read(chunk: StoredChunk): Promise<Buffer>;
   removeSegment(segment: number): Promise<void>;
   /** Lets go of files; what is stored stays. Idempotent. */

@@ -165,8 +165,12 @@ export class AttemptTable {
     attempt.leftoverToken = entry.started?.startToken ?? null;
     attempt.result = entry.result;
     if (entry.result !== null) attempt.markFinished();
-    await attempt.spool.load().catch((error: unknown) => {
-      this.#options.logger.warn({ err: error, attempt_id: entry.attemptId }, "stored output of a task cannot be read");
+    // A work stream tries it again.
+    await attempt.spool.load(entry.result?.lastOutputSeq).catch((error: unknown) => {
+      this.#options.logger.warn(
+        { err: error, attempt_id: entry.attemptId },
+        "stored output of a task cannot be read; trying on",
+      );
     });
   }
 

@@ -1,5 +1,5 @@
 import { wire } from "@headroom/contracts";
-import type { Logger, Ports, Timer } from "@headroom/runtime";
+import { Outage, type Logger, type Ports, type Timer } from "@headroom/runtime";
 import { OutputSender } from "./output-sender.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { logFields, type HeldAttempt } from "./held-attempt.ts";
@@ -19,12 +19,19 @@ interface Outgoing {
   /** When the result was sent last over this stream, monotonic. */
   resultSentAtMs: number | null;
   overdue: Timer | null;
+  /** Set once its output could not be read. */
+  unreadable: Outage | null;
 }
 
 /** A result waits this long for the output before it: room is given back with the result, and output can be long. */
 const outputFirstMs = 2_000;
 /** An acknowledgement that does not come is asked for again. */
 const remindAfterMs = 30_000;
+
+const readingWords = {
+  fails: "stored output of a task cannot be read; trying on",
+  works: "stored output of a task can be read again",
+};
 
 /** Sends output and results over one stream, in an order in which the service knows all output before the result. */
 export class ResultSender {
@@ -73,13 +80,14 @@ export class ResultSender {
     for (const [attemptId, outgoing] of this.#outgoing) this.#pump(attemptId, outgoing.output.resume());
   }
 
-  /** Sends results again whose acknowledgement is long due. */
+  /** Sends results again whose acknowledgement is long due, and tries again what could not be read. */
   remind(): void {
     const nowMs = this.#options.ports.clock.monotonic();
     for (const [attemptId, outgoing] of this.#outgoing) {
       const { resultSentAtMs } = outgoing;
       if (resultSentAtMs !== null && nowMs - resultSentAtMs >= remindAfterMs)
         this.#sendResult(attemptId, outgoing, true);
+      this.#pump(attemptId, outgoing.output.pump());
       this.#dropIfDone(attemptId, outgoing);
     }
   }
@@ -103,6 +111,7 @@ export class ResultSender {
     const outgoing: Outgoing = {
       output: new OutputSender(spool, {
         send: (piece) => {
+          outgoing.unreadable?.worked();
           lastFence = fence() || lastFence;
           return this.#options.send({ $case: "output", value: toWireOutput(attemptId, lastFence, piece) });
         },
@@ -110,6 +119,7 @@ export class ResultSender {
       }),
       resultSentAtMs: null,
       overdue: null,
+      unreadable: null,
     };
     this.#outgoing.set(attemptId, outgoing);
     return outgoing;
@@ -155,9 +165,12 @@ export class ResultSender {
 
   #pump(attemptId: string, pumped: Promise<void>): void {
     pumped.catch((error: unknown) => {
-      this.#options.logger.warn({ err: error, attempt_id: attemptId }, "stored output of a task cannot be read");
       const outgoing = this.#outgoing.get(attemptId);
-      if (outgoing !== undefined) this.#sendResult(attemptId, outgoing, true);
+      if (outgoing === undefined) return;
+      outgoing.unreadable ??= new Outage(this.#options.logger.child({ attempt_id: attemptId }), readingWords);
+      outgoing.unreadable.failed(error);
+      // It does not wait for what may take a minute.
+      if (outgoing.resultSentAtMs === null) this.#sendResult(attemptId, outgoing, true);
     });
   }
 }

@@ -92,6 +92,11 @@ export function freshAgentForEachTest(): void {
   });
 }
 
+/** The next agent program has this disk. */
+export function useStores(next: OutputStores): void {
+  stores = next;
+}
+
 /** The owner keeps new work away, or no longer does. */
 export function holdByOwner(isHeld: boolean): void {
   held = isHeld;
