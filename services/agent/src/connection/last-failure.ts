@@ -1,7 +1,8 @@
 import type { DuplexStream, HeadroomError } from "@headroom/rpc";
+import { openError } from "./open-error.ts";
 import type { Connections } from "./open-stream.ts";
 
-/** Connections that remember why the newest stream to the registry has ended, for a person who waits for it. */
+/** Connections that remember why the newest stream to the registry has ended, or could not be opened, for a person who waits for it. */
 export interface RememberedConnections extends Connections {
   /** null: none has ended since the registry last said something. */
   lastFailure(): HeadroomError | null;
@@ -12,7 +13,10 @@ export function rememberFailures(connections: Connections): RememberedConnection
   return {
     ...connections,
     async openHeartbeat() {
-      const open = await connections.openHeartbeat();
+      const open = await connections.openHeartbeat().catch((error: unknown) => {
+        failure = openError(error);
+        throw error;
+      });
       return () =>
         remembering(open(), (error) => {
           failure = error;

@@ -4,6 +4,7 @@ import type { Logger, Ports, Timer } from "@headroom/runtime";
 import type { Admission } from "../connection/admission.ts";
 import { keepConnected, type KeptConnection, type SessionEnd } from "../connection/keep-connected.ts";
 import { leaveReasonOf } from "../connection/leave.ts";
+import { openError } from "../connection/open-error.ts";
 import { initialHeartbeat, stepHeartbeat, type HeartbeatEffect, type HeartbeatEvent } from "./machine.ts";
 
 type Stream = DuplexStream<wire.HeartbeatResponse, wire.HeartbeatRequest>;
@@ -114,7 +115,7 @@ class HeartbeatSession {
 
   async run(signal: AbortSignal): Promise<SessionEnd> {
     const sample = await this.#measure();
-    const open = await this.#options.open().catch((error: unknown) => toError(error));
+    const open = await this.#options.open().catch((error: unknown) => openError(error));
     if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
     const stream = open();
     const closed = new Promise<HeadroomError | null>((resolve) => {
@@ -245,10 +246,4 @@ function droppedError(): HeadroomError {
     reason: "MACHINE_SLEPT",
     message: "the machine slept; connecting anew",
   });
-}
-
-function toError(error: unknown): HeadroomError {
-  if (error instanceof HeadroomError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new HeadroomError({ code: "INTERNAL", reason: "STREAM_NOT_OPENED", message, cause: error });
 }

@@ -1,6 +1,7 @@
 import { HeadroomError } from "@headroom/rpc";
 import type { Admission } from "../connection/admission.ts";
 import { keepConnected, type KeptConnection } from "../connection/keep-connected.ts";
+import { openError } from "../connection/open-error.ts";
 import { AttachSession, type AttachSessionOptions, type AttachStream } from "./attach-session.ts";
 
 export interface AttachOptions extends AttachSessionOptions {
@@ -23,7 +24,7 @@ export function createAttach(options: AttachOptions): Attach {
       await options.admission.whenAdmitted(signal);
       if (signal.aborted) return { wasUp: false, error: null, reconnectWithinMs: null };
       const refused = options.admission.untilRefused();
-      const open = await options.open().catch((error: unknown) => toError(error));
+      const open = await options.open().catch((error: unknown) => openError(error));
       if (open instanceof HeadroomError) return { wasUp: false, error: open, reconnectWithinMs: null };
       session = new AttachSession(open(), options);
       const ended = endedBy(signal, refused);
@@ -51,10 +52,4 @@ function endedBy(...signals: readonly AbortSignal[]): { readonly signal: AbortSi
     return () => signal.removeEventListener("abort", end);
   });
   return { signal: ended.signal, forget: () => followed.forEach((forget) => forget()) };
-}
-
-function toError(error: unknown): HeadroomError {
-  if (error instanceof HeadroomError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new HeadroomError({ code: "INTERNAL", reason: "STREAM_NOT_OPENED", message, cause: error });
 }
