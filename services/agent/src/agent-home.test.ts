@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { processStartTime, silentLogger, systemPorts } from "@headroom/runtime";
-import { makeTempDir, waitFor, type TempDir } from "@headroom/testing";
+import { captureLogger, makeTempDir, manualPorts, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAgentConfig } from "./config/config.ts";
 import { AgentDirInUseError, lockDataDir } from "./data-dir-lock.ts";
@@ -111,6 +111,30 @@ describe("the owner's hold", () => {
   it.skipIf(process.getuid?.() === 0)("holds although somebody else's file cannot be read", async () => {
     await writeFile(join(dir.path, "owner-hold"), "gaming\n", { mode: 0o000 });
     expect(await ownerHoldFile(dir.path)()).toContain("may not read");
+  });
+
+  it("is said to be unreadable once when that begins, and once when it ends", async () => {
+    const ports = manualPorts();
+    const logger = captureLogger();
+    let isBroken = true;
+    const hold = watchOwnerHold({
+      read: () => (isBroken ? Promise.reject(new Error("EMFILE")) : Promise.resolve(null)),
+      ports,
+      logger,
+      onChange: () => undefined,
+    });
+    await hold.start();
+    await ports.advance(10_000);
+    isBroken = false;
+    await ports.advance(10_000);
+    expect(
+      logger.records.filter(({ level }) => level !== "debug").map(({ level, message }) => [level, message]),
+    ).toEqual([
+      ["warn", "the owner's hold cannot be read; the last state stays in force"],
+      ["info", "the owner's hold can be read again"],
+      ["info", "the owner's hold changed"],
+    ]);
+    await hold.stop();
   });
 
   it("holds from the start while nobody can tell, and keeps what was told last afterwards", async () => {

@@ -75,6 +75,43 @@ it("a measuring that hangs keeps neither leases from being judged nor the heartb
   await stopped;
 });
 
+it("what fails with each look is said once: what the attempts use, the leases, the machine", async () => {
+  const broken = (): Promise<never> => Promise.reject(new Error("EIO"));
+  let isBroken = false;
+  const { agent, ports, logger } = await agentWith({
+    sampler: {
+      start: () => Promise.resolve(),
+      sample: broken,
+      watchPeaks: () => (isBroken ? broken() : Promise.resolve()),
+      takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
+    },
+    suspendMeter: {
+      takeMs() {
+        if (isBroken) throw new Error("EIO");
+        return 0;
+      },
+    },
+  });
+  await agent.start();
+  isBroken = true;
+  await ports.advance(30_000);
+  isBroken = false;
+  await ports.advance(30_000);
+  const said = (words: string): readonly string[] =>
+    logger.records
+      .filter(({ level, message }) => level !== "debug" && message.includes(words))
+      .map(({ level }) => level);
+  expect(said("what the attempts use")).toEqual(["warn", "info"]);
+  expect(said("leases")).toEqual(["warn", "info"]);
+  expect(said("could not be measured")).toEqual(["warn"]);
+  const stopped = agent.stop("the test ends");
+  for (let turn = 0; agent.state() !== "stopped" && turn < 1_000; turn += 1) {
+    await ports.advance(100);
+    await nextTurn();
+  }
+  await stopped;
+});
+
 it("an agent that cannot start says why before it ends what it had begun", async () => {
   const { agent, logger } = await agentWith({
     stores: {

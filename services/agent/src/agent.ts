@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { agentTypeWire, type wire } from "@headroom/contracts";
 import {
   lifecycle,
+  Outage,
   RunLoop,
   silentLogger,
   systemPorts,
@@ -255,26 +256,41 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
 }
 
 function tickLoop(ports: Ports, logger: Logger, look: () => void): RunLoop {
+  const outage = new Outage(logger, {
+    fails: "a look at the leases failed; tried again each second",
+    works: "the leases are looked at again",
+  });
   return new RunLoop({
     name: "tick",
     ports,
     intervalMs: tickEveryMs,
     errorDelayMs: tickEveryMs,
-    run: look,
-    onError: (error) => logger.error({ err: error }, "a look at the leases failed"),
+    run() {
+      look();
+      outage.worked();
+    },
+    onError: (error) => outage.failed(error),
   });
 }
 
 /** Apart from the ticks: no lease waits for a measuring. */
 function peaksLoop(ports: Ports, logger: Logger, watchPeaks: () => Promise<void>): RunLoop {
+  const outage = new Outage(logger, {
+    fails: "a look at what the attempts use failed; tried again all the time",
+    works: "what the attempts use is looked at again",
+  });
+  const look = limited(ports, "looking for peaks of memory", watchPeaks);
   return new RunLoop({
     name: "peaks",
     ports,
     intervalMs: peaksEveryMs,
     errorDelayMs: peaksEveryMs,
     runAtStart: false,
-    run: limited(ports, "looking for peaks of memory", watchPeaks),
-    onError: (error) => logger.error({ err: error }, "a look at what the attempts use failed"),
+    async run() {
+      // null: the look that was given up hangs on.
+      if ((await look()) !== null) outage.worked();
+    },
+    onError: (error) => outage.failed(error),
   });
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RunLoop, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
+import { Outage, RunLoop, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
 
 /** Name of the file in the agent's folder that keeps new work away: that it is there counts. Its content is the reason, for people. */
 export const ownerHoldFileName = "owner-hold";
@@ -42,8 +42,13 @@ export function ownerHoldFile(agentDir: string): ReadOwnerHold {
  */
 export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
   let reason: string | null = null;
+  const outage = new Outage(options.logger, {
+    fails: "the owner's hold cannot be read; the last state stays in force",
+    works: "the owner's hold can be read again",
+  });
   const look = async (): Promise<void> => {
     const found = await options.read();
+    outage.worked();
     if (found === reason) return;
     const wasHeld = reason !== null;
     reason = found;
@@ -57,8 +62,7 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     intervalMs: lookEveryMs,
     errorDelayMs: lookEveryMs,
     run: look,
-    onError: (error) =>
-      options.logger.warn({ err: error }, "the owner's hold cannot be read; the last state stays in force"),
+    onError: (error) => outage.failed(error),
   });
   return {
     name: loop.name,

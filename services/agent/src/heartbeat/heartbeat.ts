@@ -1,6 +1,6 @@
 import { goodbyeReasonWire, msFromDuration, type wire } from "@headroom/contracts";
 import { HeadroomError, type DuplexStream } from "@headroom/rpc";
-import type { Logger, Ports, Timer } from "@headroom/runtime";
+import { Outage, type Logger, type Ports, type Timer } from "@headroom/runtime";
 import type { Admission } from "../connection/admission.ts";
 import { keepConnected, type KeptConnection, type SessionEnd } from "../connection/keep-connected.ts";
 import { leaveReasonOf } from "../connection/leave.ts";
@@ -48,13 +48,17 @@ const goodbyeLimitMs = 2_000;
 export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   let session: HeartbeatSession | null = null;
   let sessions = options.starts * sessionsPerStart;
+  const unmeasured = new Outage(options.logger, {
+    fails: "the machine could not be measured; beats go without a sample until it can",
+    works: "the machine can be measured again",
+  });
   const service = keepConnected({
     name: "heartbeat",
     ports: options.ports,
     logger: options.logger,
     async session(signal) {
       sessions += 1;
-      session = new HeartbeatSession(options, sessions, () => measureSafely(options));
+      session = new HeartbeatSession(options, sessions, () => measureSafely(options, unmeasured));
       try {
         const end = await session.run(signal);
         noteEnd(options.admission, end);
@@ -78,11 +82,13 @@ function noteEnd(admission: HeartbeatOptions["admission"], { error }: SessionEnd
   else if (error !== null) admission.unheard();
 }
 
-async function measureSafely(options: HeartbeatOptions): Promise<wire.Sample | null> {
+async function measureSafely(options: HeartbeatOptions, unmeasured: Outage): Promise<wire.Sample | null> {
   try {
-    return await options.measure();
+    const sample = await options.measure();
+    unmeasured.worked();
+    return sample;
   } catch (error) {
-    options.logger.error({ err: error }, "the machine could not be measured; the beat goes without a sample");
+    unmeasured.failed(error);
     return null;
   }
 }
