@@ -7,7 +7,10 @@ import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
 
 export interface SweepOptions {
-  readonly store: OrchestratorStore;
+  readonly store: Pick<
+    OrchestratorStore,
+    "findDueAttempts" | "takeBackUnsent" | "loseAttempt" | "noteReservationsRenewed"
+  >;
   readonly registry: Pick<RegistryPort, "renew">;
   readonly settle: Settle;
   readonly avoided: AvoidedAgents;
@@ -44,9 +47,10 @@ export function createSweep(options: SweepOptions): ManagedService {
     jitterFraction: 0.1,
     async run() {
       const due = await options.store.findDueAttempts(limits);
+      // First: what is lost is settled one by one, and each may wait for a plan that somebody keeps locked, while leases run out.
+      await renewUnanswered(options, renewal, due);
       await takeBackUndelivered(options, due);
       await sweepLost(options, due);
-      await renewUnanswered(options, renewal, due);
       outage.worked();
     },
     onError: (error) => outage.failed(error),

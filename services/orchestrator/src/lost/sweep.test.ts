@@ -1,0 +1,44 @@
+import { silentLogger } from "@headroom/runtime";
+import { manualPorts, waitFor } from "@headroom/testing";
+import { expect, it } from "vitest";
+import { createAvoidedAgents } from "../placing/avoided-agents.ts";
+import type { DueAttempts } from "../store/port.ts";
+import { createSweep } from "./sweep.ts";
+
+it("room that waits for an answer is kept before anything is settled: that may wait for a locked plan", async () => {
+  const ports = manualPorts();
+  const steps: string[] = [];
+  const attempt = (attemptId: string) => ({ attemptId, agentId: "one" }) as DueAttempts["lost"][number];
+  let unlock: () => void = () => undefined;
+  const waits = (step: string) => () => {
+    steps.push(step);
+    return new Promise<null>((resolve) => (unlock = () => resolve(null)));
+  };
+  const sweep = createSweep({
+    store: {
+      findDueAttempts: () =>
+        Promise.resolve({ undelivered: [attempt("a")], lost: [attempt("b")], unanswered: [attempt("c")] }),
+      takeBackUnsent: waits("take back"),
+      loseAttempt: waits("lose"),
+      noteReservationsRenewed: () => Promise.resolve(),
+    },
+    registry: {
+      renew(attempts) {
+        steps.push(`renew ${attempts.map(({ attemptId }) => attemptId).join(", ")}`);
+        return Promise.resolve([]);
+      },
+    },
+    settle: () => undefined,
+    avoided: createAvoidedAgents(ports.clock),
+    ports,
+    logger: silentLogger,
+    errorDelayMs: 1_000,
+  });
+  await sweep.start();
+  await waitFor(() => steps.length === 2);
+  unlock();
+  await waitFor(() => steps.length === 3);
+  unlock();
+  await sweep.stop();
+  expect(steps).toEqual(["renew c", "take back", "lose"]);
+});
