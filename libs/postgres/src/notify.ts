@@ -1,4 +1,4 @@
-import type { Logger, Ports, Service, Timer } from "@headroom/runtime";
+import { type Logger, Outage, type Ports, type Service, type Timer } from "@headroom/runtime";
 import type { Queryable } from "./pool.ts";
 import { defineStatement } from "./statement.ts";
 
@@ -62,6 +62,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
 
 class CoalescingNotifier implements Notifier {
   readonly #options: NotifierOptions;
+  readonly #outage: Outage;
   readonly #pending = new Map<string, PendingItems>();
   #timer: Timer | undefined;
   #sending: Promise<void> | undefined;
@@ -70,6 +71,10 @@ class CoalescingNotifier implements Notifier {
 
   constructor(options: NotifierOptions) {
     this.#options = options;
+    this.#outage = new Outage(options.logger, {
+      fails: "notifications are not sent now; polling covers it",
+      works: "notifications are sent again",
+    });
   }
 
   start(): Promise<void> {
@@ -130,11 +135,9 @@ class CoalescingNotifier implements Notifier {
     this.#lastSentMs = this.#options.ports.clock.monotonic();
     try {
       await this.#options.database.query(sendNotifications, [channels, payloads]);
+      this.#outage.worked();
     } catch (error) {
-      this.#options.logger.warn(
-        { err: error, channels: channels.length },
-        "notifications were not sent; polling covers it",
-      );
+      this.#outage.failed(error, { channels: channels.length });
     }
     this.#sending = undefined;
     if (this.#pending.size > 0) this.#schedule();
