@@ -1,5 +1,5 @@
-import { createMetrics, silentLogger } from "@headroom/runtime";
-import { manualPorts, waitFor } from "@headroom/testing";
+import { createMetrics } from "@headroom/runtime";
+import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { createOrchestratorMetrics } from "../orchestrator-metrics.ts";
 import { avoidMs, createAvoidedAgents } from "../placing/avoided-agents.ts";
@@ -12,8 +12,9 @@ const nothing: PassResult = { resumed: 0, takenOver: 0, waiting: 1, endedAt: "do
 function begin() {
   const ports = manualPorts();
   const avoided = createAvoidedAgents(ports.clock);
+  const logger = captureLogger();
   const causes: string[] = [];
-  let endPass: (result: PassResult) => void = () => undefined;
+  let endPass: (result: PassResult | Promise<never>) => void = () => undefined;
   const loop = createResumeLoop({
     resumer: {
       pass({ cause }) {
@@ -26,7 +27,7 @@ function begin() {
     avoided,
     holds: () => true,
     ports,
-    logger: silentLogger,
+    logger,
     intervalMs: 3_600_000,
     errorDelayMs: 30_000,
     metrics: createOrchestratorMetrics(createMetrics({ processMetrics: false })),
@@ -37,6 +38,9 @@ function begin() {
     causes,
     loop,
     endPass: (result: PassResult = nothing) => endPass(result),
+    failPass: (why: string) => endPass(Promise.reject(new Error(why))),
+    told: () =>
+      logger.records.filter(({ level }) => level !== "debug").map(({ level, message }) => `${level}: ${message}`),
     passes: (count: number) => waitFor(() => causes.length === count),
     isIdle: () => waitFor(() => loop.lastPassAtMs() === ports.clock.now()),
   };
@@ -88,4 +92,24 @@ describe("resume loop", () => {
       await loop.stop();
     },
   );
+
+  it("says why passes fail once for each cause, and once that they work again", async () => {
+    const { ports, loop, endPass, failPass, told, passes, isIdle } = begin();
+    await loop.start();
+    for (const [round, why] of ["one", "one", "two", "two"].entries()) {
+      await passes(round + 1);
+      failPass(why);
+      await waitFor(() => ports.timers.pendingDelays().length > 0);
+      await ports.advance(35_000);
+    }
+    await passes(5);
+    endPass();
+    await isIdle();
+    await loop.stop();
+    expect(told()).toEqual([
+      "error: a pass over the queue failed (one); nothing is lost, it is tried again",
+      "error: a pass over the queue failed (two); nothing is lost, it is tried again",
+      "info: passes over the queue work again",
+    ]);
+  });
 });

@@ -67,6 +67,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   let againTimer: Timer | undefined;
   let againMs = firstAgainMs;
   let leave: readonly (() => void)[] = [];
+  /** Why passes fail, as it was told last; null: they do not. */
+  let toldCause: string | null = null;
   /** Since the last pass only room on agents held here was heard of. */
   let onlyOurs = true;
 
@@ -96,13 +98,21 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       const isInVain = result.isRefusedInVain || result.endedAt === "registry away";
       if (isInVain || !isNarrow) setAgainTimer(isInVain);
       await setTimer();
+      if (toldCause !== null) logger.info("passes over the queue work again");
+      toldCause = null;
     },
-    onError: (error, cause) =>
-      logger.error(
-        { err: error, cause, retry_in_ms: options.errorDelayMs },
-        `a pass over the queue failed (${causeOf(error)}); nothing is lost, it is tried again`,
-      ),
+    onError: (error, cause) => failed(error, cause),
   });
+
+  /** An Outage that is an error, and is told of again when it has another cause. */
+  function failed(error: unknown, cause: string): void {
+    const why = causeOf(error);
+    logger[why === toldCause ? "debug" : "error"](
+      { err: error, cause, retry_in_ms: options.errorDelayMs },
+      `a pass over the queue failed (${why}); nothing is lost, it is tried again`,
+    );
+    toldCause = why;
+  }
 
   /** A row that falls due is no event. */
   async function setTimer(): Promise<void> {
