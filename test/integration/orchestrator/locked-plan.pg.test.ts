@@ -101,14 +101,18 @@ it("results of the other plan are acknowledged while those of the locked one wai
 
 it("what has waited too long fails while another such plan is locked", async () => {
   const running = await world.start(neverPolls);
-  const tooLarge = planOf(1, { cpuCores: 64 }, { waitTimeout: { seconds: 1, nanos: 0 } });
-  const locked = await running.plans.dispatchPlan(tooLarge);
-  const other = await running.plans.dispatchPlan(tooLarge);
+  const tooLarge = (tasks: number) => planOf(tasks, { cpuCores: 64 }, { waitTimeout: { seconds: 3, nanos: 0 } });
+  // More of them than are looked for at once.
+  const locked = await running.plans.dispatchPlan(tooLarge(501));
   await lock(locked.planId);
+  const other = await running.plans.dispatchPlan(tooLarge(1));
   const isOver = async (planId: string): Promise<boolean> =>
     (await running.plans.getPlan({ planId })).plan?.status === wire.PlanStatus.PLAN_STATUS_FAILED;
   await waitUntil(() => isOver(other.planId));
   expect(await isOver(locked.planId)).toBe(false);
+  const told = () => running.logger.records.filter(({ message }) => message.startsWith("of a plan nothing can be"));
+  await waitUntil(() => told().length > 0);
+  expect(told()[0]).toMatchObject({ level: "warn", fields: { plan_id: locked.planId } });
   await unlock();
   await waitUntil(() => isOver(locked.planId));
 });

@@ -4,7 +4,7 @@ import type { OrchestratorStore } from "../store/port.ts";
 const intervalMs = 1_000;
 const errorDelayMs = 2_000;
 const batch = 500;
-/** Batches in one run at most: the next run goes on. */
+/** Batches in one run at most: the next run goes on. One that left out a plan may have waited 2 s for it. */
 const maxRounds = 20;
 
 /** Fails tasks that have waited longer than their `wait_timeout`, by the database's clock. */
@@ -19,6 +19,11 @@ export function createWaitTimeouts(options: {
     fails: "tasks that waited longer than their wait_timeout cannot be looked for now; tried again all the time",
     works: "tasks that waited longer than their wait_timeout are looked for again",
   });
+  const locked = new Outage(logger, {
+    fails:
+      "of a plan nothing can be written now: its tasks that waited longer than their wait_timeout wait still; tried again all the time",
+    works: "tasks that waited longer than their wait_timeout are failed of every plan again",
+  });
   return new RunLoop({
     name: "wait timeouts",
     ports: options.ports,
@@ -26,13 +31,20 @@ export function createWaitTimeouts(options: {
     errorDelayMs,
     jitterFraction: 0.1,
     async run(signal) {
+      const leftOut: string[] = [];
       for (let round = 0; round < maxRounds && !signal.aborted; round += 1) {
-        const failed = await store.failWaitedTooLong(batch);
-        for (const { planId, taskId, sentence } of failed)
+        const done = await store.failWaitedTooLong(batch, leftOut);
+        for (const { planId, taskId, sentence } of done.failed)
           logger.info({ plan_id: planId, task_id: taskId, state: "failed", sentence }, "task failed");
-        for (const planId of new Set(failed.map((task) => task.planId))) options.planChanged(planId);
-        if (failed.length < batch) break;
+        for (const planId of new Set(done.failed.map((task) => task.planId))) options.planChanged(planId);
+        for (const { planId, error } of done.leftOut) {
+          locked.failed(error, { plan_id: planId });
+          leftOut.push(planId);
+        }
+        // What was left out may have been the whole batch: others stand behind it.
+        if (done.failed.length < batch && done.leftOut.length === 0) break;
       }
+      if (leftOut.length === 0) locked.worked();
       outage.worked();
     },
     onError: (error) => outage.failed(error),

@@ -93,6 +93,12 @@ export interface WaitedTooLong {
   readonly sentence: string;
 }
 
+export interface WaitTimeouts {
+  readonly failed: readonly WaitedTooLong[];
+  /** Plans of which nothing could be written, each with why; their tasks wait still. */
+  readonly leftOut: readonly { readonly planId: string; readonly error: unknown }[];
+}
+
 /** What earlier runs of a plan's name tell. */
 export interface LearnedDuration {
   /** Empty: of all tasks of the plan's name. */
@@ -303,8 +309,8 @@ export interface OrchestratorStore {
   listQueueEvents(page: Page): Promise<Listed<QueueEventRecord>>;
 
   // What ends by time
-  /** Fails tasks that have waited longer than they were to, at most `limit`; none while the queue is held. */
-  failWaitedTooLong(limit: number): Promise<readonly WaitedTooLong[]>;
+  /** Fails tasks that have waited longer than they were to, at most `limit`, and none of these plans; none at all while the queue is held. */
+  failWaitedTooLong(limit: number, exceptPlanIds: readonly string[]): Promise<WaitTimeouts>;
   /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan: events first. False: nothing was left to delete. */
   trimHistory(olderThanMs: number, limit: number): Promise<boolean>;
 

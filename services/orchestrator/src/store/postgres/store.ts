@@ -88,7 +88,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     releaseQueue: (request) => releaseQueue(db, request),
     listQueueEvents: (page) => listQueueEvents(db, page),
 
-    failWaitedTooLong: (limit) => failWaitedTooLong(db, limit),
+    failWaitedTooLong: (limit, exceptPlanIds) => failWaitedTooLong(db, limit, exceptPlanIds),
     trimHistory: (olderThanMs, limit) => trimHistory(db, olderThanMs, limit),
 
     learnDurations: (attemptIds) => learnDurations(db, attemptIds),

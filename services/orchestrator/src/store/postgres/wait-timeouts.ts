@@ -1,5 +1,5 @@
 import { classifyError, type Database, defineStatement, type Transaction } from "@headroom/postgres";
-import type { WaitedTooLong } from "../port.ts";
+import type { WaitedTooLong, WaitTimeouts } from "../port.ts";
 import { cancelDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
@@ -12,7 +12,7 @@ const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: st
   text: `
     SELECT q.task_id, q.plan_id
       FROM pause_queue q
-     WHERE q.status = 'waiting' AND q.wait_deadline <= now()
+     WHERE q.status = 'waiting' AND q.wait_deadline <= now() AND q.plan_id <> ALL($2::uuid[])
        AND NOT EXISTS (SELECT 1 FROM queue_hold)
      ORDER BY q.wait_deadline
      LIMIT $1`,
@@ -42,24 +42,28 @@ const markTimedOut = defineStatement({
 });
 
 /** By the database's clock. One transaction for each plan; whoever places one of them at this moment finds its claim gone. */
-export async function failWaitedTooLong(db: Database, limit: number): Promise<readonly WaitedTooLong[]> {
+export async function failWaitedTooLong(
+  db: Database,
+  limit: number,
+  exceptPlanIds: readonly string[],
+): Promise<WaitTimeouts> {
   const byPlan = new Map<string, string[]>();
-  for (const row of await db.query(findDue, [limit])) {
+  for (const row of await db.query(findDue, [limit, exceptPlanIds])) {
     byPlan.set(row.plan_id, [...(byPlan.get(row.plan_id) ?? []), row.task_id]);
   }
   const failed: WaitedTooLong[] = [];
-  let fault: unknown = null;
+  const leftOut: { readonly planId: string; readonly error: unknown }[] = [];
   for (const [planId, taskIds] of byPlan) {
     try {
       failed.push(...(await db.transaction((tx) => failThose(tx, planId, taskIds))));
     } catch (error) {
-      // A plan that somebody keeps locked is looked at again. The others are not to wait for it, and what was committed is to be told.
-      fault = error;
-      if (classifyError(error).kind === "unavailable") break;
+      // Somebody may keep the plan locked. The others are not to wait for it, and what was committed is to be told.
+      if (classifyError(error).kind !== "unavailable") leftOut.push({ planId, error });
+      else if (failed.length === 0) throw error;
+      else break;
     }
   }
-  if (fault !== null && failed.length === 0) throw fault;
-  return failed;
+  return { failed, leftOut };
 }
 
 async function failThose(tx: Transaction, planId: string, taskIds: readonly string[]): Promise<WaitedTooLong[]> {
