@@ -155,16 +155,6 @@ describe("a restart of the agent program", () => {
     expect(runner.runs).toHaveLength(1);
   });
 
-  it("a crash on Windows is told with its 32 bits as the contract has them, and can be encoded", async () => {
-    await welcome();
-    await assign(attemptA);
-    runner.runs[0]?.finish({ exitCode: 0xc0000005 });
-    await ports.settle();
-    const [finished] = sentOf("finished");
-    expect(finished?.exitCode).toBe(-1_073_741_819);
-    expect(() => wire.AttemptFinished.encode(wire.AttemptFinished.fromPartial(finished ?? {})).finish()).not.toThrow();
-  });
-
   it("sends a result that was not acknowledged, and its output, and runs nothing twice", async () => {
     await welcome();
     await assign(attemptA);
