@@ -37,9 +37,9 @@ export const mutations = [
   {
     name: "claim without a lease",
     file: claim,
-    from: `                 AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
-               ORDER BY p.rank`,
-    to: `               ORDER BY p.rank`,
+    from: `                        AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
+                      ORDER BY p.rank`,
+    to: `                      ORDER BY p.rank`,
   },
   {
     name: "takeover with a new attempt id",

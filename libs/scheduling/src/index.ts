@@ -26,6 +26,7 @@ export * from "./pause-state.ts";
 export * from "./plan-status.ts";
 export * from "./ordering.ts";
 export * from "./room-bound.ts";
+export { type MayHave, OpenRoom, type RoomDraft } from "./open-room.ts";
 export * from "./room-hold.ts";
 export * from "./backoff.ts";
 export * from "./dependencies.ts";

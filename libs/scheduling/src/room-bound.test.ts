@@ -5,7 +5,8 @@ import { anyFleet, anyNeeds } from "./arbitraries.test-helper.ts";
 import { untaughtPolicy } from "./fixtures.test-helper.ts";
 import { normalizeNeeds } from "./needs.ts";
 import { placeBatch } from "./placement.ts";
-import { fleetRoomBound, roomBound, type RoomFigures } from "./room-bound.ts";
+import { OpenRoom } from "./open-room.ts";
+import { roomBound, type RoomFigures } from "./room-bound.ts";
 
 /** As a capacity answer tells it. */
 function figuresOf(view: AgentView): RoomFigures {
@@ -18,6 +19,7 @@ function figuresOf(view: AgentView): RoomFigures {
     cpuFreeMillicores: view.room.cpu.free,
     memoryFreeMib: view.room.memory.free,
     cards: view.room.cards.map((card) => ({
+      cardId: card.cardId,
       model: card.model,
       vramFreeMib: card.free,
       exclusive: card.exclusivelyHeld,
@@ -33,7 +35,8 @@ describe("room bound", () => {
         const placed = placeBatch(fleet, requests, untaughtPolicy("best-fit"), { random: 0.5 }).filter(
           ({ kind }) => kind === "reserved",
         );
-        expect(fleetRoomBound(fleet.map(figuresOf), needs, 12)).toBeGreaterThanOrEqual(placed.length);
+        const open = new OpenRoom(fleet.map(figuresOf));
+        expect(open.roomFor(needs, 12, () => true)).toBeGreaterThanOrEqual(placed.length);
       }),
       { numRuns: 1_000 },
     );
@@ -48,9 +51,9 @@ describe("room bound", () => {
       cpuFreeMillicores: 7_500,
       memoryFreeMib: 4_096,
       cards: [
-        { model: "RTX 4090", vramFreeMib: 24_000, exclusive: false },
-        { model: "RTX 4090", vramFreeMib: 5_000, exclusive: false },
-        { model: "RTX 3080", vramFreeMib: 10_000, exclusive: true },
+        { cardId: "gpu-0", model: "RTX 4090", vramFreeMib: 24_000, exclusive: false },
+        { cardId: "gpu-1", model: "RTX 4090", vramFreeMib: 5_000, exclusive: false },
+        { cardId: "gpu-2", model: "RTX 3080", vramFreeMib: 10_000, exclusive: true },
       ],
     };
     const bound = (asked: Parameters<typeof normalizeNeeds>[0], limit = 100) =>

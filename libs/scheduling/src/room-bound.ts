@@ -1,6 +1,6 @@
 /** How many tasks of one kind an agent may have room for, from the figures that a capacity answer shows. Never too few. */
 import type { Needs } from "./needs.ts";
-import type { Mib, Millicores } from "./resources.ts";
+import type { Amounts, CardAmount, Mib, Millicores } from "./resources.ts";
 
 /** What a capacity answer tells of one agent, as far as it matters here. */
 export interface RoomFigures {
@@ -11,7 +11,15 @@ export interface RoomFigures {
   readonly takesWork: boolean;
   readonly cpuFreeMillicores: Millicores;
   readonly memoryFreeMib: Mib;
-  readonly cards: readonly { readonly model: string; readonly vramFreeMib: Mib; readonly exclusive: boolean }[];
+  readonly cards: readonly CardFigures[];
+}
+
+export interface CardFigures {
+  readonly cardId: string;
+  readonly model: string;
+  readonly vramFreeMib: Mib;
+  /** One attempt has it for itself. */
+  readonly exclusive: boolean;
 }
 
 /**
@@ -25,16 +33,6 @@ export function roomBound(agent: RoomFigures, needs: Needs, limit: number): numb
   return Math.min(limit, byCpu, byMemory, byCards(agent, needs));
 }
 
-/** Over a fleet, stopping at `limit`. */
-export function fleetRoomBound(agents: Iterable<RoomFigures>, needs: Needs, limit: number): number {
-  let room = 0;
-  for (const agent of agents) {
-    room += roomBound(agent, needs, limit - room);
-    if (room >= limit) return limit;
-  }
-  return room;
-}
-
 function isOfKind(agent: RoomFigures, needs: Needs): boolean {
   if (needs.agentId !== null && needs.agentId !== agent.agentId) return false;
   if (needs.pool !== null && needs.pool !== agent.poolName) return false;
@@ -43,14 +41,49 @@ function isOfKind(agent: RoomFigures, needs: Needs): boolean {
 
 function byCards(agent: RoomFigures, needs: Needs): number {
   if (needs.gpuCount === 0) return Number.POSITIVE_INFINITY;
-  const models = needs.gpuModels.map((model) => model.toLowerCase());
   let slots = 0;
-  for (const { model, vramFreeMib, exclusive } of agent.cards) {
-    const isWanted = models.length === 0 || models.some((wanted) => model.toLowerCase().includes(wanted));
-    if (exclusive || !isWanted || vramFreeMib < needs.gpuVramMib) continue;
+  for (const { vramFreeMib } of usableCards(agent, needs))
     slots += needs.gpuExclusive ? 1 : times(vramFreeMib, needs.gpuVramMib);
-  }
   return Math.floor(slots / needs.gpuCount);
+}
+
+function usableCards({ cards }: RoomFigures, { gpuModels, gpuVramMib }: Needs): readonly CardFigures[] {
+  const models = gpuModels.map((model) => model.toLowerCase());
+  return cards.filter(({ model, vramFreeMib, exclusive }) => {
+    if (exclusive || vramFreeMib < gpuVramMib) return false;
+    return models.length === 0 || models.some((wanted) => model.toLowerCase().includes(wanted));
+  });
+}
+
+/** What is left when something has been promised: figures that were told before it, and do not hold it yet. */
+export function roomWithout(agent: RoomFigures, { cpuMillicores, memoryMib, cards }: Amounts): RoomFigures {
+  const byCard = new Map(cards.map((card) => [card.cardId, card]));
+  return {
+    ...agent,
+    cpuFreeMillicores: agent.cpuFreeMillicores - cpuMillicores,
+    memoryFreeMib: agent.memoryFreeMib - memoryMib,
+    cards: byCard.size === 0 ? agent.cards : agent.cards.map((card) => cardWithout(card, byCard.get(card.cardId))),
+  };
+}
+
+function cardWithout(card: CardFigures, amount: CardAmount | undefined): CardFigures {
+  if (amount === undefined) return card;
+  return {
+    ...card,
+    vramFreeMib: card.vramFreeMib - amount.vramMib,
+    exclusive: card.exclusive || amount.exclusive,
+  };
+}
+
+/** What is left when one such task has got its room there, for which `roomBound` sees some: on the first cards that may be. */
+export function roomAfterOne(agent: RoomFigures, needs: Needs): RoomFigures {
+  const { cpuMillicores, memoryMib, gpuCount, gpuVramMib, gpuExclusive } = needs;
+  const cards = gpuCount === 0 ? [] : usableCards(agent, needs).slice(0, gpuCount);
+  return roomWithout(agent, {
+    cpuMillicores,
+    memoryMib,
+    cards: cards.map(({ cardId }) => ({ cardId, vramMib: gpuVramMib, exclusive: gpuExclusive })),
+  });
 }
 
 function times(free: number, needed: number): number {

@@ -58,11 +58,41 @@ export function claimsConformance(desk: StoreDesk): void {
       expect(ofPlan.map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
       expect(await desk.store.queueHeadsOfPlan(randomUUID())).toEqual([]);
       expect(await claim({ planId: randomUUID() })).toEqual([]);
-      expect(await claim({ shapeKey: "another" })).toEqual([]);
-      expect((await claim({ shapeKey: shapeKey(gpuNeeds), planId: plan.planId })).map((one) => one.taskName)).toEqual([
-        "gpu",
+      expect(await claim({ shapes: [{ shapeKey: "another", limit: 100 }] })).toEqual([]);
+      const ofGpu = { shapeKey: shapeKey(gpuNeeds), limit: 100 };
+      const gpus = await claim({ shapes: [ofGpu], planId: plan.planId });
+      expect(gpus.map((one) => one.taskName)).toEqual(["gpu"]);
+      expect((await claim({ shapes: [{ shapeKey: shapeKey(needs), limit: 1 }] })).map((one) => one.taskName)).toEqual([
+        "cpu",
       ]);
-      expect((await claim({ limit: 1 })).map((one) => one.taskName)).toEqual(["cpu"]);
+    });
+
+    it("takes so many of each of several shapes together, in the order of the queue, which is known before", async () => {
+      const gpuNeeds = normalizeNeeds({ gpuCount: 1 });
+      const gpu = { pause: paused, needs: gpuNeeds, shapeKey: shapeKey(gpuNeeds) };
+      const cpu = { pause: paused };
+      const plan = newPlan([
+        newTask("1", cpu),
+        newTask("2", gpu),
+        newTask("3", cpu),
+        newTask("4", gpu),
+        newTask("5", cpu),
+      ]);
+      await accept(plan);
+      await accept(newPlan([newTask("urgent", { ...gpu, priority: 1 })]));
+      const keys = [shapeKey(needs), shapeKey(gpuNeeds)];
+      const ranks = await desk.store.queueRanks([...keys, "another"], 2, null);
+      const [ofCpu = [], ofGpu = []] = keys.map((key) => ranks.get(key));
+      expect(ofCpu).toHaveLength(2);
+      expect(ofGpu).toHaveLength(2);
+      expect(ranks.size).toBe(2);
+      const ofPlan = await desk.store.queueRanks(keys, 64, plan.planId);
+      expect(keys.map((key) => ofPlan.get(key)?.length)).toEqual([3, 2]);
+      const [one, another] = keys.map((key) => ({ shapeKey: key, limit: 2 }));
+      const claimed = await claim({ shapes: [one!, { ...another!, limit: 100 }] });
+      expect(claimed.map(({ taskName }) => taskName)).toEqual(["urgent", "1", "2", "3", "4"]);
+      expect(claimed.map(({ rank }) => rank).slice(0, 4)).toEqual([ofGpu[0], ofCpu[0], ofGpu[1], ofCpu[1]]);
+      expect((await claim({ shapes: [one!, another!] })).map(({ taskName }) => taskName)).toEqual(["5"]);
     });
 
     it("more shapes than one look shows are found behind it, and the front of the queue at once", async () => {

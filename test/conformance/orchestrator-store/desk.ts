@@ -79,8 +79,7 @@ export function createStoreDesk(storeNow: () => OrchestratorStore) {
     storeNow().claimWaiting({
       owner,
       leaseMs,
-      limit: 100,
-      shapeKey: shapeKey(needs),
+      shapes: [{ shapeKey: shapeKey(needs), limit: 100 }],
       planId: null,
       ...overrides,
     });

@@ -114,8 +114,8 @@ describe("a claim that was lost with its primary", () => {
     const plan = planOf(null, { reason: "FLEET_BELOW_THRESHOLD", sentence: "full", blocked: false });
     await store.acceptPlan(plan, { owner, leaseMs: 1_000 }, 1);
     const claim = async (): Promise<ClaimedTask> => {
-      const shape = { shapeKey: shapeKey(needs), planId: plan.planId };
-      const [claimed] = await store.claimWaiting({ owner, leaseMs: 60_000, limit: 1, ...shape });
+      const shapes = [{ shapeKey: shapeKey(needs), limit: 1 }];
+      const [claimed] = await store.claimWaiting({ owner, leaseMs: 60_000, shapes, planId: plan.planId });
       if (claimed === undefined) throw new Error("nothing was claimed");
       return claimed;
     };

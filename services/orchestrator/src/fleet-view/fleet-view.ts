@@ -1,5 +1,5 @@
 import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
-import type { GateAgent, GateQuestion, GateSummary, Needs } from "@headroom/scheduling";
+import type { Amounts, GateAgent, GateQuestion, GateSummary, MayHave, Needs, RoomDraft } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
 import { WatchedAgents } from "./watched-agents.ts";
 
@@ -28,7 +28,16 @@ export interface FleetView extends ManagedService {
    * How many tasks with these needs there may be room for, at most `limit`: an upper bound, from what the watch has told.
    * `isMeant` leaves agents out.
    */
-  roomFor(needs: Needs, limit: number, isMeant?: (agentId: string) => boolean): number;
+  roomFor(needs: Needs, limit: number, isMeant?: MayHave): number;
+  /** The same room, to be given away in thought. */
+  draft(): RoomDraft;
+  /** A count of what has been told of agents so far; see `promised`. */
+  asOf(): number;
+  /**
+   * The registry has promised room that it was asked for at `asOf`: it is nobody else's, though nothing may have been told of it yet. Only for
+   * `roomFor` and `draft`, and until the next word of the agent, which holds it, or is so old that it would be taken for room: then it is refused.
+   */
+  promised(agentId: string, amounts: Amounts, asOf: number): void;
   /**
    * Whether the watch has told of room that appeared after this revision. Another registry instance counts as newer: counters
    * of two processes say nothing of each other.
@@ -142,7 +151,10 @@ export function createFleetView(options: FleetViewOptions): FleetView {
         gateAgents: () => agents.gateAgents(),
       };
     },
-    roomFor: (needs, limit, isMeant = () => true) => agents.roomFor(needs, limit, isMeant),
+    roomFor: (needs, limit, isMeant = () => true) => agents.openRoom().roomFor(needs, limit, isMeant),
+    draft: () => agents.openRoom().draft(),
+    asOf: () => agents.puts,
+    promised: (agentId, amounts, asOf) => agents.promised(agentId, amounts, asOf),
     roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     async refresh() {
       const before = revision;

@@ -66,7 +66,30 @@ function takesWork({ agentType, status, attached, cordoned }: AgentCapacityFigur
   return agentType === "desktop" && status === "online" && attached && !cordoned;
 }
 
+const oneCore = { cpuMillicores: 1_000, memoryMib: 512, cards: [] };
+
 describe("the agents that the watch has told of", () => {
+  it("room that was promised is nobody else's until the agent is told of anew; the gate goes by what was told", () => {
+    const [told] = fc.sample(figures.filter(takesWork), 1);
+    const agent = { ...told!, agentType: "desktop" as const, cpu: { ...told!.cpu, free: 4_000 }, cards: [] };
+    const watched = new WatchedAgents(threshold);
+    const room = (): number => watched.openRoom().roomFor(normalizeNeeds({ cpuMillicores: 1_000 }), 9, () => true);
+    watched.put(agent);
+    const verdict = watched.verdict(null);
+    const asOf = watched.puts;
+    expect(room()).toBe(4);
+    watched.promised(agent.agentId, oneCore, asOf);
+    watched.promised(agent.agentId, oneCore, asOf);
+    watched.promised("another", oneCore, asOf);
+    expect(room()).toBe(2);
+    expect(watched.verdict(null)).toEqual(verdict);
+    watched.put(agent);
+    expect(room()).toBe(4);
+    // Asked for before the last word, which may hold it.
+    watched.promised(agent.agentId, oneCore, asOf);
+    expect(room()).toBe(4);
+  });
+
   it("DESIGN-5: room and the gate's verdict are those of the agents that are there, whatever came and went", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(change, needs), { maxLength: 30 }), (steps) => {
@@ -94,7 +117,7 @@ describe("the agents that the watch has told of", () => {
               memoryFreeMib: agent.memory.free,
             }))
             .reduce((sum, agent) => sum + roomBound(agent, asked, 100), 0);
-          expect(watched.roomFor(asked, 100, isMeant)).toBe(Math.min(100, room));
+          expect(watched.openRoom().roomFor(asked, 100, isMeant)).toBe(Math.min(100, room));
           const agents = all.filter(({ agentType }) => agentType === "desktop").map(gateAgentFromFigures);
           const { pause, agentsOnline, agentsBelow } = shouldPause({ agents, threshold, task: asked });
           expect(watched.verdict(asked)).toMatchObject({ pause, agentsOnline, agentsBelow });

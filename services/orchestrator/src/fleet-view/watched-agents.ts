@@ -1,29 +1,23 @@
 /** The agents that the watch has told of, with what questions about all of them need, so that these need not look at each. */
 import { type AgentCapacityFigures, gateAgentFromFigures } from "@headroom/contracts";
 import {
-  fleetRoomBound,
+  type Amounts,
   type GateAgent,
   type GateQuestion,
   GateSums,
   type GateSummary,
-  type Needs,
+  OpenRoom,
   type RoomFigures,
+  roomWithout,
 } from "@headroom/scheduling";
 
 interface Watched {
   readonly figures: AgentCapacityFigures;
   readonly room: RoomFigures;
+  /** The count of `puts` after it. */
+  readonly put: number;
   /** Null: no desktop, and none of the gate's business. */
   readonly gate: GateAgent | null;
-}
-
-/** The agents that take work, and the most that one of them has. */
-interface OpenRoom {
-  readonly agents: readonly RoomFigures[];
-  readonly cpuMillicores: number;
-  readonly memoryMib: number;
-  /** On one card; -1: nobody has a card. */
-  readonly cardMib: number;
 }
 
 export class WatchedAgents {
@@ -32,6 +26,7 @@ export class WatchedAgents {
   #sums: GateSums;
   /** Null: to be gathered when the next question comes. */
   #open: OpenRoom | null = null;
+  #puts = 0;
 
   /** `threshold`: of the gate, a fraction. */
   constructor(threshold: number) {
@@ -48,7 +43,24 @@ export class WatchedAgents {
     if (before !== null) this.#sums.drop(before);
     const gate = figures.agentType === "desktop" ? gateAgentFromFigures(figures) : null;
     if (gate !== null) this.#sums.add(gate);
-    this.#agents.set(figures.agentId, { figures, room: roomFigures(figures), gate });
+    this.#puts += 1;
+    this.#agents.set(figures.agentId, { figures, room: roomFigures(figures), put: this.#puts, gate });
+    this.#open = null;
+  }
+
+  /** How many figures have been put so far. */
+  get puts(): number {
+    return this.#puts;
+  }
+
+  /**
+   * Room on it was promised that was asked for after so many `puts`: figures from before hold it no more than the fleet did then. The gate goes by what
+   * was told alone.
+   */
+  promised(agentId: string, amounts: Amounts, puts: number): void {
+    const known = this.#agents.get(agentId);
+    if (known === undefined || known.put > puts) return;
+    this.#agents.set(agentId, { ...known, room: roomWithout(known.room, amounts) });
     this.#open = null;
   }
 
@@ -78,32 +90,11 @@ export class WatchedAgents {
     return this.#sums.verdict(task);
   }
 
-  /** How many tasks with these needs there may be room for, at most `limit`: an upper bound. */
-  roomFor(needs: Needs, limit: number, isMeant: (agentId: string) => boolean): number {
-    this.#open ??= openRoom(this.#agents.values());
-    const { agents, cpuMillicores, memoryMib, cardMib } = this.#open;
-    // In a full fleet most questions end here.
-    if (cpuMillicores < needs.cpuMillicores || memoryMib < needs.memoryMib) return 0;
-    if (needs.gpuCount > 0 && cardMib < needs.gpuVramMib) return 0;
-    return fleetRoomBound(filtered(agents, isMeant), needs, limit);
+  /** Where there may be room by what was told and promised since. */
+  openRoom(): OpenRoom {
+    this.#open ??= new OpenRoom(Array.from(this.#agents.values(), ({ room }) => room));
+    return this.#open;
   }
-}
-
-function* filtered(agents: readonly RoomFigures[], isMeant: (agentId: string) => boolean): Generator<RoomFigures> {
-  for (const agent of agents) if (isMeant(agent.agentId)) yield agent;
-}
-
-function openRoom(watched: Iterable<Watched>): OpenRoom {
-  const agents: RoomFigures[] = [];
-  let [cpuMillicores, memoryMib, cardMib] = [-1, -1, -1];
-  for (const { room } of watched) {
-    if (!room.takesWork) continue;
-    agents.push(room);
-    cpuMillicores = Math.max(cpuMillicores, room.cpuFreeMillicores);
-    memoryMib = Math.max(memoryMib, room.memoryFreeMib);
-    for (const { vramFreeMib } of room.cards) cardMib = Math.max(cardMib, vramFreeMib);
-  }
-  return { agents, cpuMillicores, memoryMib, cardMib };
 }
 
 function roomFigures(agent: AgentCapacityFigures): RoomFigures {

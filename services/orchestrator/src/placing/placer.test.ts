@@ -34,6 +34,7 @@ async function placeWith(
 ) {
   const calls: (readonly string[])[] = [];
   const parks: NewPark[] = [];
+  const promised: unknown[] = [];
   const logger = captureLogger();
   const reserve: RegistryPort["reserve"] = (requests) => {
     const taskIds = requests.map(({ taskId }) => taskId);
@@ -66,7 +67,7 @@ async function placeWith(
       park: (given: readonly NewPark[]) => Promise.resolve(parks.push(...given)),
     },
     registry: { reserve },
-    fleet: { cardIndex: () => null },
+    fleet: { cardIndex: () => null, asOf: () => 7, promised: (...told: unknown[]) => void promised.push(told) },
     gate: { askForPlacing: () => ({ kind: "open" }) },
     avoided: { current: () => new Set() },
     kept: { avoidedBy: () => new Set(), noteAssigned: nothing },
@@ -78,8 +79,19 @@ async function placeWith(
   const placer = createPlacer(options);
   for (let time = 1; time < times; time += 1) await placer.place(tasks, "resume-loop");
   const placed: Placed = await placer.place(tasks, "resume-loop");
-  return { placed, calls, parks, logger, started: placed.assigned.map(({ taskId }) => taskId) };
+  return { placed, calls, parks, promised, logger, started: placed.assigned.map(({ taskId }) => taskId) };
 }
+
+describe("a batch that is promised room", () => {
+  it("takes it off what the watch has told, but for what was promised to an earlier claim", async () => {
+    const { promised, started } = await placeWith(
+      () => undefined,
+      [claimed("new"), { ...claimed("old"), mayHoldRoom: true }],
+    );
+    expect(started).toEqual(["new", "old"]);
+    expect(promised).toEqual([["agent", { cpuMillicores: 1_000, memoryMib: 0, cards: [] }, 7]]);
+  });
+});
 
 describe("a batch that the registry refuses", () => {
   it.each<readonly [RpcCode, PauseReason, string]>([

@@ -69,7 +69,7 @@ export interface PlacerOptions {
   readonly owner: string;
   readonly store: OrchestratorStore;
   readonly registry: RegistryPort;
-  readonly fleet: Pick<FleetView, "cardIndex">;
+  readonly fleet: Pick<FleetView, "cardIndex" | "asOf" | "promised">;
   readonly gate: Gate;
   readonly avoided: AvoidedAgents;
   readonly kept: Pick<KeptRoom, "avoidedBy" | "noteAssigned">;
@@ -171,6 +171,7 @@ interface Reserved extends Word {
 async function reserve(options: Placing, tasks: readonly ClaimedTask[]): Promise<Reserved> {
   if (tasks.length === 0) return { assignments: [], parks: [], ...NO_WORD };
   const avoided = options.avoided.current();
+  const asOf = options.fleet.asOf();
   const asked = await ask(
     options,
     tasks.map((claimed) => ({
@@ -188,6 +189,10 @@ async function reserve(options: Placing, tasks: readonly ClaimedTask[]): Promise
     })),
   );
   const { assignments, parks, shapesWithoutRoom } = sortOutcomes(options, asked.answered);
+  for (const { claimed, agentId, amounts } of assignments) {
+    // What an earlier claim was promised has been told long ago.
+    if (!claimed.mayHoldRoom) options.fleet.promised(agentId, amounts, asOf);
+  }
   const { refusedAlone: alone, revision, registryAway } = asked;
   return {
     assignments,

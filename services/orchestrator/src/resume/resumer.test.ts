@@ -6,8 +6,10 @@ import { createOrchestratorMetrics } from "../orchestrator-metrics.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { Placed } from "../placing/placer.ts";
 import type { ClaimedTask, QueueHead } from "../store/model.ts";
+import type { ClaimWaiting } from "../store/port.ts";
 import { createRefusals } from "./refusals.ts";
 import { createResumer, type ResumerOptions } from "./resumer.ts";
+import { roomOf } from "./room-of.test-helper.ts";
 
 const headOf = (shapeKey: string): QueueHead => ({
   shapeKey,
@@ -25,12 +27,14 @@ const headOf = (shapeKey: string): QueueHead => ({
 function begin(queue: Set<string>) {
   const placed: string[] = [];
   const ports = manualPorts();
-  const fleet = { roomFor: () => 1, roomSince: () => true, refresh: () => Promise.resolve() };
+  const fleet = { ...roomOf(() => 1), roomSince: () => true, refresh: () => Promise.resolve() };
   const store = {
     queueHeads: () => Promise.resolve({ heads: [...queue].map(headOf), next: null }),
-    claimWaiting: ({ shapeKey }: { readonly shapeKey: string }) =>
+    claimWaiting: ({ shapes }: ClaimWaiting) =>
       Promise.resolve(
-        queue.delete(shapeKey) ? [{ ...headOf(shapeKey), state: "paused" } as unknown as ClaimedTask] : [],
+        shapes
+          .filter(({ shapeKey }) => queue.delete(shapeKey))
+          .map(({ shapeKey }) => ({ ...headOf(shapeKey), state: "paused" }) as unknown as ClaimedTask),
       ),
     countWaiting: () => Promise.resolve(queue.size),
   };

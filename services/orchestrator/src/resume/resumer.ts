@@ -14,7 +14,7 @@ import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
   readonly store: OrchestratorStore;
-  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince">;
+  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince" | "draft">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;

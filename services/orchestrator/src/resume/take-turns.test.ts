@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Placed } from "../placing/placer.ts";
 import type { ClaimedTask, QueueHead } from "../store/model.ts";
 import { createRefusals } from "./refusals.ts";
+import { roomOf } from "./room-of.test-helper.ts";
 import { takeTurns, type TurnOptions } from "./take-turns.ts";
 
 const needs = normalizeNeeds({ cpuMillicores: 1_000 });
@@ -71,7 +72,9 @@ const atOnce: Timers = {
 function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly ClaimedTask[]) => Placed): TurnOptions {
   return {
     store: {
-      claimWaiting: ({ limit }) => Promise.resolve(Array.from({ length: limit }, (): ClaimedTask => claimed)),
+      claimWaiting: ({ shapes }) =>
+        Promise.resolve(shapes.flatMap(({ limit }) => Array.from({ length: limit }, (): ClaimedTask => claimed))),
+      queueRanks: () => Promise.reject(new Error("there is one shape")),
     },
     fleet,
     placer: { place: (tasks) => Promise.resolve(place(tasks)) },
@@ -97,7 +100,7 @@ async function pass(options: TurnOptions): Promise<number> {
 /** Passes with room for one task, which the registry refuses: how often was it asked? */
 async function askedIn(passes: number, isForNow: boolean): Promise<number> {
   let asked = 0;
-  const options = turnOptions({ roomFor: () => 1, roomSince: () => false }, () => {
+  const options = turnOptions({ ...roomOf(() => 1), roomSince: () => false }, () => {
     asked += 1;
     return { ...nothing, shapesWithoutRoom: refused(isForNow) };
   });
@@ -110,7 +113,7 @@ async function placedAfterRefusal(room: number): Promise<number> {
   let asked = 0;
   let placed = 0;
   const fleet: TurnOptions["fleet"] = {
-    roomFor: () => room - placed,
+    ...roomOf(() => room - placed),
     roomSince: ({ instance }) => instance !== "watched",
   };
   const options = turnOptions(fleet, (tasks) => {
@@ -140,7 +143,7 @@ describe("a shape that was refused", () => {
 
   it("is left to a later pass when a registry that is behind goes on refusing it", async () => {
     let asked = 0;
-    const fleet: TurnOptions["fleet"] = { roomFor: () => 3, roomSince: () => true };
+    const fleet: TurnOptions["fleet"] = { ...roomOf(() => 3), roomSince: () => true };
     const options = turnOptions(fleet, () => {
       asked += 1;
       return { ...nothing, shapesWithoutRoom: refused(false), revision: { instance: "behind", counter: 7 } };
@@ -160,7 +163,7 @@ describe("tasks that the registry refuses by themselves", () => {
   /** A pass with room for one, before which so many stand that are refused: what was started, and how many were asked for. */
   async function passBehind(refusedTasks: number): Promise<readonly [resumed: number, asked: number]> {
     let asked = 0;
-    const options = turnOptions({ roomFor: () => 1, roomSince: () => false }, (tasks) => {
+    const options = turnOptions({ ...roomOf(() => 1), roomSince: () => false }, (tasks) => {
       asked += tasks.length;
       return asked > refusedTasks
         ? { ...nothing, assigned: [assignment] }

@@ -36,11 +36,16 @@ export interface Claimer {
 }
 
 export interface ClaimWaiting extends Claimer {
-  readonly shapeKey: string;
-  /** At most so many, 1..500; the store may take fewer. */
-  readonly limit: number;
+  /** Each shape once. */
+  readonly shapes: readonly ClaimOfShape[];
   /** Null: of all plans. */
   readonly planId: string | null;
+}
+
+export interface ClaimOfShape {
+  readonly shapeKey: string;
+  /** At most so many, 1..500. Fewer are answered when no more are due that nobody else has. */
+  readonly limit: number;
 }
 
 /** The first due tasks of some shapes. */
@@ -178,7 +183,7 @@ export interface OrchestratorStore {
   acceptPlan(plan: NewPlan, claimer: Claimer, claimLimit: number): Promise<AcceptOutcome>;
 
   // Placing
-  /** Claims the first due rows of a shape; the answer is in the order of the queue. */
+  /** Claims the first due rows of each shape; the answer is in the order of the queue. */
   claimWaiting(request: ClaimWaiting): Promise<readonly ClaimedTask[]>;
   /** Claims pending tasks that nobody claims, and whatever a claim that has expired left behind, but of plans that are held: of `planId` if given. */
   claimOrphans(claimer: Claimer, limit: number, planId: string | null): Promise<readonly ClaimedTask[]>;
@@ -210,6 +215,12 @@ export interface OrchestratorStore {
   queueFront(): Promise<readonly QueueHead[]>;
   /** The first due task of each shape of a plan, in the order of the queue. */
   queueHeadsOfPlan(planId: string): Promise<readonly QueueHead[]>;
+  /** Ranks of the first due tasks of each shape, the lowest first: at most so many, 1..64, of each. `planId`: null: of all plans. */
+  queueRanks(
+    shapeKeys: readonly string[],
+    ofEach: number,
+    planId: string | null,
+  ): Promise<ReadonlyMap<string, readonly number[]>>;
   /** Rows whose `resume_after` has passed may be tried from now on; answers how many. */
   ripen(): Promise<number>;
   /** Room that is kept for tasks, with what has ended a while ago. */

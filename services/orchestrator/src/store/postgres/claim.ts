@@ -31,10 +31,10 @@ const takeClaim = (from: string): string => `
            t.placing_attempt_id, due.may_hold_room, t.fence`;
 
 /**
- * What one claim takes at most. It stands in the text of the inner query, because a parameter there misleads the planner; the outer
+ * What one claim takes of a shape at most. It stands in the text of the inner query, because a parameter there misleads the planner; the outer
  * one stops it, and with it the locking, at what was asked for.
  */
-const mostClaimed = 500;
+const mostOfShape = 500;
 
 /**
  * A claim need not survive a crash of the database or a failover to a standby, which is what waiting for the disk and for the standby
@@ -52,24 +52,29 @@ const claimWaitingStatement = defineStatement<ClaimedRow>({
   name: "tasks_claim_waiting",
   text: `
     WITH due AS MATERIALIZED (
-      SELECT task_id, waiting_since, may_hold_room
-        FROM (SELECT t.task_id, p.paused_at AS waiting_since, t.placing_attempt_id IS NOT NULL AS may_hold_room
-                FROM pause_queue p
-                JOIN tasks t ON t.task_id = p.task_id
-               WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
-                 AND p.shape_key = $3
-                 AND ($4::uuid IS NULL OR p.plan_id = $4)
-                 AND t.state = 'paused'
-                 AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
-               ORDER BY p.rank, p.pause_queue_id
-               LIMIT ${mostClaimed}
-                 FOR UPDATE OF t SKIP LOCKED) AS front
-       LIMIT $5),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
+      SELECT due.*
+        FROM unnest($3::text[], $4::integer[]) AS wanted(shape_key, number)
+       CROSS JOIN LATERAL (
+             SELECT task_id, waiting_since, may_hold_room
+               FROM (SELECT t.task_id, p.paused_at AS waiting_since, t.placing_attempt_id IS NOT NULL AS may_hold_room
+                       FROM pause_queue p
+                       JOIN tasks t ON t.task_id = p.task_id
+                      WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
+                        AND p.shape_key = wanted.shape_key
+                        AND ($5::uuid IS NULL OR p.plan_id = $5)
+                        AND t.state = 'paused'
+                        AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
+                      ORDER BY p.rank, p.pause_queue_id
+                      LIMIT ${mostOfShape}
+                        FOR UPDATE OF t SKIP LOCKED) AS front
+              LIMIT wanted.number) AS due),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
 });
 
 export async function claimWaiting(db: Queryable, request: ClaimWaiting): Promise<readonly ClaimedTask[]> {
-  const { owner, leaseMs, shapeKey, planId, limit } = request;
-  return inQueueOrder(await db.query(claimWaitingStatement, [owner, leaseMs, shapeKey, planId, limit]));
+  const { owner, leaseMs, shapes, planId } = request;
+  const keys = shapes.map(({ shapeKey }) => shapeKey);
+  const limits = shapes.map(({ limit }) => limit);
+  return inQueueOrder(await db.query(claimWaitingStatement, [owner, leaseMs, keys, limits, planId]));
 }
 
 const claimOrphansStatement = defineStatement<ClaimedRow>({

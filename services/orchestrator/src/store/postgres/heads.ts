@@ -90,6 +90,40 @@ export async function queueHeadsOfPlan(db: Queryable, planId: string): Promise<r
   return (await db.query(headsOfPlanStatement, [planId])).map(headFromRow);
 }
 
+/** What one shape is asked for at most; in the text, because a parameter there misleads the planner. */
+const mostRanks = 64;
+
+const ranksStatement = defineStatement<{ readonly shape_key: string; readonly rank: number }>({
+  name: "pause_queue_ranks",
+  text: `
+    SELECT wanted.shape_key, due.rank
+      FROM unnest($1::text[]) AS wanted(shape_key)
+     CROSS JOIN LATERAL (
+           SELECT rank
+             FROM (SELECT q.rank FROM pause_queue q
+                    WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later
+                      AND q.shape_key = wanted.shape_key AND ($3::uuid IS NULL OR q.plan_id = $3)
+                    ORDER BY q.rank, q.pause_queue_id
+                    LIMIT ${mostRanks}) AS front
+            LIMIT $2) AS due`,
+});
+
+export async function queueRanks(
+  db: Queryable,
+  shapeKeys: readonly string[],
+  ofEach: number,
+  planId: string | null,
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  const ranks = new Map<string, number[]>();
+  for (const { shape_key, rank } of await db.query(ranksStatement, [shapeKeys, ofEach, planId])) {
+    const ofShape = ranks.get(shape_key);
+    if (ofShape === undefined) ranks.set(shape_key, [rank]);
+    else ofShape.push(rank);
+  }
+  for (const ofShape of ranks.values()) ofShape.sort((a, b) => a - b);
+  return ranks;
+}
+
 function headFromRow(row: HeadRow): QueueHead {
   return {
     taskId: row.task_id,

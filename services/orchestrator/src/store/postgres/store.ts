@@ -17,7 +17,7 @@ import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
-import { queueFront, queueHeads, queueHeadsOfPlan, ripen } from "./heads.ts";
+import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
 import { plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
 import { markChecked } from "./stamp.ts";
@@ -50,6 +50,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     queueHeads: (after) => queueHeads(db, after),
     queueFront: () => queueFront(db),
     queueHeadsOfPlan: (planId) => queueHeadsOfPlan(db, planId),
+    queueRanks: (shapeKeys, ofEach, planId) => queueRanks(db, shapeKeys, ofEach, planId),
     ripen: () => ripen(db),
     roomHolds: () => roomHolds(db),
     keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),

@@ -1,0 +1,213 @@
+/** Many shapes and not enough room for all of them: who gets it, and how much is taken in vain. */
+import { type Needs, normalizeNeeds, OpenRoom, type RoomFigures, roomAfterOne, roomBound } from "@headroom/scheduling";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Placed } from "../placing/placer.ts";
+import type { ClaimedTask, QueueHead } from "../store/model.ts";
+import { createRefusals } from "./refusals.ts";
+import { takeTurns, type TurnOptions } from "./take-turns.ts";
+
+interface Task {
+  readonly rank: number;
+  readonly shapeKey: string;
+  readonly needs: Needs;
+}
+
+interface Asked {
+  readonly tasks: readonly Task[];
+  /** What the watch tells. */
+  readonly told: readonly RoomFigures[];
+  /** What the registry knows to be taken besides: so many cores of each agent. */
+  readonly hiddenCores?: number;
+  /** Others take it once the heads have been read. */
+  readonly isTaken?: (task: Task) => boolean;
+}
+
+const agent = (agentId: string, cores: number, memoryMib: number): RoomFigures => ({
+  agentId,
+  poolName: "default",
+  labels: {},
+  takesWork: true,
+  cpuFreeMillicores: 1_000 * cores,
+  memoryFreeMib: memoryMib,
+  cards: [],
+});
+
+/** A pass over a queue in memory and a registry that takes the first agent with room. */
+async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }: Asked) {
+  const waiting = new Set(tasks.toSorted((a, b) => a.rank - b.rank));
+  let watched = told;
+  let actual = told.map((each) => ({ ...each, cpuFreeMillicores: each.cpuFreeMillicores - 1_000 * hiddenCores }));
+  const started: number[] = [];
+  const counts = { claimed: 0, claims: 0, calls: 0 };
+
+  const open = (): OpenRoom => new OpenRoom(watched);
+  const fleet: TurnOptions["fleet"] = {
+    roomFor: (needs, limit, mayHave = () => true) => open().roomFor(needs, limit, mayHave),
+    draft: () => open().draft(),
+    roomSince: () => false,
+  };
+  const dueOf = (shapeKey: string): Task[] => [...waiting].filter((task) => task.shapeKey === shapeKey);
+
+  function place(batch: readonly ClaimedTask[]): Placed {
+    counts.calls += 1;
+    const assigned: unknown[] = [];
+    const shapesWithoutRoom = new Map<string, { reason: "NO_AGENT_FITS_NOW"; sentence: string; isForNow: boolean }>();
+    for (const task of batch) {
+      const index = actual.findIndex((each) => roomBound(each, task.needs, 1) >= 1);
+      const give = (agents: readonly RoomFigures[]): RoomFigures[] =>
+        agents.map((each, at) => (at === index ? roomAfterOne(each, task.needs) : each));
+      if (index < 0) {
+        shapesWithoutRoom.set(task.shapeKey, { reason: "NO_AGENT_FITS_NOW", sentence: "", isForNow: false });
+        for (const each of tasks) if (each.rank === task.rank) waiting.add(each);
+      } else {
+        [actual, watched] = [give(actual), give(watched)];
+        started.push(task.rank);
+        assigned.push(task);
+      }
+    }
+    const revision = { instance: "watched", counter: 1 };
+    return {
+      assigned,
+      parked: [],
+      shapesWithoutRoom,
+      refusedAlone: new Map(),
+      revision,
+      registryAway: false,
+    } as Placed;
+  }
+
+  const options: TurnOptions = {
+    store: {
+      claimWaiting({ shapes }) {
+        counts.claims += 1;
+        const batch = shapes.flatMap(({ shapeKey, limit }) => dueOf(shapeKey).slice(0, limit));
+        for (const task of batch) waiting.delete(task);
+        counts.claimed += batch.length;
+        return Promise.resolve(batch.toSorted((a, b) => a.rank - b.rank) as unknown as ClaimedTask[]);
+      },
+      queueRanks: (keys, ofEach) =>
+        Promise.resolve(
+          new Map(
+            keys.map((key) => [
+              key,
+              dueOf(key)
+                .map(({ rank }) => rank)
+                .slice(0, ofEach),
+            ]),
+          ),
+        ),
+    },
+    fleet,
+    placer: { place: (batch) => Promise.resolve(place(batch)) },
+    refusals: createRefusals(fleet),
+    kept: { avoidedBy: () => new Set() },
+    stamper: { stamp: () => Promise.resolve() },
+    claimer: { owner: "this", leaseMs: 30_000 },
+    timers: { after: () => ({ cancel: () => undefined }) },
+    tell: () => undefined,
+    maxRounds: 1_000,
+  };
+  const heads = new Map<string, QueueHead>();
+  for (const task of waiting)
+    if (!heads.has(task.shapeKey)) heads.set(task.shapeKey, { ...task, usesGpu: false } as unknown as QueueHead);
+  for (const task of waiting) if (isTaken(task)) waiting.delete(task);
+  const { signal } = new AbortController();
+  const request = { planId: null, cause: "test", thorough: false, signal };
+  const result = await takeTurns(options, request, [...heads.values()], new Set());
+  const left = [...waiting].filter(({ needs }) => actual.some((each) => roomBound(each, needs, 1) >= 1));
+  return { result, started, left, counts };
+}
+
+const tasksOf = (needsOf: fc.Arbitrary<Needs>, shapes: number): fc.Arbitrary<readonly Task[]> =>
+  fc
+    .record({
+      needs: fc.array(needsOf, { minLength: shapes, maxLength: shapes }),
+      shapes: fc.array(fc.nat(shapes - 1), { maxLength: 60 }),
+      order: fc.infiniteStream(fc.nat(999_999).map((rank) => rank / 1_000_000)),
+    })
+    .map(({ needs, shapes: ofTasks, order }) =>
+      ofTasks.map((shape) => ({ rank: order.next().value, shapeKey: `shape-${shape}`, needs: needs[shape]! })),
+    )
+    .filter((tasks) => new Set(tasks.map(({ rank }) => rank)).size === tasks.length);
+
+const anyNeeds = fc
+  .record({ cpuMillicores: fc.constantFrom(1_000, 2_000, 5_000), memoryMib: fc.constantFrom(0, 512, 2_048) })
+  .map((asked) => normalizeNeeds(asked));
+const anyAgents = fc
+  .array(fc.tuple(fc.nat(12), fc.constantFrom(0, 1_024, 4_096)), { minLength: 1, maxLength: 4 })
+  .map((agents) => agents.map(([cores, memoryMib], index) => agent(`agent-${index}`, cores, memoryMib)));
+
+describe("a pass over several shapes that want the same room", () => {
+  it("property: R-PAUSE-6: nothing waits that there is room for, whatever the registry knows better", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        tasksOf(anyNeeds, 8),
+        anyAgents,
+        fc.nat(3),
+        fc.nat(9),
+        async (tasks, told, hiddenCores, taken) => {
+          const isTaken = ({ rank }: Task): boolean => rank * 10 < taken;
+          const { left, result, started } = await passOver({ tasks, told, hiddenCores, isTaken });
+          expect(left).toEqual([]);
+          expect(result).toMatchObject({ endedAt: "done", resumed: started.length });
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it("property: R-PAUSE-6: no more is claimed than there is room for, where the watch is right", async () => {
+    await fc.assert(
+      fc.asyncProperty(tasksOf(anyNeeds, 8), anyAgents, async (tasks, told) => {
+        const { started, counts } = await passOver({ tasks, told });
+        expect(counts.claimed).toBe(started.length);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("property: DESIGN-5: those that come first in the order of the queue get it, whatever their shapes", async () => {
+    const alike = fc.constant(normalizeNeeds({ cpuMillicores: 1_000 }));
+    await fc.assert(
+      fc.asyncProperty(tasksOf(alike, 5), fc.nat(30), async (tasks, cores) => {
+        const { started } = await passOver({ tasks, told: [agent("agent", cores, 0)] });
+        const inOrder = tasks.map(({ rank }) => rank).toSorted((a, b) => a - b);
+        expect(started.toSorted((a, b) => a - b)).toEqual(inOrder.slice(0, cores));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  const ofShapes = (shapes: number, each: number): readonly Task[] =>
+    Array.from({ length: shapes * each }, (_, rank) => ({
+      rank,
+      shapeKey: `shape-${rank % shapes}`,
+      needs: normalizeNeeds({ cpuMillicores: 1_000 + (rank % shapes) }),
+    }));
+
+  it("R-PAUSE-6: room for one task costs one claim, however many shapes wait", async () => {
+    const { started, counts } = await passOver({ tasks: ofShapes(1_000, 3), told: [agent("agent", 1.999, 0)] });
+    expect(started).toEqual([0]);
+    expect(counts).toEqual({ claimed: 1, claims: 1, calls: 1 });
+  });
+
+  it("R-PAUSE-6: room for some is one claim of all that get it, and another one that finds no more", async () => {
+    const { started, counts } = await passOver({ tasks: ofShapes(50, 100), told: [agent("agent", 160, 0)] });
+    expect(started.length).toBeGreaterThan(150);
+    expect(started).toEqual(started.toSorted((a, b) => a - b));
+    expect(counts.claimed).toBe(started.length);
+    expect(counts.calls).toBeLessThanOrEqual(3);
+  });
+
+  it("R-PAUSE-6: room that the watch tells of and the registry does not have is found out in a few questions", async () => {
+    const { started, counts } = await passOver({
+      tasks: ofShapes(1_000, 3),
+      told: [agent("agent", 2, 0)],
+      hiddenCores: 1,
+    });
+    expect(started).toEqual([0]);
+    expect(counts.calls).toBeLessThanOrEqual(12);
+    expect(counts.claimed).toBeLessThanOrEqual(1_001);
+  });
+});
