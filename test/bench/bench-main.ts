@@ -11,6 +11,7 @@ import { replicas } from "./replicas.ts";
 import { refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
 import { resumeLatency } from "./resume-latency.ts";
+import { shapes } from "./shapes.ts";
 import { storm } from "./storm.ts";
 import type { Bench, BenchOptions, BenchResult } from "./support/bench.ts";
 import { endPrograms } from "./support/programs.ts";
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   drain,
   dispatch,
   replicas,
+  shapes,
 };
 
 /** These measure many times within one run, and have no turns. */

@@ -27,13 +27,26 @@ export interface Drained {
   readonly cpuMsPerTask: Readonly<Record<string, number>>;
 }
 
+export interface DrainOptions {
+  readonly tasks: number;
+  /** Default: 1. */
+  readonly orchestrators?: number;
+  /** Kinds of needs that the tasks have by turns. Default: 1. */
+  readonly shapes?: number;
+  /** Of each of the four agents. Default: 256. */
+  readonly cores?: number;
+}
+
 /** One drain on a database of its own. The agents start when everything waits. */
-export async function drainOnce(postgres: BenchDatabase, tasks: number, orchestrators: number): Promise<Drained> {
+export async function drainOnce(
+  postgres: BenchDatabase,
+  { tasks, orchestrators = 1, shapes = 1, cores = 256 }: DrainOptions,
+): Promise<Drained> {
   const stage = await startStage(postgres, orchestrators);
-  await dispatchTasks(stage.plans, tasks);
+  await dispatchTasks(stage.plans, tasks, shapes);
   progress(`${tasks} tasks wait`);
   const before = await cpuSeconds(stage, postgres);
-  const workers = await startWorkers(stage, { agents: 4, cores: 256, holdMs: 0 });
+  const workers = await startWorkers(stage, { agents: 4, cores, holdMs: 0 });
   const startedAt = performance.now();
   const agentsBefore = await cpuOf(workers);
   await untilAllFinished(postgres, DRAIN_LIMIT_MS);
@@ -73,7 +86,7 @@ export const drain: Bench = async (options) => {
     await raw.call("prepare", postgres.url);
     found.raw.push(await raw.call<number>("drain", { jobs: tasks, lanes: RAW_LANES }));
     await raw.kill();
-    const drained = await drainOnce(postgres, tasks, 1);
+    const drained = await drainOnce(postgres, { tasks });
     found.headroom.push(drained.perSecond);
     ({ cpuMsPerTask } = drained);
     const peers = await startProgram("peers-main");

@@ -14,7 +14,7 @@ export const replicas: Bench = async (options) => {
   const found = new Map<number, number[]>(counts.map((count) => [count, []]));
   for (let run = 0; run < runs; run += 1) {
     for (const count of counts) {
-      const { perSecond } = await drainOnce(await startPostgres(), tasks, count);
+      const { perSecond } = await drainOnce(await startPostgres(), { tasks, orchestrators: count });
       found.get(count)?.push(perSecond);
       progress(`${count} orchestrators: ${Math.round(perSecond)} tasks/s`);
       await stopAll();

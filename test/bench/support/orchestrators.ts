@@ -83,28 +83,28 @@ export async function startWorkers(
   };
 }
 
-/** A plan of tasks that are alike and do nothing. */
-export function noopPlan(tasks: number): wire.DispatchPlanRequest {
+/** A plan of tasks that do nothing, and are alike, or need 1, 2, ... `shapes` MiB by turns. */
+export function noopPlan(tasks: number, shapes = 1): wire.DispatchPlanRequest {
   return wire.DispatchPlanRequest.fromPartial({
     plan: {
       name: "bench",
       tasks: Array.from({ length: tasks }, (_, each) => ({
         name: `task-${each}`,
         command: { argv: ["true"] },
-        needs: { cpuCores: 1 },
+        needs: { cpuCores: 1, ...(shapes > 1 && { memoryGb: (1 + (each % shapes)) / 1_024 }) },
       })),
     },
   });
 }
 
 /** Dispatches so many tasks in plans of at most 1,000, some at once. */
-export async function dispatchTasks(plans: PlanClient, tasks: number): Promise<void> {
+export async function dispatchTasks(plans: PlanClient, tasks: number, shapes = 1): Promise<void> {
   let left = tasks;
   const lane = async (): Promise<void> => {
     while (left > 0) {
       const size = Math.min(1_000, left);
       left -= size;
-      await plans.dispatchPlan(noopPlan(size), { deadlineMs: 60_000 });
+      await plans.dispatchPlan(noopPlan(size, shapes), { deadlineMs: 60_000 });
     }
   };
   await Promise.all([lane(), lane()]);

@@ -1,0 +1,155 @@
+/** Which tasks of which shapes a pass takes next: those for which there may be room once all that come before them have got theirs. */
+import type { RoomDraft } from "@headroom/scheduling";
+import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
+import type { ClaimedTask, QueueHead } from "../store/model.ts";
+import type { Claimer, OrchestratorStore } from "../store/port.ts";
+import type { PassRequest } from "./resumer.ts";
+import { shareRoom, type Wish } from "./share-room.ts";
+
+export interface TurnRoom {
+  readonly store: Pick<OrchestratorStore, "claimWaiting" | "queueRanks">;
+  readonly fleet: Pick<FleetView, "roomFor" | "draft">;
+  readonly kept: Pick<KeptRoom, "avoidedBy">;
+  readonly claimer: Claimer;
+}
+
+/** Placed together at most: what one ReserveCapacity takes, halved for the sake of its transaction. */
+const largestBatch = 500;
+/** Of each of several shapes at once: among so many the order of the queue holds between shapes as well. */
+const atOnceOfEach = 64;
+/** Ranks that are read for one batch at most. */
+const mostRanks = 4_096;
+
+/** A shape of which tasks are still to be taken in this pass. */
+export interface Turn {
+  readonly head: QueueHead;
+  /** Of the next task, or of one before it. */
+  rank: number;
+  /** For how many more there may be room. */
+  left: number;
+  /** One is asked for whatever the watch has told of room. */
+  isOwed: boolean;
+  /** A registry that was behind has refused some, which were counted off for nothing. */
+  wasRefusedInVain: boolean;
+  /** How many more that are refused by themselves it gives the turn of to the next ones. */
+  passesBy: number;
+}
+
+/** For how many of the shape there may be room, by what the watch has told. */
+export function roomFor(options: TurnRoom, request: PassRequest, head: QueueHead): number {
+  return options.fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, mayHave(options, request, head));
+}
+
+function mayHave({ kept }: TurnRoom, { isMeant }: PassRequest, head: QueueHead): (agentId: string) => boolean {
+  const avoided = kept.avoidedBy(head);
+  return (agentId) => !avoided.has(agentId) && (isMeant?.(agentId) ?? true);
+}
+
+/**
+ * In the order of the queue; nothing: there is no more room, or what was asked for has gone, and is then left out of the turns from now on. `drafts`: so
+ * many shapes are offered the same room, because the registry has refused some of what the watch tells of.
+ */
+export async function claimNext(
+  options: TurnRoom,
+  request: PassRequest,
+  turns: readonly Turn[],
+  drafts: number,
+): Promise<readonly ClaimedTask[]> {
+  const asked = await howMany(options, request, turns, drafts);
+  if (asked.size === 0) return [];
+  const { store, claimer } = options;
+  const shapes = Array.from(asked, ([{ head }, limit]) => ({ shapeKey: head.shapeKey, limit }));
+  const batch = await store.claimWaiting({ ...claimer, shapes, planId: request.planId });
+  const taken = new Map<string, number>();
+  const lastRank = new Map<string, number>();
+  for (const { shapeKey, rank } of batch) {
+    taken.set(shapeKey, (taken.get(shapeKey) ?? 0) + 1);
+    lastRank.set(shapeKey, rank);
+  }
+  for (const [turn, limit] of asked) {
+    const { shapeKey } = turn.head;
+    const count = taken.get(shapeKey) ?? 0;
+    turn.rank = lastRank.get(shapeKey) ?? turn.rank;
+    // Fewer than asked for: there are no more.
+    turn.left = count < limit ? 0 : turn.left - count;
+    turn.isOwed = false;
+  }
+  return batch;
+}
+
+/** How many of each shape are claimed together. */
+type Asked = ReadonlyMap<Turn, number>;
+
+async function howMany(
+  options: TurnRoom,
+  request: PassRequest,
+  turns: readonly Turn[],
+  drafts: number,
+): Promise<Asked> {
+  const asked = await shareBeyond(options, request, shareFirsts(options, request, turns, largestBatch));
+  let left = largestBatch - [...asked.values()].reduce((sum, count) => sum + count, 0);
+  let others = turns.filter((turn) => !asked.has(turn));
+  for (let draft = 1; draft < drafts && left > 0 && others.length > 0; draft += 1) {
+    const given = shareFirsts(options, request, others, left);
+    if (given.length === 0) break;
+    for (const { turn } of given) asked.set(turn, 1);
+    left -= given.length;
+    others = others.filter((turn) => !asked.has(turn));
+  }
+  return asked;
+}
+
+interface TurnWish extends Wish {
+  readonly turn: Turn;
+}
+
+function wishOf(
+  options: TurnRoom,
+  request: PassRequest,
+  draft: RoomDraft,
+  turn: Turn,
+  ranks: readonly number[],
+): TurnWish {
+  const { head, left, isOwed } = turn;
+  const take = draft.taker(head.needs, mayHave(options, request, head));
+  return { turn, ranks: ranks.slice(0, left), owed: isOwed ? 1 : 0, take };
+}
+
+/** The shapes whose first task has room when the firsts before it have got theirs. */
+function shareFirsts(
+  options: TurnRoom,
+  request: PassRequest,
+  turns: readonly Turn[],
+  most: number,
+): readonly TurnWish[] {
+  const draft = options.fleet.draft();
+  const wishes = turns.map((turn) => wishOf(options, request, draft, turn, [turn.rank]));
+  return shareRoom(wishes, most).map(({ wish }) => wish);
+}
+
+/** The second task of a shape may come before the first of another. A shape of which not even the first has got room gets none here either. */
+async function shareBeyond(
+  options: TurnRoom,
+  request: PassRequest,
+  firsts: readonly TurnWish[],
+): Promise<Map<Turn, number>> {
+  const [only] = firsts;
+  if (only !== undefined && firsts.length === 1) {
+    let count = 1;
+    while (count < Math.min(only.turn.left, largestBatch) && only.take()) count += 1;
+    return new Map([[only.turn, count]]);
+  }
+  const turns = firsts.map(({ turn }) => turn);
+  if (!turns.some(({ left }) => left > 1)) return new Map(turns.map((turn) => [turn, 1]));
+  const keys = turns.map(({ head }) => head.shapeKey);
+  const ofEach = Math.min(atOnceOfEach, Math.floor(mostRanks / turns.length));
+  const ranks = await options.store.queueRanks(keys, ofEach, request.planId);
+  const draft = options.fleet.draft();
+  const wishes = turns.map((turn) => {
+    const ofShape = ranks.get(turn.head.shapeKey) ?? [];
+    if (ofShape.length < ofEach) turn.left = Math.min(turn.left, ofShape.length);
+    return wishOf(options, request, draft, turn, ofShape);
+  });
+  return new Map(shareRoom(wishes, largestBatch).map(({ wish, given }) => [wish.turn, given]));
+}
