@@ -99,6 +99,32 @@ it("results of the other plan are acknowledged while those of the locked one wai
   expect(agent.closes).toEqual([]);
 });
 
+it("calls about it say so, however many there are, and those about another plan are answered meanwhile", async () => {
+  const running = await world.start(neverPolls);
+  const [locked, other] = await Promise.all([
+    running.plans.dispatchPlan(planOf(2)),
+    running.plans.dispatchPlan(planOf(2)),
+  ]);
+  const { planId } = locked;
+  await lock(planId);
+  const reason = "test";
+  const calls = [
+    ...Array.from({ length: 20 }, () => running.plans.cancelPlan({ planId, reason })),
+    running.plans.cancelTask({ taskId: locked.tasks[0]?.taskId ?? "", reason }),
+    running.plans.holdPlan({ planId, reason, heldBy: "" }),
+    running.plans.releasePlan({ planId, reason, releasedBy: "" }),
+    running.plans.retryPlan(wire.RetryPlanRequest.fromPartial({ planId, reason })),
+  ];
+  const refused = Promise.allSettled(calls);
+  const cancelled = await running.plans.cancelPlan({ planId: other.planId, reason });
+  expect(cancelled.plan?.status).toBe(wire.PlanStatus.PLAN_STATUS_CANCELLED);
+  for (const call of await refused) {
+    expect(call).toMatchObject({ status: "rejected", reason: { reason: "PLAN_LOCKED", retryAfterMs: 1_000 } });
+  }
+  await unlock();
+  expect((await running.plans.cancelPlan({ planId, reason })).plan?.status).toBe(wire.PlanStatus.PLAN_STATUS_CANCELLED);
+});
+
 it("what has waited too long fails while another such plan is locked", async () => {
   const running = await world.start(neverPolls);
   const tooLarge = (tasks: number) => planOf(tasks, { cpuCores: 64 }, { waitTimeout: { seconds: 3, nanos: 0 } });

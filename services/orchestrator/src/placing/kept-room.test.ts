@@ -3,6 +3,7 @@ import { silentLogger } from "@headroom/runtime";
 import { DEFAULT_HOLD_RULES, normalizeNeeds, type RoomHold } from "@headroom/scheduling";
 import { wire } from "@headroom/contracts";
 import { describe, expect, it } from "vitest";
+import { PlanLockedError } from "../store/plan-locked.ts";
 import { createKeptRoom, type KeptRoomOptions, type RefusedHead } from "./kept-room.ts";
 
 const headOf = (shapeKey: string, rank: number, agentId: string | null): RefusedHead => ({
@@ -16,7 +17,7 @@ const stuck = headOf("pinned", 1, "off");
 const large = headOf("large", 2, null);
 
 /** A registry that knows a place for what is pinned to nobody. */
-function begin(explain: "answers" | "away" = "answers") {
+function begin(explain: "answers" | "away" = "answers", locked = "") {
   const ports = manualPorts();
   const kept: RoomHold[] = [];
   let asked = 0;
@@ -24,7 +25,10 @@ function begin(explain: "answers" | "away" = "answers") {
   const room = createKeptRoom({
     store: {
       roomHolds: () => Promise.resolve([...kept]),
-      keepRoom: (hold: RoomHold) => Promise.resolve(kept.push(hold) > 0),
+      keepRoom: (hold: RoomHold) =>
+        hold.taskId === locked
+          ? Promise.reject(new PlanLockedError("plan", undefined))
+          : Promise.resolve(kept.push(hold) > 0),
       endRoomHolds: () => Promise.resolve(0),
     },
     registry: {
@@ -58,6 +62,18 @@ describe("room kept for large tasks", () => {
     room.noteAssigned({ taskId: "small", shapeKey: "small" });
     await room.keepFor([stuck]);
     expect(asked()).toBe(3);
+  });
+
+  it("goes to the next one where somebody keeps the plan of the first locked", async () => {
+    const first = headOf("first", 1, null);
+    const { room, kept, asked } = begin("answers", first.taskId);
+    await room.keepFor([first, large]);
+    expect(kept).toMatchObject([{ taskId: large.taskId }]);
+    kept.length = 0;
+    await room.refresh();
+    room.noteAssigned({ taskId: "small", shapeKey: "small" });
+    await room.keepFor([first]);
+    expect([kept, asked()]).toEqual([[], 2]);
   });
 
   it("is none while the registry cannot be asked, and nothing else fails for it", async () => {

@@ -13,6 +13,7 @@ import {
 } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { CapacityAnswer, RegistryPort } from "../registry/port.ts";
+import { PlanLockedError } from "../store/plan-locked.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 
 interface Asking {
@@ -95,11 +96,19 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
     nowhereAtMs.set(shapeKey, clock.monotonic());
   }
 
-  async function keep(hold: RoomHold): Promise<void> {
+  /** False: somebody keeps its plan locked. */
+  async function keep(hold: RoomHold): Promise<boolean> {
     const sentence = sentenceOf(hold);
-    if (!(await store.keepRoom(hold, sentence))) return;
+    try {
+      if (!(await store.keepRoom(hold, sentence))) return true;
+    } catch (error) {
+      if (!(error instanceof PlanLockedError)) throw error;
+      logger.debug({ err: error, task_id: hold.taskId }, "no room is kept for a task of a plan that is locked");
+      return false;
+    }
     logger.info({ task_id: hold.taskId, agent_id: hold.agentId, lasts_ms: hold.lastsMs, times: hold.times }, sentence);
     await read();
+    return true;
   }
 
   return {
@@ -130,7 +139,9 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
         if (places === null) return;
         if (places.length === 0) noteNowhere(head.shapeKey);
         const hold = makeHold(head, places, current(), rules);
-        if (hold !== null) return keep(hold);
+        if (hold === null) continue;
+        if (await keep(hold)) return;
+        noteNowhere(head.shapeKey);
       }
     },
   };

@@ -1,10 +1,19 @@
 import { classifyError } from "@headroom/postgres";
 import { type MapError, unavailable } from "@headroom/rpc";
+import { PlanLockedError } from "../store/plan-locked.ts";
 
 const retryAfterMs = 1_000;
 
 /** What a store that is away, or too busy, means to a caller. */
 export const mapStoreError: MapError = (error) => {
+  if (error instanceof PlanLockedError) {
+    return unavailable(
+      "PLAN_LOCKED",
+      `another session of the database keeps plan ${error.planId} locked, so nothing of it can be changed now; try again, or look for an open transaction in pg_stat_activity`,
+      retryAfterMs,
+      error,
+    );
+  }
   switch (classifyError(error).kind) {
     case "unavailable":
       return unavailable(

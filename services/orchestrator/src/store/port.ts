@@ -290,6 +290,7 @@ export interface OrchestratorStore {
 
   // Cancelling
   /** Null: no such plan. */
+  // What is asked of one plan throws `PlanLockedError` when somebody else keeps it locked.
   cancelPlan(planId: string, reason: string, actor: Actor, call?: CallTrace): Promise<CancelOutcome | null>;
   /** `finished`: it had ended already, in this state. */
   cancelTask(

@@ -1,12 +1,12 @@
-import { type Database, defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
+import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import { isFinalTaskState, type TaskState } from "@headroom/scheduling";
 import { type Actor, type CallTrace, type EndedAttempt, NO_CALL } from "../model.ts";
 import type { CancelOutcome, OrchestratorStore } from "../port.ts";
 import { cancelDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
-import { lockPlans } from "./lock-plans.ts";
 import { endPauses } from "./pause-rows.ts";
+import type { PlanTransactions } from "./plan-transactions.ts";
 
 interface CancelRow {
   readonly task_id: string;
@@ -71,7 +71,8 @@ const planOfTask = defineStatement<{ readonly plan_id: string }>({
 });
 
 export async function cancelPlan(
-  db: Database,
+  db: Queryable,
+  plans: PlanTransactions,
   planId: string,
   reason: string,
   actor: Actor,
@@ -79,8 +80,7 @@ export async function cancelPlan(
 ): Promise<CancelOutcome | null> {
   const [plan] = await db.query(planExists, [planId]);
   if (plan === undefined) return null;
-  return db.transaction(async (tx) => {
-    await lockPlans(tx, [planId]);
+  return plans.run(planId, async (tx) => {
     const rows = await tx.query(tasksOfPlan, [planId]);
     if ((await tx.execute(requestPlanCancel, [planId])) > 0) {
       await appendEvents(tx, [{ planId, kind: "PLAN_CANCEL_REQUESTED", sentence: reason, actor, call }]);
@@ -90,7 +90,8 @@ export async function cancelPlan(
 }
 
 export async function cancelTask(
-  db: Database,
+  db: Queryable,
+  plans: PlanTransactions,
   taskId: string,
   reason: string,
   actor: Actor,
@@ -98,8 +99,7 @@ export async function cancelTask(
 ): ReturnType<OrchestratorStore["cancelTask"]> {
   const planId = await planIdOf(db, taskId);
   if (planId === null) return { kind: "unknown" };
-  return db.transaction(async (tx) => {
-    await lockPlans(tx, [planId]);
+  return plans.run(planId, async (tx) => {
     const rows = await tx.query(oneTask, [taskId]);
     const [row] = rows;
     if (row === undefined) return { kind: "unknown" };

@@ -1,9 +1,9 @@
-import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import { defineStatement } from "@headroom/postgres";
 import type { PauseReason, PlanStatus } from "@headroom/scheduling";
 import type { CallTrace, HoldPlanOutcome, HoldRequest } from "../model.ts";
 import { appendEvents, type NewEvent } from "./events.ts";
-import { lockPlans } from "./lock-plans.ts";
 import { holdSentence, insertPauses } from "./pause-rows.ts";
+import type { PlanTransactions } from "./plan-transactions.ts";
 
 const planOutcome = defineStatement<{ readonly outcome: PlanStatus | null }>({
   name: "plans_outcome",
@@ -48,10 +48,9 @@ const holdRows = defineStatement<TaskRow & { readonly was_held: boolean }>({
 });
 
 /** Everything of the plan that waits is held; what was being placed is taken from whoever placed it. */
-export function holdPlan(db: Database, planId: string, request: HoldRequest): Promise<HoldPlanOutcome> {
+export function holdPlan(plans: PlanTransactions, planId: string, request: HoldRequest): Promise<HoldPlanOutcome> {
   const { by, reason, call } = request;
-  return db.transaction(async (tx) => {
-    await lockPlans(tx, [planId]);
+  return plans.run(planId, async (tx) => {
     const [plan] = await tx.query(planOutcome, [planId]);
     if (plan === undefined) return { kind: "unknown" };
     if (plan.outcome !== null) return { kind: "finished", status: plan.outcome };
@@ -96,10 +95,9 @@ const releaseRows = defineStatement<TaskRow & { readonly reason: PauseReason }>(
  RETURNING q.task_id, t.name, q.reason`,
 });
 
-export function releasePlan(db: Database, planId: string, request: HoldRequest): Promise<number | null> {
+export function releasePlan(plans: PlanTransactions, planId: string, request: HoldRequest): Promise<number | null> {
   const { by, reason, call } = request;
-  return db.transaction(async (tx: Transaction) => {
-    await lockPlans(tx, [planId]);
+  return plans.run(planId, async (tx) => {
     const [plan] = await tx.query(releaseStatement, [planId]);
     if (plan === undefined) return null;
     if (!plan.was_held) return 0;

@@ -1,4 +1,6 @@
-import { defineStatement, type Transaction } from "@headroom/postgres";
+import { classifyError, defineStatement, type Transaction } from "@headroom/postgres";
+import { PlanLockedError } from "../plan-locked.ts";
+import { waitBriefly } from "./lock-wait.ts";
 
 const lockPlansStatement = defineStatement<{ readonly plan_id: string }>({
   name: "plans_lock",
@@ -16,4 +18,17 @@ const lockPlansStatement = defineStatement<{ readonly plan_id: string }>({
  */
 export async function lockPlans(tx: Transaction, planIds: Iterable<string>): Promise<void> {
   await tx.query(lockPlansStatement, [[...new Set(planIds)]]);
+}
+
+/**
+ * For what somebody asks of one plan. Throws `PlanLockedError` when somebody else keeps it locked: such calls would wait for the same lock one after the other
+ * until they have every connection of the pool.
+ */
+export async function lockPlan(tx: Transaction, planId: string): Promise<void> {
+  await waitBriefly(tx);
+  try {
+    await lockPlans(tx, [planId]);
+  } catch (error) {
+    throw classifyError(error).kind === "conflict" ? new PlanLockedError(planId, error) : error;
+  }
 }

@@ -1,9 +1,9 @@
-import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import { defineStatement, type Transaction } from "@headroom/postgres";
 import { chooseRetry, type RetryCandidate, type TaskState } from "@headroom/scheduling";
 import type { CallTrace, RetryOutcome } from "../model.ts";
 import { appendEvents } from "./events.ts";
-import { lockPlans } from "./lock-plans.ts";
 import { insertPauses } from "./pause-rows.ts";
+import type { PlanTransactions } from "./plan-transactions.ts";
 
 const findRetry = defineStatement<{
   readonly plan_id: string;
@@ -79,14 +79,13 @@ export async function retryPlan(...asked: Parameters<typeof retryOnce>): Promise
 }
 
 function retryOnce(
-  db: Database,
+  plans: PlanTransactions,
   planId: string,
   requestId: string | null,
   reason: string,
   call: CallTrace,
 ): Promise<RetryOutcome> {
-  return db.transaction(async (tx) => {
-    await lockPlans(tx, [planId]);
+  return plans.run(planId, async (tx) => {
     const [plan] = await tx.query(planThere, [planId]);
     if (plan === undefined) return { kind: "unknown" };
     const [earlier] = requestId === null ? [] : await tx.query(findRetry, [requestId]);

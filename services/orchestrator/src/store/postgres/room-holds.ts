@@ -1,7 +1,7 @@
 import { type Database, defineStatement, type Queryable } from "@headroom/postgres";
 import type { RoomHold } from "@headroom/scheduling";
 import { appendEvents } from "./events.ts";
-import { lockPlans } from "./lock-plans.ts";
+import { lockPlan } from "./lock-plans.ts";
 
 interface HoldRow {
   readonly task_id: string;
@@ -69,7 +69,7 @@ export async function keepRoom(db: Database, hold: RoomHold, sentence: string): 
   const [plan] = await db.query(planOfTask, [hold.taskId]);
   if (plan === undefined) return false;
   return db.transaction(async (tx) => {
-    await lockPlans(tx, [plan.plan_id]);
+    await lockPlan(tx, plan.plan_id);
     // Only under the plan's lock is it certain that it waits: before, somebody may have been about to resume it.
     const [task] = await tx.query(waitingTask, [hold.taskId]);
     if (task === undefined) return false;

@@ -17,6 +17,7 @@ import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
+import { PlanTransactions } from "./plan-transactions.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
 import { plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
@@ -35,6 +36,7 @@ import { workLease } from "./work-lease.ts";
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
 export function createPostgresStore(db: Database, options: { readonly hold?: HoldOptions } = {}): OrchestratorStore {
   const submit = createReports(db, options.hold);
+  const plans = new PlanTransactions(db);
   return {
     findRequest: (requestId) => findRequest(db, requestId),
     queueFronts: (shapeKeys) => queueFronts(db, shapeKeys),
@@ -78,12 +80,12 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     loseAttempt: (attempt, graceMs, decide) => loseAttempt(submit, attempt, graceMs, decide),
     noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),
 
-    cancelPlan: (planId, reason, actor, call) => cancelPlan(db, planId, reason, actor, call),
-    cancelTask: (taskId, reason, actor, call) => cancelTask(db, taskId, reason, actor, call),
+    cancelPlan: (planId, reason, actor, call) => cancelPlan(db, plans, planId, reason, actor, call),
+    cancelTask: (taskId, reason, actor, call) => cancelTask(db, plans, taskId, reason, actor, call),
 
-    holdPlan: (planId, request) => holdPlan(db, planId, request),
-    releasePlan: (planId, request) => releasePlan(db, planId, request),
-    retryPlan: (planId, requestId, reason, call) => retryPlan(db, planId, requestId, reason, call),
+    holdPlan: (planId, request) => holdPlan(plans, planId, request),
+    releasePlan: (planId, request) => releasePlan(plans, planId, request),
+    retryPlan: (planId, requestId, reason, call) => retryPlan(plans, planId, requestId, reason, call),
     queueHold: () => queueHold(db),
     holdQueue: (request) => holdQueue(db, request),
     releaseQueue: (request) => releaseQueue(db, request),

@@ -2804,7 +2804,7 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
  * What work there is. Called by WorkPlanner programs and people. Besides the errors that stand at a method, any of them may answer
  * INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it), UNAUTHENTICATED (TOKEN_REQUIRED, TOKEN_INVALID),
  * PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time after which to try again,
- * UNAVAILABLE (DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING).
+ * UNAVAILABLE (DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING; PLAN_LOCKED: another session of the database keeps the plan locked).
  */
 export type PlanServiceService = typeof PlanServiceService;
 export const PlanServiceService = {
