@@ -58,6 +58,7 @@ export function claimsConformance(desk: StoreDesk): void {
       expect(ofPlan.map(({ taskName }) => taskName)).toEqual(["cpu", "gpu"]);
       expect(await desk.store.queueHeadsOfPlan(randomUUID())).toEqual([]);
       expect(await claim({ planId: randomUUID() })).toEqual([]);
+      expect(await claim({ exceptPlanIds: [randomUUID(), plan.planId] })).toEqual([]);
       expect(await claim({ shapes: [{ shapeKey: "another", limit: 100 }] })).toEqual([]);
       const ofGpu = { shapeKey: shapeKey(gpuNeeds), limit: 100 };
       const gpus = await claim({ shapes: [ofGpu], planId: plan.planId });

@@ -81,6 +81,7 @@ export function createStoreDesk(storeNow: () => OrchestratorStore) {
       leaseMs,
       shapes: [{ shapeKey: shapeKey(needs), limit: 100 }],
       planId: null,
+      exceptPlanIds: [],
       ...overrides,
     });
   const assign = (claimed: readonly ClaimedTask[], agentId: string, sendsNow = true, by = owner) =>

@@ -58,6 +58,25 @@ it("of tasks that were claimed together those of the other plan start, and the r
   await waitUntil(() => agent.running.size === 4);
 });
 
+it("its tasks that stand before others of the same shape are passed by, and start without a poll when it is free", async () => {
+  const running = await world.start({ ...neverPolls, HEADROOM_CLAIM_LEASE_SECONDS: "3" });
+  const locked = await running.plans.dispatchPlan(planOf(40));
+  const other = await running.plans.dispatchPlan(planOf(4));
+  await lock(locked.planId);
+  const agent = await world.agent(running, { cores: 4 });
+  await waitUntil(() => agent.running.size === 4);
+  expect(new Set([...agent.running.values()].map(({ planId }) => planId))).toEqual(new Set([other.planId]));
+  const fences = await database.sql<{ fence: number }>(
+    "SELECT fence FROM orchestrator.tasks WHERE plan_id = $1 AND fence > 0",
+    [locked.planId],
+  );
+  // Those of the first claim, which found it locked.
+  expect(fences.length).toBeLessThanOrEqual(4);
+  await unlock();
+  for (const [attemptId] of [...agent.running]) agent.finish(attemptId);
+  await waitUntil(() => [...agent.running.values()].filter(({ planId }) => planId === locked.planId).length === 4);
+});
+
 it("what could not be placed when its plan was accepted starts when its claim ends, without a poll", async () => {
   const running = await world.start({ ...neverPolls, HEADROOM_CLAIM_LEASE_SECONDS: "3" });
   const agent = await world.agent(running, { cores: 16 });

@@ -115,7 +115,13 @@ describe("a claim that was lost with its primary", () => {
     await store.acceptPlan(plan, { owner, leaseMs: 1_000 }, 1);
     const claim = async (): Promise<ClaimedTask> => {
       const shapes = [{ shapeKey: shapeKey(needs), limit: 1 }];
-      const [claimed] = await store.claimWaiting({ owner, leaseMs: 60_000, shapes, planId: plan.planId });
+      const [claimed] = await store.claimWaiting({
+        owner,
+        leaseMs: 60_000,
+        shapes,
+        planId: plan.planId,
+        exceptPlanIds: [],
+      });
       if (claimed === undefined) throw new Error("nothing was claimed");
       return claimed;
     };

@@ -43,6 +43,11 @@ export class ByPlan {
     return failed;
   }
 
+  /** What was found locked, and still is. */
+  locked(): Promise<ReadonlySet<string>> {
+    return this.#stillLocked(this.#known);
+  }
+
   /** Of what is known as locked, and still is, nothing is tried. */
   async #stillLocked(planIds: ReadonlySet<string>): Promise<Set<string>> {
     const doubted = [...planIds].filter((planId) => this.#known.has(planId));

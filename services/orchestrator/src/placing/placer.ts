@@ -85,11 +85,16 @@ export const maxPlacedAtOnce = 500;
 /** Steps 2 to 5 of DESIGN 5 for tasks that this replica has claimed. Used for new plans and for resuming alike. */
 export interface Placer {
   place(claimed: readonly ClaimedTask[], actor: Actor, call?: CallTrace): Promise<Placed>;
+  /** Plans that somebody was found to keep locked, and still does: of these nothing can be placed, and nothing tells when it can be. */
+  lockedPlans(): Promise<ReadonlySet<string>>;
 }
 
 export function createPlacer(given: PlacerOptions): Placer {
   const options = { ...given, later: new LaterEachTime(given.random), byPlan: new ByPlan(given) };
-  return { place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }) };
+  return {
+    place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }),
+    lockedPlans: () => options.byPlan.locked(),
+  };
 }
 
 interface Placing extends PlacerOptions {

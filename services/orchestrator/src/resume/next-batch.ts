@@ -36,12 +36,20 @@ export interface Turn {
   passesBy: number;
 }
 
+type Meant = Pick<PassRequest, "planId" | "isMeant">;
+
+/** What a batch is taken for. */
+export interface BatchRequest extends Meant {
+  /** Of these plans nothing is taken. */
+  readonly exceptPlanIds: readonly string[];
+}
+
 /** For how many of the shape there may be room, by what the watch has told. */
-export function roomFor(options: TurnRoom, request: PassRequest, head: QueueHead): number {
+export function roomFor(options: TurnRoom, request: Meant, head: QueueHead): number {
   return options.fleet.roomFor(head.needs, Number.MAX_SAFE_INTEGER, mayHave(options, request, head));
 }
 
-function mayHave({ kept }: TurnRoom, { isMeant }: PassRequest, head: QueueHead): (agentId: string) => boolean {
+function mayHave({ kept }: TurnRoom, { isMeant }: Meant, head: QueueHead): (agentId: string) => boolean {
   const avoided = kept.avoidedBy(head);
   return (agentId) => !avoided.has(agentId) && (isMeant?.(agentId) ?? true);
 }
@@ -52,7 +60,7 @@ function mayHave({ kept }: TurnRoom, { isMeant }: PassRequest, head: QueueHead):
  */
 export async function claimNext(
   options: TurnRoom,
-  request: PassRequest,
+  request: BatchRequest,
   turns: readonly Turn[],
   drafts: number,
 ): Promise<readonly ClaimedTask[]> {
@@ -60,7 +68,8 @@ export async function claimNext(
   if (asked.size === 0) return [];
   const { store, claimer } = options;
   const shapes = Array.from(asked, ([{ head }, limit]) => ({ shapeKey: head.shapeKey, limit }));
-  const batch = await store.claimWaiting({ ...claimer, shapes, planId: request.planId });
+  const { planId, exceptPlanIds } = request;
+  const batch = await store.claimWaiting({ ...claimer, shapes, planId, exceptPlanIds });
   const taken = new Map<string, number>();
   const lastRank = new Map<string, number>();
   for (const { shapeKey, rank } of batch) {
@@ -81,12 +90,7 @@ export async function claimNext(
 /** How many of each shape are claimed together. */
 type Asked = ReadonlyMap<Turn, number>;
 
-async function howMany(
-  options: TurnRoom,
-  request: PassRequest,
-  turns: readonly Turn[],
-  drafts: number,
-): Promise<Asked> {
+async function howMany(options: TurnRoom, request: Meant, turns: readonly Turn[], drafts: number): Promise<Asked> {
   const asked = await shareBeyond(options, request, shareFirsts(options, request, turns, largestBatch));
   let left = largestBatch - [...asked.values()].reduce((sum, count) => sum + count, 0);
   let others = turns.filter((turn) => !asked.has(turn));
@@ -104,36 +108,21 @@ interface TurnWish extends Wish {
   readonly turn: Turn;
 }
 
-function wishOf(
-  options: TurnRoom,
-  request: PassRequest,
-  draft: RoomDraft,
-  turn: Turn,
-  ranks: readonly number[],
-): TurnWish {
+function wishOf(options: TurnRoom, request: Meant, draft: RoomDraft, turn: Turn, ranks: readonly number[]): TurnWish {
   const { head, left, isOwed } = turn;
   const take = draft.taker(head.needs, mayHave(options, request, head));
   return { turn, ranks: ranks.slice(0, left), owed: isOwed ? 1 : 0, take };
 }
 
 /** The shapes whose first task has room when the firsts before it have got theirs. */
-function shareFirsts(
-  options: TurnRoom,
-  request: PassRequest,
-  turns: readonly Turn[],
-  most: number,
-): readonly TurnWish[] {
+function shareFirsts(options: TurnRoom, request: Meant, turns: readonly Turn[], most: number): readonly TurnWish[] {
   const draft = options.fleet.draft();
   const wishes = turns.map((turn) => wishOf(options, request, draft, turn, [turn.rank]));
   return shareRoom(wishes, most).map(({ wish }) => wish);
 }
 
 /** The second task of a shape may come before the first of another. A shape of which not even the first has got room gets none here either. */
-async function shareBeyond(
-  options: TurnRoom,
-  request: PassRequest,
-  firsts: readonly TurnWish[],
-): Promise<Map<Turn, number>> {
+async function shareBeyond(options: TurnRoom, request: Meant, firsts: readonly TurnWish[]): Promise<Map<Turn, number>> {
   const [only] = firsts;
   if (only !== undefined && firsts.length === 1) {
     let count = 1;

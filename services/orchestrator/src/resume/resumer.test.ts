@@ -43,6 +43,7 @@ function begin(queue: Set<string>) {
     fleet,
     gate: { askForPlacing: () => ({ kind: "open", verdict: {} }) } as unknown as Gate,
     placer: {
+      lockedPlans: () => Promise.resolve(new Set()),
       place(claimed) {
         placed.push(...claimed.map(({ shapeKey }) => shapeKey));
         const assigned = claimed.map(({ planId }) => ({ planId }));

@@ -50,7 +50,10 @@ export interface PassResult {
   /** What still waits; of a pass that answers an event at most `countedAtMost`. */
   readonly waiting: number;
   readonly endedAt: "registry away" | "done" | "stopped";
-  /** A registry process that is behind has refused what there may be room for: worth another look, for no event tells when it has caught up. */
+  /**
+   * A registry process that is behind has refused what there may be room for, or somebody keeps a plan locked: worth another look, for no event tells when
+   * that is over.
+   */
   readonly isRefusedInVain: boolean;
 }
 

@@ -99,7 +99,7 @@ async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }:
         ),
     },
     fleet,
-    placer: { place: (batch) => Promise.resolve(place(batch)) },
+    placer: { place: (batch) => Promise.resolve(place(batch)), lockedPlans: () => Promise.resolve(new Set()) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },

@@ -77,7 +77,7 @@ function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly Claime
       queueRanks: () => Promise.reject(new Error("there is one shape")),
     },
     fleet,
-    placer: { place: (tasks) => Promise.resolve(place(tasks)) },
+    placer: { place: (tasks) => Promise.resolve(place(tasks)), lockedPlans: () => Promise.resolve(new Set()) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },

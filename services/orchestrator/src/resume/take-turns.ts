@@ -38,6 +38,7 @@ export async function takeTurns(
 ): Promise<Pick<PassResult, "resumed" | "endedAt" | "isRefusedInVain"> & { readonly refused: readonly QueueHead[] }> {
   let turns = heads.flatMap((head) => turnOf(options, request, head, tried.has(head.shapeKey)));
   const byShape = new Map(turns.map((turn) => [turn.head.shapeKey, turn]));
+  const locked = turns.length === 0 ? new Set<string>() : await options.placer.lockedPlans();
   let resumed = 0;
   let pauses = 0;
   /** Where the registry refuses what the watch has room for, the same room is offered to more and more shapes at once. */
@@ -46,12 +47,12 @@ export async function takeTurns(
   const end = (endedAt: PassResult["endedAt"]) => ({
     resumed,
     endedAt,
-    isRefusedInVain: turns.some(({ wasRefusedInVain }) => wasRefusedInVain),
+    isRefusedInVain: locked.size > 0 || turns.some(({ wasRefusedInVain }) => wasRefusedInVain),
     refused: heads.filter(({ shapeKey }) => withoutRoom.has(shapeKey)),
   });
   for (let round = 0; round < options.maxRounds && turns.length > 0; round += 1) {
     if (request.signal.aborted) return end("stopped");
-    const batch = await claimNext(options, request, turns, drafts);
+    const batch = await claimNext(options, { ...request, exceptPlanIds: [...locked] }, turns, drafts);
     if (batch.length === 0) {
       const open = turns.filter(({ left }) => left > 0);
       if (open.length === turns.length) break;

@@ -38,6 +38,8 @@ export interface Claimer {
 export interface ClaimWaiting extends Claimer {
   /** Each shape once. */
   readonly shapes: readonly ClaimOfShape[];
+  /** Of these plans nothing. */
+  readonly exceptPlanIds: readonly string[];
   /** Null: of all plans. */
   readonly planId: string | null;
 }

@@ -61,7 +61,7 @@ const claimWaitingStatement = defineStatement<ClaimedRow>({
                        JOIN tasks t ON t.task_id = p.task_id
                       WHERE p.status = 'waiting' AND NOT p.blocked AND NOT p.later
                         AND p.shape_key = wanted.shape_key
-                        AND ($5::uuid IS NULL OR p.plan_id = $5)
+                        AND ($5::uuid IS NULL OR p.plan_id = $5) AND NOT p.plan_id = ANY ($6::uuid[])
                         AND t.state = 'paused'
                         AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
                       ORDER BY p.rank, p.pause_queue_id
@@ -71,10 +71,10 @@ const claimWaitingStatement = defineStatement<ClaimedRow>({
 });
 
 export async function claimWaiting(db: Queryable, request: ClaimWaiting): Promise<readonly ClaimedTask[]> {
-  const { owner, leaseMs, shapes, planId } = request;
+  const { owner, leaseMs, shapes, planId, exceptPlanIds } = request;
   const keys = shapes.map(({ shapeKey }) => shapeKey);
   const limits = shapes.map(({ limit }) => limit);
-  return inQueueOrder(await db.query(claimWaitingStatement, [owner, leaseMs, keys, limits, planId]));
+  return inQueueOrder(await db.query(claimWaitingStatement, [owner, leaseMs, keys, limits, planId, exceptPlanIds]));
 }
 
 const claimOrphansStatement = defineStatement<ClaimedRow>({
