@@ -1,4 +1,5 @@
 /** What waits: parked, checked, paged through. */
+import { randomUUID } from "node:crypto";
 import { shapeKey } from "@headroom/scheduling";
 import { waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
@@ -117,6 +118,45 @@ export function queueConformance(desk: StoreDesk): void {
       const fronts = await desk.store.queueFronts([shapeKey(needs), "another"]);
       expect([...fronts.keys()]).toEqual([shapeKey(needs)]);
       expect(fronts.get(shapeKey(needs))).toBeGreaterThanOrEqual(0);
+    });
+
+    it("R-PAUSE-6: marks the first rows of many shapes together, each with what was found of it, and leaves fresh ones alone", async () => {
+      const shapes = ["a", "b", "c"].map(
+        (key) => ({ shapeKey: key, reason: "NO_AGENT_FITS_NOW", sentence: key }) as const,
+      );
+      const never = { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "56 cores short", blocked: false } as const;
+      await accept(
+        newPlan([
+          { ...newTask("a1", { pause: paused }), shapeKey: "a" },
+          { ...newTask("a2", { pause: paused }), shapeKey: "a" },
+          { ...newTask("b1", { pause: { ...paused, blocked: true } }), shapeKey: "b" },
+          { ...newTask("c1", { pause: never }), shapeKey: "c" },
+          { ...newTask("other", { pause: paused }), shapeKey: "other" },
+        ]),
+      );
+      const told = async () => {
+        const { items } = await desk.store.listPaused({ planId: null, reasons: null }, { limit: 100, after: null });
+        return new Map(items.map(({ taskName, pause }) => [taskName, pause]));
+      };
+      const before = await told();
+      const about = { planId: null, freshMs: 0, ofEach: 1 };
+      expect(await desk.store.markFronts(shapes, about)).toEqual(new Set(["a", "c"]));
+      const after = await told();
+      expect(["a1", "a2", "b1", "c1", "other"].map((name) => after.get(name)?.sentence)).toEqual([
+        "a",
+        ...["a2", "b1"].map((name) => before.get(name)?.sentence),
+        "c",
+        before.get("other")?.sentence,
+      ]);
+      const busy = shapes.map((shape) => ({ ...shape, reason: "FLEET_BELOW_THRESHOLD" }) as const);
+      await desk.store.markFronts([{ ...shapes[2]!, ...never, sentence: "still" }], about);
+      expect(await desk.store.markFronts(busy, { ...about, ofEach: 2 })).toEqual(new Set(["a"]));
+      expect((await told()).get("c1")).toMatchObject({ reason: never.reason, sentence: "still" });
+      const last = await told();
+      expect(await desk.store.markFronts(busy, { ...about, freshMs: 60_000, ofEach: 100 })).toEqual(new Set());
+      expect(await told()).toEqual(last);
+      await desk.store.markFronts(busy, { ...about, planId: randomUUID(), ofEach: 100 });
+      expect(await told()).toEqual(last);
     });
 
     it("counts before a task only what competes with it: not what is held, waits for others, comes later or can never fit", async () => {

@@ -67,7 +67,7 @@ export interface Resumer {
 const largestClaim = 500;
 /** A pass that answers an event does not count a long queue to its end. */
 export const countedAtMost = 1_000;
-/** Of the shapes that the gate holds an event stamps the first; each is a statement. */
+/** Of the shapes that the gate holds an event stamps the first. */
 const stampedByEvent = 1_000;
 /** A pass that had to go on longer than this gives way: the loop begins another one at once. */
 const maxRounds = 1_000;
@@ -155,7 +155,7 @@ async function lookAt(
     ? held.filter(({ head }) => tried.has(head.shapeKey))
     : held.slice(0, stampedByEvent);
   if (request.thorough) await askAboutNever(options, request, held);
-  for (const { head, answer } of stamped) await stamper.stamp(head.shapeKey, answer, request);
+  await stamper.stamp(new Map(stamped.map(({ head, answer }) => [head.shapeKey, answer])), request);
   if (request.thorough) await options.kept.refresh();
   const turns = { ...options, tell: (placed: Placed) => tell(options, placed), maxRounds };
   const rounds = await takeTurns(turns, request, open, tried);

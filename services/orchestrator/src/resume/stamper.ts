@@ -5,15 +5,22 @@ import type { OrchestratorStore, QueueSpot } from "../store/port.ts";
 import type { PassRequest } from "./resumer.ts";
 
 export interface Stamper {
-  /** All rows of the shape were looked at in vain, for this reason. */
-  stamp(shapeKey: string, held: Held, request: Pick<PassRequest, "planId" | "cause" | "thorough">): Promise<void>;
+  /** All rows of these shapes were looked at in vain, each for this reason. */
+  stamp(shapes: ReadonlyMap<string, Held>, request: StampRequest): Promise<void>;
 }
+
+type StampRequest = Pick<PassRequest, "planId" | "cause" | "thorough">;
 
 /** Thousands of rows of one shape that a poll stamps; behind them the next poll goes on, and begins again at the end. */
 const thousandsByPoll = 2;
 /** Somebody who asks for a pass waits for it, and gets all that a queue of this size has. */
 const thousandsWhenAsked = 100;
 const maxShapes = 10_000;
+/** So few shapes are stamped one by one. */
+const fewShapes = 8;
+/** Of more of them, what one statement stamps, and how many rows of each: where very many shapes wait these are mostly all. */
+const shapesAtOnce = 500;
+const rowsOfEach = 20;
 
 interface Told {
   readonly reason: string;
@@ -21,7 +28,7 @@ interface Told {
 }
 
 export function createStamper(options: {
-  readonly store: Pick<OrchestratorStore, "markChecked">;
+  readonly store: Pick<OrchestratorStore, "markChecked" | "markFronts">;
   readonly clock: Clock;
   /** A shape about which nothing new is said is not written again by events within this time. */
   readonly freshMs: number;
@@ -40,10 +47,33 @@ export function createStamper(options: {
     told.set(shapeKey, { reason, atMs: clock.monotonic() });
   }
 
-  async function afterEvent(shapeKey: string, held: Held, planId: string | null): Promise<void> {
+  /** Answers the shapes of which there may be more rows. */
+  async function stampFronts(
+    shapes: ReadonlyMap<string, Held>,
+    planId: string | null,
+    fresh: number,
+  ): Promise<readonly (readonly [string, Held])[]> {
+    if (shapes.size <= fewShapes) return [...shapes];
+    const asked = Array.from(shapes, ([shapeKey, { reason, sentence }]) => ({ shapeKey, reason, sentence }));
+    const longer = new Set<string>();
+    for (let from = 0; from < asked.length; from += shapesAtOnce) {
+      const about = { planId, freshMs: fresh, ofEach: rowsOfEach };
+      for (const shapeKey of await store.markFronts(asked.slice(from, from + shapesAtOnce), about))
+        longer.add(shapeKey);
+    }
+    return [...shapes].filter(([shapeKey]) => longer.has(shapeKey));
+  }
+
+  function isNews(shapeKey: string, held: Held): boolean {
     const last = told.get(shapeKey);
-    if (last?.reason === held.reason && clock.monotonic() - last.atMs < freshMs) return;
-    await store.markChecked({ shapeKey, planId, ...held, freshMs, after: null });
+    return last?.reason !== held.reason || clock.monotonic() - last.atMs >= freshMs;
+  }
+
+  async function afterEvent(shapes: ReadonlyMap<string, Held>, planId: string | null): Promise<void> {
+    const news = new Map([...shapes].filter(([shapeKey, held]) => isNews(shapeKey, held)));
+    for (const [shapeKey, { reason, sentence }] of await stampFronts(news, planId, freshMs))
+      await store.markChecked({ shapeKey, planId, reason, sentence, freshMs, after: null });
+    for (const [shapeKey, { reason }] of news) remember(shapeKey, reason);
   }
 
   async function thorough(shapeKey: string, held: Held, planId: string | null, isPoll: boolean): Promise<void> {
@@ -61,10 +91,11 @@ export function createStamper(options: {
   }
 
   return {
-    async stamp(shapeKey, held, request) {
-      if (request.thorough) await thorough(shapeKey, held, request.planId, request.cause !== "asked to");
-      else await afterEvent(shapeKey, held, request.planId);
-      remember(shapeKey, held.reason);
+    async stamp(shapes, { planId, cause, thorough: isThorough }) {
+      if (!isThorough) return afterEvent(shapes, planId);
+      for (const [shapeKey, held] of await stampFronts(shapes, planId, 0))
+        await thorough(shapeKey, held, planId, cause !== "asked to");
+      for (const [shapeKey, { reason }] of shapes) remember(shapeKey, reason);
     },
   };
 }

@@ -36,8 +36,8 @@ function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away" | "r
       },
     },
     stamper: {
-      stamp(shape, held) {
-        stamped.push([shape, held.reason, held.sentence]);
+      stamp(shapes) {
+        for (const [shape, held] of shapes) stamped.push([shape, held.reason, held.sentence]);
         return Promise.resolve();
       },
     },

@@ -71,7 +71,7 @@ async function askAbout(
     return !isAway(error);
   }
   const isNews = told !== null && (told.reason !== "NO_AGENT_CAN_EVER_FIT" || told.sentence !== sentence);
-  if (told !== null && isNews) await stamper.stamp(key, told, request);
+  if (told !== null && isNews) await stamper.stamp(new Map([[key, told]]), request);
   return true;
 }
 

@@ -98,10 +98,10 @@ async function noteRefusals(
   { shapesWithoutRoom, revision }: Placed,
   turns: ReadonlyMap<string, Turn>,
 ): Promise<void> {
+  await stamper.stamp(shapesWithoutRoom, request);
   for (const [shapeKey, held] of shapesWithoutRoom) {
     // What was refused because agents were left out is asked again when they are not: no room appears then.
     if (revision !== null && !held.isForNow) refusals.note(shapeKey, revision);
-    await stamper.stamp(shapeKey, held, request);
     const turn = turns.get(shapeKey);
     if (turn === undefined) continue;
     turn.wasRefusedInVain = revision !== null && fleet.roomSince(revision);

@@ -58,6 +58,13 @@ export interface QueueHeads {
   readonly next: string | null;
 }
 
+/** What was found of a shape. */
+export interface ShapeInVain {
+  readonly shapeKey: string;
+  readonly reason: PauseReason;
+  readonly sentence: string;
+}
+
 /** A place between two rows of the queue. */
 export interface QueueSpot {
   readonly rank: number;
@@ -65,11 +72,8 @@ export interface QueueSpot {
 }
 
 /** Which due rows of the queue were looked at in vain. */
-export interface CheckedInVain {
-  readonly shapeKey: string;
+export interface CheckedInVain extends ShapeInVain {
   readonly planId: string | null;
-  readonly reason: PauseReason;
-  readonly sentence: string;
   /** Rows with this reason already are left alone if they were checked within this time; 0 touches all. */
   readonly freshMs: number;
   /** Only rows behind it; null: from the first. */
@@ -233,6 +237,14 @@ export interface OrchestratorStore {
   endRoomHolds(): Promise<number>;
   /** Marks rows of a shape as checked, at most 1,000 at a time. `last`: where it stopped; null: there were none. */
   markChecked(checked: CheckedInVain): Promise<{ readonly marked: number; readonly last: QueueSpot | null }>;
+  /**
+   * The same for the first rows of many shapes, each named once: at most `ofEach`, 1..1,000, of each. Answers the shapes that have as many, and may have more.
+   * Rows that somebody else is changing are left alone.
+   */
+  markFronts(
+    shapes: readonly ShapeInVain[],
+    about: Pick<CheckedInVain, "planId" | "freshMs"> & { readonly ofEach: number },
+  ): Promise<ReadonlySet<string>>;
   queueSummary(): Promise<QueueSummary>;
   /** Due rows that wait for room, of one plan or all, by whether they use a GPU. */
   countDue(planId: string | null): Promise<{ readonly cpuTasks: number; readonly gpuTasks: number }>;

@@ -1,5 +1,5 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
-import type { CheckedInVain, QueueSpot } from "../port.ts";
+import type { CheckedInVain, OrchestratorStore, QueueSpot } from "../port.ts";
 import { isUnchecked, leavesNever } from "./standing-reason.ts";
 
 const staysNever = leavesNever("q.reason", "$3::text");
@@ -52,4 +52,60 @@ export async function markChecked(
   const last =
     row === undefined || row.rank === null || row.id === null ? null : { rank: row.rank, pauseQueueId: row.id };
   return { marked: row?.stamped ?? 0, last };
+}
+
+const saysNever = leavesNever("q.reason", "asked.reason");
+
+// Rows are locked as they are found, and none is waited for: two replicas that mark the same shapes would come in each other's way.
+const frontsStatement = defineStatement<{ readonly shape_key: string; readonly seen: number }>({
+  name: "pause_queue_stamp_fronts",
+  text: `
+    WITH asked AS MATERIALIZED (
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS asked(shape_key, reason, sentence)),
+    seen AS MATERIALIZED (
+      SELECT asked.shape_key, front.pause_queue_id
+        FROM asked
+       CROSS JOIN LATERAL (
+             SELECT pause_queue_id
+               FROM (SELECT q.pause_queue_id FROM pause_queue q
+                      WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later
+                        AND q.shape_key = asked.shape_key AND ($4::uuid IS NULL OR q.plan_id = $4)
+                      ORDER BY q.rank, q.pause_queue_id
+                      LIMIT 1000) AS due
+              LIMIT $6) AS front),
+    found AS MATERIALIZED (
+      SELECT q.pause_queue_id, CASE WHEN ${saysNever} THEN q.reason ELSE asked.reason END AS reason,
+             CASE WHEN ${saysNever} THEN q.reason_detail ELSE asked.sentence END AS sentence
+        FROM seen
+        JOIN asked ON asked.shape_key = seen.shape_key
+       CROSS JOIN LATERAL (SELECT * FROM pause_queue p WHERE p.pause_queue_id = seen.pause_queue_id) AS q
+       WHERE q.status = 'waiting' AND NOT q.blocked
+         AND NOT (${saysNever} AND ${isUnchecked("asked.reason")})
+         AND (q.reason <> asked.reason AND NOT ${saysNever}
+              OR q.last_checked IS NULL OR q.last_checked <= now() - $5 * interval '1 millisecond')),
+    free AS MATERIALIZED (
+      SELECT q.pause_queue_id FROM pause_queue q
+       WHERE q.pause_queue_id = ANY (ARRAY(SELECT pause_queue_id FROM found)) AND q.status = 'waiting' AND NOT q.blocked
+         FOR NO KEY UPDATE SKIP LOCKED),
+    stamped AS (
+      UPDATE pause_queue q SET last_checked = now(), reason = found.reason, reason_detail = found.sentence
+        FROM free JOIN found ON found.pause_queue_id = free.pause_queue_id
+       WHERE q.pause_queue_id = free.pause_queue_id)
+    SELECT shape_key, count(*) AS seen FROM seen GROUP BY shape_key`,
+});
+
+/** One statement for shapes of which hundreds wait. */
+export async function markFronts(
+  db: Queryable,
+  ...[shapes, { planId, freshMs, ofEach }]: Parameters<OrchestratorStore["markFronts"]>
+): Promise<ReadonlySet<string>> {
+  const rows = await db.query(frontsStatement, [
+    shapes.map(({ shapeKey }) => shapeKey),
+    shapes.map(({ reason }) => reason),
+    shapes.map(({ sentence }) => sentence),
+    planId,
+    freshMs,
+    ofEach,
+  ]);
+  return new Set(rows.filter(({ seen }) => seen >= ofEach).map(({ shape_key }) => shape_key));
 }

@@ -21,7 +21,7 @@ import { PlanTransactions } from "./plan-transactions.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
 import { plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
-import { markChecked } from "./stamp.ts";
+import { markChecked, markFronts } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
 import { findAttempt } from "./read-attempts.ts";
 import { getPlan, listPlans } from "./read-plans.ts";
@@ -58,6 +58,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),
     endRoomHolds: () => endRoomHolds(db),
     markChecked: (checked) => markChecked(db, checked),
+    markFronts: (shapes, about) => markFronts(db, shapes, about),
     queueSummary: () => queueSummary(db),
     countDue: (planId) => countDue(db, planId),
     countWaiting: (planId, atMost) => countWaiting(db, planId, atMost),
