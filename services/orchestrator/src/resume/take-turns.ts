@@ -41,7 +41,7 @@ export async function takeTurns(
   const locked = turns.length === 0 ? new Set<string>() : await options.placer.lockedPlans();
   let resumed = 0;
   let pauses = 0;
-  /** Where the registry refuses what the watch has room for, the same room is offered to more and more shapes at once. */
+  /** Where the registry refuses all that the watch has room for, the same room is offered to more and more shapes at once. */
   let drafts = 1;
   const withoutRoom = new Set<string>();
   const end = (endedAt: PassResult["endedAt"]) => ({
@@ -66,7 +66,7 @@ export async function takeTurns(
     await noteRefusals(options, request, placed, byShape);
     countAgain(options, request, placed, turns);
     passBy(placed, batch, turns);
-    drafts = placed.shapesWithoutRoom.size > 0 ? Math.min(mostDrafts, 2 * drafts) : 1;
+    drafts = placed.assigned.length === 0 ? Math.min(mostDrafts, 2 * drafts) : 1;
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
       if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
     }
