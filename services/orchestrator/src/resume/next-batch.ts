@@ -28,7 +28,7 @@ export interface Turn {
   rank: number;
   /** For how many more there may be room. */
   left: number;
-  /** One is asked for whatever the watch has told of room. */
+  /** The first one is asked for whatever the watch has told of room. */
   isOwed: boolean;
   /** A registry that was behind has refused some, which were counted off for nothing. */
   wasRefusedInVain: boolean;

@@ -105,7 +105,6 @@ async function noteRefusals(
     const turn = turns.get(shapeKey);
     if (turn === undefined) continue;
     turn.wasRefusedInVain = revision !== null && fleet.roomSince(revision);
-    turn.isOwed = turn.wasRefusedInVain;
     turn.left = turn.wasRefusedInVain ? Math.max(1, turn.left) : 0;
   }
 }
