@@ -116,6 +116,7 @@ export function createParts(options: PartsOptions): Parts {
     placer,
     refusals,
     kept,
+    avoided,
     stamper,
     stillNever: createStillNever({ store, registry, stamper, logger }),
     claimer,

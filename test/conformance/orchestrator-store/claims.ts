@@ -82,13 +82,16 @@ export function claimsConformance(desk: StoreDesk): void {
       await accept(plan);
       await accept(newPlan([newTask("urgent", { ...gpu, priority: 1 })]));
       const keys = [shapeKey(needs), shapeKey(gpuNeeds)];
-      const ranks = await desk.store.queueRanks([...keys, "another"], 2, null);
+      const about = { ofEach: 64, planId: null, exceptPlanIds: [] };
+      const ranks = await desk.store.queueRanks([...keys, "another"], { ...about, ofEach: 2 });
       const [ofCpu = [], ofGpu = []] = keys.map((key) => ranks.get(key));
       expect(ofCpu).toHaveLength(2);
       expect(ofGpu).toHaveLength(2);
       expect(ranks.size).toBe(2);
-      const ofPlan = await desk.store.queueRanks(keys, 64, plan.planId);
+      const ofPlan = await desk.store.queueRanks(keys, { ...about, planId: plan.planId });
       expect(keys.map((key) => ofPlan.get(key)?.length)).toEqual([3, 2]);
+      const others = await desk.store.queueRanks(keys, { ...about, exceptPlanIds: [plan.planId] });
+      expect(keys.map((key) => others.get(key)?.length)).toEqual([undefined, 1]);
       const [one, another] = keys.map((key) => ({ shapeKey: key, limit: 2 }));
       const claimed = await claim({ shapes: [one!, { ...another!, limit: 100 }] });
       expect(claimed.map(({ taskName }) => taskName)).toEqual(["urgent", "1", "2", "3", "4"]);

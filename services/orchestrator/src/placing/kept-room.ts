@@ -140,8 +140,9 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
         if (places.length === 0) noteNowhere(head.shapeKey);
         const hold = makeHold(head, places, current(), rules);
         if (hold === null) continue;
-        if (await keep(hold)) return;
-        noteNowhere(head.shapeKey);
+        // One that waited for a lock has taken long enough.
+        if (!(await keep(hold))) noteNowhere(head.shapeKey);
+        return;
       }
     },
   };

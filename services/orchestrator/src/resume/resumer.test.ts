@@ -57,6 +57,7 @@ function begin(queue: Set<string>) {
     },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set(), refresh: () => Promise.resolve(), keepFor: () => Promise.resolve() },
+    avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     stillNever: { ask: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },

@@ -1,6 +1,7 @@
 import type { Clock, Counter, Logger, Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
@@ -19,6 +20,7 @@ export interface ResumerOptions {
   readonly placer: Placer;
   readonly refusals: Refusals;
   readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
+  readonly avoided: Pick<AvoidedAgents, "current">;
   readonly stamper: Stamper;
   readonly stillNever: StillNever;
   readonly claimer: Claimer;

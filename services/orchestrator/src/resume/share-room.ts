@@ -7,30 +7,41 @@ export interface Wish {
   readonly owed: number;
   /** Takes room for one more; false: there is none, and there will be none. */
   readonly take: () => boolean;
+  /** Whether there was room before anything was taken: where those before it are put elsewhere, it has some, and nobody behind it may have that. */
+  readonly mayHaveRoom: () => boolean;
 }
 
-export interface Share<W extends Wish> {
-  readonly wish: W;
-  readonly given: number;
+export interface Shared<W extends Wish> {
+  /** Those that are given some. */
+  readonly shares: readonly { readonly wish: W; readonly given: number }[];
+  /** Nothing is given from this rank on, but what is owed; infinity: all have been looked at. */
+  readonly endedAt: number;
 }
 
-/** Those that are given some; `most`: of all together. */
-export function shareRoom<W extends Wish>(wishes: readonly W[], most: number): readonly Share<W>[] {
+/** `most`: of all together. */
+export function shareRoom<W extends Wish>(wishes: readonly W[], most: number): Shared<W> {
   const shares = wishes.map((wish) => ({ wish, given: 0, isOver: false }));
   // Of equal ranks the earlier wish goes first: sorting is stable.
   const inOrder = shares
     .flatMap((share) => share.wish.ranks.map((rank) => ({ rank, share })))
     .sort((a, b) => a.rank - b.rank);
+  let endedAt = Number.POSITIVE_INFINITY;
   let left = most;
-  for (const { share } of inOrder) {
-    if (left === 0) break;
+  for (const { rank, share } of inOrder) {
+    if (left === 0) return { shares: given(shares), endedAt: Math.min(endedAt, rank) };
     if (share.isOver) continue;
-    if (share.wish.take() || share.given < share.wish.owed) {
+    const { owed, take, mayHaveRoom } = share.wish;
+    const isEnded = rank >= endedAt;
+    if ((!isEnded && take()) || share.given < owed) {
       share.given += 1;
       left -= 1;
-    } else {
-      share.isOver = true;
+      continue;
     }
+    share.isOver = true;
+    if (!isEnded && mayHaveRoom()) endedAt = rank;
   }
-  return shares.filter(({ given }) => given > 0);
+  return { shares: given(shares), endedAt };
 }
+
+const given = <S extends { readonly given: number }>(shares: readonly S[]): readonly S[] =>
+  shares.filter((share) => share.given > 0);

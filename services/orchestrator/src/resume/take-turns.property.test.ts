@@ -19,6 +19,12 @@ interface Asked {
   readonly told: readonly RoomFigures[];
   /** What the registry knows to be taken besides: so many cores of each agent. */
   readonly hiddenCores?: number;
+  /** Which of the agents with room the registry takes: by turns, so many further each time. Default: the first. */
+  readonly strides?: number;
+  /** The registry is behind the watch. */
+  readonly isBehind?: boolean;
+  /** Closed for the task: it is held. */
+  readonly isHeld?: (task: Task) => boolean;
   /** Others take it once the heads have been read. */
   readonly isTaken?: (task: Task) => boolean;
 }
@@ -34,33 +40,55 @@ const agent = (agentId: string, cores: number, memoryMib: number): RoomFigures =
 });
 
 /** A pass over a queue in memory and a registry that takes the first agent with room. */
-async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }: Asked) {
+async function passOver(asked: Asked) {
+  const {
+    tasks,
+    told,
+    hiddenCores = 0,
+    strides = 0,
+    isTaken = () => false,
+    isHeld = () => false,
+    isBehind = false,
+  } = asked;
   const waiting = new Set(tasks.toSorted((a, b) => a.rank - b.rank));
   let watched = told;
   let actual = told.map((each) => ({ ...each, cpuFreeMillicores: each.cpuFreeMillicores - 1_000 * hiddenCores }));
   const started: number[] = [];
   const counts = { claimed: 0, claims: 0, calls: 0 };
+  /** Started while one before it waited that had room. */
+  const overtakers: number[] = [];
 
   const open = (): OpenRoom => new OpenRoom(watched);
   const fleet: TurnOptions["fleet"] = {
     roomFor: (needs, limit, mayHave = () => true) => open().roomFor(needs, limit, mayHave),
     draft: () => open().draft(),
-    roomSince: () => false,
+    roomSince: () => isBehind,
   };
-  const dueOf = (shapeKey: string): Task[] => [...waiting].filter((task) => task.shapeKey === shapeKey);
+  const dueOf = (shapeKey: string): Task[] =>
+    [...waiting].filter((task) => task.shapeKey === shapeKey).sort((a, b) => a.rank - b.rank);
 
   function place(batch: readonly ClaimedTask[]): Placed {
     counts.calls += 1;
     const assigned: unknown[] = [];
+    const parked: Placed["parked"][number][] = [];
     const shapesWithoutRoom = new Map<string, { reason: "NO_AGENT_FITS_NOW"; sentence: string; isForNow: boolean }>();
     for (const task of batch) {
-      const index = actual.findIndex((each) => roomBound(each, task.needs, 1) >= 1);
+      const fitting = actual.flatMap((each, at) => (roomBound(each, task.needs, 1) >= 1 ? [at] : []));
+      const index = fitting.length === 0 ? -1 : (fitting[(strides * started.length) % fitting.length] ?? -1);
+      if (isHeld(task)) {
+        for (const each of tasks) if (each.rank === task.rank) waiting.add(each);
+        parked.push({ taskId: task.taskId, planId: "", taskName: "", reason: "FLEET_BELOW_THRESHOLD", sentence: "" });
+        continue;
+      }
       const give = (agents: readonly RoomFigures[]): RoomFigures[] =>
         agents.map((each, at) => (at === index ? roomAfterOne(each, task.needs) : each));
       if (index < 0) {
         shapesWithoutRoom.set(task.shapeKey, { reason: "NO_AGENT_FITS_NOW", sentence: "", isForNow: false });
         for (const each of tasks) if (each.rank === task.rank) waiting.add(each);
       } else {
+        const before = [...waiting].filter(({ rank }) => rank < task.rank);
+        if (before.some(({ needs }) => actual.some((each) => roomBound(each, needs, 1) >= 1)))
+          overtakers.push(task.rank);
         [actual, watched] = [give(actual), give(watched)];
         started.push(task.rank);
         assigned.push(task);
@@ -81,12 +109,16 @@ async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }:
     store: {
       claimWaiting({ shapes }) {
         counts.claims += 1;
-        const batch = shapes.flatMap(({ shapeKey, limit }) => dueOf(shapeKey).slice(0, limit));
-        for (const task of batch) waiting.delete(task);
+        const batch = shapes.flatMap(({ shapeKey, limit }) =>
+          dueOf(shapeKey)
+            .slice(0, limit)
+            .map((task) => ({ ...task, taskId: String(task.rank) })),
+        );
+        for (const { rank } of batch) for (const task of waiting) if (task.rank === rank) waiting.delete(task);
         counts.claimed += batch.length;
         return Promise.resolve(batch.toSorted((a, b) => a.rank - b.rank) as unknown as ClaimedTask[]);
       },
-      queueRanks: (keys, ofEach) =>
+      queueRanks: (keys, { ofEach }) =>
         Promise.resolve(
           new Map(
             keys.map((key) => [
@@ -102,9 +134,15 @@ async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }:
     placer: { place: (batch) => Promise.resolve(place(batch)), lockedPlans: () => Promise.resolve(new Set()) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
+    avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
-    timers: { after: () => ({ cancel: () => undefined }) },
+    timers: {
+      after(_delayMs, run) {
+        setImmediate(run);
+        return { cancel: () => undefined };
+      },
+    },
     tell: () => undefined,
     maxRounds: 1_000,
   };
@@ -116,7 +154,7 @@ async function passOver({ tasks, told, hiddenCores = 0, isTaken = () => false }:
   const request = { planId: null, cause: "test", thorough: false, signal };
   const result = await takeTurns(options, request, [...heads.values()], new Set());
   const left = [...waiting].filter(({ needs }) => actual.some((each) => roomBound(each, needs, 1) >= 1));
-  return { result, started, left, counts };
+  return { result, started, left, counts, overtakers };
 }
 
 const tasksOf = (needsOf: fc.Arbitrary<Needs>, shapes: number): fc.Arbitrary<readonly Task[]> =>
@@ -168,6 +206,27 @@ describe("a pass over several shapes that want the same room", () => {
     );
   });
 
+  it("property: DESIGN-5: nobody is overtaken who has room, wherever the registry puts those before", async () => {
+    await fc.assert(
+      fc.asyncProperty(tasksOf(anyNeeds, 8), anyAgents, fc.nat(5), async (tasks, told, strides) => {
+        const { overtakers, left } = await passOver({ tasks, told, strides });
+        expect([overtakers, left]).toEqual([[], []]);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("property: R-PAUSE-6: what the gate has come to hold keeps nothing else from its room", async () => {
+    await fc.assert(
+      fc.asyncProperty(tasksOf(anyNeeds, 8), anyAgents, async (tasks, told) => {
+        const isHeld = ({ shapeKey }: Pick<Task, "shapeKey">): boolean => Number(shapeKey.slice(-1)) % 2 === 0;
+        const { left } = await passOver({ tasks, told, isHeld });
+        expect(left.filter((task) => !isHeld(task))).toEqual([]);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it("property: DESIGN-5: those that come first in the order of the queue get it, whatever their shapes", async () => {
     const alike = fc.constant(normalizeNeeds({ cpuMillicores: 1_000 }));
     await fc.assert(
@@ -210,5 +269,27 @@ describe("a pass over several shapes that want the same room", () => {
     expect(started).toEqual([0]);
     expect(counts.calls).toBeLessThanOrEqual(12);
     expect(counts.claimed).toBeLessThanOrEqual(1_001);
+  });
+
+  it("R-PAUSE-6: a registry that is behind is asked a few times, however many shapes it refuses", async () => {
+    const { result, counts } = await passOver({
+      tasks: ofShapes(1_500, 2),
+      told: [agent("agent", 3, 0)],
+      hiddenCores: 3,
+      isBehind: true,
+    });
+    expect(result).toMatchObject({ resumed: 0, endedAt: "done", isRefusedInVain: true });
+    expect(counts.calls).toBeLessThanOrEqual(20);
+    expect(counts.claimed).toBeLessThanOrEqual(6_000);
+  });
+
+  it("R-PAUSE-6: what has gone from the front of the queue keeps nobody from the room for long", async () => {
+    const { started, counts } = await passOver({
+      tasks: ofShapes(1_100, 1),
+      told: [agent("agent", 2.1, 0)],
+      isTaken: ({ rank }) => rank < 1_099,
+    });
+    expect(started).toEqual([1_099]);
+    expect(counts.claims).toBeLessThanOrEqual(15);
   });
 });

@@ -80,6 +80,7 @@ function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly Claime
     placer: { place: (tasks) => Promise.resolve(place(tasks)), lockedPlans: () => Promise.resolve(new Set()) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
+    avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
     timers: atOnce,

@@ -22,7 +22,7 @@ export interface TurnOptions extends TurnRoom {
 const pausesMs = [10, 20, 40, 80, 160];
 
 /** See `claimNext`. */
-const mostDrafts = 256;
+const mostOffered = 500;
 /** So many that are refused by themselves one pass walks past of a shape; those behind them have their turn in the next one. */
 const passedBy = 32;
 
@@ -38,11 +38,11 @@ export async function takeTurns(
 ): Promise<Pick<PassResult, "resumed" | "endedAt" | "isRefusedInVain"> & { readonly refused: readonly QueueHead[] }> {
   let turns = heads.flatMap((head) => turnOf(options, request, head, tried.has(head.shapeKey)));
   const byShape = new Map(turns.map((turn) => [turn.head.shapeKey, turn]));
-  const locked = turns.length === 0 ? new Set<string>() : await options.placer.lockedPlans();
+  let locked: ReadonlySet<string> = turns.length === 0 ? new Set() : await options.placer.lockedPlans();
   let resumed = 0;
   let pauses = 0;
-  /** Where the registry refuses all that the watch has room for, the same room is offered to more and more shapes at once. */
-  let drafts = 1;
+  /** Where the registry refuses all that the watch has room for, that room is offered to more and more shapes at once. */
+  let offered = 1;
   const withoutRoom = new Set<string>();
   const end = (endedAt: PassResult["endedAt"]) => ({
     resumed,
@@ -52,35 +52,60 @@ export async function takeTurns(
   });
   for (let round = 0; round < options.maxRounds && turns.length > 0; round += 1) {
     if (request.signal.aborted) return end("stopped");
-    const batch = await claimNext(options, { ...request, exceptPlanIds: [...locked] }, turns, drafts);
+    const fresh = turns.filter(({ wasRefusedInVain }) => !wasRefusedInVain);
+    if (fresh.length === 0) {
+      const pauseMs = pausesMs[pauses];
+      if (pauseMs === undefined) break;
+      pauses += 1;
+      await sleep(options.timers, pauseMs, request.signal).catch(() => undefined);
+    }
+    const asked = fresh.length > 0 ? fresh : turns;
+    const batch = await claimNext(options, { ...request, exceptPlanIds: [...locked] }, asked, offered);
     if (batch.length === 0) {
-      const open = turns.filter(({ left }) => left > 0);
-      if (open.length === turns.length) break;
-      // The last of these shapes have been taken by others: there may be room for the rest.
-      turns = open;
+      // Others have taken the last of some shapes: there may be room for the rest.
+      const areSomeGone = asked.some(({ left }) => left <= 0);
+      if (!areSomeGone && asked.length === turns.length) break;
+      turns = turns.filter(({ left, wasRefusedInVain }) => (areSomeGone ? left > 0 : wasRefusedInVain));
+      offered = Math.min(mostOffered, 2 * offered);
       continue;
     }
     const placed = await options.placer.place(batch, "resume-loop");
     options.tell(placed);
     resumed += placed.assigned.length;
+    if (placed.assigned.length + placed.parked.length < batch.length) locked = await options.placer.lockedPlans();
     await noteRefusals(options, request, placed, byShape);
-    countAgain(options, request, placed, turns);
-    passBy(placed, batch, turns);
-    drafts = placed.assigned.length === 0 ? Math.min(mostDrafts, 2 * drafts) : 1;
+    const ofBatch = turnsOf(batch, byShape);
+    countAgain(options, request, placed, ofBatch);
+    passBy(placed, batch, ofBatch);
+    leaveHeld(placed, batch, byShape);
+    offered = placed.assigned.length === 0 ? Math.min(mostOffered, 2 * offered) : 1;
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
       if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
     }
     if (placed.registryAway) return end("registry away");
-    // The gate closed under us: whoever asked for the rest would be told the same.
-    if (placed.assigned.length === 0 && placed.shapesWithoutRoom.size === 0 && placed.refusedAlone.size === 0) break;
     turns = turns.filter(({ left }) => left > 0);
-    if (turns.length === 0 || turns.some(({ wasRefusedInVain }) => !wasRefusedInVain)) continue;
-    const pauseMs = pausesMs[pauses];
-    if (pauseMs === undefined) break;
-    pauses += 1;
-    await sleep(options.timers, pauseMs, request.signal).catch(() => undefined);
   }
   return end("done");
+}
+
+const turnsOf = (batch: readonly ClaimedTask[], byShape: ReadonlyMap<string, Turn>): readonly Turn[] =>
+  Array.from(new Set(batch.map(({ shapeKey }) => shapeKey)), (shapeKey) => byShape.get(shapeKey) ?? []).flat();
+
+/** The gate closed under us: whoever asked for the rest of the shape would be told the same. */
+function leaveHeld(
+  { parked, shapesWithoutRoom, refusedAlone }: Placed,
+  batch: readonly ClaimedTask[],
+  byShape: ReadonlyMap<string, Turn>,
+): void {
+  const shapes = new Map(batch.map(({ taskId, shapeKey }) => [taskId, shapeKey]));
+  for (const { taskId, reason } of parked) {
+    const shapeKey = shapes.get(taskId);
+    // That an attempt's id was used up is nobody's fault but its own: it has another one the next time.
+    if (shapeKey === undefined || reason === "AWAITING_TURN") continue;
+    if (shapesWithoutRoom.has(shapeKey) || refusedAlone.has(shapeKey)) continue;
+    const turn = byShape.get(shapeKey);
+    if (turn !== undefined) turn.left = 0;
+  }
 }
 
 function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead, isTried: boolean): readonly Turn[] {
@@ -88,7 +113,7 @@ function turnOf(options: TurnOptions, request: PassRequest, head: QueueHead, isT
   const room = roomFor(options, request, head);
   const left = isTried ? Math.max(1, room) : room;
   if (left <= 0) return [];
-  return [{ head, rank: head.rank, left, isOwed: isTried, wasRefusedInVain: false, passesBy: passedBy }];
+  return [{ head, ranks: [head.rank], left, isOwed: isTried, wasRefusedInVain: false, passesBy: passedBy }];
 }
 
 /** A shape without room is not tried again in this pass, unless room has appeared since the refusal was decided. */
@@ -138,6 +163,7 @@ function passBy(
     const passed = Math.min(turn.passesBy, refusedAlone.get(shapeKey) ?? 0);
     turn.passesBy -= passed;
     turn.left += passed;
+    // None of the shape has been answered yet.
     if (passed > 0 && batch.filter((task) => task.shapeKey === shapeKey).length === passed) turn.isOwed = true;
   }
 }

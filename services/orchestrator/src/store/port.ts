@@ -221,11 +221,10 @@ export interface OrchestratorStore {
   queueFront(): Promise<readonly QueueHead[]>;
   /** The first due task of each shape of a plan, in the order of the queue. */
   queueHeadsOfPlan(planId: string): Promise<readonly QueueHead[]>;
-  /** Ranks of the first due tasks of each shape, the lowest first: at most so many, 1..64, of each. `planId`: null: of all plans. */
+  /** Ranks of the first due tasks of each shape, the lowest first: at most `ofEach`, 1..64, of each. */
   queueRanks(
     shapeKeys: readonly string[],
-    ofEach: number,
-    planId: string | null,
+    about: Pick<ClaimWaiting, "planId" | "exceptPlanIds"> & { readonly ofEach: number },
   ): Promise<ReadonlyMap<string, readonly number[]>>;
   /** Rows whose `resume_after` has passed may be tried from now on; answers how many. */
   ripen(): Promise<number>;

@@ -35,6 +35,8 @@ const takeClaim = (from: string): string => `
  * one stops it, and with it the locking, at what was asked for.
  */
 const mostOfShape = 500;
+/** And of all shapes, which the planner would take for thousands. */
+const mostClaimed = 500;
 
 /**
  * A claim need not survive a crash of the database or a failover to a standby, which is what waiting for the disk and for the standby
@@ -67,7 +69,8 @@ const claimWaitingStatement = defineStatement<ClaimedRow>({
                       ORDER BY p.rank, p.pause_queue_id
                       LIMIT ${mostOfShape}
                         FOR UPDATE OF t SKIP LOCKED) AS front
-              LIMIT wanted.number) AS due),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
+              LIMIT wanted.number) AS due
+       LIMIT ${mostClaimed}),${withoutDiskWait}${takeClaim("due CROSS JOIN fast")}`,
 });
 
 export async function claimWaiting(db: Queryable, request: ClaimWaiting): Promise<readonly ClaimedTask[]> {

@@ -1,7 +1,7 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Needs } from "@headroom/scheduling";
 import type { QueueHead } from "../model.ts";
-import type { QueueHeads } from "../port.ts";
+import type { OrchestratorStore, QueueHeads } from "../port.ts";
 
 interface HeadRow {
   readonly shape_key: string;
@@ -103,6 +103,7 @@ const ranksStatement = defineStatement<{ readonly shape_key: string; readonly ra
              FROM (SELECT q.rank FROM pause_queue q
                     WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later
                       AND q.shape_key = wanted.shape_key AND ($3::uuid IS NULL OR q.plan_id = $3)
+                      AND NOT q.plan_id = ANY ($4::uuid[])
                     ORDER BY q.rank, q.pause_queue_id
                     LIMIT ${mostRanks}) AS front
             LIMIT $2) AS due`,
@@ -110,12 +111,10 @@ const ranksStatement = defineStatement<{ readonly shape_key: string; readonly ra
 
 export async function queueRanks(
   db: Queryable,
-  shapeKeys: readonly string[],
-  ofEach: number,
-  planId: string | null,
+  ...[shapeKeys, { ofEach, planId, exceptPlanIds }]: Parameters<OrchestratorStore["queueRanks"]>
 ): Promise<ReadonlyMap<string, readonly number[]>> {
   const ranks = new Map<string, number[]>();
-  for (const { shape_key, rank } of await db.query(ranksStatement, [shapeKeys, ofEach, planId])) {
+  for (const { shape_key, rank } of await db.query(ranksStatement, [shapeKeys, ofEach, planId, exceptPlanIds])) {
     const ofShape = ranks.get(shape_key);
     if (ofShape === undefined) ranks.set(shape_key, [rank]);
     else ofShape.push(rank);

@@ -1,6 +1,7 @@
-import type { Database, Transaction } from "@headroom/postgres";
-import { PlanLockedError } from "../plan-locked.ts";
+import { classifyError, type Database, type DatabaseErrorKind, type Transaction } from "@headroom/postgres";
 import { lockPlan } from "./lock-plans.ts";
+
+const waitedFor: ReadonlySet<DatabaseErrorKind> = new Set(["conflict", "timeout", "unavailable"]);
 
 /**
  * Transactions that somebody asks for, each about one plan, which is locked in it. Of this process one at a time for each plan: where somebody else keeps the plan
@@ -8,21 +9,21 @@ import { lockPlan } from "./lock-plans.ts";
  */
 export class PlanTransactions {
   readonly #db: Database;
-  /** The last one of each plan that has some; rejects where the plan is locked. */
+  /** The last one of each plan that has some; rejects where the next one would wait in vain for as long. */
   readonly #last = new Map<string, Promise<void>>();
 
   constructor(db: Database) {
     this.#db = db;
   }
 
-  /** Throws `PlanLockedError` when the plan is locked for whoever was before it, too. */
+  /** Throws `PlanLockedError`, or whatever else whoever was before it has waited for in vain. */
   async run<Result>(planId: string, body: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const before = this.#last.get(planId);
     const result = this.#runAfter(before, planId, body);
     const last = result.then(
       () => undefined,
       (error: unknown) => {
-        if (error instanceof PlanLockedError) throw error;
+        if (waitedFor.has(classifyError(error).kind)) throw error;
       },
     );
     // Mostly nobody comes behind it.

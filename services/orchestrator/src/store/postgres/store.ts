@@ -52,7 +52,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     queueHeads: (after) => queueHeads(db, after),
     queueFront: () => queueFront(db),
     queueHeadsOfPlan: (planId) => queueHeadsOfPlan(db, planId),
-    queueRanks: (shapeKeys, ofEach, planId) => queueRanks(db, shapeKeys, ofEach, planId),
+    queueRanks: (shapeKeys, about) => queueRanks(db, shapeKeys, about),
     ripen: () => ripen(db),
     roomHolds: () => roomHolds(db),
     keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),
