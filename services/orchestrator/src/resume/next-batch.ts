@@ -104,11 +104,13 @@ async function howMany(
   const asked = await shareBeyond(options, request, shareFirsts(options, request, turns));
   const left = largestBatch - [...asked.values()].reduce((sum, count) => sum + count, 0);
   let more = Math.min(left, offered - asked.size);
-  for (const turn of turns) {
-    if (more <= 0) break;
-    if (asked.has(turn) || !hasRoom(options, request, turn.head)) continue;
+  if (more <= 0) return asked;
+  // One at least: those that had got the room may have gone.
+  for (const turn of turns.toSorted((a, b) => a.ranks[0] - b.ranks[0])) {
+    if (asked.has(turn) || turn.left <= 0 || !hasRoom(options, request, turn.head)) continue;
     asked.set(turn, 1);
     more -= 1;
+    if (more === 0) break;
   }
   return asked;
 }

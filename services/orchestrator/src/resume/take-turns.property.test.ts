@@ -186,7 +186,7 @@ describe("a pass over several shapes that want the same room", () => {
         fc.nat(3),
         fc.nat(9),
         async (tasks, told, hiddenCores, taken) => {
-          const isTaken = ({ rank }: Task): boolean => rank < 100 * taken;
+          const isTaken = ({ rank }: Task): boolean => (rank * 7_919) % 10 < taken;
           const { left, result, started } = await passOver({ tasks, told, hiddenCores, isTaken });
           expect(left).toEqual([]);
           expect(result).toMatchObject({ endedAt: "done", resumed: started.length });
@@ -291,5 +291,20 @@ describe("a pass over several shapes that want the same room", () => {
     });
     expect(started).toEqual([1_099]);
     expect(counts.claims).toBeLessThanOrEqual(15);
+  });
+
+  it("R-PAUSE-6: the first of the queue has gone, and the next one waits for the room that was meant for it", async () => {
+    const small = normalizeNeeds({ cpuMillicores: 1_000 });
+    const large = normalizeNeeds({ cpuMillicores: 5_000 });
+    const { started } = await passOver({
+      tasks: [
+        { rank: 1, shapeKey: "small", needs: small },
+        { rank: 2, shapeKey: "large", needs: large },
+        { rank: 9, shapeKey: "small", needs: small },
+      ],
+      told: [agent("agent", 5, 0)],
+      isTaken: ({ rank }) => rank === 1,
+    });
+    expect(started).toEqual([2]);
   });
 });
