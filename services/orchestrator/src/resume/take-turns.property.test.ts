@@ -25,6 +25,10 @@ interface Asked {
   readonly isBehind?: boolean;
   /** Closed for the task: it is held. */
   readonly isHeld?: (task: Task) => boolean;
+  /** Shapes that a poll tries whatever the watch tells. */
+  readonly tried?: ReadonlySet<string>;
+  /** Agents that nothing may go to for now. */
+  readonly avoided?: ReadonlySet<string>;
   /** Others take it once the heads have been read. */
   readonly isTaken?: (task: Task) => boolean;
 }
@@ -49,6 +53,8 @@ async function passOver(asked: Asked) {
     isTaken = () => false,
     isHeld = () => false,
     isBehind = false,
+    tried = new Set(),
+    avoided = new Set(),
   } = asked;
   const waiting = new Set(tasks.toSorted((a, b) => a.rank - b.rank));
   let watched = told;
@@ -57,6 +63,8 @@ async function passOver(asked: Asked) {
   const counts = { claimed: 0, claims: 0, calls: 0 };
   /** Started while one before it waited that had room. */
   const overtakers: number[] = [];
+  /** Those of each batch of which some were held. */
+  const heldShapes: string[] = [];
 
   const open = (): OpenRoom => new OpenRoom(watched);
   const fleet: TurnOptions["fleet"] = {
@@ -72,6 +80,7 @@ async function passOver(asked: Asked) {
     const assigned: unknown[] = [];
     const parked: Placed["parked"][number][] = [];
     const shapesWithoutRoom = new Map<string, { reason: "NO_AGENT_FITS_NOW"; sentence: string; isForNow: boolean }>();
+    heldShapes.push(...new Set(batch.filter(isHeld).map(({ shapeKey }) => shapeKey)));
     for (const task of batch) {
       const fitting = actual.flatMap((each, at) => (roomBound(each, task.needs, 1) >= 1 ? [at] : []));
       const index = fitting.length === 0 ? -1 : (fitting[(strides * started.length) % fitting.length] ?? -1);
@@ -97,7 +106,7 @@ async function passOver(asked: Asked) {
     const revision = { instance: "watched", counter: 1 };
     return {
       assigned,
-      parked: [],
+      parked,
       shapesWithoutRoom,
       refusedAlone: new Map(),
       revision,
@@ -134,7 +143,7 @@ async function passOver(asked: Asked) {
     placer: { place: (batch) => Promise.resolve(place(batch)), lockedPlans: () => Promise.resolve(new Set()) },
     refusals: createRefusals(fleet),
     kept: { avoidedBy: () => new Set() },
-    avoided: { current: () => new Set() },
+    avoided: { current: () => avoided },
     stamper: { stamp: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
     timers: {
@@ -152,9 +161,9 @@ async function passOver(asked: Asked) {
   for (const task of waiting) if (isTaken(task)) waiting.delete(task);
   const { signal } = new AbortController();
   const request = { planId: null, cause: "test", thorough: false, signal };
-  const result = await takeTurns(options, request, [...heads.values()], new Set());
+  const result = await takeTurns(options, request, [...heads.values()], tried);
   const left = [...waiting].filter(({ needs }) => actual.some((each) => roomBound(each, needs, 1) >= 1));
-  return { result, started, left, counts, overtakers };
+  return { result, started, left, counts, overtakers, heldShapes };
 }
 
 const tasksOf = (needsOf: fc.Arbitrary<Needs>, shapes: number): fc.Arbitrary<readonly Task[]> =>
@@ -220,8 +229,10 @@ describe("a pass over several shapes that want the same room", () => {
     await fc.assert(
       fc.asyncProperty(tasksOf(anyNeeds, 8), anyAgents, async (tasks, told) => {
         const isHeld = ({ shapeKey }: Pick<Task, "shapeKey">): boolean => Number(shapeKey.slice(-1)) % 2 === 0;
-        const { left } = await passOver({ tasks, told, isHeld });
+        const { left, heldShapes } = await passOver({ tasks, told, isHeld });
         expect(left.filter((task) => !isHeld(task))).toEqual([]);
+        // Of a shape that is held nothing is claimed again.
+        expect(new Set(heldShapes).size).toBe(heldShapes.length);
       }),
       { numRuns: 1_000 },
     );
@@ -281,6 +292,23 @@ describe("a pass over several shapes that want the same room", () => {
     expect(result).toMatchObject({ resumed: 0, endedAt: "done", isRefusedInVain: true });
     expect(counts.calls).toBeLessThanOrEqual(20);
     expect(counts.claimed).toBeLessThanOrEqual(6_000);
+  });
+
+  it("R-PAUSE-6: a poll tries one of each shape where the watch tells of no room, once, and finds what there is", async () => {
+    const tasks = ofShapes(1_200, 2);
+    const tried = new Set(tasks.map(({ shapeKey }) => shapeKey));
+    const { result, counts } = await passOver({ tasks, told: [agent("agent", 0, 0)], tried });
+    expect(counts).toEqual({ claimed: 1_200, claims: 3, calls: 3 });
+    expect(result.refused).toHaveLength(1_200);
+    // The registry has room that the watch does not tell of.
+    const found = await passOver({ tasks, told: [agent("agent", 0, 0)], hiddenCores: -1.5, tried });
+    expect(found.started).toEqual([0]);
+  });
+
+  it("R-PAUSE-6: room on an agent that is avoided is asked for by nobody", async () => {
+    const told = [agent("avoided", 8, 0), agent("other", 1, 0)];
+    const { started, counts } = await passOver({ tasks: ofShapes(5, 2), told, avoided: new Set(["avoided"]) });
+    expect([started, counts.claimed]).toEqual([[0], 1]);
   });
 
   it("R-PAUSE-6: what has gone from the front of the queue keeps nobody from the room for long", async () => {
