@@ -88,6 +88,7 @@ export {
   type ToldReservation,
 } from "./reservation.ts";
 export { commandFromWire, commandToWire, type Command } from "./command.ts";
+export { encoderOf } from "./encoder-of.ts";
 export { enumNumberOf, enumWords } from "./enum-words.ts";
 export { messageToJson } from "./json-write.ts";
 export { jsonToMessageBytes, type JsonMessage, type JsonViolation } from "./json-read.ts";

@@ -2,7 +2,7 @@
  * Agents as bytes of AgentCapacity, made once per change of an agent: an answer of 50 rows is then 50 copies. Encoding them
  * anew would cost more than the whole rest of the call.
  */
-import { wire } from "@headroom/contracts";
+import { encoderOf, wire } from "@headroom/contracts";
 import type { EpochMs } from "@headroom/scheduling";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { capacityOf, steadyUntilMs } from "./capacity-of.ts";
@@ -12,13 +12,15 @@ interface Row {
   readonly steadyUntilMs: EpochMs;
 }
 
+const encode = encoderOf(wire.AgentCapacity);
+
 // Records are replaced, never changed, so bytes are right for as long as their record lives, but for what time itself changes.
 const known = new WeakMap<StoredAgent, Row>();
 
 export function encodedRow(agent: StoredAgent, nowMs: EpochMs): Uint8Array {
   const row = known.get(agent);
   if (row !== undefined && nowMs < row.steadyUntilMs) return row.bytes;
-  const bytes = wire.AgentCapacity.encode(capacityOf(agent, nowMs)).finish();
+  const bytes = encode(capacityOf(agent, nowMs));
   known.set(agent, { bytes, steadyUntilMs: steadyUntilMs(agent, nowMs) });
   return bytes;
 }

@@ -67,7 +67,7 @@ function beginningWith(
   holds: (value: string) => boolean,
 ): Bits {
   const found: Bits = new Int32Array(index.fitColumns.words);
-  order.walk({ value: first, agentId: "" }, false, (slot) => {
+  order.walk({ value: first, agentId: "" }, (slot) => {
     const isOne = holds(String(order.keyOf(slot).value));
     if (isOne) addBit(found, slot);
     return isOne;

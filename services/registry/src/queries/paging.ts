@@ -1,6 +1,6 @@
 /** Pages by position: a token says after which row to go on, and to which question it belongs. */
 import { invalidArgument } from "@headroom/rpc";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { SortKey } from "../fleet/index/sorted-slots.ts";
 import { compareRows, type Order } from "./order-by.ts";
 
@@ -49,10 +49,10 @@ export interface PagePosition {
 
 /** Throws INVALID_ARGUMENT for a token of another question. */
 export function readPosition(request: Pick<PageRequest, "pageToken" | "question">): PagePosition {
-  const question = digestOf(request.question);
+  const { pageToken, question } = request;
   return {
-    after: request.pageToken === "" ? null : readToken(request.pageToken, question),
-    tokenAfter: (last) => writeToken(last, question),
+    after: pageToken === "" ? null : readToken(pageToken, digestOf(question)),
+    tokenAfter: (last) => writeToken(last, digestOf(question)),
   };
 }
 
@@ -78,7 +78,7 @@ function readToken(token: string, question: string): SortKey {
 }
 
 function digestOf(question: unknown): string {
-  return createHash("sha256").update(JSON.stringify(question, inOrder)).digest("base64url").slice(0, 16);
+  return hash("sha256", JSON.stringify(question, inOrder), "base64url").slice(0, 16);
 }
 
 /** A replacer of JSON: the entries of a map come in any order, and mean the same. */

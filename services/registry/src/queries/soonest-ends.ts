@@ -27,7 +27,7 @@ export function viewsBySoonestEnd(index: CapacityIndex, needs: Needs): readonly 
     matches: () => true,
   });
   const views: AgentView[] = [];
-  index.orderBy(SOONEST_END).walk(null, false, (slot) => {
+  index.orderBy(SOONEST_END).walk(null, (slot) => {
     const view = index.viewAt(slot);
     if (SOONEST_END.valueOf(index.agentAt(slot)) === NEVER) return false;
     const isMeant = needs.agentId === null || needs.agentId === view.agentId;

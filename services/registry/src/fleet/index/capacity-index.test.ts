@@ -15,7 +15,7 @@ test("what is taken in unasked is bounded, and a question misses nothing of the 
   for (const each of [1, 2, 3]) fleet.put(agentWith({ agentId: idOf(each), sample: sampleWith(each) }));
   const seen = (): string[] => {
     const agents: string[] = [];
-    index.orderBy(figure).walk(null, false, (slot) => agents.push(index.agentAt(slot).agentId) > 0);
+    index.orderBy(figure).walk(null, (slot) => agents.push(index.agentAt(slot).agentId) > 0);
     return agents;
   };
 

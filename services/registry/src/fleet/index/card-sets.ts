@@ -1,6 +1,6 @@
 /** Which agents have cards of which models. Agents with the same models are one set, so a question about models meets a few sets. */
 import type { CardRoom } from "@headroom/scheduling";
-import type { Bits } from "./bits.ts";
+import type { Bits, ScratchBits } from "./bits.ts";
 import { SlotSets } from "./slot-set.ts";
 
 /** Cards of an agent, roomiest first, that have a column of their own; questions about more are answered agent by agent. */
@@ -31,11 +31,14 @@ export class CardSets {
   }
 
   /**
-   * Agents that have a card whose model contains one of the texts (lower case). `certain`: all their cards do, so what is
-   * free on their roomiest cards is free on matching ones; `mixed`: look at their cards.
+   * `either`: agents that have a card whose model contains one of the texts (lower case). Where all their cards do, what is free on their roomiest
+   * cards is free on matching ones; `mixed` are the others, whose cards have to be looked at. Both are bitmaps of `scratch`.
    */
-  having(texts: readonly string[], words: number): { readonly either: Bits; readonly mixed: Bits; hasMixed: boolean } {
-    const found = { either: new Int32Array(words), mixed: new Int32Array(words), hasMixed: false };
+  having(
+    texts: readonly string[],
+    scratch: ScratchBits,
+  ): { readonly either: Bits; readonly mixed: Bits; hasMixed: boolean } {
+    const found = { either: scratch.empty(), mixed: scratch.empty(), hasMixed: false };
     for (const [key, set] of this.#byModels.entries()) {
       const models = key.split(SEPARATOR);
       const matching = models.filter((model) => texts.some((text) => model.includes(text)));

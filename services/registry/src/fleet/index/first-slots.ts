@@ -1,24 +1,18 @@
 /** The first agents of a selection in an order: by walking the order, or by picking from the selection, whichever is shorter. */
-import { type Bits, eachBit, hasBit } from "./bits.ts";
-import type { SortedSlots, SortKey, SortValue } from "./sorted-slots.ts";
+import { type Bits, eachBit } from "./bits.ts";
+import type { FirstOf, SortedSlots, SortValue } from "./sorted-slots.ts";
 
 export interface FirstSlots {
   readonly slots: readonly number[];
   readonly hasMore: boolean;
 }
 
-export interface FirstSlotsOptions {
-  readonly descending: boolean;
-  readonly after: SortKey | null;
-  readonly limit: number;
-}
+export type FirstSlotsOptions = Omit<FirstOf, "maxSteps">;
 
-/** Steps in an order before it is given up for picking. A page takes so many only where order and filter are at odds. */
-const MAX_STEPS = 4_000;
 /** So few are picked out at once. */
 const FEW = 256;
 /** To pick looks at each that was found, and at some more than once: so many steps in the order cost the same. */
-const STEPS_PER_PICKED = 2;
+const STEPS_PER_PICKED = 4;
 
 /** `count`: how many slots `found` holds. */
 export function firstSlots(
@@ -29,27 +23,10 @@ export function firstSlots(
 ): FirstSlots {
   const wanted = limit + 1;
   const slots =
-    (count > FEW ? walkOrder(order, found, count, { descending, after, limit: wanted }) : null) ??
-    pick(order, found, { descending, after, limit: wanted });
+    (count > FEW
+      ? order.firstOf(found, { descending, after, limit: wanted, maxSteps: STEPS_PER_PICKED * count })
+      : null) ?? pick(order, found, { descending, after, limit: wanted });
   return { slots: slots.slice(0, limit), hasMore: slots.length > limit };
-}
-
-/** Null: matches are too rare at this end of the order. */
-function walkOrder(
-  order: SortedSlots,
-  found: Bits,
-  count: number,
-  { descending, after, limit }: FirstSlotsOptions,
-): readonly number[] | null {
-  const slots: number[] = [];
-  const maxSteps = Math.min(MAX_STEPS, STEPS_PER_PICKED * count);
-  let steps = 0;
-  order.walk(after, descending, (slot) => {
-    steps += 1;
-    if (hasBit(found, slot)) slots.push(slot);
-    return slots.length < limit && slots.length < count && steps < maxSteps;
-  });
-  return steps < maxSteps || slots.length >= limit || slots.length === count ? slots : null;
 }
 
 /** Keeps the best so far, sorted. */

@@ -48,7 +48,7 @@ export function meantSets(index: CapacityIndex, needs: Needs, options: FitOption
     dropCommon(set, unblocked);
   }
   const texts = needs.gpuCount <= 0 ? [] : needs.gpuModels.map((model) => model.toLowerCase());
-  const models = texts.length === 0 ? null : index.cards.having(texts, fitColumns.words);
+  const models = texts.length === 0 ? null : index.cards.having(texts, scratch);
   return { pool, labelled, pinned, avoided, eligible, unblocked, streamless: allowed, setAside: kept, models };
 }
 

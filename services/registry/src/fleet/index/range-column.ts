@@ -10,6 +10,14 @@ const MIN_TO_DIVIDE = 1_024;
 /** A bucket that holds this share of the agents is divided anew. */
 const CROWDED_SHARE = 1 / 12;
 
+/** The slots whose figure reaches a limit. */
+export interface Reaching {
+  /** Null: of nobody it is sure. */
+  readonly surely: Bits | null;
+  /** Nobody else does; null: anybody may. */
+  readonly perhaps: Bits | null;
+}
+
 export class RangeColumn {
   /** NaN: the slot has no agent. */
   #values = new Float64Array(0);
@@ -51,6 +59,14 @@ export class RangeColumn {
     const from = this.#remove(slot, before);
     for (let bound = 0; bound < from; bound += 1) dropBit(this.#bitsAt(bound), slot);
     this.#values[slot] = Number.NaN;
+  }
+
+  /** What is known of a limit without looking at a single agent. */
+  reaching(limit: number): Reaching {
+    const upper = this.#firstBoundFrom(limit);
+    const surely = this.#atLeast[upper] ?? null;
+    const isExact = this.#bounds[upper] === limit;
+    return { surely, perhaps: isExact ? surely : (this.#atLeast[upper - 1] ?? null) };
   }
 
   /** Keeps in `found` the slots with at least `min`. `found` holds only slots with an agent. */
@@ -126,17 +142,14 @@ export class RangeColumn {
 
   /** `inverted`: 0 keeps what is at or above the limit, -1 what is below it. */
   #narrow(found: Bits, limit: number, inverted: 0 | -1): void {
-    const upper = this.#firstBoundFrom(limit);
-    const isExact = this.#bounds[upper] === limit;
-    const above = this.#atLeast[upper];
-    const reachable = upper === 0 ? undefined : this.#atLeast[upper - 1];
+    const { surely, perhaps } = this.reaching(limit);
     const values = this.#values;
     for (let index = 0; index < found.length; index += 1) {
       const word = found[index] ?? 0;
       if (word === 0) continue;
-      const sure = above?.[index] ?? 0;
+      const sure = surely?.[index] ?? 0;
       let kept = sure;
-      let doubtful = isExact ? 0 : word & (reachable === undefined ? -1 : (reachable[index] ?? 0)) & ~sure;
+      let doubtful = word & (perhaps === null ? -1 : (perhaps[index] ?? 0)) & ~sure;
       while (doubtful !== 0) {
         const lowest = doubtful & -doubtful;
         if ((values[(index << 5) + 31 - Math.clz32(lowest)] ?? 0) >= limit) kept |= lowest;

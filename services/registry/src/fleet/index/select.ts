@@ -1,8 +1,10 @@
 /** Finds the agents that a question asks for: sets and columns first, single agents only where these cannot tell. */
 import type { AgentView, AvailabilityFilter } from "@headroom/scheduling";
-import { addBit, type Bits, dropBit, eachBit, hasBit, keepCommon } from "./bits.ts";
-import { type CapacityIndex } from "./capacity-index.ts";
+import { addBit, type Bits, both, dropBit, eachBit, hasBit, keepCommon } from "./bits.ts";
+import type { CapacityIndex } from "./capacity-index.ts";
 import { RANKED_CARDS } from "./card-sets.ts";
+import { atLeast, atMost, type Bound, keepWithin } from "./keep-within.ts";
+import type { RangeColumn } from "./range-column.ts";
 import type { SlotSet } from "./slot-set.ts";
 
 /** So few are asked for one by one, in a fleet of any size. */
@@ -33,9 +35,12 @@ export function select(index: CapacityIndex, selection: Selection): Bits {
   if (fewest !== undefined && fewest !== null && fewest.size <= FEW + found.length / WORDS_PER_VIEW) {
     return oneByOne(index, found, fewest, selection);
   }
+  index.scratch.reset(found.length);
   keepSets(index, found, sets);
-  keepBounds(index, found, selection.bounds);
-  keepCards(index, found, selection);
+  const mixed = keepModels(index, found, selection);
+  keepWithin(found, boundsOf(index, selection), index.scratch);
+  if (selection.minCards > RANKED_CARDS) dropMismatches(index, found, found, selection);
+  else if (mixed !== null) dropMismatches(index, found, both(mixed, found, mixed), selection);
   return found;
 }
 
@@ -47,7 +52,6 @@ function oneByOne(index: CapacityIndex, found: Bits, few: ReadonlySet<number>, s
 }
 
 function keepSets({ scratch }: CapacityIndex, found: Bits, sets: readonly SlotSet[]): void {
-  scratch.reset(found.length);
   for (const set of sets) {
     if (set.bits !== null) {
       keepCommon(found, set.bits);
@@ -59,14 +63,21 @@ function keepSets({ scratch }: CapacityIndex, found: Bits, sets: readonly SlotSe
   }
 }
 
-function keepBounds({ cpu, memory, vram, rankedCards }: CapacityIndex, found: Bits, bounds: AvailabilityFilter): void {
-  if (isAsked(bounds.minCpuMillicores)) cpu.keepAtLeast(found, bounds.minCpuMillicores);
-  if (bounds.maxCpuMillicores !== undefined) cpu.keepAtMost(found, bounds.maxCpuMillicores);
-  if (isAsked(bounds.minMemoryMib)) memory.keepAtLeast(found, bounds.minMemoryMib);
-  if (bounds.maxMemoryMib !== undefined) memory.keepAtMost(found, bounds.maxMemoryMib);
-  if (isAsked(bounds.minVramMib)) vram.keepAtLeast(found, bounds.minVramMib);
-  if (bounds.maxVramMib !== undefined) vram.keepAtMost(found, bounds.maxVramMib);
-  if (isAsked(bounds.minVramPerCardMib)) rankedCards[0]?.keepAtLeast(found, bounds.minVramPerCardMib);
+function boundsOf(index: CapacityIndex, { bounds, minCards, perCardMib }: Selection): readonly Bound[] {
+  const { cpu, memory, vram, rankedCards } = index;
+  const asked: Bound[] = [];
+  const add = (column: RangeColumn | undefined, min: number | undefined, max?: number): void => {
+    if (column === undefined) return;
+    if (isAsked(min)) asked.push(atLeast(column, min));
+    if (max !== undefined) asked.push(atMost(column, max));
+  };
+  add(cpu, bounds.minCpuMillicores, bounds.maxCpuMillicores);
+  add(memory, bounds.minMemoryMib, bounds.maxMemoryMib);
+  add(vram, bounds.minVramMib, bounds.maxVramMib);
+  add(rankedCards[0], bounds.minVramPerCardMib);
+  const rank = rankedCards[Math.min(minCards, RANKED_CARDS) - 1];
+  if (rank !== undefined) asked.push(atLeast(rank, perCardMib));
+  return asked;
 }
 
 /** Nothing is below zero. */
@@ -74,20 +85,12 @@ function isAsked(min: number | undefined): min is number {
   return min !== undefined && min > 0;
 }
 
-function keepCards(index: CapacityIndex, found: Bits, selection: Selection): void {
-  const { minCards, perCardMib, models } = selection;
-  if (minCards === 0) return;
-  const rank = index.rankedCards[Math.min(minCards, RANKED_CARDS) - 1];
-  rank?.keepAtLeast(found, perCardMib);
-  if (models.length > 0) {
-    const { either, mixed, hasMixed } = index.cards.having(models, found.length);
-    keepCommon(found, either);
-    if (hasMixed) {
-      keepCommon(mixed, found);
-      dropMismatches(index, found, mixed, selection);
-    }
-  }
-  if (minCards > RANKED_CARDS) dropMismatches(index, found, found, selection);
+/** Keeps agents with a card of a model that is asked for; answers those of them that have other cards too, or null. */
+function keepModels({ cards, scratch }: CapacityIndex, found: Bits, { minCards, models }: Selection): Bits | null {
+  if (minCards === 0 || models.length === 0) return null;
+  const { either, mixed, hasMixed } = cards.having(models, scratch);
+  keepCommon(found, either);
+  return hasMixed ? mixed : null;
 }
 
 function dropMismatches(index: CapacityIndex, found: Bits, doubtful: Bits, selection: Selection): void {

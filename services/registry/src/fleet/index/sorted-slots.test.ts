@@ -1,6 +1,7 @@
 import { seededRandom } from "@headroom/scheduling";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { addBit, type Bits, hasBit, wordsFor } from "./bits.ts";
 import { SortedSlots, type SortKey, type SortValue } from "./sorted-slots.ts";
 
 const idOf = (slot: number): string => `agent-${String((slot * 7_919) % 100_003).padStart(6, "0")}`;
@@ -27,9 +28,16 @@ class Model {
   }
 }
 
-function walked(sorted: SortedSlots, after: SortKey | null, descending: boolean, atMost = Infinity): readonly number[] {
+function walked(sorted: SortedSlots, from: SortKey | null, atMost = Infinity): readonly number[] {
   const found: number[] = [];
-  sorted.walk(after, descending, (slot) => found.push(slot) < atMost);
+  sorted.walk(from, (slot) => found.push(slot) < atMost);
+  return found;
+}
+
+/** Each slot with the same chance. */
+function someOf(slots: number, share: number, random: () => number): Bits {
+  const found: Bits = new Int32Array(wordsFor(slots));
+  for (let slot = 0; slot < slots; slot += 1) if (random() < share) addBit(found, slot);
   return found;
 }
 
@@ -70,10 +78,20 @@ describe("an order of agents", () => {
               model.values.delete(slot);
             }
           }
+          expect(walked(sorted, null)).toEqual(model.inOrder(null, false));
+          expect(walked(sorted, null, 7)).toEqual(model.inOrder(null, false).slice(0, 7));
+          const key = { value: figure(), agentId: idOf(nat(slots)) };
+          const found = someOf(slots, random() < 0.3 ? 1 : random() * random(), random);
           for (const descending of [false, true]) {
-            expect(walked(sorted, null, descending)).toEqual(model.inOrder(null, descending));
-            const after = { value: figure(), agentId: idOf(nat(slots)) };
-            expect(walked(sorted, after, descending, 50)).toEqual(model.inOrder(after, descending).slice(0, 50));
+            for (const after of [null, key]) {
+              const limit = 1 + nat(80);
+              const expected = model.inOrder(after, descending).filter((slot) => hasBit(found, slot));
+              const asked = { descending, after, limit };
+              const all = sorted.firstOf(found, { ...asked, maxSteps: Infinity });
+              expect(all).toEqual(expected.slice(0, limit));
+              // Given up or not, what is answered is right.
+              expect([all, null]).toContainEqual(sorted.firstOf(found, { ...asked, maxSteps: nat(slots) }));
+            }
           }
         }
       }),

@@ -18,6 +18,14 @@ const FEW_NEWCOMERS = 24;
 /** Equals that are gathered one by one. */
 const MANY_EQUALS = 64;
 
+export interface FirstOf {
+  readonly descending: boolean;
+  /** Null: from the beginning. */
+  readonly after: SortKey | null;
+  readonly limit: number;
+  readonly maxSteps: number;
+}
+
 interface Place {
   readonly block: number;
   readonly index: number;
@@ -27,6 +35,50 @@ interface Block {
   readonly slots: number[];
   /** So many from the first are in order; behind them stand those that came since. */
   sorted: number;
+}
+
+const LOWEST: Place = { block: 0, index: 0 };
+
+/** The first slots of a set, as they are found. */
+class Picked {
+  readonly slots: number[] = [];
+  readonly #found: Bits;
+  readonly #limit: number;
+  #stepsLeft: number;
+
+  constructor(found: Bits, limit: number, maxSteps: number) {
+    this.#found = found;
+    this.#limit = limit;
+    this.#stepsLeft = maxSteps;
+  }
+
+  get isGivenUp(): boolean {
+    return this.#stepsLeft < 0 && this.slots.length < this.#limit;
+  }
+
+  /** Whether more are wanted. */
+  add(slot: number): boolean {
+    this.slots.push(slot);
+    return this.slots.length < this.#limit;
+  }
+
+  /** From the last to the first. */
+  addUpwards(slots: readonly number[]): boolean {
+    for (let at = slots.length - 1; at >= 0; at -= 1) if (!this.add(slots[at] ?? 0)) return false;
+    return true;
+  }
+
+  hitsIn(slots: readonly number[], from: number, to: number): readonly number[] {
+    const found = this.#found;
+    const end = Math.min(to, slots.length);
+    const hits: number[] = [];
+    for (let at = from; at < end; at += 1) {
+      const slot = slots[at] ?? 0;
+      if (hasBit(found, slot)) hits.push(slot);
+    }
+    this.#stepsLeft -= Math.max(0, end - from);
+    return hits;
+  }
 }
 
 export class SortedSlots {
@@ -104,59 +156,86 @@ export class SortedSlots {
     return byValue === 0 ? compareValues(this.#idOf(slot), key.agentId) : descending ? -byValue : byValue;
   }
 
-  /** Visits slots in order, behind the key if there is one, until the answer is false. */
-  walk(after: SortKey | null, descending: boolean, visit: (slot: number) => boolean): void {
-    if (descending) this.#walkDown(after, visit);
-    else this.#walkUp(after === null ? { block: 0, index: 0 } : this.#placeOf(after.value, after.agentId, true), visit);
+  /** Visits all slots upwards from the key, or from the lowest, until the answer is false. */
+  walk(from: SortKey | null, visit: (slot: number) => boolean): void {
+    const start = from === null ? LOWEST : this.#placeOf(from.value, from.agentId, false);
+    for (let block = start.block; block < this.#blocks.length; block += 1) {
+      const members = this.#membersOf(block);
+      for (let index = block === start.block ? start.index : 0; index < members.length; index += 1) {
+        if (!visit(members[index] ?? 0)) return;
+      }
+    }
   }
 
-  /** Visits upwards from a place, to the end or as long as the value stays; answers whether it came so far. */
-  #walkUp(from: Place, visit: (slot: number) => boolean, only?: SortValue): boolean {
+  /**
+   * The first `limit` slots of `found` in order, behind the key if there is one. Null: so many blocks hold few of them that more than `maxSteps`
+   * slots had to be passed.
+   */
+  firstOf(found: Bits, { descending, after, limit, maxSteps }: FirstOf): readonly number[] | null {
+    const picked = new Picked(found, limit, maxSteps);
+    if (descending) this.#gatherDown(after, picked);
+    else this.#gatherUp(after === null ? LOWEST : this.#placeOf(after.value, after.agentId, true), picked);
+    return picked.isGivenUp ? null : picked.slots;
+  }
+
+  /** To the end, or as long as the value stays `only`; answers whether there may be a use in going on. */
+  #gatherUp(from: Place, picked: Picked, only?: SortValue): boolean {
     for (let block = from.block; block < this.#blocks.length; block += 1) {
-      const members = this.#membersOf(block);
-      for (let index = block === from.block ? from.index : 0; index < members.length; index += 1) {
-        const slot = members[index] ?? 0;
+      const hits = this.#hitsOf(block, picked, block === from.block ? from.index : 0);
+      for (const slot of hits) {
         if (only !== undefined && this.valueOf(slot) !== only) return true;
-        if (!visit(slot)) return false;
+        if (!picked.add(slot)) return false;
       }
+      if (picked.isGivenUp) return false;
+      // Behind its range begins another value.
+      const next = this.#lowValues[block + 1];
+      if (only !== undefined && next !== undefined && next !== only) return true;
     }
     return true;
   }
 
-  /** Values fall, but ids rise among equals: these are gathered downwards, and visited upwards. */
-  #walkDown(after: SortKey | null, visit: (slot: number) => boolean): void {
+  /** Values fall, but ids rise among equals: these are gathered downwards, and picked upwards. */
+  #gatherDown(after: SortKey | null, picked: Picked): void {
     let { block, index }: Place = { block: this.#blocks.length, index: 0 };
     if (after !== null) {
-      if (!this.#walkUp(this.#placeOf(after.value, after.agentId, true), visit, after.value)) return;
+      if (!this.#gatherUp(this.#placeOf(after.value, after.agentId, true), picked, after.value)) return;
       ({ block, index } = this.#placeOf(after.value, "", false));
     }
-    let members = this.#membersOf(block);
     let equals: number[] = [];
-    let value: SortValue | undefined;
+    let hits = block < this.#blocks.length ? this.#hitsOf(block, picked, 0, index) : [];
     for (;;) {
-      if (index === 0) {
-        if (block === 0) break;
-        block -= 1;
-        members = this.#membersOf(block);
-        index = members.length;
-      }
-      index -= 1;
-      const slot = members[index] ?? 0;
-      const own = this.valueOf(slot);
-      if (own !== value) {
-        if (!visitUpwards(equals, visit)) return;
+      for (let at = hits.length - 1; at >= 0; at -= 1) {
+        const slot = hits[at] ?? 0;
+        const value = this.valueOf(slot);
+        if (equals.length > 0 && value !== this.valueOf(equals[0] ?? 0)) {
+          if (!picked.addUpwards(equals)) return;
+          equals = [];
+        }
+        equals.push(slot);
+        if (equals.length < MANY_EQUALS) continue;
+        // So many that their beginning is better looked up than walked to.
+        const first = this.#placeOf(value, "", false);
+        if (!this.#gatherUp(first, picked, value)) return;
         equals = [];
-        value = own;
+        block = first.block;
+        hits = this.#hitsOf(block, picked, 0, first.index);
+        at = hits.length;
       }
-      equals.push(slot);
-      if (equals.length < MANY_EQUALS || value === undefined) continue;
-      // So many that their beginning is better looked up than walked to.
-      ({ block, index } = this.#placeOf(value, "", false));
-      if (!this.#walkUp({ block, index }, visit, value)) return;
-      members = this.#membersOf(block);
-      equals = [];
+      if (picked.isGivenUp) return;
+      if (block === 0) break;
+      block -= 1;
+      hits = this.#hitsOf(block, picked, 0);
     }
-    visitUpwards(equals, visit);
+    picked.addUpwards(equals);
+  }
+
+  /** Of a block those that are looked for, in order. A block of which nobody is looked for is not sorted for that. */
+  #hitsOf(at: number, picked: Picked, from: number, to = Number.POSITIVE_INFINITY): readonly number[] {
+    const block = this.#blocks[at];
+    if (block === undefined) return [];
+    const isWhole = from === 0 && to >= block.slots.length;
+    if (isWhole && block.sorted < block.slots.length && picked.hitsIn(block.slots, 0, to).length === 0) return [];
+    return picked.hitsIn(this.#membersOf(at), from, to);
   }
 
   /** The place of the first member that stands not before the key, or (`behind`) only after it. */
@@ -218,12 +297,6 @@ export class SortedSlots {
 
   readonly #bySlot = (a: number, b: number): number =>
     compareValues(this.valueOf(a), this.valueOf(b)) || compareValues(this.#idOf(a), this.#idOf(b));
-}
-
-/** From the last to the first; answers whether it came so far. */
-function visitUpwards(slots: readonly number[], visit: (slot: number) => boolean): boolean {
-  for (let at = slots.length - 1; at >= 0; at -= 1) if (!visit(slots[at] ?? 0)) return false;
-  return true;
 }
 
 /** The first index for which it holds, given that it holds for all behind it; `length` if for none. */
