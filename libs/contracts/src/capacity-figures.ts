@@ -35,6 +35,7 @@ export interface AgentCapacityFigures {
   readonly cordoned: boolean;
   readonly draining: boolean;
   readonly ownerHold: boolean;
+  readonly onProbation: boolean;
   /** Null: it has sent no metrics yet, and all figures are zero. */
   readonly sampledAtMs: EpochMs | null;
   /** Millicores. */
@@ -67,6 +68,7 @@ export function agentCapacityFromWire(capacity: AgentCapacity, path = "agent"): 
     cordoned: capacity.cordoned,
     draining: capacity.draining,
     ownerHold: capacity.ownerHold,
+    onProbation: capacity.onProbation,
     sampledAtMs: msFromTimestamp(capacity.timestamp),
     cpu: figure(millicoresFromCores, capacity.cpuCoresPhysical, offered?.cpuCores, capacity.cpuCoresAvailable),
     cpuReservedMillicores: millicoresFromCores(capacity.reserved?.cpuCores ?? 0),

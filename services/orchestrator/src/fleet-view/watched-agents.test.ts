@@ -19,6 +19,9 @@ const figures: fc.Arbitrary<AgentCapacityFigures> = fc
     ),
     attached: fc.boolean(),
     cordoned: fc.boolean(),
+    draining: fc.boolean(),
+    ownerHold: fc.boolean(),
+    onProbation: fc.boolean(),
     free: fc.integer({ min: 0, max: 4 }),
     cards: fc.array(fc.integer({ min: 0, max: 8 }), { maxLength: 2 }),
   })
@@ -62,8 +65,10 @@ const needs: fc.Arbitrary<Needs> = fc
   })
   .map((asked) => normalizeNeeds({ ...asked, ...(asked.gpuCount === 0 && { gpuVramMib: 0 }) }));
 
-function takesWork({ agentType, status, attached, cordoned }: AgentCapacityFigures): boolean {
-  return agentType === "desktop" && status === "online" && attached && !cordoned;
+function takesWork(agent: AgentCapacityFigures): boolean {
+  const { agentType, status, attached, cordoned, draining, ownerHold, onProbation } = agent;
+  const isKept = [cordoned, draining, ownerHold, onProbation].includes(true);
+  return agentType === "desktop" && status === "online" && attached && !isKept;
 }
 
 const oneCore = { cpuMillicores: 1_000, memoryMib: 512, cards: [] };

@@ -98,7 +98,7 @@ export class WatchedAgents {
 }
 
 function roomFigures(agent: AgentCapacityFigures): RoomFigures {
-  const isKept = agent.cordoned || agent.draining || agent.ownerHold;
+  const isKept = agent.cordoned || agent.draining || agent.ownerHold || agent.onProbation;
   return {
     agentId: agent.agentId,
     poolName: agent.poolName,
