@@ -40,7 +40,8 @@ export async function callMethod(
   const { request, response } = exchange;
   const { method } = route;
   const isWrite = request.method !== "GET" && request.method !== "HEAD";
-  if (isWrite) requireJson(request);
+  // A page cannot send a DELETE without being asked by its browser first, whatever its type.
+  if (route.body === "*") requireJson(request);
   await admitEarly(method, isWrite, exchange, options.auth);
   const message = await readRequest(route, variables, exchange, options.maxBodyBytes);
   if (method.kind === "server_stream") {

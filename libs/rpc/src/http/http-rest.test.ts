@@ -161,7 +161,7 @@ describe("REST through a real socket", () => {
     });
     const uncordoned = await ask(`/api/v1/agents/${agentId}:uncordon`, { method: "POST", headers: jsonHeaders });
     expect(uncordoned.status).toBe(200);
-    const removed = await ask(`/api/v1/agents/${agentId}`, { method: "DELETE", headers: jsonHeaders });
+    const removed = await ask(`/api/v1/agents/${agentId}`, { method: "DELETE", headers: withToken });
     expect(removed.text).toBe("{}\n");
   });
 

@@ -50,8 +50,8 @@ export function openApiDocument(
 
 const INTRODUCTION = [
   "Memory and VRAM (`*_gb`) are GiB, CPU (`*_cores`) is cores and may be fractional. Times are RFC 3339 in UTC, durations seconds such as `3s`.",
-  "In answers, zeros are always printed and what is absent is left out. Requests that change something need",
-  "`content-type: application/json` and the token. Streams are newline-delimited JSON, one message a line.",
+  "In answers, zeros are always printed and what is absent is left out. Requests that are no GET need the",
+  "token, and those with a body `content-type: application/json`. Streams are newline-delimited JSON, one message a line.",
 ].join(" ");
 
 function operation(route: Route, method: DescMethod, schemas: SchemaCollector): Schema {

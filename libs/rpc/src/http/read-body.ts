@@ -35,7 +35,7 @@ export function requireJson(request: IncomingMessage): void {
     415,
     "INVALID_ARGUMENT",
     "UNSUPPORTED_CONTENT_TYPE",
-    'requests that change something need the header "content-type: application/json", without an encoding',
+    'a request with a body needs the header "content-type: application/json", without an encoding',
   );
 }
 

@@ -17,9 +17,9 @@ A plan file (YAML or JSON) is the WorkPlan of proto/headroom/orchestrator/v1/pla
       needs:                          # left out: 1 CPU core; *_gb are GiB
         cpu_cores: 0.5
         memory_gb: 1
-        gpu_count: 1                  # default 1 when gpu_vram_gb is given, else 0
+        gpu_count: 1                  # default 1 when gpu_vram_gb, gpu_exclusive or gpu_models is given, else 0
         gpu_vram_gb: 8                # on each card
-        gpu_exclusive: false          # whole cards
+        gpu_exclusive: false          # true: whole cards; so also when cards are asked for without gpu_vram_gb
         gpu_models: [RTX 4090]
         labels: { room: a }
         pool: default

@@ -82,7 +82,10 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .option("--gpu-model <name>", "a part of the card's model; may be repeated", collect)
     .option("--label <key=value>", "label of the agent; may be repeated", collectPairs)
     .option("--pool <name>", "only this pool")
-    .option("--sort <field>", "vram, cpu, memory, load, host or any field of the answer; `:asc` and `:desc` behind it")
+    .option(
+      "--sort <field>",
+      "vram, cpu, memory, load, host, agent, pool_name, timestamp, cpu_cores_physical, memory_total_gb or gpu_vram_total_gb; `:asc` and `:desc` behind it",
+    )
     .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
     .action((agent: string | undefined, options: CapacityOptions) =>
       run(agent === undefined ? capacityList(options) : capacityGet(agent)),

@@ -22,7 +22,11 @@ export function addSimulateCommand(program: Command, { run }: ProgramContext): v
     .description("try placement policies on a fleet and its tasks, without touching anything")
     .requiredOption("--nodes <file>", "the machines")
     .requiredOption("--tasks <file>", "the tasks")
-    .option("--policy <names>", `${SIMULATED_POLICIES.join(", ")}; may be repeated (default: the registry's)`, collect)
+    .option(
+      "--policy <names>",
+      `${SIMULATED_POLICIES.join(", ")}; may be repeated (default: stranded, as a registry has it that is not told otherwise)`,
+      collect,
+    )
     .option("--seed <n>", "orders the tasks, and the machines where they tie", wholeNumber(0, 2 ** 31 - 1), 42)
     .option("--runs <n>", "runs with one seed after the other; figures are means", wholeNumber(1, 1_000), 1)
     .option(

@@ -16,8 +16,9 @@ export function addUpCommand(program: Command, { io, globals, setExitCode }: Pro
       `
 Settings:
 ${configHelp(upOptions)}
-  Every setting of the parts works by its environment variable; headroom registry --help, headroom orchestrator --help
-  and headroom agent --help list them. The four addresses: HEADROOM_REGISTRY_GRPC_ADDR, HEADROOM_REGISTRY_HTTP_ADDR,
+  Every setting of the parts works by its environment variable, but for HEADROOM_REGISTRY_ADDR and
+  HEADROOM_ORCHESTRATOR_ADDR: the parts are connected with each other. headroom registry --help, headroom orchestrator
+  --help and headroom agent --help list them. The four addresses: HEADROOM_REGISTRY_GRPC_ADDR, HEADROOM_REGISTRY_HTTP_ADDR,
   HEADROOM_ORCHESTRATOR_GRPC_ADDR, HEADROOM_ORCHESTRATOR_HTTP_ADDR; port 0 takes any free one.`,
     );
   command.action(async (options: { databaseUrl?: string }) => {

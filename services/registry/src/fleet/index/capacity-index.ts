@@ -101,8 +101,9 @@ export class CapacityIndex {
 
   /** The slots of agents that take work, in a bitmap to be narrowed by the caller; the next call overwrites it. */
   openSlots(requireAttached: boolean): Bits {
-    if (this.#scratch.length !== this.#open.length) this.#scratch = new Int32Array(this.#open.length);
-    this.#scratch.set(this.#open);
+    const { words } = this.fitColumns;
+    if (this.#scratch.length !== words) this.#scratch = new Int32Array(words);
+    this.#scratch.set(this.#open.subarray(0, words));
     if (requireAttached) keepCommon(this.#scratch, this.#attached);
     return this.#scratch;
   }

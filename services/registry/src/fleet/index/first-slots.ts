@@ -21,7 +21,7 @@ export function firstSlots(
   count: number,
   { descending, after, limit }: FirstSlotsOptions,
 ): FirstSlots {
-  const wanted = limit + 1;
+  const wanted = Math.min(limit + 1, count);
   const slots =
     (count > FEW
       ? order.firstOf(found, { descending, after, limit: wanted, maxSteps: STEPS_PER_PICKED * count })

@@ -10,9 +10,12 @@ const anyFleet = fc.record({
   /** Columns of so few have no bounds, of so many they do. */
   slots: fc.constantFrom(40, 3_000),
   spread: fc.constantFrom(1, 6, 100_000),
-  bounds: fc.array(fc.record({ column: fc.nat(2), isBelow: fc.boolean(), share: fc.double({ min: -0.1, max: 1.1 }) }), {
-    maxLength: 5,
-  }),
+  bounds: fc.array(
+    fc.record({ column: fc.nat(2), isBelow: fc.boolean(), share: fc.double({ min: -0.1, max: 1.1, noNaN: true }) }),
+    {
+      maxLength: 5,
+    },
+  ),
 });
 
 it("several bounds at once keep whom each of them keeps by the figure itself, whoever was in question", () => {

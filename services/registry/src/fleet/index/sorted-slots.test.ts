@@ -18,6 +18,10 @@ class Model {
       .sort((a, b) => this.#compare(this.#keyOf(a), this.#keyOf(b), descending));
   }
 
+  isFrom(slot: number, key: SortKey): boolean {
+    return this.#compare(this.#keyOf(slot), key, false) >= 0;
+  }
+
   #keyOf(slot: number): SortKey {
     return { value: this.values.get(slot) ?? 0, agentId: idOf(slot) };
   }
@@ -34,10 +38,14 @@ function walked(sorted: SortedSlots, from: SortKey | null, atMost = Infinity): r
   return found;
 }
 
-/** Each slot with the same chance. */
-function someOf(slots: number, share: number, random: () => number): Bits {
+/** Each with the same chance, all, or those that stand side by side somewhere in the order. */
+function someOf(inOrder: readonly number[], slots: number, random: () => number): Bits {
   const found: Bits = new Int32Array(wordsFor(slots));
-  for (let slot = 0; slot < slots; slot += 1) if (random() < share) addBit(found, slot);
+  const kind = random();
+  const share = kind < 0.3 ? 1 : random() * random();
+  const from = kind < 0.6 ? 0 : Math.floor(random() * inOrder.length);
+  const to = kind < 0.6 ? inOrder.length : from + Math.floor(random() * 400);
+  for (const slot of inOrder.slice(from, to)) if (random() < share || kind >= 0.8) addBit(found, slot);
   return found;
 }
 
@@ -78,11 +86,12 @@ describe("an order of agents", () => {
               model.values.delete(slot);
             }
           }
-          expect(walked(sorted, null)).toEqual(model.inOrder(null, false));
-          expect(walked(sorted, null, 7)).toEqual(model.inOrder(null, false).slice(0, 7));
           const key = { value: figure(), agentId: idOf(nat(slots)) };
-          const found = someOf(slots, random() < 0.3 ? 1 : random() * random(), random);
+          const inOrder = model.inOrder(null, false);
+          // To walk sorts all that is walked through; the first of a set are also looked for where nothing is sorted.
+          if (random() < 0.3) expect(walked(sorted, null)).toEqual(inOrder);
           for (const descending of [false, true]) {
+            const found = someOf(inOrder, slots, random);
             for (const after of [null, key]) {
               const limit = 1 + nat(80);
               const expected = model.inOrder(after, descending).filter((slot) => hasBit(found, slot));
@@ -93,9 +102,31 @@ describe("an order of agents", () => {
               expect([all, null]).toContainEqual(sorted.firstOf(found, { ...asked, maxSteps: nat(slots) }));
             }
           }
+          expect(walked(sorted, null, 7)).toEqual(inOrder.slice(0, 7));
+          const fromKey = inOrder.filter((slot) => model.isFrom(slot, key));
+          expect(walked(sorted, key, 30)).toEqual(fromKey.slice(0, 30));
         }
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("what is asked for is given up only when more than so many others stand before it, in both directions", () => {
+    const slots = 10_000;
+    const sorted = new SortedSlots(idOf);
+    sorted.fill(Array.from({ length: slots }, (_, slot) => [slot, slot] as const));
+    const ofRanges = (...ranges: readonly (readonly [number, number])[]): Bits => {
+      const found: Bits = new Int32Array(wordsFor(slots));
+      for (const [from, to] of ranges) for (let slot = from; slot < to; slot += 1) addBit(found, slot);
+      return found;
+    };
+    const asked = { after: null, limit: 51, maxSteps: 1_400 };
+    for (const descending of [false, true]) {
+      const [near, far] = descending ? [9_900, 0] : [0, 9_700];
+      const atTheFront = ofRanges([descending ? slots - 51 : 0, descending ? slots : 51], [far, far + 300]);
+      expect(sorted.firstOf(atTheFront, { ...asked, descending })).toHaveLength(51);
+      expect(sorted.firstOf(ofRanges([far, far + 300]), { ...asked, descending })).toBeNull();
+      expect(sorted.firstOf(ofRanges([near, near + 100]), { ...asked, descending })).toHaveLength(51);
+    }
   });
 });

@@ -15,6 +15,10 @@ export interface SortKey {
 const MAX_BLOCK = 512;
 /** So few newcomers of a block are put in their places one by one; of more the block is sorted as a whole. */
 const FEW_NEWCOMERS = 24;
+/** So few that are looked for are sorted by themselves. */
+const FEW_HITS = 64;
+/** To look into a block costs as much as so many of its members. */
+const STEPS_PER_BLOCK = 32;
 /** Equals that are gathered one by one. */
 const MANY_EQUALS = 64;
 
@@ -68,7 +72,7 @@ class Picked {
     return true;
   }
 
-  hitsIn(slots: readonly number[], from: number, to: number): readonly number[] {
+  hitsIn(slots: readonly number[], from: number, to: number): number[] {
     const found = this.#found;
     const end = Math.min(to, slots.length);
     const hits: number[] = [];
@@ -76,7 +80,7 @@ class Picked {
       const slot = slots[at] ?? 0;
       if (hasBit(found, slot)) hits.push(slot);
     }
-    this.#stepsLeft -= Math.max(0, end - from);
+    this.#stepsLeft -= STEPS_PER_BLOCK + Math.max(0, end - from);
     return hits;
   }
 }
@@ -221,6 +225,11 @@ export class SortedSlots {
         hits = this.#hitsOf(block, picked, 0, first.index);
         at = hits.length;
       }
+      // In the blocks before nobody is as high.
+      if (equals.length > 0 && this.#lowValues[block] !== this.valueOf(equals[0] ?? 0)) {
+        if (!picked.addUpwards(equals)) return;
+        equals = [];
+      }
       if (picked.isGivenUp) return;
       if (block === 0) break;
       block -= 1;
@@ -229,12 +238,15 @@ export class SortedSlots {
     picked.addUpwards(equals);
   }
 
-  /** Of a block those that are looked for, in order. A block of which nobody is looked for is not sorted for that. */
+  /** Of a block those that are looked for, in order. A block is not sorted for a few of its members. */
   #hitsOf(at: number, picked: Picked, from: number, to = Number.POSITIVE_INFINITY): readonly number[] {
     const block = this.#blocks[at];
     if (block === undefined) return [];
     const isWhole = from === 0 && to >= block.slots.length;
-    if (isWhole && block.sorted < block.slots.length && picked.hitsIn(block.slots, 0, to).length === 0) return [];
+    if (isWhole && block.sorted < block.slots.length) {
+      const hits = picked.hitsIn(block.slots, 0, to);
+      if (hits.length <= FEW_HITS) return hits.sort(this.#bySlot);
+    }
     return picked.hitsIn(this.#membersOf(at), from, to);
   }
 

@@ -14,7 +14,10 @@ export const protobufFileName = "headroom/common/v1/access.proto";
 export const Access = {
   /** ACCESS_UNSPECIFIED - Not stated. Treated like ACCESS_OPERATOR, so that a forgotten option locks a method instead of opening it. */
   ACCESS_UNSPECIFIED: 0,
-  /** ACCESS_OPEN - Anyone who can reach the port. Only for reads that reveal no command, environment or output of a task. */
+  /**
+   * ACCESS_OPEN - Anyone who can reach the port. Only for reads that reveal no command, environment or output of a task, and for EnrollAgent, which checks its
+   * join token itself. Over REST what is no GET needs the token all the same.
+   */
   ACCESS_OPEN: 1,
   /** ACCESS_AGENT - A desktop agent, with its credential. */
   ACCESS_AGENT: 2,

@@ -311,7 +311,8 @@ export interface Command {
   argv: string[];
   /**
    * Environment, on top of the agent's own without Headroom's settings. Never written to logs, never shown again. HEADROOM_PLAN_ID,
-   * HEADROOM_TASK_ID, HEADROOM_ATTEMPT_ID and the variables that name the cards (CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES) are set over it.
+   * HEADROOM_TASK_ID, HEADROOM_ATTEMPT_ID and the variables that name the cards (CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, CUDA_DEVICE_ORDER)
+   * are set over it.
    */
   env: { [key: string]: string };
   /**

@@ -2802,9 +2802,11 @@ export const StreamTaskLogsResponse: MessageFns<StreamTaskLogsResponse> = {
 
 /**
  * What work there is. Called by WorkPlanner programs and people. Besides the errors that stand at a method, any of them may answer
- * INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it), UNAUTHENTICATED (TOKEN_REQUIRED, TOKEN_INVALID),
- * PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time after which to try again,
- * UNAVAILABLE (DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING; PLAN_LOCKED: another session of the database keeps the plan locked).
+ * INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it; MALFORMED_MESSAGE), UNAUTHENTICATED (TOKEN_REQUIRED,
+ * TOKEN_INVALID, CREDENTIAL_INVALID), PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time
+ * after which to try again, RESOURCE_EXHAUSTED (TOO_MANY_UNFINISHED_REQUESTS: of callers without a credential) and UNAVAILABLE
+ * (DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_FULL, STARTING; SERVER_STOPPING, which also ends every stream of answers; PLAN_LOCKED: another
+ * session of the database keeps the plan locked).
  */
 export type PlanServiceService = typeof PlanServiceService;
 export const PlanServiceService = {

@@ -3416,9 +3416,10 @@ export const ExplainCapacityResponse: MessageFns<ExplainCapacityResponse> = {
 
 /**
  * Where is room. Called by orchestrators, WorkPlanner programs and people. Besides the errors that stand at a method, any of them may
- * answer INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it), UNAUTHENTICATED (TOKEN_REQUIRED,
- * TOKEN_INVALID), PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB) and, with the time after which to
- * try again, UNAVAILABLE (REGISTRY_STARTING, DATABASE_UNAVAILABLE).
+ * answer INVALID_ARGUMENT (INVALID_REQUEST: names each field that breaks the rules beside it; MALFORMED_MESSAGE), UNAUTHENTICATED
+ * (TOKEN_REQUIRED, TOKEN_INVALID, CREDENTIAL_INVALID), PERMISSION_DENIED (ROLE_REQUIRED), RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE: above 16 MiB)
+ * and, with the time after which to try again, RESOURCE_EXHAUSTED (TOO_MANY_UNFINISHED_REQUESTS: of callers without a credential) and
+ * UNAVAILABLE (REGISTRY_STARTING, DATABASE_UNAVAILABLE; SERVER_STOPPING, which also ends every stream of answers).
  */
 export type CapacityServiceService = typeof CapacityServiceService;
 export const CapacityServiceService = {
