@@ -131,6 +131,7 @@ export function createParts(options: PartsOptions): Parts {
     store,
     fleet,
     avoided,
+    kept,
     holds: (agentId) => sessions.holds(agentId),
     ports,
     logger,

@@ -64,7 +64,20 @@ export function roomHoldConformance(
     expect(await store().keepRoom(holdOf(taskId, { times: 2 }), "again")).toBe(true);
     expect((await store().roomHolds())[0]).toMatchObject({ times: 2 });
     await store().cancelTask(taskId, "not needed", "operator", { requestId: "", traceparent: "" });
-    expect(await store().endRoomHolds()).toBe(1);
+    expect(await store().endRoomHolds([])).toBe(1);
     expect(await store().roomHolds()).toEqual([]);
+  });
+
+  it("of agents that are named it ends at once, and their tasks need not rest before another agent is kept for them", async () => {
+    const [one, two] = [await pausedTask(), await pausedTask()];
+    const [gone, other] = [holdOf(one.taskId), holdOf(two.taskId)];
+    for (const hold of [gone, other]) expect(await store().keepRoom(hold, "kept")).toBe(true);
+    expect(await store().endRoomHolds([gone.agentId])).toBe(1);
+    expect(await store().roomHolds()).toMatchObject([{ taskId: two.taskId }]);
+    expect(await store().keepRoom(holdOf(one.taskId), "kept")).toBe(true);
+    for (const { taskId } of [one, two]) {
+      await store().cancelTask(taskId, "not needed", "operator", { requestId: "", traceparent: "" });
+    }
+    expect(await store().endRoomHolds([])).toBe(2);
   });
 }

@@ -59,4 +59,45 @@ describe("room for a large task", () => {
       );
     },
   );
+
+  it(
+    "DESIGN-5: an agent is kept for it also while the gate holds it, as in a fleet that is busy all the time",
+    { timeout: 120_000 },
+    async () => {
+      const running = await world.start({
+        PAUSE_POLLING_INTERVAL_SECONDS: "0.2",
+        PAUSE_CAPACITY_THRESHOLD_PERCENT: "0.2",
+        HEADROOM_KEEP_ROOM_AFTER_SECONDS: "0",
+      });
+      const agent = await world.agent(running, { cores: 4 });
+      await fleetSeen(running, 1);
+      await running.plans.dispatchPlan(planOf(4));
+      await waitUntil(() => agent.running.size === 4);
+      const large = await running.plans.dispatchPlan(planOf(1, { cpuCores: 4 }));
+      const largeId = large.tasks[0]?.taskId ?? "";
+      await running.plans.dispatchPlan(planOf(20));
+      const endOne = (): void => {
+        const [attemptId] = [...agent.running].find(([, { taskId }]) => taskId !== largeId) ?? [];
+        if (attemptId !== undefined) agent.finish(attemptId);
+      };
+      // One of the small ones overtakes it; from then on nothing ends, and the gate is shut.
+      const before = new Set(agent.running.keys());
+      endOne();
+      await waitUntil(() => [...agent.running.keys()].some((attemptId) => !before.has(attemptId)));
+      await waitUntil(async () => {
+        const kept = await world.sql(
+          "SELECT agent_id FROM orchestrator.room_holds WHERE task_id = $1 AND expires_at > now()",
+          [largeId],
+        );
+        return kept.length === 1;
+      });
+      expect(agent.running.size).toBe(4);
+      await waitUntil(async () => {
+        endOne();
+        const task = (await running.plans.getTask({ taskId: largeId })).task;
+        return task?.state === wire.TaskState.TASK_STATE_RUNNING;
+      });
+      expect(agent.running.size).toBe(1);
+    },
+  );
 });

@@ -48,6 +48,8 @@ export interface FleetView extends ManagedService {
    * has told, or has not. Throws when the registry cannot be asked.
    */
   refresh(): Promise<void>;
+  /** Whether the agent takes work, whatever is free there; null: the fleet is not known. */
+  takesWork(agentId: string): boolean | null;
   /** Index of a card on its agent, as the driver counts; null when unknown. */
   cardIndex(agentId: string, cardId: string): number | null;
   /** Called at once with each piece of news. Returns how to leave. */
@@ -164,6 +166,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
       for (const agent of withRoom) agents.put(agent);
       revision ??= askedFor;
     },
+    takesWork: (agentId) => (revision === null || revision === askedFor ? null : agents.takesWork(agentId)),
     cardIndex(agentId, cardId) {
       const known = agents.get(agentId)?.cards.find((card) => card.cardId === cardId)?.index;
       if (known !== undefined) return known;

@@ -82,6 +82,10 @@ export class WatchedAgents {
     return this.#agents.get(agentId)?.figures;
   }
 
+  takesWork(agentId: string): boolean {
+    return this.#agents.get(agentId)?.room.takesWork ?? false;
+  }
+
   gateAgents(): readonly GateAgent[] {
     return [...this.#agents.values()].flatMap(({ gate }) => gate ?? []);
   }

@@ -17,9 +17,11 @@ const stuck = headOf("pinned", 1, "off");
 const large = headOf("large", 2, null);
 
 /** A registry that knows a place for what is pinned to nobody. */
-function begin(explain: "answers" | "away" = "answers", locked = "") {
+function begin(explain: "answers" | "fits" | "away" = "answers", locked = "") {
   const ports = manualPorts();
   const kept: RoomHold[] = [];
+  const ended: string[] = [];
+  let takesWork: boolean | null = true;
   let asked = 0;
   const misses = [{ code: wire.MissCode.MISS_CODE_NOT_ENOUGH_CPU }];
   const room = createKeptRoom({
@@ -29,23 +31,36 @@ function begin(explain: "answers" | "away" = "answers", locked = "") {
         hold.taskId === locked
           ? Promise.reject(new PlanLockedError("plan", undefined))
           : Promise.resolve(kept.push(hold) > 0),
-      endRoomHolds: () => Promise.resolve(0),
+      endRoomHolds(agentIds: readonly string[]) {
+        ended.push(...agentIds);
+        return Promise.resolve(0);
+      },
     },
     registry: {
       explain(needs: RefusedHead["needs"]) {
         asked += 1;
         if (explain === "away") return Promise.reject(new Error("away"));
         const agents = needs.agentId === null ? [{ agentId: "busy", fits: false, never: false, misses }] : [];
-        return Promise.resolve({ explanation: { agents }, roomInMs: null, roomOnAgentId: null });
+        const { FLEET_VERDICT_FITS, FLEET_VERDICT_NOT_NOW } = wire.FleetVerdict;
+        const verdict = explain === "fits" ? FLEET_VERDICT_FITS : FLEET_VERDICT_NOT_NOW;
+        return Promise.resolve({ explanation: { verdict, agents }, roomInMs: null, roomOnAgentId: null });
       },
     },
-    fleet: { snapshot: () => ({ kind: "up", verdict: () => ({ agentsOnline: 5 }) }) },
+    fleet: { snapshot: () => ({ kind: "up", verdict: () => ({ agentsOnline: 5 }) }), takesWork: () => takesWork },
     clock: ports.clock,
     logger: silentLogger,
     rules: DEFAULT_HOLD_RULES,
   } as unknown as KeptRoomOptions);
   room.noteAssigned({ taskId: "small", shapeKey: "small" });
-  return { ports, room, kept, asked: () => asked };
+  return {
+    ports,
+    room,
+    kept,
+    ended,
+    asked: () => asked,
+    /** Null: the fleet is not known. */
+    agentTakesWork: (does: boolean | null) => (takesWork = does),
+  };
 }
 
 describe("room kept for large tasks", () => {
@@ -72,6 +87,62 @@ describe("room kept for large tasks", () => {
     await room.keepFor([first, large]);
     expect(kept).toMatchObject([{ taskId: large.taskId }]);
     expect(asked()).toBe(2);
+  });
+
+  it("is none for what fits already, and only waits for the gate; the next one has its turn", async () => {
+    const { room, kept, asked } = begin("fits");
+    await room.keepFor([stuck, large]);
+    await room.keepFor([stuck, large]);
+    expect([kept, asked()]).toEqual([[], 4]);
+  });
+
+  it("is told of when it begins, ends by itself, and is everybody's at once when its task is given room", async () => {
+    const { ports, room } = begin();
+    const changes: string[] = [];
+    room.onChange((change) => changes.push(change));
+    expect([room.isAnyInForce(), room.endsInMs()]).toEqual([false, null]);
+    await room.keepFor([large]);
+    expect([room.isAnyInForce(), room.endsInMs()]).toEqual([true, DEFAULT_HOLD_RULES.firstMs]);
+    const small = { taskId: "small", expectedDurationMs: null };
+    expect(room.keptFrom(small)).toMatchObject([{ taskId: large.taskId, agentId: "busy" }]);
+    await ports.advance(DEFAULT_HOLD_RULES.firstMs);
+    expect([room.isAnyInForce(), room.endsInMs(), room.keptFrom(small)]).toEqual([false, null, []]);
+    const again = begin();
+    again.room.onChange((change) => changes.push(change));
+    await again.room.keepFor([large]);
+    again.room.noteAssigned({ taskId: "small", shapeKey: "small" });
+    expect([...again.room.avoidedBy(small)]).toEqual(["busy"]);
+    again.room.noteAssigned(large);
+    expect([...again.room.avoidedBy(small)]).toEqual([]);
+    expect(changes).toEqual(["begun", "begun", "served"]);
+  });
+
+  it("ends on an agent that takes no work for long: not for a moment, nor while the fleet is not known", async () => {
+    const { ports, room, ended, agentTakesWork } = begin();
+    await room.keepFor([large]);
+    for (const takesWork of [false, true, null, false]) {
+      agentTakesWork(takesWork);
+      await room.refresh();
+      await ports.advance(20_000);
+    }
+    await room.refresh();
+    expect(ended).toEqual([]);
+    await ports.advance(10_000);
+    await room.refresh();
+    expect(ended).toEqual(["busy"]);
+  });
+
+  it("a task is overtaken by what was given room of another kind while it waited, by nothing else", async () => {
+    const { ports, room, kept } = begin();
+    await ports.advance(100_000);
+    // The last word of another kind is older than its waiting.
+    for (let turn = 0; turn < 3; turn += 1) room.noteAssigned({ taskId: `${turn}`, shapeKey: large.shapeKey });
+    await room.keepFor([large]);
+    expect(kept).toEqual([]);
+    room.noteAssigned({ taskId: "other", shapeKey: "other" });
+    room.noteAssigned({ taskId: "same", shapeKey: large.shapeKey });
+    await room.keepFor([large]);
+    expect(kept).toHaveLength(1);
   });
 
   it("is none while the registry cannot be asked, and nothing else fails for it", async () => {

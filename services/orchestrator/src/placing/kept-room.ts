@@ -21,7 +21,7 @@ interface Asking {
   readonly expectedDurationMs: number | null;
 }
 
-/** A head that was refused in this pass. */
+/** A head that was refused in this pass, or that the gate holds because the fleet is busy. */
 export interface RefusedHead {
   readonly taskId: string;
   readonly shapeKey: string;
@@ -33,8 +33,16 @@ export interface RefusedHead {
 export interface KeptRoom {
   /** Agents that the task must not be placed on now. */
   avoidedBy(task: Asking): ReadonlySet<string>;
+  /** The same with the reason: whom they are kept for, and for how long at most. */
+  keptFrom(task: Asking): readonly RoomHold[];
   /** This work was given room: what was kept for it is everybody's again, and what waits was overtaken by it. */
   noteAssigned(task: { readonly taskId: string; readonly shapeKey: string }): void;
+  /** Whether an agent is kept for anybody, as far as is known here. */
+  isAnyInForce(): boolean;
+  /** Until the first agent is kept no more; null when none is. No event tells of it: the room has been there all the time. */
+  endsInMs(): number | null;
+  /** Called when an agent begins to be kept, or is kept no more because the task that it was kept for has been given room. Returns how to leave. */
+  onChange(listener: (change: "begun" | "served") => void): () => void;
   /** Reads what other replicas have given, and ends what is over. */
   refresh(): Promise<void>;
   /** Keeps an agent for the first of these that has waited too long while others were served, if the rules allow. */
@@ -44,7 +52,7 @@ export interface KeptRoom {
 export interface KeptRoomOptions {
   readonly store: Pick<OrchestratorStore, "roomHolds" | "keepRoom" | "endRoomHolds">;
   readonly registry: Pick<RegistryPort, "explain">;
-  readonly fleet: Pick<FleetView, "snapshot">;
+  readonly fleet: Pick<FleetView, "snapshot" | "takesWork">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly rules: HoldRules;
@@ -55,12 +63,27 @@ const maxPlaces = 32;
 /** Tasks for which a place is looked for at once; each is a question to the registry. */
 const maxAsked = 32;
 const maxShapes = 10_000;
+/**
+ * An agent that has taken no work for so long (its lid was closed, its owner holds it, it is cordoned) is kept for nobody any more: the room has to be
+ * gathered elsewhere. Longer than a connection that breaks, and than a restart of its services.
+ */
+const awayForMs = 30_000;
+
+/** Work of one kind that was given room last. */
+interface Served {
+  readonly shapeKey: string;
+  readonly atMs: number;
+}
 
 export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   const { store, clock, logger, rules } = options;
   let holds: readonly RoomHold[] = [];
   let readAtMs = clock.monotonic();
-  const assignedAtMs = new Map<string, number>();
+  const listeners = new Set<(change: "begun" | "served") => void>();
+  /** The last that was given room, and the last of any other kind. */
+  let served: readonly Served[] = [];
+  /** Since when kept agents have taken no work. */
+  const awaySinceMs = new Map<string, number>();
   /** Shapes of which no agent could be kept, as those that are pinned to a machine that is off: others have their turn for a while. */
   const nowhereAtMs = new Map<string, number>();
 
@@ -75,13 +98,40 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   }
 
   async function read(): Promise<void> {
+    const before = new Set(holds.map(({ taskId }) => taskId));
     holds = await store.roomHolds();
     readAtMs = clock.monotonic();
+    if (holds.some((hold) => isInForce(hold) && !before.has(hold.taskId))) tell("begun");
+  }
+
+  function tell(change: "begun" | "served"): void {
+    for (const listener of listeners) listener(change);
+  }
+
+  function keptFrom(task: Asking): readonly RoomHold[] {
+    return current().filter((hold) => isInForce(hold) && !mayUseKept(hold, task));
   }
 
   function isOvertaken({ shapeKey, waitedMs }: RefusedHead): boolean {
     const sinceMs = clock.monotonic() - waitedMs;
-    return [...assignedAtMs].some(([key, atMs]) => key !== shapeKey && atMs >= sinceMs);
+    return served.some((other) => other.shapeKey !== shapeKey && other.atMs >= sinceMs);
+  }
+
+  /** Kept agents that have taken no work for a while, as far as the fleet is known. */
+  function longAway(): readonly string[] {
+    const nowMs = clock.monotonic();
+    const kept = new Set(
+      current()
+        .filter(isInForce)
+        .map(({ agentId }) => agentId),
+    );
+    for (const agentId of awaySinceMs.keys()) if (!kept.has(agentId)) awaySinceMs.delete(agentId);
+    for (const agentId of kept) {
+      const takesWork = options.fleet.takesWork(agentId);
+      if (takesWork !== false) awaySinceMs.delete(agentId);
+      else if (!awaySinceMs.has(agentId)) awaySinceMs.set(agentId, nowMs);
+    }
+    return [...awaySinceMs].filter(([, sinceMs]) => nowMs - sinceMs >= awayForMs).map(([agentId]) => agentId);
   }
 
   function isNowhere(shapeKey: string): boolean {
@@ -112,19 +162,36 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   }
 
   return {
-    avoidedBy(task) {
-      const kept = current().filter((hold) => isInForce(hold) && !mayUseKept(hold, task));
-      return new Set(kept.map(({ agentId }) => agentId));
-    },
+    avoidedBy: (task) => new Set(keptFrom(task).map(({ agentId }) => agentId)),
+    keptFrom,
     noteAssigned({ taskId, shapeKey }) {
+      served = [{ shapeKey, atMs: clock.monotonic() }, ...served.filter((other) => other.shapeKey !== shapeKey)].slice(
+        0,
+        2,
+      );
+      const wasKept = current().some((hold) => hold.taskId === taskId && isInForce(hold));
       holds = holds.filter((hold) => hold.taskId !== taskId);
-      assignedAtMs.delete(shapeKey);
-      const oldest = assignedAtMs.size >= maxShapes ? assignedAtMs.keys().next().value : undefined;
-      if (oldest !== undefined) assignedAtMs.delete(oldest);
-      assignedAtMs.set(shapeKey, clock.monotonic());
+      if (wasKept) tell("served");
+    },
+    isAnyInForce: () => current().some(isInForce),
+    endsInMs() {
+      const left = current()
+        .filter(isInForce)
+        .map(({ leftMs }) => leftMs);
+      return left.length === 0 ? null : Math.min(...left);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
     async refresh() {
-      if (holds.length > 0) await store.endRoomHolds();
+      const away = longAway();
+      for (const { agentId, taskId } of current()) {
+        if (!away.includes(agentId)) continue;
+        const fields = { task_id: taskId, agent_id: agentId };
+        logger.info(fields, "an agent that takes no work is kept for a task no longer; another one may be");
+      }
+      if (holds.length > 0) await store.endRoomHolds(away);
       await read();
     },
     async keepFor(heads) {
@@ -136,7 +203,9 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
         .map((head) => ({ ...head, overtaken: isOvertaken(head) }));
       for (const head of dueForHold(candidates, current(), agentsOnline, rules).slice(0, maxAsked)) {
         const places = await placesFor(options, head.needs);
-        if (places === null) return;
+        if (places === "unknown") return;
+        // It needs no room to be gathered: it waits for the gate, or its turn has come.
+        if (places === "fits") continue;
         if (places.length === 0) noteNowhere(head.shapeKey);
         const hold = makeHold(head, places, current(), rules);
         if (hold === null) continue;
@@ -156,18 +225,22 @@ const AMOUNTS: ReadonlySet<wire.MissCode> = new Set([
 ]);
 
 /**
- * Where the room is gathered soonest by what is known of running work; then the nearest misses, of which the ends are unknown. Null: the
+ * Where the room is gathered soonest by what is known of running work; then the nearest misses, of which the ends are unknown. Unknown: the
  * registry cannot be asked, and no room is kept for now.
  */
-async function placesFor({ registry, logger }: KeptRoomOptions, needs: Needs): Promise<readonly HoldPlace[] | null> {
+async function placesFor(
+  { registry, logger }: KeptRoomOptions,
+  needs: Needs,
+): Promise<readonly HoldPlace[] | "fits" | "unknown"> {
   let answer: CapacityAnswer;
   try {
     answer = await registry.explain(needs, maxPlaces);
   } catch (error) {
     logger.warn({ err: error }, "the registry could not be asked where room might be kept for a task that waits");
-    return null;
+    return "unknown";
   }
   const { explanation, roomInMs, roomOnAgentId } = answer;
+  if (explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS) return "fits";
   const known = roomInMs === null || roomOnAgentId === null ? [] : [{ agentId: roomOnAgentId, roomInMs }];
   const nearest = explanation.agents
     .filter(({ fits, never, misses }) => !fits && !never && misses.every(({ code }) => AMOUNTS.has(code)))

@@ -14,6 +14,8 @@ function begin() {
   const avoided = createAvoidedAgents(ports.clock);
   const logger = captureLogger();
   const causes: string[] = [];
+  let keptForMs: number | null = null;
+  let tellOfKept: (change: "begun" | "served") => void = () => undefined;
   let endPass: (result: PassResult | Promise<never>) => void = () => undefined;
   const loop = createResumeLoop({
     resumer: {
@@ -25,6 +27,13 @@ function begin() {
     store: { nextDueInMs: () => Promise.resolve(null) },
     fleet: { onNews: () => () => undefined },
     avoided,
+    kept: {
+      endsInMs: () => keptForMs,
+      onChange(listener) {
+        tellOfKept = listener;
+        return () => undefined;
+      },
+    },
     holds: () => true,
     ports,
     logger,
@@ -37,6 +46,10 @@ function begin() {
     avoided,
     causes,
     loop,
+    keptChanges(change: "begun" | "served", forMs: number | null) {
+      keptForMs = forMs;
+      tellOfKept(change);
+    },
     endPass: (result: PassResult = nothing) => endPass(result),
     failPass: (why: string) => endPass(Promise.reject(new Error(why))),
     told: () =>
@@ -65,6 +78,27 @@ describe("resume loop", () => {
     endPass();
     await loop.stop();
     expect(causes).toEqual(["start", "an agent is avoided no more", "an agent is avoided no more"]);
+  });
+
+  it("looks again when an agent is kept no more, because that ended or because its task was given room", async () => {
+    const { ports, causes, loop, endPass, passes, isIdle, keptChanges } = begin();
+    await loop.start();
+    await passes(1);
+    endPass();
+    await isIdle();
+    keptChanges("begun", 300_000);
+    await ports.advance(299_000);
+    expect(causes).toHaveLength(1);
+    keptChanges("begun", 1_000);
+    await ports.advance(1_002);
+    await passes(2);
+    endPass();
+    await isIdle();
+    keptChanges("served", null);
+    await passes(3);
+    endPass();
+    await loop.stop();
+    expect(causes).toEqual(["start", "an agent is kept no more", "an agent is kept no more"]);
   });
 
   it.each([

@@ -11,6 +11,7 @@ import {
 } from "@headroom/runtime";
 import type { FleetNews, FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { Resumer } from "./resumer.ts";
 
@@ -19,6 +20,7 @@ export interface ResumeLoopOptions {
   readonly store: Pick<OrchestratorStore, "nextDueInMs">;
   readonly fleet: Pick<FleetView, "onNews">;
   readonly avoided: Pick<AvoidedAgents, "endsInMs" | "onAvoided">;
+  readonly kept: Pick<KeptRoom, "endsInMs" | "onChange">;
   /** Whether this replica has the agent's work stream. */
   readonly holds: (agentId: string) => boolean;
   readonly ports: Ports;
@@ -64,6 +66,7 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
   let avoidTimer: Timer | undefined;
+  let keptTimer: Timer | undefined;
   let againTimer: Timer | undefined;
   let againMs = firstAgainMs;
   let leave: readonly (() => void)[] = [];
@@ -139,6 +142,24 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     avoidTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
   }
 
+  /** Nor is it one that an agent is kept for nobody any more: its room has been there all the time. */
+  function setKeptTimer(): void {
+    keptTimer?.cancel();
+    const endsInMs = options.kept.endsInMs();
+    if (endsInMs === null) return;
+    const end = (): void => {
+      wake("an agent is kept no more");
+      setKeptTimer();
+    };
+    keptTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
+  }
+
+  function keptChanged(change: "begun" | "served"): void {
+    // What is left beside the task that it was kept for is everybody's.
+    if (change === "served") wake("an agent is kept no more");
+    setKeptTimer();
+  }
+
   /** No event tells that a registry process has caught up, nor that it answers again: the watch may be of another one. */
   function setAgainTimer(isInVain: boolean): void {
     againTimer?.cancel();
@@ -174,8 +195,13 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
     ...lifecycle({
       name: "resume loop",
       start() {
-        leave = [options.fleet.onNews(heard), options.avoided.onAvoided(setAvoidTimer)];
+        leave = [
+          options.fleet.onNews(heard),
+          options.avoided.onAvoided(setAvoidTimer),
+          options.kept.onChange(keptChanged),
+        ];
         setAvoidTimer();
+        setKeptTimer();
         return loop.start();
       },
       async stop(reason) {
@@ -183,6 +209,7 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
         await loop.stop(reason);
         timer?.cancel();
         avoidTimer?.cancel();
+        keptTimer?.cancel();
         againTimer?.cancel();
         othersTimer?.cancel();
         othersTimer = undefined;

@@ -56,7 +56,12 @@ function begin(queue: Set<string>) {
       },
     },
     refusals: createRefusals(fleet),
-    kept: { avoidedBy: () => new Set(), refresh: () => Promise.resolve(), keepFor: () => Promise.resolve() },
+    kept: {
+      avoidedBy: () => new Set(),
+      isAnyInForce: () => false,
+      refresh: () => Promise.resolve(),
+      keepFor: () => Promise.resolve(),
+    },
     avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     stillNever: { ask: () => Promise.resolve() },

@@ -19,7 +19,7 @@ export interface ResumerOptions {
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;
-  readonly kept: Pick<KeptRoom, "avoidedBy" | "refresh" | "keepFor">;
+  readonly kept: Pick<KeptRoom, "avoidedBy" | "isAnyInForce" | "refresh" | "keepFor">;
   readonly avoided: Pick<AvoidedAgents, "current">;
   readonly stamper: Stamper;
   readonly stillNever: StillNever;
@@ -158,10 +158,15 @@ async function lookAt(
     : held.slice(0, stampedByEvent);
   if (request.thorough) await askAboutNever(options, request, held);
   await stamper.stamp(new Map(stamped.map(({ head, answer }) => [head.shapeKey, answer])), request);
-  if (request.thorough) await options.kept.refresh();
+  // The task that an agent is kept for may have been cancelled.
+  if (request.thorough || (request.isMeant === undefined && options.kept.isAnyInForce())) await options.kept.refresh();
   const turns = { ...options, tell: (placed: Placed) => tell(options, placed), maxRounds };
   const rounds = await takeTurns(turns, request, open, tried);
-  if (request.thorough && request.planId === null) await options.kept.keepFor(rounds.refused);
+  if (request.thorough && request.planId === null) {
+    // What a busy fleet's gate holds is overtaken in the moments in which it is open: by whatever is small enough.
+    const busy = held.filter(({ answer }) => answer.reason === "FLEET_BELOW_THRESHOLD").map(({ head }) => head);
+    await options.kept.keepFor([...rounds.refused, ...busy]);
+  }
   return rounds;
 }
 

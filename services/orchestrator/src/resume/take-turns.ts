@@ -80,7 +80,7 @@ export async function takeTurns(
     leaveHeld(placed, batch, byShape);
     offered = placed.assigned.length === 0 ? Math.min(mostOffered, 2 * offered) : 1;
     for (const [shapeKey, { reason }] of placed.shapesWithoutRoom) {
-      if (reason === "NO_AGENT_FITS_NOW") withoutRoom.add(shapeKey);
+      if (reason !== "NO_AGENT_CAN_EVER_FIT") withoutRoom.add(shapeKey);
     }
     if (placed.registryAway) return end("registry away");
     turns = turns.filter(({ left }) => left > 0);

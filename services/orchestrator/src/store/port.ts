@@ -232,8 +232,11 @@ export interface OrchestratorStore {
   roomHolds(): Promise<readonly RoomHold[]>;
   /** Keeps an agent for a task, with an event that says so. False: the task waits no more, or another replica was first. */
   keepRoom(hold: RoomHold, sentence: string): Promise<boolean>;
-  /** Ends holds whose task waits for room no more; forgets those that have rested. Answers how many. */
-  endRoomHolds(): Promise<number>;
+  /**
+   * Ends holds whose task waits for room no more, and those of these agents, whose tasks need not rest for it; forgets those that have rested. Answers
+   * how many.
+   */
+  endRoomHolds(agentIds: readonly string[]): Promise<number>;
   /** Marks rows of a shape as checked, at most 1,000 at a time. `last`: where it stopped; null: there were none. */
   markChecked(checked: CheckedInVain): Promise<{ readonly marked: number; readonly last: QueueSpot | null }>;
   /**

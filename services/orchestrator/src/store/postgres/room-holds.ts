@@ -98,10 +98,11 @@ const endHolds = defineStatement({
   text: `
     DELETE FROM room_holds h
      WHERE h.expires_at + (h.expires_at - h.granted_at) <= now()
+        OR (h.expires_at > now() AND h.agent_id = ANY ($1::uuid[]))
         OR NOT EXISTS (SELECT 1 FROM pause_queue q WHERE q.task_id = h.task_id AND q.status = 'waiting' AND NOT q.blocked)`,
 });
 
-/** Ends what is over: its task waits for room no more, or has rested long enough. */
-export function endRoomHolds(db: Queryable): Promise<number> {
-  return db.execute(endHolds);
+/** Ends what is over: its task waits for room no more, or has rested long enough, or its agent is one of these. */
+export function endRoomHolds(db: Queryable, agentIds: readonly string[]): Promise<number> {
+  return db.execute(endHolds, [agentIds]);
 }

@@ -56,7 +56,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     ripen: () => ripen(db),
     roomHolds: () => roomHolds(db),
     keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),
-    endRoomHolds: () => endRoomHolds(db),
+    endRoomHolds: (agentIds) => endRoomHolds(db, agentIds),
     markChecked: (checked) => markChecked(db, checked),
     markFronts: (shapes, about) => markFronts(db, shapes, about),
     queueSummary: () => queueSummary(db),
