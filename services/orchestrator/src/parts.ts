@@ -210,6 +210,7 @@ export function createParts(options: PartsOptions): Parts {
     sessions,
     messages,
     avoided,
+    kept,
     releaser,
     pollingIntervalMs: config.pollingIntervalMs,
     pointMs: config.priorityPointMs,

@@ -75,7 +75,7 @@ describe("room for a large task", () => {
       await waitUntil(() => agent.running.size === 4);
       const large = await running.plans.dispatchPlan(planOf(1, { cpuCores: 4 }));
       const largeId = large.tasks[0]?.taskId ?? "";
-      await running.plans.dispatchPlan(planOf(20));
+      const small = await running.plans.dispatchPlan(planOf(20));
       const endOne = (): void => {
         const [attemptId] = [...agent.running].find(([, { taskId }]) => taskId !== largeId) ?? [];
         if (attemptId !== undefined) agent.finish(attemptId);
@@ -92,6 +92,20 @@ describe("room for a large task", () => {
         return kept.length === 1;
       });
       expect(agent.running.size).toBe(4);
+      endOne();
+      await waitUntil(() => agent.running.size === 3);
+      // Why the others do not take that room is said to whoever asks, and what they may expect.
+      const smallId = small.tasks.at(-1)?.taskId ?? "";
+      const answer = await waitUntil(async () => {
+        const now = await running.plans.explainTask({ taskId: smallId, maxAgents: 1 });
+        return now.sentence.includes("is kept for task") ? now : null;
+      });
+      expect(answer.sentence).toContain(`agent ${agent.agentId.slice(0, 8)} is kept for task ${largeId.slice(0, 8)}`);
+      expect(answer.capacity?.agents).toMatchObject([
+        { fits: true, unblock: /^task .* has to start, or be cancelled$/ },
+      ]);
+      const preview = await running.plans.previewPlan({ plan: planOf(1).plan });
+      expect(preview.tasks).toMatchObject([{ agentId: "" }]);
       await waitUntil(async () => {
         endOne();
         const task = (await running.plans.getTask({ taskId: largeId })).task;

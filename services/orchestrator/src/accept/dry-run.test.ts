@@ -21,7 +21,11 @@ async function runWith(refuses: (taskIds: readonly string[]) => void) {
     const outcomes = requests.map((_, index) => ({ kind: index < 3 ? "reserved" : "no_room" }));
     return Promise.resolve({ outcomes, revision: { instance: "registry", counter: 1 } } as unknown as ReserveAnswer);
   };
-  const options = { registry: { reserve }, avoided: { current: () => new Set<string>() } };
+  const options = {
+    registry: { reserve },
+    avoided: { current: () => new Set<string>() },
+    kept: { avoidedBy: () => new Set<string>() },
+  };
   const found = await dryRun({ ...options, ports: { random: new SeededRandom(1) } }, tasks, captureLogger());
   return { ...found, calls };
 }

@@ -3,6 +3,7 @@ import type { ReserveOutcome, ReserveRequest } from "@headroom/contracts";
 import { HeadroomError } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 import { type AskedInHalves, askInHalves } from "../registry/ask-in-halves.ts";
 import type { RegistryPort, ReserveAnswer } from "../registry/port.ts";
 import type { NewTask } from "../store/model.ts";
@@ -10,6 +11,7 @@ import type { NewTask } from "../store/model.ts";
 export interface DryRunOptions {
   readonly registry: Pick<RegistryPort, "reserve">;
   readonly avoided: Pick<AvoidedAgents, "current">;
+  readonly kept: Pick<KeptRoom, "avoidedBy">;
   readonly ports: Pick<Ports, "random">;
 }
 
@@ -52,16 +54,16 @@ export async function dryRun(options: DryRunOptions, tasks: readonly NewTask[], 
 }
 
 async function ask(
-  { registry, avoided, ports }: DryRunOptions,
+  { registry, avoided, kept, ports }: DryRunOptions,
   tasks: readonly NewTask[],
   logger: Logger,
 ): Promise<AskedInHalves<NewTask, ReserveAnswer>> {
-  const avoidAgentIds = avoided.current();
+  const leftOut = avoided.current();
   const requestFor = ({ taskId, needs, expectedDurationMs }: NewTask): ReserveRequest => ({
     attemptId: ports.random.uuid(),
     fence: 1,
     needs,
-    avoidAgentIds,
+    avoidAgentIds: new Set([...kept.avoidedBy({ taskId, expectedDurationMs }), ...leftOut]),
     kind: "attempt",
     expectedDurationMs,
     taskId,

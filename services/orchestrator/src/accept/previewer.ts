@@ -3,6 +3,7 @@ import type { Logger, Ports } from "@headroom/runtime";
 import type { PauseReason } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { cannotBeAsked, refusedAlone } from "../registry/refusal.ts";
@@ -20,6 +21,7 @@ export interface PreviewOptions {
   readonly gate: Gate;
   readonly registry: Pick<RegistryPort, "reserve" | "explain">;
   readonly avoided: Pick<AvoidedAgents, "current">;
+  readonly kept: Pick<KeptRoom, "avoidedBy">;
   readonly ports: Ports;
   /** Ageing: what a point of priority is worth in time of waiting. */
   readonly pointMs: number;

@@ -14,6 +14,7 @@ import type { OrchestratorStore } from "../store/port.ts";
 import type { AgentMessages } from "../work/agent-messages.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { KeptRoom } from "../placing/kept-room.ts";
 
 /** What handlers act on. */
 export interface HandlerDeps {
@@ -33,6 +34,7 @@ export interface HandlerDeps {
   readonly sessions: Sessions;
   readonly messages: AgentMessages;
   readonly avoided: AvoidedAgents;
+  readonly kept: KeptRoom;
   readonly releaser: Releaser;
   readonly pollingIntervalMs: number;
   /** Ageing: what a point of priority is worth in time of waiting. */

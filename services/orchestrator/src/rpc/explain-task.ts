@@ -7,6 +7,7 @@ import { lostGraceMs } from "../lost/sweep.ts";
 import { unmetDependencies } from "../present/dependency-sentence.ts";
 import { givenSentence, type GivenTo } from "../present/given-sentence.ts";
 import { holdToWire } from "../present/hold-to-wire.ts";
+import { agentsToList, setAside } from "../present/set-aside-sentence.ts";
 import { taskToWire } from "../present/task-to-wire.ts";
 import type { AttemptRecord, TaskRecord } from "../store/model.ts";
 import { askRegistry, type RegistryWord } from "./ask-registry.ts";
@@ -47,15 +48,23 @@ export function explainTask(deps: HandlerDeps): UnaryHandler<wire.ExplainTaskReq
 
 async function lookAt(deps: HandlerDeps, task: TaskRecord, maxAgents: number, context: CallContext): Promise<Waiting> {
   const { taskId, planId, needs, pause } = task;
-  const [registry, plan, place, planTasks] = await Promise.all([
-    askRegistry(deps, needs, maxAgents === 0 ? defaultMaxAgents : maxAgents, context.logger),
+  const aside = {
+    kept: deps.kept.keptFrom(task),
+    avoided: deps.avoided.current(),
+    avoidedForMs: deps.avoided.endsInMs(),
+  };
+  const listed = maxAgents === 0 ? defaultMaxAgents : maxAgents;
+  const [word, plan, place, planTasks] = await Promise.all([
+    askRegistry(deps, needs, Math.max(listed, agentsToList(aside)), context.logger),
     deps.store.getPlan(planId),
     deps.store.queuePlace(taskId, countedAtMost),
     pause?.reason === "DEPENDENCY_PENDING" ? deps.store.planTasks(planId) : [],
   ]);
+  const registry = withAgents(word, listed);
   return {
     task,
     registry,
+    inTheWay: word.kind === "told" ? setAside(word.capacity.explanation.agents, aside) : null,
     place: canNeverFit(registry) ? null : place,
     nowMs: place?.nowMs ?? deps.ports.clock.now(),
     countedAtMost,
@@ -66,6 +75,13 @@ async function lookAt(deps: HandlerDeps, task: TaskRecord, maxAgents: number, co
   };
 }
 
+function withAgents(word: RegistryWord, atMost: number): RegistryWord {
+  if (word.kind === "unavailable") return word;
+  const { explanation } = word.capacity;
+  const agents = explanation.agents.slice(0, atMost);
+  return { ...word, capacity: { ...word.capacity, explanation: { ...explanation, agents } } };
+}
+
 /** It stands in no order then: it competes with nobody. */
 function canNeverFit(registry: RegistryWord): boolean {
   return registry.kind === "told" && registry.capacity.explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_NEVER;
@@ -73,12 +89,14 @@ function canNeverFit(registry: RegistryWord): boolean {
 
 async function expectedStart(
   deps: HandlerDeps,
-  { task, place, holds, registry, gate }: Waiting,
+  { task, place, holds, registry, gate, inTheWay }: Waiting,
 ): ReturnType<typeof expectStart> {
   const isHeld = holds.plan !== null || holds.queue !== null;
   if (place === null || isHeld || registry.kind === "unavailable") return null;
   const room = roomAhead(registry.capacity, gate);
-  return room.kind === "nothing_can_start" ? null : expectStart(deps.store, task, place, room.inMs);
+  if (room.kind === "nothing_can_start") return null;
+  const inMs = inTheWay === null || room.inMs === null ? room.inMs : Math.max(room.inMs, inTheWay.endsInMs);
+  return expectStart(deps.store, task, place, inMs);
 }
 
 /** Absent when the registry cannot be asked. An agent on which it fits does not help where something else is in the way. */

@@ -4,6 +4,7 @@ import { dependencySentence, dependencyWayOut } from "../present/dependency-sent
 import { fullStop } from "../present/full-stop.ts";
 import { type Holds, holdSentence, holdWaysOut } from "../present/hold-sentence.ts";
 import { orderSentence } from "../present/order-sentence.ts";
+import type { InTheWay } from "../present/set-aside-sentence.ts";
 import type { GateAnswer } from "../placing/gate.ts";
 import type { TaskRecord } from "../store/model.ts";
 import type { QueuePlace } from "../store/port.ts";
@@ -23,6 +24,8 @@ export interface Waiting {
   readonly countedAtMost: number;
   readonly holds: Holds;
   readonly gate: GateAnswer;
+  /** All agents on which it fits are kept for others or left out; null: not so. */
+  readonly inTheWay: InTheWay | null;
   /** The gate's, a fraction. */
   readonly threshold: number;
   /** What it depends on and has not succeeded; empty also when it waits for something else. */
@@ -52,6 +55,7 @@ export function waitingSentence(waiting: Waiting): string {
     return `${sentence} It waits until an agent joins on which it fits.`;
   }
   if (gate.kind === "held") return `${fullStop(gate.sentence)} ${order}`.trim();
+  if (waiting.inTheWay !== null) return `${waiting.inTheWay.sentence} ${order}`.trim();
   const fits = verdict === wire.FleetVerdict.FLEET_VERDICT_FITS;
   const room = fits ? "There is room for it: it starts when it is its turn." : sentence;
   return `${room} ${order}`.trim();
@@ -68,6 +72,7 @@ export function whatElseHelps(waiting: Waiting): string {
     gate.kind === "held" && gate.reason === "FLEET_BELOW_THRESHOLD"
       ? `an agent has to have ${(100 * waiting.threshold).toFixed(0)} % free`
       : "",
+    waiting.inTheWay?.wayOut ?? "",
   ]
     .filter((help) => help !== "")
     .join("; ");
