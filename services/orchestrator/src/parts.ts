@@ -14,6 +14,7 @@ import { createQueueHoldView } from "./operate/queue-hold-view.ts";
 import { createRetention } from "./operate/retention.ts";
 import { createWaitTimeouts } from "./operate/wait-timeouts.ts";
 import { createAvoidedAgents } from "./placing/avoided-agents.ts";
+import { ClaimEnds } from "./placing/claim-ends.ts";
 import { createGate } from "./placing/gate.ts";
 import { createKeptRoom } from "./placing/kept-room.ts";
 import { createPlacer } from "./placing/placer.ts";
@@ -84,6 +85,12 @@ export function createParts(options: PartsOptions): Parts {
   const gate = createGate(fleet, config.pauseThreshold, () => queueHold.current());
   const durations = createDurations({ store, ports, logger });
   const claimer: Claimer = { owner: instance, leaseMs: config.claimLeaseMs };
+  const claimEnds = new ClaimEnds({
+    clock: ports.clock,
+    timers: ports.timers,
+    leaseMs: claimer.leaseMs,
+    look: () => loop.wake("claims on what could not be placed have ended"),
+  });
   const planChanged = (planId: string): void => hub.changed(planId);
   const attemptChanged = (attemptId: string): void => hub.changed(attemptId);
   const kept = createKeptRoom({
@@ -120,6 +127,7 @@ export function createParts(options: PartsOptions): Parts {
     stamper,
     stillNever: createStillNever({ store, registry, stamper, logger }),
     claimer,
+    claimEnds,
     clock: ports.clock,
     timers: ports.timers,
     logger,
@@ -154,6 +162,7 @@ export function createParts(options: PartsOptions): Parts {
     placer,
     registry,
     claimer,
+    claimEnds,
     ports,
     pointMs: config.priorityPointMs,
     wakeLoop,

@@ -77,6 +77,26 @@ it("its tasks that stand before others of the same shape are passed by, and star
   await waitUntil(() => [...agent.running.values()].filter(({ planId }) => planId === locked.planId).length === 4);
 });
 
+it("what a pass has claimed of it starts when its claim ends, without a poll, though the lock is gone long before", async () => {
+  const running = await world.start({ ...neverPolls, HEADROOM_CLAIM_LEASE_SECONDS: "5" });
+  const locked = await running.plans.dispatchPlan(planOf(1));
+  await lock(locked.planId);
+  const agent = await world.agent(running, { cores: 1 });
+  const [task] = locked.tasks;
+  await waitUntil(async () => {
+    const rows = await database.sql("SELECT 1 FROM orchestrator.tasks WHERE task_id = $1 AND fence > 0", [
+      task?.taskId,
+    ]);
+    return rows.length === 1;
+  });
+  // Longer than a pass waits for a lock.
+  await waitUntil(() =>
+    running.logger.records.some(({ message }) => message.startsWith("nothing can be written of a plan")),
+  );
+  await unlock();
+  await waitUntil(() => agent.running.size === 1);
+});
+
 it("what could not be placed when its plan was accepted starts when its claim ends, without a poll", async () => {
   const running = await world.start({ ...neverPolls, HEADROOM_CLAIM_LEASE_SECONDS: "3" });
   const agent = await world.agent(running, { cores: 16 });

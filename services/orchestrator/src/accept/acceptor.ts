@@ -4,6 +4,7 @@ import type { Logger, Ports } from "@headroom/runtime";
 import { needsFromWire } from "@headroom/contracts";
 import { type Needs, needsGpu, type PauseReason, type TaskState } from "@headroom/scheduling";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { ClaimEnds } from "../placing/claim-ends.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
 import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
@@ -22,6 +23,7 @@ export interface AcceptorOptions {
   readonly placer: Placer;
   readonly registry: Pick<RegistryPort, "explain">;
   readonly claimer: Claimer;
+  readonly claimEnds: Pick<ClaimEnds, "note">;
   readonly ports: Ports;
   /** Ageing: what a point of priority is worth in time of waiting. */
   readonly pointMs: number;
@@ -185,19 +187,9 @@ async function placeAccepted(
     ...now.get(taskId),
   }));
   if (needsLook(options.gate, plan, tasks)) options.wakeLoop("plan accepted");
-  lookAfterClaims(options, tasks);
+  if (tasks.some(({ state }) => state === "pending")) options.claimEnds.note();
   return tasks;
 }
-
-/** What could not be placed is claimed still, and no event tells of the end of a claim. */
-function lookAfterClaims({ ports, claimer, wakeLoop }: AcceptorOptions, tasks: readonly TaskNow[]): void {
-  if (!tasks.some(({ state }) => state === "pending")) return;
-  const look = (): void => wakeLoop("the claims on an accepted plan have ended");
-  ports.timers.after(claimer.leaseMs + claimEndDoubtMs, look, { keepAlive: false });
-}
-
-/** The clocks of this machine and of the database drift apart by less in the lease of a claim. */
-const claimEndDoubtMs = 50;
 
 /**
  * Whether the loop is to look at once. What waits for a dependency is told of by the end of that; what the gate held when it was

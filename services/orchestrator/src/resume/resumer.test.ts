@@ -66,6 +66,7 @@ function begin(queue: Set<string>) {
     stamper: { stamp: () => Promise.resolve() },
     stillNever: { ask: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
+    claimEnds: { note: () => undefined },
     clock: ports.clock,
     timers: ports.timers,
     logger: silentLogger,

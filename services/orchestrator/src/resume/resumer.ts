@@ -2,6 +2,7 @@ import type { Clock, Counter, Logger, Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
+import type { ClaimEnds } from "../placing/claim-ends.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
@@ -24,6 +25,7 @@ export interface ResumerOptions {
   readonly stamper: Stamper;
   readonly stillNever: StillNever;
   readonly claimer: Claimer;
+  readonly claimEnds: Pick<ClaimEnds, "note">;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -86,6 +88,8 @@ export function createResumer(options: ResumerOptions): Resumer {
         options.metrics.passes.inc({ result: "ok" });
         return result;
       } catch (error) {
+        // What it had claimed may be claimed still.
+        options.claimEnds.note();
         options.metrics.passes.inc({ result: "error" });
         throw error;
       } finally {
@@ -255,6 +259,7 @@ async function resumeOrphans(options: ResumerOptions, { planId, signal }: PassRe
     );
     const placed = await options.placer.place(claimed, "resume-loop");
     tell(options, placed);
+    if (placed.assigned.length + placed.parked.length < claimed.length) options.claimEnds.note();
     resumed += placed.assigned.length;
   }
   return resumed;

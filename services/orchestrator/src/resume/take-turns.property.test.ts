@@ -145,6 +145,7 @@ async function passOver(asked: Asked) {
     kept: { avoidedBy: () => new Set() },
     avoided: { current: () => avoided },
     stamper: { stamp: () => Promise.resolve() },
+    claimEnds: { note: () => undefined },
     claimer: { owner: "this", leaseMs: 30_000 },
     timers: {
       after(_delayMs, run) {

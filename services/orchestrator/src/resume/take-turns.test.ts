@@ -83,6 +83,7 @@ function turnOptions(fleet: TurnOptions["fleet"], place: (tasks: readonly Claime
     avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
     claimer: { owner: "this", leaseMs: 30_000 },
+    claimEnds: { note: () => undefined },
     timers: atOnce,
     tell: () => undefined,
     maxRounds: 10,

@@ -1,6 +1,7 @@
 /** Takes due tasks in the order of the queue, as many as there may be room for, until the room or the tasks have run out. */
 import { sleep, type Timers } from "@headroom/runtime";
 import type { FleetView } from "../fleet-view/fleet-view.ts";
+import type { ClaimEnds } from "../placing/claim-ends.ts";
 import type { Placed, Placer } from "../placing/placer.ts";
 import type { ClaimedTask, QueueHead } from "../store/model.ts";
 import { claimNext, roomFor, type Turn, type TurnRoom } from "./next-batch.ts";
@@ -13,6 +14,7 @@ export interface TurnOptions extends TurnRoom {
   readonly placer: Placer;
   readonly refusals: Refusals;
   readonly stamper: Stamper;
+  readonly claimEnds: Pick<ClaimEnds, "note">;
   readonly timers: Timers;
   readonly tell: (placed: Placed) => void;
   readonly maxRounds: number;
@@ -72,7 +74,10 @@ export async function takeTurns(
     const placed = await options.placer.place(batch, "resume-loop");
     options.tell(placed);
     resumed += placed.assigned.length;
-    if (placed.assigned.length + placed.parked.length < batch.length) locked = await options.placer.lockedPlans();
+    if (placed.assigned.length + placed.parked.length < batch.length) {
+      options.claimEnds.note();
+      locked = await options.placer.lockedPlans();
+    }
     await noteRefusals(options, request, placed, byShape);
     const ofBatch = turnsOf(batch, byShape);
     countAgain(options, request, placed, ofBatch);
