@@ -4,7 +4,7 @@ import { maxAckedIds } from "../journal/journal-state.ts";
 import type { JournalEntry } from "../journal/journal.ts";
 import { OutputSpool } from "../output/output-spool.ts";
 import type { RefusalReason } from "./decide-assignment.ts";
-import type { HeldAttempt, NewAttempt } from "./held-attempt.ts";
+import type { HeldAttempt, KeptOutput, NewAttempt } from "./held-attempt.ts";
 import { beginLease, type Lease } from "./lease.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 
@@ -26,8 +26,8 @@ export class AttemptTable {
   readonly #held = new Map<string, HeldAttempt>();
   readonly #acked = new Set<string>();
   readonly #refused = new Map<string, Refusal>();
-  /** Output that outlives its attempt until it is delivered. */
-  readonly #draining = new Map<string, OutputSpool>();
+  /** Attempts that were acknowledged, and whose output is not delivered yet: it is taken under their fence only. */
+  readonly #draining = new Map<string, KeptOutput>();
 
   constructor(options: SupervisorOptions, onOutput: (attemptId: string) => void) {
     this.#options = options;
@@ -127,16 +127,16 @@ export class AttemptTable {
     const [oldest] = this.#acked;
     if (this.#acked.size > maxAckedIds && oldest !== undefined) this.#acked.delete(oldest);
     if (spool.isDelivered) await this.#removeSpool(spool);
-    else this.#drain(attemptId, spool);
+    else this.#drain(attemptId, attempt);
     attempt.markAcked();
   }
 
-  spoolOf(attemptId: string): OutputSpool | undefined {
-    return this.#held.get(attemptId)?.spool ?? this.#draining.get(attemptId);
+  outputOf(attemptId: string): KeptOutput | undefined {
+    return this.#held.get(attemptId) ?? this.#draining.get(attemptId);
   }
 
   outputAcked(attemptId: string, seq: number): void {
-    const spool = this.#draining.get(attemptId);
+    const spool = this.#draining.get(attemptId)?.spool;
     if (spool === undefined) return;
     spool.delivered(seq);
     if (!spool.isDelivered) return;
@@ -150,9 +150,9 @@ export class AttemptTable {
 
   /** Output of acknowledged attempts goes; what belongs to the others stays on the disk. */
   async close(): Promise<void> {
-    const spools = [...this.#draining.values()];
+    const draining = [...this.#draining.values()];
     this.#draining.clear();
-    await Promise.all(spools.map((spool) => this.#removeSpool(spool)));
+    await Promise.all(draining.map(({ spool }) => this.#removeSpool(spool)));
     await Promise.all(this.all().map((attempt) => attempt.spool.close()));
   }
 
@@ -174,12 +174,12 @@ export class AttemptTable {
     });
   }
 
-  #drain(attemptId: string, spool: OutputSpool): void {
-    this.#draining.set(attemptId, spool);
+  #drain(attemptId: string, output: KeptOutput): void {
+    this.#draining.set(attemptId, output);
     const [oldest] = this.#draining;
     if (this.#draining.size <= maxDraining || oldest === undefined) return;
     this.#draining.delete(oldest[0]);
-    void this.#removeSpool(oldest[1]);
+    void this.#removeSpool(oldest[1].spool);
   }
 
   #spool(attemptId: string): OutputSpool {

@@ -38,6 +38,9 @@ export interface HeldAttempt {
   readonly markAcked: () => void;
 }
 
+/** Of an attempt that may have been acknowledged, what sends its output: only under its fence is that taken. */
+export type KeptOutput = Pick<HeldAttempt, "fence" | "spool">;
+
 /** What identifies an attempt in a log. */
 export function logFields(attempt: Pick<HeldAttempt, "attemptId" | "taskId" | "planId">): {
   attempt_id: string;

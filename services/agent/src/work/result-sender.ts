@@ -104,16 +104,14 @@ export class ResultSender {
   #of(attemptId: string): Outgoing | null {
     const known = this.#outgoing.get(attemptId);
     if (known !== undefined) return known;
-    const spool = this.#options.supervisor.spoolOf(attemptId);
-    if (spool === undefined || this.#isClosed) return null;
-    const fence = (): number => this.#options.supervisor.get(attemptId)?.fence ?? 0;
-    let lastFence = Math.max(1, fence());
+    const kept = this.#options.supervisor.outputOf(attemptId);
+    if (kept === undefined || this.#isClosed) return null;
     const outgoing: Outgoing = {
-      output: new OutputSender(spool, {
+      output: new OutputSender(kept.spool, {
         send: (piece) => {
           outgoing.unreadable?.worked();
-          lastFence = fence() || lastFence;
-          return this.#options.send({ $case: "output", value: toWireOutput(attemptId, lastFence, piece) });
+          // Read anew: a higher one may have come since the last piece.
+          return this.#options.send({ $case: "output", value: toWireOutput(attemptId, kept.fence, piece) });
         },
         onSentAll: () => void this.#sendResult(attemptId, outgoing, false),
       }),
@@ -157,7 +155,7 @@ export class ResultSender {
   }
 
   #dropIfDone(attemptId: string, outgoing: Outgoing): void {
-    if (this.#options.supervisor.spoolOf(attemptId) !== undefined) return;
+    if (this.#options.supervisor.outputOf(attemptId) !== undefined) return;
     outgoing.overdue?.cancel();
     outgoing.output.close();
     this.#outgoing.delete(attemptId);

@@ -1,7 +1,7 @@
 import type { AssignedWork } from "../attempt.ts";
 import type { ListedAttempt } from "../sampling/sampler.ts";
 import { Acceptance, type Reply } from "./acceptance.ts";
-import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
+import { logFields, type EndCause, type HeldAttempt, type KeptOutput } from "./held-attempt.ts";
 import { AttemptLife } from "./attempt-life.ts";
 import { AttemptTable } from "./attempt-table.ts";
 import { freezeLease, judgeLease, renewLease, sleepLease, type Lease } from "./lease.ts";
@@ -146,8 +146,8 @@ export class Supervisor {
   }
 
   /** Output of an attempt, also of one whose result was acknowledged before all its output was. */
-  spoolOf(attemptId: string): HeldAttempt["spool"] | undefined {
-    return this.#table.spoolOf(attemptId);
+  outputOf(attemptId: string): KeptOutput | undefined {
+    return this.#table.outputOf(attemptId);
   }
 
   /** Attempts whose result was acknowledged before all their output was. */

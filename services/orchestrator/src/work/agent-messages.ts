@@ -3,7 +3,7 @@ import { invalidArgument } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { Releaser } from "../placing/placer.ts";
-import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
+import type { AttemptKnown, FencedAttempt, OutputChunk } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { decideResult, decideUndelivered } from "./decide-result.ts";
 import type { Session } from "./session.ts";
@@ -130,9 +130,33 @@ async function output(
   const nowMs = options.ports.clock.now();
   const chunks = pieces.map((piece) => understood(chunkFromWire(piece, nowMs)));
   const seq = await options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes);
+  if (seq === null) await warnOfUnknownOutput(options, session, attempt, chunks);
   // Unknown: nobody will ever read it, so the agent need not keep it.
   session.send(outputAckMessage(attempt.attemptId, seq ?? last.seq));
   if (seq !== null) options.attemptChanged(attempt.attemptId);
+}
+
+/** Once for each attempt: whatever follows of it goes the same way. Says whose it is, where the attempt is known under another fence or agent. */
+async function warnOfUnknownOutput(
+  options: AgentMessagesOptions,
+  session: Session,
+  { attemptId, fence }: FencedAttempt,
+  chunks: readonly OutputChunk[],
+): Promise<void> {
+  if (!session.isFirstUnknownOutput(attemptId)) return;
+  const [known] = await options.store.findAttempts([attemptId]);
+  session.logger.warn(
+    {
+      attempt_id: attemptId,
+      task_id: known?.taskId,
+      plan_id: known?.planId,
+      fence,
+      known_fence: known?.fence,
+      known_agent_id: known?.agentId,
+      bytes: chunks.reduce((sum, { data }) => sum + data.byteLength, 0),
+    },
+    "output of an unknown attempt is dropped, and so is what follows of it",
+  );
 }
 
 const attemptEnded = "attempt ended";

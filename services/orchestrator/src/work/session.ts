@@ -8,6 +8,9 @@ import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from
 /** Attempts of which a stream remembers that it has sent them; of older ones the store is asked. */
 const maxSent = 4_096;
 
+/** Attempts of which a stream remembers that their output is unknown; of older ones that is said again. */
+const maxUnknownOutputs = 1_024;
+
 export type WorkStream = DuplexStream<wire.AttachRequest, wire.AttachResponse>;
 
 /** One agent's work stream, from its hello on. What is sent before the welcome waits for it. */
@@ -21,6 +24,7 @@ export class Session {
   readonly #isBusy: () => boolean;
   /** Attempt and fence of what was sent and has not ended, as far as it is remembered. */
   readonly #sent = new Map<string, number>();
+  readonly #unknownOutputs = new Set<string>();
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
 
@@ -69,6 +73,15 @@ export class Session {
   /** Whether this very attempt was sent on this stream: then its agent may speak of it before the store is asked. It is forgotten. */
   takeSent({ attemptId, fence }: FencedAttempt): boolean {
     return this.#sent.get(attemptId) === fence && this.#sent.delete(attemptId);
+  }
+
+  /** Whether output of this attempt is found to be unknown for the first time, as far as that is remembered. */
+  isFirstUnknownOutput(attemptId: string): boolean {
+    if (this.#unknownOutputs.has(attemptId)) return false;
+    const [oldest] = this.#unknownOutputs;
+    if (this.#unknownOutputs.size >= maxUnknownOutputs && oldest !== undefined) this.#unknownOutputs.delete(oldest);
+    this.#unknownOutputs.add(attemptId);
+    return true;
   }
 
   cancel(attempt: FencedAttempt, reason: string): void {
