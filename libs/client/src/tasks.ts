@@ -18,7 +18,7 @@ export interface TasksClient {
     taskId: string,
     settings?: CallSettings & { readonly maxAgents?: number },
   ): Promise<Result<wire.ExplainTaskResponse>>;
-  /** What a run wrote, the newest unless `attemptId` names one; with `follow`, until it ends. Survives a lost connection without a byte twice. */
+  /** What a run wrote, the newest unless `attemptId` names one; with `follow`, until it has ended and all has come. Survives a lost connection without a byte twice. */
   logs(
     taskId: string,
     settings?: { readonly attemptId?: string; readonly follow?: boolean; readonly signal?: AbortSignal },

@@ -108,6 +108,7 @@ export function createStoreDesk(storeNow: () => OrchestratorStore) {
     startedAtMs: null,
     finishedAtMs: null,
     used: { cpuSeconds: 1.5, memoryPeakMib: 10, gpuVramPeakMib: 0, wallTimeMs: 100 },
+    lastOutputSeq: 0,
   });
   const kinds = async (planId: string): Promise<readonly string[]> =>
     (await storeNow().eventsAfter(planId, 0, 1_000)).map((event) => event.kind);

@@ -2,10 +2,10 @@
 import { randomUUID } from "node:crypto";
 import type { OutputStream } from "@headroom/contracts";
 import { describe, expect, it } from "vitest";
-import type { StoreDesk } from "./desk.ts";
+import { newTask, type StoreDesk, succeed } from "./desk.ts";
 
 export function outputConformance(desk: StoreDesk): void {
-  const { start } = desk;
+  const { resultOf, start } = desk;
 
   describe("output of attempts", () => {
     const chunk = (seq: number, text: string, stream: OutputStream = "stdout") => ({
@@ -29,6 +29,27 @@ export function outputConformance(desk: StoreDesk): void {
       expect(await textsAfter(first.attemptId, 0)).toEqual(["a", "b", "cd"]);
       expect(await textsAfter(first.attemptId, 1)).toEqual(["b", "cd"]);
       expect(await desk.store.outputDroppedBytes(first.attemptId)).toBe(0);
+    });
+
+    it("output: an attempt that has ended awaits what its agent told of with the result, until that has come", async () => {
+      const { agentId, first, sent } = await start([newTask("a"), newTask("b")]);
+      const [, second] = sent;
+      if (second === undefined) throw new Error("only one was assigned");
+      const awaits = async ({ taskId, attemptId }: typeof first) =>
+        (await desk.store.findAttempt(taskId, attemptId))?.awaitsOutput;
+      // One ends alone, the other one as its plan does: these are statements of their own.
+      for (const attempt of [first, second]) {
+        await desk.store.appendOutput(attempt, agentId, [chunk(1, "a")], 4);
+        expect(await awaits(attempt)).toBe(false);
+        const result = { ...resultOf(attempt, agentId), lastOutputSeq: 3 };
+        await desk.store.finishAttempt(result, () => succeed(result));
+        expect(await awaits(attempt)).toBe(true);
+        await desk.store.appendOutput(attempt, agentId, [chunk(2, "b")], 4);
+        expect(await awaits(attempt)).toBe(true);
+        // Beyond what is kept: it has come all the same.
+        await desk.store.appendOutput(attempt, agentId, [chunk(3, "cdefgh")], 4);
+        expect(await awaits(attempt)).toBe(false);
+      }
     });
 
     it("output: beyond the bound beginning and end are kept, with one note in between", async () => {

@@ -55,6 +55,24 @@ describe("output and events", () => {
     ).rejects.toMatchObject({ reason: "ATTEMPT_NOT_FOUND" });
   });
 
+  it("whoever follows gets the output that comes after the result", async () => {
+    const running = await world.start();
+    const agent = await world.agent(running, { cores: 4 });
+    await fleetSeen(running, 1);
+    const { taskId } = await dispatchOne(running);
+    const given = await waitUntil(() => [...agent.running.values()][0]);
+    agent.output(given.attemptId, 1, "so far\n");
+    agent.finish(given.attemptId, { lastOutputSeq: 2 });
+    await waitUntil(() => agent.acks.has(given.attemptId));
+    // It finds the run ended at its first look.
+    const seen: string[] = [];
+    for await (const piece of running.plans.streamTaskLogs({ taskId, attemptId: "", follow: true })) {
+      seen.push(piece.data.toString());
+      if (piece.seq === 1) agent.output(given.attemptId, 2, "the end\n");
+    }
+    expect(seen).toEqual(["so far\n", "the end\n"]);
+  });
+
   it("WatchPlan tells every event from any point, and ends with the plan", async () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 });

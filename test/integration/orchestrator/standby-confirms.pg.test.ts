@@ -97,6 +97,7 @@ describe("a synchronous standby that does not answer", () => {
       startedAtMs: 0,
       finishedAtMs: 1,
       used: null,
+      lastOutputSeq: 0,
     };
     const decide = (): never => {
       throw new Error("there is nothing to decide");

@@ -8,8 +8,16 @@ import { taskNotFound } from "./not-found.ts";
 /** Rows of at most 64 KiB. */
 const batch = 32;
 const pollMs = 1_000;
+/**
+ * Output that a run still owes when it has ended is waited for so long after what came last: its agent may have to come back first, for which
+ * it takes 8 s at most between two tries. It may never come, of an agent that was stopped meanwhile, say.
+ */
+const owedOutputMs = 15_000;
 
-/** What a run wrote; with `follow`, until it has ended. A task that has not run yet is waited for when followed. */
+/**
+ * What a run wrote; with `follow`, until it has ended and all of its output has come: a result may come first. A task that has not run yet is
+ * waited for when followed.
+ */
 export function streamTaskLogs(
   deps: HandlerDeps,
 ): ServerStreamHandler<wire.StreamTaskLogsRequest, wire.StreamTaskLogsResponse> {
@@ -19,10 +27,12 @@ export function streamTaskLogs(
     const { attemptId } = attempt;
     const taskId = request.taskId.toLowerCase();
     const watch = deps.hub.watch(attemptId);
+    const { clock } = deps.ports;
     let afterSeq = 0;
+    let newsAtMs = clock.monotonic();
     try {
       while (!signal.aborted) {
-        // The state first: output that came before the end is then among what is read.
+        // The state first: output that came before the end is then among what is read, and so is all of it when no more is awaited.
         const now = await deps.store.findAttempt(taskId, attemptId);
         const chunks = await deps.store.readOutput(attemptId, afterSeq, batch);
         for (const chunk of chunks) {
@@ -35,16 +45,25 @@ export function streamTaskLogs(
           });
           afterSeq = chunk.seq;
         }
+        const next = whatNext(now, request.follow);
+        if (chunks.length > 0 || next === "follow") newsAtMs = clock.monotonic();
         if (chunks.length === batch) continue;
-        if (!request.follow || now === null || isFinalAttemptState(now.state)) break;
+        if (next === "end" || clock.monotonic() - newsAtMs >= owedOutputMs) break;
         await watch.wait(pollMs, signal);
       }
       const droppedBytes = await deps.store.outputDroppedBytes(attemptId);
-      if (droppedBytes > 0) yield leftOut(attemptId, droppedBytes, deps.ports.clock.now(), afterSeq + 1);
+      if (droppedBytes > 0) yield leftOut(attemptId, droppedBytes, clock.now(), afterSeq + 1);
     } finally {
       watch.close();
     }
   };
+}
+
+/** `wait_for_rest`: it has ended, and its last output is on its way or lost. */
+function whatNext(now: AttemptRecord | null, follows: boolean): "follow" | "wait_for_rest" | "end" {
+  if (!follows || now === null) return "end";
+  if (!isFinalAttemptState(now.state)) return "follow";
+  return now.awaitsOutput ? "wait_for_rest" : "end";
 }
 
 function leftOut(attemptId: string, bytes: number, nowMs: number, seq: number): wire.StreamTaskLogsResponse {

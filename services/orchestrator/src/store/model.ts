@@ -218,6 +218,8 @@ export interface AttemptResult extends FencedAttempt {
   readonly startedAtMs: EpochMs | null;
   readonly finishedAtMs: EpochMs | null;
   readonly used: MeasuredUse | null;
+  /** Number of the last piece of its output, some of which may come after this; 0: it wrote none. */
+  readonly lastOutputSeq: number;
 }
 
 /** What a decision about an attempt's end reads, all of one moment and locked. */
@@ -352,6 +354,8 @@ export interface AttemptRecord extends FencedAttempt {
   readonly reason: string;
   readonly used: MeasuredUse | null;
   readonly reserved: Amounts;
+  /** It has ended, and its agent told of more output than has come. */
+  readonly awaitsOutput: boolean;
 }
 
 export interface PausedTaskRecord {

@@ -31,6 +31,7 @@ const result = (
   startedAtMs: null,
   finishedAtMs: null,
   used: null,
+  lastOutputSeq: 0,
   ...overrides,
 });
 const decide = (told: AttemptResult, overrides: Partial<AttemptSituation> = {}) =>

@@ -19,6 +19,17 @@ describe("a result from the wire", () => {
     });
   });
 
+  it.each([
+    [7, 7],
+    [-1, 0],
+    [Number.MAX_SAFE_INTEGER + 1, 0],
+  ])("that tells %i as the number of its last output counts as %i", (lastOutputSeq, counted) => {
+    expect(resultFromWire({ ...finished({}), lastOutputSeq }, "agent")).toMatchObject({
+      kind: "ok",
+      value: { lastOutputSeq: counted },
+    });
+  });
+
   it.each([-9e-323, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e300])(
     "counts though %s was measured beside it",
     (figure) => {

@@ -91,6 +91,7 @@ export function resultFromWire(finished: wire.AttemptFinished, agentId: string):
       startedAtMs: timeFromWire(finished.startedAt),
       finishedAtMs: timeFromWire(finished.finishedAt),
       used: finished.used === undefined ? null : useFromWire(finished.used),
+      lastOutputSeq: isAmount(finished.lastOutputSeq, Number.MAX_SAFE_INTEGER) ? finished.lastOutputSeq : 0,
     },
   };
 }

@@ -3,7 +3,8 @@ import type { AttemptChange } from "./report-draft.ts";
 
 /** As `attemptChange` makes them. */
 export const attemptChangeColumns = `attempt_id uuid, state text, runs boolean, ends boolean, started_at_ms double precision, finished_at_ms double precision,
-           exit_code integer, signal text, reason text, sentence text, used jsonb, refused_results integer`;
+           exit_code integer, signal text, reason text, sentence text, used jsonb, refused_results integer,
+           output_end_seq bigint`;
 
 /** What an UPDATE of `attempts a` sets, given a change `c`. */
 export const setAttempt = `state = coalesce(c.state, a.state),
@@ -13,7 +14,7 @@ export const setAttempt = `state = coalesce(c.state, a.state),
            finished_at = CASE WHEN c.ends THEN coalesce(to_timestamp(c.finished_at_ms / 1000.0), now()) ELSE a.finished_at END,
            exit_code = coalesce(c.exit_code, a.exit_code), signal = coalesce(c.signal, a.signal), reason = coalesce(c.reason, a.reason),
            sentence = coalesce(c.sentence, a.sentence), used = coalesce(c.used, a.used),
-           refused_results = a.refused_results + c.refused_results`;
+           refused_results = a.refused_results + c.refused_results, output_end_seq = coalesce(c.output_end_seq, a.output_end_seq)`;
 
 export function attemptChange({ row, runs, startedAtMs, refusedResults, end }: AttemptChange): Record<string, unknown> {
   const told = end?.told;
@@ -30,5 +31,6 @@ export function attemptChange({ row, runs, startedAtMs, refusedResults, end }: A
     sentence: told?.sentence ?? null,
     used: told?.used ?? null,
     refused_results: refusedResults,
+    output_end_seq: told?.lastOutputSeq ?? null,
   };
 }

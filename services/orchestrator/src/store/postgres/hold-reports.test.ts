@@ -15,7 +15,16 @@ function ends(attemptId: string, reason: string): Report {
     kind: "ends",
     attempt: { attemptId, fence: 1 },
     actor: "agent",
-    told: { reason, exitCode: null, signal: "", sentence: "", startedAtMs: null, finishedAtMs: null, used: null },
+    told: {
+      reason,
+      exitCode: null,
+      signal: "",
+      sentence: "",
+      startedAtMs: null,
+      finishedAtMs: null,
+      used: null,
+      lastOutputSeq: null,
+    },
     decide: () => ({ kind: "repeat" }),
     stillSo: () => true,
   };

@@ -16,13 +16,15 @@ export interface AttemptRow {
   readonly reason: string;
   readonly used: MeasuredUse | null;
   readonly reserved: Amounts;
+  readonly awaits_output: boolean;
 }
 
 const ms = (column: string): string => `floor(extract(epoch FROM ${column}) * 1000)::bigint`;
 
 /** Of `attempts a`. Times as milliseconds, so that they read the same as columns and inside jsonb. */
 export const attemptColumns = `a.attempt_id, a.agent_id, a.number, a.fence, a.state, ${ms("a.assigned_at")} AS assigned_ms,
-           ${ms("a.started_at")} AS started_ms, ${ms("a.finished_at")} AS finished_ms, a.exit_code, a.signal, a.reason, a.used, a.reserved`;
+           ${ms("a.started_at")} AS started_ms, ${ms("a.finished_at")} AS finished_ms, a.exit_code, a.signal, a.reason, a.used, a.reserved,
+           coalesce(a.output_end_seq > a.output_last_seq, false) AS awaits_output`;
 
 const ofTask = defineStatement<AttemptRow>({
   name: "attempts_of_task",
@@ -66,5 +68,6 @@ export function attemptFromRow(row: AttemptRow): AttemptRecord {
     reason: row.reason,
     used: row.used,
     reserved: row.reserved,
+    awaitsOutput: row.awaits_output,
   };
 }

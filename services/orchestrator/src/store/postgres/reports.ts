@@ -18,6 +18,8 @@ import { writeReports } from "./write-reports.ts";
 /** Facts of an attempt's end, as far as somebody told them. */
 export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "startedAtMs" | "finishedAtMs" | "used"> & {
   readonly reason: string;
+  /** Null: nobody told, and none is waited for. */
+  readonly lastOutputSeq: AttemptResult["lastOutputSeq"] | null;
 };
 
 export type Report =

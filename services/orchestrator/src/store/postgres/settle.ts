@@ -8,6 +8,7 @@ const NOTHING_TOLD: Omit<Told, "reason"> = {
   startedAtMs: null,
   finishedAtMs: null,
   used: null,
+  lastOutputSeq: null,
 };
 
 /** `startedAtMs` null: only accepted so far. */

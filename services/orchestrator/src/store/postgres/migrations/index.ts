@@ -9,6 +9,7 @@ import { queueLists } from "./0012_queue_lists.ts";
 import { holdUnknown } from "./0013_hold_unknown.ts";
 import { cancelling } from "./0014_cancelling.ts";
 import { queueWithoutTaskCheck } from "./0015_queue_without_task_check.ts";
+import { outputEnd } from "./0016_output_end.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   holdUnknown,
   cancelling,
   queueWithoutTaskCheck,
+  outputEnd,
 ];

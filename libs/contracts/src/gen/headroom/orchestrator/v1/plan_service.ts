@@ -364,7 +364,10 @@ export interface StreamTaskLogsRequest {
   taskId: string;
   /** Which attempt (UUID); empty means the one that is the newest when the call begins. */
   attemptId: string;
-  /** Go on until that attempt has ended. Default: end with what there is. */
+  /**
+   * Go on until that attempt has ended and all of its output has come, which may be after its end. Output that its agent still owes is waited
+   * for until 15 s after the last piece. Default: end with what there is.
+   */
   follow: boolean;
 }
 

@@ -314,7 +314,10 @@ export interface AttemptFinished {
   used?:
     | MeasuredUse
     | undefined;
-  /** Number of the last AttemptOutput of this attempt; 0 when it wrote nothing. */
+  /**
+   * Number of the last AttemptOutput of this attempt, which may come after this; 0 when it wrote nothing. Whoever follows its output is served
+   * until that has come.
+   */
   lastOutputSeq: number;
 }
 
