@@ -46,7 +46,7 @@ function begin() {
     avoided,
     causes,
     loop,
-    keptChanges(change: "begun" | "served", forMs: number | null) {
+    keptChanges: (change: "begun" | "served", forMs: number | null) => {
       keptForMs = forMs;
       tellOfKept(change);
     },
