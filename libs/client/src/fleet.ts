@@ -21,7 +21,7 @@ export interface FleetClient {
     limits?: { readonly maxShapes?: number; readonly maxHoles?: number },
     settings?: CallSettings,
   ): Promise<Result<wire.InspectPlacementResponse>>;
-  /** The agents that the mass-loss brake keeps SUSPECT are really gone. Answers how many the process asked has held. */
+  /** The agents that the mass-loss brake keeps SUSPECT are really gone. Answers how many the process asked has held; others give up theirs within a second. */
   confirmLosses(settings?: CallSettings): Promise<Result<wire.ConfirmLossesResponse>>;
   /** A token with which agents on other machines join. It can be read in this answer only. */
   createJoinToken(

@@ -102,12 +102,18 @@ describe("headroom agents drain", () => {
 
 describe("headroom agents confirm-losses", () => {
   it.each([
-    [0, "no agent is kept from going offline\n"],
-    [12, "12 agents kept suspect: now given up as offline\n"],
-  ])("says how many were held (%i)", async (agentsHeld, said) => {
-    const { code, stderr } = await run({ confirmLosses: () => Promise.resolve({ agentsHeld }) }, "confirm-losses");
-    expect([code, stderr]).toEqual([0, said]);
-  });
+    [0, "this registry process keeps none; any other that does gives them up within a second\n"],
+    [
+      12,
+      "12 agents kept suspect by this registry process: now given up as offline; any other process that keeps some gives them up within a second\n",
+    ],
+  ])(
+    "says how many the answering process held (%i), and that the others give up theirs as well",
+    async (agentsHeld, said) => {
+      const { code, stderr } = await run({ confirmLosses: () => Promise.resolve({ agentsHeld }) }, "confirm-losses");
+      expect([code, stderr]).toEqual([0, said]);
+    },
+  );
 });
 
 describe("headroom agents remove", () => {

@@ -124,10 +124,16 @@ export function agentsConfirmLosses(): Run {
   return async (context) => {
     const answer = need(await context.client().fleet.confirmLosses());
     if (context.isJson) context.printJson("registry", "ConfirmLossesResponse", answer);
-    else if (answer.agentsHeld === 0) context.say("no agent is kept from going offline");
-    else context.say(`${count(answer.agentsHeld, "agent")} kept suspect: now given up as offline`);
+    else context.say(confirmedText(answer));
     return exitCodes.done;
   };
+}
+
+/** The answer counts those of one registry process; the word reaches the others through the store, whatever that one keeps. */
+function confirmedText({ agentsHeld }: wire.ConfirmLossesResponse): string {
+  if (agentsHeld === 0) return "this registry process keeps none; any other that does gives them up within a second";
+  const kept = `${count(agentsHeld, "agent")} kept suspect by this registry process: now given up as offline`;
+  return `${kept}; any other process that keeps some gives them up within a second`;
 }
 
 /** `headroom agents remove ID` */

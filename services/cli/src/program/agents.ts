@@ -59,7 +59,9 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .action((agent: string, options: AgentsDrainOptions) => run(agentsDrain(agent, options)));
   agents
     .command("confirm-losses")
-    .description("very many agents were lost at once and are kept suspect: say that they are really gone")
+    .description(
+      "very many agents were lost at once and are kept suspect: tell every registry process that they are really gone",
+    )
     .action(() => run(agentsConfirmLosses()));
   agents
     .command("remove <agent>")
