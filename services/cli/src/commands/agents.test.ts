@@ -93,6 +93,12 @@ describe("agents get", () => {
     expect(stdout).toMatch(/GPU 0 +RTX 4090: 24 GiB\n/);
   });
 
+  it("tells figures that were declared once", async () => {
+    const { stdout } = await run(fleetOf(agent({ capacity: { declared: ["cpu"] } })), ["agents", "get", idOf(0)]);
+    expect(stdout).toMatch(/^notes +-$/m);
+    expect(stdout.match(/declared.*/g)).toEqual(["declared   cpu (not measured)"]);
+  });
+
   it("by a host name that several agents share lists their ids", async () => {
     const agents = Array.from({ length: 12 }, (_, index) => agent({ agentId: idOf(index), hostname: "vm" }));
     const { code, stdout, stderr } = await run(fleetOf(...agents), ["agents", "get", "vm"]);

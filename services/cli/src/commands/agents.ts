@@ -7,6 +7,7 @@ import { age, amount, count, gb, gbOf, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { readPages, sayLeftOut } from "../pages.ts";
+import { type Capacity, declaredNotes, isOnline, obstaclesOfAgent } from "./agent-notes.ts";
 
 export interface AgentsListOptions {
   readonly pool?: string;
@@ -49,7 +50,7 @@ function agentRow(agent: wire.Agent, nowMs: number): Cell[] {
     agent.poolName,
     ...freeCells(agent),
     String(agent.attemptIds.length),
-    notesOf(agent).join(", "),
+    [...obstaclesOfAgent(agent), ...declaredNotes(agent.capacity)].join(", "),
   ];
 }
 
@@ -61,28 +62,6 @@ function freeCells({ capacity, status }: wire.Agent): Cell[] {
     gbOf(capacity.memoryAvailableGb, capacity.memoryTotalGb),
     gbOf(capacity.gpuVramAvailableGb, capacity.gpuVramTotalGb),
   ];
-}
-
-const isOnline = (status: wire.AgentStatus): boolean => word("AgentStatus", status) === "online";
-
-/** What keeps work away, and what else is not as usual. */
-export function notesOf(agent: wire.Agent): string[] {
-  const notes: string[] = [];
-  const type = word("AgentType", agent.agentType);
-  if (type !== "" && type !== "desktop") notes.push(`${type}: is never given work`);
-  if (agent.cordoned) notes.push(agent.cordonReason === "" ? "cordoned" : `cordoned (${agent.cordonReason})`);
-  if (agent.draining) notes.push(drainNote(agent));
-  const probationUntil = timeOf(agent.probationUntil);
-  if (probationUntil !== null) notes.push(`on probation until ${new Date(probationUntil).toISOString()}`);
-  if (agent.capacity?.ownerHold === true) notes.push("held by its owner");
-  if (isOnline(agent.status) && agent.capacity?.attached === false) notes.push("not attached");
-  if ((agent.capacity?.declared.length ?? 0) > 0) notes.push(`declared: ${agent.capacity?.declared.join(", ")}`);
-  return notes;
-}
-
-function drainNote(agent: wire.Agent): string {
-  const deadline = timeOf(agent.capacity?.drainDeadline);
-  return deadline === null ? "draining" : `draining until ${new Date(deadline).toISOString()}`;
 }
 
 /** `headroom agents get ID` */
@@ -166,7 +145,7 @@ function printAgent(context: CommandContext, agent: wire.Agent): void {
     ],
     ["last beat", `${age(timeOf(agent.lastBeatAt), now)} ago`],
     ["program", `${agent.version} on ${agent.platform}`],
-    ["notes", notesOf(agent).join(", ") || "-"],
+    ["notes", obstaclesOfAgent(agent).join(", ") || "-"],
     ["runs", agent.attemptIds.join(", ") || "nothing"],
   ];
   if (agent.capacity !== undefined) facts.push(...capacityFacts(agent.capacity));
@@ -174,7 +153,7 @@ function printAgent(context: CommandContext, agent: wire.Agent): void {
 }
 
 /** Free, promised and total of one agent, card by card; of one that is not online only the total. */
-export function capacityFacts(capacity: wire.AgentCapacity | wire.GetAgentCapacityResponse): [string, Cell][] {
+export function capacityFacts(capacity: Capacity): [string, Cell][] {
   const reserved = capacity.reserved;
   const online = isOnline(capacity.status);
   const ofTotalGb = (available: number, total: number) =>

@@ -4,10 +4,11 @@ import { fieldLine } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { agentIdOf } from "../ids.ts";
 import { colourOfState } from "../output/colour.ts";
-import { amount, gbOf, instant, percent, shortId } from "../output/format.ts";
+import { amount, gbOf, instant, percent, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { readPages, sayLeftOut } from "../pages.ts";
+import { declaredNotes, obstaclesOf } from "./agent-notes.ts";
 import { capacityFacts } from "./agents.ts";
 
 export interface CapacityOptions {
@@ -133,7 +134,7 @@ function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapa
 
 function printCapacity(context: CommandContext, answer: wire.ListAvailableCapacityResponse): void {
   context.printTable(
-    ["AGENT", "HOST", "STATUS", "POOL", "CPU FREE", "LOAD", "MEMORY FREE", "VRAM FREE", "GPU"],
+    ["AGENT", "HOST", "STATUS", "POOL", "CPU FREE", "LOAD", "MEMORY FREE", "VRAM FREE", "GPU", "NOTES"],
     answer.agents.map(capacityRow),
   );
 }
@@ -150,6 +151,7 @@ function capacityRow(agent: wire.AgentCapacity): Cell[] {
     gbOf(agent.memoryAvailableGb, agent.memoryTotalGb),
     gbOf(agent.gpuVramAvailableGb, agent.gpuVramTotalGb),
     agent.gpuType === "" ? "-" : `${agent.gpus.length} × ${agent.gpuType}`,
+    [...obstaclesOf(agent), ...declaredNotes(agent)].join(", "),
   ];
 }
 
@@ -158,17 +160,28 @@ export function capacityGet(given: string): Run {
   return async (context) => {
     const answer = need(await context.client().capacity.getAgent(await agentIdOf(context, given)));
     if (context.isJson) context.printJson("registry", "GetAgentCapacityResponse", answer);
-    else {
-      const status = word("AgentStatus", answer.status);
-      context.printFacts([
-        ["agent", answer.agentId],
-        ["host", answer.hostname],
-        ["status", { text: status, colour: colourOfState(status) }],
-        ["pool", answer.poolName],
-        ...capacityFacts(answer),
-        ["sampled", instant(timeOf(answer.timestamp))],
-      ]);
-    }
+    else printAgentCapacity(context, answer);
     return exitCodes.done;
   };
+}
+
+function printAgentCapacity(context: CommandContext, answer: wire.GetAgentCapacityResponse): void {
+  const status = word("AgentStatus", answer.status);
+  context.printFacts([
+    ["agent", answer.agentId],
+    ["host", answer.hostname],
+    ["status", { text: status, colour: colourOfState(status) }],
+    ["pool", answer.poolName],
+    ["notes", obstaclesOf(answer).join(", ") || "-"],
+    ...capacityFacts(answer),
+    ...expectedFacts(timeOf(answer.expectedAvailableAt), context.io.ports.clock.now()),
+    ["sampled", instant(timeOf(answer.timestamp))],
+  ]);
+}
+
+/** When the first of what runs there is expected to end; an end that is overdue comes as the time of the answer. Nothing where it is unknown. */
+function expectedFacts(atMs: number | null, nowMs: number): [string, Cell][] {
+  if (atMs === null) return [];
+  const when = atMs <= nowMs ? "at any moment" : `in ${span(atMs - nowMs)}, at ${instant(atMs)}`;
+  return [["expected", `more room ${when}`]];
 }
