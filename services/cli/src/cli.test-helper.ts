@@ -107,12 +107,15 @@ function complete<D extends ServiceDefinition>(
 
 /** ListAgents as the registry answers it: filtered, one page. */
 export function listed(
-  { hostname, agentIdPrefix, pageSize }: wire.ListAgentsRequest,
+  { hostname, agentIdPrefix, statuses, pageSize }: wire.ListAgentsRequest,
   agents: readonly wire.Agent[],
 ): wire.ListAgentsResponse {
   const prefix = agentIdPrefix.toLowerCase();
   const found = agents.filter(
-    (agent) => (hostname === "" || agent.hostname === hostname) && agent.agentId.startsWith(prefix),
+    (agent) =>
+      (hostname === "" || agent.hostname === hostname) &&
+      (statuses.length === 0 || statuses.includes(agent.status)) &&
+      agent.agentId.startsWith(prefix),
   );
   const page = found.slice(0, pageSize === 0 ? 100 : pageSize);
   return wire.ListAgentsResponse.create({ agents: page, totalSize: found.length });

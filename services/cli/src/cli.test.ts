@@ -225,6 +225,8 @@ describe("errors", () => {
     [["queue", "--reason", "no_agent"], /It must be one of fleet_below_threshold/],
     [["capacity", "--min-cpu-cores", "x"], /It must be a number of cores/],
     [["capacity", "--min-cpu-cores", "0"], /It must be a number of cores, 1 or more/],
+    [["capacity", "desk-1", "desk-2"], /too many arguments for 'list'. Expected 1 argument but got 2/],
+    [["plan", "list", "--status", "paused,ended"], /It must be one of dispatched, /],
     [["plan", "get"], /missing required argument 'plan'/],
     [["plan", "get", "a", "b"], /too many arguments/],
     [["queue", "lst"], /unknown command 'lst'\n\(Did you mean list\?\)\n {2}headroom queue has: list, /],

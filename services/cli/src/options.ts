@@ -54,6 +54,16 @@ export function collectPairs(text: string, before: readonly string[] = []): stri
   return [...before, text];
 }
 
+/** What `collectPairs` has collected, by key. */
+export function pairsOf(pairs: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [key = "", ...value] = pair.split("=");
+      return [key, value.join("=")];
+    }),
+  );
+}
+
 /** One of an enum's words; answers its number. */
 export function enumOption(typeName: string, words: readonly string[]): (text: string) => number {
   return (text) => {
@@ -64,4 +74,13 @@ export function enumOption(typeName: string, words: readonly string[]): (text: s
     const hint = meant === null ? "" : ` Did you mean ${meant}?`;
     throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.${hint}`);
   };
+}
+
+/** Words of an enum, for an option that may be repeated or hold a comma-separated list; answers their numbers, each once. */
+export function enumListOption(
+  typeName: string,
+  words: readonly string[],
+): (text: string, before?: readonly number[]) => number[] {
+  const parse = enumOption(typeName, words);
+  return (text, before = []) => [...new Set([...before, ...text.split(",").map((part) => parse(part.trim()))])];
 }

@@ -4,6 +4,7 @@ import { runTestCli } from "./cli.test-helper.ts";
 describe("--help", () => {
   it.each([
     ["capacity"],
+    ["capacity", "explain"],
     ["plan", "get"],
     ["plan", "dispatch"],
     ["agents", "list"],

@@ -4,6 +4,7 @@ import { exitCodeHelp, type ExitCode } from "./exit-codes.ts";
 import type { CliIo } from "./io.ts";
 import { addAgentCommands } from "./program/agents.ts";
 import { addCallCommands } from "./program/call.ts";
+import { addCapacityCommands } from "./program/capacity.ts";
 import { addPartCommands } from "./program/parts.ts";
 import { addPlacementCommands } from "./program/placement.ts";
 import { addPlanCommands } from "./program/plans.ts";
@@ -76,6 +77,7 @@ export function createProgram(io: CliIo): Program {
   addUpCommand(command, context);
   addPartCommands(command, context);
   addAgentCommands(command, context);
+  addCapacityCommands(command, context);
   addPlanCommands(command, context);
   addQueueCommands(command, context);
   addPlacementCommands(command, context);
@@ -113,11 +115,15 @@ function strict(command: Command, io: CliIo): void {
   for (const child of command.commands) strict(child, io);
 }
 
-/** What was read as a word too many for the default command of a group, which nobody had named: a name that no command of the group has. */
+/**
+ * What was read as a word too many for the default command of a group, which nobody had named: a name that no command of the group has. A
+ * default command that takes words of its own has one too many, and no other was meant.
+ */
 function mistypedCommand(command: Command): string | null {
   const { parent: group } = command;
   const [typed] = command.args;
   if (group === null || typed === undefined || group.args.includes(command.name())) return null;
+  if (command.registeredArguments.length > 0) return null;
   const meant = nearest(
     typed,
     group.commands.map((child) => child.name()),

@@ -85,6 +85,42 @@ describe("agents list", () => {
   });
 });
 
+describe("agents list --status", () => {
+  const fleet = fleetOf(
+    agent({ hostname: "desk-on" }),
+    agent({ hostname: "desk-late", status: AGENT_STATUS_SUSPECT }),
+    agent({ hostname: "desk-off", status: AGENT_STATUS_OFFLINE }),
+  );
+  const hostsOf = ({ stdout }: CliOutcome): string[] | null => stdout.match(/desk-\w+/g);
+
+  it.each([
+    [["--status", "suspect", "--status", "offline"]],
+    [["--status", "suspect,offline"]],
+    [["--status", "OFFLINE, suspect", "--status", "offline"]],
+  ])("shows the agents of all that are named: %j", async (args) => {
+    expect(hostsOf(await run(fleet, ["agents", "list", ...args]))).toEqual(["desk-late", "desk-off"]);
+  });
+
+  it.each(["suspekt", "suspect,gone", "", ","])("refuses %j with the words there are", async (status) => {
+    const { code, stdout, stderr } = await run(fleet, ["agents", "list", "--status", status]);
+    expect(stderr).toContain("It must be one of online, suspect, offline, unknown.");
+    expect([code, stdout]).toEqual([1, ""]);
+  });
+
+  it.each([
+    [["--status", "suspect,unknown"], "no agent is suspect or unknown; headroom agents list shows all agents\n"],
+    [
+      ["--status", "offline", "--pool", "gpu"],
+      "no agent in pool gpu is offline; headroom agents list shows all agents\n",
+    ],
+    [["--pool", "gpu"], "no agent is known in pool gpu; headroom agents list shows all agents\n"],
+    [[], "no agent is known; start one with: headroom agent (headroom up starts one for this machine)\n"],
+  ])("takes no part of the fleet for the whole where nothing is found: %j", async (args, said) => {
+    const { code, stdout, stderr } = await run(fleetOf(), ["agents", "list", ...args]);
+    expect([code, stdout, stderr]).toEqual([0, "", said]);
+  });
+});
+
 describe("agents get", () => {
   it("gives the size of an agent that is offline, and nothing as free", async () => {
     const { stdout } = await run(fleetOf(agent({ status: AGENT_STATUS_OFFLINE })), ["agents", "get", idOf(0)]);

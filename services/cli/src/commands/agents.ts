@@ -10,6 +10,7 @@ import { readPages, sayLeftOut } from "../pages.ts";
 import { type Capacity, declaredNotes, isOnline, obstaclesOfAgent } from "./agent-notes.ts";
 
 export interface AgentsListOptions {
+  readonly status?: readonly wire.AgentStatus[];
   readonly pool?: string;
   readonly limit: number;
 }
@@ -19,20 +20,27 @@ export function agentsList(options: AgentsListOptions): Run {
   return async (context) => {
     const { fleet } = context.client();
     const answer = await readPages(options.limit, "agents", async (page) =>
-      need(await fleet.list({ poolName: options.pool ?? "", ...page })),
+      need(await fleet.list({ statuses: [...(options.status ?? [])], poolName: options.pool ?? "", ...page })),
     );
     if (context.isJson) context.printJson("registry", "ListAgentsResponse", answer);
+    else if (answer.agents.length === 0) context.say(nobodyListed(options));
     else printAgents(context, answer);
     sayLeftOut(context, answer.agents.length, answer.totalSize);
     return exitCodes.done;
   };
 }
 
+/** An empty fleet is told by how to begin one; of a part of it, that it is a part. */
+function nobodyListed({ status = [], pool }: AgentsListOptions): string {
+  const where = pool === undefined ? "" : ` in pool ${pool}`;
+  const all = "headroom agents list shows all agents";
+  if (status.length > 0)
+    return `no agent${where} is ${status.map((each) => word("AgentStatus", each)).join(" or ")}; ${all}`;
+  if (pool !== undefined) return `no agent is known${where}; ${all}`;
+  return "no agent is known; start one with: headroom agent (headroom up starts one for this machine)";
+}
+
 function printAgents(context: CommandContext, answer: wire.ListAgentsResponse): void {
-  if (answer.agents.length === 0) {
-    context.say("no agent is known; start one with: headroom agent (headroom up starts one for this machine)");
-    return;
-  }
   const now = context.io.ports.clock.now();
   context.printTable(
     ["AGENT", "HOST", "STATUS", "SINCE", "POOL", "CPU FREE", "MEMORY FREE", "VRAM FREE", "RUNS", "NOTES"],

@@ -3,6 +3,7 @@ import { need, type CommandContext, type Run } from "../context.ts";
 import { fieldLine } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { agentIdOf } from "../ids.ts";
+import { pairsOf } from "../options.ts";
 import { colourOfState } from "../output/colour.ts";
 import { amount, gbOf, instant, percent, shortId, span } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
@@ -24,7 +25,7 @@ export interface CapacityOptions {
   readonly label?: readonly string[];
   readonly pool?: string;
   readonly sort?: string;
-  readonly limit: number;
+  readonly limit?: number;
 }
 
 const shortFields: Readonly<Record<string, string>> = {
@@ -57,7 +58,7 @@ function sortHelp(sort: string): string {
 export function capacityList(options: CapacityOptions): Run {
   return async (context) => {
     const { capacity } = context.client();
-    const answer = await readPages(options.limit, "agents", async (page) =>
+    const answer = await readPages(options.limit ?? 100, "agents", async (page) =>
       need(await capacity.listAvailable({ ...constraintsOf(options), ...page }), (violation) =>
         violation.field === "order_by" ? sortHelp(options.sort ?? "") : fieldLine(violation),
       ),
@@ -110,19 +111,13 @@ function nobodyHas({ limit: _limit, sort: _sort, ...constraints }: CapacityOptio
 }
 
 function constraintsOf(options: CapacityOptions): Partial<wire.ListAvailableCapacityRequest> {
-  const labels = Object.fromEntries(
-    (options.label ?? []).map((pair) => {
-      const [key = "", ...value] = pair.split("=");
-      return [key, value.join("=")];
-    }),
-  );
   return {
     minGpuVramGb: options.minGpuVramGb ?? 0,
     minMemoryGb: options.minMemoryGb ?? 0,
     minGpuVramPerCardGb: options.minGpuVramPerCardGb ?? 0,
     minGpuCount: options.minGpuCount ?? 0,
     gpuModels: [...(options.gpuModel ?? [])],
-    labels,
+    labels: pairsOf(options.label),
     poolName: options.pool ?? "",
     orderBy: options.sort === undefined ? "" : orderByOf(options.sort),
     ...(options.minCpuCores !== undefined && { minCpuCores: options.minCpuCores }),

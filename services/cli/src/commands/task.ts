@@ -7,6 +7,7 @@ import { age, amount, commandLine, gb, instant, shortId, span } from "../output/
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { waitsFor } from "./plan-reads.ts";
+import { printVerdicts } from "./verdicts.ts";
 
 /** `headroom task get ID` */
 export function taskGet(given: string): Run {
@@ -43,11 +44,7 @@ export function taskExplain(given: string): Run {
     context.io.stdout.write(`${answer.sentence}\n`);
     const expected = expectedStart(answer, context.io.ports.clock.now());
     if (answer.queuePosition > 0) context.io.stdout.write(`place in the queue: ${answer.queuePosition}${expected}\n`);
-    const verdicts = answer.capacity?.agents ?? [];
-    if (verdicts.length > 0) {
-      context.io.stdout.write("\n");
-      context.printTable(["AGENT", "HOST", "VERDICT", "WHAT IS MISSING", "WHAT WOULD HELP"], verdicts.map(verdictRow));
-    }
+    printVerdicts(context, answer.capacity?.agents ?? []);
     return exitCodes.done;
   };
 }
@@ -62,14 +59,6 @@ function expectedStart(answer: wire.ExplainTaskResponse, nowMs: number): string 
   return latestMs - earliestMs < 1_000
     ? `; expected to start ${from}`
     : `; expected to start ${from} to ${span(latestMs - nowMs)}`;
-}
-
-function verdictRow(verdict: wire.AgentVerdict): Cell[] {
-  const fits: Cell = verdict.fits
-    ? { text: "fits", colour: "green" }
-    : { text: verdict.never ? "never" : "not now", colour: verdict.never ? "red" : "yellow" };
-  const misses = verdict.misses.map(({ sentence }) => sentence).join("; ");
-  return [shortId(verdict.agentId), verdict.hostname, fits, misses || "-", verdict.unblock || "-"];
 }
 
 function printTask(context: CommandContext, task: wire.Task): void {
@@ -131,10 +120,12 @@ export function needsText(needs: wire.ResourceNeeds | undefined): string {
   const parts = [`${amount(cores)} ${cores === 1 ? "core" : "cores"}`];
   if ((needs.memoryGb ?? 0) > 0) parts.push(`${gb(needs.memoryGb ?? 0)} memory`);
   const vramGb = needs.gpuVramGb ?? 0;
-  const cards = needs.gpuCount ?? (vramGb > 0 ? 1 : 0);
+  // The contract's defaults: one card where something of a card is asked for, and whole cards where no VRAM is.
+  const asksForCard = vramGb > 0 || needs.gpuExclusive === true || needs.gpuModels.length > 0;
+  const cards = needs.gpuCount ?? (asksForCard ? 1 : 0);
   if (cards > 0) {
     const what = vramGb > 0 ? `${gb(vramGb)} VRAM on ` : "";
-    parts.push(`${what}${cards} ${needs.gpuExclusive === true ? "whole " : ""}GPU${cards === 1 ? "" : "s"}`);
+    parts.push(`${what}${cards} ${(needs.gpuExclusive ?? vramGb === 0) ? "whole " : ""}GPU${cards === 1 ? "" : "s"}`);
   }
   if (needs.gpuModels.length > 0) parts.push(`model ${needs.gpuModels.join(" or ")}`);
   if (needs.pool !== "") parts.push(`pool ${needs.pool}`);

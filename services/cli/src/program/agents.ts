@@ -1,9 +1,10 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import {
   agentsConfirmLosses,
   agentsCordon,
   agentsGet,
   agentsList,
+  type AgentsListOptions,
   agentsRemove,
   agentsUncordon,
 } from "../commands/agents.ts";
@@ -14,23 +15,29 @@ import {
   joinTokenList,
   joinTokenRevoke,
 } from "../commands/agents-token.ts";
-import { capacityGet, capacityList, type CapacityOptions } from "../commands/capacity.ts";
 import { exitCodeHelp } from "../exit-codes.ts";
-import { collect, collectPairs, duration, enumOption, numberFrom, wholeNumber } from "../options.ts";
+import { duration, enumListOption, enumOption, wholeNumber } from "../options.ts";
+import { wordsOf } from "../output/words.ts";
 import { mostRows } from "../pages.ts";
 import type { ProgramContext } from "../program.ts";
 
-/** `agents …` and `capacity`. */
+/** `agents …` */
 export function addAgentCommands(program: Command, { run }: ProgramContext): void {
   const agents = program
     .command("agents")
     .description("the fleet: list, get, cordon, uncordon, drain, remove, and how to join it: token");
+  const statuses = wordsOf("AgentStatus");
   agents
     .command("list", { isDefault: true })
     .description("all agents known, whatever their state")
+    .addOption(
+      new Option("--status <status>", `only ${statuses.join(", ")}; may be repeated`).argParser(
+        enumListOption("headroom.common.v1.AgentStatus", statuses),
+      ),
+    )
     .option("--pool <name>", "only this pool")
     .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
-    .action((options: { pool?: string; limit: number }) => run(agentsList(options)));
+    .action((options: AgentsListOptions) => run(agentsList(options)));
   agents
     .command("get <agent>")
     .description("one agent; by its id, the first characters of it (four at least), or its host name")
@@ -69,29 +76,6 @@ export function addAgentCommands(program: Command, { run }: ProgramContext): voi
     .action((agent: string) => run(agentsRemove(agent)));
 
   addTokenCommands(agents, run);
-
-  program
-    .command("capacity [agent]")
-    .description("where is room: the online desktops that meet all constraints, or one agent")
-    .option("--min-gpu-vram-gb <n>", "VRAM free, summed over the cards", numberFrom(0, "GiB"))
-    .option("--min-cpu-cores <n>", "CPU cores free, 1 or more (default 1)", numberFrom(1, "cores"))
-    .option("--min-memory-gb <n>", "memory free", numberFrom(0, "GiB"))
-    .option("--min-gpu-vram-per-card-gb <n>", "VRAM free on one card", numberFrom(0, "GiB"))
-    .option("--min-gpu-count <n>", "cards", wholeNumber(0, 64))
-    .option("--max-gpu-vram-gb <n>", "VRAM free at most", numberFrom(0, "GiB"))
-    .option("--max-cpu-cores <n>", "CPU cores free at most", numberFrom(0, "cores"))
-    .option("--max-memory-gb <n>", "memory free at most", numberFrom(0, "GiB"))
-    .option("--gpu-model <name>", "a part of the card's model; may be repeated", collect)
-    .option("--label <key=value>", "label of the agent; may be repeated", collectPairs)
-    .option("--pool <name>", "only this pool")
-    .option(
-      "--sort <field>",
-      "vram, cpu, memory, load, host, agent, pool_name, timestamp, cpu_cores_physical, memory_total_gb or gpu_vram_total_gb; `:asc` and `:desc` behind it",
-    )
-    .option("--limit <n>", "rows at most", wholeNumber(1, mostRows), 100)
-    .action((agent: string | undefined, options: CapacityOptions) =>
-      run(agent === undefined ? capacityList(options) : capacityGet(agent)),
-    );
 }
 
 const agentTypes = ["desktop", "infra", "code", "research"];

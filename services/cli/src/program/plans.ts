@@ -8,7 +8,7 @@ import { planCancel, planGet, planList } from "../commands/plan-reads.ts";
 import { taskCancel, taskExplain, taskGet } from "../commands/task.ts";
 import { taskLogs } from "../commands/task-logs.ts";
 import { exitCodeHelp } from "../exit-codes.ts";
-import { enumOption, wholeNumber } from "../options.ts";
+import { enumListOption, wholeNumber } from "../options.ts";
 import { wordsOf } from "../output/words.ts";
 import { mostRows } from "../pages.ts";
 import { planFileHelp } from "../plan-file/plan-help.ts";
@@ -73,17 +73,12 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
     .description("one plan with its tasks; by its id or the first characters of it")
     .action((id: string) => run(planGet(id)));
   const words = wordsOf("PlanStatus");
-  const parseStatus = enumOption("headroom.orchestrator.v1.PlanStatus", words);
   plan
     .command("list")
     .description("plans, the newest first")
     .addOption(
       new Option("--status <status>", `only ${words.join(", ")}; may be repeated`).argParser(
-        (text: string, before: wire.PlanStatus[] | undefined) => [
-          ...(before ?? []),
-          // One of the words of this very enum.
-          parseStatus(text) as wire.PlanStatus,
-        ],
+        enumListOption("headroom.orchestrator.v1.PlanStatus", words),
       ),
     )
     .option("--name <name>", "only plans of this name")
