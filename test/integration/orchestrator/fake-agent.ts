@@ -15,6 +15,8 @@ export interface FakeAgent {
   /** What it runs: accepted and not finished. */
   readonly running: ReadonlyMap<string, Given>;
   readonly cancelled: ReadonlySet<string>;
+  /** Assignments and cancellations of the stream that is open, in the order in which they came: `assignment ID`, `cancel ID`. */
+  readonly heard: () => readonly string[];
   readonly acks: ReadonlyMap<string, { readonly refused: boolean }>;
   readonly unwanted: ReadonlySet<string>;
   readonly closes: readonly (HeadroomError | null)[];
@@ -48,6 +50,7 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
   const acks = new Map<string, { refused: boolean }>();
   const unwanted = new Set<string>();
   const closes: (HeadroomError | null)[] = [];
+  let heard: string[] = [];
   let renewed: readonly string[] = [];
   let reconnects = 0;
   let isWelcome = false;
@@ -99,9 +102,11 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
         for (const id of message.value.unwantedAttemptIds) unwanted.add(id);
         break;
       case "assignment":
+        heard.push(`assignment ${message.value.attemptId}`);
         take(message.value);
         break;
       case "cancel":
+        heard.push(`cancel ${message.value.attemptId}`);
         cancelled.add(message.value.attemptId);
         break;
       case "renewed":
@@ -128,6 +133,7 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
     given,
     running,
     cancelled,
+    heard: () => heard,
     acks,
     unwanted,
     closes,
@@ -136,6 +142,7 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
     renewed: () => renewed,
     connect(address) {
       isWelcome = false;
+      heard = [];
       const channel = createChannel({ address, ports: systemPorts, logger: silentLogger, token: options.token });
       const stream = createClient(wire.WorkServiceService, channel).attach();
       stream.onMessage(receive);

@@ -334,6 +334,41 @@ describe("cancel", () => {
     await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_CANCELLED);
   });
 
+  // Nothing but the assignment's own sending tells the agent of the cancellation in these two.
+  const toldAlready = "cancel_sent_at = now() + interval '1 hour'";
+
+  it("DESIGN 5: what was cancelled while its agent was away is sent to it only with the cancellation right behind", async () => {
+    const running = await world.start();
+    const agent = await world.agent(running, { cores: 4 }, { answer: () => null });
+    await fleetSeen(running, 1);
+    const { taskId } = await dispatchOne(running);
+    const { attemptId } = await waitUntil(() => agent.given[0]);
+    agent.disconnect();
+    await waitUntil(() => running.logger.records.some(({ message }) => message === "agent detached"));
+    await running.plans.cancelTask({ taskId, reason: "" });
+    await world.sql(`UPDATE orchestrator.attempts SET ${toldAlready}`);
+    agent.connect(grpcOf(running));
+    await waitUntil(() => agent.heard().length === 2);
+    expect(agent.heard()).toEqual([`assignment ${attemptId}`, `cancel ${attemptId}`]);
+    agent.finish(attemptId, { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED, exitCode: undefined });
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_CANCELLED);
+  });
+
+  it("DESIGN 5: what was cancelled before it was answered is sent again only with the cancellation right behind", async () => {
+    const running = await world.start();
+    const agent = await world.agent(running, { cores: 4 }, { answer: () => null });
+    await fleetSeen(running, 1);
+    const { taskId } = await dispatchOne(running);
+    const { attemptId } = await waitUntil(() => agent.given[0]);
+    await running.plans.cancelTask({ taskId, reason: "" });
+    await waitUntil(() => agent.cancelled.has(attemptId));
+    await world.sql(`UPDATE orchestrator.attempts SET ${toldAlready}, sent_at = now() - interval '11 seconds'`);
+    await waitUntil(() => agent.given.length === 2 && agent.heard().at(-1) === `cancel ${attemptId}`);
+    expect(agent.heard().at(-2)).toBe(`assignment ${attemptId}`);
+    agent.finish(attemptId, { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED, exitCode: undefined });
+    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_CANCELLED);
+  });
+
   it("cancelled while it is being placed: the room goes back, nothing runs", async () => {
     const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "3600" });
     const agent = await world.agent(running, { cores: 4 });

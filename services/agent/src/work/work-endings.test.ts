@@ -2,6 +2,7 @@ import { durationFromMs, wire } from "@headroom/contracts";
 import { describe, expect, it } from "vitest";
 import {
   assign,
+  assignmentOf,
   attach,
   attemptA,
   attemptB,
@@ -118,6 +119,15 @@ describe("cancel and time-out", () => {
     expect(sentOf("finished")).toMatchObject([
       { outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED, signal: "SIGTERM" },
     ]);
+  });
+
+  it("starts nothing of an assignment whose cancellation comes right behind it, and reports it as cancelled", async () => {
+    await welcome();
+    stream().say({ message: { $case: "assignment", value: assignmentOf(attemptA) } });
+    await say({ $case: "cancel", value: { attemptId: attemptA, fence: 1, grace: undefined, reason: "asked" } });
+    expect(runner.runs).toEqual([]);
+    expect(sentOf("answer")).toMatchObject([{ accepted: true }]);
+    expect(sentOf("finished")).toMatchObject([{ outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED }]);
   });
 
   it("ends what runs longer than its run_timeout", async () => {

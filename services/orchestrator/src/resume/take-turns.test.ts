@@ -48,6 +48,7 @@ const assignment: Placed["assigned"][number] = {
   runTimeoutMs: null,
   workLeaseMs: 1,
   acceptWithinMs: 1,
+  cancelRequested: false,
 };
 const nothing: Placed = {
   assigned: [],

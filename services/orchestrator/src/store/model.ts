@@ -186,6 +186,8 @@ export interface AssignmentToSend {
   readonly runTimeoutMs: number | null;
   readonly workLeaseMs: number;
   readonly acceptWithinMs: number;
+  /** Somebody asked to cancel it while it was on its way. */
+  readonly cancelRequested: boolean;
 }
 
 /** An attempt and the fence under which somebody holds it. */

@@ -3,10 +3,11 @@ import { type DuplexStream, HeadroomError } from "@headroom/rpc";
 import type { Logger } from "@headroom/runtime";
 import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
 import { Outbox } from "./outbox.ts";
+import { RecentAttempts } from "./recent-attempts.ts";
 import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from "./wire-messages.ts";
 
-/** Attempts of which a stream remembers that it has sent them; of older ones the store is asked. */
-const maxSent = 4_096;
+/** Attempts of which a stream remembers what it has sent; of older ones the store is asked. */
+const maxRemembered = 4_096;
 
 /** Attempts of which a stream remembers that their output is unknown; of older ones that is said again. */
 const maxUnknownOutputs = 1_024;
@@ -22,8 +23,10 @@ export class Session {
   readonly #stream: WorkStream;
   readonly #outbox: Outbox;
   readonly #isBusy: () => boolean;
-  /** Attempt and fence of what was sent and has not ended, as far as it is remembered. */
-  readonly #sent = new Map<string, number>();
+  /** What was sent and has not ended, as far as it is remembered. */
+  readonly #sent = new RecentAttempts(maxRemembered);
+  /** What is to be ended. A cancellation that came before its assignment said nothing to the agent. */
+  readonly #cancelled = new RecentAttempts(maxRemembered);
   readonly #unknownOutputs = new Set<string>();
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
@@ -65,14 +68,16 @@ export class Session {
     else this.#beforeWelcome.push(message);
   }
 
+  /** Behind what somebody has asked to cancel goes the cancellation: its agent ends it before it starts. */
   assign(assignment: AssignmentToSend): void {
-    this.#remember(assignment);
+    this.#sent.add(assignment);
     this.send(assignmentMessage(assignment));
+    if (assignment.cancelRequested || this.#cancelled.has(assignment)) this.cancel(assignment, "cancelled on request");
   }
 
   /** Whether this very attempt was sent on this stream: then its agent may speak of it before the store is asked. It is forgotten. */
-  takeSent({ attemptId, fence }: FencedAttempt): boolean {
-    return this.#sent.get(attemptId) === fence && this.#sent.delete(attemptId);
+  takeSent(attempt: FencedAttempt): boolean {
+    return this.#sent.take(attempt);
   }
 
   /** Whether output of this attempt is found to be unknown for the first time, as far as that is remembered. */
@@ -85,6 +90,7 @@ export class Session {
   }
 
   cancel(attempt: FencedAttempt, reason: string): void {
+    this.#cancelled.add(attempt);
     this.send(cancelMessage(attempt, reason));
   }
 
@@ -113,12 +119,5 @@ export class Session {
   markClosed(): void {
     this.#closed = true;
     this.#beforeWelcome = null;
-  }
-
-  #remember({ attemptId, fence }: FencedAttempt): void {
-    this.#sent.delete(attemptId);
-    const oldest = this.#sent.size >= maxSent ? this.#sent.keys().next().value : undefined;
-    if (oldest !== undefined) this.#sent.delete(oldest);
-    this.#sent.set(attemptId, fence);
   }
 }

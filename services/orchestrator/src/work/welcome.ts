@@ -47,7 +47,8 @@ export async function welcomeAgent(options: WelcomeOptions, session: Session, he
   await Promise.all(
     open.filter(({ attemptId }) => heldIds.has(attemptId)).map((attempt) => settleHeld(options, session, attempt)),
   );
-  // Sent and not in the journal: it never arrived. The same attempt again: if it does arrive twice, it is one run.
+  // Sent and not in the journal: it never arrived, or is being written down at this moment. The same attempt again: if it does arrive
+  // twice, it is one run. What was cancelled meanwhile goes too, with its cancellation: the agent may be about to say that it has it.
   const absent = open.filter(({ attemptId, state }) => state === "assigned" && !heldIds.has(attemptId));
   for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId)))
     session.assign(assignment);

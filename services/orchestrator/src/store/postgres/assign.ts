@@ -130,6 +130,8 @@ function toSend(
     runTimeoutMs: row.run_timeout_ms,
     workLeaseMs: row.work_lease_ms,
     acceptWithinMs: leaseLeftMs,
+    // Its task waited until now: what waits ends when it is cancelled.
+    cancelRequested: false,
   };
 }
 
@@ -147,4 +149,5 @@ export interface SendRow {
   readonly run_timeout_ms: number | null;
   readonly work_lease_ms: number;
   readonly accept_within_ms: number;
+  readonly cancel_requested: boolean;
 }

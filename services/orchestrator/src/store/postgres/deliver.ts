@@ -14,7 +14,7 @@ const markSent = `
       JOIN tasks t ON t.task_id = due.task_id
      WHERE a.attempt_id = due.attempt_id
  RETURNING a.attempt_id, a.fence, a.task_id, a.plan_id, a.agent_id, t.name, t.command, a.reserved, a.card_indexes, t.run_timeout_ms,
-           a.work_lease_ms,
+           a.work_lease_ms, t.cancel_requested_at IS NOT NULL AS cancel_requested,
            greatest(${leastAcceptMs}, extract(epoch FROM a.reservation_expires_at - now()) * 1000)::double precision AS accept_within_ms`;
 
 const takeToSendStatement = defineStatement<SendRow>({
@@ -67,6 +67,7 @@ function assignmentFromRow(row: SendRow): AssignmentToSend {
     runTimeoutMs: row.run_timeout_ms,
     workLeaseMs: row.work_lease_ms,
     acceptWithinMs: row.accept_within_ms,
+    cancelRequested: row.cancel_requested,
   };
 }
 
