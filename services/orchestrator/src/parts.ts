@@ -181,7 +181,15 @@ export function createParts(options: PartsOptions): Parts {
     attemptChanged,
     maxOutputBytes,
   });
-  const delivery = createDeliveryLoop({ store, sessions, listener, ports, logger, errorDelayMs: smallErrorDelayMs });
+  const delivery = createDeliveryLoop({
+    store,
+    sessions,
+    avoided,
+    listener,
+    ports,
+    logger,
+    errorDelayMs: smallErrorDelayMs,
+  });
   const sweep = createSweep({ store, registry, settle, avoided, ports, logger, errorDelayMs: smallErrorDelayMs });
   const waitTimeouts = createWaitTimeouts({ store, planChanged, ports, logger });
   const keepMs = config.historyDays * 86_400_000;

@@ -1,6 +1,6 @@
 import type { Clock } from "@headroom/runtime";
 
-/** Why an agent is avoided: it read the assignment too late, as after a sleep, and may be well again in a moment; or it did not take it. */
+/** Why an agent is avoided: it read the assignment too late, as after a sleep, and may be well again in a moment; or it did not take it, or does not answer. */
 export type AvoidCause = "late" | "refused";
 
 /** Agents to which a delivery has just failed: not used again for a while. Bounded by what a reservation may name. */

@@ -4,13 +4,17 @@ import type { WorkLease } from "../store/port.ts";
 import { givenSentence, type GivenTo } from "./given-sentence.ts";
 
 const nowMs = Date.UTC(2026, 0, 2, 12);
+function assignedAgo(seconds: number): TaskRecord["attempts"] {
+  return [{ assignedAtMs: nowMs - seconds * 1_000 }] as unknown as TaskRecord["attempts"];
+}
 const running = {
   state: "running",
   cancelRequested: false,
   holdUnknown: false,
   maxAttempts: 3,
-  attempts: [{ assignedAtMs: nowMs - 60_000 }],
+  attempts: assignedAgo(60),
 } as unknown as TaskRecord;
+const rules = { lostGraceMs: 30_000, resendWithinMs: 60_000 };
 const online: GivenTo = { agentId: "A", status: "online", attached: true };
 const lease = (renewedAgoS: number | null, leftS: number, overrides: Partial<WorkLease> = {}): WorkLease => ({
   sent: true,
@@ -70,7 +74,27 @@ it.each<[string, Partial<TaskRecord>, Partial<GivenTo>, WorkLease | null, string
     lease(200, 100),
     "It runs on agent A, which is silent and was last heard of at 2026-01-02T11:56:40.000Z. Its work lease ends at 2026-01-02T12:01:40.000Z; unless the agent is back by then, the task is tried elsewhere 30 s after that.",
   ],
-  ["assigned", { state: "assigned" }, {}, lease(null, 330), "It was given to agent A, which has not answered yet."],
+  [
+    "assigned",
+    { state: "assigned", attempts: assignedAgo(59) },
+    {},
+    lease(null, 330),
+    "It was given at 2026-01-02T11:59:01.000Z to agent A, which has not answered yet.",
+  ],
+  [
+    "assigned and not answered, however often it was sent",
+    { state: "assigned" },
+    {},
+    lease(null, 330),
+    "It was given at 2026-01-02T11:59:00.000Z to agent A, which has not answered since. Its work lease ends at 2026-01-02T12:05:30.000Z; unless the agent has answered by then, the task is tried elsewhere 30 s after that.",
+  ],
+  [
+    "assigned, not answered, and to be cancelled",
+    { state: "assigned", cancelRequested: true, attempts: assignedAgo(400) },
+    { status: null, attached: null },
+    lease(null, 10),
+    "It was given at 2026-01-02T11:53:20.000Z to agent A, which has not answered since. Its work lease ends at 2026-01-02T12:00:10.000Z; unless the agent has answered by then, the task counts as cancelled 30 s after that.",
+  ],
   [
     "assigned to one without a stream",
     { state: "assigned" },
@@ -86,5 +110,5 @@ it.each<[string, Partial<TaskRecord>, Partial<GivenTo>, WorkLease | null, string
     "It was given at 2026-01-02T11:59:00.000Z to agent A, which is offline; it has not been sent yet.",
   ],
 ])("says where it is, and what follows when its agent is away: %s", (_, task, to, known, sentence) => {
-  expect(givenSentence({ ...running, ...task }, { ...online, ...to }, known, 30_000)).toBe(sentence);
+  expect(givenSentence({ ...running, ...task }, { ...online, ...to }, known, rules)).toBe(sentence);
 });

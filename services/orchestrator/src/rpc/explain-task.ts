@@ -5,17 +5,19 @@ import { expectStart } from "../estimates/expect-start.ts";
 import { roomAhead } from "../estimates/may-start.ts";
 import { lostGraceMs } from "../lost/sweep.ts";
 import { unmetDependencies } from "../present/dependency-sentence.ts";
-import { givenSentence, type GivenTo } from "../present/given-sentence.ts";
+import { type GivenRules, givenSentence, type GivenTo } from "../present/given-sentence.ts";
 import { holdToWire } from "../present/hold-to-wire.ts";
 import { agentsToList, setAside } from "../present/set-aside-sentence.ts";
 import { taskToWire } from "../present/task-to-wire.ts";
 import type { AttemptRecord, TaskRecord } from "../store/model.ts";
 import { askRegistry, type RegistryWord } from "./ask-registry.ts";
+import { resendWithinMs } from "../work/resending.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { taskNotFound } from "./not-found.ts";
 import { placingSentence, waitingSentence, type Waiting, whatElseHelps } from "./explain-waiting.ts";
 
 const defaultMaxAgents = 20;
+const givenRules: GivenRules = { lostGraceMs, resendWithinMs };
 /** Places before it are counted up to here: who is further back learns no more from the number. */
 const countedAtMost = 10_000;
 
@@ -139,7 +141,7 @@ async function whereItIs(
   ]);
   const agents = registry.kind === "told" ? registry.capacity.explanation.agents : [];
   const verdict = agents.find((one) => one.agentId === agentId);
-  return givenSentence(task, verdict === undefined ? unknown(agentId) : givenTo(verdict), lease, lostGraceMs);
+  return givenSentence(task, verdict === undefined ? unknown(agentId) : givenTo(verdict), lease, givenRules);
 }
 
 function unknown(agentId: string): GivenTo {

@@ -118,6 +118,15 @@ export interface LearnedDuration {
   readonly recentMs: readonly number[];
 }
 
+/** Which assignments without an answer are sent again; the lease of each is counted anew from then on. */
+export interface SendAgain {
+  readonly agentIds: readonly string[];
+  /** Last sent so long ago. */
+  readonly afterMs: number;
+  /** Given out no longer ago than this. */
+  readonly withinMs: number;
+}
+
 /** From when on something is to happen with an attempt. */
 export interface DueLimits {
   /** Assigned, and not sent for so long. */
@@ -260,13 +269,13 @@ export interface OrchestratorStore {
   openAttempts(agentId: string): Promise<readonly AttemptKnown[]>;
   /** Of these ids; durable, so that an agent may be told to end what is not among them. */
   findAttempts(attemptIds: readonly string[]): Promise<readonly AttemptKnown[]>;
-  /** Assignments of these agents that were never sent; of those of `again` also what was sent so long ago without an answer. Marks them sent. */
-  takeToSend(
-    agentIds: readonly string[],
-    again: { readonly agentIds: readonly string[]; readonly afterMs: number },
-  ): Promise<readonly AssignmentToSend[]>;
-  /** The same for named attempts, whenever they were sent. */
-  takeToSendAgain(attemptIds: readonly string[]): Promise<readonly AssignmentToSend[]>;
+  /** Assignments of these agents that were never sent, and of those of `again` what is to be sent again. Marks them sent. */
+  takeToSend(agentIds: readonly string[], again: SendAgain): Promise<readonly AssignmentToSend[]>;
+  /**
+   * The same for named attempts, whenever they were sent; what was given out longer than `withinMs` ago, and than its own work lease is long, is
+   * left alone.
+   */
+  takeToSendAgain(attemptIds: readonly string[], withinMs: number): Promise<readonly AssignmentToSend[]>;
   /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */
   takeToCancel(
     agentIds: readonly string[],

@@ -51,6 +51,7 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
       logger,
       takesItems: hello.takesItems,
       isBusy: () => chains.pending > 0,
+      clock: options.ports.clock,
     });
     session = begun;
     options.sessions.add(begun);
@@ -61,6 +62,9 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
   /** A promise: no more may come before it resolves. */
   function take(current: Session, message: AfterHello): Promise<void> | undefined {
     if (message.$case === "reports") return takeAll(current, message.value.reports);
+    // Before it is handled: that it cannot be written now is not its agent's silence.
+    if (message.$case !== "renew") current.heard(message.value.attemptId);
+    else for (const { attemptId } of message.value.attempts) current.heard(attemptId);
     if (message.$case === "output") {
       outputs.add(message.value);
       const { attemptId } = message.value;

@@ -1,11 +1,14 @@
 import { readNotification, type Listener } from "@headroom/postgres";
 import { lifecycle, type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
+import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { OrchestratorStore } from "../store/port.ts";
+import { resendMs, resendWithinMs } from "./resending.ts";
 import { attachedChannel, deliverChannel, type Sessions } from "./sessions.ts";
 
 export interface DeliveryLoopOptions {
   readonly store: Pick<OrchestratorStore, "takeToSend" | "takeToCancel">;
   readonly sessions: Sessions;
+  readonly avoided: Pick<AvoidedAgents, "avoid">;
   readonly listener: Pick<Listener, "subscribe"> | null;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -13,8 +16,6 @@ export interface DeliveryLoopOptions {
 }
 
 const intervalMs = 1_000;
-/** An assignment that was not answered for so long is sent again, and so is a cancellation. */
-const resendMs = 10_000;
 
 /** Sends what other replicas have assigned to agents held here: when told, and every second by looking. */
 export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService {
@@ -33,10 +34,11 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
       const agentIds = sessions.agentIds();
       if (agentIds.length === 0) return;
       // Of agents whose answers are still in work, only what was never sent is sent.
-      const again = { agentIds: sessions.idleAgentIds(), afterMs: resendMs };
+      const again = { agentIds: sessions.idleAgentIds(), afterMs: resendMs, withinMs: resendWithinMs };
       sessions.deliver(await store.takeToSend(agentIds, again));
       for (const attempt of await store.takeToCancel(agentIds, resendMs))
         sessions.cancel(attempt, "cancelled on request");
+      avoidSilent(options);
       outage.worked();
     },
     onError: (error) => outage.failed(error),
@@ -73,4 +75,16 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
       await loop.stop(reason);
     },
   });
+}
+
+/** Whoever does not answer gets nothing new until it does: it would keep that too, until the lease of each had ended, and be full of it. */
+function avoidSilent({ sessions, avoided, logger }: DeliveryLoopOptions): void {
+  for (const { agentId, attemptId, forMs, isNew } of sessions.takeSilences()) {
+    avoided.avoid(agentId, "refused");
+    if (!isNew) continue;
+    logger.warn(
+      { agent_id: agentId, attempt_id: attemptId, unanswered_for_ms: Math.round(forMs) },
+      "an agent is attached and does not answer what it is given: it gets nothing new until it does",
+    );
+  }
 }

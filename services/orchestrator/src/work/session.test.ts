@@ -20,6 +20,7 @@ function setUp(): { readonly session: Session; readonly heard: string[] } {
     logger: silentLogger,
     takesItems: false,
     isBusy: () => false,
+    clock: { monotonic: () => 0 },
   });
   return { session, heard };
 }

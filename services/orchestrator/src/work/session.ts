@@ -1,9 +1,10 @@
 import type { wire } from "@headroom/contracts";
 import { type DuplexStream, HeadroomError } from "@headroom/rpc";
-import type { Logger } from "@headroom/runtime";
+import type { Clock, Logger } from "@headroom/runtime";
 import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
 import { Outbox } from "./outbox.ts";
 import { RecentAttempts } from "./recent-attempts.ts";
+import { type Silence, Unanswered } from "./unanswered.ts";
 import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from "./wire-messages.ts";
 
 /** Attempts of which a stream remembers what it has sent; of older ones the store is asked. */
@@ -23,6 +24,8 @@ export class Session {
   readonly #stream: WorkStream;
   readonly #outbox: Outbox;
   readonly #isBusy: () => boolean;
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #unanswered = new Unanswered(maxRemembered);
   /** What was sent and has not ended, as far as it is remembered. */
   readonly #sent = new RecentAttempts(maxRemembered);
   /** What is to be ended. A cancellation that came before its assignment said nothing to the agent. */
@@ -40,6 +43,7 @@ export class Session {
     takesItems: boolean;
     /** Messages of the agent are in work, its answers perhaps among them. */
     isBusy: () => boolean;
+    clock: Pick<Clock, "monotonic">;
   }) {
     this.agentId = options.agentId;
     this.sessionId = options.sessionId;
@@ -47,6 +51,7 @@ export class Session {
     this.#outbox = new Outbox((message) => void options.stream.send(message), options.takesItems);
     this.logger = options.logger;
     this.#isBusy = options.isBusy;
+    this.#clock = options.clock;
   }
 
   get busy(): boolean {
@@ -71,6 +76,7 @@ export class Session {
   /** Behind what somebody has asked to cancel goes the cancellation: its agent ends it before it starts. */
   assign(assignment: AssignmentToSend): void {
     this.#sent.add(assignment);
+    this.#unanswered.sent(assignment.attemptId, this.#clock.monotonic());
     this.send(assignmentMessage(assignment));
     if (assignment.cancelRequested || this.#cancelled.has(assignment)) this.cancel(assignment, "cancelled on request");
   }
@@ -87,6 +93,16 @@ export class Session {
     if (this.#unknownOutputs.size >= maxUnknownOutputs && oldest !== undefined) this.#unknownOutputs.delete(oldest);
     this.#unknownOutputs.add(attemptId);
     return true;
+  }
+
+  /** Its agent speaks of this attempt. */
+  heard(attemptId: string): void {
+    this.#unanswered.heard(attemptId.toLowerCase());
+  }
+
+  /** Null: it answers, or its silence was told a moment ago. */
+  takeSilence(): Silence | null {
+    return this.#unanswered.takeSilence(this.#clock.monotonic());
   }
 
   cancel(attempt: FencedAttempt, reason: string): void {

@@ -3,6 +3,7 @@ import type { Notifier } from "@headroom/postgres";
 import type { Deliverer } from "../placing/placer.ts";
 import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
 import { Session } from "./session.ts";
+import type { Silence } from "./unanswered.ts";
 
 /** Agents with something to be sent: whoever holds one looks for it. */
 export const deliverChannel = "headroom_orchestrator_deliver";
@@ -18,6 +19,8 @@ export interface Sessions extends Deliverer {
   agentIds(): readonly string[];
   /** Those of whom all that has come was handled: what they have not answered, they have not heard. */
   idleAgentIds(): readonly string[];
+  /** Those of them who hear what they are given and do not answer; each again every ten seconds. */
+  takeSilences(): readonly (Silence & { readonly agentId: string })[];
   cancel(attempt: FencedAttempt & { readonly agentId: string }, reason: string): void;
   /** Another replica has a newer stream of this agent. */
   supersededElsewhere(agentId: string, sessionId: string): void;
@@ -40,6 +43,11 @@ export function createSessions(notifier: Pick<Notifier, "notify">, logger: Logge
     },
     agentIds: () => [...sessions.keys()],
     idleAgentIds: () => [...sessions.values()].filter((session) => !session.busy).map((session) => session.agentId),
+    takeSilences: () =>
+      [...sessions.values()].flatMap((session) => {
+        const silence = session.busy ? null : session.takeSilence();
+        return silence === null ? [] : [{ ...silence, agentId: session.agentId }];
+      }),
     holds: (agentId) => sessions.has(agentId),
     deliver(assignments: readonly AssignmentToSend[]) {
       for (const assignment of assignments) {

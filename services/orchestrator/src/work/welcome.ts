@@ -3,6 +3,7 @@ import { isFinalAttemptState } from "@headroom/scheduling";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { AttemptKnown, FencedAttempt } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
+import { resendWithinMs } from "./resending.ts";
 import type { Session } from "./session.ts";
 import { welcomeMessage } from "./wire-messages.ts";
 
@@ -49,17 +50,21 @@ export async function welcomeAgent(options: WelcomeOptions, session: Session, he
   );
   // Sent and not in the journal: it never arrived, or is being written down at this moment. The same attempt again: if it does arrive
   // twice, it is one run. What was cancelled meanwhile goes too, with its cancellation: the agent may be about to say that it has it.
-  const absent = open.filter(({ attemptId, state }) => state === "assigned" && !heldIds.has(attemptId));
-  for (const assignment of await store.takeToSendAgain(absent.map(({ attemptId }) => attemptId)))
-    session.assign(assignment);
-  for (const attempt of open) {
-    if (attempt.state === "running" && !heldIds.has(attempt.attemptId)) {
-      session.logger.warn(
-        { plan_id: attempt.planId, task_id: attempt.taskId, attempt_id: attempt.attemptId },
-        "the agent no longer has an attempt that it had accepted: it counts as lost when its lease has ended",
-      );
-    }
-  }
+  const absent = open.filter(({ attemptId }) => !heldIds.has(attemptId));
+  const unanswered = absent.filter(({ state }) => state === "assigned").map(({ attemptId }) => attemptId);
+  const again = await store.takeToSendAgain(unanswered, resendWithinMs);
+  for (const assignment of again) session.assign(assignment);
+  const sentAgain = new Set(again.map(({ attemptId }) => attemptId));
+  // What was never sent and is not sent now has just been taken back.
+  for (const attempt of absent) if (attempt.sent && !sentAgain.has(attempt.attemptId)) warnOfAbsent(session, attempt);
+}
+
+function warnOfAbsent(session: Session, { planId, taskId, attemptId, state }: AttemptKnown): void {
+  const what = state === "running" ? "no longer has an attempt that it had accepted" : "never answered an assignment";
+  session.logger.warn(
+    { plan_id: planId, task_id: taskId, attempt_id: attemptId },
+    `the agent ${what}: it counts as lost when its lease has ended`,
+  );
 }
 
 function isWanted(held: FencedAttempt, known: AttemptKnown | undefined, agentId: string): boolean {

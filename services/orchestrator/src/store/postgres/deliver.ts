@@ -1,5 +1,6 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { AssignmentToSend, FencedAttempt } from "../model.ts";
+import type { SendAgain } from "../port.ts";
 import type { SendRow } from "./assign.ts";
 
 /** However late, an agent gets this long to read an assignment again: it is certain not to run it elsewhere. */
@@ -23,7 +24,9 @@ const takeToSendStatement = defineStatement<SendRow>({
     WITH due AS MATERIALIZED (
       SELECT attempt_id, task_id FROM attempts
        WHERE state = 'assigned' AND agent_id = ANY($1::uuid[])
-         AND (sent_at IS NULL OR (sent_at <= now() - $3 * interval '1 millisecond' AND agent_id = ANY($2::uuid[])))
+         AND (sent_at IS NULL
+              OR (sent_at <= now() - $3 * interval '1 millisecond' AND agent_id = ANY($2::uuid[])
+                  AND assigned_at > now() - $4 * interval '1 millisecond'))
        ORDER BY assigned_at
        LIMIT 500
          FOR UPDATE SKIP LOCKED)${markSent}`,
@@ -35,22 +38,25 @@ const takeToSendAgainStatement = defineStatement<SendRow>({
     WITH due AS MATERIALIZED (
       SELECT attempt_id, task_id FROM attempts
        WHERE state = 'assigned' AND attempt_id = ANY($1::uuid[])
+         AND (sent_at IS NULL OR assigned_at > now() - greatest($2, work_lease_ms) * interval '1 millisecond')
          FOR UPDATE)${markSent}`,
 });
 
 export async function takeToSend(
   db: Queryable,
   agentIds: readonly string[],
-  again: { readonly agentIds: readonly string[]; readonly afterMs: number },
+  again: SendAgain,
 ): Promise<readonly AssignmentToSend[]> {
-  return (await db.query(takeToSendStatement, [agentIds, again.agentIds, again.afterMs])).map(assignmentFromRow);
+  const rows = await db.query(takeToSendStatement, [agentIds, again.agentIds, again.afterMs, again.withinMs]);
+  return rows.map(assignmentFromRow);
 }
 
 export async function takeToSendAgain(
   db: Queryable,
   attemptIds: readonly string[],
+  withinMs: number,
 ): Promise<readonly AssignmentToSend[]> {
-  return (await db.query(takeToSendAgainStatement, [attemptIds])).map(assignmentFromRow);
+  return (await db.query(takeToSendAgainStatement, [attemptIds, withinMs])).map(assignmentFromRow);
 }
 
 function assignmentFromRow(row: SendRow): AssignmentToSend {

@@ -67,7 +67,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     openAttempts: (agentId) => openAttempts(db, agentId),
     findAttempts: (attemptIds) => findAttempts(db, attemptIds),
     takeToSend: (agentIds, again) => takeToSend(db, agentIds, again),
-    takeToSendAgain: (attemptIds) => takeToSendAgain(db, attemptIds),
+    takeToSendAgain: (attemptIds, withinMs) => takeToSendAgain(db, attemptIds, withinMs),
     takeToCancel: (agentIds, resendMs) => takeToCancel(db, agentIds, resendMs),
     acceptAttempt: (attempt, agentId) => acceptOrStart(submit, attempt, agentId, null),
     markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(submit, attempt, agentId, startedAtMs),
