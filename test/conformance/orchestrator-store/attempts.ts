@@ -4,7 +4,13 @@ import type { AttemptVerdict } from "@headroom/orchestrator";
 import { describe, expect, it } from "vitest";
 import { newPlan, newTask, paused, succeed, type StoreDesk } from "./desk.ts";
 
-const notDue = { undeliveredAfterMs: 60_000, lostAfterMs: 60_000, renewAheadMs: 0, limit: 10 } as const;
+const notDue = {
+  undeliveredAfterMs: 60_000,
+  lostAfterMs: 60_000,
+  renewAheadMs: 0,
+  limit: 10,
+  exceptPlanIds: [],
+} as const;
 
 export function attemptsConformance(desk: StoreDesk): void {
   const { accept, claim, assign, resultOf, kinds, start } = desk;
@@ -182,6 +188,17 @@ export function attemptsConformance(desk: StoreDesk): void {
       });
       await desk.store.noteReservationsRenewed([{ attemptId: first.attemptId, leaseLeftMs: 600_000 }]);
       expect((await desk.store.findDueAttempts(endsSoon)).unanswered).toEqual([]);
+    });
+
+    it("of plans that are left out only what is to be renewed is due; what nobody has locked is in nobody's use", async () => {
+      const { first: sent, plan } = await start();
+      const unsent = await start([newTask("b")], false);
+      const all = { ...notDue, undeliveredAfterMs: 0, renewAheadMs: 60_000 };
+      const due = await desk.store.findDueAttempts({ ...all, exceptPlanIds: [plan.planId] });
+      expect(due).toMatchObject({ undelivered: [{ attemptId: unsent.first.attemptId }], unanswered: [{}] });
+      const rest = await desk.store.findDueAttempts({ ...all, exceptPlanIds: [plan.planId, unsent.plan.planId] });
+      expect(rest).toMatchObject({ undelivered: [], unanswered: [{ attemptId: sent.attemptId }] });
+      expect(await desk.store.attemptsInUse([sent.attemptId, unsent.first.attemptId])).toEqual(new Set());
     });
 
     it("dependents: released one by one, cancelled all the way down", async () => {

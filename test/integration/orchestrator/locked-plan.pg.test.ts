@@ -1,11 +1,14 @@
 /** Somebody keeps one plan's row locked, as an open psql or a frozen replica does: the other plans are placed, and their results written. */
+import { randomUUID } from "node:crypto";
 import { wire } from "@headroom/contracts";
 import { createDatabase, type PooledDatabase } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase } from "@headroom/testing";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
 
+/** An agent that the registry knows, and no orchestrator. */
+const notHeld = randomUUID();
 let database: TestDatabase;
 let pool: PooledDatabase;
 let world: World;
@@ -24,6 +27,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await unlock();
+  world.registry.remove(notHeld);
   await world.reset();
 });
 afterAll(async () => {
@@ -32,9 +36,9 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function lock(planId: string): Promise<void> {
+async function lock(planId: string, table: "plans" | "tasks" = "plans"): Promise<void> {
   const tx = await pool.knex.transaction();
-  await tx.raw("SELECT FROM plans WHERE plan_id = ? FOR UPDATE", [planId]);
+  await tx.raw(`SELECT FROM ${table} WHERE plan_id = ? FOR UPDATE`, [planId]);
   unlock = async () => {
     unlock = () => Promise.resolve();
     await tx.rollback();
@@ -180,6 +184,38 @@ it("what has waited too long fails while another such plan is locked", async () 
   expect(told()[0]).toMatchObject({ level: "warn", fields: { plan_id: locked.planId } });
   await unlock();
   await waitUntil(() => isOver(locked.planId));
+});
+
+describe.each(["plans", "tasks"] as const)("DESIGN 5: with its rows of %s locked", (table) => {
+  it("its lost attempts keep back no others that are lost, nor what was not delivered, and follow when it is free", async () => {
+    const running = await world.start({ ...neverPolls, PAUSE_CAPACITY_THRESHOLD_PERCENT: "0" });
+    await world.agent(running, { cores: 502 });
+    await fleetSeen(running, 1);
+    // More of them than are looked for at once.
+    const locked = await running.plans.dispatchPlan(planOf(501));
+    const other = await running.plans.dispatchPlan(planOf(1));
+    const attemptsIn = async (state: string, planId: string): Promise<number> => {
+      const text = "SELECT FROM orchestrator.attempts WHERE state = $1 AND plan_id = $2";
+      return (await database.sql(text, [state, planId])).length;
+    };
+    const runs = async () =>
+      (await attemptsIn("running", locked.planId)) === 501 && (await attemptsIn("running", other.planId)) === 1;
+    await waitUntil(runs);
+    await lock(locked.planId, table);
+    await database.sql(
+      `UPDATE orchestrator.attempts
+          SET lease_expires_at = now() - CASE WHEN plan_id = $1 THEN interval '1 hour' ELSE interval '1 minute' END`,
+      [locked.planId],
+    );
+    await waitUntil(async () => (await attemptsIn("lost", other.planId)) === 1);
+    // Nobody holds this one, so that it is sent nothing.
+    world.registry.set(notHeld, { cores: 2 });
+    const unsent = await running.plans.dispatchPlan(planOf(1, { cpuCores: 2 }));
+    await waitUntil(async () => (await attemptsIn("undelivered", unsent.planId)) === 1);
+    expect(await attemptsIn("lost", locked.planId)).toBe(0);
+    await unlock();
+    await waitUntil(async () => (await attemptsIn("lost", locked.planId)) > 0);
+  }, 90_000);
 });
 
 it("a task that falls due while its row is locked is looked for now and then, and not all the time", async () => {

@@ -8,7 +8,8 @@ import { createSweep } from "./sweep.ts";
 it("room that waits for an answer is kept before anything is settled: that may wait for a locked plan", async () => {
   const ports = manualPorts();
   const steps: string[] = [];
-  const attempt = (attemptId: string) => ({ attemptId, agentId: "one" }) as DueAttempts["lost"][number];
+  const attempt = (attemptId: string) =>
+    ({ attemptId, planId: attemptId, agentId: "one" }) as DueAttempts["lost"][number];
   let unlock: () => void = () => undefined;
   const waits = (step: string) => () => {
     steps.push(step);
@@ -18,6 +19,7 @@ it("room that waits for an answer is kept before anything is settled: that may w
     store: {
       findDueAttempts: () =>
         Promise.resolve({ undelivered: [attempt("a")], lost: [attempt("b")], unanswered: [attempt("c")] }),
+      attemptsInUse: () => Promise.resolve(new Set()),
       takeBackUnsent: waits("take back"),
       loseAttempt: waits("lose"),
       noteReservationsRenewed: () => Promise.resolve(),
@@ -41,4 +43,35 @@ it("room that waits for an answer is kept before anything is settled: that may w
   unlock();
   await sweep.stop();
   expect(steps).toEqual(["renew c", "take back", "lose"]);
+});
+
+it("after one attempt was waited for in vain the others of its plan are left out; those of other plans are settled", async () => {
+  const tried: string[] = [];
+  const [first, second, other] = ["a", "b", "c"].map((attemptId) => {
+    return { attemptId, planId: attemptId === "c" ? "Q" : "P", agentId: "one" } as DueAttempts["lost"][number];
+  });
+  const ports = manualPorts();
+  const sweep = createSweep({
+    store: {
+      findDueAttempts: () => Promise.resolve({ undelivered: [], lost: [first!, second!, other!], unanswered: [] }),
+      attemptsInUse: () => Promise.resolve(new Set()),
+      takeBackUnsent: () => Promise.resolve(null),
+      loseAttempt({ attemptId }) {
+        tried.push(attemptId);
+        if (attemptId !== "a") return Promise.resolve(null);
+        return Promise.reject(Object.assign(new Error("lock timeout"), { code: "55P03" }));
+      },
+      noteReservationsRenewed: () => Promise.resolve(),
+    },
+    registry: { renew: () => Promise.resolve([]) },
+    settle: () => undefined,
+    avoided: createAvoidedAgents(ports.clock),
+    ports,
+    logger: silentLogger,
+    errorDelayMs: 1_000,
+  });
+  await sweep.start();
+  await waitFor(() => tried.length === 2);
+  await sweep.stop();
+  expect(tried).toEqual(["a", "c"]);
 });

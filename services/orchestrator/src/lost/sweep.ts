@@ -2,14 +2,16 @@ import { classifyError } from "@headroom/postgres";
 import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
+import type { AttemptKnown } from "../store/model.ts";
 import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts";
 import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
+import { LockedPlans } from "./locked-plans.ts";
 
 export interface SweepOptions {
   readonly store: Pick<
     OrchestratorStore,
-    "findDueAttempts" | "takeBackUnsent" | "loseAttempt" | "noteReservationsRenewed"
+    "findDueAttempts" | "attemptsInUse" | "takeBackUnsent" | "loseAttempt" | "noteReservationsRenewed"
   >;
   readonly registry: Pick<RegistryPort, "renew">;
   readonly settle: Settle;
@@ -26,7 +28,12 @@ const undeliveredAfterMs = 5_000;
 export const lostGraceMs = 30_000;
 const renewAheadMs = 20_000;
 
-const limits: DueLimits = { undeliveredAfterMs, lostAfterMs: lostGraceMs, renewAheadMs, limit: 500 };
+const limits: Omit<DueLimits, "exceptPlanIds"> = {
+  undeliveredAfterMs,
+  lostAfterMs: lostGraceMs,
+  renewAheadMs,
+  limit: 500,
+};
 
 /** One coarse loop for what ends by time: undelivered assignments, lost attempts, reservations that wait for an answer. */
 export function createSweep(options: SweepOptions): ManagedService {
@@ -39,6 +46,7 @@ export function createSweep(options: SweepOptions): ManagedService {
     fails: "reservations of work that its agents have not answered yet cannot be renewed; trying again",
     works: "reservations are renewed again",
   });
+  const locked = new LockedPlans({ store: options.store, clock: options.ports.clock, logger });
   return new RunLoop({
     name: "sweep",
     ports: options.ports,
@@ -46,11 +54,12 @@ export function createSweep(options: SweepOptions): ManagedService {
     errorDelayMs: options.errorDelayMs,
     jitterFraction: 0.1,
     async run() {
-      const due = await options.store.findDueAttempts(limits);
-      // First: what is lost is settled one by one, and each may wait for a plan that somebody keeps locked, while leases run out.
+      const due = await options.store.findDueAttempts({ ...limits, exceptPlanIds: await locked.stillLocked() });
+      // First: what is lost is settled one by one, and each may wait for a plan that somebody locks meanwhile, while leases run out.
       await renewUnanswered(options, renewal, due);
-      await takeBackUndelivered(options, due);
-      await sweepLost(options, due);
+      await locked.ask([...due.undelivered, ...due.lost]);
+      await takeBackUndelivered(options, locked, due);
+      await sweepLost(options, locked, due);
       outage.worked();
     },
     onError: (error) => outage.failed(error),
@@ -60,9 +69,10 @@ export function createSweep(options: SweepOptions): ManagedService {
 /** Never written to the agent's stream: it certainly does not run, and another agent may have it. */
 async function takeBackUndelivered(
   { store, settle, avoided, logger }: SweepOptions,
+  locked: LockedPlans,
   { undelivered }: DueAttempts,
 ): Promise<void> {
-  await forEach(undelivered, logger, async (attempt) => {
+  await forEach(undelivered, locked, logger, async (attempt) => {
     const decide = decideUndelivered("its agent was not reached in time");
     const applied = await store.takeBackUnsent(attempt, decide);
     if (applied === null) return;
@@ -71,25 +81,37 @@ async function takeBackUndelivered(
   });
 }
 
-async function sweepLost({ store, settle, ports, logger }: SweepOptions, { lost }: DueAttempts): Promise<void> {
-  await forEach(lost, logger, async (attempt) => {
+async function sweepLost(
+  { store, settle, ports, logger }: SweepOptions,
+  locked: LockedPlans,
+  { lost }: DueAttempts,
+): Promise<void> {
+  await forEach(lost, locked, logger, async (attempt) => {
     const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
     if (applied !== null) settle(attempt, applied, "lost", logger);
   });
 }
 
-/** One that cannot be settled must not keep back those behind it; a database that is away does. */
-async function forEach<Attempt extends { readonly attemptId: string }>(
-  attempts: readonly Attempt[],
+/** One that cannot be settled must not keep back those behind it, but for the others of a plan that is locked; a database that is away does. */
+async function forEach(
+  attempts: readonly AttemptKnown[],
+  locked: LockedPlans,
   logger: Logger,
-  settleOne: (attempt: Attempt) => Promise<void>,
+  settleOne: (attempt: AttemptKnown) => Promise<void>,
 ): Promise<void> {
   for (const attempt of attempts) {
+    if (locked.has(attempt.planId)) continue;
     try {
       await settleOne(attempt);
     } catch (error) {
-      if (classifyError(error).kind === "unavailable") throw error;
-      logger.error({ err: error, attempt_id: attempt.attemptId }, "an attempt could not be settled; it is tried again");
+      const { kind } = classifyError(error);
+      if (kind === "unavailable") throw error;
+      if (kind === "conflict" || kind === "timeout") locked.leaveOut(attempt, error);
+      else
+        logger.error(
+          { err: error, attempt_id: attempt.attemptId },
+          "an attempt could not be settled; it is tried again",
+        );
     }
   }
 }

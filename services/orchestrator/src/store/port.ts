@@ -137,6 +137,8 @@ export interface DueLimits {
   readonly renewAheadMs: number;
   /** Of each kind at most. */
   readonly limit: number;
+  /** Of these plans nothing but what is to be renewed. */
+  readonly exceptPlanIds: readonly string[];
 }
 
 export interface DueAttempts {
@@ -305,6 +307,8 @@ export interface OrchestratorStore {
   // Sweeps
   /** Attempts with which something is to happen by now. */
   findDueAttempts(limits: DueLimits): Promise<DueAttempts>;
+  /** Which of these somebody else has locked at this moment, or their tasks, or their plans: what is written of them would have to wait. */
+  attemptsInUse(attemptIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** As `undeliver`, but only if it still was never sent. */
   takeBackUnsent(attempt: FencedAttempt, decide: DecideAttempt): Promise<AppliedVerdict | null>;
   /** As decided, but only if its lease still ended longer than `graceMs` ago. */

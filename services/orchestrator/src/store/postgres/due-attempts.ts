@@ -13,12 +13,14 @@ const due = defineStatement<DueRow>({
     (SELECT 'undelivered' AS due, ${knownColumns}
        FROM attempts a JOIN tasks t ON t.task_id = a.task_id
       WHERE a.state = 'assigned' AND a.sent_at IS NULL AND a.assigned_at <= now() - $1 * interval '1 millisecond'
+        AND a.plan_id <> ALL($5::uuid[])
       ORDER BY a.assigned_at
       LIMIT $4)
     UNION ALL
     (SELECT 'lost', ${knownColumns}
        FROM attempts a JOIN tasks t ON t.task_id = a.task_id
       WHERE a.state IN ('assigned', 'running') AND a.lease_expires_at <= now() - $2 * interval '1 millisecond'
+        AND a.plan_id <> ALL($5::uuid[])
       ORDER BY a.lease_expires_at
       LIMIT $4)
     UNION ALL
@@ -31,9 +33,9 @@ const due = defineStatement<DueRow>({
 
 export async function findDueAttempts(
   db: Queryable,
-  { undeliveredAfterMs, lostAfterMs, renewAheadMs, limit }: DueLimits,
+  { undeliveredAfterMs, lostAfterMs, renewAheadMs, limit, exceptPlanIds }: DueLimits,
 ): Promise<DueAttempts> {
-  const rows = await db.query(due, [undeliveredAfterMs, lostAfterMs, renewAheadMs, limit]);
+  const rows = await db.query(due, [undeliveredAfterMs, lostAfterMs, renewAheadMs, limit, exceptPlanIds]);
   const of = (kind: DueRow["due"]): DueAttempts["lost"] => rows.filter((row) => row.due === kind).map(knownFromRow);
   return { undelivered: of("undelivered"), lost: of("lost"), unanswered: of("reservation") };
 }

@@ -45,6 +45,12 @@ const freeAttemptsStatement = defineStatement<{ readonly attempt_id: string }>({
        FOR UPDATE OF a, t SKIP LOCKED`,
 });
 
+/** Of these attempts those that somebody else has locked at this moment, or their tasks, or their plans. */
+export async function attemptsInUse(db: Queryable, attemptIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const free = await freeAttempts(db, attemptIds);
+  return new Set(attemptIds.filter((attemptId) => !free.has(attemptId)));
+}
+
 /** Of these attempts those that nobody else has locked at this moment, nor their tasks, nor their plans. */
 export async function freeAttempts(db: Queryable, attemptIds: readonly string[]): Promise<ReadonlySet<string>> {
   return new Set((await db.query(freeAttemptsStatement, [attemptIds])).map(({ attempt_id }) => attempt_id));

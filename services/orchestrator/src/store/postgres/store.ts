@@ -19,7 +19,7 @@ import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
 import { PlanTransactions } from "./plan-transactions.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
-import { plansInUse } from "./lock-wait.ts";
+import { attemptsInUse, plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
 import { markChecked, markFronts } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
@@ -77,6 +77,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     undeliver: (attempt, agentId, decide) => undeliver(submit, attempt, agentId, decide),
 
     findDueAttempts: (limits) => findDueAttempts(db, limits),
+    attemptsInUse: (attemptIds) => attemptsInUse(db, attemptIds),
     takeBackUnsent: (attempt, decide) => takeBackUnsent(submit, attempt, decide),
     loseAttempt: (attempt, graceMs, decide) => loseAttempt(submit, attempt, graceMs, decide),
     noteReservationsRenewed: (renewed) => noteReservationsRenewed(db, renewed),

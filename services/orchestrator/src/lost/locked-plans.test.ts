@@ -1,0 +1,75 @@
+import { captureLogger, manualPorts } from "@headroom/testing";
+import { expect, it } from "vitest";
+import { LockedPlans } from "./locked-plans.ts";
+
+/** `inUse`: what somebody has locked; `asked`: of whom it was asked, question by question. */
+function setUp() {
+  const inUse = new Set<string>();
+  const asked: (readonly string[])[] = [];
+  const logger = captureLogger();
+  const ports = manualPorts();
+  const attemptsInUse = (attemptIds: readonly string[]): Promise<ReadonlySet<string>> => {
+    asked.push(attemptIds);
+    return Promise.resolve(new Set(attemptIds.filter((attemptId) => inUse.has(attemptId))));
+  };
+  const plans = new LockedPlans({ store: { attemptsInUse }, clock: ports.clock, logger });
+  const told = () => logger.records.map(({ level, fields }) => `${level} ${String(fields["plan_id"])}`);
+  return { inUse, asked, ports, plans, told };
+}
+
+const attempt = (attemptId: string, planId: string) => ({ attemptId, planId });
+
+it("a plan is left out from when one of its attempts is locked until none of those that were is", async () => {
+  const { inUse, plans } = setUp();
+  inUse.add("a").add("b");
+  await plans.ask([attempt("a", "P"), attempt("b", "P"), attempt("c", "P"), attempt("d", "Q")]);
+  expect([plans.has("P"), plans.has("Q")]).toEqual([true, false]);
+  inUse.delete("a");
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  inUse.delete("b");
+  expect(await plans.stillLocked()).toEqual([]);
+  expect(plans.has("P")).toBe(false);
+});
+
+it("nobody is asked about twice in one sweep, and the store not at all where nothing is due", async () => {
+  const { inUse, asked, plans } = setUp();
+  expect(await plans.stillLocked()).toEqual([]);
+  await plans.ask([]);
+  expect(asked).toEqual([]);
+  inUse.add("a");
+  await plans.ask([attempt("a", "P")]);
+  inUse.delete("a");
+  await plans.stillLocked();
+  inUse.add("a");
+  await plans.ask([attempt("a", "P"), attempt("b", "Q")]);
+  expect(asked).toEqual([["a"], ["a"], ["b"]]);
+  expect(plans.has("P")).toBe(false);
+});
+
+it("that a plan is busy is not told; that it is locked is told once after ten seconds, and that it is free again", async () => {
+  const { inUse, ports, plans, told } = setUp();
+  inUse.add("a");
+  await plans.ask([attempt("a", "P")]);
+  await plans.stillLocked();
+  inUse.clear();
+  await plans.stillLocked();
+  expect(told()).toEqual([]);
+  inUse.add("a");
+  await plans.stillLocked();
+  await plans.ask([attempt("a", "P")]);
+  await ports.advance(10_000);
+  await plans.stillLocked();
+  await plans.stillLocked();
+  expect(told()).toEqual(["warn P"]);
+  inUse.clear();
+  await plans.stillLocked();
+  expect(told()).toEqual(["warn P", "info P"]);
+});
+
+it("what was waited for in vain is told at once, and the others of its plan are left out", async () => {
+  const { plans, told } = setUp();
+  plans.leaveOut(attempt("a", "P"), new Error("a lock"));
+  expect(plans.has("P")).toBe(true);
+  expect(told()).toEqual(["warn P"]);
+  expect(await plans.stillLocked()).toEqual([]);
+});

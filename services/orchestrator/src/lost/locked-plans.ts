@@ -1,0 +1,97 @@
+import type { Clock, Logger } from "@headroom/runtime";
+import type { AttemptKnown } from "../store/model.ts";
+import type { OrchestratorStore } from "../store/port.ts";
+
+export interface LockedPlansOptions {
+  readonly store: Pick<OrchestratorStore, "attemptsInUse">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly logger: Logger;
+}
+
+/** A plan that is only busy is free at one of so many looks, a second apart; it is nothing to tell of. */
+const toldAfterMs = 10_000;
+const whatWaits = "its attempts that are lost or were not delivered wait until it is free";
+
+interface LockedPlan {
+  /** Those that were found locked; the others of the plan wait with them. */
+  readonly attemptIds: ReadonlySet<string>;
+  readonly sinceMs: number;
+  readonly isTold: boolean;
+}
+
+type Attempt = Pick<AttemptKnown, "attemptId" | "planId">;
+
+/**
+ * Plans of which something is locked by somebody (an open psql, a frozen replica): each of their attempts would be waited for, one after the
+ * other, twelve seconds long. So it is asked who is locked, which waits for nobody, and their plans are left out.
+ */
+export class LockedPlans {
+  readonly #options: LockedPlansOptions;
+  readonly #locked = new Map<string, LockedPlan>();
+  /** Found free a moment ago: a busy plan is not asked about twice, to be found locked by the second question. */
+  #freed: ReadonlySet<string> = new Set();
+
+  constructor(options: LockedPlansOptions) {
+    this.#options = options;
+  }
+
+  has(planId: string): boolean {
+    return this.#locked.has(planId);
+  }
+
+  /** Looks again at those that were left out: answers which are to be left out still. */
+  async stillLocked(): Promise<readonly string[]> {
+    const before = [...this.#locked];
+    const inUse = await this.#inUse(before.flatMap(([, { attemptIds }]) => [...attemptIds]));
+    for (const [planId, plan] of before) {
+      const attemptIds = new Set([...plan.attemptIds].filter((attemptId) => inUse.has(attemptId)));
+      if (attemptIds.size === 0) this.#free(planId, plan);
+      else this.#locked.set(planId, { ...plan, attemptIds, isTold: plan.isTold || this.#tellIfLong(planId, plan) });
+    }
+    this.#freed = new Set(before.flatMap(([planId]) => (this.has(planId) ? [] : planId)));
+    return [...this.#locked.keys()];
+  }
+
+  /** Leaves out the plans of those that somebody has locked at this moment. */
+  async ask(attempts: readonly Attempt[]): Promise<void> {
+    const unknown = attempts.filter(({ planId }) => !this.has(planId) && !this.#freed.has(planId));
+    const inUse = await this.#inUse(unknown.map(({ attemptId }) => attemptId));
+    for (const attempt of unknown) if (inUse.has(attempt.attemptId)) this.#add(attempt, false);
+  }
+
+  /** It was waited for in vain. */
+  leaveOut(attempt: Attempt, error: unknown): void {
+    this.#add(attempt, true);
+    this.#warn(attempt.planId, error);
+  }
+
+  async #inUse(attemptIds: readonly string[]): Promise<ReadonlySet<string>> {
+    return attemptIds.length === 0 ? new Set() : this.#options.store.attemptsInUse(attemptIds);
+  }
+
+  #add({ attemptId, planId }: Attempt, isTold: boolean): void {
+    const plan = this.#locked.get(planId);
+    this.#locked.set(planId, {
+      attemptIds: new Set([...(plan?.attemptIds ?? []), attemptId]),
+      sinceMs: plan?.sinceMs ?? this.#options.clock.monotonic(),
+      isTold: isTold || plan?.isTold === true,
+    });
+  }
+
+  #free(planId: string, { isTold }: LockedPlan): void {
+    this.#locked.delete(planId);
+    if (isTold)
+      this.#options.logger.info({ plan_id: planId }, "a plan that was locked is free: its attempts are settled");
+  }
+
+  #tellIfLong(planId: string, { sinceMs }: LockedPlan): boolean {
+    const isLong = this.#options.clock.monotonic() - sinceMs >= toldAfterMs;
+    if (isLong) this.#warn(planId);
+    return isLong;
+  }
+
+  #warn(planId: string, error?: unknown): void {
+    const fields = { plan_id: planId, ...(error !== undefined && { err: error }) };
+    this.#options.logger.warn(fields, `somebody keeps a plan locked, or tasks of it: ${whatWaits}`);
+  }
+}
