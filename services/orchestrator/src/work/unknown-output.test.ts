@@ -39,6 +39,7 @@ function unknownOutputs(attempts: readonly AttemptKnown[]) {
     logger,
     takesItems: false,
     isBusy: () => false,
+    clock: systemPorts.clock,
   });
   session.welcome({});
   const store: Pick<OrchestratorStore, "appendOutput" | "findAttempts"> = {
