@@ -42,9 +42,3 @@ export function withReservation(view: AgentView, held: HeldRoom): AgentView {
   const room = isRunning ? freeCapacity(view.sample, reservations) : roomAfter(view.room, held.reserved);
   return { ...view, reservations, room };
 }
-
-/** The same agent as if these attempts had ended. */
-export function withoutReservations(view: AgentView, attemptIds: ReadonlySet<string>): AgentView {
-  const reservations = view.reservations.filter((held) => !attemptIds.has(held.attemptId));
-  return { ...view, reservations, room: freeCapacity(view.sample, reservations) };
-}

@@ -105,6 +105,34 @@ export function roomAfter(room: Room, reserved: Amounts): Room {
   return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
 }
 
+/** What a card has less, and who is left on it. */
+export interface CardLeft {
+  readonly endedMib: Mib;
+  readonly occupied: boolean;
+  readonly exclusivelyHeld: boolean;
+}
+
+/** What reservations that have ended held, each the larger of what was promised and what is used. */
+export interface Ended {
+  readonly cpuMillicores: number;
+  /** What they had of cards that share the machine's memory included. */
+  readonly memoryMib: Mib;
+  /** In the order of the room's cards. */
+  readonly cards: readonly CardLeft[];
+}
+
+/** The room once reservations have ended: what `freeCapacity` would say, without going through those that are left. */
+export function roomAfterEnds(room: Room, ended: Ended): Room {
+  if (!room.sampled) return room;
+  const cpu = holdingMore(room.cpu, -ended.cpuMillicores);
+  const memory = holdingMore(room.memory, -ended.memoryMib);
+  const cards = room.cards.map((card, place) => {
+    const left = ended.cards[place];
+    return left === undefined ? card : cardWithout(card, left, memory.free);
+  });
+  return { sampled: true, cpu, memory, vram: sumOfCards(cards), cards };
+}
+
 /** Attempts of a sample that no reservation covers: each is to be adopted. */
 export function unreservedAttempts(sample: Sample, reservations: readonly HeldRoom[]): readonly AttemptUse[] {
   const reservedIds = new Set(reservations.map((reservation) => reservation.attemptId));
@@ -242,6 +270,13 @@ function cardRoom(card: Card, taken: CardTaken, memoryFreeMib: Mib): CardRoom {
 function holdingMore<R extends DimensionRoom>(room: R, amount: number): R {
   const held = room.held + amount;
   return { ...room, held, free: Math.max(0, Math.min(room.total - room.foreign, room.offer) - held) };
+}
+
+function cardWithout(card: CardRoom, left: CardLeft, memoryFreeMib: Mib): CardRoom {
+  const { endedMib, occupied, exclusivelyHeld } = left;
+  const room = holdingMore(card, -endedMib);
+  const reachable = card.sharedMemory ? Math.min(room.free, memoryFreeMib) : room.free;
+  return { ...room, free: exclusivelyHeld ? 0 : reachable, occupied, exclusivelyHeld };
 }
 
 function cardAfter(card: CardRoom, reserved: Amounts, memoryFreeMib: Mib): CardRoom {

@@ -1,5 +1,6 @@
 /** When room for a task is expected, and when its turn comes, from the expected ends of what runs. */
-import { withoutReservations, type AgentView } from "./agent-view.ts";
+import type { AgentView } from "./agent-view.ts";
+import { EndingRoom } from "./ending-room.ts";
 import { fit, type FitOptions } from "./fit.ts";
 import { MinHeap } from "./min-heap.ts";
 import type { Needs } from "./needs.ts";
@@ -38,20 +39,11 @@ function roomExpectedAtMs(view: AgentView, needs: Needs, nowMs: EpochMs, options
   const found = fit(view, needs, options);
   if (found.kind === "fits") return nowMs;
   if (found.never || found.misses.some(({ dimension }) => dimension === "state")) return null;
-  const ended = new Set<string>();
-  for (const { attemptId, endsAtMs } of knownEnds(view)) {
-    ended.add(attemptId);
-    if (fit(withoutReservations(view, ended), needs, options).kind === "fits") return Math.max(nowMs, endsAtMs);
-  }
-  return null;
-}
-
-function knownEnds(view: AgentView): readonly { readonly attemptId: string; readonly endsAtMs: EpochMs }[] {
-  return view.reservations
-    .flatMap(({ attemptId, expectedEndAtMs }) =>
-      expectedEndAtMs === null ? [] : [{ attemptId, endsAtMs: expectedEndAtMs }],
-    )
-    .sort((a, b) => a.endsAtMs - b.endsAtMs);
+  const room = new EndingRoom(view);
+  const ends = room.inOrder.flatMap(({ expectedEndAtMs }) => expectedEndAtMs ?? []);
+  const enough = room.endFewest(ends.length, (then) => fit(then, needs, options).kind === "fits");
+  const endsAtMs = enough === null ? undefined : ends[enough - 1];
+  return endsAtMs === undefined ? null : Math.max(nowMs, endsAtMs);
 }
 
 /** The earlier end of a range allows for this much less than expected. */

@@ -1,6 +1,7 @@
 /** What would make room for a task on one agent. */
-import { withoutReservations, type AgentView } from "./agent-view.ts";
+import type { AgentView } from "./agent-view.ts";
 import type { HeldRoom } from "./capacity.ts";
+import { EndingRoom } from "./ending-room.ts";
 import { fit, type Fit, type FitOptions } from "./fit.ts";
 import type { MissCode } from "./miss.ts";
 import type { Needs } from "./needs.ts";
@@ -57,25 +58,20 @@ export function unblock(view: AgentView, needs: Needs, options: FitOptions, foun
   return { kind: "attempts_end", attemptIds: ending.map((held) => held.attemptId), expectedAtMs };
 }
 
+/** With more than so many that have to end, it is not looked which of them could be left out: each look costs a question of whether it fits. */
+const MAX_PRUNED = 64;
+
 /**
  * The reservations that have to end for the task to fit, the soonest expected first; null when not even all of them
- * would do. None can be left out of the answer without the task missing room again.
+ * would do. None can be left out of the answer without the task missing room again, unless they are very many.
  */
 export function endsThatMakeRoom(view: AgentView, needs: Needs, options: FitOptions): readonly HeldRoom[] | null {
-  const inOrder = [...view.reservations].sort(soonestFirst);
-  const fitsWithout = (ended: readonly HeldRoom[]): boolean =>
-    fit(withoutReservations(view, new Set(ended.map((held) => held.attemptId))), needs, options).kind === "fits";
-  const enough = inOrder.findIndex((_, last) => fitsWithout(inOrder.slice(0, last + 1)));
-  if (enough < 0) return null;
-  let needed = inOrder.slice(0, enough + 1);
-  for (const held of inOrder.slice(0, enough)) {
-    const without = needed.filter((other) => other !== held);
-    if (fitsWithout(without)) needed = without;
-  }
-  return needed;
-}
-
-function soonestFirst(a: HeldRoom, b: HeldRoom): number {
-  const endOf = (held: HeldRoom): number => held.expectedEndAtMs ?? Number.MAX_SAFE_INTEGER;
-  return endOf(a) - endOf(b) || (a.attemptId < b.attemptId ? -1 : 1);
+  const room = new EndingRoom(view);
+  const fits = (then: AgentView): boolean => fit(then, needs, options).kind === "fits";
+  const enough = room.endFewest(room.inOrder.length, fits);
+  if (enough === null) return null;
+  const first = room.inOrder.slice(0, enough);
+  if (enough > MAX_PRUNED) return first;
+  // The last one is needed: without it the others were not enough.
+  return first.filter((_, place) => place === enough - 1 || !room.holdsWith(place, fits));
 }

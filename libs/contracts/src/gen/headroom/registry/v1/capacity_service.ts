@@ -540,7 +540,7 @@ export interface ExplainCapacityRequest {
   needs?:
     | ResourceNeeds
     | undefined;
-  /** Verdicts of single agents at most, nearest misses first. Default 20, at most 1000. */
+  /** Verdicts of single agents at most, nearest misses first. Default 20, at most 1000. Without a token there are 100 at most, whatever is asked. */
   maxAgents: number;
 }
 
