@@ -106,6 +106,10 @@ export function createParts(options: PartsOptions): Parts {
     storeClock,
     logger,
     takeLoaded: (agents) => replicas.take(agents),
+    onTooManyUnknown(agentId, epoch) {
+      const session = sessions.of(agentId);
+      if (session?.epoch === epoch) session.refuseUnknown();
+    },
     ...reservationCounters(metrics),
   });
   const sweep = new Sweep({

@@ -1,7 +1,7 @@
 /** Reservations are committed behind the guards of their agents. */
 import type { StoredReservation } from "@headroom/registry";
 import { expect, it } from "vitest";
-import { insertOf, reservationOf, type RegistryDesk } from "./fixtures.ts";
+import { insertOf, reservationOf, type RegistryDesk, sampleOf } from "./fixtures.ts";
 
 export function reservationsConformance(desk: RegistryDesk): void {
   const { admit, load } = desk;
@@ -84,6 +84,24 @@ export function reservationsConformance(desk: RegistryDesk): void {
     expect((await load(agentId)).reservations.size).toBe(1);
     await desk.store.purgeTombstones(-1_000, 1_000);
     expect((await load(agentId)).reservations.size).toBe(0);
+  });
+
+  it("loads an agent with very many reservations whole and once, with its sample", async () => {
+    const { agentId, epoch } = await admit();
+    const rows = Array.from({ length: 2_500 }, () => reservationOf(agentId));
+    const commit = { guards: [{ agentId, version: 0 }], writes: rows.flatMap((row) => insertOf(row, 0).writes) };
+    const outcome = await desk.store.commitReservations(commit);
+    if (outcome.kind !== "committed") throw new Error("a conflict out of nowhere");
+    const sample = sampleOf();
+    await desk.store.writeBeats([{ agentId, epoch, silentMs: 0, sample }]);
+    const written = new Map(outcome.reservations.map((row) => [row.attemptId, row]));
+    const { agents: followed } = await desk.store.loadChangedSince(outcome.nowMs - 60_000);
+    const { agents: whole } = await desk.store.loadFleet(null);
+    for (const agents of [[await load(agentId)], followed, whole]) {
+      const found = agents.filter((agent) => agent.agentId === agentId);
+      expect(found.map((agent) => agent.sample)).toEqual([sample]);
+      expect(new Map([...found[0]!.reservations.values()].map((row) => [row.attemptId, row]))).toEqual(written);
+    }
   });
 
   it("finds leases that have run out by its own clock, and only those", async () => {

@@ -1,5 +1,6 @@
 /** Why a heartbeat stream is ended by the registry, and what the agent (or its owner) can do. */
 import { failedPrecondition, HeadroomError, unavailable } from "@headroom/rpc";
+import { MAX_ADOPTED } from "../reservations/adoption-budget.ts";
 import type { EnrolmentScope } from "../store/enrolment-store.ts";
 
 export function helloExpectedError(what: string): HeadroomError {
@@ -37,6 +38,19 @@ export function clonedError(agentId: string, hostname: string): HeadroomError {
       "delete the agent's identity file in its data folder and start it again: it will get an id of its own. " +
       "If the agent was just restarted, it is let in as soon as the old stream is closed",
     metadata: { agent_id: agentId },
+  });
+}
+
+/** It comes back, and is heard when it lists what was reserved for it, or when time has passed. */
+export function unknownAttemptsError(agentId: string): HeadroomError {
+  return new HeadroomError({
+    code: "RESOURCE_EXHAUSTED",
+    reason: "TOO_MANY_UNKNOWN_ATTEMPTS",
+    message:
+      `agent ${agentId} has told of more than ${MAX_ADOPTED} attempts within ten minutes that nobody has reserved room for; ` +
+      "it is let in again, and heard once it lists fewer such attempts",
+    metadata: { agent_id: agentId },
+    retryAfterMs: 60_000,
   });
 }
 

@@ -16,7 +16,14 @@ import { listsOtherAttempts } from "../reservations/reconcile.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { AckSlot } from "./ack-slot.ts";
 import type { Admissions } from "./admissions.ts";
-import { clonedError, givenUpError, helloExpectedError, stoppingError, supersededError } from "./errors.ts";
+import {
+  clonedError,
+  givenUpError,
+  helloExpectedError,
+  stoppingError,
+  supersededError,
+  unknownAttemptsError,
+} from "./errors.ts";
 import { type ReadHello, readHello, readSample } from "./read-hello.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -112,6 +119,17 @@ export class HeartbeatSession {
   /** The agent has been given up; it may come back with a Hello. */
   giveUp(): void {
     this.#stream.fail(givenUpError());
+  }
+
+  /** The agent tells of more than can be: what it said last was not taken. */
+  refuseUnknown(): void {
+    const agentId = this.#agentId;
+    if (this.#phase === "closed" || agentId === null) return;
+    const { mayWrite, withheld } = this.#services.helloLines.take(this.#services.ports.clock.monotonic());
+    const fields = { agent_id: agentId, epoch: this.#epoch, ...(withheld > 0 && { withheld }) };
+    if (mayWrite)
+      this.#context.logger.warn(fields, "agent tells of too many attempts that nobody reserved: it is sent away");
+    this.#stream.fail(unknownAttemptsError(agentId));
   }
 
   /** A promise for a Hello only: while it is pending nothing is read, and a beat should not pay for that. */

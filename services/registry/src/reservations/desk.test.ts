@@ -1,5 +1,6 @@
 import { createDeferred, silentLogger } from "@headroom/runtime";
-import { expect, test } from "vitest";
+import { TOMBSTONE_MS } from "@headroom/scheduling";
+import { describe, expect, test } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
@@ -127,4 +128,73 @@ test("a tick that was refused because too many operations wait is asked for agai
   report(agentIds[1]!);
   await desk.idle();
   expect(commits).toHaveLength(2);
+});
+
+describe("an agent that lists other attempts in each report", () => {
+  /** As many as a sample may list. */
+  const LISTED = 4_096;
+
+  /** A store of two agents, one of which does, so many times; each time the other runs one thing more. */
+  async function listAnew(times: number, waitMs = 0) {
+    const [strange, plain] = [agentIdOf(1), agentIdOf(2)];
+    const clock = { nowMs: 1_000_000 };
+    const fleet = new Fleet("this registry");
+    for (const agentId of [strange, plain]) fleet.put(agentWith({ agentId }));
+    const refused: string[] = [];
+    const desk = new ReservationDesk({
+      fleet,
+      store: storeStub({
+        async commitReservations(commit) {
+          return {
+            kind: "committed",
+            nowMs: clock.nowMs,
+            reservations: commit.writes.map(({ reservation, endsNow }) =>
+              endsNow ? { ...reservation, releasedAtMs: clock.nowMs } : reservation,
+            ),
+          };
+        },
+        findReservations: async () => new Map(),
+      }),
+      storeClock: new StoreClock({ now: () => clock.nowMs, monotonic: () => clock.nowMs }),
+      logger: silentLogger,
+      takeLoaded: () => {},
+      onTooManyUnknown: (agentId) => void refused.push(agentId),
+    });
+    const report = (agentId: string, attemptIds: readonly string[]): void => {
+      const used = { cpuMillicores: 1, memoryMib: 1, cards: [] };
+      const attempts = attemptIds.map((attemptId) => ({ attemptId, fence: 1, used }));
+      fleet.put({ ...fleet.get(agentId)!, sample: { ...sampleWith(16), attempts } });
+      desk.reconcileSoon(agentId, { by: "beat", epoch: 1, madeAfterMs: clock.nowMs });
+    };
+    for (let time = 0; time < times; time += 1) {
+      report(
+        strange,
+        Array.from({ length: LISTED }, (_, each) => `strange ${time} ${each}`),
+      );
+      report(
+        plain,
+        Array.from({ length: time + 1 }, (_, each) => `plain ${each}`),
+      );
+      await desk.idle();
+      clock.nowMs += waitMs;
+    }
+    return { strange: fleet.get(strange)!, plain: fleet.get(plain)!, refused };
+  }
+
+  test("leaves a bounded number of tombstones, and is told of; what others report in the same groups is taken", async () => {
+    const { strange, plain, refused } = await listAnew(12);
+    expect(strange.reservations.size).toBe(2 * LISTED);
+    expect(refused).toEqual(Array.from({ length: 10 }, () => strange.agentId));
+    expect(plain.reservations.heldCount).toBe(12);
+  });
+
+  test("of what is refused nothing is taken: what ran before holds its room", async () => {
+    const { strange } = await listAnew(3);
+    expect([...strange.reservations.held()].every(({ attemptId }) => attemptId.startsWith("strange 1 "))).toBe(true);
+  });
+
+  test("is listened to where it does so seldom", async () => {
+    const { refused } = await listAnew(4, TOMBSTONE_MS / 2);
+    expect(refused).toEqual([]);
+  });
 });

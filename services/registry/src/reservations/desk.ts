@@ -5,7 +5,7 @@
  */
 import { Grouped, type Logger } from "@headroom/runtime";
 import { HeadroomError, unavailable } from "@headroom/rpc";
-import type { ReservationChange } from "@headroom/scheduling";
+import type { EpochMs, ReservationChange } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -16,6 +16,7 @@ import {
 } from "../store/registry-store.ts";
 import type { BookChanges } from "../store/reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
+import { AdoptionBudget } from "./adoption-budget.ts";
 import { Draft } from "./draft.ts";
 import { expire } from "./expire.ts";
 import { idsOf } from "./ids-of.ts";
@@ -32,6 +33,8 @@ export interface DeskOptions {
   /** Counted by kind of change. */
   readonly onChange?: (change: ReservationChange) => void;
   readonly onConflict?: () => void;
+  /** An agent tells of more attempts that nobody reserved than it can have a reason for: nothing of that report was taken. */
+  readonly onTooManyUnknown?: (agentId: string, epoch: number) => void;
 }
 
 /** Operations planned and committed together. */
@@ -54,7 +57,8 @@ type Settled = PromiseSettledResult<unknown>;
 interface Compared {
   readonly agentId: string;
   readonly report: Report;
-  readonly comparison: Comparison;
+  /** Null: it was refused, for it tells of too much that nobody knows. */
+  readonly comparison: Comparison | null;
 }
 
 export class ReservationDesk {
@@ -67,6 +71,7 @@ export class ReservationDesk {
   readonly #unreconciled = new Map<string, Report>();
   /** Agents whose list was overtaken by the end of something that it lists. */
   readonly #outdated = new Set<string>();
+  readonly #adoptions = new AdoptionBudget();
   #isCommitting = false;
   /** The tick that waits for its group: one does for any number of reports. */
   #waitingTick: Promise<null> | null = null;
@@ -173,8 +178,8 @@ export class ReservationDesk {
         continue;
       }
       if (commit !== null && outcome !== null) this.#apply(commit, outcome, askedAtMs);
-      this.#forget(compared);
-      const reconciled = compared.flatMap(({ comparison }) => comparison.changes);
+      this.#forget(compared, draft.nowMs);
+      const reconciled = compared.flatMap(({ comparison }) => comparison?.changes ?? []);
       this.#options.logger.together(() => this.#tell(expired, reconciled));
       return results;
     }
@@ -192,36 +197,42 @@ export class ReservationDesk {
     for (const [agentId, report] of this.#unreconciled) {
       if (compared.length >= MAX_REPORTS || reported >= MAX_REPORTED) break;
       const comparison = this.#reconcile(draft, agentId, report);
-      reported += comparison.changes.length;
+      reported += comparison?.changes.length ?? 0;
       compared.push({ agentId, report, comparison });
     }
     return compared;
   }
 
   /** What they say is committed. */
-  #forget(compared: readonly Compared[]): void {
+  #forget(compared: readonly Compared[], nowMs: EpochMs): void {
     for (const { agentId, report, comparison } of compared) {
+      if (comparison === null) this.#options.onTooManyUnknown?.(agentId, report.epoch);
+      else if (comparison.unknown > 0) this.#adoptions.adopted(agentId, comparison.unknown, nowMs);
       // A newer report came during the commit: it is compared in the next group.
       if (this.#unreconciled.get(agentId) !== report) continue;
       this.#unreconciled.delete(agentId);
-      if (comparison.isOutdated) this.#outdated.add(agentId);
+      if (comparison?.isOutdated === true) this.#outdated.add(agentId);
       else this.#outdated.delete(agentId);
     }
     if (this.#unreconciled.size > 0) this.#tickSoon();
   }
 
   /** A report that cannot be compared is left out, and said: it must not keep others from being promised room. */
-  #reconcile(draft: Draft, agentId: string, report: Report): Comparison {
+  #reconcile(draft: Draft, agentId: string, report: Report): Comparison | null {
     const goBack = draft.mark();
     try {
-      return reconcile(draft, agentId, report);
+      const comparison = reconcile(draft, agentId, report);
+      const { unknown } = comparison;
+      if (unknown === 0 || this.#adoptions.allows(agentId, unknown, draft.nowMs)) return comparison;
+      goBack();
+      return null;
     } catch (error) {
       goBack();
       this.#options.logger.error(
         { err: error, agent_id: agentId },
         "an agent's report cannot be compared with its reservations",
       );
-      return { changes: [], isOutdated: false };
+      return { changes: [], unknown: 0, isOutdated: false };
     }
   }
 

@@ -23,7 +23,11 @@ function draftWith(releasedAtMs: number): { readonly draft: Draft; readonly agen
 describe("an agent lists an attempt that was released", () => {
   it("DESIGN-3: a list that may be older than the release says nothing of it, and a newer one is wanted", () => {
     const { draft, agentId } = draftWith(50_000);
-    expect(reconcile(draft, agentId, { ...report, madeAfterMs: 49_999 })).toEqual({ changes: [], isOutdated: true });
+    expect(reconcile(draft, agentId, { ...report, madeAfterMs: 49_999 })).toEqual({
+      changes: [],
+      unknown: 0,
+      isOutdated: true,
+    });
     expect(draft.commit()).toBeNull();
   });
 

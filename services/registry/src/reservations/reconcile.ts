@@ -26,6 +26,8 @@ export interface Report {
 
 export interface Comparison {
   readonly changes: readonly Reconciled[];
+  /** Of the changes, attempts of which nothing was known: nobody in this fleet has asked for their room, as far as is remembered. */
+  readonly unknown: number;
   /** The list may be older than the end of something that it lists: only a newer one can tell whether that still runs. */
   readonly isOutdated: boolean;
 }
@@ -33,8 +35,9 @@ export interface Comparison {
 export function reconcile(draft: Draft, agentId: string, { by, epoch, madeAfterMs }: Report): Comparison {
   const agent = draft.agent(agentId);
   const attempts = agent?.sample?.attempts;
-  if (agent?.epoch !== epoch || attempts === undefined) return { changes: [], isOutdated: false };
+  if (agent?.epoch !== epoch || attempts === undefined) return { changes: [], unknown: 0, isOutdated: false };
   let isOutdated = false;
+  let unknown = 0;
   const listed = new Set(attempts.map(({ attemptId }) => attemptId));
   const changes: Reconciled[] = [];
   const keep = (known: StoredReservation | undefined, outcome: ReturnType<typeof reservationStep>): void => {
@@ -45,6 +48,7 @@ export function reconcile(draft: Draft, agentId: string, { by, epoch, madeAfterM
   };
   for (const { attemptId, fence, used } of attempts) {
     const known = draft.reservation(attemptId);
+    if (known === undefined) unknown += 1;
     // Its agent may have said meanwhile that it is over. To adopt it would take room that others have been given since.
     const isEnded = known?.state === "released" && known.fence >= fence;
     if (isEnded && (known.releasedAtMs ?? 0) >= madeAfterMs) {
@@ -57,7 +61,7 @@ export function reconcile(draft: Draft, agentId: string, { by, epoch, madeAfterM
     if (listed.has(known.attemptId)) continue;
     keep(known, reservationStep(known, { type: "omitted", by }, draft.nowMs));
   }
-  return { changes, isOutdated };
+  return { changes, unknown, isOutdated };
 }
 
 /** Whether the sample says anything about attempts that the reservations do not say yet. Cheap: most beats carry nothing new. */

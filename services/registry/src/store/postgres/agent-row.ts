@@ -1,4 +1,4 @@
-/** One row per agent with everything the store knows of it, all from one snapshot of the database. */
+/** Rows with everything the store knows of an agent, all from one snapshot of the database. */
 import type { AgentStatus, AgentType, ReservationState, Sample } from "@headroom/scheduling";
 import { ReservationBook } from "../reservation-book.ts";
 import type { StoredAgent, StoredReservation } from "../stored-agent.ts";
@@ -13,10 +13,15 @@ import {
   needsFromJson,
 } from "./sample-json.ts";
 
-/** Reservations travel as json within their agent's row, so that guard and reservations are of the same snapshot. */
-const reservationsOfAgent = (which: string): string => `
-  coalesce((
-    SELECT jsonb_agg(jsonb_build_object(
+/** Reservations in one row. One takes 110 KiB where needs and shape name all the models and labels that they may, and mostly 400 bytes. */
+export const PART_SIZE = 1_000;
+
+/**
+ * Reservations travel as json with their agent's row, so that guard and reservations are of the same snapshot. In parts, each in a row of its
+ * own: a jsonb is at most 256 MiB, and what one agent has of tombstones must not keep the registry from starting.
+ */
+const partsOfReservations = (which: string): string => `
+  SELECT part, jsonb_agg(jsonb_build_object(
       'attempt_id', r.attempt_id, 'agent_id', r.agent_id, 'fence', r.fence, 'state', r.state,
       'cpu_millicores', r.cpu_millicores, 'memory_mib', r.memory_mib, 'cards', r.cards,
       'shape', r.shape, 'needs', r.needs,
@@ -24,8 +29,10 @@ const reservationsOfAgent = (which: string): string => `
       'expected_end_at', floor(extract(epoch FROM r.expected_end_at) * 1000),
       'reserved_at', floor(extract(epoch FROM r.reserved_at) * 1000),
       'released_at', floor(extract(epoch FROM r.released_at) * 1000),
-      'plan_id', r.plan_id, 'task_id', r.task_id))
-      FROM reservations r WHERE r.agent_id = a.agent_id ${which}), '[]')`;
+      'plan_id', r.plan_id, 'task_id', r.task_id)) AS reservations
+    FROM (SELECT *, (row_number() OVER () - 1) / ${PART_SIZE} AS part
+            FROM reservations WHERE agent_id = a.agent_id ${which}) r
+   GROUP BY part`;
 
 /** A time of the change of a row `a` of agents that is later than that of the change before, in whatever order their transactions began. */
 export const laterChange = `greatest(now(), a.changed_at + interval '1 microsecond')`;
@@ -43,18 +50,20 @@ const select = (which: string): string => `
          l.attached, l.owner_hold, l.flaps, l.last_flap_at, l.probation_until, g.version AS guard_version,
          s.sampled_at, s.cpu_total_millicores, s.cpu_available_millicores, s.cpu_offer_millicores, s.cpu_declared,
          s.cpu_load_percent, s.memory_total_mib, s.memory_available_mib, s.memory_offer_mib, s.memory_declared,
-         s.cards, s.attempts, ${reservationsOfAgent(which)} AS reservations
+         s.cards, CASE WHEN p.part > 0 THEN NULL ELSE s.attempts END AS attempts,
+         coalesce(p.part, 0) AS part, coalesce(p.reservations, '[]') AS reservations
     FROM agents a
     JOIN agent_liveness l USING (agent_id)
     JOIN agent_guards g USING (agent_id)
-    LEFT JOIN agent_samples s ON s.agent_id = a.agent_id AND s.epoch = l.epoch`;
+    LEFT JOIN agent_samples s ON s.agent_id = a.agent_id AND s.epoch = l.epoch
+    LEFT JOIN LATERAL (${partsOfReservations(which)}) p ON true`;
 
 /** With all their reservations. */
 export const selectAgents = select("");
 
 /** Without the tombstones from before a time, the parameter of this name: a busy fleet has a million of them, and a process that follows knows them. */
 export const selectAgentsSince = (parameter: "$1" | "$2"): string =>
-  select(`AND (r.released_at IS NULL OR r.released_at >= ${parameter})`);
+  select(`AND (released_at IS NULL OR released_at >= ${parameter})`);
 
 export interface ReservationJson {
   readonly attempt_id: string;
@@ -120,12 +129,33 @@ interface AgentColumns {
   readonly last_flap_at: number | null;
   readonly probation_until: number | null;
   readonly guard_version: number;
+  /** Which part of its reservations this is; only the first row, 0, has all of the sample. */
+  readonly part: number;
   readonly reservations: readonly ReservationJson[];
 }
 
 export type AgentRow = AgentColumns & (SampleColumns | NoSample);
 
-export function agentFromRow(row: AgentRow): StoredAgent {
+/** The agents of these rows, each put together from all its own. */
+export function agentsFromRows(rows: readonly AgentRow[]): StoredAgent[] {
+  const rowsOf = new Map<string, AgentRow[]>();
+  for (const row of rows) {
+    const others = rowsOf.get(row.agent_id);
+    if (others === undefined) rowsOf.set(row.agent_id, [row]);
+    else others.push(row);
+  }
+  return Array.from(rowsOf.values(), (parts) => {
+    const first = parts.find(({ part }) => part === 0);
+    if (first === undefined) throw new Error("an agent came without its first part");
+    return agentFromRow(first, reservationsIn(parts));
+  });
+}
+
+function* reservationsIn(parts: readonly AgentRow[]): Generator<StoredReservation> {
+  for (const { reservations } of parts) for (const json of reservations) yield reservationFromJson(json);
+}
+
+function agentFromRow(row: AgentRow, reservations: Iterable<StoredReservation>): StoredAgent {
   return {
     agentId: row.agent_id,
     hostname: row.hostname,
@@ -152,7 +182,7 @@ export function agentFromRow(row: AgentRow): StoredAgent {
     ownerHold: row.owner_hold,
     sample: row.sampled_at === null ? null : sampleFromRow(row),
     guardVersion: row.guard_version,
-    reservations: ReservationBook.of(row.reservations.map(reservationFromJson)),
+    reservations: ReservationBook.of(reservations),
   };
 }
 
@@ -177,7 +207,7 @@ function sampleFromRow(row: SampleColumns): Sample {
   };
 }
 
-export function reservationFromJson(json: ReservationJson): StoredReservation {
+function reservationFromJson(json: ReservationJson): StoredReservation {
   return {
     attemptId: json.attempt_id,
     agentId: json.agent_id,

@@ -2,7 +2,7 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { EpochMs } from "@headroom/scheduling";
 import type { StoredAgent } from "../stored-agent.ts";
-import { agentFromRow, type AgentRow, selectAgents, selectAgentsSince } from "./agent-row.ts";
+import { agentsFromRows, type AgentRow, selectAgents, selectAgentsSince } from "./agent-row.ts";
 
 const sizes = defineStatement<{ readonly agent_id: string; readonly reservations: number }>({
   name: "registry_count_fleet",
@@ -60,7 +60,7 @@ export async function loadFleet(db: Queryable, tombstonesSinceMs: EpochMs | null
   let agentIds: string[] = [];
   let size = 0;
   const load = async (): Promise<void> => {
-    for (const row of await db.query(portion, [agentIds, since])) agents.push(agentFromRow(row));
+    agents.push(...agentsFromRows(await db.query(portion, [agentIds, since])));
     agentIds = [];
     size = 0;
   };
@@ -74,7 +74,7 @@ export async function loadFleet(db: Queryable, tombstonesSinceMs: EpochMs | null
 }
 
 export async function loadAgents(db: Queryable, agentIds: readonly string[]): Promise<StoredAgent[]> {
-  return (await db.query(some, [[...agentIds]])).map(agentFromRow);
+  return agentsFromRows(await db.query(some, [[...agentIds]]));
 }
 
 /** The time at which it was certainly true is asked with whether there is anything to load: mostly there is not. */
@@ -87,8 +87,8 @@ export async function loadChangedSince(
   if (seen === undefined) throw new Error("the look for changes returned no row");
   const rows = seen.changed ? await db.query(changed, [since]) : [];
   return {
-    agents: rows.filter((row) => row.removed_at === null).map(agentFromRow),
-    removedAgentIds: rows.filter((row) => row.removed_at !== null).map((row) => row.agent_id),
+    agents: agentsFromRows(rows.filter((row) => row.removed_at === null)),
+    removedAgentIds: rows.filter((row) => row.removed_at !== null && row.part === 0).map((row) => row.agent_id),
     nowMs: seen.now,
   };
 }

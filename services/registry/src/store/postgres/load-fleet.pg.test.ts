@@ -3,6 +3,7 @@ import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase } from "@headroom/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { REGISTRY_SCHEMA, registryMigrations } from "../../index.ts";
+import { type AgentRow, PART_SIZE } from "./agent-row.ts";
 import { loadFleet } from "./load-agents.ts";
 
 let test: TestDatabase;
@@ -45,18 +46,23 @@ async function agentsWith(tombstones: readonly number[]): Promise<void> {
 it("a fleet with many tombstones is loaded in portions, which hold about as many", async () => {
   const counts = [0, 12_000, 9_000, 0, 30_000, 1, 2, 3];
   await agentsWith(counts);
-  const portions: number[] = [];
+  const portions: (readonly AgentRow[])[] = [];
   const counting: Queryable = {
     ...db,
     async query(statement, values) {
       const rows = await db.query(statement, values);
-      if (statement.name === "registry_load_portion") portions.push(rows.length);
+      // The rows of this statement.
+      if (statement.name === "registry_load_portion") portions.push(rows as unknown as readonly AgentRow[]);
       return rows;
     },
   };
   const agents = await loadFleet(counting, null);
   const found = new Map(agents.map(({ agentId, reservations }) => [Number(agentId.slice(-12)), reservations.size]));
   expect(counts.map((_, index) => found.get(index))).toEqual(counts);
-  expect(portions.reduce((sum, portion) => sum + portion)).toBe(counts.length);
+  const agentsOf = portions.map((rows) => new Set(rows.map(({ agent_id }) => agent_id)).size);
+  expect(agentsOf.reduce((sum, portion) => sum + portion)).toBe(counts.length);
   expect(portions.length).toBeGreaterThanOrEqual(3);
+  // A row with all that an agent has could be more than PostgreSQL can put into one, and then no registry would start.
+  expect(Math.max(...portions.flat().map(({ reservations }) => reservations.length))).toBe(PART_SIZE);
+  expect(portions.flat().filter(({ agent_id }) => agent_id.endsWith("4"))).toHaveLength(30_000 / PART_SIZE);
 });

@@ -1890,7 +1890,8 @@ export const AgentServiceService = {
    * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
    * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
    * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
-   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`. More than 8,192 attempts within ten minutes that nobody has reserved
+   * room for: RESOURCE_EXHAUSTED (TOO_MANY_UNKNOWN_ATTEMPTS), come back later.
    */
   heartbeat: {
     path: "/headroom.registry.v1.AgentService/Heartbeat" as const,
@@ -1919,7 +1920,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
    * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
    * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
-   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`. More than 8,192 attempts within ten minutes that nobody has reserved
+   * room for: RESOURCE_EXHAUSTED (TOO_MANY_UNKNOWN_ATTEMPTS), come back later.
    */
   heartbeat: handleBidiStreamingCall<HeartbeatRequest, HeartbeatResponse>;
 }
@@ -1954,7 +1956,8 @@ export interface AgentServiceClient extends Client {
    * ALREADY_EXISTS (AGENT_CLONED), with what to do. A newer stream of the same agent ends the older one with ABORTED (SESSION_SUPERSEDED).
    * A credential of another agent, of one that was removed, or for another pool or type: PERMISSION_DENIED (AGENT_ID_MISMATCH,
    * CREDENTIAL_ENDED, OUTSIDE_CREDENTIAL). UNAVAILABLE (REGISTRY_STARTING, REGISTRY_BUSY, REGISTRY_STOPPING, DATABASE_UNAVAILABLE,
-   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`.
+   * AGENT_GIVEN_UP, AGENT_REMOVED_MEANWHILE): come back with a `hello`. More than 8,192 attempts within ten minutes that nobody has reserved
+   * room for: RESOURCE_EXHAUSTED (TOO_MANY_UNKNOWN_ATTEMPTS), come back later.
    */
   heartbeat(): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;
   heartbeat(options: Partial<CallOptions>): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;
