@@ -1,4 +1,4 @@
-/** Two starts of one agent program at one registry process, in virtual time. */
+/** Streams of one agent at one registry process, in virtual time. */
 import { wire } from "@headroom/contracts";
 import type { CallContext, DuplexStream, HeadroomError } from "@headroom/rpc";
 import { captureLogger, manualPorts } from "@headroom/testing";
@@ -73,13 +73,16 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
   const sessions = new Sessions();
   const storeClock = new StoreClock(ports.clock);
   let epoch = 0;
+  /** Comes before the store lets an agent in. */
+  const beforeAdmission = { wait: (): Promise<void> => Promise.resolve() };
   const store = storeStub({
-    admit: (asked) => {
+    admit: async (asked) => {
+      await beforeAdmission.wait();
       epoch += 1;
       const agents = asked.map(({ identity, incarnation }) =>
         agentWith({ ...identity, incarnation, epoch, replicaId: "here" }),
       );
-      return Promise.resolve({ agents, refused: [], nowMs: ports.clock.now() });
+      return { agents, refused: [], nowMs: ports.clock.now() };
     },
   });
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
@@ -101,17 +104,28 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
     requireReady: () => undefined,
   };
   const context = { caller: { roles: new Set(), peer: "test" }, logger } as Partial<CallContext> as CallContext;
+  const open = (): Stream => {
+    const stream = new Stream();
+    void new HeartbeatSession(services, stream, context);
+    return stream;
+  };
   return {
     ports,
     pace,
+    beforeAdmission,
+    seen: () => fleet.get(agentId),
+    open,
     hello: async (incarnation: string): Promise<Stream> => {
-      const stream = new Stream();
-      void new HeartbeatSession(services, stream, context);
-      const value = wire.Hello.fromPartial({ agentId, incarnation, agentType: wire.AgentType.AGENT_TYPE_DESKTOP });
-      await stream.say({ $case: "hello", value });
+      const stream = open();
+      await sayHello(stream, incarnation);
       return stream;
     },
   };
+}
+
+function sayHello(stream: Stream, incarnation: string): Promise<void> {
+  const value = wire.Hello.fromPartial({ agentId, incarnation, agentType: wire.AgentType.AGENT_TYPE_DESKTOP });
+  return stream.say({ $case: "hello", value });
 }
 
 const beat = (stream: Stream, seq: number): Promise<void> =>
@@ -168,5 +182,22 @@ describe("another start of an agent", () => {
     await hello(FIRST);
     await ports.advance(1_200);
     expect((await hello(SECOND)).isWelcome).toBe(true);
+  });
+});
+
+describe("a stream that closes", () => {
+  it("DESIGN-4: before its Hello is admitted is no flap, though its agent is suspect: it was the registry that was late", async () => {
+    const { beforeAdmission, seen, open } = startRegistry();
+    const stream = open();
+    beforeAdmission.wait = () => Promise.resolve(stream.end());
+    await sayHello(stream, FIRST);
+    expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 0 } });
+  });
+
+  it("DESIGN-4: after that, without a word, is a flap", async () => {
+    const { seen, hello } = startRegistry();
+    const stream = await hello(FIRST);
+    stream.end();
+    expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 1 } });
   });
 });

@@ -218,8 +218,8 @@ export class HeartbeatSession {
     }
     this.#sayHello(admitted, current?.status ?? "new");
     if (isClosed()) {
-      // It went away while the store was asked.
-      if (sessions.closed(this)) liveness.apply(agentId, "stream_closed", "its stream closed");
+      // It went away while the store was asked: it gave up on an answer that came too late, and is not blamed for that.
+      if (sessions.closed(this)) liveness.apply(agentId, "stream_closed", "its stream closed", { isFlap: false });
       return;
     }
     this.#phase = "open";
