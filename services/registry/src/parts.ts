@@ -77,6 +77,7 @@ export function createParts(options: PartsOptions): Parts {
   const writer = new StateWriter({ replicaId, fleet, pulses, store, storeClock, ports, logger });
   const { onFlap, onRefused } = livenessCounters(metrics);
   const liveness = new Liveness({
+    replicaId,
     fleet,
     pulses,
     writer,

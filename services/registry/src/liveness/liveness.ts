@@ -10,6 +10,8 @@ import type { Pulses } from "./pulses.ts";
 import type { StateWriter } from "./state-writer.ts";
 
 export interface LivenessOptions {
+  /** This process. */
+  readonly replicaId: string;
   readonly fleet: Fleet;
   readonly pulses: Pulses;
   readonly writer: StateWriter;
@@ -36,7 +38,7 @@ export class Liveness {
 
   constructor(options: LivenessOptions) {
     this.#options = options;
-    this.#losses = new LossWindow(options.fleet);
+    this.#losses = new LossWindow(options.fleet, options.replicaId);
   }
 
   /** Something happened to an agent that is in the fleet. Answers false when the table refuses the event. */

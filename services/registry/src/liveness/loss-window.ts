@@ -8,39 +8,70 @@ export type LossVerdict =
   | { readonly kind: "single" }
   | { readonly kind: "mass"; readonly forgiven: ReadonlyMap<string, Flapping> };
 
-export class LossWindow {
-  readonly #fleet: Fleet;
-  #startedAtMs = Number.NEGATIVE_INFINITY;
-  #losses = 0;
-  #online = 0;
-  /** Who was blamed in this window, with what was remembered of it before. */
-  #blamed = new Map<string, Flapping>();
+/** The agents are counted again when their number is older than this: each loss of many should not look at all of them. */
+const RECOUNT_MS = 1_000;
 
-  constructor(fleet: Fleet) {
-    this.#fleet = fleet;
-  }
-
-  /** One more loss. */
-  add({ agentId, flapping }: StoredAgent, nowMs: number): LossVerdict {
-    if (nowMs - this.#startedAtMs >= MASS_FLAP_WINDOW_MS) {
-      this.#startedAtMs = nowMs;
-      this.#losses = 0;
-      this.#online = countOnline(this.#fleet);
-      this.#blamed = new Map();
-    }
-    this.#losses += 1;
-    if (!isMassFlap(this.#losses, this.#online)) {
-      if (!this.#blamed.has(agentId)) this.#blamed.set(agentId, flapping);
-      return { kind: "single" };
-    }
-    const forgiven = this.#blamed;
-    this.#blamed = new Map();
-    return { kind: "mass", forgiven };
-  }
+/** One agent's losses within the window. */
+interface Lost {
+  readonly lastAtMs: number;
+  /** What was remembered of it before it was blamed, and since when that is; null: it is not blamed. */
+  readonly blame: { readonly sinceMs: number; readonly before: Flapping } | null;
 }
 
-function countOnline(fleet: Fleet): number {
-  let online = 0;
-  for (const { status } of fleet.agents()) if (status === "online") online += 1;
-  return online;
+/** The window slides: a loss of many has no border at which it would be halved. */
+export class LossWindow {
+  readonly #fleet: Fleet;
+  readonly #replicaId: string;
+  /** By agent, in the order of their last losses; so never more than there are agents. */
+  readonly #lost = new Map<string, Lost>();
+  #held = { agents: 0, countedAtMs: Number.NEGATIVE_INFINITY };
+
+  /** `replicaId`: this process. Only its own agents are lost here, so only these are what losses are compared with. */
+  constructor(fleet: Fleet, replicaId: string) {
+    this.#fleet = fleet;
+    this.#replicaId = replicaId;
+  }
+
+  /** One more loss of an agent that this process holds. */
+  add({ agentId, flapping }: StoredAgent, nowMs: number): LossVerdict {
+    this.#forget(nowMs - MASS_FLAP_WINDOW_MS);
+    this.#count(nowMs);
+    const before = this.#lost.get(agentId)?.blame ?? null;
+    const blame = before !== null && nowMs - before.sinceMs < MASS_FLAP_WINDOW_MS ? before : null;
+    this.#lost.delete(agentId);
+    if (isMassFlap(this.#lost.size + 1, this.#held.agents)) {
+      this.#lost.set(agentId, { lastAtMs: nowMs, blame });
+      return { kind: "mass", forgiven: this.#forgive() };
+    }
+    this.#lost.set(agentId, { lastAtMs: nowMs, blame: blame ?? { sinceMs: nowMs, before: flapping } });
+    return { kind: "single" };
+  }
+
+  /** What lies before the window. */
+  #forget(beforeMs: number): void {
+    for (const [agentId, { lastAtMs }] of this.#lost) {
+      if (lastAtMs > beforeMs) return;
+      this.#lost.delete(agentId);
+    }
+  }
+
+  #forgive(): ReadonlyMap<string, Flapping> {
+    const forgiven = new Map<string, Flapping>();
+    for (const [agentId, lost] of this.#lost) {
+      if (lost.blame === null) continue;
+      forgiven.set(agentId, lost.blame.before);
+      this.#lost.set(agentId, { ...lost, blame: null });
+    }
+    return forgiven;
+  }
+
+  /** Those that are suspect count: so the number stays the same while many are lost. */
+  #count(nowMs: number): void {
+    if (nowMs - this.#held.countedAtMs < RECOUNT_MS) return;
+    let agents = 0;
+    for (const { status, replicaId } of this.#fleet.agents()) {
+      if (status !== "offline" && replicaId === this.#replicaId) agents += 1;
+    }
+    this.#held = { agents, countedAtMs: nowMs };
+  }
 }

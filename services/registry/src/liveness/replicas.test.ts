@@ -60,7 +60,16 @@ function setUp() {
   });
   const pulses = new Pulses();
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
+  const liveness = new Liveness({
+    replicaId: "this",
+    fleet,
+    pulses,
+    writer,
+    storeClock,
+    clock: ports.clock,
+    logger,
+    flapsTolerated: 3,
+  });
   const disputed: string[] = [];
   let confirmations = 0;
   const replicas = new Replicas({

@@ -36,7 +36,16 @@ function startWith(agents: readonly StoredAgent[]) {
   });
   const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
   const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
-  const liveness = new Liveness({ fleet, pulses, writer, storeClock, clock: ports.clock, logger, flapsTolerated: 3 });
+  const liveness = new Liveness({
+    replicaId: "here",
+    fleet,
+    pulses,
+    writer,
+    storeClock,
+    clock: ports.clock,
+    logger,
+    flapsTolerated: 3,
+  });
   const sweep = new Sweep({
     fleet,
     pulses,
