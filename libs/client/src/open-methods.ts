@@ -11,6 +11,7 @@ export function openMethodsOnly(channel: Channel, why: Error): Channel {
     serverStream: (method, request, options) =>
       isOpen(method) ? channel.serverStream(method, request, options) : failing(why),
     duplex: (method, options) => channel.duplex(method, options),
+    reconnect: () => channel.reconnect(),
     close: () => channel.close(),
   };
 }

@@ -5,6 +5,8 @@ export interface Cable {
   readonly address: { readonly host: string; readonly port: number };
   /** From now on bytes are lost both ways, and both ends stay open. */
   pull(): void;
+  /** Bytes come through again; what was lost stays lost. */
+  plugIn(): void;
   /** The same for the connections that there are, while new ones are carried: a way in between has forgotten them. */
   forget(): void;
   /** How many connections the far end still has open. */
@@ -40,6 +42,9 @@ export async function startCable(to: NetConnectOpts): Promise<Cable> {
     address: { host: "127.0.0.1", port: address.port },
     pull() {
       isPulled = true;
+    },
+    plugIn() {
+      isPulled = false;
     },
     forget() {
       for (const far of upstream) forgotten.add(far);

@@ -1,5 +1,6 @@
 // What tests of every part share, and nothing that knows a domain object.
 
+export { type Balancer, startBalancer } from "./balancer.ts";
 export { type Cable, startCable } from "./cable.ts";
 export { writeCertificates } from "./certificates.ts";
 export { captureLogger, type CapturedRecord, type CapturingLogger } from "./capture-logger.ts";

@@ -161,7 +161,10 @@ async function createServers(
     },
     methods: rpc.methods,
     health: rpc.health,
-    readiness: () => (parts.isReady ? { ready: true } : { ready: false, why: "waiting for the database" }),
+    readiness() {
+      const why = parts.whyNotServing;
+      return why === null ? { ready: true } : { ready: false, why };
+    },
     drainMs: config.drainMs,
   });
   const health = createHealthLoop(rpc, parts, ports, logger);
@@ -177,7 +180,10 @@ async function createServers(
   return { rpc, http, parts, store, loops };
 }
 
-/** Agents can come at once; capacity is told as serving when all that were there are back, or one grace is over. */
+/**
+ * Agents can come at once; capacity is told as serving when all that were there are back, or one grace is over. Nothing serves while this process is cut
+ * off from its database.
+ */
 function createHealthLoop(rpc: RpcServer, parts: Parts, ports: Ports, logger: Logger): RunLoop {
   let wasWarm = false;
   return new RunLoop({
@@ -185,11 +191,11 @@ function createHealthLoop(rpc: RpcServer, parts: Parts, ports: Ports, logger: Lo
     ports,
     intervalMs: HEALTH_INTERVAL_MS,
     run() {
-      if (wasWarm) return;
-      const { isReady, isWarm } = parts;
-      for (const name of ["", AGENT_SERVICE, FLEET_SERVICE]) rpc.health.set(name, isReady);
-      rpc.health.set(CAPACITY_SERVICE, isWarm);
-      wasWarm = isWarm;
+      const isServing = parts.whyNotServing === null;
+      // To ask means to look at every agent.
+      wasWarm ||= parts.isWarm;
+      for (const name of ["", AGENT_SERVICE, FLEET_SERVICE]) rpc.health.set(name, isServing);
+      rpc.health.set(CAPACITY_SERVICE, isServing && wasWarm);
     },
     onError: (error) => logger.error({ err: error }, "health cannot be told"),
   });

@@ -1,6 +1,6 @@
 /** What the registry consists of, put together; nothing here runs yet. */
 import { type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
-import { createAgentCredentials, unavailable } from "@headroom/rpc";
+import { createAgentCredentials, type HeadroomError, unavailable } from "@headroom/rpc";
 import { CardHistory, TaskMix } from "@headroom/scheduling";
 import type { RegistryConfig } from "./config.ts";
 import { createJoinTokens } from "./enrolment/join-tokens.ts";
@@ -52,12 +52,22 @@ export interface Parts {
   /** Takes the fleet over from the store; from then on calls are answered. */
   load(): Promise<void>;
   readonly isReady: boolean;
+  /** Why calls are not answered as they should be; null: they are. */
+  readonly whyNotServing: string | null;
   /** All agents that were in the fleet at the start have come back or have been given up. */
   readonly isWarm: boolean;
 }
 
 /** What the index takes in each second without being asked: about 20 ms of work, and more than a process's target rate of beats brings. */
 const INDEXED_UNASKED = 2_000;
+
+const CUT_OFF =
+  "this registry process has not reached its database for 15 s or longer: it can promise nothing, and does not know what other registry processes do";
+
+/** Orchestrators that hear it look for another process behind the same name, and come back if there is none. */
+function cutOffError(): HeadroomError {
+  return unavailable("DATABASE_UNAVAILABLE", CUT_OFF, 1_000);
+}
 
 export function createParts(options: PartsOptions): Parts {
   const { config, store, ports, logger, metrics } = options;
@@ -100,6 +110,8 @@ export function createParts(options: PartsOptions): Parts {
     onLossesConfirmed: () => sweep.confirmLosses(),
     onMovedAway: ({ agentId }) => sessions.of(agentId)?.supersede(),
     onDisputed: (agentId) => writer.statusChanged(agentId),
+    onCutOff: () => feed.interrupt(cutOffError()),
+    onCaughtUp: () => feed.resume(),
   });
   const desk = new ReservationDesk({
     fleet,
@@ -228,6 +240,10 @@ export function createParts(options: PartsOptions): Parts {
     load,
     get isReady() {
       return isReady;
+    },
+    get whyNotServing() {
+      if (!isReady) return "waiting for the database";
+      return replicas.isCutOff ? CUT_OFF : null;
     },
     get isWarm() {
       if (!isReady) return false;

@@ -115,6 +115,8 @@ export class SimNetwork {
       unary: (method, request, callOptions = {}) => callUnary(callOf(method, callOptions), request),
       serverStream: (method, request, callOptions = {}) => callServerStream(callOf(method, callOptions), request),
       duplex: (method, callOptions = {}) => callDuplex(callOf(method, callOptions)),
+      // Each call finds its server anew.
+      reconnect: () => undefined,
       close() {
         const error = new HeadroomError({
           code: "CANCELLED",

@@ -25,6 +25,11 @@ export interface Channel {
   serverStream(method: AnyMethod, request: unknown, options?: CallOptions): AsyncIterable<unknown>;
   /** Never throws: a stream that cannot be opened is closed with the error, after the caller has set its handlers. */
   duplex(method: AnyMethod, options?: CallOptions): DuplexStream<unknown, unknown>;
+  /**
+   * Calls from now on go over a new connection, to whichever server it leads to: behind a balancer, or a name whose addresses take turns, to another one in
+   * time. Calls in progress end where they are.
+   */
+  reconnect(): void;
   /** Ends all calls in progress (CHANNEL_CLOSED) and the connection. Idempotent. */
   close(): void;
 }
@@ -53,11 +58,9 @@ export function createChannel(options: ChannelOptions): Channel {
   limitConnecting();
   const hostPort = parseAddress(options.address);
   const address = formatHostPort(hostPort);
-  const client = new Client(
-    address,
-    channelCredentials(options.tls),
-    grpcOptions(options, isLoopbackHost(hostPort.host)),
-  );
+  const connect = (): Client =>
+    new Client(address, channelCredentials(options.tls), grpcOptions(options, isLoopbackHost(hostPort.host)));
+  let client = connect();
   const calls = new Set<(error: HeadroomError) => void>();
   let isClosed = false;
   const connection: GrpcConnection = {
@@ -80,6 +83,12 @@ export function createChannel(options: ChannelOptions): Channel {
     unary: (method, request, callOptions) => callUnary(connection, method, request, callOptions),
     serverStream: (method, request, callOptions) => callServerStream(connection, method, request, callOptions),
     duplex: (method, callOptions) => callDuplex(connection, method, callOptions),
+    reconnect() {
+      if (isClosed) return;
+      const before = client;
+      client = connect();
+      before.close();
+    },
     close() {
       if (isClosed) return;
       isClosed = true;

@@ -1,4 +1,5 @@
 import { agentCapacityFromWire, type AgentCapacityFigures, wire } from "@headroom/contracts";
+import { HeadroomError } from "@headroom/rpc";
 import { BoundedQueue, silentLogger } from "@headroom/runtime";
 import { manualPorts, waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
@@ -77,6 +78,44 @@ describe("fleet view", () => {
     streams[1]?.push(change({ snapshot: true, agents: [agent("two")] }));
     await waitFor(() => news.filter((one) => one === "connected").length === 2);
     await fleet.stop();
+    await fleet.stop();
+  });
+
+  it("R-PAUSE-9: asks about once a second for as long as a registry process says that it cannot serve, less often where none answers", async () => {
+    const ports = manualPorts();
+    let tries = 0;
+    let answer: Error = new Error("nothing answers");
+    const absent = () => Promise.reject(new Error("not scripted"));
+    const fleet = createFleetView({
+      registry: {
+        async *watch() {
+          tries += 1;
+          yield await Promise.reject(answer);
+        },
+        reserve: absent,
+        renew: absent,
+        release: absent,
+        explain: absent,
+        withRoom: absent,
+      },
+      pauseThreshold: 0.2,
+      ports,
+      logger: silentLogger,
+    });
+    const triesWithin = async (ms: number): Promise<number> => {
+      const before = tries;
+      await ports.advance(ms);
+      return tries - before;
+    };
+    await fleet.start();
+    await ports.advance(20_000);
+    expect(await triesWithin(60_000)).toBeLessThanOrEqual(16);
+    answer = new HeadroomError({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE", message: "it is cut off" });
+    await ports.advance(10_000);
+    const often = await triesWithin(60_000);
+    expect(often).toBeGreaterThanOrEqual(45);
+    expect(often).toBeLessThanOrEqual(80);
+    expect(fleet.snapshot()).toMatchObject({ kind: "down", sentence: expect.stringContaining("it is cut off") });
     await fleet.stop();
   });
 

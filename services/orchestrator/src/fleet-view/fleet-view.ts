@@ -1,6 +1,7 @@
 import { Broadcast, jitter, lifecycle, type Logger, type ManagedService, type Ports, sleep } from "@headroom/runtime";
 import type { Amounts, GateAgent, GateQuestion, GateSummary, MayHave, Needs, RoomDraft } from "@headroom/scheduling";
 import type { FleetChange, FleetRevision, RegistryPort } from "../registry/port.ts";
+import { isUnfit } from "../registry/refusal.ts";
 import { WatchedAgents } from "./watched-agents.ts";
 
 /** The fleet as the registry last told it, until it tells something newer. */
@@ -68,6 +69,8 @@ export interface FleetViewOptions {
 const askedFor: FleetRevision = { instance: "", counter: 0 };
 const firstPauseMs = 200;
 const longestPauseMs = 5_000;
+/** After the word of a registry process that is there: the next try may reach another one, and this one may serve at any moment. */
+const longestPauseWhenUnfitMs = 1_000;
 
 export function createFleetView(options: FleetViewOptions): FleetView {
   const { registry, ports, logger } = options;
@@ -116,6 +119,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
   async function follow(signal: AbortSignal): Promise<void> {
     let pauseMs = firstPauseMs;
     while (!signal.aborted) {
+      let longestMs = longestPauseMs;
       try {
         for await (const change of registry.watch(signal)) {
           apply(change);
@@ -124,9 +128,11 @@ export function createFleetView(options: FleetViewOptions): FleetView {
         goDown(undefined);
       } catch (error) {
         if (!signal.aborted) goDown(error);
+        if (isUnfit(error)) longestMs = longestPauseWhenUnfitMs;
       }
+      pauseMs = Math.min(longestMs, pauseMs);
       await sleep(ports.timers, jitter(ports.random, pauseMs, 0.2), signal).catch(() => undefined);
-      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+      pauseMs *= 2;
     }
   }
 

@@ -1,15 +1,27 @@
 import { wire } from "@headroom/contracts";
-import { bindService, createChannel, createRpcServer, createTokenAuth, unimplemented } from "@headroom/rpc";
+import {
+  bindService,
+  createChannel,
+  createRpcServer,
+  createTokenAuth,
+  unavailable,
+  unimplemented,
+} from "@headroom/rpc";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { normalizeNeeds } from "@headroom/scheduling";
+import { startBalancer } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { createGrpcRegistry } from "./grpc-registry.ts";
 
-it("a registry that stands still does not use up the time of whoever asks for an explanation", async () => {
-  const token = "0123456789abcdef0123456789abcdef";
-  const absent = () => Promise.reject(unimplemented("this"));
+const token = "0123456789abcdef0123456789abcdef";
+const absent = () => Promise.reject(unimplemented("this"));
+
+type Capacity = Parameters<typeof bindService<typeof wire.CapacityServiceService>>[1];
+
+/** A registry that answers what a test gives. */
+async function startRegistry(given: Partial<Capacity>) {
   const server = createRpcServer({
-    name: "frozen-registry",
+    name: "registry",
     ports: systemPorts,
     logger: silentLogger,
     listen: { grpc: { host: "127.0.0.1", port: 0 } },
@@ -26,12 +38,18 @@ it("a registry that stands still does not use up the time of whoever asks for an
         reserveCapacity: absent,
         renewReservations: absent,
         releaseCapacity: absent,
-        explainCapacity: () => new Promise(() => undefined),
+        explainCapacity: absent,
+        ...given,
       }),
     ],
   });
   await server.start();
   if (server.address === null) throw new Error("it does not listen");
+  return { address: server.address, stop: () => server.stop() };
+}
+
+it("a registry that stands still does not use up the time of whoever asks for an explanation", async () => {
+  const server = await startRegistry({ explainCapacity: () => new Promise(() => undefined) });
   const channel = createChannel({ address: server.address, ports: systemPorts, logger: silentLogger, token });
   try {
     const startedMs = performance.now();
@@ -43,3 +61,37 @@ it("a registry that stands still does not use up the time of whoever asks for an
     await server.stop();
   }
 });
+
+it.each(["DATABASE_UNAVAILABLE", "REGISTRY_STARTING"])(
+  "a registry process that says %s is left: the next watch reaches another one behind the same address, and so does all else",
+  async (reason) => {
+    const attempt = { attemptId: "00000000-0000-4000-8000-00000000000a", fence: 1 };
+    const outcome = wire.ReleaseOutcome.RELEASE_OUTCOME_RELEASED;
+    const unfit = await startRegistry({
+      async *watchCapacity() {
+        yield await Promise.reject(unavailable(reason, "not now", 1_000));
+      },
+    });
+    const fit = await startRegistry({
+      async *watchCapacity() {
+        yield await Promise.resolve(wire.WatchCapacityResponse.fromPartial({ snapshot: true }));
+      },
+      releaseCapacity: () => Promise.resolve({ results: [{ attemptId: attempt.attemptId, outcome }] }),
+    });
+    const balancer = await startBalancer([unfit.address.port, fit.address.port]);
+    const channel = createChannel({ address: balancer.address, ports: systemPorts, logger: silentLogger, token });
+    const registry = createGrpcRegistry(channel, systemPorts.timers);
+    const { signal } = new AbortController();
+    const watch = () => registry.watch(signal)[Symbol.asyncIterator]().next();
+    try {
+      await expect(watch()).rejects.toMatchObject({ reason });
+      expect((await watch()).value).toMatchObject({ snapshot: true });
+      expect(await registry.release([attempt], "test")).toEqual(["released"]);
+    } finally {
+      channel.close();
+      await balancer.close();
+      await unfit.stop();
+      await fit.stop();
+    }
+  },
+);

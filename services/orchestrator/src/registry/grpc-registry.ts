@@ -15,6 +15,7 @@ import {
 import { type Channel, createClient, HeadroomError } from "@headroom/rpc";
 import type { Timers } from "@headroom/runtime";
 import type { FleetChange, FleetRevision, RegistryPort } from "./port.ts";
+import { isUnfit } from "./refusal.ts";
 import { SilenceWatch } from "./silence.ts";
 
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
@@ -117,6 +118,8 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
           begun = null;
         }
       } catch (error) {
+        // Its connection would stay, and lead there again.
+        if (isUnfit(error)) channel.reconnect();
         throw silence.isSilent ? silentError() : error;
       } finally {
         silence.end();

@@ -20,6 +20,13 @@ export function isAway(error: unknown): boolean {
   return error instanceof HeadroomError && AWAY.has(error.code);
 }
 
+/** What a registry process says that is there and cannot serve now, though another one behind the same name may. */
+const UNFIT: ReadonlySet<string> = new Set(["DATABASE_UNAVAILABLE", "REGISTRY_STARTING"]);
+
+export function isUnfit(error: unknown): boolean {
+  return error instanceof HeadroomError && UNFIT.has(error.reason);
+}
+
 /** Why a task waits of which the registry would not hear, though it heard of others. */
 export interface RefusedAlone {
   readonly reason: PauseReason;

@@ -61,7 +61,8 @@ export class Liveness {
     fleet.put(changed);
     if (options.persist !== false) writer.statusChanged(agentId);
     const isGood = outcome.to === "online" || event === "goodbye";
-    this.#say(isGood ? "info" : "warn", agent, outcome.to, reason);
+    // What only this process believes says nothing of the agent.
+    if (options.persist !== false) this.#say(isGood ? "info" : "warn", agent, outcome.to, reason);
     return true;
   }
 

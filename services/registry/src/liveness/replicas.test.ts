@@ -37,6 +37,8 @@ function setUp() {
     /** Comes between a load and its answer. */
     whileLoading: (): void => undefined,
     loadMs: 0,
+    /** Statuses that this process wrote. */
+    written: [] as string[],
   };
   const load = async () => {
     database.loads += 1;
@@ -46,6 +48,10 @@ function setUp() {
     return loaded;
   };
   const store = storeStub({
+    writeStatuses: (writes) => {
+      database.written.push(...writes.map(({ agentId, status }) => `${agentId} ${status}`));
+      return Promise.resolve({ nowMs: nowMs() });
+    },
     renewReplica: () => {
       if (database.isAway) return Promise.reject(new Error("away"));
       database.renewals += 1;
@@ -71,6 +77,8 @@ function setUp() {
     flapsTolerated: 3,
   });
   const disputed: string[] = [];
+  /** What whoever serves was told of the way to the store. */
+  const told: string[] = [];
   let confirmations = 0;
   const replicas = new Replicas({
     replicaId: "this",
@@ -84,9 +92,24 @@ function setUp() {
     onLossesConfirmed: () => (confirmations += 1),
     onMovedAway: () => undefined,
     onDisputed: (agentId) => disputed.push(agentId),
+    onCutOff: () => told.push("cut off"),
+    onCaughtUp: () => told.push("caught up"),
   });
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
-  return { ports, logger, other, database, replicas, seen, fleet, disputed, confirmations: () => confirmations };
+  return {
+    writer,
+    pulses,
+    ports,
+    logger,
+    other,
+    database,
+    replicas,
+    seen,
+    fleet,
+    disputed,
+    told,
+    confirmations: () => confirmations,
+  };
 }
 
 describe("following another registry process", () => {
@@ -269,10 +292,134 @@ describe("following another registry process", () => {
     const told = () => logger.records.filter(({ level }) => level !== "debug");
     expect(told()).toMatchObject([
       { level: "warn", message: expect.stringContaining("renew its lease"), fields: { err: new Error("away") } },
+      { level: "error", message: expect.stringContaining("is cut off"), fields: { doubted_agents: 1 } },
     ]);
     database.isAway = false;
     await ports.advance(3_000);
-    expect(told().slice(1)).toMatchObject([{ level: "info", message: expect.stringContaining("again") }]);
+    expect(told().slice(2)).toMatchObject([
+      { level: "info", message: expect.stringContaining("no longer cut off") },
+      { level: "info", message: expect.stringContaining("renews its lease") },
+    ]);
     await replicas.loop.stop("test");
+  });
+});
+
+describe("a process that is cut off from the store, alone perhaps", () => {
+  /** It follows another process, and is then cut off for so long. */
+  async function cutOffFor(ms: number) {
+    const parts = setUp();
+    const { ports, database, replicas } = parts;
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    database.isAway = true;
+    await ports.advance(ms);
+    return { ...parts, end: () => replicas.loop.stop("test") };
+  }
+
+  it("DESIGN-4: tells figures from before for 16 s at most: then whoever watches is sent away, and the others' agents are doubted here only", async () => {
+    const { ports, seen, told, fleet, database, writer, end } = await cutOffFor(14_000);
+    const own = agentWith({ agentId: "00000000-0000-4000-8000-000000000002", replicaId: "this" });
+    fleet.put(own);
+    expect(seen()?.status).toBe("online");
+    expect(told).toEqual([]);
+    await ports.advance(2_000);
+    expect(told).toEqual(["cut off"]);
+    expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 0 } });
+    expect(fleet.get(own.agentId)?.status).toBe("online");
+    await ports.advance(600_000);
+    await writer.flush();
+    expect(seen()?.status).toBe("suspect");
+    expect(told).toEqual(["cut off"]);
+    expect(database.written).toEqual([]);
+    await end();
+  });
+
+  it("an outage that is over before, such as a failover, changes nothing", async () => {
+    const { ports, database, seen, told, end } = await cutOffFor(14_000);
+    database.isAway = false;
+    await ports.advance(60_000);
+    database.isAway = true;
+    await ports.advance(14_000);
+    expect(seen()?.status).toBe("online");
+    expect(told).toEqual([]);
+    await end();
+  });
+
+  it("a process that has never followed, for it just starts, is not cut off", async () => {
+    const { ports, database, replicas, told } = setUp();
+    database.isAway = true;
+    await replicas.loop.start();
+    await ports.advance(60_000);
+    expect(told).toEqual([]);
+    expect(replicas.isCutOff).toBe(false);
+    await replicas.loop.stop("test");
+  });
+
+  it("a process that has stood still asks before it judges", async () => {
+    const { ports, replicas, seen, told, database, end } = await cutOffFor(0);
+    database.isAway = false;
+    await replicas.loop.stop("stands still");
+    await ports.advance(60_000);
+    await replicas.loop.start();
+    await ports.advance(2_000);
+    expect(seen()?.status).toBe("online");
+    expect(told).toEqual([]);
+    await end();
+  });
+
+  it("is back with the next look that succeeds: they are what they were, though nothing of them has changed in the store", async () => {
+    const { ports, database, other, seen, told, writer, end } = await cutOffFor(3_600_000);
+    const sinceMs = agentWith().statusSinceMs;
+    database.isAway = false;
+    other.agents = [];
+    await ports.advance(1_000);
+    expect(seen()).toMatchObject({ status: "online", statusSinceMs: sinceMs, statusReason: "hello" });
+    expect(told).toEqual(["cut off", "caught up"]);
+    await writer.flush();
+    expect(database.written).toEqual([]);
+    await end();
+  });
+
+  it("takes over first what the others have learned meanwhile", async () => {
+    const { ports, database, other, seen, end } = await cutOffFor(60_000);
+    database.isAway = false;
+    other.agents = [agentWith({ replicaId: OTHER, status: "offline", statusReason: "goodbye: sleep" })];
+    await ports.advance(1_000);
+    expect(seen()).toMatchObject({ status: "offline", statusReason: "goodbye: sleep" });
+    await end();
+  });
+
+  it("DESIGN-4: agents of a process that has died meanwhile are doubted anew, and by everybody", async () => {
+    const { ports, database, other, seen, writer, pulses, end } = await cutOffFor(3_600_000);
+    other.isAlive = false;
+    await ports.advance(10_000);
+    database.isAway = false;
+    await ports.advance(1_000);
+    expect(seen()).toMatchObject({ status: "suspect", statusReason: "the registry process that held it is gone" });
+    // They have a whole grace to come back.
+    expect(pulses.get(agentWith().agentId)?.doubtedSinceMs).toBeGreaterThan(ports.clock.monotonic() - 2_000);
+    await writer.flush();
+    expect(database.written).toEqual([`${agentWith().agentId} suspect`]);
+    await end();
+  });
+
+  it("DESIGN-4: is so also where only the reading fails; agents of a process that stops in order then are on their way, not in doubt", async () => {
+    const { ports, database, other, seen, told, pulses, end } = await cutOffFor(0);
+    database.isAway = false;
+    database.whileLoading = () => {
+      throw new Error("away");
+    };
+    await ports.advance(16_000);
+    expect(told).toEqual(["cut off"]);
+    expect(seen()?.status).toBe("suspect");
+    other.hasStopped = true;
+    await ports.advance(1_000);
+    expect(seen()?.status).toBe("online");
+    expect(pulses.get(agentWith().agentId)?.heardAtMs).toBeGreaterThan(ports.clock.monotonic() - 2_000);
+    expect(told).toEqual(["cut off"]);
+    database.whileLoading = () => undefined;
+    await ports.advance(1_000);
+    expect(told).toEqual(["cut off", "caught up"]);
+    await end();
   });
 });

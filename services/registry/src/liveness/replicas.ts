@@ -9,6 +9,7 @@ import { type Holder, mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { RegistryStore, ReplicaLease, StoredAgents } from "../store/registry-store.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
+import { ForeignDoubts } from "./foreign-doubts.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Pulses } from "./pulses.ts";
 
@@ -27,6 +28,10 @@ export interface ReplicasOptions {
   readonly onMovedAway: (agent: StoredAgent) => void;
   /** Of a session that this process holds the store says something else than this process knows. */
   readonly onDisputed: (agentId: string) => void;
+  /** This process has not reached the store for so long that others, which may reach it, are to be asked instead. */
+  readonly onCutOff: () => void;
+  /** It has caught up again with what the others know. */
+  readonly onCaughtUp: () => void;
 }
 
 const INTERVAL_MS = 1_000;
@@ -35,6 +40,11 @@ const LEASE_MS = 5_000;
 const MIN_LEASE_LEFT_MS = 500;
 /** By what was read longer ago no room is promised: normally it is a second old, and much older only when the database was away or this process stood still. */
 const OUTDATED_MS = 3_000;
+/**
+ * What is known is too old to be told when it is older than three leases: by then other processes, if it is only this one that cannot reach the store, have
+ * given it up long ago; and a PostgreSQL that is started again, or fails over, is mostly back.
+ */
+const CUT_OFF_MS = 15_000;
 /** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
 const OVERLAP_MS = 10_000;
 
@@ -53,9 +63,12 @@ export class Replicas {
   #following: Promise<void> | null = null;
   /** Another one lived when this process last took over what the others changed: there is more of it to be read. */
   #hasToFollow = false;
+  #isCutOff = false;
+  readonly #doubts: ForeignDoubts;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
+    this.#doubts = new ForeignDoubts({ ...options, clock: options.ports.clock });
     const outage = new Outage(options.logger, {
       fails:
         "this registry process can neither renew its lease nor follow the others now; tried again every second. Without it the others take this one for dead",
@@ -79,9 +92,14 @@ export class Replicas {
     return replicaId !== null && replicaId !== this.#options.replicaId && this.#alive.has(replicaId);
   }
 
+  /** Whether this process has not been able to follow the others for so long that what it knows of them is told no more. */
+  get isCutOff(): boolean {
+    return this.#isCutOff;
+  }
+
   /** Renews the own lease and takes over what the others changed; who asks while that is under way waits for it. Rejects when the store is away. */
   refresh(): Promise<void> {
-    return (this.#following ??= this.#refresh().finally(() => (this.#following = null)));
+    return (this.#following ??= this.#tryToRefresh().finally(() => (this.#following = null)));
   }
 
   /**
@@ -90,6 +108,36 @@ export class Replicas {
    */
   async catchUp(): Promise<void> {
     if (this.#options.ports.clock.monotonic() - this.#followedAtMs > OUTDATED_MS) await this.refresh();
+  }
+
+  async #tryToRefresh(): Promise<void> {
+    try {
+      await this.#refresh();
+    } catch (error) {
+      this.#notRefreshed();
+      throw error;
+    }
+    if (!this.#isCutOff) return;
+    this.#isCutOff = false;
+    this.#doubts.end();
+    this.#options.onCaughtUp();
+    this.#options.logger.info("this registry process is no longer cut off from its database, and serves again");
+  }
+
+  /** Judged after a failure only: a process that has stood still asks first, and mostly knows what is new within the second. */
+  #notRefreshed(): void {
+    const { ports, logger, onCutOff } = this.#options;
+    // Infinite before the first success: such a process does not serve yet.
+    const silentMs = ports.clock.monotonic() - this.#followedAtMs;
+    if (this.#isCutOff || !Number.isFinite(silentMs) || silentMs < CUT_OFF_MS) return;
+    this.#isCutOff = true;
+    // Whoever watches goes before all the doubts are told.
+    onCutOff();
+    const doubted = this.#doubts.begin((agent) => this.isHeldElsewhere(agent));
+    logger.error(
+      { silent_ms: Math.round(silentMs), doubted_agents: doubted },
+      "this registry process is cut off from its database: it serves no more, sends orchestrators to another one, and doubts the agents of others; its own stay",
+    );
   }
 
   async #refresh(): Promise<void> {
@@ -181,6 +229,7 @@ export class Replicas {
   #waitForAgentsOf(replicaId: string): void {
     const { fleet, pulses, ports, logger } = this.#options;
     logger.info({ replica_id: replicaId }, "another registry process has stopped: its agents are on their way");
+    this.#doubts.end((agent) => agent.replicaId === replicaId);
     const nowMs = ports.clock.monotonic();
     for (const agent of fleet.agents()) if (agent.replicaId === replicaId) pulses.heard(agent.agentId, nowMs);
   }
@@ -192,6 +241,8 @@ export class Replicas {
       { replica_id: replicaId },
       "another registry process is gone: its agents are suspect until they reconnect",
     );
+    // Else those that are doubted in memory would stay so for as long as their doubt has lasted already, and without a word to the store.
+    this.#doubts.end((agent) => agent.replicaId === replicaId);
     for (const agent of [...fleet.agents()]) {
       if (agent.replicaId === replicaId) {
         liveness.apply(agent.agentId, "stream_closed", "the registry process that held it is gone", {

@@ -66,4 +66,28 @@ describe("CapacityFeed", () => {
     for (const watcher of planners) watcher.close();
     expect(() => feed.watch(anybody)).toThrow(tooMany);
   });
+
+  it("ends all watches while what they would be told is not true, whether they wait for news or for room, and lets none begin", async () => {
+    const fleet = new Fleet("r");
+    const feed = new CapacityFeed(fleet);
+    const { signal } = new AbortController();
+    const error = new HeadroomError({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE", message: "cut off" });
+    const [quiet, busy, full] = [feed.watch(planner), feed.watch(planner), feed.watch(planner)];
+    fleet.put(agentWith());
+    quiet.take();
+    const waiting = [quiet.changed(signal), busy.room(signal), full.room(signal)];
+    feed.interrupt(error);
+    await Promise.all(waiting);
+    for (const watcher of [quiet, busy, full]) {
+      await watcher.changed(signal);
+      await watcher.room(signal);
+      expect(() => watcher.take()).toThrow(error);
+    }
+    expect(() => feed.watch(planner)).toThrow(error);
+    feed.resume();
+    expect(() => quiet.take()).toThrow(error);
+    const next = feed.watch(planner);
+    fleet.put(agentWith({ epoch: 2 }));
+    expect(next.take().agentIds.size).toBe(1);
+  });
 });

@@ -18,11 +18,11 @@ export interface Changes {
 }
 
 export interface Watcher {
-  /** Resolves when something has changed; rejects when the signal aborts. */
+  /** Resolves when something has changed, or the watch has ended; rejects when the signal aborts. */
   changed(signal: AbortSignal): Promise<void>;
-  /** Resolves when room has appeared since the watcher took last; rejects when the signal aborts. */
+  /** Resolves when room has appeared since the watcher took last, or the watch has ended; rejects when the signal aborts. */
   room(signal: AbortSignal): Promise<void>;
-  /** Takes what has changed so far. */
+  /** Takes what has changed so far; throws why the watch has ended. */
   take(): Changes;
   close(): void;
 }
@@ -30,6 +30,7 @@ export interface Watcher {
 interface Watching {
   agentIds: Set<string>;
   roomAppeared: boolean;
+  endedBy: HeadroomError | null;
   readonly bell: WakeSignal;
   readonly roomBell: WakeSignal;
 }
@@ -37,6 +38,7 @@ interface Watching {
 export class CapacityFeed {
   readonly #watching = new Set<Watching>();
   #anonymous = 0;
+  #interruption: HeadroomError | null = null;
 
   constructor(fleet: Fleet) {
     fleet.onChange((change) => this.#onChange(change));
@@ -46,8 +48,23 @@ export class CapacityFeed {
     return this.#watching.size;
   }
 
-  /** Throws UNAVAILABLE when there are too many, of all or, for a caller without a role, of such. */
+  /** What this process could tell is not true any more: ends all watches with this error, and refuses new ones with it, until `resume`. */
+  interrupt(error: HeadroomError): void {
+    this.#interruption = error;
+    for (const watching of this.#watching) {
+      watching.endedBy = error;
+      watching.bell.notify();
+      watching.roomBell.notify();
+    }
+  }
+
+  resume(): void {
+    this.#interruption = null;
+  }
+
+  /** Throws UNAVAILABLE when there are too many, of all or, for a caller without a role, of such; and while watches are interrupted. */
   watch({ roles }: Pick<Caller, "roles">): Watcher {
+    if (this.#interruption !== null) throw this.#interruption;
     const isAnonymous = roles.size === 0;
     if (isAnonymous && this.#anonymous >= MAX_ANONYMOUS) {
       throw tooMany(`${MAX_ANONYMOUS} watch the capacity without a token already; show one`);
@@ -56,19 +73,22 @@ export class CapacityFeed {
     const watching: Watching = {
       agentIds: new Set(),
       roomAppeared: false,
+      endedBy: null,
       bell: createSignal(),
       roomBell: createSignal(),
     };
     this.#watching.add(watching);
     if (isAnonymous) this.#anonymous += 1;
     return {
-      changed: (signal) => (watching.agentIds.size > 0 ? Promise.resolve() : watching.bell.wait(signal)),
+      changed: (signal) =>
+        watching.agentIds.size > 0 || watching.endedBy !== null ? Promise.resolve() : watching.bell.wait(signal),
       async room(signal) {
         // A ring may be of room that was taken since.
-        while (!watching.roomAppeared) await watching.roomBell.wait(signal);
+        while (!watching.roomAppeared && watching.endedBy === null) await watching.roomBell.wait(signal);
       },
       take() {
-        const { agentIds, roomAppeared } = watching;
+        const { agentIds, roomAppeared, endedBy } = watching;
+        if (endedBy !== null) throw endedBy;
         watching.agentIds = new Set();
         watching.roomAppeared = false;
         return { agentIds, roomAppeared };

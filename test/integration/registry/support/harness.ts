@@ -72,7 +72,7 @@ export async function startRegistry(options: HarnessOptions): Promise<RegistryUn
   } else {
     await started;
   }
-  const token = (await readFile(join(dir.path, "token"), "utf8")).trim();
+  const token = options.env?.["HEADROOM_TOKEN"] ?? (await readFile(join(dir.path, "token"), "utf8")).trim();
   const address = registry.grpcAddress!;
   const channels: Channel[] = [];
   const connect = (): Channel => {

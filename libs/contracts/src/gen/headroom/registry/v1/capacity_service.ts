@@ -3471,7 +3471,8 @@ export const CapacityServiceService = {
   },
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS). A registry process that has not reached its
+   * database for 15 s: UNAVAILABLE (DATABASE_UNAVAILABLE), also in the middle; another one may serve.
    */
   watchCapacity: {
     path: "/headroom.registry.v1.CapacityService/WatchCapacity" as const,
@@ -3562,7 +3563,8 @@ export interface CapacityServiceServer extends UntypedServiceImplementation {
   listPoolCapacity: handleUnaryCall<ListPoolCapacityRequest, ListPoolCapacityResponse>;
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS). A registry process that has not reached its
+   * database for 15 s: UNAVAILABLE (DATABASE_UNAVAILABLE), also in the middle; another one may serve.
    */
   watchCapacity: handleServerStreamingCall<WatchCapacityRequest, WatchCapacityResponse>;
   /**
@@ -3646,7 +3648,8 @@ export interface CapacityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * The whole fleet's capacity first, then what changes, coalesced: a slow reader gets a newer state, never a longer queue. More than 1000
-   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS).
+   * readers of one registry process, or 100 without a token: UNAVAILABLE (TOO_MANY_WATCHERS). A registry process that has not reached its
+   * database for 15 s: UNAVAILABLE (DATABASE_UNAVAILABLE), also in the middle; another one may serve.
    */
   watchCapacity(
     request: WatchCapacityRequest,
