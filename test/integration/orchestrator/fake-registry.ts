@@ -47,6 +47,8 @@ export interface FakeRegistry {
   remove(agentId: string): void;
   /** Runs before each answer to ReserveCapacity; what it throws is the answer. */
   onReserve(hook: (() => Promise<void>) | null): void;
+  /** Ends promises whose lease is over and of which this holds: that nobody confirmed them. Else they last until they are released. */
+  endLeases(isUnconfirmed: (attemptId: string) => boolean): void;
   /** Forgets all promises. */
   clear(): void;
   stop(): Promise<void>;
@@ -257,6 +259,14 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
     },
     onReserve(next) {
       hook = next;
+    },
+    endLeases(isUnconfirmed) {
+      const over = [...reservations.values()].filter(
+        ({ attemptId, state, leaseExpiresAtMs }) =>
+          state === "unconfirmed" && (leaseExpiresAtMs ?? 0) <= Date.now() && isUnconfirmed(attemptId),
+      );
+      for (const one of over) reservations.set(one.attemptId, { ...one, state: "released" });
+      if (over.length > 0) changed(true);
     },
     clear() {
       reservations.clear();
