@@ -65,8 +65,6 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
-  let avoidTimer: Timer | undefined;
-  let keptTimer: Timer | undefined;
   let againTimer: Timer | undefined;
   let againMs = firstAgainMs;
   let leave: readonly (() => void)[] = [];
@@ -128,36 +126,34 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   }
 
   /**
-   * Neither is the end of an agent's avoidance. It is waited for from its beginning on: one that ends while a pass is under way leaves no trace by the
-   * end of that pass, which may have been refused for it.
+   * Neither is such an end. It is waited for from its beginning on: one that ends while a pass is under way leaves no trace by the end of that pass, which
+   * may have been refused for it.
    */
-  function setAvoidTimer(): void {
-    avoidTimer?.cancel();
-    const endsInMs = options.avoided.endsInMs();
-    if (endsInMs === null) return;
-    const end = (): void => {
-      wake("an agent is avoided no more");
-      setAvoidTimer();
-    };
-    avoidTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
+  function endTimer(
+    endsInMs: () => number | null,
+    cause: string,
+  ): { readonly set: () => void; readonly cancel: () => void } {
+    let end: Timer | undefined;
+    function set(): void {
+      end?.cancel();
+      const inMs = endsInMs();
+      if (inMs === null) return;
+      const over = (): void => {
+        wake(cause);
+        set();
+      };
+      end = ports.timers.after(Math.ceil(inMs) + 1, over, { keepAlive: false });
+    }
+    return { set, cancel: () => end?.cancel() };
   }
 
-  /** Nor is it one that an agent is kept for nobody any more: its room has been there all the time. */
-  function setKeptTimer(): void {
-    keptTimer?.cancel();
-    const endsInMs = options.kept.endsInMs();
-    if (endsInMs === null) return;
-    const end = (): void => {
-      wake("an agent is kept no more");
-      setKeptTimer();
-    };
-    keptTimer = ports.timers.after(Math.ceil(endsInMs) + 1, end, { keepAlive: false });
-  }
+  const avoidance = endTimer(() => options.avoided.endsInMs(), "an agent is avoided no more");
+  const keeping = endTimer(() => options.kept.endsInMs(), "an agent is kept no more");
 
   function keptChanged(change: "begun" | "served"): void {
     // What is left beside the task that it was kept for is everybody's.
     if (change === "served") wake("an agent is kept no more");
-    setKeptTimer();
+    keeping.set();
   }
 
   /** No event tells that a registry process has caught up, nor that it answers again: the watch may be of another one. */
@@ -197,19 +193,19 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       start() {
         leave = [
           options.fleet.onNews(heard),
-          options.avoided.onAvoided(setAvoidTimer),
+          options.avoided.onAvoided(avoidance.set),
           options.kept.onChange(keptChanged),
         ];
-        setAvoidTimer();
-        setKeptTimer();
+        avoidance.set();
+        keeping.set();
         return loop.start();
       },
       async stop(reason) {
         for (const end of leave) end();
         await loop.stop(reason);
         timer?.cancel();
-        avoidTimer?.cancel();
-        keptTimer?.cancel();
+        avoidance.cancel();
+        keeping.cancel();
         againTimer?.cancel();
         othersTimer?.cancel();
         othersTimer = undefined;
