@@ -278,7 +278,7 @@ export const mutations = [
   {
     name: "kept room is never given back",
     file: "services/orchestrator/src/store/postgres/room-holds.ts",
-    from: `     WHERE h.expires_at + (h.expires_at - h.granted_at) <= now()
+    from: `     WHERE h.expires_at + 3 * (h.expires_at - h.granted_at) <= now()
         OR (h.expires_at > now() AND h.agent_id = ANY ($1::uuid[]))
         OR NOT EXISTS (SELECT 1 FROM pause_queue q WHERE q.task_id = h.task_id AND q.status = 'waiting' AND NOT q.blocked)`,
     to: `     WHERE false AND h.agent_id = ANY ($1::uuid[])`,

@@ -68,6 +68,21 @@ export function roomHoldConformance(
     expect(await store().roomHolds()).toEqual([]);
   });
 
+  it(
+    "is remembered when it has rested as long as it lasted, so that the next one lasts longer",
+    { timeout: 60_000 },
+    async () => {
+      const { taskId } = await pausedTask();
+      const lastsMs = 2_000;
+      expect(await store().keepRoom(holdOf(taskId, { lastsMs, times: 3 }), "kept")).toBe(true);
+      await waitFor(async () => ((await store().roomHolds())[0]?.leftMs ?? 1) <= -lastsMs);
+      await store().endRoomHolds([]);
+      expect(await store().roomHolds()).toMatchObject([{ taskId, times: 3 }]);
+      await store().cancelTask(taskId, "not needed", "operator", { requestId: "", traceparent: "" });
+      expect(await store().endRoomHolds([])).toBe(1);
+    },
+  );
+
   it("of agents that are named it ends at once, and their tasks need not rest before another agent is kept for them", async () => {
     const [one, two] = [await pausedTask(), await pausedTask()];
     const [gone, other] = [holdOf(one.taskId), holdOf(two.taskId)];

@@ -9,6 +9,8 @@ export interface AvoidedAgents {
   /** It is back, by its own word. */
   forgive(agentId: string): void;
   current(): ReadonlySet<string>;
+  /** The same, each with the time until it may be used again. */
+  leftMs(): ReadonlyMap<string, number>;
   /** Until the first of them may be used again; null when none is avoided. */
   endsInMs(): number | null;
   /** Called whenever one begins to be avoided. Returns how to leave. */
@@ -52,6 +54,10 @@ export function createAvoidedAgents(clock: Clock): AvoidedAgents {
     },
     forgive: (agentId) => void known.delete(agentId),
     current: () => new Set(inForce().map(([agentId]) => agentId)),
+    leftMs() {
+      const nowMs = clock.monotonic();
+      return new Map(inForce().map(([agentId, { untilMs }]) => [agentId, untilMs - nowMs]));
+    },
     endsInMs() {
       const ends = inForce().map(([, { untilMs }]) => untilMs);
       return ends.length === 0 ? null : Math.min(...ends) - clock.monotonic();

@@ -17,39 +17,49 @@ const stuck = headOf("pinned", 1, "off");
 const large = headOf("large", 2, null);
 
 /** A registry that knows a place for what is pinned to nobody. */
-function begin(explain: "answers" | "fits" | "away" = "answers", locked = "") {
+function begin(explain: "answers" | "fits" | "away" = "answers", locked = "", rules = DEFAULT_HOLD_RULES) {
   const ports = manualPorts();
-  const kept: RoomHold[] = [];
+  /** As they were given. */
+  const kept: (RoomHold & { readonly atMs: number })[] = [];
   const ended: string[] = [];
   let takesWork: boolean | null = true;
+  let fitting = "";
   let asked = 0;
+  const give = (hold: RoomHold): boolean => {
+    const others = kept.filter(({ taskId }) => taskId !== hold.taskId);
+    kept.splice(0, Infinity, ...others, { ...hold, atMs: ports.clock.monotonic() });
+    return true;
+  };
   const misses = [{ code: wire.MissCode.MISS_CODE_NOT_ENOUGH_CPU }];
   const room = createKeptRoom({
     store: {
-      roomHolds: () => Promise.resolve([...kept]),
+      roomHolds: () =>
+        Promise.resolve(
+          kept.map((hold) => ({ ...hold, leftMs: hold.lastsMs - (ports.clock.monotonic() - hold.atMs) })),
+        ),
       keepRoom: (hold: RoomHold) =>
-        hold.taskId === locked
-          ? Promise.reject(new PlanLockedError("plan", undefined))
-          : Promise.resolve(kept.push(hold) > 0),
+        hold.taskId === locked ? Promise.reject(new PlanLockedError("plan", undefined)) : Promise.resolve(give(hold)),
       endRoomHolds(agentIds: readonly string[]) {
         ended.push(...agentIds);
-        return Promise.resolve(0);
+        const isOver = ({ atMs, lastsMs }: (typeof kept)[number]) => atMs + 4 * lastsMs <= ports.clock.monotonic();
+        return Promise.resolve(kept.splice(0, Infinity, ...kept.filter((hold) => !isOver(hold))).length);
       },
     },
     registry: {
       explain(needs: RefusedHead["needs"]) {
         asked += 1;
         if (explain === "away") return Promise.reject(new Error("away"));
-        const agents = needs.agentId === null ? [{ agentId: "busy", fits: false, never: false, misses }] : [];
-        const { FLEET_VERDICT_FITS, FLEET_VERDICT_NOT_NOW } = wire.FleetVerdict;
-        const verdict = explain === "fits" ? FLEET_VERDICT_FITS : FLEET_VERDICT_NOT_NOW;
-        return Promise.resolve({ explanation: { verdict, agents }, roomInMs: null, roomOnAgentId: null });
+        const fits = (agentId: string): boolean => agentId === fitting;
+        const idle = explain === "fits" ? [{ agentId: "idle", fits: true, never: false, misses: [] }] : [];
+        const busy = ["busy", "busy too"].map((agentId) => ({ agentId, fits: fits(agentId), never: false, misses }));
+        const agents = [...idle, ...(needs.agentId === null ? busy : [])];
+        return Promise.resolve({ explanation: { agents }, roomInMs: null, roomOnAgentId: null });
       },
     },
     fleet: { snapshot: () => ({ kind: "up", verdict: () => ({ agentsOnline: 5 }) }), takesWork: () => takesWork },
     clock: ports.clock,
     logger: silentLogger,
-    rules: DEFAULT_HOLD_RULES,
+    rules,
   } as unknown as KeptRoomOptions);
   room.noteAssigned({ taskId: "small", shapeKey: "small" });
   return {
@@ -60,6 +70,7 @@ function begin(explain: "answers" | "fits" | "away" = "answers", locked = "") {
     asked: () => asked,
     /** Null: the fleet is not known. */
     agentTakesWork: (does: boolean | null) => (takesWork = does),
+    fitsOn: (agentId: string) => (fitting = agentId),
   };
 }
 
@@ -89,11 +100,56 @@ describe("room kept for large tasks", () => {
     expect(asked()).toBe(2);
   });
 
-  it("is none for what fits already, and only waits for the gate; the next one has its turn", async () => {
-    const { room, kept, asked } = begin("fits");
-    await room.keepFor([stuck, large]);
-    await room.keepFor([stuck, large]);
-    expect([kept, asked()]).toEqual([[], 4]);
+  it("is none for what fits already, and only waits for the gate; however many these are, others have their turn", async () => {
+    const { ports, room, kept, asked } = begin("fits");
+    const fitting = Array.from({ length: 40 }, (_, rank) => headOf(`fits ${rank}`, rank, "idle"));
+    await room.keepFor(fitting);
+    expect([kept, asked()]).toEqual([[], 32]);
+    await room.keepFor(fitting);
+    expect(asked()).toBe(40);
+    await room.keepFor(fitting);
+    expect(asked()).toBe(40);
+    await ports.advance(30_000);
+    await room.keepFor(fitting);
+    expect([kept, asked()]).toEqual([[], 72]);
+  });
+
+  it("is some for what fits only where room is kept for another", async () => {
+    const rules = { ...DEFAULT_HOLD_RULES, maxShare: 1 };
+    const { room, kept, fitsOn } = begin("answers", "", rules);
+    await room.keepFor([large]);
+    expect(kept).toMatchObject([{ taskId: large.taskId, agentId: "busy" }]);
+    fitsOn("busy");
+    const second = headOf("second", 3, null);
+    await room.keepFor([second]);
+    expect(kept).toMatchObject([{ agentId: "busy" }, { taskId: second.taskId, agentId: "busy too" }]);
+  });
+
+  it("lasts longer each time that it was in vain, an hour at most, and rests as long in between", async () => {
+    const { ports, room, kept } = begin();
+    const told: string[] = [];
+    room.onChange((change) => told.push(change));
+    const given: (readonly [number, number])[] = [];
+    const startMs = ports.clock.monotonic();
+    for (let poll = 0; poll < 3 * 3_600; poll += 10) {
+      room.noteAssigned({ taskId: "small", shapeKey: "small" });
+      await room.refresh();
+      const before = kept[0]?.times ?? 0;
+      await room.keepFor([{ ...large, waitedMs: 60_000 + poll * 1_000 }]);
+      const [hold] = kept;
+      if (hold !== undefined && hold.times > before) {
+        given.push([Math.round((ports.clock.monotonic() - startMs) / 1_000), hold.lastsMs / 1_000]);
+      }
+      await ports.advance(10_000);
+    }
+    expect(given).toEqual([
+      [0, 300],
+      [600, 600],
+      [1_800, 1_200],
+      [4_200, 2_400],
+      [9_000, 3_600],
+    ]);
+    expect(told).toHaveLength(given.length);
   });
 
   it("is told of when it begins, ends by itself, and is everybody's at once when its task is given room", async () => {

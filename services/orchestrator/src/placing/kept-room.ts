@@ -63,6 +63,8 @@ const maxPlaces = 32;
 /** Tasks for which a place is looked for at once; each is a question to the registry. */
 const maxAsked = 32;
 const maxShapes = 10_000;
+/** What fits needs no room to be gathered: it waits for the gate, or its turn has come. It is asked about again after so long. */
+const fitsForMs = 30_000;
 /**
  * An agent that has taken no work for so long (its lid was closed, its owner holds it, it is cordoned) is kept for nobody any more: the room has to be
  * gathered elsewhere. Longer than a connection that breaks, and than a restart of its services.
@@ -84,8 +86,8 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   let served: readonly Served[] = [];
   /** Since when kept agents have taken no work. */
   const awaySinceMs = new Map<string, number>();
-  /** Shapes of which no agent could be kept, as those that are pinned to a machine that is off: others have their turn for a while. */
-  const nowhereAtMs = new Map<string, number>();
+  /** Shapes that are not asked about for a while, so that others have their turn, and until when. */
+  const passedUntilMs = new Map<string, number>();
 
   /** Their times go on between two looks at the store. */
   function current(): readonly RoomHold[] {
@@ -98,10 +100,11 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   }
 
   async function read(): Promise<void> {
-    const before = new Set(holds.map(({ taskId }) => taskId));
+    const nameOf = ({ taskId, agentId, times }: RoomHold): string => `${taskId} ${agentId} ${times}`;
+    const before = new Set(current().filter(isInForce).map(nameOf));
     holds = await store.roomHolds();
     readAtMs = clock.monotonic();
-    if (holds.some((hold) => isInForce(hold) && !before.has(hold.taskId))) tell("begun");
+    if (holds.some((hold) => isInForce(hold) && !before.has(nameOf(hold)))) tell("begun");
   }
 
   function tell(change: "begun" | "served"): void {
@@ -134,16 +137,15 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
     return [...awaySinceMs].filter(([, sinceMs]) => nowMs - sinceMs >= awayForMs).map(([agentId]) => agentId);
   }
 
-  function isNowhere(shapeKey: string): boolean {
-    const atMs = nowhereAtMs.get(shapeKey);
-    return atMs !== undefined && clock.monotonic() - atMs < rules.firstMs;
+  function isPassed(shapeKey: string): boolean {
+    return (passedUntilMs.get(shapeKey) ?? 0) > clock.monotonic();
   }
 
-  function noteNowhere(shapeKey: string): void {
-    nowhereAtMs.delete(shapeKey);
-    const oldest = nowhereAtMs.size >= maxShapes ? nowhereAtMs.keys().next().value : undefined;
-    if (oldest !== undefined) nowhereAtMs.delete(oldest);
-    nowhereAtMs.set(shapeKey, clock.monotonic());
+  function pass(shapeKey: string, forMs: number): void {
+    passedUntilMs.delete(shapeKey);
+    const oldest = passedUntilMs.size >= maxShapes ? passedUntilMs.keys().next().value : undefined;
+    if (oldest !== undefined) passedUntilMs.delete(oldest);
+    passedUntilMs.set(shapeKey, clock.monotonic() + forMs);
   }
 
   /** False: somebody keeps its plan locked. */
@@ -199,18 +201,22 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
       if (fleet.kind === "down" || heads.length === 0) return;
       const { agentsOnline } = fleet.verdict(null);
       const candidates = heads
-        .filter(({ shapeKey }) => !isNowhere(shapeKey))
+        .filter(({ shapeKey }) => !isPassed(shapeKey))
         .map((head) => ({ ...head, overtaken: isOvertaken(head) }));
       for (const head of dueForHold(candidates, current(), agentsOnline, rules).slice(0, maxAsked)) {
-        const places = await placesFor(options, head.needs);
+        const setAside = keptFrom({ taskId: head.taskId, expectedDurationMs: null });
+        const places = await placesFor(options, head.needs, new Set(setAside.map(({ agentId }) => agentId)));
         if (places === "unknown") return;
-        // It needs no room to be gathered: it waits for the gate, or its turn has come.
-        if (places === "fits") continue;
-        if (places.length === 0) noteNowhere(head.shapeKey);
+        if (places === "fits") {
+          pass(head.shapeKey, fitsForMs);
+          continue;
+        }
+        // Such as is pinned to a machine that is off.
+        if (places.length === 0) pass(head.shapeKey, rules.firstMs);
         const hold = makeHold(head, places, current(), rules);
         if (hold === null) continue;
         // One that waited for a lock has taken long enough.
-        if (!(await keep(hold))) noteNowhere(head.shapeKey);
+        if (!(await keep(hold))) pass(head.shapeKey, rules.firstMs);
         return;
       }
     },
@@ -231,16 +237,18 @@ const AMOUNTS: ReadonlySet<wire.MissCode> = new Set([
 async function placesFor(
   { registry, logger }: KeptRoomOptions,
   needs: Needs,
+  keptForOthers: ReadonlySet<string>,
 ): Promise<readonly HoldPlace[] | "fits" | "unknown"> {
   let answer: CapacityAnswer;
   try {
-    answer = await registry.explain(needs, maxPlaces);
+    answer = await registry.explain(needs, maxPlaces + keptForOthers.size);
   } catch (error) {
     logger.warn({ err: error }, "the registry could not be asked where room might be kept for a task that waits");
     return "unknown";
   }
   const { explanation, roomInMs, roomOnAgentId } = answer;
-  if (explanation.verdict === wire.FleetVerdict.FLEET_VERDICT_FITS) return "fits";
+  // The registry knows nothing of agents that are kept.
+  if (explanation.agents.some(({ fits, agentId }) => fits && !keptForOthers.has(agentId))) return "fits";
   const known = roomInMs === null || roomOnAgentId === null ? [] : [{ agentId: roomOnAgentId, roomInMs }];
   const nearest = explanation.agents
     .filter(({ fits, never, misses }) => !fits && !never && misses.every(({ code }) => AMOUNTS.has(code)))

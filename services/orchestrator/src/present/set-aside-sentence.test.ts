@@ -14,8 +14,7 @@ const holdOf = (agentId: string, leftMs: number): RoomHold => ({
 });
 const aside = (kept: readonly RoomHold[], ...avoided: readonly string[]): SetAside => ({
   kept,
-  avoided: new Set(avoided),
-  avoidedForMs: avoided.length === 0 ? null : 20_000,
+  avoided: new Map(avoided.map((agentId) => [agentId, 20_000])),
 });
 
 describe("room that is set aside", () => {
@@ -32,7 +31,7 @@ describe("room that is set aside", () => {
     const agents = [verdict("agent-one-and-more", true), verdict("other", true)];
     expect(setAside(agents, aside([holdOf("agent-one-and-more", 61_400)], "other"))).toEqual({
       sentence:
-        "There is room for it, but agent agent-on is kept for task task-of-, which is too large for what is free, for 61 s at most; " +
+        "There is room for it, but agent agent-on is kept for task task-of-, for 61 s at most; " +
         "agent other did not take what was sent to it, and is left out for a moment.",
       wayOut: "task task-of- has to start, or be cancelled",
       endsInMs: 20_000,

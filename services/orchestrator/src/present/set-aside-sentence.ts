@@ -5,13 +5,11 @@ import type { RoomHold } from "@headroom/scheduling";
 export interface SetAside {
   /** Agents that are kept for others, and that the task may not use meanwhile. */
   readonly kept: readonly RoomHold[];
-  /** Agents to which a delivery has failed a moment ago. */
-  readonly avoided: ReadonlySet<string>;
-  /** Until the first of them is used again; null: there are none. */
-  readonly avoidedForMs: number | null;
+  /** Agents to which a delivery has failed a moment ago, each with the time until it may be used again. */
+  readonly avoided: ReadonlyMap<string, number>;
 }
 
-export const nothingSetAside: SetAside = { kept: [], avoided: new Set(), avoidedForMs: null };
+export const nothingSetAside: SetAside = { kept: [], avoided: new Map() };
 
 /** What stands between the task and all the room that there is for it. */
 export interface InTheWay {
@@ -31,10 +29,7 @@ export function agentsToList({ kept, avoided }: SetAside): number {
 }
 
 /** Null: it fits nowhere, or also where nothing is in the way. `agents`: nearest first, at least `agentsToList` of them. */
-export function setAside(
-  agents: readonly wire.AgentVerdict[],
-  { kept, avoided, avoidedForMs }: SetAside,
-): InTheWay | null {
+export function setAside(agents: readonly wire.AgentVerdict[], { kept, avoided }: SetAside): InTheWay | null {
   const fitting = agents.filter(({ fits }) => fits).map(({ agentId }) => agentId);
   const holds = new Map(kept.map((hold) => [hold.agentId, hold]));
   if (fitting.length === 0 || fitting.some((agentId) => !holds.has(agentId) && !avoided.has(agentId))) return null;
@@ -42,10 +37,10 @@ export function setAside(
     const hold = holds.get(agentId);
     if (hold === undefined)
       return `agent ${short(agentId)} did not take what was sent to it, and is left out for a moment`;
-    return `agent ${short(agentId)} is kept for task ${short(hold.taskId)}, which is too large for what is free, for ${seconds(hold.leftMs)} at most`;
+    return `agent ${short(agentId)} is kept for task ${short(hold.taskId)}, for ${seconds(hold.leftMs)} at most`;
   });
   const others = reasons.length > named ? `; ${reasons.length - named} more likewise` : "";
-  const ends = fitting.map((agentId) => holds.get(agentId)?.leftMs ?? avoidedForMs ?? 0);
+  const ends = fitting.map((agentId) => holds.get(agentId)?.leftMs ?? avoided.get(agentId) ?? 0);
   const first = kept.find(({ agentId }) => fitting.includes(agentId));
   return {
     sentence: `There is room for it, but ${reasons.slice(0, named).join("; ")}${others}.`,

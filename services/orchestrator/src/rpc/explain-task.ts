@@ -52,8 +52,7 @@ async function lookAt(deps: HandlerDeps, task: TaskRecord, maxAgents: number, co
   const { taskId, planId, needs, pause } = task;
   const aside = {
     kept: deps.kept.keptFrom(task),
-    avoided: deps.avoided.current(),
-    avoidedForMs: deps.avoided.endsInMs(),
+    avoided: deps.avoided.leftMs(),
   };
   const listed = maxAgents === 0 ? defaultMaxAgents : maxAgents;
   const [word, plan, place, planTasks] = await Promise.all([

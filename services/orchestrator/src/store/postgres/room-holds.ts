@@ -97,12 +97,15 @@ const endHolds = defineStatement({
   name: "room_holds_end",
   text: `
     DELETE FROM room_holds h
-     WHERE h.expires_at + (h.expires_at - h.granted_at) <= now()
+     WHERE h.expires_at + 3 * (h.expires_at - h.granted_at) <= now()
         OR (h.expires_at > now() AND h.agent_id = ANY ($1::uuid[]))
         OR NOT EXISTS (SELECT 1 FROM pause_queue q WHERE q.task_id = h.task_id AND q.status = 'waiting' AND NOT q.blocked)`,
 });
 
-/** Ends what is over: its task waits for room no more, or has rested long enough, or its agent is one of these. */
+/**
+ * Ends what is over: its task waits for room no more, or its agent is one of these. That a task has rested is remembered for twice as long as it had to: the
+ * next hold lasts longer than the one before.
+ */
 export function endRoomHolds(db: Queryable, agentIds: readonly string[]): Promise<number> {
   return db.execute(endHolds, [agentIds]);
 }
