@@ -8,7 +8,7 @@ import { EndingRoom } from "./ending-room.ts";
 import { estimateRoom } from "./estimate.ts";
 import { fit, type FitOptions } from "./fit.ts";
 import { desktop } from "./fixtures.test-helper.ts";
-import type { Needs } from "./needs.ts";
+import { type Needs, normalizeNeeds } from "./needs.ts";
 import type { Amounts, Dimension } from "./resources.ts";
 import { endsThatMakeRoom } from "./unblock.ts";
 
@@ -133,6 +133,58 @@ describe("what has to end", () => {
     expect(found).toBeGreaterThan(100);
   });
 
+  it("DESIGN-3: holds again what holding them one by one would, from any place to any other", () => {
+    const anyPlaces = fc.tuple(fc.nat({ max: MAX_ATTEMPTS }), fc.nat({ max: MAX_ATTEMPTS }), fc.nat({ max: 100 }));
+    fc.assert(
+      fc.property(anyQuestion, anyPlaces, ({ view }, [one, other, percent]) => {
+        const rooms = [new EndingRoom(view), new EndingRoom(view)] as const;
+        for (const room of rooms) room.endFewest(room.inOrder.length, () => false);
+        const [from, to] = [Math.min(one, other), Math.max(one, other)].map((at) =>
+          Math.min(at, rooms[0].inOrder.length),
+        );
+        const enoughMib = Math.floor((rooms[0].view.room.memory.free * percent) / 100);
+        const holds = (then: AgentView): boolean => then.room.memory.free >= enoughMib;
+        let place = from!;
+        while (place < to! && rooms[0].holdAgain(place, place + 1, holds) > place) place += 1;
+        expect(rooms[1].holdAgain(from!, to!, holds)).toBe(place);
+        expect(rooms[1].view.room).toEqual(rooms[0].view.room);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("DESIGN-3: names only what has to end, however many others end before", () => {
+    const total = 4_000_000;
+    const cpu = { total, available: 0, offer: total, declared: false };
+    const card = {
+      cardId: "gpu-0",
+      index: 0,
+      model: "RTX 4090",
+      vramTotalMib: 24_576,
+      vramAvailableMib: 24_576,
+      vramOfferMib: 24_576,
+      declared: false,
+      sharedMemory: false,
+    };
+    const small = Array.from({ length: 3_000 }, (_, index) => ({
+      attemptId: `small-${String(index).padStart(4, "0")}`,
+      reserved: { cpuMillicores: 1_000, memoryMib: 0, cards: [] },
+      expectedEndAtMs: index,
+    }));
+    const onCard = {
+      attemptId: "on the card",
+      reserved: { cpuMillicores: 1_000, memoryMib: 0, cards: [{ cardId: "gpu-0", vramMib: 24_576, exclusive: false }] },
+      expectedEndAtMs: 5_000,
+    };
+    const [sample] = fc.sample(anySample, 1);
+    const view = desktop("a", {
+      sample: { ...sample!, cpu: { ...cpu, available: total }, cards: [card], attempts: [] },
+      reservations: [...small, onCard],
+    });
+    const gpuNeeds = normalizeNeeds({ cpuMillicores: 1_000, gpuVramMib: 8_192 });
+    expect(endsThatMakeRoom(view, gpuNeeds, {})?.map(({ attemptId }) => attemptId)).toEqual(["on the card"]);
+  });
+
   it("R-CAP-9: room is expected when the plainest search expects it", () => {
     let found = 0;
     fc.assert(
@@ -158,7 +210,9 @@ describe("what has to end", () => {
         const ended = new EndingRoom(view);
         // Not even all of them: then all have ended, and some are held again.
         ended.endFewest(ended.inOrder.length, () => false);
-        const left = ended.inOrder.filter((_, place) => !(again[place] === true && ended.holdsWith(place, () => true)));
+        const left = ended.inOrder.filter(
+          (_, place) => !(again[place] === true && ended.holdAgain(place, place + 1, () => true) > place),
+        );
         expect(ended.view.room).toEqual(withoutReservations(view, left).room);
       }),
       { numRuns: 300 },

@@ -82,12 +82,32 @@ export class EndingRoom {
     return enough;
   }
 
-  /** Whether this holds although one that has ended is held again. Then it stays so; else it has ended as before. */
-  holdsWith(place: number, holds: (view: AgentView) => boolean): boolean {
-    this.#move(place, -1);
-    if (holds(this.view)) return true;
-    this.#move(place, 1);
-    return false;
+  /**
+   * Of those from one place to before another, which have ended, holds again as many in a row as leave this so, and answers where that stops: at the
+   * first that has to end. That is what trying them one by one comes to, because what does not hold with some of them does not with more; but of many that
+   * need not end whole runs are tried at once.
+   */
+  holdAgain(from: number, to: number, holds: (view: AgentView) => boolean): number {
+    let place = from;
+    let run = 1;
+    /** Not all before it can be held again; null: none is known yet. */
+    let tooFar: number | null = null;
+    while (tooFar === null ? place < to : tooFar - place > 1) {
+      const end: number = tooFar === null ? Math.min(to, place + run) : place + Math.floor((tooFar - place) / 2);
+      this.#moveAll(place, end, -1);
+      if (holds(this.view)) {
+        place = end;
+        run *= 2;
+      } else {
+        this.#moveAll(place, end, 1);
+        tooFar = end;
+      }
+    }
+    return place;
+  }
+
+  #moveAll(from: number, to: number, sign: 1 | -1): void {
+    for (let at = from; at < to; at += 1) this.#move(at, sign);
   }
 
   #endFirst(count: number): void {

@@ -55,8 +55,8 @@ describe("what has to end, of very many attempts", () => {
       expect(unblock).toMatchObject({ kind: "attempts_end", expectedAtMs: attempts - 1 });
       expect(unblock.kind === "attempts_end" ? unblock.attemptIds.length : 0).toBe(attempts);
       expect(reads()).toBeLessThanOrEqual(ATTEMPTS);
-      // Halving 4,096, then one for each of at most 64 that may be left out.
-      expect(rooms()).toBeLessThanOrEqual(1 + 12 + 64 + 10);
+      // Halving 4,096, then 128 looks at most at which may be left out, the last of which may take 24 more.
+      expect(rooms()).toBeLessThanOrEqual(1 + 128 + 24);
     },
   );
 

@@ -58,20 +58,30 @@ export function unblock(view: AgentView, needs: Needs, options: FitOptions, foun
   return { kind: "attempts_end", attemptIds: ending.map((held) => held.attemptId), expectedAtMs };
 }
 
-/** With more than so many that have to end, it is not looked which of them could be left out: each look costs a question of whether it fits. */
-const MAX_PRUNED = 64;
+/** Looks at which ends can be left out: each costs a question of whether the task fits. What is not looked at any more counts as needed. */
+const MAX_LOOKS = 128;
 
 /**
  * The reservations that have to end for the task to fit, the soonest expected first; null when not even all of them
- * would do. None can be left out of the answer without the task missing room again, unless they are very many.
+ * would do. None can be left out of the answer without the task missing room again, unless very many are needed.
  */
 export function endsThatMakeRoom(view: AgentView, needs: Needs, options: FitOptions): readonly HeldRoom[] | null {
   const room = new EndingRoom(view);
-  const fits = (then: AgentView): boolean => fit(then, needs, options).kind === "fits";
+  let looks = 0;
+  const fits = (then: AgentView): boolean => {
+    looks += 1;
+    return fit(then, needs, options).kind === "fits";
+  };
   const enough = room.endFewest(room.inOrder.length, fits);
   if (enough === null) return null;
-  const first = room.inOrder.slice(0, enough);
-  if (enough > MAX_PRUNED) return first;
   // The last one is needed: without it the others were not enough.
-  return first.filter((_, place) => place === enough - 1 || !room.holdsWith(place, fits));
+  const last = enough - 1;
+  const needed: HeldRoom[] = [];
+  let place = 0;
+  while (place < last && looks < MAX_LOOKS) {
+    place = room.holdAgain(place, last, fits);
+    if (place < last) needed.push(...room.inOrder.slice(place, place + 1));
+    place += 1;
+  }
+  return [...needed, ...room.inOrder.slice(Math.min(place, last), enough)];
 }

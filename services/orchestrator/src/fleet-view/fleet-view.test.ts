@@ -116,6 +116,8 @@ describe("fleet view", () => {
     expect(often).toBeGreaterThanOrEqual(45);
     expect(often).toBeLessThanOrEqual(80);
     expect(fleet.snapshot()).toMatchObject({ kind: "down", sentence: expect.stringContaining("it is cut off") });
+    // It would tell of the room on its own agents, and refuse all of it.
+    await expect(fleet.refresh()).rejects.toBe(answer);
     await fleet.stop();
   });
 

@@ -46,7 +46,7 @@ export interface FleetView extends ManagedService {
   roomSince(revision: FleetRevision): boolean;
   /**
    * Asks for the agents that have room, and takes them for what they are now: for the poll, which must not depend on what the watch
-   * has told, or has not. Throws when the registry cannot be asked.
+   * has told, or has not. Throws when the registry cannot be asked, or has said that it can promise nothing.
    */
   refresh(): Promise<void>;
   /** Whether the agent takes work, whatever is free there; null: the fleet is not known. */
@@ -82,6 +82,8 @@ export function createFleetView(options: FleetViewOptions): FleetView {
   /** The newest state of the fleet in which there was more room than before. */
   let roomAt: FleetRevision | null = null;
   let trouble = "The registry has not answered yet.";
+  /** What a registry process said with which it sent the watch away: it is there, and can promise nothing. */
+  let unfit: unknown = null;
   let abort = new AbortController();
   let finished: Promise<void> = Promise.resolve();
 
@@ -91,6 +93,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     for (const agent of change.agents) agents.put(agent);
     for (const agentId of change.removedAgentIds) agents.delete(agentId);
     revision = change.revision;
+    unfit = null;
     if (wasDown || change.snapshot || change.roomAppeared) roomAt = change.revision;
     if (wasDown) {
       logger.info({ agents: agents.size, registry_instance: revision.instance }, "the registry is being watched");
@@ -128,7 +131,8 @@ export function createFleetView(options: FleetViewOptions): FleetView {
         goDown(undefined);
       } catch (error) {
         if (!signal.aborted) goDown(error);
-        if (isUnfit(error)) longestMs = longestPauseWhenUnfitMs;
+        unfit = isUnfit(error) ? error : null;
+        if (unfit !== null) longestMs = longestPauseWhenUnfitMs;
       }
       pauseMs = Math.min(longestMs, pauseMs);
       await sleep(ports.timers, jitter(ports.random, pauseMs, 0.2), signal).catch(() => undefined);
@@ -165,6 +169,8 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     promised: (agentId, amounts, asOf) => agents.promised(agentId, amounts, asOf),
     roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     async refresh() {
+      // It would tell of room all the same, and refuse it.
+      if (unfit !== null) throw unfit;
       const before = revision;
       const withRoom = await registry.withRoom();
       // The watch has told of something newer meanwhile.

@@ -58,9 +58,19 @@ describe("the window over losses", () => {
 
   it("losses that are further apart than its length are not added up", () => {
     const { loseFrom, verdicts, forgiven } = windowOver({ here: 100 });
-    for (let round = 0; round < 6; round += 1) loseFrom(round * 15, 15, round * MASS_FLAP_WINDOW_MS);
-    expect(blamed(verdicts)).toBe(90);
+    for (let round = 0; round < 2; round += 1) loseFrom(round * 12, 12, round * MASS_FLAP_WINDOW_MS);
+    expect(blamed(verdicts)).toBe(24);
     expect(forgiven.size).toBe(0);
+  });
+
+  it("DESIGN-4: those that are gone already are not among those that a second loss is compared with", () => {
+    const { loseFrom, verdicts, forgiven } = windowOver({ here: 1_000 });
+    loseFrom(0, 600, 0);
+    forgiven.clear();
+    // A quarter of those that are left, and a tenth of all.
+    loseFrom(600, 100, 2 * MASS_FLAP_WINDOW_MS);
+    expect(verdicts.at(-1)).toBe("mass");
+    expect(forgiven.size).toBe(60);
   });
 
   it("one agent that comes and goes is not many", () => {

@@ -65,12 +65,12 @@ export class LossWindow {
     return forgiven;
   }
 
-  /** Those that are suspect count: so the number stays the same while many are lost. */
+  /** Those that were lost within the window count: so the number stays the same while many are lost. Whoever was lost before is nobody to lose. */
   #count(nowMs: number): void {
     if (nowMs - this.#held.countedAtMs < RECOUNT_MS) return;
     let agents = 0;
-    for (const { status, replicaId } of this.#fleet.agents()) {
-      if (status !== "offline" && replicaId === this.#replicaId) agents += 1;
+    for (const { agentId, status, replicaId } of this.#fleet.agents()) {
+      if (replicaId === this.#replicaId && (status === "online" || this.#lost.has(agentId))) agents += 1;
     }
     this.#held = { agents, countedAtMs: nowMs };
   }
