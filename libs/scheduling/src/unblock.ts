@@ -78,7 +78,8 @@ export function endsThatMakeRoom(view: AgentView, needs: Needs, options: FitOpti
   const last = enough - 1;
   const needed: HeldRoom[] = [];
   let place = 0;
-  while (place < last && looks < MAX_LOOKS) {
+  while (place < last) {
+    if (looks >= MAX_LOOKS) break;
     place = room.holdAgain(place, last, fits);
     if (place < last) needed.push(...room.inOrder.slice(place, place + 1));
     place += 1;
