@@ -143,7 +143,7 @@ async function warnOfUnknownOutput(
   { attemptId, fence }: FencedAttempt,
   chunks: readonly OutputChunk[],
 ): Promise<void> {
-  if (!session.isFirstUnknownOutput(attemptId)) return;
+  if (!session.isFirstUnknownOutput({ attemptId, fence })) return;
   const [known] = await options.store.findAttempts([attemptId]);
   session.logger.warn(
     {

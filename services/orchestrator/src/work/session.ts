@@ -30,7 +30,7 @@ export class Session {
   readonly #sent = new RecentAttempts(maxRemembered);
   /** What is to be ended. A cancellation that came before its assignment said nothing to the agent. */
   readonly #cancelled = new RecentAttempts(maxRemembered);
-  readonly #unknownOutputs = new Set<string>();
+  readonly #unknownOutputs = new RecentAttempts(maxUnknownOutputs);
   #beforeWelcome: ToAgent[] | null = [];
   #closed = false;
 
@@ -87,11 +87,9 @@ export class Session {
   }
 
   /** Whether output of this attempt is found to be unknown for the first time, as far as that is remembered. */
-  isFirstUnknownOutput(attemptId: string): boolean {
-    if (this.#unknownOutputs.has(attemptId)) return false;
-    const [oldest] = this.#unknownOutputs;
-    if (this.#unknownOutputs.size >= maxUnknownOutputs && oldest !== undefined) this.#unknownOutputs.delete(oldest);
-    this.#unknownOutputs.add(attemptId);
+  isFirstUnknownOutput(attempt: FencedAttempt): boolean {
+    if (this.#unknownOutputs.has(attempt)) return false;
+    this.#unknownOutputs.add(attempt);
     return true;
   }
 
