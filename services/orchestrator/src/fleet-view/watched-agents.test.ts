@@ -76,7 +76,10 @@ const oneCore = { cpuMillicores: 1_000, memoryMib: 512, cards: [] };
 describe("the agents that the watch has told of", () => {
   it("room that was promised is nobody else's until the agent is told of anew; the gate goes by what was told", () => {
     const [told] = fc.sample(figures.filter(takesWork), 1);
-    const [cpu, memory] = [{ ...told!.cpu, free: 4_000 }, { ...told!.memory, free: 4_096 }];
+    const [cpu, memory] = [
+      { ...told!.cpu, free: 4_000 },
+      { ...told!.memory, free: 4_096 },
+    ];
     const agent = { ...told!, agentType: "desktop" as const, cpu, memory, cards: [] };
     const watched = new WatchedAgents(threshold);
     const room = (): number => watched.openRoom().roomFor(normalizeNeeds({ cpuMillicores: 1_000 }), 9, () => true);
