@@ -55,7 +55,7 @@ export function agentParts(config: AgentConfig, overrides: AgentOverrides): Agen
   const ports = overrides.ports ?? systemPorts;
   const logger = overrides.logger ?? silentLogger;
   const env = overrides.env ?? process.env;
-  const processes = overrides.processes ?? systemProcessTable();
+  const processes = overrides.processes ?? systemProcessTable({ logger });
   const paths = agentPaths(config.agentDir);
   const sampler = (): Sampler =>
     machineSampler({

@@ -1,39 +1,85 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { Outage, silentLogger, systemTimers, type Logger, type Timers } from "@headroom/runtime";
+import { BoundedReads } from "../bounded-reads.ts";
 import { bytesPerMib } from "../units.ts";
 import { lacksMeans } from "./lacks-means.ts";
+import { MarkedProcesses } from "./marked-processes.ts";
 import type { ProcessRow, ProcessTable } from "./process-table.ts";
 
 // Linux counts CPU time in 1/100 s (USER_HZ is 100 on every architecture that Node runs on), memory in pages.
 const msPerTick = 10;
 // Large pages (16 or 64 KiB on some ARM machines) would only make what is measured too small for display; PSS is exact.
 const mibPerPage = 4_096 / bytesPerMib;
+/** PF_KTHREAD of the kernel's `sched.h`. */
+const kernelThreadFlag = 0x0020_0000;
 
-/** The process table of Linux, read from /proc. A scan of 300 processes takes about 5 ms. */
-export function linuxProcessTable(procDir = "/proc"): ProcessTable {
+/** Reading what takes the lock of a process's memory; it takes well below 1 ms, and of a huge process some 100 ms. */
+const lockedReadLimitMs = 2_000;
+/** Such readings at once, and so those that may hang. */
+const lockedReadsAtOnce = 2;
+
+export interface LinuxTableOptions {
+  readonly procDir?: string;
+  readonly timers?: Timers;
+  readonly logger?: Logger;
+}
+
+/**
+ * The process table of Linux, read from /proc. A scan of 300 processes takes about 5 ms. What a process's `stat` says is read at once: that
+ * never waits. Its environment and its share of memory wait for the lock of its memory, which a process that is stuck (a dead network drive,
+ * a driver) may hold for ever: they are read aside, and without once that takes too long.
+ */
+export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable {
+  const { procDir = "/proc", timers = systemTimers, logger = silentLogger } = options;
   const bootId = readText(`${procDir}/sys/kernel/random/boot_id`)?.trim() ?? "unknown-boot";
+  const outage = new Outage(logger, {
+    fails:
+      "a process is stuck, and its environment and memory cannot be read: it is known by its group and parent only",
+    works: "the environment and memory of every process can be read again",
+  });
+  const reads = new BoundedReads({
+    timers,
+    limitMs: lockedReadLimitMs,
+    atOnce: lockedReadsAtOnce,
+    onHanging: (pid) =>
+      outage.failed(new Error(`process ${pid} did not let itself be read within ${lockedReadLimitMs} ms`)),
+  });
+  const list = (): readonly ProcessRow[] => readStats(procDir, bootId).map(({ row }) => row);
+  const marked = new MarkedProcesses({
+    list: () => readStats(procDir, bootId).flatMap(({ row, isKernelThread }) => (isKernelThread ? [] : [row])),
+    readEnvironment: (pid) => reads.read(String(pid), () => readTextAside(`${procDir}/${pid}/environ`)),
+  });
   return {
-    list: () => Promise.resolve(listProcesses(procDir, bootId)),
-    startToken: (pid) => Promise.resolve(readRow(procDir, bootId, pid)?.startToken ?? null),
-    withEnvironment: (entry) => Promise.resolve(findByEnvironment(procDir, entry)),
-    proportionalMib: (pid) => readProportionalMib(procDir, pid),
+    // A promise also of what fails.
+    list: async () => list(),
+    startToken: async (pid) => readStat(procDir, bootId, pid)?.row.startToken ?? null,
+    async withEnvironment(entry) {
+      const { pids, isWhole } = await marked.find(entry);
+      if (isWhole) outage.worked();
+      return pids;
+    },
+    async proportionalMib(pid) {
+      const answer = await reads.read(String(pid), () => readProportionalMib(procDir, pid));
+      return answer.kind === "read" ? answer.value : null;
+    },
   };
 }
 
-function pids(procDir: string): number[] {
-  return readdirSync(procDir)
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
+interface Stat {
+  readonly row: ProcessRow;
+  readonly isKernelThread: boolean;
 }
 
-function listProcesses(procDir: string, bootId: string): readonly ProcessRow[] {
-  return pids(procDir)
-    .map((pid) => readRow(procDir, bootId, pid))
-    .filter((row) => row !== null);
+function readStats(procDir: string, bootId: string): readonly Stat[] {
+  return readdirSync(procDir)
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readStat(procDir, bootId, Number(name)))
+    .filter((stat) => stat !== null);
 }
 
 /** null: gone, or a zombie. */
-function readRow(procDir: string, bootId: string, pid: number): ProcessRow | null {
+function readStat(procDir: string, bootId: string, pid: number): Stat | null {
   const stat = readText(`${procDir}/${pid}/stat`);
   if (stat === null) return null;
   // The name in parentheses may hold anything, so count from the last one: field 3 (the state) is index 0.
@@ -41,7 +87,7 @@ function readRow(procDir: string, bootId: string, pid: number): ProcessRow | nul
   const state = fields[0];
   const number = (index: number): number => Number(fields[index] ?? 0);
   if (state === undefined || state === "Z" || state === "X") return null;
-  return {
+  const row = {
     pid,
     parentPid: number(1),
     groupId: number(2),
@@ -51,15 +97,7 @@ function readRow(procDir: string, bootId: string, pid: number): ProcessRow | nul
     startToken: `${bootId} ${fields[19] ?? ""}`,
     residentMib: number(21) * mibPerPage,
   };
-}
-
-function findByEnvironment(procDir: string, entry: string): readonly number[] {
-  const wanted = `\0${entry}\0`;
-  return pids(procDir).filter((pid) => {
-    // A zombie's environment is empty, another user's cannot be read.
-    const environment = readText(`${procDir}/${pid}/environ`);
-    return environment !== null && `\0${environment}\0`.includes(wanted);
-  });
+  return { row, isKernelThread: (number(6) & kernelThreadFlag) !== 0 };
 }
 
 async function readProportionalMib(procDir: string, pid: number): Promise<number | null> {
@@ -76,6 +114,16 @@ async function readProportionalMib(procDir: string, pid: number): Promise<number
 function readText(path: string): string | null {
   try {
     return readFileSync(path, "latin1");
+  } catch (error) {
+    if (lacksMeans(error)) throw error;
+    return null;
+  }
+}
+
+/** The same, off the event loop. */
+async function readTextAside(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "latin1");
   } catch (error) {
     if (lacksMeans(error)) throw error;
     return null;

@@ -88,6 +88,48 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
     expect(members.toSorted((one, other) => one - other)).toEqual([parent.pid, between]);
   });
 
+  it("DESIGN-5: is asked at once, whatever a look for those that have left it waits for; they are asked when it shows them", async () => {
+    const child = await startMarked("exec sleep 1000");
+    const stray = await startMarked("exec sleep 1000");
+    const exited = once(child, "exit");
+    const strayExited = once(stray, "exit");
+    let goOn: () => void = () => undefined;
+    const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+    const slow = {
+      ...processes,
+      async withEnvironment(entry: string) {
+        await mayGoOn;
+        return processes.withEnvironment(entry);
+      },
+    };
+    const ended = endGroup(new ProcessGroup(child.pid ?? 0, attemptId, slow), { ...look, isOurs: () => true });
+    expect(await exited).toEqual([null, "SIGTERM"]);
+    expect(stray.signalCode).toBeNull();
+    goOn();
+    expect(await strayExited).toEqual([null, "SIGTERM"]);
+    expect(await ended).toBe(2);
+  });
+
+  it("asks what it starts in order to tidy up to end no more than once its grace is over", async () => {
+    const child = await startMarked(`trap 'sh -c "sleep 0.5; echo tidy"; exit 0' TERM; while :; do sleep 0.02; done`);
+    let text = "";
+    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    await endGroup(new ProcessGroup(child.pid ?? 0, attemptId, processes), { ...look, isOurs: () => true });
+    expect(text).toContain("tidy");
+  });
+
+  it("DESIGN-5: without a grace is killed at once, and what is frozen does not go on before", async () => {
+    const child = await startMarked("read line; echo went on; sleep 1000");
+    let text = "";
+    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    const exited = once(child, "exit");
+    process.kill(-(child.pid ?? 0), "SIGSTOP");
+    child.stdin.write("go\n");
+    await endGroup(new ProcessGroup(child.pid ?? 0, attemptId, processes), { ...look, graceMs: () => 0 });
+    expect(await exited).toEqual([null, "SIGKILL"]);
+    expect(text).toBe("");
+  });
+
   it("is not gone after one look that shows nothing", async () => {
     const child = await startMarked("exec sleep 1000");
     const exited = once(child, "exit");
@@ -120,6 +162,26 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const alive = await processes.withEnvironment(attemptMarker(attemptId));
     for (const pid of alive) end(pid);
     expect({ leftBehind, alive }).toEqual({ leftBehind: 1, alive: [] });
+    await remove();
+  });
+
+  it("ends what an earlier agent left, known by its first process, without a look for what has left its group", async () => {
+    const child = await startMarked("exec sleep 1000");
+    let goOn: () => void = () => undefined;
+    const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+    const { runner, remove } = await runnerWith({
+      ...processes,
+      async withEnvironment(entry: string) {
+        await mayGoOn;
+        return processes.withEnvironment(entry);
+      },
+    });
+    const exited = once(child, "exit");
+    const pid = child.pid ?? 0;
+    const count = runner.endLeftover({ attemptId, pid, startToken: await processes.startToken(pid) }, 10_000);
+    expect(await exited).toEqual([null, "SIGTERM"]);
+    goOn();
+    expect(await count).toBe(1);
     await remove();
   });
 

@@ -81,39 +81,57 @@ const secondLookMs = 20;
 const stuckAfterMs = 30_000;
 
 /**
- * Ends whatever is left of the group: TERM, after the grace KILL, and resolves when all are gone; that may take long if the kernel
- * holds one, and then its memory is in use all that time. Where the machine lacks what it takes to look, nothing is taken for gone
- * before it can. Answers how many there were at the beginning.
+ * Ends whatever is left of the group: TERM, after the grace KILL, without a grace KILL alone; and resolves when all are gone. That may take
+ * long if the kernel holds one, and then its memory is in use all that time. The group is asked at once; those that have left it when a look
+ * has found them, for that look reads of every process of the machine. Where the machine lacks what it takes to look, nothing is taken for
+ * gone before it can. Answers how many there were at the beginning.
  */
 export async function endGroup(group: ProcessGroup, options: EndGroupOptions): Promise<number> {
   const { timers, logger } = options;
-  const look = looking(() => group.members(true), logger);
-  let found: number | null = null;
+  const lookNear = looking(() => group.members(false), logger);
+  const lookFar = looking(() => group.members(true), logger);
+  const found = new Set<number>();
   let waitedMs = 0;
+  let isGroupAsked = false;
   let isAsked = false;
   let killedAtMs: number | null = null;
   let saidStuck = false;
   let wasEmpty = false;
+
+  function ask(pids: readonly number[]): void {
+    const isKill = options.graceMs() <= 0;
+    // A frozen process takes a TERM only when it goes on. A KILL it takes as it is.
+    for (const signal of isKill ? (["SIGKILL"] as const) : (["SIGTERM", "SIGCONT"] as const)) {
+      if (isGroupAsked) group.signalEach(signal, pids);
+      else group.signal(signal, pids);
+    }
+    isGroupAsked = true;
+    if (isKill) killedAtMs ??= waitedMs;
+    for (const pid of pids) found.add(pid);
+  }
+
+  const near = await lookNear();
+  if (near === null ? options.isOurs() : near.length > 0) ask(near ?? []);
   for (let pauseMs = firstLookMs; ; pauseMs = Math.min(longestLookMs, pauseMs * 2)) {
-    const alive = await look();
+    const alive = await lookFar();
     if (alive?.length === 0) {
-      if (wasEmpty) return found ?? 0;
+      if (wasEmpty) return found.size;
       wasEmpty = true;
       await sleep(timers, secondLookMs);
       waitedMs += secondLookMs;
       continue;
     }
     wasEmpty = false;
-    found ??= alive?.length ?? null;
     const maySignal = alive !== null || options.isOurs();
-    if (maySignal) {
-      if (!isAsked) ask(group, alive ?? []);
-      else if (waitedMs >= options.graceMs()) {
-        group.signal("SIGKILL", alive ?? []);
-        killedAtMs ??= waitedMs;
-      }
-      isAsked = true;
-    }
+    if (maySignal && isGroupAsked && waitedMs >= options.graceMs()) {
+      group.signal("SIGKILL", alive ?? []);
+      killedAtMs ??= waitedMs;
+    } else if (alive !== null && !isAsked) {
+      // Not what the group has started since it was asked: by that it tidies up.
+      const asked = isGroupAsked ? await lookNear() : [];
+      if (asked !== null) ask(alive.filter((pid) => !asked.includes(pid)));
+      isAsked = asked !== null;
+    } else if (maySignal && !isGroupAsked) ask([]);
     if (!saidStuck && killedAtMs !== null && waitedMs - killedAtMs > stuckAfterMs) {
       saidStuck = true;
       logger.error(
@@ -126,12 +144,6 @@ export async function endGroup(group: ProcessGroup, options: EndGroupOptions): P
     await sleep(timers, stepMs);
     waitedMs += stepMs;
   }
-}
-
-function ask(group: ProcessGroup, pids: readonly number[]): void {
-  group.signal("SIGTERM", pids);
-  // A frozen process takes a TERM only when it goes on.
-  group.signal("SIGCONT", pids);
 }
 
 /** What a look shows, once one can be made. */

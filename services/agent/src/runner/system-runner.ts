@@ -234,11 +234,11 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
 }
 
 async function findGroup({ pid, startToken, attemptId }: Leftover, processes: ProcessTable): Promise<number | "gone"> {
-  const marked = await processes.withEnvironment(attemptMarker(attemptId));
   const isOurs = pid !== null && startToken !== null && (await processes.startToken(pid)) === startToken;
   if (isOurs) return pid;
   // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
   // process of that group with our mark proves the group.
+  const marked = await processes.withEnvironment(attemptMarker(attemptId));
   const rows = (await processes.list()) ?? [];
   return rows.find((row) => marked.includes(row.pid))?.groupId ?? "gone";
 }

@@ -1,6 +1,7 @@
 import { readFile, readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { systemTimers, withTimeout, type Clock, type Timers } from "@headroom/runtime";
+import { systemTimers, type Clock, type Timers } from "@headroom/runtime";
+import { BoundedReads } from "../bounded-reads.ts";
 import { bytesPerMib } from "../units.ts";
 import { noCards, withoutRoom, type CardMeasure, type GpuProbe } from "./gpu.ts";
 
@@ -10,7 +11,7 @@ const lookAgainMs = 300_000;
 
 /** Longest one reading may take; it takes less than 1 ms. */
 const limitMs = 5_000;
-/** A reading that hangs inside the driver cannot be ended, and keeps one of the four threads that all files of this process are read by. */
+/** Readings that may hang inside the driver. */
 const maxHanging = 2;
 
 /** AMD cards through sysfs: a few files a card, no process. Who uses how much of a card is not told there. */
@@ -61,16 +62,12 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
 
 /** Runs a reading; null: it failed, took too long, or was not begun because it, or too many others, hang. */
 function givenUp(timers: Timers): <T>(path: string, reading: () => Promise<T>) => Promise<T | null> {
-  const pending = new Set<string>();
-  return async (path, reading) => {
-    if (pending.has(path) || pending.size >= maxHanging) return null;
-    pending.add(path);
-    const answer = reading();
-    const done = (): void => void pending.delete(path);
-    answer.then(done, done);
-    const late = (): Error => new Error(`${path} cannot be read within ${limitMs} ms`);
-    return withTimeout(timers, limitMs, answer, late).catch(() => null);
-  };
+  const reads = new BoundedReads({ timers, limitMs, atOnce: maxHanging });
+  return (path, reading) =>
+    reads.read(path, reading).then(
+      (answer) => (answer.kind === "read" ? answer.value : null),
+      () => null,
+    );
 }
 
 /** Device folders of AMD cards by the names that they have in the folder of all cards. */
