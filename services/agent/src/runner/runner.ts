@@ -39,7 +39,7 @@ export interface Run {
   readonly ended: Promise<RunEnd>;
   /** Whether the first process has ended by itself already. */
   hasExited(): boolean;
-  /** TERM to the group, KILL after the grace. Idempotent; a shorter grace counts. */
+  /** TERM to the group, KILL after the grace; without a grace KILL alone, and nothing frozen goes on. Idempotent; a shorter grace counts. */
   end(graceMs: number): void;
   /** Stops the processes without ending them: the group at once, what has left it within moments. A thaw meanwhile wins. */
   freeze(): void;

@@ -1,6 +1,6 @@
 import { ManualClock } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
-import { beginLease, freezeLease, judgeLease, renewEveryMs, renewLease, sleepLease } from "./lease.ts";
+import { beginLease, freezeLease, graceLeftMs, judgeLease, renewEveryMs, renewLease, sleepLease } from "./lease.ts";
 import { StallWatch } from "./stall-watch.ts";
 
 describe("a work lease", () => {
@@ -33,6 +33,14 @@ describe("a work lease", () => {
     expect(judgeLease(back, 299_999, false)).toBe("thaw_not_yet");
     expect(judgeLease(back, 300_000, false)).toBe("end");
     expect(judgeLease(renewLease(back, 10_500), 11_000, false)).toBe("goes_on");
+  });
+
+  it("DESIGN-5: leaves whoever is ended no grace once the task may run elsewhere, 30 s after its end", () => {
+    const lease = beginLease(60_000, 0);
+    expect(graceLeftMs(lease, 60_000, 10_000)).toBe(10_000);
+    expect(graceLeftMs(lease, 85_000, 10_000)).toBe(5_000);
+    expect(graceLeftMs(lease, 90_000, 10_000)).toBe(0);
+    expect(graceLeftMs(freezeLease(lease, 3_600_000), 3_600_000, 10_000)).toBe(0);
   });
 
   it("is renewed three times within the shortest lease, or as often as the orchestrator wants", () => {

@@ -30,6 +30,14 @@ export function judgeLease(lease: Lease, nowMs: number, slept: boolean): LeaseVe
   return slept ? "freeze" : "end";
 }
 
+/** DESIGN 5: so long after its end somebody else may have the task. */
+const elsewhereAfterMs = 30_000;
+
+/** How much of `graceMs` an attempt that is being ended may still have: none once its task may run elsewhere. */
+export function graceLeftMs({ endsAtMs }: Lease, nowMs: number, graceMs: number): number {
+  return Math.max(0, Math.min(graceMs, endsAtMs + elsewhereAfterMs - nowMs));
+}
+
 /** Stopped because the machine slept until now. */
 export function freezeLease(lease: Lease, nowMs: number): Lease {
   return { ...lease, frozenUntilMs: Math.max(lease.endsAtMs, nowMs + frozenForMs) };

@@ -4,7 +4,7 @@ import { Acceptance, type Reply } from "./acceptance.ts";
 import { logFields, type EndCause, type HeldAttempt, type KeptOutput } from "./held-attempt.ts";
 import { AttemptLife } from "./attempt-life.ts";
 import { AttemptTable } from "./attempt-table.ts";
-import { freezeLease, judgeLease, renewLease, sleepLease, type Lease } from "./lease.ts";
+import { freezeLease, graceLeftMs, judgeLease, renewLease, sleepLease, type Lease } from "./lease.ts";
 import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
 
 /** TERM to KILL unless the caller says otherwise. */
@@ -179,7 +179,12 @@ export class Supervisor {
   tick(slept: boolean): void {
     const nowMs = this.#options.ports.clock.monotonic();
     for (const attempt of this.held()) {
-      if (attempt.result !== null || attempt.endCause !== null) continue;
+      if (attempt.result !== null) continue;
+      if (attempt.endCause !== null) {
+        // Whatever grace it was given, it has none beside its successor.
+        if (graceLeftMs(attempt.lease, nowMs, attempt.endCause.graceMs) === 0) attempt.run?.end(0);
+        continue;
+      }
       if (attempt.run === null) {
         this.#life.judgeStart(attempt);
         continue;
@@ -229,6 +234,8 @@ export class Supervisor {
   }
 
   #end(attempt: HeldAttempt, outcome: EndCause, sentence: string, graceMs: number): void {
-    this.#life.end(attempt, outcome, sentence, graceMs);
+    const nowMs = this.#options.ports.clock.monotonic();
+    // What slept past its lease is killed as it stands: it must not go on for a moment beside its successor.
+    this.#life.end(attempt, outcome, sentence, graceLeftMs(attempt.lease, nowMs, graceMs));
   }
 }

@@ -88,6 +88,38 @@ describe("leases", () => {
     expect(runner.runs.map((run) => run.frozen)).toEqual([false, true]);
     await pass(61_000);
     expect(supervisor.get(attemptB)?.result?.outcome).toBe("lease_expired");
+    // It may run elsewhere by now: killed as it stands, without a moment to go on.
+    expect(runner.runs[1]?.graces).toEqual([0]);
+  });
+
+  it("DESIGN-5: of what slept until its task may run elsewhere nothing goes on in order to end, whoever ends it", async () => {
+    await welcome();
+    await assign(attemptA);
+    await assign(attemptB);
+    stream().close();
+    await ports.settle();
+    ports.clock.pass(89_999);
+    supervisor.tick(stalls.tick());
+    supervisor.unwanted([attemptA]);
+    ports.clock.pass(1);
+    supervisor.unwanted([attemptB]);
+    expect(runner.runs.map((run) => run.graces)).toEqual([[1], [0]]);
+  });
+
+  it("DESIGN-5: a long grace ends when the task may run elsewhere", async () => {
+    await welcome();
+    await assign(attemptA);
+    const run = supervisor.get(attemptA)?.run;
+    const graces: number[] = [];
+    // It heeds no TERM.
+    if (run) run.end = (graceMs) => void graces.push(graceMs);
+    supervisor.cancel(attemptA, 1, 3_600_000, "");
+    expect(graces).toEqual([90_000]);
+    stream().close();
+    await pass(89_000);
+    expect(graces).toEqual([90_000]);
+    await pass(1_000);
+    expect(graces).toEqual([90_000, 0]);
   });
 
   it("ends what the orchestrator no longer wants", async () => {
