@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { silentLogger, systemClock, systemPorts } from "@headroom/runtime";
 import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
@@ -17,7 +17,7 @@ afterEach(() => dir.remove());
 
 describe("NVIDIA cards", () => {
   const isPosix = process.platform !== "win32";
-  const gpuLine = "0, GPU-aaa, 24564, 20000, 37, NVIDIA GeForce RTX 4090";
+  const gpuLine = "0, GPU-aaa, 24564, 20000, 37, [N/A], NVIDIA GeForce RTX 4090";
 
   async function fakeTool(script: string): Promise<Record<string, string>> {
     await writeFile(join(dir.path, "nvidia-smi"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
@@ -26,7 +26,7 @@ describe("NVIDIA cards", () => {
 
   it.runIf(isPosix)("reads cards, and who uses how much of them", async () => {
     const env = await fakeTool(
-      `case "$1" in *query-gpu*) echo "${gpuLine}"; echo "1, GPU-bbb, [N/A], [N/A], [N/A], Odd, one";; *) echo "GPU-aaa, 77, 3000"; echo "GPU-aaa, 78, [N/A]";; esac`,
+      `case "$1" in *query-gpu*) echo "${gpuLine}"; echo "1, GPU-bbb, [N/A], [N/A], [N/A], Disabled, Odd, one";; *) echo "GPU-aaa, 77, 3000"; echo "GPU-aaa, 78, [N/A]";; esac`,
     );
     const probe = nvidiaSmiProbe({ ports: systemPorts, logger: silentLogger, env });
     expect(await probe.read(true)).toEqual({
@@ -58,6 +58,34 @@ describe("NVIDIA cards", () => {
       ],
     });
   });
+
+  it.runIf(isPosix)("DESIGN-3: promises nothing of a card that is divided (MIG), as NVML does", async () => {
+    const env = await fakeTool(
+      `echo "${gpuLine}"; echo "1, GPU-bbb, 81559, 80000, [N/A], Enabled, NVIDIA H100"; echo "2, GPU-ccc, 81559, 80000, 0, Disabled, NVIDIA H100"`,
+    );
+    const { cards } = await nvidiaSmiProbe({ ports: systemPorts, logger: silentLogger, env }).read(false);
+    expect(cards.map(({ model, totalMib, availableMib }) => [model, totalMib, availableMib])).toEqual([
+      ["NVIDIA GeForce RTX 4090", 24_564, 20_000],
+      ["NVIDIA H100", 81_559, 0],
+      ["NVIDIA H100", 81_559, 80_000],
+    ]);
+  });
+
+  it.runIf(isPosix)(
+    "asks a driver that does not know of divided cards once, and reads its cards all the same",
+    async () => {
+      const asked = join(dir.path, "asked");
+      const env = await fakeTool(
+        `echo "$1" >> ${asked}; case "$1" in *mig*) echo 'Field "mig.mode.current" is not a valid field to query.'; exit 2;; esac; echo "0, GPU-aaa, 8192, 4000, 1, Old, one"`,
+      );
+      const logger = captureLogger();
+      const probe = nvidiaSmiProbe({ ports: systemPorts, logger, env });
+      for (let times = 0; times < 2; times += 1)
+        expect((await probe.read(false)).cards).toMatchObject([{ model: "Old, one", availableMib: 4_000 }]);
+      expect((await readFile(asked, "utf8")).match(/mig/g)).toHaveLength(1);
+      expect(logger.records).toEqual([]);
+    },
+  );
 
   it.runIf(isPosix)("promises nothing of a card while the tool fails, and asks again later", async () => {
     const ports = { ...manualPorts(), timers: systemPorts.timers };

@@ -55,6 +55,6 @@ export function combinedProbe(probes: readonly GpuProbe[]): GpuProbe {
 }
 
 /** Marks cards of which nobody knows who uses them: a row of no process and no figure. */
-function unknownUse(cards: readonly CardMeasure[]): readonly ProcessVram[] {
+export function unknownUse(cards: readonly CardMeasure[]): readonly ProcessVram[] {
   return cards.map((card) => ({ cardId: card.cardId, pid: 0, vramMib: null }));
 }

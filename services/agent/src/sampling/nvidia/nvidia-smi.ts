@@ -23,7 +23,8 @@ const retryMs = 60_000;
 const maxOutputBytes = 1_048_576;
 
 // The name comes last: it is the one field that could hold a comma.
-const cardQuery = "index,uuid,memory.total,memory.free,utilization.gpu,name";
+const cardFields = "index,uuid,memory.total,memory.free,utilization.gpu";
+const migField = "mig.mode.current";
 const processQuery = "gpu_uuid,pid,used_memory";
 
 /** NVIDIA cards through `nvidia-smi`, which every driver brings: a process for each question. */
@@ -34,6 +35,8 @@ export function nvidiaSmiProbe(options: NvidiaSmiOptions): GpuProbe {
   let lastCards: readonly CardMeasure[] = [];
   let failing = false;
   let running = 0;
+  /** False: the driver is older than cards that can be divided, and does not know the question. */
+  let knowsMig = true;
 
   async function read(withProcesses: boolean): Promise<GpuReading> {
     const nowMs = ports.clock.monotonic();
@@ -44,7 +47,7 @@ export function nvidiaSmiProbe(options: NvidiaSmiOptions): GpuProbe {
       return noCards;
     }
     try {
-      const cards = parseCards(await query(tool, "gpu", cardQuery));
+      const cards = await queryCards(tool);
       const processes =
         withProcesses && cards.length > 0 ? parseProcesses(await query(tool, "compute-apps", processQuery)) : [];
       if (failing) logger.info({ cards: cards.length }, "nvidia-smi answers again");
@@ -53,6 +56,8 @@ export function nvidiaSmiProbe(options: NvidiaSmiOptions): GpuProbe {
       return { cards, processes };
     } catch (error) {
       nextLookMs = ports.clock.monotonic() + retryMs;
+      // It may be another driver that answers next.
+      knowsMig = true;
       if (!failing)
         logger.warn(
           { err: error, tool, retry_in_s: retryMs / 1_000 },
@@ -61,6 +66,18 @@ export function nvidiaSmiProbe(options: NvidiaSmiOptions): GpuProbe {
       failing = true;
       return withoutRoom(lastCards);
     }
+  }
+
+  async function queryCards(path: string): Promise<readonly CardMeasure[]> {
+    if (knowsMig) {
+      try {
+        return parseCards(await query(path, "gpu", `${cardFields},${migField},name`));
+      } catch (error) {
+        if (!isUnknownField(error)) throw error;
+        knowsMig = false;
+      }
+    }
+    return parseCards(await query(path, "gpu", `${cardFields},name`), false);
   }
 
   async function query(path: string, what: string, fields: string): Promise<string> {
@@ -110,10 +127,19 @@ async function findTool(env: NvidiaSmiOptions["env"], platform: NodeJS.Platform)
   return null;
 }
 
-/** Answers of the tool: one card a line. A figure that the driver does not tell ("[N/A]") counts as 0. */
-export function parseCards(csv: string): readonly CardMeasure[] {
+/** `Field "mig.mode.current" is not a valid field to query.` */
+function isUnknownField(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("not a valid field");
+}
+
+/**
+ * Answers of the tool: one card a line. A figure that the driver does not tell ("[N/A]") counts as 0. A card that is divided (MIG) is there,
+ * and nothing of it is given away, as with NVML.
+ */
+export function parseCards(csv: string, withMig = true): readonly CardMeasure[] {
   return rows(csv).flatMap((fields): CardMeasure[] => {
-    const [index, uuid, total, free, utilization, ...name] = fields;
+    const [index, uuid, total, free, utilization, ...others] = fields;
+    const [mig = "", ...name] = withMig ? others : ["", ...others];
     const indexNumber = Number(index);
     if (index === undefined || uuid === undefined || !Number.isSafeInteger(indexNumber)) return [];
     const totalMib = Math.floor(figure(total) ?? 0);
@@ -123,7 +149,7 @@ export function parseCards(csv: string): readonly CardMeasure[] {
         index: indexNumber,
         model: name.join(", ").slice(0, 128),
         totalMib,
-        availableMib: Math.min(totalMib, Math.floor(figure(free) ?? 0)),
+        availableMib: mig === "Enabled" ? 0 : Math.min(totalMib, Math.floor(figure(free) ?? 0)),
         utilization: Math.min(100, figure(utilization) ?? 0),
         sharedMemory: false,
         declared: false,

@@ -9,6 +9,7 @@ import type { GpuReading } from "../gpu.ts";
 import { nvidiaProbe } from "./nvidia.ts";
 import { parseCards, parseProcesses } from "./nvidia-smi.ts";
 import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
+import { readEach } from "./read-each.ts";
 import { NvmlError, readNvml, type Nvml, type NvmlCard, type NvmlProcess } from "./nvml.ts";
 
 /**
@@ -16,7 +17,7 @@ import { NvmlError, readNvml, type Nvml, type NvmlCard, type NvmlProcess } from 
  * 81,559 MiB the driver reserves 480 for itself. See scripts/device-check.mjs.
  */
 const h100 = {
-  cards: "0, GPU-22c5e100-dd5c-8357-e3bd-240e93a6865e, 81559, 78505, 3, NVIDIA H100 80GB HBM3\n",
+  cards: "0, GPU-22c5e100-dd5c-8357-e3bd-240e93a6865e, 81559, 78505, 3, Disabled, NVIDIA H100 80GB HBM3\n",
   processes: "GPU-22c5e100-dd5c-8357-e3bd-240e93a6865e, 464, 2566\n",
 };
 const mib = 1_048_576;
@@ -123,6 +124,59 @@ describe("which way the cards are read", () => {
     const { probe, logger } = probeWith(() => Promise.resolve({ kind: "no_driver" }), { hasTool: false });
     expect(await probe.read(true)).toEqual({ cards: [], processes: [] });
     expect(logger.records).toEqual([]);
+  });
+
+  it("DESIGN-3: the library, also when one of several cards is lost: the others are told, of that one nothing is given away", async () => {
+    const other = { ...h100Card, handle: 2n, index: 1, uuid: "GPU-other" };
+    let lost: "no" | "card" | "processes" = "no";
+    const nvml: Nvml = {
+      ...nvmlOf([], []),
+      cards: () =>
+        readEach(2, (index) => {
+          if (lost === "card" && index === 0) return Promise.reject(new NvmlError("NVML: handle: GPU is lost (15)"));
+          return Promise.resolve(index === 0 ? h100Card : other);
+        }),
+      processes: ({ index }) =>
+        lost === "processes" && index === 0
+          ? Promise.reject(new NvmlError("NVML: processes: GPU is lost (15)"))
+          : Promise.resolve([{ pid: 7, usedBytes: 512 * mib }]),
+    };
+    const { probe, logger } = probeWith(() => Promise.resolve(loaded(nvml)));
+    const cardsOf = ({ cards }: GpuReading) =>
+      cards.map(({ cardId, index, availableMib }) => [cardId, index, availableMib]);
+    const well = [
+      [h100Card.uuid, 0, 78_504],
+      ["GPU-other", 1, 78_504],
+    ];
+    expect(cardsOf(await probe.read(true))).toEqual(well);
+    for (const how of ["card", "processes", "card"] as const) {
+      lost = how;
+      const reading = await probe.read(true);
+      expect(cardsOf(reading)).toEqual([[h100Card.uuid, 0, 0], well[1]]);
+      // Who uses the lost one nobody knows.
+      expect(reading.processes).toEqual([
+        { cardId: h100Card.uuid, pid: 0, vramMib: null },
+        { cardId: "GPU-other", pid: 7, vramMib: 512 },
+      ]);
+    }
+    expect(logger.records.filter(({ level }) => level === "warn")).toMatchObject([
+      { fields: { index: 0, err: { message: "NVML: handle: GPU is lost (15)" } } },
+    ]);
+    lost = "no";
+    expect(cardsOf(await probe.read(true))).toEqual(well);
+    expect(logger.has("every NVIDIA card can be read again", "info")).toBe(true);
+    expect(logger.records.map(({ message }) => message)).not.toContain("NVIDIA cards are read through nvidia-smi");
+  });
+
+  it("with none of its cards to be read the driver fails, not a card", async () => {
+    const failing = readEach(2, () => Promise.reject(new NvmlError("NVML: handle: failed (18)")));
+    await expect(failing).rejects.toThrow("(18)");
+    expect(await readEach(0, () => Promise.reject(new NvmlError("not asked")))).toEqual([]);
+    const away = {
+      ...nvmlOf([h100Card, { ...h100Card, index: 1 }], []),
+      processes: () => Promise.reject(new NvmlError("NVML: processes: failed (18)")),
+    };
+    await expect(readNvml(away, true)).rejects.toThrow("(18)");
   });
 
   it.runIf(process.platform !== "win32")("the tool while the library fails, and the library again later", async () => {

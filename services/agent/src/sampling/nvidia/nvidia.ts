@@ -1,4 +1,4 @@
-import { withTimeout, type Logger } from "@headroom/runtime";
+import { Outage, withTimeout, type Logger } from "@headroom/runtime";
 import { withoutRoom, type CardMeasure, type GpuProbe, type GpuReading } from "../gpu.ts";
 import { nvidiaSmiProbe, type NvidiaSmiOptions } from "./nvidia-smi.ts";
 import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
@@ -18,6 +18,10 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
   const { ports, load = () => loadNvml(options.platform), timeoutMs = defaultTimeoutMs } = options;
   const tool = nvidiaSmiProbe(options);
   const say = sayOnce(options.logger);
+  const loss = new Outage(options.logger, {
+    fails: "an NVIDIA card cannot be read: no room is promised on it, and the others are told as ever",
+    works: "every NVIDIA card can be read again",
+  });
   let nvml: Nvml | null = null;
   let why = "";
   /** As told last, by whichever way. */
@@ -47,7 +51,15 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
 
   async function readOnce(withProcesses: boolean): Promise<GpuReading | null> {
     nvml ??= await begin();
-    return nvml === null ? null : readNvml(nvml, withProcesses);
+    if (nvml === null) return null;
+    let isAnyLost = false;
+    const reading = await readNvml(nvml, withProcesses, ({ index, lostBy }) => {
+      isAnyLost = true;
+      loss.failed(lostBy, { index });
+      return lastCards.find((card) => card.index === index) ?? null;
+    });
+    if (!isAnyLost) loss.worked();
+    return reading;
   }
 
   async function begin(): Promise<Nvml | null> {

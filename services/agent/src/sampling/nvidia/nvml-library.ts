@@ -1,3 +1,4 @@
+import { readEach } from "./read-each.ts";
 import { NvmlError, type Nvml, type NvmlCard, type NvmlMemory, type NvmlProcess } from "./nvml.ts";
 
 /** Part of koffi as it is used here; the package is optional, so that nothing fails where it was not installed. */
@@ -20,6 +21,7 @@ const messages: Readonly<Record<number, string>> = {
   12: "the library was not found",
   13: "the driver lacks a function",
   15: "the card has fallen off the bus",
+  16: "the card needs a reset",
   18: "driver and library are of different versions (updated without a restart?)",
   999: "unknown error",
 };
@@ -156,9 +158,7 @@ async function openNvml(library: Library): Promise<Nvml> {
     async cards() {
       const out = Buffer.alloc(4);
       await must("number of cards", count, out);
-      const cards: NvmlCard[] = [];
-      for (let index = 0; index < out.readUInt32LE(0); index += 1) cards.push(await card(index));
-      return cards;
+      return readEach(out.readUInt32LE(0), card);
     },
     async processes({ handle }) {
       // A program that computes and draws stands in both lists, with the same figure.

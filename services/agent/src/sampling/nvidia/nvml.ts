@@ -1,10 +1,10 @@
-import type { CardMeasure, GpuReading, ProcessVram } from "../gpu.ts";
+import { unknownUse, withoutRoom, type CardMeasure, type GpuReading, type ProcessVram } from "../gpu.ts";
 
 /** The driver's own library, as a port. Calls do not block this process, and reject with NvmlError. */
 export interface Nvml {
   readonly driverVersion: string;
-  /** Cards in the order in which the driver counts. */
-  cards(): Promise<readonly NvmlCard[]>;
+  /** Cards in the order in which the driver counts. Rejects when none of them can be read. */
+  cards(): Promise<readonly (NvmlCard | LostNvmlCard)[]>;
   /** Processes that hold memory of a card; null: the driver does not tell. */
   processes(card: NvmlCard): Promise<readonly NvmlProcess[] | null>;
 }
@@ -21,6 +21,12 @@ export interface NvmlCard {
   readonly utilization: number | null;
   /** Divided into instances (MIG). */
   readonly isPartitioned: boolean;
+}
+
+/** One that cannot be read while others can: it has fallen off the bus, or waits for a reset. */
+export interface LostNvmlCard {
+  readonly index: number;
+  readonly lostBy: unknown;
 }
 
 /** In bytes. */
@@ -42,18 +48,45 @@ export class NvmlError extends Error {
 
 const bytesPerMib = 1_048_576;
 
-/** What NVML tells, as `nvidia-smi` would show it. */
-export async function readNvml(nvml: Nvml, withProcesses: boolean): Promise<GpuReading> {
-  const cards = await nvml.cards();
-  if (!withProcesses) return { cards: cards.map(toMeasure), processes: [] };
-  const told: ProcessVram[] = [];
-  for (const card of cards) {
-    const processes = await nvml.processes(card);
-    // Cards of one driver all tell, or none does.
-    if (processes === null) return { cards: cards.map(toMeasure), processes: null };
-    told.push(...processes.map((process) => toVram(card, process)));
+/** What is known of a card that is lost: as it was told last, by its index. null: nothing. */
+export type RecallCard = (lost: LostNvmlCard) => CardMeasure | null;
+
+/** What NVML tells, as `nvidia-smi` would show it. A card that is lost is what it was, with nothing given away. */
+export async function readNvml(
+  nvml: Nvml,
+  withProcesses: boolean,
+  recall: RecallCard = () => null,
+): Promise<GpuReading> {
+  const told = await nvml.cards();
+  const cards: CardMeasure[] = [];
+  let processes: ProcessVram[] | null = [];
+  let failure: { readonly error: unknown } | null = null;
+  let isAnyRead = false;
+  const lose = (lost: LostNvmlCard): void => {
+    const { cards: known } = withoutRoom([recall(lost)].filter((card) => card !== null));
+    cards.push(...known);
+    processes?.push(...unknownUse(known));
+  };
+  for (const card of told) {
+    if ("lostBy" in card) {
+      lose(card);
+      continue;
+    }
+    try {
+      // Cards of one driver all tell, or none does.
+      const rows: readonly NvmlProcess[] | null = withProcesses ? await nvml.processes(card) : [];
+      if (rows === null) processes = null;
+      else processes?.push(...rows.map((row) => toVram(card, row)));
+      cards.push(toMeasure(card));
+      isAnyRead = true;
+    } catch (error) {
+      failure ??= { error };
+      lose({ index: card.index, lostBy: error });
+    }
   }
-  return { cards: cards.map(toMeasure), processes: told };
+  // With none left it is the driver that fails.
+  if (failure !== null && !isAnyRead) throw failure.error;
+  return { cards, processes };
 }
 
 function toMeasure({ index, uuid, name, memory, utilization, isPartitioned }: NvmlCard): CardMeasure {
