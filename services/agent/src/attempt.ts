@@ -1,5 +1,7 @@
 import { amountsFromWire, msFromDuration, type AttemptOutcome, type wire } from "@headroom/contracts";
 import type { Amounts } from "@headroom/scheduling";
+import type { VisibleCard } from "./runner/runner.ts";
+import { vendorOf } from "./sampling/gpu.ts";
 
 /** An assignment as the agent works with it: checked, in integer units. */
 export interface AssignedWork {
@@ -14,7 +16,8 @@ export interface AssignedWork {
   readonly workingDir: string;
   /** What is promised to it. */
   readonly reserved: Amounts;
-  readonly cardIndexes: readonly number[];
+  /** Those of its cards whose index is known. */
+  readonly cards: readonly VisibleCard[];
   /** null: no limit. */
   readonly runTimeoutMs: number | null;
   readonly workLeaseMs: number;
@@ -27,7 +30,8 @@ const defaultWorkLeaseMs = 300_000;
 
 /** Reads an assignment off the wire. */
 export function assignedWork(assignment: wire.Assignment): AssignedWork {
-  const { command, amounts } = assignment;
+  const { command, cardIndexes } = assignment;
+  const reserved = amountsFromWire(assignment.amounts);
   return {
     attemptId: assignment.attemptId,
     fence: assignment.fence,
@@ -37,12 +41,21 @@ export function assignedWork(assignment: wire.Assignment): AssignedWork {
     argv: command?.argv ?? [],
     env: command?.env ?? {},
     workingDir: command?.workingDir ?? "",
-    reserved: amountsFromWire(amounts),
-    cardIndexes: assignment.cardIndexes,
+    reserved,
+    cards: visibleCards(reserved.cards, cardIndexes),
     runTimeoutMs: msFromDuration(assignment.runTimeout),
     workLeaseMs: msFromDuration(assignment.workLease) ?? defaultWorkLeaseMs,
     acceptWithinMs: msFromDuration(assignment.acceptWithin),
   };
+}
+
+/** Indexes stand in the order of the cards. One that is not known is left out: whose the others are is sure then only where all are one vendor's. */
+function visibleCards(cards: Amounts["cards"], indexes: readonly number[]): readonly VisibleCard[] {
+  if (cards.length === indexes.length)
+    return indexes.map((index, place) => ({ cardId: cards[place]?.cardId ?? "", index }));
+  const [first] = cards;
+  if (first === undefined || cards.some(({ cardId }) => vendorOf(cardId) !== vendorOf(first.cardId))) return [];
+  return indexes.map((index) => ({ cardId: first.cardId, index }));
 }
 
 /** What an attempt used from start to end. */

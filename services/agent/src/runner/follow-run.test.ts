@@ -44,7 +44,7 @@ describe("systemRunner.start", () => {
     const runner = systemRunner({ ports: systemPorts, logger: silentLogger, processes, freshDir, env });
     const made = join(dir.path, "made");
     const argv = [process.execPath, "-e", `require("fs").writeFileSync(${JSON.stringify(made)}, "")`];
-    const spec = { attemptId: "withheld", taskId: "task", planId: "plan", env: {}, workingDir: "", cardIndexes: [] };
+    const spec = { attemptId: "withheld", taskId: "task", planId: "plan", env: {}, workingDir: "", cards: [] };
     const ignore = (): Promise<void> => Promise.resolve();
     let foldersWhenAsked: readonly string[] = [];
     let mayStart = true;

@@ -34,7 +34,7 @@ async function start(script: string): Promise<Run> {
   const { env } = process;
   const runner = systemRunner({ ports: systemPorts, logger: silentLogger, processes, freshDir: dir.path, env });
   const argv = ["bash", "-c", script];
-  const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cardIndexes: [] };
+  const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cards: [] };
   const outcome = await runner.start(spec, (_source, data) => {
     text += data.toString();
     return Promise.resolve();

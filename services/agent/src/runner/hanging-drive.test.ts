@@ -88,7 +88,7 @@ function start(more: Partial<RunSpec>, signal?: AbortSignal): Promise<RunStart> 
     argv: ["true"],
     env: {},
     workingDir: "",
-    cardIndexes: [],
+    cards: [],
     ...more,
   };
   return runner.start(spec, () => Promise.resolve(), undefined, signal);

@@ -155,7 +155,7 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
   it("ends what a command has left behind although the first look after its exit misses it", async () => {
     const { runner, remove } = await runnerWith(missing(1));
     const argv = ["sh", "-c", "setsid sleep 1000 & sleep 0.3"];
-    const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cardIndexes: [] };
+    const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cards: [] };
     const outcome = await runner.start(spec, () => Promise.resolve());
     if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
     const { leftBehind } = await outcome.run.ended;

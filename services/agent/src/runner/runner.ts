@@ -1,3 +1,9 @@
+export interface VisibleCard {
+  readonly cardId: string;
+  /** As its vendor's driver counts: two vendors both begin at 0. */
+  readonly index: number;
+}
+
 /** What to run. */
 export interface RunSpec {
   readonly attemptId: string;
@@ -7,8 +13,8 @@ export interface RunSpec {
   readonly env: Readonly<Record<string, string>>;
   /** "" means a fresh folder, removed afterwards. */
   readonly workingDir: string;
-  /** Cards made visible to the process, as the driver counts. */
-  readonly cardIndexes: readonly number[];
+  /** Cards made visible to the process, each to its vendor's programs. */
+  readonly cards: readonly VisibleCard[];
 }
 
 export type OutputSource = "stdout" | "stderr";

@@ -51,7 +51,7 @@ function runAgainWithFewFiles(): void {
 function start(...argv: readonly string[]): Promise<RunStart> {
   starts += 1;
   const attemptId = attemptIdOf(starts);
-  const spec = { attemptId, taskId: "task-1", planId: "plan-1", argv, env: {}, workingDir: "", cardIndexes: [] };
+  const spec = { attemptId, taskId: "task-1", planId: "plan-1", argv, env: {}, workingDir: "", cards: [] };
   return runner.start(spec, () => Promise.resolve());
 }
 

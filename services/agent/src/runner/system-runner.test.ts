@@ -27,7 +27,7 @@ function spec(argv: readonly string[], more: Partial<RunSpec> = {}): RunSpec {
   runs += 1;
   // No other test that runs at the same time has it: processes are found by it.
   const attemptId = `00000000-0000-4000-8000-${String(process.pid * 1_000 + runs).padStart(12, "0")}`;
-  return { attemptId, taskId: "task-1", planId: "plan-1", argv, env: {}, workingDir: "", cardIndexes: [], ...more };
+  return { attemptId, taskId: "task-1", planId: "plan-1", argv, env: {}, workingDir: "", cards: [], ...more };
 }
 
 function start(wanted: RunSpec): Promise<RunStart> {
@@ -88,7 +88,8 @@ describe("systemRunner", () => {
   });
 
   it("gives the task its own variables and no secret of the agent", async () => {
-    const run = await started(spec(["env"], { env: { MINE: "yes", HEADROOM_TASK_ID: "forged" }, cardIndexes: [1, 3] }));
+    const cards = [1, 3].map((index) => ({ cardId: `GPU-${index}`, index }));
+    const run = await started(spec(["env"], { env: { MINE: "yes", HEADROOM_TASK_ID: "forged" }, cards }));
     await run.ended;
     const lines = text("stdout").split("\n");
     expect(lines).toContain("MINE=yes");
@@ -96,7 +97,7 @@ describe("systemRunner", () => {
     expect(lines).toContain("HEADROOM_TASK_ID=task-1");
     expect(lines).toContain("HEADROOM_PLAN_ID=plan-1");
     expect(lines).toContain("CUDA_VISIBLE_DEVICES=1,3");
-    expect(lines).toContain("HIP_VISIBLE_DEVICES=1,3");
+    expect(lines).toContain("HIP_VISIBLE_DEVICES=-1");
     expect(text("stdout")).not.toMatch(/DATABASE_URL|HEADROOM_TOKEN|secret/);
   });
 

@@ -1,4 +1,5 @@
-import type { RunSpec } from "./runner.ts";
+import { vendorOf, type CardVendor } from "../sampling/gpu.ts";
+import type { RunSpec, VisibleCard } from "./runner.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -21,8 +22,8 @@ const ownNamesExact = new Set([
 
 /**
  * The environment of a task: the agent's own without what configures Headroom, on top of it the task's, on top of that what
- * says which task it is and which cards it may use. Without a card the variables are there and name none, so that a library
- * which takes every card it finds takes none.
+ * says which task it is and which cards it may use. Indexes are counted by each vendor, so each variable names cards of its own vendor
+ * only. Without one it is there and names none, so that a library which takes every card it finds takes none.
  */
 export function taskEnvironment(
   agentEnv: Environment,
@@ -34,8 +35,9 @@ export function taskEnvironment(
   for (const [name, value] of Object.entries(agentEnv))
     if (value !== undefined && !ownNames.test(name) && !ownNamesExact.has(name)) env[name] = value;
   // Windows cannot hold an empty variable; -1 names no card either.
-  const noCard = platform === "win32" ? "-1" : "";
-  const cards = spec.cardIndexes.length === 0 ? noCard : spec.cardIndexes.join(",");
+  const noCuda = platform === "win32" ? "-1" : "";
+  // HIP takes an empty variable for none at all: it then reads CUDA's, and with that empty too takes every card.
+  const noHip = "-1";
   return {
     ...env,
     PWD: workingDir,
@@ -45,7 +47,15 @@ export function taskEnvironment(
     HEADROOM_PLAN_ID: spec.planId,
     // Without it CUDA counts the fastest card first, and not as nvidia-smi does.
     CUDA_DEVICE_ORDER: "PCI_BUS_ID",
-    CUDA_VISIBLE_DEVICES: cards,
-    HIP_VISIBLE_DEVICES: cards,
+    CUDA_VISIBLE_DEVICES: indexesOf("nvidia", spec.cards) || noCuda,
+    HIP_VISIBLE_DEVICES: indexesOf("amd", spec.cards) || noHip,
   };
+}
+
+/** A card whose id does not tell its vendor (a declared one) may be anybody's: all declared cards are counted together. */
+function indexesOf(vendor: CardVendor, cards: readonly VisibleCard[]): string {
+  return cards
+    .filter(({ cardId }) => (vendorOf(cardId) ?? vendor) === vendor)
+    .map(({ index }) => index)
+    .join(",");
 }

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { systemTimers, type Clock, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
 import { bytesPerMib } from "../units.ts";
-import { noCards, withoutRoom, type CardMeasure, type GpuProbe } from "./gpu.ts";
+import { amdIdPrefix, noCards, withoutRoom, type CardMeasure, type GpuProbe } from "./gpu.ts";
 
 const amdVendor = "0x1002";
 /** A machine without such cards is looked at again this often. */
@@ -107,7 +107,7 @@ async function readCard(device: string, index: number, knownId: string | undefin
   const utilization = Number((await less("gpu_busy_percent")) || 0);
   const product = (await less("product_name")) || `AMD GPU ${(await less("device")) ?? ""}`;
   return {
-    cardId: knownId ?? `amd-${(await less("unique_id")) || basename(device)}`,
+    cardId: knownId ?? `${amdIdPrefix}${(await less("unique_id")) || basename(device)}`,
     index,
     model: product.trim().slice(0, 128),
     totalMib: Math.floor(totalBytes / bytesPerMib),

@@ -1,3 +1,14 @@
+export type CardVendor = "nvidia" | "amd";
+
+/** AMD's drivers tell bare numbers; NVIDIA's ids begin with "GPU-" by themselves. */
+export const amdIdPrefix = "amd-";
+
+/** Whose card an id names; null: it does not say, as that of a declared card. */
+export function vendorOf(cardId: string): CardVendor | null {
+  if (cardId.startsWith("GPU-")) return "nvidia";
+  return cardId.startsWith(amdIdPrefix) ? "amd" : null;
+}
+
 /** One card as its driver tells. */
 export interface CardMeasure {
   readonly cardId: string;

@@ -65,12 +65,12 @@ export class AttemptLife {
     const { runner, logger } = this.#options;
     // Cancelled between the answer and here.
     if (!this.#mayStart(attempt)) return this.#finish(attempt, this.#neverStarted());
-    const { attemptId, taskId, planId, argv, env, workingDir, cardIndexes } = work;
+    const { attemptId, taskId, planId, argv, env, workingDir, cards } = work;
     const starting = new AbortController();
     this.#starting.set(attempt, starting);
     const start = await runner
       .start(
-        { attemptId, taskId, planId, argv, env, workingDir, cardIndexes },
+        { attemptId, taskId, planId, argv, env, workingDir, cards },
         (source, data) => attempt.spool.write(source, data),
         () => this.#mayStart(attempt),
         starting.signal,

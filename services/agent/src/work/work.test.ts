@@ -83,7 +83,12 @@ describe("the work stream", () => {
     await assign(attemptA, 4);
     expect(journal.records[0]).toMatchObject({ kind: "accepted", attemptId: attemptA, fence: 4 });
     expect(sentOf("answer")).toEqual([{ attemptId: attemptA, fence: 4, accepted: true, reason: "" }]);
-    expect(runner.runs[0]?.spec).toMatchObject({ argv: ["work"], cardIndexes: [0], taskId: "task", planId: "plan" });
+    expect(runner.runs[0]?.spec).toMatchObject({
+      argv: ["work"],
+      cards: [{ cardId: "gpu-0", index: 0 }],
+      taskId: "task",
+      planId: "plan",
+    });
     expect(sentOf("started")).toMatchObject([{ attemptId: attemptA, fence: 4, pid: 1_001 }]);
     expect(supervisor.listed()).toEqual([
       {

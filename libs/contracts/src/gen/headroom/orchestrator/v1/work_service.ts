@@ -236,7 +236,7 @@ export interface Assignment {
   acceptWithin?:
     | Duration
     | undefined;
-  /** Indexes of the cards promised to it, as the driver counts: those to make visible to the process, and no others. */
+  /** Indexes of the cards promised to it, as the driver counts, in the order of amounts.cards: those to make visible to the process, and no others. */
   cardIndexes: number[];
 }
 
