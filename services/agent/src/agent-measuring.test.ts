@@ -1,11 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { systemPorts } from "@headroom/runtime";
+import { durationFromMs, timestampFromMs, wire } from "@headroom/contracts";
+import { createDeferred, systemPorts } from "@headroom/runtime";
 import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createAgent } from "./agent.ts";
 import type { AgentOverrides } from "./agent-parts.ts";
 import { loadAgentConfig } from "./config/config.ts";
 import type { Sampler } from "./sampling/sampler.ts";
+import { fakeStream } from "./work/fake-stream.test-helper.ts";
 
 let dir: TempDir;
 beforeEach(async () => {
@@ -67,6 +69,74 @@ it("a measuring that hangs keeps neither leases from being judged nor the heartb
   expect(counts.opened).toBeGreaterThan(1);
   expect([counts.samples, counts.peaks]).toEqual([1, 1]);
   expect(logger.records.filter(({ message }) => message.includes("what the attempts use failed"))).toHaveLength(1);
+  const stopped = agent.stop("the test ends");
+  for (let turn = 0; agent.state() !== "stopped" && turn < 1_000; turn += 1) {
+    await ports.advance(100);
+    await nextTurn();
+  }
+  await stopped;
+});
+
+it("DESIGN-3: a machine that cannot be measured any more is told to have no room, until it can be", async () => {
+  const dimension = { total: 1_000, available: 800, declared: false };
+  const sample = wire.Sample.fromPartial({
+    sampledAt: timestampFromMs(1),
+    cpuMillicores: dimension,
+    memoryMib: { ...dimension, declared: true },
+    cards: [{ cardId: "GPU-1", model: "RTX", vramMib: dimension }],
+  });
+  const stuck = createDeferred();
+  let isStuck = false;
+  const stream = fakeStream<wire.HeartbeatResponse, wire.HeartbeatRequest>();
+  const { agent, ports, logger } = await agentWith({
+    sampler: {
+      start: () => Promise.resolve(),
+      async sample() {
+        if (isStuck) await stuck.promise;
+        return sample;
+      },
+      watchPeaks: () => Promise.resolve(),
+      takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
+    },
+    connections: {
+      openHeartbeat: () => Promise.resolve(() => stream),
+      openAttach: away,
+      enroll: away,
+      close: () => undefined,
+    },
+  });
+  const told = () =>
+    stream.sent.flatMap(({ message }) =>
+      message?.$case === "beat" && message.value.sample ? [message.value.sample] : [],
+    );
+  const passBeats = async (ms: number): Promise<void> => {
+    for (let left = ms; left > 0; left -= 1_000) {
+      stream.say({ message: { $case: "ack", value: wire.Ack.fromPartial({ seq: 1 }) } });
+      await ports.advance(1_000);
+    }
+  };
+  await agent.start();
+  await ports.settle();
+  stream.say({ message: { $case: "welcome", value: wire.Welcome.fromPartial({ interval: durationFromMs(5_000) }) } });
+  await passBeats(10_000);
+  isStuck = true;
+  await passBeats(25_000);
+  expect(told()).toEqual([]);
+  await passBeats(15_000);
+  expect(told()).toHaveLength(1);
+  expect(told()[0]).toMatchObject({
+    cpuMillicores: { total: 1_000, available: 0 },
+    // What the owner declared was never measured.
+    memoryMib: { total: 1_000, available: 800, declared: true },
+    cards: [{ cardId: "GPU-1", vramMib: { total: 1_000, available: 0 } }],
+  });
+  const said = logger.records.filter(({ message }) => message.includes("has not been measured for 30 s"));
+  expect(said.map(({ level }) => level).filter((level) => level !== "debug")).toEqual(["warn"]);
+  isStuck = false;
+  stuck.resolve();
+  await passBeats(10_000);
+  expect(told().at(-1)).toEqual(sample);
+  expect(logger.has("what the machine has is told again", "info")).toBe(true);
   const stopped = agent.stop("the test ends");
   for (let turn = 0; agent.state() !== "stopped" && turn < 1_000; turn += 1) {
     await ports.advance(100);

@@ -21,6 +21,7 @@ import { createHeartbeat, type Heartbeat } from "./heartbeat/heartbeat.ts";
 import { stillListed } from "./heartbeat/still-listed.ts";
 import type { AgentStart } from "./home.ts";
 import { watchOwnerHold } from "./owner-hold.ts";
+import { LastMeasured } from "./sampling/last-measured.ts";
 import { createSleeper } from "./sleep/sleeper.ts";
 import { agentVersion } from "./version.ts";
 import { onceThereIsRoom } from "./wait-for-room.ts";
@@ -180,9 +181,11 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     open: () => connections.openAttach(),
     onChange: () => late.heartbeat?.statusChanged(),
   });
+  const lastMeasured = new LastMeasured(ports.clock, logger);
   const sampled = limited(ports, "measuring the machine", async () => {
     const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());
     room.note(sample);
+    lastMeasured.note(sample);
     return sample;
   });
   const measure = async (): Promise<wire.Sample> => {
@@ -198,6 +201,7 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     starts,
     open: () => connections.openHeartbeat(),
     measure,
+    whenUnmeasured: () => lastMeasured.whenUnmeasured(supervisor.listed()),
     evict: (attemptIds) => supervisor.evict(attemptIds),
     isAttached: () => attach.isAttached() && !isLeaving,
     isHeldByOwner,

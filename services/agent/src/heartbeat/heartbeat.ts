@@ -24,6 +24,8 @@ export interface HeartbeatOptions {
   open(): Promise<() => Stream>;
   /** A full sample of this moment. One call at a time. */
   measure(): Promise<wire.Sample>;
+  /** What to tell when it rejects; null: no sample. */
+  whenUnmeasured(): wire.Sample | null;
   /** The deadline of a drain is over: these attempts have to end. Told again with each beat until they are gone. */
   evict(attemptIds: readonly string[]): void;
   isAttached(): boolean;
@@ -89,7 +91,7 @@ async function measureSafely(options: HeartbeatOptions, unmeasured: Outage): Pro
     return sample;
   } catch (error) {
     unmeasured.failed(error);
-    return null;
+    return options.whenUnmeasured();
   }
 }
 
