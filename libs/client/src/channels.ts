@@ -42,7 +42,7 @@ export function createChannels(options: ChannelsOptions): Channels {
   let closed = false;
 
   async function channelOf(service: ServiceName): Promise<Channel> {
-    const { token, unreadable } = await findToken(options.connection);
+    const { token, unreadable } = withheld(service, options.connection, await findToken(options.connection));
     if (closed) throw clientClosed();
     const key = token === null ? `${service} without token` : service;
     const existing = open.get(key);
@@ -102,6 +102,20 @@ async function readToken({ token }: Connection): Promise<FoundToken> {
     if (error.cause !== undefined) return { token: null, unreadable: error };
     throw error;
   }
+}
+
+/**
+ * The token that lies in the data folder is that of this machine's own services: whoever has it may do everything with them. A service of
+ * another machine does not get to see it, in clear, unless somebody has named it for that.
+ */
+function withheld(
+  service: ServiceName,
+  { token, strangers, ...connection }: Connection,
+  found: FoundToken,
+): FoundToken {
+  if (found.token === null || token.kind === "given" || token.required || !strangers.includes(service)) return found;
+  const message = `the token in ${token.path} is that of this machine's own services, and is not shown to the ${service} at ${connection[service]}; if it is meant for that one too, name it with --token-file or HEADROOM_TOKEN_FILE, else give its token with HEADROOM_TOKEN`;
+  return { token: null, unreadable: new TokenFileError(message) };
 }
 
 function clientClosed(): HeadroomError {

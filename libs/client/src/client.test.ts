@@ -267,6 +267,39 @@ describe("token and addresses", () => {
     expect(await named.capacity.listAvailable()).toMatchObject({ kind: "error", error: unreadable });
   });
 
+  it("DESIGN-6: shows the token of the data folder to services of this machine only, unless somebody named it", async () => {
+    const dir = await makeTempDir("client");
+    cleanups.push(() => dir.remove());
+    const tokenFile = join(dir.path, "token");
+    await writeFile(tokenFile, fakeToken, { mode: 0o600 });
+    const services = await startFakeServices({
+      capacity: { listAvailableCapacity: () => Promise.resolve(wire.ListAvailableCapacityResponse.create()) },
+    });
+    cleanups.push(() => services.stop());
+    // Another name of the same place: a name other than localhost may be anybody's.
+    const address = services.address.replace("127.0.0.1", "0");
+    const reasonOf = async (options: object): Promise<unknown> => {
+      const client = createHeadroomClient({ ...options, dataDir: dir.path }, { env: {} });
+      cleanups.push(() => client.close());
+      expect(await client.capacity.listAvailable()).toMatchObject({ kind: "ok" });
+      const answer = await client.plans.get(planId);
+      return answer.kind === "error" ? `${answer.error.reason}: ${answer.error.message}` : answer.kind;
+    };
+    const both = { registry: address, orchestrator: address };
+    expect(await reasonOf(both)).toMatch(
+      /TOKEN_FILE: .*not shown to the orchestrator at 0:\d+; .* HEADROOM_TOKEN_FILE/,
+    );
+    for (const meant of [
+      { ...both, tokenFile },
+      { ...both, token: fakeToken },
+      { registry: address, orchestrator: services.address },
+    ])
+      expect(await reasonOf(meant)).not.toContain("TOKEN");
+    const tls = { caFile: "ca.pem", names: { certFile: "", keyFile: "" } };
+    const { connection } = createHeadroomClient({ ...both, tls }, { env: {} });
+    expect(connection.strangers).toEqual([]);
+  });
+
   it("refuses a token file that others can read, and one that was named and is not there", async () => {
     const dir = await makeTempDir("client");
     cleanups.push(() => dir.remove());

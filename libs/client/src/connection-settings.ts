@@ -6,9 +6,10 @@ import {
   defineConfig,
   formatHostPort,
   loadConfig,
+  type HostPort,
   option,
 } from "@headroom/runtime";
-import type { ClientTls } from "@headroom/rpc";
+import { type ClientTls, isLoopbackHost } from "@headroom/rpc";
 import { readEndpoints } from "./endpoints.ts";
 
 /** Where the services are and what to show them; whatever is left out is looked for (see `resolveConnection`). */
@@ -32,6 +33,8 @@ export interface Connection {
   readonly registry: string;
   readonly orchestrator: string;
   readonly token: TokenSource;
+  /** Services of another machine, which are not shown the token of this machine's own ones. */
+  readonly strangers: readonly ("registry" | "orchestrator")[];
   readonly tls: ClientTls | null;
   readonly dataDir: string;
 }
@@ -70,7 +73,7 @@ export const connectionSettings = defineConfig({
   tokenFile: option.path({
     env: "HEADROOM_TOKEN_FILE",
     flag: "token-file",
-    help: "File that holds the token, mode 0600; else the file `token` of the data folder",
+    help: "File that holds the token, mode 0600; else the file `token` of the data folder, for services of this machine or over TLS",
     default: null,
   }),
   tlsCaFile: option.path({
@@ -106,12 +109,17 @@ export function resolveConnection(
   const { values, sources } = loaded;
   const dataDir = values.dataDir ?? defaultDataDir(env);
   const left = values.registry === null || values.orchestrator === null ? readEndpoints(dataDir) : null;
+  const tls = options.tls ?? (values.tlsCaFile === null ? null : { caFile: values.tlsCaFile });
+  // What the data folder itself names is its own, and who is reached by TLS has proved to be who was named.
+  const isStranger = (address: HostPort | null): boolean =>
+    address !== null && tls === null && !isLoopbackHost(address.host);
   return {
     registry: values.registry === null ? (left?.registry ?? defaultRegistry) : formatHostPort(values.registry),
     orchestrator:
       values.orchestrator === null ? (left?.orchestrator ?? defaultOrchestrator) : formatHostPort(values.orchestrator),
     token: tokenSource(options, values.token, sources.tokenFile === "flag", values.tokenFile, dataDir),
-    tls: options.tls ?? (values.tlsCaFile === null ? null : { caFile: values.tlsCaFile }),
+    strangers: (["registry", "orchestrator"] as const).filter((service) => isStranger(values[service])),
+    tls,
     dataDir,
   };
 }

@@ -175,6 +175,7 @@ describe("the agent's configuration", () => {
       declared: { cpuMillicores: null, memoryMib: null, cards: null },
       offer: { cpuMillicores: null, memoryMib: null, vramMib: null },
       tokenFile: join(dir.path, "token"),
+      isOwnTokenFile: true,
       tls: null,
     });
   });

@@ -34,6 +34,8 @@ export interface AgentConfig {
   readonly joinToken: string | null;
   /** Read at each start when no token is given itself; it need not exist. */
   readonly tokenFile: string;
+  /** Nobody has named it: what lies there is the token of this machine's own services. */
+  readonly isOwnTokenFile: boolean;
   readonly tls: AgentTls | null;
   readonly pool: string;
   readonly type: AgentKind;
@@ -85,6 +87,7 @@ function agentConfig(values: Values): AgentConfig {
     token: values.token,
     joinToken: values.joinToken,
     tokenFile: values.tokenFile ?? paths.tokenFile,
+    isOwnTokenFile: values.tokenFile === null,
     tls: tls.value,
     pool: values.pool,
     type: values.type,

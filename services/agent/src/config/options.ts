@@ -35,7 +35,7 @@ export const agentOptions = defineConfig({
   tokenFile: option.path({
     env: "HEADROOM_TOKEN_FILE",
     flag: "token-file",
-    help: "File with the token for both services. Default: token in the data folder, if it is there.",
+    help: "File with the token for both services. Default: token in the data folder, if it is there, and for services of this machine only.",
     default: null,
   }),
   token: option.string({

@@ -30,6 +30,7 @@ function connect(tls: AgentTls | null = null): Connections {
     credentialFile: credentialPath(dir.path),
     token: null,
     tokenFile: join(dir.path, "token"),
+    isOwnTokenFile: true,
     tls,
   });
   return connections;

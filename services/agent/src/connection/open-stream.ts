@@ -1,7 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { wire } from "@headroom/contracts";
-import { createChannel, createClient, type Channel, type ClientTls, type DuplexStream } from "@headroom/rpc";
-import type { HostPort, Logger, Ports } from "@headroom/runtime";
+import {
+  createChannel,
+  createClient,
+  isLoopbackHost,
+  type Channel,
+  type ClientTls,
+  type DuplexStream,
+} from "@headroom/rpc";
+import { formatHostPort, type HostPort, type Logger, type Ports } from "@headroom/runtime";
 import type { AgentTls } from "../config/config.ts";
 import { readCredentialFile } from "../enrolment/credential-file.ts";
 import { agentVersion } from "../version.ts";
@@ -27,6 +34,8 @@ export interface ConnectionsOptions {
   readonly token: string | null;
   /** Read again for each stream: the service writes it at its first start, which may come after ours. */
   readonly tokenFile: string;
+  /** It is that of this machine's own services, and is shown on loopback only: whoever else has it may do everything with them. */
+  readonly isOwnTokenFile: boolean;
   readonly tls: AgentTls | null;
 }
 
@@ -69,10 +78,24 @@ interface FreshChannels {
  */
 function freshChannels(options: ConnectionsOptions, address: HostPort): FreshChannels {
   let channel: Channel | undefined;
+  let saidWithheld = false;
+
+  async function tokenOfFile(): Promise<string | null> {
+    const token = await readToken(options.tokenFile);
+    if (token === null || !options.isOwnTokenFile || isLoopbackHost(address.host)) return token;
+    if (!saidWithheld)
+      options.logger.warn(
+        { address: formatHostPort(address), file: options.tokenFile },
+        `the token in the data folder is that of this machine's own services, and is not shown to ${address.host}. Join with --join TOKEN ("headroom agents token create" makes one there), or name the file with --token-file or HEADROOM_TOKEN_FILE if it is meant for that service`,
+      );
+    saidWithheld = true;
+    return null;
+  }
+
   return {
     async next() {
       const credential = (await readCredentialFile(options.credentialFile))?.credential ?? null;
-      const token = credential ?? options.token ?? (await readToken(options.tokenFile));
+      const token = credential ?? options.token ?? (await tokenOfFile());
       channel?.close();
       channel = openChannel(options, address, token);
       return channel;
