@@ -106,13 +106,12 @@ async function beginWith(config: AgentConfig, parts: AgentParts, signal: AbortSi
   try {
     start = await parts.home.open(logger, signal);
     logger = logger.child({ agent_id: start.agentId });
-    await join(config, { ...parts, logger }, start.agentId, signal);
   } catch (error) {
     parts.connections.close();
     await parts.home.close();
     throw error;
   }
-  const started = assemble(config, { ...parts, logger }, start);
+  const started = assemble(config, { ...parts, logger }, start, signal);
   try {
     await started.start();
   } catch (error) {
@@ -147,7 +146,12 @@ interface RunningAgent extends Service {
   status(): AgentState;
 }
 
-function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: AgentStart): RunningAgent {
+function assemble(
+  config: AgentConfig,
+  parts: AgentParts,
+  { agentId, starts }: AgentStart,
+  signal: AbortSignal,
+): RunningAgent {
   const { ports, logger, sampler, connections, home } = parts;
   const incarnation = ports.random.uuid();
   const stalls = new StallWatch(ports.clock);
@@ -232,6 +236,8 @@ function assemble(config: AgentConfig, parts: AgentParts, { agentId, starts }: A
     }),
     async start() {
       await Promise.all([hold.start(), sampler.start(), supervisor.load()]);
+      // Not before what an earlier program left is being ended: a registry that is away keeps whoever joins waiting.
+      await join(config, parts, agentId, signal);
       await ticker.start();
       await peaks.start();
       await attach.start();

@@ -65,7 +65,7 @@ export function agentHome(
       const lock = await lockDataDir(agentDir, ports, { waitMs: predecessorWaitMs, logger, signal, onLost });
       try {
         const agentId = await loadAgentId(agentDir, ports.random);
-        await clearFresh(agentPaths(agentDir).freshDir, logger);
+        await clearFresh(agentPaths(agentDir), logger);
         const starts = await countStart(agentDir);
         release = () => lock.release();
         return { agentId, starts };
@@ -87,12 +87,15 @@ export function agentHome(
 }
 
 /**
- * Removes the fresh folders of attempts that an earlier program did not see to the end. One that cannot be removed (root's files made in a
+ * Removes the fresh folders that an earlier program has left, but those of attempts whose processes may still be there: whoever ends those
+ * removes them. One that cannot be removed (root's files made in a
  * container, a read-only module cache) stays, and is in nobody's way: it is named after an attempt that does not come again.
  */
-async function clearFresh(freshDir: string, logger: Pick<Logger, "warn">): Promise<void> {
+async function clearFresh({ freshDir, journal }: AgentPaths, logger: Pick<Logger, "warn">): Promise<void> {
   const names = await readdir(freshDir).catch(() => []);
-  for (const name of names) {
+  if (names.length === 0) return;
+  const running = new Set((await readLeftovers(journal)).map(({ attemptId }) => attemptId));
+  for (const name of names.filter((each) => !running.has(each))) {
     const path = join(freshDir, name);
     await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
       logger.warn({ err: error, path }, "a working folder that an earlier program left could not be removed; it stays");

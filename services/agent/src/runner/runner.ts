@@ -78,6 +78,9 @@ export interface ProcessRunner {
    * answered at once. A runner that makes the process at once need heed neither.
    */
   start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean, signal?: AbortSignal): Promise<RunStart>;
-  /** Ends the processes of an attempt of an earlier agent program, if they are still the same; answers how many there were. */
+  /**
+   * Ends the processes of an attempt of an earlier agent program, if they are still the same, and then removes its fresh folder; answers how
+   * many there were.
+   */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number>;
 }

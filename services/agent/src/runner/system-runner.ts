@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger, Ports } from "@headroom/runtime";
 import { lacksMeans } from "../processes/lacks-means.ts";
 import type { ProcessTable } from "../processes/process-table.ts";
@@ -51,7 +52,12 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
       const place = await lookForPlace(spec, options, shared, signal);
       return place.kind === "ready" ? startProcess(spec, sink, mayStart, place, options, shared) : place;
     },
-    endLeftover: (leftover, graceMs) => endLeftover(leftover, graceMs, options),
+    async endLeftover(leftover, graceMs) {
+      const count = await endLeftover(leftover, graceMs, options);
+      // In the background: it holds back no result.
+      void shared.remover.remove(join(options.freshDir, leftover.attemptId));
+      return count;
+    },
   };
 }
 
