@@ -15,7 +15,7 @@ export interface EarlyEndingsOptions {
  * once. Should this program end before, the next one finds nothing left to end, and writes that down.
  */
 export class EarlyEndings {
-  readonly #begun = new Map<string, Promise<number>>();
+  readonly #begun = new Map<string, Promise<number | null>>();
 
   /** After a start that failed with `error`: begins the endings, in the background, if a full disk is why. Never rejects. */
   async afterFailedStart(error: unknown, { home, runner, logger }: EarlyEndingsOptions): Promise<void> {

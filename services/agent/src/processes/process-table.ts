@@ -12,6 +12,9 @@ export interface ProcessRow {
   readonly residentMib: number;
 }
 
+/** The start of a process that exists and does not tell more: it proves nothing of who that is. */
+export const unknownStart = "unknown";
+
 /**
  * The processes of this machine, as a port. Those that have ended and only wait to be reaped are not in it. Each look rejects where the
  * machine lacks what it takes (files, processes): that says nothing of the processes.
@@ -19,7 +22,7 @@ export interface ProcessRow {
 export interface ProcessTable {
   /** Every process that can be seen; null where the system does not tell (Windows). */
   list(): Promise<readonly ProcessRow[] | null>;
-  /** Identity of one process; null when there is no such process. Where the system does not tell: "unknown" while the pid exists. */
+  /** Identity of one process; null when there is no such process. Where the system does not tell: `unknownStart` while the pid exists. */
   startToken(pid: number): Promise<string | null>;
   /** Pids of the processes that carry this text as an entry of their environment; empty where the system does not tell. */
   withEnvironment(entry: string): Promise<readonly number[]>;

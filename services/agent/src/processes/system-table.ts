@@ -14,5 +14,5 @@ export interface SystemTableOptions {
 export function systemProcessTable(options: SystemTableOptions = {}): ProcessTable {
   const { platform = process.platform, logger = silentLogger } = options;
   if (platform === "linux") return linuxProcessTable({ logger });
-  return platform === "win32" ? windowsProcessTable : psProcessTable;
+  return platform === "win32" ? windowsProcessTable() : psProcessTable;
 }

@@ -3,9 +3,9 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import { makeTempDir } from "@headroom/testing";
+import { makeTempDir, waitFor } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ProcessTable } from "../processes/process-table.ts";
+import { unknownStart, type ProcessTable } from "../processes/process-table.ts";
 import { systemProcessTable } from "../processes/system-table.ts";
 import { endGroup, ProcessGroup } from "./process-group.ts";
 import { systemRunner } from "./system-runner.ts";
@@ -111,9 +111,13 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
   });
 
   it("asks what it starts in order to tidy up to end no more than once its grace is over", async () => {
-    const child = await startMarked(`trap 'sh -c "sleep 0.5; echo tidy"; exit 0' TERM; while :; do sleep 0.02; done`);
+    const child = await startMarked(
+      `trap 'sh -c "sleep 0.5; echo tidy"; exit 0' TERM; read line; echo set; while :; do sleep 0.02; done`,
+    );
     let text = "";
     child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    child.stdin.write("go\n");
+    await waitFor(() => text.includes("set"));
     await endGroup(new ProcessGroup(child.pid ?? 0, attemptId, processes), { ...look, isOurs: () => true });
     expect(text).toContain("tidy");
   });
@@ -182,6 +186,24 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     expect(await exited).toEqual([null, "SIGTERM"]);
     goOn();
     expect(await count).toBe(1);
+    await remove();
+  });
+
+  it("leaves alone what cannot be told from a stranger, as on a Windows that does not tell when a process was started", async () => {
+    const child = await startMarked("read line; echo still here; sleep 1000");
+    const pid = child.pid ?? 0;
+    const { runner, remove } = await runnerWith({
+      list: () => Promise.resolve(null),
+      startToken: async (asked) => ((await processes.startToken(asked)) === null ? null : unknownStart),
+      withEnvironment: () => Promise.resolve([]),
+      proportionalMib: () => Promise.resolve(null),
+    });
+    for (const startToken of [unknownStart, "windows 1"])
+      expect(await runner.endLeftover({ attemptId, pid, startToken }, 1_000)).toBeNull();
+    const told = once(child.stdout, "data");
+    child.stdin.write("go\n");
+    expect(String((await told)[0])).toContain("still here");
+    expect(await runner.endLeftover({ attemptId, pid: noGroup, startToken: unknownStart }, 1_000)).toBe(0);
     await remove();
   });
 

@@ -80,7 +80,7 @@ export interface ProcessRunner {
   start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean, signal?: AbortSignal): Promise<RunStart>;
   /**
    * Ends the processes of an attempt of an earlier agent program, if they are still the same, and then removes its fresh folder; answers how
-   * many there were.
+   * many there were, and null where a process has its number that cannot be told from a stranger: that one is left alone.
    */
-  endLeftover(leftover: Leftover, graceMs: number): Promise<number>;
+  endLeftover(leftover: Leftover, graceMs: number): Promise<number | null>;
 }

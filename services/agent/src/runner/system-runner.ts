@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger, Ports } from "@headroom/runtime";
 import { lacksMeans } from "../processes/lacks-means.ts";
-import type { ProcessTable } from "../processes/process-table.ts";
+import { unknownStart, type ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram, type Stat } from "./find-program.ts";
 import { FolderRemover } from "./folder-remover.ts";
@@ -55,7 +55,7 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
     async endLeftover(leftover, graceMs) {
       const count = await endLeftover(leftover, graceMs, options);
       // In the background: it holds back no result.
-      void shared.remover.remove(join(options.freshDir, leftover.attemptId));
+      if (count !== null) void shared.remover.remove(join(options.freshDir, leftover.attemptId));
       return count;
     },
   };
@@ -219,7 +219,7 @@ function whyNot(error: unknown): string {
   }
 }
 
-async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number> {
+async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number | null> {
   const { processes, logger, ports } = options;
   const { timers } = ports;
   const { attemptId } = leftover;
@@ -229,6 +229,13 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
     { timers, logger },
   );
   if (groupId === "gone") return 0;
+  if (groupId === "unknown") {
+    logger.warn(
+      { attempt_id: attemptId, pid: leftover.pid },
+      "a process has the number of one that an earlier agent program left, and cannot be told from a stranger: it is left alone; end it if it is the task's",
+    );
+    return null;
+  }
   const group = new ProcessGroup(groupId, attemptId, processes);
   // Its first process is not ours to reap: what cannot be seen may be somebody else's by now.
   const count = await endGroup(group, { timers, logger, graceMs: () => graceMs, isOurs: () => false });
@@ -239,12 +246,16 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
   return count;
 }
 
-async function findGroup({ pid, startToken, attemptId }: Leftover, processes: ProcessTable): Promise<number | "gone"> {
-  const isOurs = pid !== null && startToken !== null && (await processes.startToken(pid)) === startToken;
-  if (isOurs) return pid;
+async function findGroup(
+  { pid, startToken, attemptId }: Leftover,
+  processes: ProcessTable,
+): Promise<number | "gone" | "unknown"> {
+  const startNow = pid === null || startToken === null ? null : await processes.startToken(pid);
+  const isUnknown = startNow !== null && (startNow === unknownStart || startToken === unknownStart);
+  if (pid !== null && startNow !== null && startNow === startToken && !isUnknown) return pid;
   // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
   // process of that group with our mark proves the group.
   const marked = await processes.withEnvironment(attemptMarker(attemptId));
   const rows = (await processes.list()) ?? [];
-  return rows.find((row) => marked.includes(row.pid))?.groupId ?? "gone";
+  return rows.find((row) => marked.includes(row.pid))?.groupId ?? (isUnknown ? "unknown" : "gone");
 }

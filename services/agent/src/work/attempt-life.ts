@@ -134,7 +134,7 @@ export class AttemptLife {
     const { runner, ports } = this.#options;
     const { attemptId, pid, leftoverToken: startToken } = attempt;
     const count = await runner.endLeftover({ attemptId, pid, startToken }, leftoverGraceMs);
-    const what = count === 0 ? "none of its processes was left" : `${count} process(es) of it were ended`;
+    const what = whatWasLeft(count);
     await this.#finish(attempt, {
       outcome: "agent_restarted",
       exitCode: null,
@@ -216,6 +216,11 @@ export class AttemptLife {
         this.#options.logger.error({ ...logFields(attempt), err: error }, "an attempt's end could not be noted");
       });
   }
+}
+
+function whatWasLeft(count: number | null): string {
+  if (count === null) return "a process had its number that could be anybody's, and was left alone";
+  return count === 0 ? "none of its processes was left" : `${count} process(es) of it were ended`;
 }
 
 /** How a run ended by itself. */

@@ -1,16 +1,6 @@
+import { importKoffi, type Koffi, type NativeFunction, type NativeLibrary } from "../../koffi.ts";
 import { readEach } from "./read-each.ts";
 import { NvmlError, type Nvml, type NvmlCard, type NvmlMemory, type NvmlProcess } from "./nvml.ts";
-
-/** Part of koffi as it is used here; the package is optional, so that nothing fails where it was not installed. */
-interface Koffi {
-  load(path: string): { func(declaration: string): NativeFunction };
-}
-
-interface NativeFunction {
-  async(
-    ...args: [...args: readonly (bigint | number | Buffer)[], done: (error: unknown, result: number) => void]
-  ): void;
-}
 
 /** `nvml.h`. */
 const notSupported = 3;
@@ -73,18 +63,7 @@ export async function loadNvml(platform: NodeJS.Platform = process.platform): Pr
   return { kind: "no_driver" };
 }
 
-async function importKoffi(): Promise<Koffi | null> {
-  try {
-    const module: { readonly default: Koffi } = await import("koffi");
-    return module.default;
-  } catch {
-    return null;
-  }
-}
-
-type Library = ReturnType<Koffi["load"]>;
-
-function openLibrary(koffi: Koffi, path: string): Library | null {
+function openLibrary(koffi: Koffi, path: string): NativeLibrary | null {
   try {
     return koffi.load(path);
   } catch {
@@ -92,7 +71,7 @@ function openLibrary(koffi: Koffi, path: string): Library | null {
   }
 }
 
-async function openNvml(library: Library): Promise<Nvml> {
+async function openNvml(library: NativeLibrary): Promise<Nvml> {
   const init = library.func("int nvmlInit_v2()");
   const systemVersion = library.func("int nvmlSystemGetDriverVersion(void *out, unsigned int length)");
   const count = library.func("int nvmlDeviceGetCount_v2(void *out)");
@@ -190,7 +169,7 @@ async function processesOf(list: NativeFunction, handle: bigint): Promise<readon
   throw new NvmlError(`NVML: more than ${manyProcesses} processes on one card`);
 }
 
-function optional(library: Library, declaration: string): NativeFunction | null {
+function optional(library: NativeLibrary, declaration: string): NativeFunction | null {
   try {
     return library.func(declaration);
   } catch {
