@@ -339,9 +339,9 @@ export const mutations = [
   {
     name: "result acknowledged before it is committed",
     file: "services/orchestrator/src/work/agent-messages.ts",
-    from: "const applied = await options.store.finishAttempt(",
+    from: "const decide = decideResult(result, options.ports.random.next());",
     to: `session.send(finishedAckMessage(result.attemptId, false));
-  const applied = await options.store.finishAttempt(`,
+  const decide = decideResult(result, options.ports.random.next());`,
   },
   {
     name: "room promised before it is committed",

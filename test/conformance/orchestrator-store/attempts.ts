@@ -92,8 +92,16 @@ export function attemptsConformance(desk: StoreDesk): void {
       expect(await desk.store.acceptAttempt(first, agentId)).toMatchObject({ state: "running" });
       expect(await desk.store.acceptAttempt(first, agentId)).toMatchObject({ state: "running" });
       expect(await desk.store.markStarted(first, agentId, Date.now())).toMatchObject({ state: "running" });
-      expect(await desk.store.renewLeases([first], agentId)).toMatchObject([{ attemptId: first.attemptId }]);
-      expect(await desk.store.renewLeases([first], randomUUID())).toEqual([]);
+      expect(await desk.store.renewLeases([first], agentId, "never")).toMatchObject({
+        renewed: [{ attemptId: first.attemptId }],
+        inUse: [],
+      });
+      expect(await desk.store.renewLeases([first], agentId, "briefly")).toMatchObject({
+        renewed: [{ attemptId: first.attemptId }],
+      });
+      for (const waits of ["never", "briefly"] as const) {
+        expect(await desk.store.renewLeases([first], randomUUID(), waits)).toEqual({ renewed: [], inUse: [] });
+      }
       expect((await kinds(first.planId)).filter((kind) => kind === "TASK_ACCEPTED" || kind === "TASK_STARTED")).toEqual(
         ["TASK_ACCEPTED", "TASK_STARTED"],
       );

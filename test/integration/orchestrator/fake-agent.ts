@@ -26,6 +26,8 @@ export interface FakeAgent {
   /** Connects (again), with what it runs in its hello. */
   connect(address: HostPort): void;
   disconnect(): void;
+  /** Answers, late, an assignment that it has not answered. */
+  accept(attemptId: string): void;
   /** Ends a run; without a stream only when it connects again and is asked. */
   finish(attemptId: string, result?: Partial<wire.AttemptFinished>): void;
   output(attemptId: string, seq: number, text: string): void;
@@ -167,6 +169,14 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
       stop?.();
       stop = null;
       send = () => undefined;
+    },
+    accept(attemptId) {
+      const assignment = given.find((one) => one.attemptId === attemptId);
+      if (assignment === undefined) throw new Error(`the agent was never given ${attemptId}`);
+      running.set(attemptId, assignment);
+      const { fence } = assignment;
+      send({ $case: "answer", value: wire.AssignmentAnswer.fromPartial({ attemptId, fence, accepted: true }) });
+      send({ $case: "started", value: wire.AttemptStarted.fromPartial({ attemptId, fence, pid: 1 }) });
     },
     finish(attemptId, result = {}) {
       const assignment = running.get(attemptId) ?? given.find((one) => one.attemptId === attemptId);

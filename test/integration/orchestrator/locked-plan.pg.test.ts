@@ -5,7 +5,7 @@ import { createDatabase, type PooledDatabase } from "@headroom/postgres";
 import { silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase } from "@headroom/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
+import { createWorld, fleetSeen, grpcOf, planOf, taskOf, waitUntil, type World } from "./harness.ts";
 
 /** An agent that the registry knows, and no orchestrator. */
 const notHeld = randomUUID();
@@ -36,7 +36,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function lock(planId: string, table: "plans" | "tasks" = "plans"): Promise<void> {
+async function lock(planId: string, table: "plans" | "tasks" | "attempts" = "plans"): Promise<void> {
   const tx = await pool.knex.transaction();
   await tx.raw(`SELECT FROM ${table} WHERE plan_id = ? FOR UPDATE`, [planId]);
   unlock = async () => {
@@ -140,6 +140,80 @@ it("results of the other plan are acknowledged while those of the locked one wai
   await waitUntil(() => agent.acks.size === 6);
   expect([...agent.acks.values()].some(({ refused }) => refused)).toBe(false);
   expect(agent.closes).toEqual([]);
+});
+
+it("DESIGN 5: what its agent says of it waits, and costs the agent neither its stream nor the leases and results of other plans", async () => {
+  const running = await world.start(neverPolls);
+  const isOfLocked = (name: string): boolean => name.startsWith("locked");
+  const agent = await world.agent(
+    running,
+    { cores: 16 },
+    { answer: ({ taskName }) => (isOfLocked(taskName) ? null : { accepted: true }) },
+  );
+  await fleetSeen(running, 1);
+  const locked = await running.plans.dispatchPlan(planOf(1, {}, { name: "locked" }));
+  const attempt = await waitUntil(() => agent.given.find(({ taskName }) => isOfLocked(taskName)));
+  const { attemptId } = attempt;
+  await lock(locked.planId);
+  const sinceMs = Date.now();
+  agent.accept(attemptId);
+  /** Something of another plan is done from its beginning to its end, and both leases are renewed. */
+  const othersGoOn = async (): Promise<void> => {
+    const { tasks } = await running.plans.dispatchPlan(planOf(1));
+    const { taskId = "" } = tasks[0] ?? {};
+    const other = await waitUntil(() => [...agent.running.values()].find((given) => given.taskId === taskId));
+    const before = agent.renewed();
+    agent.renew();
+    await waitUntil(() => agent.renewed() !== before);
+    expect(new Set(agent.renewed())).toEqual(new Set([attemptId, other.attemptId]));
+    agent.finish(other.attemptId);
+    await waitUntil(() => agent.acks.get(other.attemptId)?.refused === false);
+  };
+  // A group waits 2 s for a lock, a session 10 s.
+  while (Date.now() < sinceMs + 14_000) await othersGoOn();
+  expect(agent.closes).toEqual([]);
+
+  agent.disconnect();
+  agent.connect(grpcOf(running));
+  await waitUntil(() => agent.welcomed());
+  await othersGoOn();
+  agent.finish(attemptId);
+  expect(agent.acks.has(attemptId)).toBe(false);
+  await unlock();
+  await waitUntil(() => agent.acks.get(attemptId)?.refused === false);
+  expect(await taskOf(running, attempt.taskId)).toMatchObject({
+    state: wire.TaskState.TASK_STATE_SUCCEEDED,
+    attempts: [{ attemptId }],
+  });
+  expect(agent.given.filter(({ taskName }) => isOfLocked(taskName))).toHaveLength(1);
+  // That it went away itself.
+  expect([agent.unwanted.size, agent.closes.map((error) => error?.reason)]).toEqual([0, ["CHANNEL_CLOSED"]]);
+}, 90_000);
+
+it("DESIGN 5: attempts that are locked themselves are neither renewed nor unwanted, and the leases of the others are renewed", async () => {
+  const running = await world.start(neverPolls);
+  const agent = await world.agent(running, { cores: 16 });
+  await fleetSeen(running, 1);
+  const locked = await running.plans.dispatchPlan(planOf(3));
+  await running.plans.dispatchPlan(planOf(2));
+  await waitUntil(async () => {
+    const { tasks } = await running.plans.listTasks(wire.ListTasksRequest.fromPartial({}));
+    return tasks.length === 5 && tasks.every(({ state }) => state === wire.TaskState.TASK_STATE_RUNNING);
+  });
+  await lock(locked.planId, "attempts");
+  const others = [...agent.running.values()].flatMap((given) =>
+    given.planId === locked.planId ? [] : given.attemptId,
+  );
+  for (let renewal = 0; renewal < 3; renewal += 1) {
+    const before = agent.renewed();
+    agent.renew();
+    await waitUntil(() => agent.renewed() !== before);
+    expect(agent.renewed().toSorted()).toEqual(others.toSorted());
+  }
+  await unlock();
+  agent.renew();
+  await waitUntil(() => agent.renewed().length === 5);
+  expect([agent.unwanted.size, agent.closes]).toEqual([0, []]);
 });
 
 it("calls about it say so, however many there are, and those about another plan are answered meanwhile", async () => {

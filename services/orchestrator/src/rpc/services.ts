@@ -27,10 +27,6 @@ import { streamTaskLogs } from "./stream-task-logs.ts";
 import { watchPlan } from "./watch-plan.ts";
 
 export function orchestratorServices(deps: HandlerDeps): readonly BoundService[] {
-  const changes = {
-    planChanged: (planId: string) => deps.hub.changed(planId),
-    attemptChanged: (attemptId: string) => deps.hub.changed(attemptId),
-  };
   return [
     bindService(wire.PlanServiceService, {
       dispatchPlan: dispatchPlan(deps),
@@ -59,7 +55,7 @@ export function orchestratorServices(deps: HandlerDeps): readonly BoundService[]
       getQueueStatus: getQueueStatus(deps),
     }),
     bindService(wire.WorkServiceService, {
-      attach: (stream, context) => attach({ ...deps, ...changes }, stream, context),
+      attach: (stream, context) => attach(deps, stream, context),
     }),
   ];
 }

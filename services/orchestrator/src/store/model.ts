@@ -196,6 +196,14 @@ export interface FencedAttempt {
   readonly fence: number;
 }
 
+/** Of whoever waits for a report to be written, and for longer than a plan is usually locked. */
+export interface Patience {
+  /** Somebody keeps its rows locked: it is written when that has ended, which may be minutes. */
+  onLocked(): void;
+  /** Aborted: nobody waits any more. */
+  readonly signal: AbortSignal;
+}
+
 /** An attempt that ended or was taken back: its room is to be given back. */
 export interface EndedAttempt extends FencedAttempt {
   readonly taskId: string;

@@ -20,6 +20,7 @@ import type {
   NewPark,
   NewPlan,
   OutputChunk,
+  Patience,
   PausedTaskRecord,
   PlanRecord,
   QueueEventRecord,
@@ -33,6 +34,13 @@ import type {
 export interface Claimer {
   readonly owner: string;
   readonly leaseMs: number;
+}
+
+/** What became of leases that an agent asked for. What is in neither list is not its attempt, or no longer. */
+export interface Renewal {
+  readonly renewed: readonly AttemptKnown[];
+  /** Somebody else has them locked: the agent may have them still, and its lease is as it was. */
+  readonly inUse: readonly AttemptKnown[];
 }
 
 export interface ClaimWaiting extends Claimer {
@@ -275,7 +283,7 @@ export interface OrchestratorStore {
   takeToSend(agentIds: readonly string[], again: SendAgain): Promise<readonly AssignmentToSend[]>;
   /**
    * The same for named attempts, whenever they were sent; what was given out longer than `withinMs` ago, and than its own work lease is long, is
-   * left alone.
+   * left alone, and so is what somebody else has locked.
    */
   takeToSendAgain(attemptIds: readonly string[], withinMs: number): Promise<readonly AssignmentToSend[]>;
   /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */
@@ -283,11 +291,21 @@ export interface OrchestratorStore {
     agentIds: readonly string[],
     resendMs: number,
   ): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
+  // Of a plan that somebody else keeps locked an agent's reports wait for about a minute where there is `patience`, else about ten
+  // seconds; then they throw a `conflict`. Reports of one attempt are taken in the order in which they are given.
   /** The agent has it: `assigned` becomes `running`. Null: it is not (any more) its attempt. */
-  acceptAttempt(attempt: FencedAttempt, agentId: string): Promise<AttemptKnown | null>;
-  markStarted(attempt: FencedAttempt, agentId: string, startedAtMs: number): Promise<AttemptKnown | null>;
-  /** Extends leases of running attempts; answers those extended. */
-  renewLeases(attempts: readonly FencedAttempt[], agentId: string): Promise<readonly AttemptKnown[]>;
+  acceptAttempt(attempt: FencedAttempt, agentId: string, patience?: Patience): Promise<AttemptKnown | null>;
+  markStarted(
+    attempt: FencedAttempt,
+    agentId: string,
+    startedAtMs: number,
+    patience?: Patience,
+  ): Promise<AttemptKnown | null>;
+  /**
+   * Extends leases of running attempts. `waits`: whether it waits for what somebody else has locked; "briefly" throws a `conflict` after
+   * a quarter of a second.
+   */
+  renewLeases(attempts: readonly FencedAttempt[], agentId: string, waits: "never" | "briefly"): Promise<Renewal>;
   /**
    * Keeps output up to `maxBytes` per attempt, and at least the newest piece: of what is more, three quarters of the bound
    * for the beginning and the rest for the newest. Pieces that came before are dropped. Answers the last number held, null
@@ -300,9 +318,14 @@ export interface OrchestratorStore {
     maxBytes: number,
   ): Promise<number | null>;
   /** Null: no such attempt. */
-  finishAttempt(result: AttemptResult, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+  finishAttempt(result: AttemptResult, decide: DecideAttempt, patience?: Patience): Promise<AppliedVerdict | null>;
   /** The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`. */
-  undeliver(attempt: FencedAttempt, agentId: string, decide: DecideAttempt): Promise<AppliedVerdict | null>;
+  undeliver(
+    attempt: FencedAttempt,
+    agentId: string,
+    decide: DecideAttempt,
+    patience?: Patience,
+  ): Promise<AppliedVerdict | null>;
 
   // Sweeps
   /** Attempts with which something is to happen by now. */

@@ -6,8 +6,10 @@ import type { Releaser } from "../placing/placer.ts";
 import type { AttemptKnown, FencedAttempt, OutputChunk } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { decideResult, decideUndelivered } from "./decide-result.ts";
+import { Renewals } from "./renewals.ts";
 import type { Session } from "./session.ts";
 import type { Settle } from "./settlement.ts";
+import { untilWritten } from "./until-written.ts";
 import {
   chunkFromWire,
   finishedAckMessage,
@@ -34,18 +36,28 @@ export interface AgentMessagesOptions {
 /** Output comes by a way of its own, in batches; several reports come one by one. */
 type Message = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "hello" | "output" | "reports" }>;
 
-/** What agents say after their hello. Whatever is acknowledged has been committed. */
+/** An attempt that its agent has, whose answer was lost or is on its way: nobody waits for that to be written. */
+type Accept = (attempt: AttemptKnown) => void;
+
+/**
+ * What agents say after their hello. Whatever is acknowledged has been committed. What somebody keeps locked is waited for as long as the
+ * stream lasts, a renewal of leases excepted, which waits for nothing.
+ */
 export interface AgentMessages {
   /** Rejects when the store is away: nothing was acknowledged, the agent says it again. */
-  handle(session: Session, message: Message): Promise<void>;
+  handle(session: Session, message: Message, accept: Accept): Promise<void>;
+  /** The agent has this attempt, so it has accepted it. */
+  acceptHeld(session: Session, attempt: AttemptKnown): Promise<void>;
   /** Pieces of output of one attempt, in order; none is fine. */
   output(session: Session, pieces: readonly wire.AttemptOutput[]): Promise<void>;
 }
 
 export function createAgentMessages(options: AgentMessagesOptions): AgentMessages {
+  const renewals = new Renewals(options.store, options.ports.clock);
   return {
     output: (session, pieces) => output(options, session, pieces),
-    handle(session, message) {
+    acceptHeld: (session, attempt) => acceptHeld(options, session, attempt),
+    handle(session, message, accept) {
       switch (message.$case) {
         case "answer":
           return message.value.accepted
@@ -56,21 +68,30 @@ export function createAgentMessages(options: AgentMessagesOptions): AgentMessage
         case "finished":
           return finished(options, session, message.value);
         case "renew":
-          return renew(options, session, message.value);
+          return renew(options, renewals, session, message.value, accept);
       }
     },
   };
 }
 
 async function accepted(options: AgentMessagesOptions, session: Session, attempt: FencedAttempt): Promise<void> {
-  const now = await options.store.acceptAttempt(attempt, session.agentId);
+  const now = await accept(options, session, attempt);
   await afterRunning(options, session, attempt, now, "task accepted by its agent");
+}
+
+function accept(options: AgentMessagesOptions, session: Session, attempt: FencedAttempt): Promise<AttemptKnown | null> {
+  return untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
+    options.store.acceptAttempt(attempt, session.agentId, patience),
+  );
 }
 
 async function started(options: AgentMessagesOptions, session: Session, message: wire.AttemptStarted): Promise<void> {
   const startedAtMs = timeFromWire(message.startedAt) ?? options.ports.clock.now();
-  const now = await options.store.markStarted(fenced(message), session.agentId, startedAtMs);
-  await afterRunning(options, session, fenced(message), now, "task started");
+  const attempt = fenced(message);
+  const now = await untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
+    options.store.markStarted(attempt, session.agentId, startedAtMs, patience),
+  );
+  await afterRunning(options, session, attempt, now, "task started");
 }
 
 /** Null: it is no (longer its) attempt, unless it has ended meanwhile. */
@@ -114,7 +135,9 @@ async function refused(options: AgentMessagesOptions, session: Session, answer: 
   const decide = decideUndelivered(
     `its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`,
   );
-  const applied = await options.store.undeliver(attempt, session.agentId, decide);
+  const applied = await untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
+    options.store.undeliver(attempt, session.agentId, decide, patience),
+  );
   if (applied !== null)
     options.settle({ ...attempt, agentId: session.agentId }, applied, "refused by its agent", session.logger);
 }
@@ -129,7 +152,9 @@ async function output(
   const attempt = fenced(last);
   const nowMs = options.ports.clock.now();
   const chunks = pieces.map((piece) => understood(chunkFromWire(piece, nowMs)));
-  const seq = await options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes);
+  const seq = await untilWritten(options.ports.timers, session, attempt.attemptId, () =>
+    options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes),
+  );
   if (seq === null) await warnOfUnknownOutput(options, session, attempt, chunks);
   // Unknown: nobody will ever read it, so the agent need not keep it.
   session.send(outputAckMessage(attempt.attemptId, seq ?? last.seq));
@@ -170,7 +195,10 @@ async function finished(options: AgentMessagesOptions, session: Session, message
     options.releaser.release([result], attemptEnded);
     options.expectRoom();
   }
-  const applied = await options.store.finishAttempt(result, decideResult(result, options.ports.random.next()));
+  const decide = decideResult(result, options.ports.random.next());
+  const applied = await untilWritten(options.ports.timers, session, result.attemptId, (patience) =>
+    options.store.finishAttempt(result, decide, patience),
+  );
   if (applied === null) {
     session.logger.warn({ attempt_id: result.attemptId }, "a result of an unknown attempt was refused");
     session.send(finishedAckMessage(result.attemptId, true));
@@ -180,27 +208,29 @@ async function finished(options: AgentMessagesOptions, session: Session, message
   options.settle({ ...result, isRoomGivenBack }, applied, attemptEnded, session.logger);
 }
 
-async function renew(options: AgentMessagesOptions, session: Session, message: wire.RenewLeases): Promise<void> {
+async function renew(
+  options: AgentMessagesOptions,
+  renewals: Renewals,
+  session: Session,
+  message: wire.RenewLeases,
+  accept: Accept,
+): Promise<void> {
   const asked = message.attempts.filter((attempt) => !attempt.finished).map(fenced);
-  const renewed = await options.store.renewLeases(asked, session.agentId);
+  const { renewed, inUse } = await renewals.renew(asked, session.agentId);
   const ids = new Set(renewed.map(({ attemptId }) => attemptId));
-  const missing = asked.filter(({ attemptId }) => !ids.has(attemptId));
+  // Its agent may have what is in use: that its lease could not be renewed at this moment does not make it unwanted.
+  const known = new Set([...ids, ...inUse.map(({ attemptId }) => attemptId)]);
+  const missing = asked.filter(({ attemptId }) => !known.has(attemptId));
   const unwanted = await unwantedOf(options, missing);
   session.send(renewedMessage([...ids], unwanted));
-  const unanswered = renewed.filter(({ state }) => state === "assigned");
   for (const attempt of renewed) {
-    if (attempt.state !== "assigned" && attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
+    if (attempt.state === "assigned") accept(attempt);
+    else if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
   }
-  await Promise.all(unanswered.map((attempt) => acceptedAfterAll(options, session, attempt)));
 }
 
-/** It runs it, so it has accepted it: its answer was lost, or is still on its way through the store. */
-async function acceptedAfterAll(
-  options: AgentMessagesOptions,
-  session: Session,
-  attempt: FencedAttempt,
-): Promise<void> {
-  const now = await options.store.acceptAttempt(attempt, session.agentId);
+async function acceptHeld(options: AgentMessagesOptions, session: Session, attempt: FencedAttempt): Promise<void> {
+  const now = await accept(options, session, attempt);
   // It has ended meanwhile, or another renewal will find that it is unwanted.
   if (now !== null) told(options, session, now, "task accepted by its agent");
 }

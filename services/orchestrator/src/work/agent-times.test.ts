@@ -29,9 +29,13 @@ async function startedAtOf(startedAt: wire.AttemptStarted["startedAt"]): Promise
     store: { markStarted, findAttempts: () => Promise.resolve([]) },
     ports: { ...systemPorts, clock: { ...systemPorts.clock, now: () => nowMs } },
   } as unknown as AgentMessagesOptions;
-  const session = { agentId: "agent", cancel: () => undefined } as unknown as Session;
+  const session = {
+    agentId: "agent",
+    cancel: () => undefined,
+    patience: () => ({ onLocked: () => undefined, signal: new AbortController().signal }),
+  } as unknown as Session;
   const value = wire.AttemptStarted.fromPartial({ ...attempt, startedAt });
-  await createAgentMessages(options).handle(session, { $case: "started", value });
+  await createAgentMessages(options).handle(session, { $case: "started", value }, () => undefined);
   return told;
 }
 

@@ -2,8 +2,10 @@ import type { wire } from "@headroom/contracts";
 import { type CallContext, failedPrecondition, HeadroomError, requireOwnId, unavailable } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AgentMessages } from "./agent-messages.ts";
+import type { AttemptKnown } from "../store/model.ts";
 import { KeyedChains } from "./keyed-chains.ts";
 import { OutputBatches } from "./output-batches.ts";
+import { RecentAttempts } from "./recent-attempts.ts";
 import { Session, type WorkStream } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import { welcomeAgent, type WelcomeOptions } from "./welcome.ts";
@@ -20,17 +22,23 @@ type AfterHello = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "
 
 /** Messages of one agent that may be in work at once: they are committed in groups. Its stream is read on as they end. */
 const maxInWork = 1_024;
+/** Besides those of plans that somebody keeps locked: acceptance, start and result of as many attempts as an agent may have, and output. */
+const maxAside = 16_384;
 
 /**
  * The life of one work stream: hello, welcome, then messages until either side ends it. All of one attempt is handled in order, and so
  * are the renewals among themselves.
  */
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
-  const chains = new KeyedChains(maxInWork);
+  const chains = new KeyedChains(maxInWork, maxAside);
   const outputs = new OutputBatches();
+  /** Results in work: said again meanwhile, a result waits for nothing else. */
+  const results = new RecentAttempts(maxAside);
   let session: Session | null = null;
 
   function giveUp(error: unknown): void {
+    // Nobody waits any more for what somebody kept locked.
+    if (session?.isClosed === true) return;
     const known = error instanceof HeadroomError ? error : options.mapError(error);
     if (known === null) context.logger.error({ err: error }, "a message of an agent could not be handled");
     // The agent keeps what was not acknowledged, comes back and says it again.
@@ -50,13 +58,18 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
       stream,
       logger,
       takesItems: hello.takesItems,
-      isBusy: () => chains.pending > 0,
+      inWork: chains,
       clock: options.ports.clock,
     });
     session = begun;
     options.sessions.add(begun);
-    await welcomeAgent(options, begun, hello);
+    await welcomeAgent(options, begun, hello, (attempt) => accept(begun, attempt));
     logger.info({ incarnation: hello.incarnation, attempts: hello.attempts.length }, "agent attached");
+  }
+
+  /** One at a time of each attempt: should there be no room for it, the next renewal finds it again. */
+  function accept(current: Session, attempt: AttemptKnown): void {
+    chains.addAside(`accept ${attempt.attemptId}`, () => options.messages.acceptHeld(current, attempt).catch(giveUp));
   }
 
   /** A promise: no more may come before it resolves. */
@@ -68,13 +81,20 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     if (message.$case === "output") {
       outputs.add(message.value);
       const { attemptId } = message.value;
-      return chains.add(attemptId, () => options.messages.output(current, outputs.take(attemptId)).catch(giveUp));
+      return chains.add(keyOf(message.value), () =>
+        options.messages.output(current, outputs.take(attemptId)).catch(giveUp),
+      );
     }
-    const handle = (): Promise<void> => options.messages.handle(current, message).catch(giveUp);
+    const handle = (): Promise<void> =>
+      options.messages.handle(current, message, (attempt) => accept(current, attempt)).catch(giveUp);
+    if (message.$case === "renew") return chains.add(message.$case, handle);
     // The store takes reports of one attempt in the order in which they are told, so they need not wait for each other's commit;
     // a result waits for the output before it.
-    if (message.$case === "answer" || message.$case === "started") return chains.addLoose(handle);
-    return chains.add(message.$case === "renew" ? message.$case : message.value.attemptId, handle);
+    if (message.$case !== "finished") return chains.addLoose(keyOf(message.value), handle);
+    const result = { attemptId: keyOf(message.value), fence: message.value.fence };
+    if (results.has(result)) return undefined;
+    results.add(result);
+    return chains.add(result.attemptId, () => handle().finally(() => results.take(result)));
   }
 
   function takeAll(current: Session, reports: readonly wire.AttemptReport[]): Promise<void> | undefined {
@@ -101,4 +121,9 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     options.sessions.remove(session);
     session.logger.info({ err: error ?? undefined }, "agent detached");
   });
+}
+
+/** As the store writes it. */
+function keyOf({ attemptId }: { readonly attemptId: string }): string {
+  return attemptId.toLowerCase();
 }

@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { silentLogger } from "@headroom/runtime";
 import { expect, it } from "vitest";
 import type { AssignmentToSend } from "../store/model.ts";
+import { KeyedChains } from "./keyed-chains.ts";
 import { Session, type WorkStream } from "./session.ts";
 import { welcomeMessage } from "./wire-messages.ts";
 
@@ -19,7 +20,7 @@ function setUp(): { readonly session: Session; readonly heard: string[] } {
     stream: { send } as Partial<WorkStream> as WorkStream,
     logger: silentLogger,
     takesItems: false,
-    isBusy: () => false,
+    inWork: new KeyedChains(1, 1),
     clock: { monotonic: () => 0 },
   });
   return { session, heard };

@@ -1,7 +1,9 @@
+import { setMaxListeners } from "node:events";
 import type { wire } from "@headroom/contracts";
 import { type DuplexStream, HeadroomError } from "@headroom/rpc";
 import type { Clock, Logger } from "@headroom/runtime";
-import type { AssignmentToSend, FencedAttempt } from "../store/model.ts";
+import type { AssignmentToSend, FencedAttempt, Patience } from "../store/model.ts";
+import type { KeyedChains } from "./keyed-chains.ts";
 import { Outbox } from "./outbox.ts";
 import { RecentAttempts } from "./recent-attempts.ts";
 import { type Silence, Unanswered } from "./unanswered.ts";
@@ -23,7 +25,10 @@ export class Session {
   readonly logger: Logger;
   readonly #stream: WorkStream;
   readonly #outbox: Outbox;
-  readonly #isBusy: () => boolean;
+  readonly #inWork: Pick<KeyedChains, "pending" | "has" | "setAside">;
+  readonly #ended = new AbortController();
+  /** Messages that could not be written yet because of somebody's lock. */
+  #waitForLocks = 0;
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #unanswered = new Unanswered(maxRemembered);
   /** What was sent and has not ended, as far as it is remembered. */
@@ -32,7 +37,6 @@ export class Session {
   readonly #cancelled = new RecentAttempts(maxRemembered);
   readonly #unknownOutputs = new RecentAttempts(maxUnknownOutputs);
   #beforeWelcome: ToAgent[] | null = [];
-  #closed = false;
 
   constructor(options: {
     agentId: string;
@@ -41,8 +45,8 @@ export class Session {
     logger: Logger;
     /** The agent takes several assignments as one message. */
     takesItems: boolean;
-    /** Messages of the agent are in work, its answers perhaps among them. */
-    isBusy: () => boolean;
+    /** Messages of the agent that are in work, by their attempts. */
+    inWork: Pick<KeyedChains, "pending" | "has" | "setAside">;
     clock: Pick<Clock, "monotonic">;
   }) {
     this.agentId = options.agentId;
@@ -50,12 +54,44 @@ export class Session {
     this.#stream = options.stream;
     this.#outbox = new Outbox((message) => void options.stream.send(message), options.takesItems);
     this.logger = options.logger;
-    this.#isBusy = options.isBusy;
+    this.#inWork = options.inWork;
     this.#clock = options.clock;
+    // One for each message that waits for a lock: bounded by what may be in work.
+    setMaxListeners(0, this.#ended.signal);
   }
 
+  /** Messages of the agent are in work, its answers perhaps among them. What is set aside is not: see `hasInWork`. */
   get busy(): boolean {
-    return this.#isBusy();
+    return this.#inWork.pending > 0;
+  }
+
+  /** What it has said of this attempt is in work. */
+  hasInWork(attemptId: string): boolean {
+    return this.#inWork.has(attemptId);
+  }
+
+  get isClosed(): boolean {
+    return this.#ended.signal.aborted;
+  }
+
+  /** With which what it says of an attempt is written. */
+  patience(attemptId: string): Patience {
+    return { onLocked: () => this.#inWork.setAside(attemptId), signal: this.#ended.signal };
+  }
+
+  /** The first of what waits is told. */
+  waitsForLock(attemptId: string, error: unknown): void {
+    this.#waitForLocks += 1;
+    const level = this.#waitForLocks === 1 ? "warn" : "debug";
+    this.logger[level](
+      { attempt_id: attemptId, err: error },
+      "what an agent says of an attempt cannot be written, because somebody keeps it or its plan locked; it waits, and the rest goes on",
+    );
+  }
+
+  waitsNoMore(): void {
+    this.#waitForLocks -= 1;
+    if (this.#waitForLocks === 0 && !this.isClosed) this.logger.info("all that waited for a lock is written");
   }
 
   /** What was sent to it too early follows the welcome. */
@@ -68,7 +104,7 @@ export class Session {
 
   /** A message that the transport loses is sent again after the next hello: nothing here needs an answer. */
   send(message: ToAgent): void {
-    if (this.#closed) return;
+    if (this.isClosed) return;
     if (this.#beforeWelcome === null) this.#outbox.send(message);
     else this.#beforeWelcome.push(message);
   }
@@ -116,7 +152,7 @@ export class Session {
 
   /** A newer stream of the same agent is here, or at another replica. */
   supersede(): void {
-    if (this.#closed) return;
+    if (this.isClosed) return;
     this.#stream.fail(
       new HeadroomError({
         code: "ABORTED",
@@ -127,11 +163,11 @@ export class Session {
   }
 
   fail(error: HeadroomError): void {
-    if (!this.#closed) this.#stream.fail(error);
+    if (!this.isClosed) this.#stream.fail(error);
   }
 
   markClosed(): void {
-    this.#closed = true;
+    this.#ended.abort();
     this.#beforeWelcome = null;
   }
 }

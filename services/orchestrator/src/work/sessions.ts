@@ -17,7 +17,7 @@ export interface Sessions extends Deliverer {
   /** Does nothing for a stream that has been replaced. */
   remove(session: Session): void;
   agentIds(): readonly string[];
-  /** Those of whom all that has come was handled: what they have not answered, they have not heard. */
+  /** Those of whom all that has come was handled, or waits for a locked plan: what they have not answered, they have not heard. */
   idleAgentIds(): readonly string[];
   /** Those of them who hear what they are given and do not answer; each again every ten seconds. */
   takeSilences(): readonly (Silence & { readonly agentId: string })[];
@@ -53,7 +53,8 @@ export function createSessions(notifier: Pick<Notifier, "notify">, logger: Logge
       for (const assignment of assignments) {
         const session = sessions.get(assignment.agentId);
         if (session === undefined) notifier.notify(deliverChannel, assignment.agentId);
-        else session.assign(assignment);
+        // It has answered: its answer waits for somebody who keeps the plan locked.
+        else if (!session.hasInWork(assignment.attemptId)) session.assign(assignment);
       }
     },
     cancel(attempt, reason) {

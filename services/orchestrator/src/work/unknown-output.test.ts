@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 import type { AttemptKnown } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { type AgentMessagesOptions, createAgentMessages } from "./agent-messages.ts";
+import { KeyedChains } from "./keyed-chains.ts";
 import { Session, type WorkStream } from "./session.ts";
 
 const attemptId = "0469d56d-2b5a-478c-a20d-2e9b78ac6edb";
@@ -38,7 +39,7 @@ function unknownOutputs(attempts: readonly AttemptKnown[]) {
     stream,
     logger,
     takesItems: false,
-    isBusy: () => false,
+    inWork: new KeyedChains(1, 1),
     clock: systemPorts.clock,
   });
   session.welcome({});

@@ -12,15 +12,21 @@ export interface WelcomeOptions {
   readonly instance: string;
   readonly store: OrchestratorStore;
   readonly avoided: AvoidedAgents;
-  readonly attemptChanged: (attemptId: string) => void;
-  readonly planChanged: (planId: string) => void;
 }
 
 /** Well under a third of the shortest work lease (10 s), so that a lost renewal costs nothing. */
 const renewIntervalMs = 3_000;
 
-/** Compares the agent's journal with what the store knows, and sets both right. */
-export async function welcomeAgent(options: WelcomeOptions, session: Session, hello: wire.AttachHello): Promise<void> {
+/**
+ * Compares the agent's journal with what the store knows, and sets both right. Nothing here waits for what somebody keeps locked: its agent
+ * renews no lease before it is over. `accept`: the agent has this attempt, whose answer was lost; nobody waits for that to be written.
+ */
+export async function welcomeAgent(
+  options: WelcomeOptions,
+  session: Session,
+  hello: wire.AttachHello,
+  accept: (attempt: AttemptKnown) => void,
+): Promise<void> {
   const { store } = options;
   const { agentId } = session;
   options.avoided.forgive(agentId);
@@ -44,10 +50,10 @@ export async function welcomeAgent(options: WelcomeOptions, session: Session, he
     ),
   );
 
-  // Side by side: they are committed in groups.
-  await Promise.all(
-    open.filter(({ attemptId }) => heldIds.has(attemptId)).map((attempt) => settleHeld(options, session, attempt)),
-  );
+  for (const attempt of open.filter(({ attemptId }) => heldIds.has(attemptId))) {
+    if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
+    if (attempt.state === "assigned") accept(attempt);
+  }
   // Sent and not in the journal: it never arrived, or is being written down at this moment. The same attempt again: if it does arrive
   // twice, it is one run. What was cancelled meanwhile goes too, with its cancellation: the agent may be about to say that it has it.
   const absent = open.filter(({ attemptId }) => !heldIds.has(attemptId));
@@ -70,14 +76,4 @@ function warnOfAbsent(session: Session, { planId, taskId, attemptId, state }: At
 function isWanted(held: FencedAttempt, known: AttemptKnown | undefined, agentId: string): boolean {
   if (known === undefined || known.agentId !== agentId) return false;
   return !isFinalAttemptState(known.state) && known.fence === held.fence;
-}
-
-/** It has it: if its answer was lost, the journal is the answer. */
-async function settleHeld(options: WelcomeOptions, session: Session, attempt: AttemptKnown): Promise<void> {
-  if (attempt.state === "assigned") {
-    await options.store.acceptAttempt(attempt, session.agentId);
-    options.planChanged(attempt.planId);
-    options.attemptChanged(attempt.attemptId);
-  }
-  if (attempt.cancelRequested) session.cancel(attempt, "cancelled on request");
 }

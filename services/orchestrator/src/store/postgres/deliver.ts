@@ -39,7 +39,7 @@ const takeToSendAgainStatement = defineStatement<SendRow>({
       SELECT attempt_id, task_id FROM attempts
        WHERE state = 'assigned' AND attempt_id = ANY($1::uuid[])
          AND (sent_at IS NULL OR assigned_at > now() - greatest($2, work_lease_ms) * interval '1 millisecond')
-         FOR UPDATE)${markSent}`,
+         FOR UPDATE SKIP LOCKED)${markSent}`,
 });
 
 export async function takeToSend(
@@ -84,12 +84,14 @@ const takeToCancelStatement = defineStatement<{
 }>({
   name: "attempts_take_to_cancel",
   text: `
-    UPDATE attempts a
-       SET cancel_sent_at = now()
-      FROM tasks t
+    WITH due AS MATERIALIZED (
+    SELECT a.attempt_id
+      FROM attempts a JOIN tasks t ON t.attempt_id = a.attempt_id
      WHERE a.agent_id = ANY($1::uuid[]) AND a.state IN ('assigned', 'running')
-       AND t.attempt_id = a.attempt_id AND t.cancel_requested_at IS NOT NULL AND t.state IN ('assigned', 'running')
+       AND t.cancel_requested_at IS NOT NULL AND t.state IN ('assigned', 'running')
        AND (a.cancel_sent_at IS NULL OR a.cancel_sent_at <= now() - $2 * interval '1 millisecond')
+       FOR UPDATE OF a SKIP LOCKED)
+    UPDATE attempts a SET cancel_sent_at = now() FROM due WHERE a.attempt_id = due.attempt_id
  RETURNING a.attempt_id, a.fence, a.agent_id`,
 });
 

@@ -65,12 +65,15 @@ export async function findAttempts(db: Queryable, attemptIds: readonly string[])
   return attemptIds.length === 0 ? [] : known(db, byIds, [attemptIds]);
 }
 
+// What somebody else has locked is found due again, and noted then.
 const noteRenewedStatement = defineStatement({
   name: "attempts_note_renewed",
   text: `
+    WITH free AS MATERIALIZED (
+      SELECT attempt_id FROM attempts WHERE attempt_id = ANY($1::uuid[]) AND state = 'assigned' FOR UPDATE SKIP LOCKED)
     UPDATE attempts a SET reservation_expires_at = now() + r.lease_left_ms * interval '1 millisecond'
-      FROM unnest($1::uuid[], $2::double precision[]) AS r(attempt_id, lease_left_ms)
-     WHERE a.attempt_id = r.attempt_id AND a.state = 'assigned'`,
+      FROM free JOIN unnest($1::uuid[], $2::double precision[]) AS r(attempt_id, lease_left_ms) ON r.attempt_id = free.attempt_id
+     WHERE a.attempt_id = free.attempt_id`,
 });
 
 export async function noteReservationsRenewed(

@@ -5,9 +5,16 @@ import { defineStatement, type Queryable, type Transaction } from "@headroom/pos
  * locked (an open psql, a frozen replica), and everything else would wait for it. A plan that is only busy is free after milliseconds.
  */
 const briefLockWait = "2s";
+/** What has to be answered soon waits for a row no longer than others need it. */
+const momentaryLockWait = "250ms";
+
+const waitsFor = (wait: string): string => `(SELECT set_config('lock_timeout', '${wait}', true)) IS NOT NULL`;
 
 /** Part of a statement that is a transaction of its own: true, and from there to its end it waits for locks only briefly. */
-export const waitsBriefly = `(SELECT set_config('lock_timeout', '${briefLockWait}', true)) IS NOT NULL`;
+export const waitsBriefly = waitsFor(briefLockWait);
+
+/** The same, for a quarter of a second. */
+export const waitsAMoment = waitsFor(momentaryLockWait);
 
 const waitBrieflyStatement = defineStatement<{ readonly waits: boolean }>({
   name: "wait_briefly",

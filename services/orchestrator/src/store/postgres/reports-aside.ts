@@ -1,6 +1,7 @@
 /**
- * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as a session waits for a lock (10 s). A plan
- * is in a lane of its own: while its lane is at work, what is told of it joins that one, and nothing else waits for it.
+ * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as a session waits for a lock (10 s), and
+ * those of an agent's stream that goes on some times as long. A plan is in a lane of its own: while its lane is at work, what is told of it
+ * joins that one, and nothing else waits for it.
  */
 import { Grouped, type GroupedOptions } from "@headroom/runtime";
 import type { Report, ReportAnswer } from "./reports.ts";
@@ -42,6 +43,7 @@ export class ReportsAside {
     this.#lanes.set(plan.laneName, lane);
     plan.underWay += 1;
     lane.underWay += 1;
+    report.patience?.onLocked();
     try {
       return await lane.groups.submit(report);
     } finally {

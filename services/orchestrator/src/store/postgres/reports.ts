@@ -6,7 +6,15 @@
 import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
-import type { Actor, AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
+import type {
+  Actor,
+  AppliedVerdict,
+  AttemptKnown,
+  AttemptResult,
+  DecideAttempt,
+  FencedAttempt,
+  Patience,
+} from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
 import { type AttemptRow, lockAttempts, readAttempts } from "./attempt-rows.ts";
 import { freeAttempts, waitBriefly } from "./lock-wait.ts";
@@ -22,23 +30,29 @@ export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "sta
   readonly lastOutputSeq: AttemptResult["lastOutputSeq"] | null;
 };
 
-export type Report =
-  /** `startedAtMs` null: only accepted so far. */
-  | {
-      readonly kind: "runs";
-      readonly attempt: FencedAttempt;
-      readonly agentId: string;
-      readonly startedAtMs: number | null;
-    }
-  | {
-      readonly kind: "ends";
-      readonly attempt: FencedAttempt;
-      readonly decide: DecideAttempt;
-      readonly told: Told;
-      readonly actor: Actor;
-      /** Whether what was found at first still holds, now that the rows are locked. */
-      readonly stillSo: (row: AttemptRow) => boolean;
-    };
+interface AboutAttempt {
+  readonly attempt: FencedAttempt;
+  /** Undefined: whoever waits has something else to do. */
+  readonly patience?: Patience | undefined;
+}
+
+export type Report = AboutAttempt &
+  (
+    | {
+        readonly kind: "runs";
+        readonly agentId: string;
+        /** Null: only accepted so far. */
+        readonly startedAtMs: number | null;
+      }
+    | {
+        readonly kind: "ends";
+        readonly decide: DecideAttempt;
+        readonly told: Told;
+        readonly actor: Actor;
+        /** Whether what was found at first still holds, now that the rows are locked. */
+        readonly stillSo: (row: AttemptRow) => boolean;
+      }
+  );
 
 /** Null: it is not so (any more), and nothing was written. */
 export type ReportAnswer =
@@ -49,6 +63,11 @@ export type ReportAnswer =
 /** Bound of a transaction: locks are held and replies wait until it is over. */
 const maxGroup = 256;
 const maxWaiting = 20_000;
+/**
+ * How often those that are aside wait for a lock as long as a session may (10 s). When they have left, the next report of their plan delays a
+ * group again, and they come with it.
+ */
+const waitsAside = 6;
 
 export type SubmitReport = (report: Report) => Promise<ReportAnswer>;
 
@@ -73,7 +92,7 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
     ...limits,
     // Each alone would wait for the same lock as long again.
     isForAll: (error) => classifyError(error).kind === "unavailable" || isInTheWay(error),
-    run: async (reports) => (await decideLocked(db, reports, "as long as the session")).map(fulfilled),
+    run: (reports) => decideAside(db, reports),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
@@ -163,6 +182,41 @@ async function applyReports(db: Database, reports: readonly Report[]): Promise<r
     if (fitsAtOnce(draft) && (await writeAtOnce(db, draft))) return answers;
   }
   return decideLocked(db, reports, "briefly");
+}
+
+/**
+ * What agents tell waits several times as long as a session waits for a lock, but for streams that have ended: whatever they told is told
+ * again. Of several plans, those that are free by then are not kept waiting for the others.
+ */
+async function decideAside(
+  db: Database,
+  reports: readonly Report[],
+): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
+  for (let waits = 1; ; waits += 1) {
+    try {
+      return (await decideLocked(db, reports, "as long as the session")).map(fulfilled);
+    } catch (error) {
+      if (!isInTheWay(error)) throw error;
+      const free = await freeAttempts(db, attemptIdsOf(reports));
+      if (free.size > 0) return decideFree(db, reports, free, error);
+      const isWaitedFor = reports.every(({ patience }) => patience !== undefined && !patience.signal.aborted);
+      if (!isWaitedFor || waits >= waitsAside) throw error;
+    }
+  }
+}
+
+/** Refuses the others with `error`. */
+async function decideFree(
+  db: Database,
+  reports: readonly Report[],
+  free: ReadonlySet<string>,
+  error: unknown,
+): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
+  const isFree = ({ attempt }: Report): boolean => free.has(attempt.attemptId);
+  const answers = (await decideLocked(db, reports.filter(isFree), "briefly")).values();
+  return reports.map((report) =>
+    isFree(report) ? fulfilled(answers.next().value ?? null) : { status: "rejected", reason: error },
+  );
 }
 
 function decideLocked(

@@ -1,4 +1,4 @@
-import type { AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt } from "../model.ts";
+import type { AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt, Patience } from "../model.ts";
 import type { Report, SubmitReport, Told } from "./reports.ts";
 
 const NOTHING_TOLD: Omit<Told, "reason"> = {
@@ -17,8 +17,9 @@ export async function acceptOrStart(
   attempt: FencedAttempt,
   agentId: string,
   startedAtMs: number | null,
+  patience?: Patience,
 ): Promise<AttemptKnown | null> {
-  const answer = await submit({ kind: "runs", attempt, agentId, startedAtMs });
+  const answer = await submit({ kind: "runs", attempt, agentId, startedAtMs, patience });
   return answer?.kind === "runs" ? answer.attempt : null;
 }
 
@@ -34,6 +35,7 @@ export function finishAttempt(
   submit: SubmitReport,
   result: AttemptResult,
   decide: DecideAttempt,
+  patience?: Patience,
 ): Promise<AppliedVerdict | null> {
   return settle(submit, {
     attempt: result,
@@ -41,6 +43,7 @@ export function finishAttempt(
     told: { ...result, reason: result.outcome.toUpperCase() },
     actor: "agent",
     stillSo: (row) => row.agent_id === result.agentId,
+    patience,
   });
 }
 
@@ -49,6 +52,7 @@ export function undeliver(
   attempt: FencedAttempt,
   agentId: string,
   decide: DecideAttempt,
+  patience?: Patience,
 ): Promise<AppliedVerdict | null> {
   return settle(submit, {
     attempt,
@@ -56,6 +60,7 @@ export function undeliver(
     told: { ...NOTHING_TOLD, reason: "UNDELIVERED" },
     actor: "agent",
     stillSo: (row) => row.agent_id === agentId && row.attempt_state === "assigned" && row.fence === attempt.fence,
+    patience,
   });
 }
 

@@ -69,12 +69,13 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     takeToSend: (agentIds, again) => takeToSend(db, agentIds, again),
     takeToSendAgain: (attemptIds, withinMs) => takeToSendAgain(db, attemptIds, withinMs),
     takeToCancel: (agentIds, resendMs) => takeToCancel(db, agentIds, resendMs),
-    acceptAttempt: (attempt, agentId) => acceptOrStart(submit, attempt, agentId, null),
-    markStarted: (attempt, agentId, startedAtMs) => acceptOrStart(submit, attempt, agentId, startedAtMs),
-    renewLeases: (attempts, agentId) => renewLeases(db, attempts, agentId),
+    acceptAttempt: (attempt, agentId, patience) => acceptOrStart(submit, attempt, agentId, null, patience),
+    markStarted: (attempt, agentId, startedAtMs, patience) =>
+      acceptOrStart(submit, attempt, agentId, startedAtMs, patience),
+    renewLeases: (attempts, agentId, waits) => renewLeases(db, attempts, agentId, waits),
     appendOutput: (attempt, agentId, chunks, maxBytes) => appendOutput(db, attempt, agentId, chunks, maxBytes),
-    finishAttempt: (result, decide) => finishAttempt(submit, result, decide),
-    undeliver: (attempt, agentId, decide) => undeliver(submit, attempt, agentId, decide),
+    finishAttempt: (result, decide, patience) => finishAttempt(submit, result, decide, patience),
+    undeliver: (attempt, agentId, decide, patience) => undeliver(submit, attempt, agentId, decide, patience),
 
     findDueAttempts: (limits) => findDueAttempts(db, limits),
     attemptsInUse: (attemptIds) => attemptsInUse(db, attemptIds),
