@@ -52,9 +52,13 @@ const age = (planId: string) =>
     planId,
   ]);
 const trimAll = async (): Promise<number> => {
-  let portions = 0;
-  while (await store.trimHistory(keepMs, portion)) portions += 1;
-  return portions;
+  const leftOut: string[] = [];
+  for (let portions = 0; ;) {
+    const trimmed = await store.trimHistory(keepMs, portion, leftOut);
+    leftOut.push(...trimmed.leftOut.map(({ planId }) => planId));
+    if (trimmed.isTrimmed) portions += 1;
+    else if (trimmed.leftOut.length === 0) return portions;
+  }
 };
 
 /** A plan that has ended, and of which every table has rows: it waited, ran, failed, was retried, ran again and wrote output. */
@@ -163,6 +167,34 @@ describe("retention", () => {
     await trimming;
     expect(await rowsThatName([plan.planId, first.taskId, first.attemptId])).toEqual(new Map());
     expect(await store.appendOutput(first, agentId, [piece(2)], maxOutputBytes)).toBeNull();
+  });
+
+  it.each(["plans", "attempts"])("goes on with other plans while somebody keeps rows of %s locked", async (table) => {
+    const [locked, other] = [await endedPlan(), await endedPlan()];
+    const lockedIds = await idsOf(locked.planId, locked.taskIds);
+    const otherIds = await idsOf(other.planId, other.taskIds);
+    await age(locked.planId);
+    await age(locked.planId);
+    await age(other.planId);
+    // All of its events are old, more than a portion of them, and come first.
+    await database.sql("UPDATE orchestrator.events SET at = at - interval '31 days' WHERE plan_id = $1", [
+      locked.planId,
+    ]);
+    await database.sql(
+      "UPDATE orchestrator.events SET at = at - interval '31 days' WHERE event_id IN (SELECT min(event_id) FROM orchestrator.events WHERE plan_id = $1)",
+      [other.planId],
+    );
+    const rows = await pool.knex.transaction();
+    try {
+      await rows.raw(`SELECT FROM ${table} WHERE plan_id = ? FOR UPDATE`, [locked.planId]);
+      await trimAll();
+      expect(await rowsThatName(otherIds)).toEqual(new Map());
+      expect((await rowsThatName(lockedIds)).get("tasks")).toBe(2);
+    } finally {
+      await rows.rollback();
+    }
+    await trimAll();
+    expect(await rowsThatName(lockedIds)).toEqual(new Map());
   });
 
   it("output and results that come for what is deleted are dropped: the agent hears so, and its stream goes on", async () => {

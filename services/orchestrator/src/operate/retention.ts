@@ -21,6 +21,12 @@ export function createRetention(options: {
     fails: "old history cannot be deleted now; tried again each minute",
     works: "old history can be deleted again",
   });
+  const locked = new Outage(logger, {
+    fails: "old history of a plan cannot be deleted now, because somebody keeps it locked; tried again each minute",
+    works: "old history can be deleted of every plan again",
+  });
+  /** Left out by the run before: a plan that is only busy is free a minute later, and nothing to tell of. */
+  let before: ReadonlySet<string> = new Set();
   return new RunLoop({
     name: "retention",
     ports,
@@ -29,10 +35,19 @@ export function createRetention(options: {
     jitterFraction: 0.2,
     async run(signal) {
       let portions = 0;
-      while (portions < maxPortions && !signal.aborted && (await store.trimHistory(keepMs, portion))) {
-        portions += 1;
+      const leftOut = new Set<string>();
+      while (portions < maxPortions && !signal.aborted) {
+        const trimmed = await store.trimHistory(keepMs, portion, [...leftOut]);
+        for (const { planId, error } of trimmed.leftOut) {
+          leftOut.add(planId);
+          if (before.has(planId)) locked.failed(error, { plan_id: planId });
+        }
+        if (trimmed.isTrimmed) portions += 1;
+        else if (trimmed.leftOut.length === 0) break;
         await sleep(ports.timers, breathMs, signal).catch(() => undefined);
       }
+      before = leftOut;
+      if (leftOut.size === 0) locked.worked();
       outage.worked();
       if (portions > 0) logger.info({ portions, keep_days: keepMs / 86_400_000 }, "old history was deleted");
     },

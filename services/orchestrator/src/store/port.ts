@@ -118,6 +118,14 @@ export interface WaitTimeouts {
   readonly leftOut: readonly { readonly planId: string; readonly error: unknown }[];
 }
 
+/** What became of one portion of old history. */
+export interface Trimmed {
+  /** False: nothing was deleted; where something was left out, others may stand behind it. */
+  readonly isTrimmed: boolean;
+  /** Plans that somebody else has locked; `error` null: none of theirs was waited for. */
+  readonly leftOut: readonly { readonly planId: string; readonly error: unknown }[];
+}
+
 /** What earlier runs of a plan's name tell. */
 export interface LearnedDuration {
   /** Empty: of all tasks of the plan's name. */
@@ -375,8 +383,8 @@ export interface OrchestratorStore {
   // What ends by time
   /** Fails tasks that have waited longer than they were to, at most `limit`, and none of these plans; none at all while the queue is held. */
   failWaitedTooLong(limit: number, exceptPlanIds: readonly string[]): Promise<WaitTimeouts>;
-  /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan: events first. False: nothing was left to delete. */
-  trimHistory(olderThanMs: number, limit: number): Promise<boolean>;
+  /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan, and of none of these plans: events first. */
+  trimHistory(olderThanMs: number, limit: number, exceptPlanIds: readonly string[]): Promise<Trimmed>;
 
   // Estimates
   /** Remembers how long these runs took, as far as they succeeded. */

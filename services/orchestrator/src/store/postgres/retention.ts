@@ -1,5 +1,6 @@
-import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
-import { lockPlans } from "./lock-plans.ts";
+import { classifyError, type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import type { Trimmed } from "../port.ts";
+import { waitBriefly } from "./lock-wait.ts";
 
 interface OldRow {
   readonly event_id: number;
@@ -10,8 +11,17 @@ interface OldRow {
 const findOldEvents = defineStatement<OldRow>({
   name: "events_find_old",
   text: `
-    WITH oldest AS MATERIALIZED (SELECT event_id, plan_id, at FROM events ORDER BY event_id LIMIT $2)
+    WITH oldest AS MATERIALIZED (SELECT event_id, plan_id, at FROM events WHERE plan_id <> ALL($3::uuid[]) ORDER BY event_id LIMIT $2)
     SELECT event_id, plan_id FROM oldest WHERE at < now() - $1 * interval '1 millisecond'`,
+});
+
+/** Locks these plans as `lockPlans` does, but for those that somebody else has locked: answers them. */
+const lockFreePlans = defineStatement<{ readonly plan_id: string }>({
+  name: "plans_lock_free",
+  text: `
+    WITH free AS MATERIALIZED (
+      SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) ORDER BY plan_id FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT plan_id FROM plans WHERE plan_id = ANY($1::uuid[]) AND plan_id <> ALL (ARRAY(SELECT plan_id FROM free))`,
 });
 
 const deleteEvents = defineStatement<OldRow>({
@@ -32,12 +42,12 @@ const findOldPlan = defineStatement<{ readonly plan_id: string }>({
   name: "plans_find_old",
   text: `
     SELECT plan_id FROM plans
-     WHERE finished_at < now() - $1 * interval '1 millisecond'
+     WHERE finished_at < now() - $1 * interval '1 millisecond' AND plan_id <> ALL($2::uuid[])
      ORDER BY finished_at
      LIMIT 1`,
 });
 
-/** Retried since it was found, or taken by another replica: left alone. */
+/** Retried since it was found, or taken by another replica or somebody else: left alone. */
 const lockOldPlan = defineStatement<{ readonly plan_id: string }>({
   name: "plans_lock_old",
   text: `
@@ -46,7 +56,7 @@ const lockOldPlan = defineStatement<{ readonly plan_id: string }>({
        FOR UPDATE SKIP LOCKED`,
 });
 
-/** Whoever still writes output of an attempt is waited for, and finds it gone. */
+/** Whoever still writes output of an attempt is waited for, briefly, and finds it gone. */
 const lockAttempts = defineStatement({
   name: "attempts_lock_old_plan",
   text: `SELECT FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE t.plan_id = $1 FOR UPDATE OF a`,
@@ -88,34 +98,53 @@ const forgetDurations = defineStatement({
             WHERE updated_at < now() - $1 * interval '1 millisecond' ORDER BY updated_at LIMIT $2)`,
 });
 
-/** One portion; false when nothing was left to delete. Any number of replicas may do this at once. */
-export async function trimHistory(db: Database, olderThanMs: number, limit: number): Promise<boolean> {
-  if (await trimEvents(db, olderThanMs, limit)) return true;
-  const [plan] = await db.query(findOldPlan, [olderThanMs]);
-  if (plan !== undefined) return db.transaction((tx) => trimPlan(tx, plan.plan_id, olderThanMs, limit));
-  return (await db.execute(forgetDurations, [olderThanMs, limit])) > 0;
+/**
+ * One portion. Any number of replicas may do this at once. What somebody keeps locked is left out, so that the others do not stay behind it
+ * for as long as that lasts.
+ */
+export async function trimHistory(
+  db: Database,
+  olderThanMs: number,
+  limit: number,
+  exceptPlanIds: readonly string[],
+): Promise<Trimmed> {
+  const old = await db.query(findOldEvents, [olderThanMs, limit, exceptPlanIds]);
+  if (old.length > 0) return trimEvents(db, old);
+  const [plan] = await db.query(findOldPlan, [olderThanMs, exceptPlanIds]);
+  if (plan !== undefined) return trimPlan(db, plan.plan_id, olderThanMs, limit);
+  return { isTrimmed: (await db.execute(forgetDurations, [olderThanMs, limit])) > 0, leftOut: [] };
 }
 
-async function trimEvents(db: Database, olderThanMs: number, limit: number): Promise<boolean> {
-  const old = await db.query(findOldEvents, [olderThanMs, limit]);
-  if (old.length === 0) return false;
-  await db.transaction(async (tx) => {
-    await lockPlans(
-      tx,
-      old.map((row) => row.plan_id),
-    );
+function trimEvents(db: Database, old: readonly OldRow[]): Promise<Trimmed> {
+  return db.transaction(async (tx) => {
+    const inUse = new Set((await tx.query(lockFreePlans, [[...new Set(old.map((row) => row.plan_id))]])).map(planIdOf));
+    const free = old.filter((row) => !inUse.has(row.plan_id));
     const last = new Map<string, number>();
-    for (const row of await tx.query(deleteEvents, [old.map(({ event_id: id }) => id)])) {
+    for (const row of await tx.query(deleteEvents, [free.map(({ event_id: id }) => id)])) {
       last.set(row.plan_id, Math.max(row.event_id, last.get(row.plan_id) ?? 0));
     }
     await tx.execute(noteTrimmed, [[...last.keys()], [...last.values()]]);
+    return { isTrimmed: free.length > 0, leftOut: [...inUse].map((planId) => ({ planId, error: null })) };
   });
-  return true;
 }
 
-async function trimPlan(tx: Transaction, planId: string, olderThanMs: number, limit: number): Promise<boolean> {
+function planIdOf(row: { readonly plan_id: string }): string {
+  return row.plan_id;
+}
+
+async function trimPlan(db: Database, planId: string, olderThanMs: number, limit: number): Promise<Trimmed> {
+  try {
+    const isTrimmed = await db.transaction((tx) => trimLocked(tx, planId, olderThanMs, limit));
+    return { isTrimmed, leftOut: isTrimmed ? [] : [{ planId, error: null }] };
+  } catch (error) {
+    if (classifyError(error).kind !== "conflict") throw error;
+    return { isTrimmed: false, leftOut: [{ planId, error }] };
+  }
+}
+
+async function trimLocked(tx: Transaction, planId: string, olderThanMs: number, limit: number): Promise<boolean> {
+  await waitBriefly(tx);
   const [plan] = await tx.query(lockOldPlan, [planId, olderThanMs]);
-  // Another replica is at it: it does the rest.
   if (plan === undefined) return false;
   await tx.execute(lockAttempts, [planId]);
   if ((await tx.execute(trimOutput, [planId, limit])) > 0) return true;

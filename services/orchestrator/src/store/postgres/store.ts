@@ -95,7 +95,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     listQueueEvents: (page) => listQueueEvents(db, page),
 
     failWaitedTooLong: (limit, exceptPlanIds) => failWaitedTooLong(db, limit, exceptPlanIds),
-    trimHistory: (olderThanMs, limit) => trimHistory(db, olderThanMs, limit),
+    trimHistory: (olderThanMs, limit, exceptPlanIds) => trimHistory(db, olderThanMs, limit, exceptPlanIds),
 
     learnDurations: (attemptIds) => learnDurations(db, attemptIds),
     learnedDurations: (planName) => learnedDurations(db, planName),
