@@ -38,11 +38,12 @@ export function createWaitTimeouts(options: {
           logger.info({ plan_id: planId, task_id: taskId, state: "failed", sentence }, "task failed");
         for (const planId of new Set(done.failed.map((task) => task.planId))) options.planChanged(planId);
         for (const { planId, error } of done.leftOut) {
-          locked.failed(error, { plan_id: planId });
+          // One that is only busy is nothing to tell of.
+          if (error !== null) locked.failed(error, { plan_id: planId });
           leftOut.push(planId);
         }
         // What was left out may have been the whole batch: others stand behind it.
-        if (done.failed.length < batch && done.leftOut.length === 0) break;
+        if (done.failed.length + done.putOff < batch && done.leftOut.length === 0) break;
       }
       if (leftOut.length === 0) locked.worked();
       outage.worked();

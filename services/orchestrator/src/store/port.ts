@@ -114,7 +114,9 @@ export interface WaitedTooLong {
 
 export interface WaitTimeouts {
   readonly failed: readonly WaitedTooLong[];
-  /** Plans of which nothing could be written, each with why; their tasks wait still. */
+  /** Tasks that seemed to have, and whose deadline was put off by the time that the queue was held. */
+  readonly putOff: number;
+  /** Plans of which nothing could be written, each with why (null: somebody has them locked); their tasks wait still. */
   readonly leftOut: readonly { readonly planId: string; readonly error: unknown }[];
 }
 
@@ -373,9 +375,9 @@ export interface OrchestratorStore {
   retryPlan(planId: string, requestId: string | null, reason: string, call: CallTrace): Promise<RetryOutcome>;
   /** Null: nobody holds the queue. */
   queueHold(): Promise<HoldRecord | null>;
-  /** Takes all claims away: what was being placed is assigned no more. */
+  /** Nothing is assigned any more once it is committed. Takes claims away too, but for those that somebody else has locked. */
   holdQueue(request: HoldRequest): Promise<HoldRecord>;
-  /** Answers the hold that ended; null: there was none. */
+  /** Answers the hold that ended; null: there was none. Deadlines of what waits are put off by as long as it lasted, in the end. */
   releaseQueue(request: HoldRequest): Promise<HoldRecord | null>;
   /** The newest first. */
   listQueueEvents(page: Page): Promise<Listed<QueueEventRecord>>;

@@ -2,6 +2,7 @@ import { type Database, defineStatement, type Queryable } from "@headroom/postgr
 import type { HoldRecord, HoldRequest, QueueEventRecord } from "../model.ts";
 import { BadCursorError, type Listed, type Page } from "../port.ts";
 import { listed } from "./cursor.ts";
+import { putOffFirstDeadlines } from "./late-deadlines.ts";
 
 interface HoldRow {
   readonly reason: string;
@@ -32,18 +33,33 @@ const insertHold = defineStatement<HoldRow>({
 const takeClaimsAway = defineStatement({
   name: "tasks_take_claims_away",
   text: `
-    UPDATE tasks SET claim_owner = NULL, claim_expires_at = NULL
-     WHERE claim_expires_at IS NOT NULL AND state IN ('pending', 'paused')`,
+    WITH claimed AS MATERIALIZED (
+      SELECT task_id FROM tasks
+       WHERE (state = 'pending' OR (state = 'paused' AND claim_expires_at IS NOT NULL)) AND claim_expires_at IS NOT NULL
+       LIMIT $1
+         FOR UPDATE SKIP LOCKED)
+    UPDATE tasks t SET claim_owner = NULL, claim_expires_at = NULL FROM claimed WHERE t.task_id = claimed.task_id`,
 });
 
-export function holdQueue(db: Database, request: HoldRequest): Promise<HoldRecord> {
-  return db.transaction(async (tx) => {
+/** Claims in one transaction, and of these at most: those that are left end by themselves. */
+const claimsAtOnce = 1_000;
+const maxPortions = 100;
+
+/**
+ * Once the hold is committed nothing is assigned any more, whatever is claimed. So no claim is waited for that somebody keeps locked, and the
+ * others are taken away for the sake of those that placed them.
+ */
+export async function holdQueue(db: Database, request: HoldRequest): Promise<HoldRecord> {
+  const hold = await db.transaction(async (tx) => {
     const [row] = await tx.query(insertHold, [request.reason, request.by]);
     if (row === undefined) throw new Error("the hold of the queue was not written");
-    await tx.execute(takeClaimsAway);
-    await tx.execute(insertEvent, ["QUEUE_HELD", request.reason, request.by, request.call.requestId]);
+    await tx.execute(insertEvent, ["QUEUE_HELD", request.reason, request.by, request.call.requestId, null]);
     return holdFromRow(row);
   });
+  for (let portion = 0; portion < maxPortions; portion += 1) {
+    if ((await db.execute(takeClaimsAway, [claimsAtOnce])) < claimsAtOnce) break;
+  }
+  return hold;
 }
 
 const deleteHold = defineStatement<HoldRow>({
@@ -51,30 +67,27 @@ const deleteHold = defineStatement<HoldRow>({
   text: `DELETE FROM queue_hold RETURNING reason, held_by, held_at`,
 });
 
-/** The time under a hold is nobody's waiting for room: from when it was held, or from when the waiting began, where that was later. */
-const shiftDeadlines = defineStatement({
-  name: "pause_queue_shift_deadlines",
-  text: `
-    UPDATE pause_queue q
-       SET wait_deadline = q.wait_deadline + greatest(interval '0', now()
-             - greatest(to_timestamp($1 / 1000.0), q.wait_deadline - t.wait_timeout_ms * interval '1 millisecond'))
-      FROM tasks t
-     WHERE q.status = 'waiting' AND q.wait_deadline IS NOT NULL AND t.task_id = q.task_id`,
-});
+/**
+ * Deadlines that are put off with the release, those that come first: a replica of the version before, which knows of no other way, finds as
+ * many as it sees for some time.
+ */
+const putOffAtOnce = 2_000;
 
 export function releaseQueue(db: Database, request: HoldRequest): Promise<HoldRecord | null> {
   return db.transaction(async (tx) => {
     const [row] = await tx.query(deleteHold);
     if (row === undefined) return null;
-    await tx.execute(shiftDeadlines, [row.held_at]);
-    await tx.execute(insertEvent, ["QUEUE_RELEASED", request.reason, request.by, request.call.requestId]);
+    const { reason, by, call } = request;
+    await tx.execute(insertEvent, ["QUEUE_RELEASED", reason, by, call.requestId, row.held_at]);
+    await putOffFirstDeadlines(tx, putOffAtOnce);
     return holdFromRow(row);
   });
 }
 
 const insertEvent = defineStatement({
   name: "queue_events_insert",
-  text: `INSERT INTO queue_events (kind, reason, by, request_id) VALUES ($1, $2, $3, $4)`,
+  text: `
+    INSERT INTO queue_events (kind, reason, by, request_id, held_since) VALUES ($1, $2, $3, $4, to_timestamp($5::double precision / 1000))`,
 });
 
 interface QueueEventRow {

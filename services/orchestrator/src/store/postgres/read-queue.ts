@@ -3,6 +3,7 @@ import type { Needs, PauseReason } from "@headroom/scheduling";
 import type { PausedTaskRecord } from "../model.ts";
 import type { Listed, Page } from "../port.ts";
 import { decodeQueueCursor, listed } from "./cursor.ts";
+import { waitDeadline } from "./late-deadlines.ts";
 
 interface PausedRow {
   readonly task_id: string;
@@ -23,7 +24,7 @@ interface PausedRow {
 }
 
 const pausedColumns = `q.task_id, q.plan_id, t.name AS task_name, p.name AS plan_name, q.priority, t.needs, q.pause_queue_id, q.reason,
-           q.reason_detail, q.paused_at, q.rank, q.blocked, q.resume_after, q.last_checked, q.wait_deadline`;
+           q.reason_detail, q.paused_at, q.rank, q.blocked, q.resume_after, q.last_checked, ${waitDeadline} AS wait_deadline`;
 const withNames = `JOIN tasks t ON t.task_id = q.task_id JOIN plans p ON p.plan_id = q.plan_id`;
 
 /** What may start first, then the rest; each half from an index of its own. The place to go on from lies in the half that `$2` tells. */

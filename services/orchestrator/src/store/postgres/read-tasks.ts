@@ -4,6 +4,7 @@ import type { PauseRecord, TaskRecord } from "../model.ts";
 import type { Listed, Page } from "../port.ts";
 import { type AttemptRow, attemptColumns, attemptFromRow, attemptsOfTask } from "./read-attempts.ts";
 import { listed, newestFirst } from "./cursor.ts";
+import { waitDeadline } from "./late-deadlines.ts";
 
 interface TaskRow {
   readonly task_id: string;
@@ -43,7 +44,7 @@ const taskColumns = `t.task_id, t.plan_id, t.name, t.position, t.state, t.priori
            t.max_attempts, t.hold_unknown, t.wait_timeout_ms, t.expected_duration_ms, t.outcome_code, t.created_at, t.created_at::text AS created_text, t.finished_at, t.outcome_reason,
            t.cancel_requested_at IS NOT NULL AS cancel_requested,
            q.pause_queue_id, q.status AS pause_status, q.reason AS pause_reason, q.reason_detail AS pause_sentence, q.paused_at,
-           q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked, q.wait_deadline`;
+           q.resume_after AS pause_resume_after, q.last_checked AS pause_last_checked, ${waitDeadline} AS wait_deadline`;
 
 const withPause = `LEFT JOIN pause_queue q ON q.task_id = t.task_id AND q.status = 'waiting'`;
 const newestAttempt = `(SELECT to_jsonb(newest) FROM (SELECT ${attemptColumns} FROM attempts a WHERE a.attempt_id = t.attempt_id) AS newest) AS attempt`;

@@ -3,15 +3,16 @@ import type { WaitedTooLong, WaitTimeouts } from "../port.ts";
 import { cancelDependents } from "./dependents.ts";
 import { appendEvents } from "./events.ts";
 import { finishTasks } from "./finish-tasks.ts";
+import { putOffDeadlines, waitDeadline } from "./late-deadlines.ts";
 import { lockPlans } from "./lock-plans.ts";
 import { waitBriefly } from "./lock-wait.ts";
 import { endPauses } from "./pause-rows.ts";
 
-const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: string }>({
+const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: string; readonly is_late: boolean }>({
   name: "pause_queue_find_waited_too_long",
   text: `
-    SELECT q.task_id, q.plan_id
-      FROM pause_queue q
+    SELECT q.task_id, q.plan_id, ${waitDeadline} > now() AS is_late
+      FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
      WHERE q.status = 'waiting' AND q.wait_deadline <= now() AND q.plan_id <> ALL($2::uuid[])
        AND NOT EXISTS (SELECT 1 FROM queue_hold)
      ORDER BY q.wait_deadline
@@ -31,7 +32,7 @@ const lockDue = defineStatement<DueRow>({
   text: `
     SELECT t.task_id, t.name, t.wait_timeout_ms, q.reason_detail
       FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
-     WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND q.wait_deadline <= now() AND t.state = 'paused'
+     WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND ${waitDeadline} <= now() AND t.state = 'paused'
        AND NOT EXISTS (SELECT 1 FROM queue_hold)
        FOR UPDATE OF t`,
 });
@@ -47,12 +48,23 @@ export async function failWaitedTooLong(
   limit: number,
   exceptPlanIds: readonly string[],
 ): Promise<WaitTimeouts> {
+  const due = await db.query(findDue, [limit, exceptPlanIds]);
+  const late = due.filter((row) => row.is_late);
+  const putOff = await putOffDeadlines(
+    db,
+    late.map((row) => row.task_id),
+  );
   const byPlan = new Map<string, string[]>();
-  for (const row of await db.query(findDue, [limit, exceptPlanIds])) {
+  for (const row of due) {
+    if (row.is_late) continue;
     byPlan.set(row.plan_id, [...(byPlan.get(row.plan_id) ?? []), row.task_id]);
   }
   const failed: WaitedTooLong[] = [];
-  const leftOut: { readonly planId: string; readonly error: unknown }[] = [];
+  const inUse = new Set(late.flatMap((row) => (putOff.has(row.task_id) ? [] : row.plan_id)));
+  const leftOut: { readonly planId: string; readonly error: unknown }[] = [...inUse].map((planId) => ({
+    planId,
+    error: null,
+  }));
   for (const [planId, taskIds] of byPlan) {
     try {
       failed.push(...(await db.transaction((tx) => failThose(tx, planId, taskIds))));
@@ -63,7 +75,7 @@ export async function failWaitedTooLong(
       else break;
     }
   }
-  return { failed, leftOut };
+  return { failed, putOff: putOff.size, leftOut };
 }
 
 async function failThose(tx: Transaction, planId: string, taskIds: readonly string[]): Promise<WaitedTooLong[]> {

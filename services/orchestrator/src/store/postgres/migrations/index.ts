@@ -10,6 +10,7 @@ import { holdUnknown } from "./0013_hold_unknown.ts";
 import { cancelling } from "./0014_cancelling.ts";
 import { queueWithoutTaskCheck } from "./0015_queue_without_task_check.ts";
 import { outputEnd } from "./0016_output_end.ts";
+import { lateDeadlines } from "./0017_late_deadlines.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -24,4 +25,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   cancelling,
   queueWithoutTaskCheck,
   outputEnd,
+  lateDeadlines,
 ];
