@@ -229,6 +229,7 @@ export function createParts(options: PartsOptions): Parts {
     avoided,
     kept,
     releaser,
+    settle,
     pollingIntervalMs: config.pollingIntervalMs,
     pointMs: config.priorityPointMs,
     mapError: mapStoreError,

@@ -4,6 +4,7 @@ import type {
   AttemptResult,
   AttemptVerdict,
   ClaimedTask,
+  DecideAttempt,
   NewPlan,
   NewTask,
   OrchestratorStore,
@@ -60,6 +61,17 @@ export const succeed: (result: AttemptResult) => AttemptVerdict = () => ({
   taskState: "succeeded",
   eventKind: "TASK_SUCCEEDED",
   sentence: "done",
+});
+
+/** What was never sent goes back to the queue, as held. */
+export const undelivered: DecideAttempt = () => ({
+  kind: "requeue",
+  attemptState: "undelivered",
+  eventKind: "TASK_NOT_DELIVERED",
+  reason: "HELD",
+  sentence: "not sent",
+  resumeAfterMs: null,
+  runGivenBack: true,
 });
 
 /** A store, two replicas' names, and the usual steps. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { shapeKey } from "@headroom/scheduling";
 import { waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
-import { needs, newPlan, newTask, page, paused, type StoreDesk } from "./desk.ts";
+import { needs, newPlan, newTask, page, paused, type StoreDesk, undelivered } from "./desk.ts";
 
 export function queueConformance(desk: StoreDesk): void {
   const { owner, accept, claim, kinds } = desk;
@@ -173,7 +173,7 @@ export function queueConformance(desk: StoreDesk): void {
       const held = newPlan([newTask("held", { pause: paused })]);
       await accept(held);
       const call = { requestId: "", traceparent: "" };
-      await desk.store.holdPlan(held.planId, { reason: "", by: "", call });
+      await desk.store.holdPlan(held.planId, { reason: "", by: "", call }, undelivered);
       await accept(newPlan([mine!]));
       expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({ higherPriority: 0, samePriority: 2 });
       const unfit = { planId: null, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "s", freshMs: 0, after: null } as const;

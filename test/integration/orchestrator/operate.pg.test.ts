@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { wire } from "@headroom/contracts";
 import { HeadroomError } from "@headroom/rpc";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createWorld, fleetSeen, planOf, type Running, waitUntil, type World } from "./harness.ts";
+import { createWorld, fleetSeen, grpcOf, planOf, type Running, waitUntil, type World } from "./harness.ts";
 
 const { PauseReason, PlanStatus, TaskState } = wire;
 const failure = { exitCode: 1 };
@@ -93,6 +93,25 @@ describe("hold and release of a plan", () => {
     expect(agent.given).toEqual([]);
     await running.plans.releasePlan({ planId, reason: "", releasedBy: "" });
     await waitUntil(() => agent.given.length === 1);
+  });
+
+  it("what its agent was not sent yet is taken back: the room goes back, and the agent gets none of it when it attaches again", async () => {
+    const running = await world.start(neverPolls);
+    const agent = await world.agent(running, { cores: 2 });
+    await fleetSeen(running, 1);
+    agent.disconnect();
+    await waitUntil(() => running.logger.has("agent detached"));
+    const { planId } = await running.plans.dispatchPlan(planOf(1));
+    expect(world.registry.held.size).toBe(1);
+    const { heldTasks, plan } = await running.plans.holdPlan({ planId, ...why });
+    expect(heldTasks).toBe(1);
+    expect(plan?.tasks[0]?.pause).toMatchObject({ reason: PauseReason.PAUSE_REASON_HELD });
+    await waitUntil(() => world.registry.held.size === 0);
+    agent.connect(grpcOf(running));
+    await waitUntil(() => agent.welcomed());
+    await running.plans.releasePlan({ planId, reason: "", releasedBy: "" });
+    await waitUntil(() => agent.given.length === 1);
+    expect((await planAt(running, planId)).tasks[0]?.attempts[0]?.number).toBe(2);
   });
 
   it("twice is fine, unknown and ended plans are told, and cancelling a held plan ends it", async () => {

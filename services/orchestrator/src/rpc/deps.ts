@@ -13,6 +13,7 @@ import type { Resumer } from "../resume/resumer.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AgentMessages } from "../work/agent-messages.ts";
 import type { Sessions } from "../work/sessions.ts";
+import type { Settle } from "../work/settlement.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
 
@@ -36,6 +37,7 @@ export interface HandlerDeps {
   readonly avoided: AvoidedAgents;
   readonly kept: KeptRoom;
   readonly releaser: Releaser;
+  readonly settle: Settle;
   readonly pollingIntervalMs: number;
   /** Ageing: what a point of priority is worth in time of waiting. */
   readonly pointMs: number;

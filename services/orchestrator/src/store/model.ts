@@ -87,7 +87,14 @@ export interface HoldRequest {
 export type HoldPlanOutcome =
   | { readonly kind: "unknown" }
   | { readonly kind: "finished"; readonly status: PlanStatus }
-  | { readonly kind: "held"; readonly heldTasks: number };
+  /** `takenBack`: of what had been given out and never sent; their tasks are among the held ones, and their room is to be given back. */
+  | { readonly kind: "held"; readonly heldTasks: number; readonly takenBack: readonly TakenBack[] };
+
+/** An attempt that certainly never reached its agent. */
+export interface TakenBack extends FencedAttempt {
+  readonly agentId: string;
+  readonly applied: AppliedVerdict;
+}
 
 export type RetryOutcome =
   | { readonly kind: "unknown" }

@@ -367,8 +367,8 @@ export interface OrchestratorStore {
   >;
 
   // Operating
-  /** Nothing of the plan is assigned after this, until it is released. */
-  holdPlan(planId: string, request: HoldRequest): Promise<HoldPlanOutcome>;
+  /** Nothing of the plan is assigned after this, nor sent for the first time, until it is released: what was not sent yet is taken back as decided. */
+  holdPlan(planId: string, request: HoldRequest, decide: DecideAttempt): Promise<HoldPlanOutcome>;
   /** Answers how many tasks may start again; null: no such plan. */
   releasePlan(planId: string, request: HoldRequest): Promise<number | null>;
   /** Failed tasks wait again, with all attempts anew, and what was cancelled because of them. `requestId` null: not idempotent. */

@@ -4,6 +4,7 @@ import {
   attemptStep,
   type Backoff,
   backoffMs,
+  type PauseReason,
   type TaskEvent,
   taskStep,
 } from "@headroom/scheduling";
@@ -48,15 +49,18 @@ export function decideResult(result: AttemptResult, random: number): DecideAttem
   };
 }
 
-/** It certainly never ran. `random` is not needed: another agent may take it at once. */
-export function decideUndelivered(why: string): DecideAttempt {
+/** It certainly never ran. `random` is not needed: another agent may take it at once, unless `reason` is that it is held. */
+export function decideUndelivered(
+  why: string,
+  reason: Extract<PauseReason, "DELIVERY_FAILED" | "HELD"> = "DELIVERY_FAILED",
+): DecideAttempt {
   return (situation) => {
     const step = attemptStep(situation.attemptState, "delivery_failed");
     if (step.kind === "rejected" || situation.superseded) return { kind: "repeat" };
     return requeue(situation, "delivery_failed", {
       attemptState: step.to,
       eventKind: "TASK_NOT_DELIVERED",
-      reason: "DELIVERY_FAILED",
+      reason,
       sentence: why,
       resumeAfterMs: null,
       runGivenBack: true,

@@ -1,9 +1,10 @@
 import { defineStatement } from "@headroom/postgres";
 import type { PauseReason, PlanStatus } from "@headroom/scheduling";
-import type { CallTrace, HoldPlanOutcome, HoldRequest } from "../model.ts";
+import type { CallTrace, DecideAttempt, HoldPlanOutcome, HoldRequest } from "../model.ts";
 import { appendEvents, type NewEvent } from "./events.ts";
 import { holdSentence, insertPauses } from "./pause-rows.ts";
 import type { PlanTransactions } from "./plan-transactions.ts";
+import { takeBackUnsentOf } from "./take-back-unsent.ts";
 
 const planOutcome = defineStatement<{ readonly outcome: PlanStatus | null }>({
   name: "plans_outcome",
@@ -47,8 +48,13 @@ const holdRows = defineStatement<TaskRow & { readonly was_held: boolean }>({
  RETURNING q.task_id, t.name, before.blocked AS was_held`,
 });
 
-/** Everything of the plan that waits is held; what was being placed is taken from whoever placed it. */
-export function holdPlan(plans: PlanTransactions, planId: string, request: HoldRequest): Promise<HoldPlanOutcome> {
+/** Everything of the plan that waits is held; what was being placed is taken from whoever placed it, and what is not sent yet from whoever would send it. */
+export function holdPlan(
+  plans: PlanTransactions,
+  planId: string,
+  request: HoldRequest,
+  decide: DecideAttempt,
+): Promise<HoldPlanOutcome> {
   const { by, reason, call } = request;
   return plans.run(planId, async (tx) => {
     const [plan] = await tx.query(planOutcome, [planId]);
@@ -69,7 +75,9 @@ export function holdPlan(plans: PlanTransactions, planId: string, request: HoldR
       ...parked.map((row) => ({ ...about(row), kind: "TASK_PAUSED", fromState: "pending" as const })),
       ...held.filter((row) => !row.was_held).map((row) => ({ ...about(row), kind: "TASK_HELD" })),
     ]);
-    return { kind: "held", heldTasks: parked.length + held.length };
+    const takenBack = await takeBackUnsentOf(tx, planId, decide);
+    const requeued = takenBack.filter(({ applied }) => applied.verdict.kind === "requeue");
+    return { kind: "held", heldTasks: parked.length + held.length + requeued.length, takenBack };
   });
 }
 

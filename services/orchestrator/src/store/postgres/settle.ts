@@ -1,15 +1,25 @@
 import type { AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt, Patience } from "../model.ts";
+import type { AttemptRow } from "./attempt-rows.ts";
 import type { Report, SubmitReport, Told } from "./reports.ts";
 
-const NOTHING_TOLD: Omit<Told, "reason"> = {
-  exitCode: null,
-  signal: "",
-  sentence: "",
-  startedAtMs: null,
-  finishedAtMs: null,
-  used: null,
-  lastOutputSeq: null,
-};
+/** Of an end that no agent told of. */
+export function nothingTold(reason: string): Told {
+  return {
+    exitCode: null,
+    signal: "",
+    sentence: "",
+    startedAtMs: null,
+    finishedAtMs: null,
+    used: null,
+    lastOutputSeq: null,
+    reason,
+  };
+}
+
+/** It certainly never reached its agent. */
+export function isUnsent(row: AttemptRow): boolean {
+  return row.attempt_state === "assigned" && row.unsent && !row.superseded;
+}
 
 /** `startedAtMs` null: only accepted so far. */
 export async function acceptOrStart(
@@ -57,7 +67,7 @@ export function undeliver(
   return settle(submit, {
     attempt,
     decide,
-    told: { ...NOTHING_TOLD, reason: "UNDELIVERED" },
+    told: nothingTold("UNDELIVERED"),
     actor: "agent",
     stillSo: (row) => row.agent_id === agentId && row.attempt_state === "assigned" && row.fence === attempt.fence,
     patience,
@@ -72,9 +82,9 @@ export function takeBackUnsent(
   return settle(submit, {
     attempt,
     decide,
-    told: { ...NOTHING_TOLD, reason: "UNDELIVERED" },
+    told: nothingTold("UNDELIVERED"),
     actor: "orchestrator",
-    stillSo: (row) => row.attempt_state === "assigned" && row.unsent && !row.superseded,
+    stillSo: isUnsent,
   });
 }
 
@@ -87,7 +97,7 @@ export function loseAttempt(
   return settle(submit, {
     attempt,
     decide,
-    told: { ...NOTHING_TOLD, reason: "LOST" },
+    told: nothingTold("LOST"),
     actor: "orchestrator",
     stillSo: (row) =>
       (row.attempt_state === "assigned" || row.attempt_state === "running") && row.lease_over_ms >= graceMs,

@@ -86,7 +86,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     cancelPlan: (planId, reason, actor, call) => cancelPlan(db, plans, planId, reason, actor, call),
     cancelTask: (taskId, reason, actor, call) => cancelTask(db, plans, taskId, reason, actor, call),
 
-    holdPlan: (planId, request) => holdPlan(plans, planId, request),
+    holdPlan: (planId, request, decide) => holdPlan(plans, planId, request, decide),
     releasePlan: (planId, request) => releasePlan(plans, planId, request),
     retryPlan: (planId, requestId, reason, call) => retryPlan(plans, planId, requestId, reason, call),
     queueHold: () => queueHold(db),

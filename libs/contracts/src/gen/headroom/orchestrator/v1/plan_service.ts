@@ -180,7 +180,7 @@ export interface HoldPlanResponse {
   plan?:
     | Plan
     | undefined;
-  /** Tasks that wait and are held. What waits for another task of the plan is held when that has succeeded. */
+  /** Tasks that wait and are held, those taken back included. What waits for another task of the plan is held when that has succeeded. */
   heldTasks: number;
 }
 
@@ -2881,8 +2881,9 @@ export const PlanServiceService = {
   },
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
-   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards; what was assigned and is not on its way to its agent yet is taken back and waits, at no cost of a run.
+   * What is on its way by then goes on (ASSIGNED in the answer), also where its agent has to be told again. Holding twice changes the
+   * reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan: {
     path: "/headroom.orchestrator.v1.PlanService/HoldPlan" as const,
@@ -3043,8 +3044,9 @@ export interface PlanServiceServer extends UntypedServiceImplementation {
   cancelPlan: handleUnaryCall<CancelPlanRequest, CancelPlanResponse>;
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
-   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards; what was assigned and is not on its way to its agent yet is taken back and waits, at no cost of a run.
+   * What is on its way by then goes on (ASSIGNED in the answer), also where its agent has to be told again. Holding twice changes the
+   * reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan: handleUnaryCall<HoldPlanRequest, HoldPlanResponse>;
   /**
@@ -3191,8 +3193,9 @@ export interface PlanServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Keeps the waiting tasks of a plan from starting, until ReleasePlan; what runs goes on. Commits before it answers: nothing of the plan
-   * is given to an agent afterwards. Holding twice changes the reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has
-   * ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
+   * is given to an agent afterwards; what was assigned and is not on its way to its agent yet is taken back and waits, at no cost of a run.
+   * What is on its way by then goes on (ASSIGNED in the answer), also where its agent has to be told again. Holding twice changes the
+   * reason and is fine. Unknown plan: NOT_FOUND (PLAN_NOT_FOUND). One that has ended: FAILED_PRECONDITION (PLAN_ALREADY_FINISHED).
    */
   holdPlan(
     request: HoldPlanRequest,
