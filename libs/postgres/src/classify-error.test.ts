@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classifyError, isAboutValues, isRefusal } from "./classify-error.ts";
+import { classifyError, isAboutValues, isRefusal, isSchemaMismatch } from "./classify-error.ts";
 
 const withCode = (code: string, message = "x"): Error => Object.assign(new Error(message), { code });
 
@@ -39,6 +39,14 @@ describe("classifyError", () => {
     const error = Object.assign(withCode("23505"), { constraint: "agents_pkey" });
     expect(classifyError(error)).toEqual({ kind: "unique_violation", constraint: "agents_pkey" });
     expect(classifyError(withCode("23505"))).toEqual({ kind: "unique_violation", constraint: "" });
+  });
+
+  it.each(["3F000", "42P01", "42703", "42704", "42883", "42P10"])("%s is of a schema of another version", (code) => {
+    expect(isSchemaMismatch(new Error("wrapped", { cause: withCode(code) }))).toBe(true);
+  });
+
+  it.each(["42601", "42501", "23505", "08006"])("%s is not", (code) => {
+    expect(isSchemaMismatch(withCode(code))).toBe(false);
   });
 
   it.each([

@@ -107,6 +107,24 @@ export function isRefusal(error: unknown): boolean {
 /** SQLSTATE: a prepared statement that is not there; a file of the server that is not there. */
 const refusals: ReadonlySet<string> = new Set(["26000", "58P01"]);
 
+/**
+ * Whether the schema is another one than the statement was written for: not made yet, or made by a program of another version in the middle of an
+ * update. The same statement succeeds once the schema, or the program, is what the other needs.
+ */
+export function isSchemaMismatch(error: unknown): boolean {
+  return hasCode(error, (code) => mismatches.has(code), 0);
+}
+
+/** SQLSTATE: what is not there of a schema. */
+const mismatches: ReadonlySet<string> = new Set([
+  "3F000", // the schema itself
+  "42P01", // a table or an index
+  "42703", // a column
+  "42704", // a type, or another object
+  "42883", // a function
+  "42P10", // the unique index that ON CONFLICT names
+]);
+
 /** Whether it is about the values that were given: SQLSTATE classes 22 (data) and 23 (constraints). The same statement succeeds with others. */
 export function isAboutValues(error: unknown): boolean {
   return hasCode(error, (code) => isOfClass(code, "22") || isOfClass(code, "23"), 0);

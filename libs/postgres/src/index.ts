@@ -6,6 +6,7 @@ export {
   type DatabaseErrorKind,
   isAboutValues,
   isRefusal,
+  isSchemaMismatch,
 } from "./classify-error.ts";
 export { type ConnectionTarget, describeTarget } from "./connection.ts";
 export {

@@ -63,6 +63,28 @@ describe("the database is away", () => {
     expect((await at.join()).agentId).toBeDefined();
   });
 
+  it("of another version, as in the middle of an update: promises are refused with when to try again, samples are kept, and all is made up for", async () => {
+    const agent = await at.join({ poolName: "updated", sample: machineOf({ cores: 8 }) });
+    await sql("ALTER TABLE registry.reservations RENAME COLUMN reserved_at TO promised_at");
+    await sql("ALTER TABLE registry.agent_samples RENAME COLUMN cpu_available_millicores TO cpu_left");
+    try {
+      const refused = await failure(reserve(randomUUID()));
+      expect(refused).toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_STARTING" });
+      await agent.beat({ sample: machineOf({ cores: 7 }) });
+      await waitFor(() => at.logger.has("cannot be written now", "warn"));
+    } finally {
+      await sql("ALTER TABLE registry.reservations RENAME COLUMN promised_at TO reserved_at");
+      await sql("ALTER TABLE registry.agent_samples RENAME COLUMN cpu_left TO cpu_available_millicores");
+    }
+    await waitFor(async () => (await reserve(randomUUID())).results[0]!.outcome!.$case === "reserved");
+    await waitFor(async () => {
+      const [row] = await sql(
+        `SELECT cpu_available_millicores FROM registry.agent_samples WHERE agent_id = '${agent.agentId}'`,
+      );
+      return Number(row?.["cpu_available_millicores"]) === 7_000;
+    });
+  });
+
   it("killed in mid-flight: no answer was given for a promise that is not there", async () => {
     const agent = await at.join({ poolName: "killed", sample: machineOf({ cores: 64, totalCores: 64 }) });
     const given = new Set<string>();

@@ -1,4 +1,4 @@
-import { classifyError } from "@headroom/postgres";
+import { classifyError, isSchemaMismatch } from "@headroom/postgres";
 import { type MapError, unavailable } from "@headroom/rpc";
 import { PlanLockedError } from "../store/plan-locked.ts";
 
@@ -40,14 +40,14 @@ export const mapStoreError: MapError = (error) => {
       );
     case "unique_violation":
     case "other":
-      return isMissingSchema(error)
-        ? unavailable("STARTING", "the orchestrator is still preparing its database; try again", retryAfterMs, error)
+      // The ports are open while the first start makes the schema, and stay so while a newer version changes it.
+      return isSchemaMismatch(error)
+        ? unavailable(
+            "STARTING",
+            "the orchestrator's database is still being prepared, or another version of the orchestrator has changed it; try again",
+            retryAfterMs,
+            error,
+          )
         : null;
   }
 };
-
-/** The ports are open while the first start makes the schema. */
-function isMissingSchema(error: unknown): boolean {
-  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-  return code === "42P01" || code === "3F000";
-}

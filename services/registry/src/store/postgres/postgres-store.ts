@@ -1,5 +1,5 @@
 /** The store on PostgreSQL. Each method is one statement or one transaction of a file beside this one. */
-import { classifyError, type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { classifyError, type Database, defineStatement, isSchemaMismatch, type Queryable } from "@headroom/postgres";
 import type { EpochMs } from "@headroom/scheduling";
 import { type RegistryStore, StoreUnavailableError } from "../registry-store.ts";
 import { admitAgents } from "./admit.ts";
@@ -28,11 +28,14 @@ async function databaseNowMs(db: Queryable): Promise<EpochMs> {
 }
 
 export function createPostgresStore(db: Database): RegistryStore {
-  /** Says "away" in the words of the port; a timeout or a full disk is "away" to callers too: they can only try again. */
+  /** Says "away" in the words of the port; a timeout, a full disk or a schema in the middle of an update is "away" to callers too: they can only try again. */
   async function call<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
+      if (isSchemaMismatch(error)) {
+        throw new StoreUnavailableError("the database's schema is of another version", { cause: error });
+      }
       const { kind } = classifyError(error);
       if (kind === "other" || kind === "unique_violation") throw error;
       throw new StoreUnavailableError(`the database does not take this now (${kind})`, { cause: error });
