@@ -1,4 +1,5 @@
 import { wire } from "@headroom/contracts";
+import { classifyError } from "@headroom/postgres";
 import { HeadroomError, invalidArgument } from "@headroom/rpc";
 import type { Logger, Ports } from "@headroom/runtime";
 import { needsFromWire } from "@headroom/contracts";
@@ -7,7 +8,14 @@ import type { FleetView } from "../fleet-view/fleet-view.ts";
 import type { ClaimEnds } from "../placing/claim-ends.ts";
 import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import { maxPlacedAtOnce, type Placer } from "../placing/placer.ts";
-import { type CallTrace, type ClaimedTask, type NewPause, type NewPlan, NO_CALL } from "../store/model.ts";
+import {
+  type AcceptOutcome,
+  type CallTrace,
+  type ClaimedTask,
+  type NewPause,
+  type NewPlan,
+  NO_CALL,
+} from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { expandPlan, type Holds } from "./expand-plan.ts";
@@ -70,7 +78,7 @@ async function accept(
   const earlier = requestId === null ? null : await options.store.findRequest(requestId);
   const bytes = planBytes(plan);
   const requestHash = hashPlan(plan, bytes);
-  if (earlier !== null) return duplicate(earlier.planId, earlier.requestHash === requestHash);
+  if (earlier !== null) return repeated(options, earlier.planId, earlier.requestHash === requestHash);
   validatePlan(plan, bytes.length, options.ports.clock.now());
   if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
 
@@ -78,10 +86,10 @@ async function accept(
   const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
   const known = { requestHash, call, learnedMs, pointMs };
   const newPlan = expandPlan(plan, requestId, ports.random, holds, known);
-  const outcome = await options.store.acceptPlan(newPlan, options.claimer, newPlan.tasks.length);
+  const outcome = await acceptPlan(options, newPlan);
   switch (outcome.kind) {
     case "request_id_used":
-      return duplicate(outcome.planId, outcome.samePlan);
+      return repeated(options, outcome.planId, outcome.samePlan);
     case "task_ids_exist":
       throw taskIdsExist(newPlan, outcome.taskIds);
     case "accepted": {
@@ -90,6 +98,16 @@ async function accept(
       options.planChanged(newPlan.planId);
       return { kind: "accepted", planId: newPlan.planId, tasks };
     }
+  }
+}
+
+async function acceptPlan({ store, claimer, claimEnds }: AcceptorOptions, plan: NewPlan): Promise<AcceptOutcome> {
+  try {
+    return await store.acceptPlan(plan, claimer, plan.tasks.length);
+  } catch (error) {
+    // It may have been committed, with its tasks claimed: nobody places them then before that has ended.
+    if (classifyError(error).kind === "unavailable") claimEnds.note();
+    throw error;
   }
 }
 
@@ -215,8 +233,14 @@ const HELD_BY_GATE: ReadonlySet<PauseReason> = new Set([
   "HELD",
 ]);
 
-function duplicate(planId: string, samePlan: boolean): Accepted {
-  if (samePlan) return { kind: "duplicate", planId };
+/** Whoever accepted it may have heard of no commit, and then has told nobody: what waits is looked at now, what is still claimed later. */
+function repeated(options: AcceptorOptions, planId: string, samePlan: boolean): Accepted {
+  if (samePlan) {
+    options.wakeLoop("plan accepted before");
+    options.claimEnds.note();
+    options.planChanged(planId);
+    return { kind: "duplicate", planId };
+  }
   throw new HeadroomError({
     code: "ALREADY_EXISTS",
     reason: "REQUEST_ID_REUSED",

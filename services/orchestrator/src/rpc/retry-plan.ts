@@ -17,9 +17,10 @@ export function retryPlan(deps: HandlerDeps): UnaryHandler<wire.RetryPlanRequest
     if (!duplicate) {
       const counts = { retried_tasks: retriedTasks, restored_tasks: restoredTasks };
       context.logger.info({ plan_id: planId, ...counts, reason: request.reason }, "plan is tried again");
-      deps.hub.changed(planId);
-      deps.loop.wake("a plan is tried again");
     }
+    // Also of a duplicate: the first call may have heard of no commit, and then has told nobody.
+    deps.hub.changed(planId);
+    deps.loop.wake("a plan is tried again");
     const plan = await planAfterwards(deps.store, planId);
     return wire.RetryPlanResponse.fromPartial({ plan, retriedTasks, restoredTasks, duplicate });
   };
