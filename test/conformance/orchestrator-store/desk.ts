@@ -123,7 +123,7 @@ export function createStoreDesk(storeNow: () => OrchestratorStore) {
     lastOutputSeq: 0,
   });
   const kinds = async (planId: string): Promise<readonly string[]> =>
-    (await storeNow().eventsAfter(planId, 0, 1_000)).map((event) => event.kind);
+    ((await storeNow().eventsAfter(planId, 0, 1_000))?.events ?? []).map((event) => event.kind);
 
   /** A plan of which all is assigned to one agent. */
   const start = async (tasks: readonly NewTask[] = [newTask("a")], sendsNow = true) => {

@@ -45,7 +45,9 @@ export function roomHoldConformance(
       ]),
     );
     for (const { planId, taskId } of tasks) {
-      const moves = (await store().eventsAfter(planId, 0, 100)).filter((event) => event.taskId === taskId);
+      const moves = ((await store().eventsAfter(planId, 0, 100))?.events ?? []).filter(
+        (event) => event.taskId === taskId,
+      );
       const told = moves
         .filter(({ toState }) => toState !== null)
         .map(({ kind, fromState, toState }) => ({ kind, fromState, toState }));
@@ -57,7 +59,7 @@ export function roomHoldConformance(
   it("tells of it in the history, and ends with the waiting, or when it has rested as long as it lasted", async () => {
     const { taskId, planId } = await pausedTask();
     expect(await store().keepRoom(holdOf(taskId, { lastsMs: 40 }), "Room is kept for it.")).toBe(true);
-    const events = await store().eventsAfter(planId, 0, 100);
+    const events = (await store().eventsAfter(planId, 0, 100))?.events ?? [];
     expect(events.at(-1)).toMatchObject({ kind: "TASK_ROOM_KEPT", taskId, sentence: "Room is kept for it." });
     await waitFor(async () => ((await store().roomHolds())[0]?.leftMs ?? 1) <= 0);
     // It is known while it rests, so that it is not given again too early.

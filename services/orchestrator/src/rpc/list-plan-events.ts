@@ -16,16 +16,16 @@ export function listPlanEvents({
     const taskId = request.taskId === "" ? null : request.taskId.toLowerCase();
     const question = { planId, taskId };
     const { limit, after } = readCountingPage(request, defaultPageSize, question);
-    const plan = await store.getPlan(planId);
-    if (plan === null) throw planNotFound(planId);
-    const events = await store.eventsAfter(planId, after, limit + 1, taskId);
+    const read = await store.eventsAfter(planId, after, limit + 1, taskId);
+    if (read === null) throw planNotFound(planId);
+    const { events, trimmedThrough } = read;
     const page = events.slice(0, limit);
     const last = page.at(-1);
     const next = events.length > limit && last !== undefined ? String(last.eventId) : null;
     return wire.ListPlanEventsResponse.fromPartial({
       events: page.map(eventToWire),
       nextPageToken: nextPageToken(next, question),
-      trimmedThroughEventId: plan.eventsTrimmedThrough,
+      trimmedThroughEventId: trimmedThrough,
     });
   };
 }

@@ -24,9 +24,12 @@ export function watchPlan({
         // The plan first: what was its last event when it had ended is then among those read.
         const plan = await store.getPlan(planId);
         if (plan === null) throw planNotFound(planId);
+        const read = await store.eventsAfter(planId, after, batch);
+        if (read === null) throw planNotFound(planId);
+        const { events, trimmedThrough } = read;
         // From the beginning means from what is kept; from a point that somebody has seen, nothing may be left out.
-        if (after !== 0 && after < plan.eventsTrimmedThrough) throw eventsTrimmed(plan.eventsTrimmedThrough);
-        const events = await store.eventsAfter(planId, after, batch);
+        if (after !== 0 && after < trimmedThrough) throw eventsTrimmed(trimmedThrough);
+        after = Math.max(after, trimmedThrough);
         const shown = planToWire(plan);
         for (const event of events) {
           yield wire.WatchPlanResponse.fromPartial({ event: eventToWire(event), plan: shown });

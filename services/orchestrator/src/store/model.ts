@@ -320,8 +320,6 @@ export interface PlanRecord {
   readonly counts: TaskCounts;
   readonly hold: HoldRecord | null;
   readonly traceparent: string;
-  /** Its events up to this one have been deleted; 0: none. */
-  readonly eventsTrimmedThrough: number;
 }
 
 export interface TaskRecord {
@@ -409,6 +407,13 @@ export interface EventRecord {
   readonly actor: string;
   readonly requestId: string;
   readonly traceparent: string;
+}
+
+/** Of one moment. */
+export interface PlanEvents {
+  readonly events: readonly EventRecord[];
+  /** The plan's events up to this one have been deleted; 0: none. */
+  readonly trimmedThrough: number;
 }
 
 export type Actor = "planner" | "operator" | "resume-loop" | "agent" | "orchestrator";

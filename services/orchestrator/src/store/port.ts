@@ -11,7 +11,6 @@ import type {
   ClaimedTask,
   DecideAttempt,
   EndedAttempt,
-  EventRecord,
   FencedAttempt,
   HoldPlanOutcome,
   HoldRecord,
@@ -22,6 +21,7 @@ import type {
   OutputChunk,
   Patience,
   PausedTaskRecord,
+  PlanEvents,
   PlanRecord,
   QueueEventRecord,
   QueueHead,
@@ -428,12 +428,7 @@ export interface OrchestratorStore {
   readOutput(attemptId: string, afterSeq: number, limit: number): Promise<readonly OutputChunk[]>;
   /** Bytes left out after the last piece that is kept. */
   outputDroppedBytes(attemptId: string): Promise<number>;
-  /** `taskId`: only those of one task. */
-  eventsAfter(
-    planId: string,
-    afterEventId: number,
-    limit: number,
-    taskId?: string | null,
-  ): Promise<readonly EventRecord[]>;
+  /** `taskId`: only those of one task. Null: no such plan. */
+  eventsAfter(planId: string, afterEventId: number, limit: number, taskId?: string | null): Promise<PlanEvents | null>;
   ping(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import type { PauseReason, TaskState } from "@headroom/scheduling";
-import type { Actor, CallTrace, EventRecord } from "../model.ts";
+import type { Actor, CallTrace, EventRecord, PlanEvents } from "../model.ts";
 
 export interface NewEvent {
   readonly planId: string;
@@ -42,7 +42,9 @@ export async function appendEvents(tx: Transaction, events: readonly NewEvent[])
 }
 
 interface EventRow {
-  readonly event_id: number;
+  readonly trimmed_through: number;
+  /** Null, as all that follows: the plan has no such event. */
+  readonly event_id: number | null;
   readonly at: number;
   readonly plan_id: string;
   readonly task_id: string | null;
@@ -62,24 +64,37 @@ interface EventRow {
 const selectEvents = defineStatement<EventRow>({
   name: "events_after",
   text: `
-    SELECT event_id, at, plan_id, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor,
-           request_id, traceparent
-      FROM events
-     WHERE plan_id = $1 AND event_id > $2 AND ($4::uuid IS NULL OR task_id = $4)
-     ORDER BY event_id
-     LIMIT $3`,
+    SELECT p.events_trimmed_through AS trimmed_through, p.plan_id, e.*
+      FROM plans p
+      LEFT JOIN LATERAL (
+           SELECT event_id, at, task_id, task_name, attempt_id, agent_id, kind, from_state, to_state, pause_reason, sentence, actor,
+                  request_id, traceparent
+             FROM events
+            WHERE plan_id = $1 AND event_id > $2 AND ($4::uuid IS NULL OR task_id = $4)
+            ORDER BY event_id
+            LIMIT $3) AS e ON true
+     WHERE p.plan_id = $1
+     ORDER BY e.event_id`,
 });
 
+/** One statement sees one moment: between two, events could be deleted that the first does not tell of. */
 export async function eventsAfter(
   db: Queryable,
   planId: string,
   afterEventId: number,
   limit: number,
   taskId: string | null = null,
-): Promise<readonly EventRecord[]> {
+): Promise<PlanEvents | null> {
   const rows = await db.query(selectEvents, [planId, afterEventId, limit, taskId]);
-  return rows.map((row) => ({
-    eventId: row.event_id,
+  const [first] = rows;
+  if (first === undefined) return null;
+  const events = rows.flatMap((row) => (row.event_id === null ? [] : [eventFromRow(row, row.event_id)]));
+  return { events, trimmedThrough: first.trimmed_through };
+}
+
+function eventFromRow(row: EventRow, eventId: number): EventRecord {
+  return {
+    eventId,
     atMs: row.at,
     planId: row.plan_id,
     taskId: row.task_id,
@@ -94,5 +109,5 @@ export async function eventsAfter(
     actor: row.actor,
     requestId: row.request_id,
     traceparent: row.traceparent,
-  }));
+  };
 }

@@ -18,7 +18,6 @@ interface PlanRow {
   readonly held_by: string;
   readonly hold_reason: string;
   readonly traceparent: string;
-  readonly events_trimmed_through: number;
   readonly pending: number;
   readonly paused: number;
   readonly reserved: number;
@@ -31,7 +30,7 @@ interface PlanRow {
 }
 
 const planColumns = `p.plan_id, p.name, p.namespace, p.priority, p.labels, p.created_at, p.created_at::text AS created_text, p.finished_at,
-           p.cancel_requested_at IS NOT NULL AS cancel_requested, p.held_at, p.held_by, p.hold_reason, p.traceparent, p.events_trimmed_through,
+           p.cancel_requested_at IS NOT NULL AS cancel_requested, p.held_at, p.held_by, p.hold_reason, p.traceparent,
            c.pending, c.paused, c.reserved, c.assigned, c.running, c.succeeded, c.failed, c.cancelled, c.lost`;
 
 /** Of a plan that succeeded nothing has to be counted: that is most of what a list shows. */
@@ -95,7 +94,7 @@ const selectAllPlans = defineStatement<PlanRow>({
   text: `
     SELECT ${planColumns}
       FROM (SELECT plan_id, name, namespace, priority, labels, created_at, finished_at, cancel_requested_at, held_at, held_by, hold_reason,
-                   traceparent, events_trimmed_through, outcome, total_tasks
+                   traceparent, outcome, total_tasks
               FROM plans
              WHERE (created_at, plan_id) < ($1::timestamptz, $2::uuid)
              ORDER BY created_at DESC, plan_id DESC
@@ -151,6 +150,5 @@ function planFromRow(row: PlanRow): PlanRecord {
     counts,
     hold: row.held_at === null ? null : { reason: row.hold_reason, heldBy: row.held_by, heldAtMs: row.held_at },
     traceparent: row.traceparent,
-    eventsTrimmedThrough: row.events_trimmed_through,
   };
 }
