@@ -35,6 +35,7 @@ export type { AccessLevel, CallMeta, Idempotency, Method, MethodKind, MethodTabl
 export type { Health } from "./server/health-state.ts";
 export { PortInUseError } from "./server/port-in-use.ts";
 export type { MapError } from "./pipeline/map-error.ts";
+export { clip } from "./status/clip.ts";
 export { chooseRequestId } from "./pipeline/request-id.ts";
 
 export type { AccessRequest, AuthPolicy } from "./auth/auth-policy.ts";

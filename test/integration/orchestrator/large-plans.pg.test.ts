@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { wire } from "@headroom/contracts";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
@@ -37,6 +38,23 @@ it(
       { timeoutMs: 100_000 },
     );
     expect(new Set(agent.given.map(({ attemptId }) => attemptId)).size).toBe(500);
+  },
+);
+
+it(
+  "DESIGN-6: a plan asked for again answers, however long the sentences of its tasks are by then",
+  { timeout: 120_000 },
+  async () => {
+    const running = await world.start();
+    const late = { deadlineMs: 60_000 };
+    const request = { ...planOf(10_000), requestId: randomUUID() };
+    const { planId } = await running.plans.dispatchPlan(request, late);
+    await world.sql("UPDATE orchestrator.pause_queue SET reason_detail = repeat('x', 2000)");
+    await expect(running.plans.getPlan({ planId }, late)).rejects.toMatchObject({ reason: "MESSAGE_TOO_LARGE" });
+    const again = await running.plans.dispatchPlan(request, late);
+    expect(again).toMatchObject({ planId, duplicate: true, pausedTasks: 10_000 });
+    expect(again.tasks).toHaveLength(10_000);
+    expect(again.tasks[0]?.sentence).toMatch(/^x+…$/);
   },
 );
 

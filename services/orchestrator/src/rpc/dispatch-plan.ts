@@ -1,7 +1,8 @@
-import { pauseReasonWire, planStatusWire, taskStateWire, wire } from "@headroom/contracts";
+import { planStatusWire, wire } from "@headroom/contracts";
 import type { UnaryHandler } from "@headroom/rpc";
 import { countTasks, planStatus } from "@headroom/scheduling";
 import type { TaskNow } from "../accept/acceptor.ts";
+import { dispatchedTasksToWire } from "../present/dispatched-tasks.ts";
 import type { TaskRecord } from "../store/model.ts";
 import { callOf } from "./call-of.ts";
 import type { HandlerDeps } from "./deps.ts";
@@ -39,18 +40,7 @@ function answer(planId: string, tasks: readonly TaskNow[], duplicate: boolean): 
     status: planStatusWire.toWire(planStatus(counts)),
     pausedTasks: counts.paused + counts.lost,
     dispatchedTasks: tasks.length - counts.paused - counts.lost - counts.pending,
-    tasks: tasks.map(dispatchedTaskToWire),
+    tasks: dispatchedTasksToWire(tasks),
     duplicate,
-  });
-}
-
-export function dispatchedTaskToWire(task: TaskNow): wire.DispatchedTask {
-  return wire.DispatchedTask.fromPartial({
-    taskId: task.taskId,
-    name: task.name,
-    state: taskStateWire.toWire(task.state),
-    pauseReason: task.reason === null ? 0 : pauseReasonWire.toWire(task.reason),
-    sentence: task.sentence,
-    agentId: task.agentId ?? "",
   });
 }

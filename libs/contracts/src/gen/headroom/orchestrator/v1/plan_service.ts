@@ -92,7 +92,7 @@ export interface DispatchedTask {
   state: TaskState;
   /** Why it waits; UNSPECIFIED when it does not. */
   pauseReason: PauseReason;
-  /** Why it waits, for a person; empty when it was given to an agent. */
+  /** Why it waits, for a person; empty when it was given to an agent. The first 400 letters where the answer would be longer than 16 MiB. */
   sentence: string;
   /** The agent it was given to (UUID); empty when it waits. */
   agentId: string;
