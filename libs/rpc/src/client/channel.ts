@@ -10,6 +10,7 @@ import { parseAddress } from "../server/listen.ts";
 import { callDuplex } from "./call-duplex.ts";
 import { callServerStream } from "./call-server-stream.ts";
 import { callUnary } from "./call-unary.ts";
+import { type AddressChoice, addressChoiceOption, registerAnyAddress } from "./any-address.ts";
 import type { ChannelOptions } from "./channel-options.ts";
 import { channelClosedError } from "./client-error.ts";
 import { type ConnectLimit, connectLimitOption, limitConnecting } from "./connect-limit.ts";
@@ -26,8 +27,8 @@ export interface Channel {
   /** Never throws: a stream that cannot be opened is closed with the error, after the caller has set its handlers. */
   duplex(method: AnyMethod, options?: CallOptions): DuplexStream<unknown, unknown>;
   /**
-   * Calls from now on go over a new connection, to whichever server it leads to: behind a balancer, or a name whose addresses take turns, to another one in
-   * time. Calls in progress end where they are.
+   * Calls from now on go over a new connection, to whichever server it leads to: behind a balancer to another one in time, and of a name of several
+   * addresses to another one where it can be reached. Calls in progress end where they are.
    */
   reconnect(): void;
   /** Ends all calls in progress (CHANNEL_CLOSED) and the connection. Idempotent. */
@@ -56,10 +57,19 @@ const defaultKeepalive = { everyMs: 30_000, answerWithinMs: 10_000 };
 export function createChannel(options: ChannelOptions): Channel {
   quietGrpc();
   limitConnecting();
+  registerAnyAddress();
   const hostPort = parseAddress(options.address);
   const address = formatHostPort(hostPort);
-  const connect = (): Client =>
-    new Client(address, channelCredentials(options.tls), grpcOptions(options, isLoopbackHost(hostPort.host)));
+  /** Where calls go now; until a new connection is made, where they went before. */
+  let peer: { address: string | null } = { address: null };
+  const connect = (): Client => {
+    const { address: left } = peer;
+    const own = (peer = { address: left });
+    const { random } = options.ports;
+    const choice: AddressChoice = { random, left, onConnected: (where) => void (own.address = where) };
+    const settings = { ...grpcOptions(options, isLoopbackHost(hostPort.host)), [addressChoiceOption]: choice };
+    return new Client(address, channelCredentials(options.tls), settings);
+  };
   let client = connect();
   const calls = new Set<(error: HeadroomError) => void>();
   let isClosed = false;

@@ -1,7 +1,8 @@
 import { wire } from "@headroom/contracts";
 import { createSignal } from "@headroom/runtime";
-import { startBalancer } from "@headroom/testing";
-import { describe, expect, it } from "vitest";
+import { startBalancer, waitFor } from "@headroom/testing";
+import { promises as dns } from "node:dns";
+import { describe, expect, it, vi } from "vitest";
 import { createClient } from "../index.ts";
 import { addressOf, agentId, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
 
@@ -40,6 +41,46 @@ describe("a channel that connects again", () => {
     first.next.notify();
     expect((await watched.next()).value).toMatchObject({ snapshot: true });
     expect((await watched.next()).done).toBe(true);
+  });
+
+  /** A name of these addresses, which come in this order each time. */
+  function nameOf(...addresses: readonly string[]): string {
+    const found = addresses.map((address) => ({ address, family: 4 }));
+    const lookup = vi.spyOn(dns, "lookup").mockImplementation(() => Promise.resolve(found) as never);
+    onTestEnd(() => lookup.mockRestore());
+    return "registry.test";
+  }
+
+  it("DESIGN-4: to a name of several addresses is led to another of them each time, and stays there until it is asked again", async () => {
+    const first = await startServer(saysThatItIs(1));
+    const { port } = addressOf(first);
+    const second = await startServer(saysThatItIs(2), { listen: { grpc: `127.0.0.2:${port}` } });
+    const channel = openChannel({ host: nameOf("127.0.0.1", "127.0.0.2"), port });
+    const client = createClient(wire.CapacityServiceService, channel);
+    const whoAnswers = async () => (await client.getAgentCapacity({ agentId })).cpuCoresAvailable;
+    let before = await whoAnswers();
+    for (let round = 0; round < 6; round += 1) {
+      channel.reconnect();
+      const now = await whoAnswers();
+      expect(now).toBe(3 - before);
+      expect(await whoAnswers()).toBe(now);
+      before = now;
+    }
+    // The one that was left is better than none.
+    await (before === 1 ? second : first).stop("it is away");
+    channel.reconnect();
+    expect(await whoAnswers()).toBe(before);
+  });
+
+  it("DESIGN-4: connections to a name of several addresses spread over them", async () => {
+    const { port } = addressOf(await startServer(saysThatItIs(1)));
+    await startServer(saysThatItIs(2), { listen: { grpc: `127.0.0.2:${port}` } });
+    const host = nameOf("127.0.0.1", "127.0.0.2");
+    const seen = new Set<number>();
+    await waitFor(async () => {
+      const client = createClient(wire.CapacityServiceService, openChannel({ host, port }));
+      return seen.add((await client.getAgentCapacity({ agentId })).cpuCoresAvailable).size === 2;
+    });
   });
 
   it("after it was closed stays closed", async () => {

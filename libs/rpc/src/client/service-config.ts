@@ -1,4 +1,5 @@
 import { methodContracts } from "@headroom/contracts";
+import { anyAddressPolicy } from "./any-address.ts";
 
 // Four tries within about a second: enough for a server that restarts its connection, little enough not to hide one that is gone.
 const retryPolicy = {
@@ -17,6 +18,7 @@ let shared: string | undefined;
  */
 export function serviceConfig(): string {
   shared ??= JSON.stringify({
+    loadBalancingConfig: [{ [anyAddressPolicy]: {} }],
     methodConfig: [...methodContracts().values()]
       .filter((method) => method.idempotency !== "unknown" && method.streaming !== "duplex")
       .map((method) => ({ name: [{ service: method.service, method: method.name }], retryPolicy })),

@@ -1,0 +1,98 @@
+/**
+ * Which address of a name a connection is made to: one drawn anew for each connection, so that clients spread over the servers behind the name, and
+ * whoever connects again is not led back to the first one that takes connections, whether it can serve or not. `pick_first` of grpc-js has a setting for it
+ * (gRFC A62), which leaves two addresses in their order. Where a connection was left on purpose comes last.
+ */
+import { connectivityState, experimental, Metadata } from "@grpc/grpc-js";
+import type { Random } from "@headroom/runtime";
+
+/** The name of the policy in a service config. */
+export const anyAddressPolicy = "headroom_any_address";
+/** The option of a channel that the policy needs. */
+export const addressChoiceOption = "headroom.address_choice";
+
+export interface AddressChoice {
+  readonly random: Pick<Random, "next">;
+  /** Address of the connection that was left for this one; null: none was. */
+  readonly left: string | null;
+  readonly onConnected: (address: string) => void;
+}
+
+/** From now on, for all channels of this process whose service config names it. Idempotent. */
+export function registerAnyAddress(): void {
+  if (!experimental.isLoadBalancerNameRegistered(anyAddressPolicy))
+    experimental.registerLoadBalancerType(anyAddressPolicy, AnyAddress, AnyAddressConfig);
+}
+
+class AnyAddressConfig implements experimental.TypedLoadBalancingConfig {
+  static createFromJson(): AnyAddressConfig {
+    return new AnyAddressConfig();
+  }
+
+  getLoadBalancerName(): string {
+    return anyAddressPolicy;
+  }
+
+  toJsonObject(): object {
+    return { [anyAddressPolicy]: {} };
+  }
+}
+
+type UpdateAddressList = experimental.LoadBalancer["updateAddressList"];
+
+/** What `pick_first` does, over addresses in another order. */
+class AnyAddress implements experimental.LoadBalancer {
+  readonly #first: experimental.ChildLoadBalancerHandler;
+  readonly #config = experimental.parseLoadBalancingConfig({ pick_first: {} });
+  #choice: AddressChoice | undefined;
+
+  constructor(helper: experimental.ChannelControlHelper) {
+    const updateState: typeof helper.updateState = (state, picker, errorMessage) => {
+      if (state === connectivityState.READY) this.#note(picker);
+      helper.updateState(state, picker, errorMessage);
+    };
+    this.#first = new experimental.ChildLoadBalancerHandler(
+      experimental.createChildChannelControlHelper(helper, { updateState }),
+    );
+  }
+
+  updateAddressList(...[endpoints, , options, note]: Parameters<UpdateAddressList>): boolean {
+    this.#choice = options[addressChoiceOption] as AddressChoice | undefined;
+    const ordered = endpoints.ok ? experimental.statusOrFromValue(this.#inOrder(endpoints.value)) : endpoints;
+    return this.#first.updateAddressList(ordered, this.#config, options, note);
+  }
+
+  exitIdle(): void {
+    this.#first.exitIdle();
+  }
+
+  resetBackoff(): void {
+    this.#first.resetBackoff();
+  }
+
+  destroy(): void {
+    this.#first.destroy();
+  }
+
+  getTypeName(): string {
+    return anyAddressPolicy;
+  }
+
+  #inOrder(endpoints: readonly experimental.Endpoint[]): experimental.Endpoint[] {
+    const choice = this.#choice;
+    if (choice === undefined) return [...endpoints];
+    const drawn = endpoints
+      .map((endpoint) => ({ endpoint, lot: choice.random.next() + (isAt(endpoint, choice.left) ? 1 : 0) }))
+      .toSorted((a, b) => a.lot - b.lot);
+    return drawn.map(({ endpoint }) => endpoint);
+  }
+
+  #note(picker: experimental.Picker): void {
+    const { subchannel } = picker.pick({ metadata: new Metadata(), extraPickInfo: {} });
+    if (subchannel !== null) this.#choice?.onConnected(subchannel.getAddress());
+  }
+}
+
+function isAt({ addresses }: experimental.Endpoint, address: string | null): boolean {
+  return addresses.some((one) => experimental.subchannelAddressToString(one) === address);
+}
