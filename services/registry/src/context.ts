@@ -1,5 +1,5 @@
 /** The composition root. `createRegistry` is the only seam: whatever a test or a simulation replaces, it gives here. */
-import { postgresAt, type PostgresServer } from "@headroom/postgres";
+import { type Listener, type Notifier, postgresAt, type PostgresServer } from "@headroom/postgres";
 import { type HttpServer, type Network, type RpcServer, serverSecurity, socketNetwork } from "@headroom/rpc";
 import {
   createMetrics,
@@ -70,8 +70,10 @@ export function createRegistry(config: RegistryConfig, overrides: RegistryOverri
   const service = lifecycle({
     name: "registry",
     async start(signal) {
-      const opened = openStore(config, overrides, ports, logger);
-      const started = await createServers(config, overrides, opened.store, ports, logger);
+      let wake = (): void => undefined;
+      const opened = openStore(config, overrides, ports, logger, () => wake());
+      const started = await createServers(config, overrides, opened, ports, logger);
+      wake = () => started.parts.replicas.loop.wake("notifications may have been missed");
       running = started;
       try {
         await started.rpc.start();
@@ -108,17 +110,28 @@ export function createRegistry(config: RegistryConfig, overrides: RegistryOverri
 
 interface OpenedStore {
   readonly store: RegistryStore;
+  /** Null: no notifications, only looking. */
+  readonly notifier: Notifier | null;
+  readonly listener: Listener | null;
   prepare(signal: AbortSignal): Promise<void>;
 }
 
-function openStore(config: RegistryConfig, overrides: RegistryOverrides, ports: Ports, logger: Logger): OpenedStore {
+function openStore(
+  config: RegistryConfig,
+  overrides: RegistryOverrides,
+  ports: Ports,
+  logger: Logger,
+  onReconnect: () => void,
+): OpenedStore {
   const { store } = overrides;
-  if (store !== undefined) return { store, prepare: async () => void (await store.ping()) };
+  if (store !== undefined)
+    return { store, notifier: null, listener: null, prepare: async () => void (await store.ping()) };
   return openPostgresStore({
     postgres: overrides.postgres ?? postgresAt(config.databaseUrl),
     maxConnections: config.databaseMaxConnections,
     ports,
     logger,
+    onReconnect,
     ...(overrides.metrics !== undefined && { metrics: overrides.metrics }),
   });
 }
@@ -126,14 +139,14 @@ function openStore(config: RegistryConfig, overrides: RegistryOverrides, ports: 
 async function createServers(
   config: RegistryConfig,
   overrides: RegistryOverrides,
-  store: RegistryStore,
+  { store, notifier, listener }: OpenedStore,
   ports: Ports,
   logger: Logger,
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
   const network = overrides.network ?? socketNetwork;
   const { token, security } = await serverSecurity(config, "registry");
-  const parts = createParts({ config, token, store, ports, logger, metrics });
+  const parts = createParts({ config, token, store, notifier, listener, ports, logger, metrics });
   const rpc = network.rpcServer({
     name: "registry",
     ports,
@@ -170,6 +183,9 @@ async function createServers(
   const health = createHealthLoop(rpc, parts, ports, logger);
   const loops = [
     parts.handlers.writer,
+    ...(notifier === null ? [] : [notifier]),
+    ...(listener === null ? [] : [listener]),
+    parts.news,
     parts.sweep,
     parts.leases,
     parts.indexing,

@@ -1,4 +1,5 @@
 /** What the registry consists of, put together; nothing here runs yet. */
+import type { Listener, Notifier } from "@headroom/postgres";
 import { type Logger, type Metrics, type Ports, RunLoop } from "@headroom/runtime";
 import { createAgentCredentials, type HeadroomError, unavailable } from "@headroom/rpc";
 import { CardHistory, TaskMix } from "@headroom/scheduling";
@@ -20,6 +21,7 @@ import { LineBudget } from "./liveness/line-budget.ts";
 import { Liveness } from "./liveness/liveness.ts";
 import { Pulses } from "./liveness/pulses.ts";
 import { Replicas } from "./liveness/replicas.ts";
+import { createSampleNews, type SampleNews } from "./liveness/sample-news.ts";
 import { StateWriter } from "./liveness/state-writer.ts";
 import { Sweep } from "./liveness/sweep.ts";
 import { livenessCounters, observeRegistry, reservationCounters } from "./registry-metrics.ts";
@@ -34,6 +36,9 @@ export interface PartsOptions {
   /** The token of this Headroom, with which join tokens and credentials are signed. */
   readonly token: string;
   readonly store: RegistryStore;
+  /** Null: no notifications, only looking. */
+  readonly notifier: Notifier | null;
+  readonly listener: Listener | null;
   readonly ports: Ports;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -45,6 +50,7 @@ export interface Parts {
   readonly sessions: Sessions;
   readonly admissions: Admissions;
   readonly replicas: Replicas;
+  readonly news: SampleNews;
   readonly pace: Pace;
   readonly sweep: RunLoop;
   readonly leases: RunLoop;
@@ -84,7 +90,8 @@ export function createParts(options: PartsOptions): Parts {
   const sessions = new Sessions();
   const pace = new Pace(sessions, heartbeatIntervalMs);
   const feed = new CapacityFeed(fleet);
-  const writer = new StateWriter({ replicaId, fleet, pulses, store, storeClock, ports, logger });
+  const onBeatsWritten = (): void => news.written();
+  const writer = new StateWriter({ replicaId, fleet, pulses, store, storeClock, ports, logger, onBeatsWritten });
   const { onFlap, onRefused } = livenessCounters(metrics);
   const liveness = new Liveness({
     replicaId,
@@ -113,6 +120,8 @@ export function createParts(options: PartsOptions): Parts {
     onCutOff: () => feed.interrupt(cutOffError()),
     onCaughtUp: () => feed.resume(),
   });
+  const { notifier, listener } = options;
+  const news = createSampleNews({ replicaId, replicas, notifier, listener, timers: ports.timers });
   const desk = new ReservationDesk({
     fleet,
     store,
@@ -207,6 +216,7 @@ export function createParts(options: PartsOptions): Parts {
     sessions,
     admissions,
     replicas,
+    news,
     pace,
     sweep: sweep.loop,
     leases: createLeaseLoop({ desk, store, ports, logger }),

@@ -3,6 +3,7 @@ import { wire } from "@headroom/contracts";
 import { createClient } from "@headroom/rpc";
 import { createTestDatabase, SeededRandom, type TestDatabase, waitFor } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cardOf, type FakeAgent, machineOf } from "./support/fake-agent.ts";
 import { type RegistryUnderTest, reserveOf, startRegistry } from "./support/harness.ts";
@@ -37,6 +38,24 @@ describe("two registry processes on one database", () => {
     await one?.stop();
     await two?.stop();
     await database?.drop();
+  });
+
+  it("DESIGN-4: a sample that one of them has written is told to the other one", async () => {
+    const listening = new pg.Client(database.connectionString);
+    const heard: string[] = [];
+    await listening.connect();
+    try {
+      listening.on("notification", ({ payload }) => void heard.push(payload ?? ""));
+      await listening.query("LISTEN headroom_registry_samples");
+      const [agent] = agents;
+      if (agent === undefined) throw new Error("no agent");
+      await agent.beat({ sample: machineOf({ cores: CORES, memoryGb: 64 }) });
+      await waitFor(() => heard.length > 0);
+      const rows = await database.sql<{ replica_id: string }>("SELECT replica_id FROM registry.replicas");
+      expect(rows.map((row) => row.replica_id)).toContain(heard[0]);
+    } finally {
+      await listening.end();
+    }
   });
 
   const seed = Math.floor(Math.random() * 2 ** 31);

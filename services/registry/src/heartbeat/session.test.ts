@@ -85,7 +85,16 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
       return { agents, refused: [], nowMs: ports.clock.now() };
     },
   });
-  const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({
+    replicaId: "here",
+    fleet,
+    pulses,
+    store,
+    storeClock,
+    ports,
+    logger,
+    onBeatsWritten: () => undefined,
+  });
   const services = {
     replicaId: "here",
     get intervalMs() {

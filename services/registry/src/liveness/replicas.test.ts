@@ -11,6 +11,7 @@ import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-
 import { Liveness } from "./liveness.ts";
 import { Pulses } from "./pulses.ts";
 import { Replicas } from "./replicas.ts";
+import { createSampleNews } from "./sample-news.ts";
 import { StateWriter } from "./state-writer.ts";
 
 const OTHER = "00000000-0000-4000-8000-0000000000ff";
@@ -65,7 +66,16 @@ function setUp() {
     loadChangedSince: load,
   });
   const pulses = new Pulses();
-  const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({
+    replicaId: "here",
+    fleet,
+    pulses,
+    store,
+    storeClock,
+    ports,
+    logger,
+    onBeatsWritten: () => undefined,
+  });
   const liveness = new Liveness({
     replicaId: "this",
     fleet,
@@ -125,6 +135,45 @@ describe("following another registry process", () => {
       expect(seen()?.sample?.cpu.available).toBe(cores * 1_000);
     }
     await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: what it tells of is seen at once, by a look that leaves time for others; what was told here is not looked for", async () => {
+    const { ports, other, replicas, database, seen } = setUp();
+    const told: string[] = [];
+    let hear: (payload: string) => void = () => undefined;
+    const news = createSampleNews({
+      replicaId: "this",
+      replicas,
+      notifier: { notify: (_channel, item) => void told.push(item ?? "") },
+      listener: {
+        subscribe(_channel, handler) {
+          hear = handler;
+          return () => undefined;
+        },
+      },
+      timers: ports.timers,
+    });
+    news.written();
+    await news.start();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    // Alone, nobody was to be told.
+    expect(told).toEqual([]);
+    news.written();
+    expect(told).toEqual(["this"]);
+    const sample = { ...sampleWith(7), sampledAtMs: ports.clock.now() };
+    other.agents = [agentWith({ replicaId: OTHER, sample })];
+    const { loads } = database;
+    hear("this");
+    await ports.advance(1);
+    expect(database.loads).toBe(loads);
+    hear(OTHER);
+    hear(`this,${OTHER}`);
+    await ports.advance(1);
+    expect(seen()?.sample?.cpu.available).toBe(7_000);
+    expect(database.loads).toBe(loads + 1);
+    await replicas.loop.stop("test");
+    await news.stop("test");
   });
 
   it("DESIGN-4: its death shows within six seconds: its agents are suspect, and nobody blames them", async () => {

@@ -27,6 +27,7 @@ async function start() {
   const fleet = new Fleet("here");
   fleet.put(agentWith());
   const written: BeatWrite[] = [];
+  const flushes = { count: 0 };
   const statuses: StatusWrite[] = [];
   const logger = captureLogger();
   const database: Database = { isAway: false, tries: 0, refusal: () => null };
@@ -53,21 +54,35 @@ async function start() {
     storeClock,
     ports,
     logger,
+    onBeatsWritten: () => (flushes.count += 1),
   });
   await writer.start();
-  return { ports, written, statuses, writer, database, fleet, logger };
+  return { ports, written, statuses, writer, database, fleet, logger, flushes };
 }
 
 describe("what beats say, on its way to the store", () => {
-  it("samples are gathered for a second", async () => {
-    const { ports, written, writer: states } = await start();
-    await ports.advance(1_000);
+  it("DESIGN-4: samples wait for less than a second whenever they come, are gathered so long at most, and each write is told once", async () => {
+    const { ports, written, writer: states, flushes } = await start();
+    // Where none came for a while, the first waits for nobody.
+    await ports.advance(1_100);
     states.sampled(agentId);
-    states.sampled(agentId);
-    await ports.advance(900);
-    expect(written).toEqual([]);
-    await ports.advance(100);
-    expect(written).toMatchObject([{ agentId, sample: { sampledAtMs: 1_000 } }]);
+    await ports.advance(1);
+    expect(written).toHaveLength(1);
+    for (let round = 2; round < 12; round += 1) {
+      await ports.advance(50);
+      states.sampled(agentId);
+      await ports.advance(100);
+      // Other news of the same moment do not put them off.
+      states.statusChanged(agentId);
+      states.sampled(agentId);
+      await ports.advance(600);
+      expect(written).toHaveLength(round - 1);
+      await ports.advance(50);
+      expect(written).toHaveLength(round);
+    }
+    expect(written.at(-1)).toMatchObject({ agentId, sample: { sampledAtMs: 1_000 } });
+    await ports.advance(10_000);
+    expect(flushes.count).toBe(written.length);
   });
 
   it("R-CAP-5: the first of a session is written at once: until then other processes offer nothing of the agent", async () => {

@@ -1,8 +1,16 @@
 /**
- * Writes what beats said: states of liveness and the first sample of a session at once, other samples once a second, many agents in one
- * statement. Only the newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
+ * Writes what beats said: states of liveness and the first sample of a session at once, other samples at once or soon after those before them, many
+ * agents in one statement. Only the newest of each agent is kept, so what waits is bounded by the fleet, however long the store is away.
  */
-import { type Clock, type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
+import {
+  type Clock,
+  type Logger,
+  type ManagedService,
+  Outage,
+  type Ports,
+  RunLoop,
+  type Timer,
+} from "@headroom/runtime";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import {
@@ -24,10 +32,16 @@ export interface StateWriterOptions {
   readonly storeClock: StoreClock;
   readonly ports: Ports;
   readonly logger: Logger;
+  /** Samples, or the times of beats, were written. */
+  readonly onBeatsWritten: () => void;
 }
 
-/** From one write of samples to the next, and from a failure to the next try. */
+/** From one look at what waits to the next, and from a failure to the next try. */
 const INTERVAL_MS = 1_000;
+/** From one write of samples to the next. The rest of a second is what another process takes to hear of it and to read it. */
+const GATHER_MS = 800;
+/** A timer may come so much early. */
+const EARLY_MS = 5;
 /** Rows of one statement. */
 const MAX_ROWS = 1_000;
 
@@ -43,6 +57,7 @@ export class StateWriter implements ManagedService {
   readonly #samples = new Set<string>();
   #beatsWrittenAtMs = Number.NEGATIVE_INFINITY;
   #hasFirstSample = false;
+  #timer: Timer | undefined;
   readonly #outage: Outage;
   readonly #refusedLines = new LineBudget();
 
@@ -70,6 +85,7 @@ export class StateWriter implements ManagedService {
 
   /** Writes what is left, unless the store is away. */
   async stop(reason?: string): Promise<void> {
+    this.#timer?.cancel();
     await this.#loop.stop(reason);
     await this.flush().catch((error: unknown) => this.#failed(error));
   }
@@ -93,6 +109,18 @@ export class StateWriter implements ManagedService {
   sampled(agentId: string): void {
     this.#samples.add(agentId);
     this.#beats.add(agentId);
+    this.#writeSoon();
+  }
+
+  /** When the time to gather is over: a run of the loop that comes a moment too early for it would leave them for another second. */
+  #writeSoon(): void {
+    const gatheredMs = this.#clock.monotonic() - this.#beatsWrittenAtMs;
+    const wake = (): void => {
+      this.#timer = undefined;
+      this.#loop.wake("samples");
+    };
+    const inMs = Math.max(0, Math.ceil(GATHER_MS - gatheredMs));
+    this.#timer ??= this.#options.ports.timers.after(inMs, wake, { keepAlive: false });
   }
 
   /** The first sample of a session came: until it is written other processes know of an agent without figures. */
@@ -109,7 +137,7 @@ export class StateWriter implements ManagedService {
 
   async #run(): Promise<void> {
     await this.#writeAll(() => {
-      const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= INTERVAL_MS;
+      const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= GATHER_MS - EARLY_MS;
       return isDue || this.#hasFirstSample;
     });
   }
@@ -135,8 +163,9 @@ export class StateWriter implements ManagedService {
   }
 
   async #writeBeats(): Promise<void> {
-    this.#beatsWrittenAtMs = this.#clock.monotonic();
     this.#hasFirstSample = false;
+    if (this.#beats.size === 0) return;
+    this.#beatsWrittenAtMs = this.#clock.monotonic();
     await this.#write(this.#beats, async (agentIds) => {
       const withSample = new Set(agentIds.filter((agentId) => this.#samples.delete(agentId)));
       try {
@@ -148,6 +177,7 @@ export class StateWriter implements ManagedService {
         throw error;
       }
     });
+    this.#options.onBeatsWritten();
   }
 
   /** Takes agents out of the set and writes them; those that the store did not take are put back, unless it is for something in their own state. */

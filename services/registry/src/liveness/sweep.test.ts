@@ -35,7 +35,16 @@ function startWith(agents: readonly StoredAgent[]) {
       }),
   });
   const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
-  const writer = new StateWriter({ replicaId: "here", fleet, pulses, store, storeClock, ports, logger });
+  const writer = new StateWriter({
+    replicaId: "here",
+    fleet,
+    pulses,
+    store,
+    storeClock,
+    ports,
+    logger,
+    onBeatsWritten: () => undefined,
+  });
   const liveness = new Liveness({
     replicaId: "here",
     fleet,

@@ -1,5 +1,11 @@
-/** Opens the store on PostgreSQL: waits for the database, brings the schema up to date. */
-import type { DatabaseMetrics, PostgresServer } from "@headroom/postgres";
+/** Opens the store on PostgreSQL: waits for the database, brings the schema up to date, listens. */
+import {
+  createNotifier,
+  type DatabaseMetrics,
+  type Listener,
+  type Notifier,
+  type PostgresServer,
+} from "@headroom/postgres";
 import type { Logger, Metrics, Ports } from "@headroom/runtime";
 import { createPostgresStore } from "./postgres/postgres-store.ts";
 import { REGISTRY_SCHEMA, registryMigrations } from "./postgres/migrations.ts";
@@ -11,10 +17,14 @@ export interface OpenStoreOptions {
   readonly ports: Ports;
   readonly logger: Logger;
   readonly metrics?: Metrics;
+  /** Notifications may have been missed. */
+  readonly onReconnect: () => void;
 }
 
 export interface PostgresStore {
   readonly store: RegistryStore;
+  readonly notifier: Notifier;
+  readonly listener: Listener;
   /** Resolves when the database answers and its schema is ours; tries until the signal aborts, and says each time what is missing. */
   prepare(signal: AbortSignal): Promise<void>;
 }
@@ -33,6 +43,13 @@ export function openPostgresStore(options: OpenStoreOptions): PostgresStore {
   });
   return {
     store: createPostgresStore(database),
+    notifier: createNotifier({ database, logger, ports }),
+    listener: postgres.listener({
+      logger,
+      ports,
+      applicationName: `${APPLICATION_NAME}-listener`,
+      onReconnect: options.onReconnect,
+    }),
     prepare: (signal) =>
       postgres.prepare({
         schema: REGISTRY_SCHEMA,
