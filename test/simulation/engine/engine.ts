@@ -63,8 +63,13 @@ export class Engine {
    * it is dead.
    */
   schedule(delayMs: number, owner: SimProcess | null, what: string, action: Action): Scheduled {
+    return this.scheduleAt(this.#nowMs + delayMs, owner, what, action);
+  }
+
+  /** The same at a moment: two events that are to come at one and the same come in the order in which they were made, whatever rounding does. */
+  scheduleAt(atMs: number, owner: SimProcess | null, what: string, action: Action): Scheduled {
     this.#made += 1;
-    const event: SimEvent = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#made, owner, what, action };
+    const event: SimEvent = { atMs: Math.max(this.#nowMs, atMs), order: this.#made, owner, what, action };
     this.#queue.push(event);
     return { cancel: () => void (event.action = null) };
   }

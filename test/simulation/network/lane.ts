@@ -22,7 +22,7 @@ export class Lane {
     const atMs = Math.max(this.#lastAtMs, engine.nowMs + this.#links.delayMs(this.#from.name, this.#to.name));
     this.#lastAtMs = atMs;
     const leavesAtMs = this.#links.leavesAtMs(this.#from.name, this.#to.name);
-    engine.schedule(atMs - engine.nowMs, this.#to, this.#what, () => {
+    engine.scheduleAt(atMs, this.#to, this.#what, () => {
       if (!this.#isClosed && !this.#links.hadLostPower(this.#from, leavesAtMs)) arrive();
     });
   }
