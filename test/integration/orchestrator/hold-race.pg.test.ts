@@ -114,7 +114,7 @@ it("what was given out and never sent is taken back by the hold: nobody sends it
 
 it("what another replica is sending at that very moment stays: its agent gets it once", async () => {
   const { agentId, plan, first } = await desk.start([newTask("a")], false);
-  let holding: ReturnType<typeof store.holdPlan> | null = null;
+  let holding: Promise<unknown> = Promise.resolve();
   await pool.knex.transaction(async (sending) => {
     await sending.raw("UPDATE attempts SET sent_at = now() WHERE attempt_id = ?", [first.attemptId]);
     holding = store.holdPlan(plan.planId, by, undelivered);
