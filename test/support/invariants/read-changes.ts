@@ -23,13 +23,13 @@ interface ReservationData {
   readonly lease_expires_ms: number | null;
 }
 
-/** What the recorder wrote down; nothing where none was installed. */
+/** What the recorder wrote down, but for what is no hold of the queue; nothing where none was installed. */
 export async function readChanges(sql: RunSql): Promise<readonly Change[]> {
   const [recorder] = await sql<{ there: boolean }>(`SELECT to_regclass('recorder.changes') IS NOT NULL AS there`);
   if (recorder?.there !== true) return [];
   const rows = await sql<ChangeRow>(
     `SELECT seq, commit::text AS commit, (extract(epoch FROM at) * 1000)::double precision AS at_ms, what, gone, data
-       FROM recorder.changes ORDER BY seq`,
+       FROM recorder.changes WHERE what <> 'queue' OR (data->>'is_held')::boolean ORDER BY seq`,
   );
   const agents = new Agents();
   return rows.map((row) => changeOf(row, agents));

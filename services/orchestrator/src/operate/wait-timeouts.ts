@@ -1,15 +1,17 @@
 import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
-import type { OrchestratorStore } from "../store/port.ts";
+import type { OrchestratorStore, PuttingOff } from "../store/port.ts";
 
 const intervalMs = 1_000;
 const errorDelayMs = 2_000;
 const batch = 500;
 /** Batches in one run at most: the next run goes on. One that left out a plan may have waited 2 s for it. */
 const maxRounds = 20;
+/** Deadlines that are put off in one transaction after a release of the queue. */
+const putOffBatch = 1_000;
 
-/** Fails tasks that have waited longer than their `wait_timeout`, by the database's clock. */
+/** Fails tasks that have waited longer than their `wait_timeout`, by the database's clock, and puts deadlines off by the time that the queue was held. */
 export function createWaitTimeouts(options: {
-  readonly store: Pick<OrchestratorStore, "failWaitedTooLong">;
+  readonly store: Pick<OrchestratorStore, "failWaitedTooLong" | "putOffAfterRelease">;
   readonly planChanged: (planId: string) => void;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -24,6 +26,15 @@ export function createWaitTimeouts(options: {
       "of a plan nothing can be written now: its tasks that waited longer than their wait_timeout wait still; tried again all the time",
     works: "tasks that waited longer than their wait_timeout are failed of every plan again",
   });
+  let puttingOff: PuttingOff | null = null;
+
+  async function putOff(signal: AbortSignal): Promise<void> {
+    for (let round = 0; round < maxRounds && !signal.aborted; round += 1) {
+      puttingOff = await store.putOffAfterRelease(putOffBatch, puttingOff);
+      if (puttingOff === null) break;
+    }
+  }
+
   return new RunLoop({
     name: "wait timeouts",
     ports: options.ports,
@@ -46,6 +57,7 @@ export function createWaitTimeouts(options: {
         if (done.failed.length + done.putOff < batch && done.leftOut.length === 0) break;
       }
       if (leftOut.length === 0) locked.worked();
+      await putOff(signal);
       outage.worked();
     },
     onError: (error) => outage.failed(error),

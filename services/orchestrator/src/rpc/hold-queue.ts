@@ -8,8 +8,12 @@ import type { HandlerDeps } from "./deps.ts";
 export function holdQueue(deps: HandlerDeps): UnaryHandler<wire.HoldQueueRequest, wire.HoldQueueResponse> {
   return async ({ reason, heldBy }, context) => {
     const hold = await deps.store.holdQueue({ reason, by: heldBy, call: callOf(context) });
-    context.logger.info({ held_by: heldBy, reason }, "queue held");
     deps.queueHold.changed(hold);
+    context.logger.info({ held_by: heldBy, reason }, "queue held");
+    // It holds without: nobody waits for it.
+    deps.store
+      .takeClaimsAway()
+      .catch((error: unknown) => context.logger.warn({ err: error }, "claims are left to end by themselves"));
     deps.loop.wake("the queue is held");
     return wire.HoldQueueResponse.fromPartial({ hold: holdToWire(hold) });
   };

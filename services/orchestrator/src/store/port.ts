@@ -112,6 +112,16 @@ export interface WaitedTooLong {
   readonly sentence: string;
 }
 
+/** How far the deadlines of what waits have been put off after a release of the queue. */
+export interface PuttingOff {
+  /** The release. */
+  readonly eventId: number;
+  /** The last deadline that was looked at, as the database writes it. */
+  readonly through: string;
+  /** Whether there were any since it began with the first one. */
+  readonly hasFound: boolean;
+}
+
 export interface WaitTimeouts {
   readonly failed: readonly WaitedTooLong[];
   /** Tasks that seemed to have, and whose deadline was put off by the time that the queue was held. */
@@ -375,14 +385,21 @@ export interface OrchestratorStore {
   retryPlan(planId: string, requestId: string | null, reason: string, call: CallTrace): Promise<RetryOutcome>;
   /** Null: nobody holds the queue. */
   queueHold(): Promise<HoldRecord | null>;
-  /** Nothing is assigned any more once it is committed. Takes claims away too, but for those that somebody else has locked. */
+  /** Nothing is assigned any more once it is committed, but for what is being committed at that moment. */
   holdQueue(request: HoldRequest): Promise<HoldRecord>;
-  /** Answers the hold that ended; null: there was none. Deadlines of what waits are put off by as long as it lasted, in the end. */
+  /** While the queue is held: takes claims away, but for those that somebody else has locked. */
+  takeClaimsAway(): Promise<void>;
+  /** Answers the hold that ended; null: there was none. Deadlines of what waits are late by as long as it lasted: `putOffAfterRelease` writes that. */
   releaseQueue(request: HoldRequest): Promise<HoldRecord | null>;
   /** The newest first. */
   listQueueEvents(page: Page): Promise<Listed<QueueEventRecord>>;
 
   // What ends by time
+  /**
+   * Puts off at most `limit` of the deadlines that a release of the queue has left; `before` is the last answer. Null: there are none, and replicas of
+   * the version before see the queue released.
+   */
+  putOffAfterRelease(limit: number, before: PuttingOff | null): Promise<PuttingOff | null>;
   /** Fails tasks that have waited longer than they were to, at most `limit`, and none of these plans; none at all while the queue is held. */
   failWaitedTooLong(limit: number, exceptPlanIds: readonly string[]): Promise<WaitTimeouts>;
   /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan, and of none of these plans: events first. */

@@ -19,7 +19,9 @@ interface AssignedRow {
 }
 
 // One statement is one round trip and one transaction: the plans are locked before anything that depends on them is written
-// (`lockPlans` says why; a plan that is held by the time it is locked is not among them), and what follows is done for those tasks only whose claim is still ours. These are found one by one, by
+// (`lockPlans` says why; a plan that is held by the time it is locked is not among them), and what follows is done for those tasks only whose claim is still ours.
+// Whether the queue is held is asked again when all is locked, which may have taken seconds: a hold was committed and answered meanwhile, unseen
+// by a statement that began before it. The tasks are found one by one, by
 // their ids: as one join with all the conditions the planner expects a single row, and compares every task that waits with every one
 // that was asked for (250 ms for 428 tasks of a queue of 4,000; one by one 10 ms).
 const assignStatement = defineStatement<AssignedRow>({
@@ -36,14 +38,15 @@ const assignStatement = defineStatement<AssignedRow>({
         FROM asked a
        CROSS JOIN LATERAL (SELECT t.claim_owner, t.fence, t.placing_attempt_id, t.state FROM tasks t WHERE t.task_id = a.task_id FOR UPDATE) AS t
        WHERE a.plan_id = ANY (ARRAY(SELECT plan_id FROM locked))
-         AND NOT EXISTS (SELECT FROM queue_hold)
+         AND NOT EXISTS (SELECT FROM queue_hold WHERE is_held)
          AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id AND t.state IN ('pending', 'paused')),
+    held AS MATERIALIZED (SELECT count(*) AS locked_before, queue_is_held() AS is_held FROM ours),
     taken AS (
       UPDATE tasks t
          SET state = 'assigned', attempt_id = ours.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,
              attempts_made = t.attempts_made + 1, runs_used = t.runs_used + 1
         FROM ours
-       WHERE t.task_id = ours.task_id
+       WHERE t.task_id = ours.task_id AND NOT (SELECT is_held FROM held)
    RETURNING t.task_id, ours.attempt_id, t.attempts_made, t.work_lease_ms, t.run_timeout_ms, t.command),
     recorded AS (
       INSERT INTO attempts (attempt_id, task_id, plan_id, agent_id, number, fence, state, reserved, card_indexes, work_lease_ms,

@@ -2,7 +2,6 @@ import { type Database, defineStatement, type Queryable } from "@headroom/postgr
 import type { HoldRecord, HoldRequest, QueueEventRecord } from "../model.ts";
 import { BadCursorError, type Listed, type Page } from "../port.ts";
 import { listed } from "./cursor.ts";
-import { putOffFirstDeadlines } from "./late-deadlines.ts";
 
 interface HoldRow {
   readonly reason: string;
@@ -13,7 +12,7 @@ interface HoldRow {
 const selectHold = defineStatement<HoldRow>({
   name: "queue_hold_get",
   answerWithinMs: 5_000,
-  text: `SELECT reason, held_by, held_at FROM queue_hold`,
+  text: `SELECT reason, held_by, held_at FROM queue_hold WHERE is_held`,
 });
 
 export async function queueHold(db: Queryable): Promise<HoldRecord | null> {
@@ -29,13 +28,13 @@ const insertHold = defineStatement<HoldRow>({
  RETURNING reason, held_by, held_at`,
 });
 
-/** Whoever places them finds their claims gone, and gives the room back that it was promised. */
-const takeClaimsAway = defineStatement({
+const takeClaims = defineStatement({
   name: "tasks_take_claims_away",
   text: `
     WITH claimed AS MATERIALIZED (
       SELECT task_id FROM tasks
        WHERE (state = 'pending' OR (state = 'paused' AND claim_expires_at IS NOT NULL)) AND claim_expires_at IS NOT NULL
+         AND EXISTS (SELECT FROM queue_hold WHERE is_held)
        LIMIT $1
          FOR UPDATE SKIP LOCKED)
     UPDATE tasks t SET claim_owner = NULL, claim_expires_at = NULL FROM claimed WHERE t.task_id = claimed.task_id`,
@@ -45,49 +44,59 @@ const takeClaimsAway = defineStatement({
 const claimsAtOnce = 1_000;
 const maxPortions = 100;
 
-/**
- * Once the hold is committed nothing is assigned any more, whatever is claimed. So no claim is waited for that somebody keeps locked, and the
- * others are taken away for the sake of those that placed them.
- */
-export async function holdQueue(db: Database, request: HoldRequest): Promise<HoldRecord> {
-  const hold = await db.transaction(async (tx) => {
+/** Once it is committed nothing is assigned any more, whatever is claimed. */
+export function holdQueue(db: Database, request: HoldRequest): Promise<HoldRecord> {
+  return db.transaction(async (tx) => {
     const [row] = await tx.query(insertHold, [request.reason, request.by]);
     if (row === undefined) throw new Error("the hold of the queue was not written");
     await tx.execute(insertEvent, ["QUEUE_HELD", request.reason, request.by, request.call.requestId, null]);
     return holdFromRow(row);
   });
+}
+
+/** While the queue is held: whoever places them finds their claims gone, and gives the room back that it was promised. What somebody keeps locked is left. */
+export async function takeClaimsAway(db: Queryable): Promise<void> {
   for (let portion = 0; portion < maxPortions; portion += 1) {
-    if ((await db.execute(takeClaimsAway, [claimsAtOnce])) < claimsAtOnce) break;
+    if ((await db.execute(takeClaims, [claimsAtOnce])) < claimsAtOnce) return;
   }
-  return hold;
 }
 
 const deleteHold = defineStatement<HoldRow>({
   name: "queue_hold_delete",
-  text: `DELETE FROM queue_hold RETURNING reason, held_by, held_at`,
+  text: `DELETE FROM queue_hold WHERE is_held RETURNING reason, held_by, held_at`,
 });
 
-/**
- * Deadlines that are put off with the release, those that come first: a replica of the version before, which knows of no other way, finds as
- * many as it sees for some time.
- */
-const putOffAtOnce = 2_000;
+// One that still puts deadlines off, by the release before, goes on with all of them.
+const insertReleasing = defineStatement({
+  name: "queue_hold_insert_releasing",
+  text: `
+    INSERT INTO queue_hold AS q (is_held, reason, held_by, held_at, released_event)
+    SELECT false, $1, $2, to_timestamp($3::double precision / 1000), $4
+     WHERE EXISTS (SELECT FROM pause_queue WHERE status = 'waiting' AND wait_deadline IS NOT NULL)
+        ON CONFLICT (is_held) DO UPDATE
+       SET reason = excluded.reason, held_by = excluded.held_by, held_at = least(q.held_at, excluded.held_at),
+           released_event = excluded.released_event`,
+});
+
+/** The deadlines of what waits are put off behind it: see `late-deadlines.ts`. */
 
 export function releaseQueue(db: Database, request: HoldRequest): Promise<HoldRecord | null> {
   return db.transaction(async (tx) => {
     const [row] = await tx.query(deleteHold);
     if (row === undefined) return null;
     const { reason, by, call } = request;
-    await tx.execute(insertEvent, ["QUEUE_RELEASED", reason, by, call.requestId, row.held_at]);
-    await putOffFirstDeadlines(tx, putOffAtOnce);
+    const [event] = await tx.query(insertEvent, ["QUEUE_RELEASED", reason, by, call.requestId, row.held_at]);
+    if (event === undefined) throw new Error("the release of the queue was not written");
+    await tx.execute(insertReleasing, [row.reason, row.held_by, row.held_at, event.event_id]);
     return holdFromRow(row);
   });
 }
 
-const insertEvent = defineStatement({
+const insertEvent = defineStatement<{ readonly event_id: number }>({
   name: "queue_events_insert",
   text: `
-    INSERT INTO queue_events (kind, reason, by, request_id, held_since) VALUES ($1, $2, $3, $4, to_timestamp($5::double precision / 1000))`,
+    INSERT INTO queue_events (kind, reason, by, request_id, held_since) VALUES ($1, $2, $3, $4, to_timestamp($5::double precision / 1000))
+ RETURNING event_id`,
 });
 
 interface QueueEventRow {

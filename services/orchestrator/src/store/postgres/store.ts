@@ -8,9 +8,10 @@ import { takeToCancel, takeToSend, takeToSendAgain } from "./deliver.ts";
 import { findDueAttempts } from "./due-attempts.ts";
 import { eventsAfter } from "./events.ts";
 import { findAttempts, noteReservationsRenewed, openAttempts } from "./known-attempts.ts";
+import { putOffAfterRelease } from "./late-deadlines.ts";
 import { learnDurations, learnedDurations } from "./durations.ts";
 import { holdPlan, releasePlan } from "./hold-plan.ts";
-import { holdQueue, listQueueEvents, queueHold, releaseQueue } from "./queue-hold.ts";
+import { holdQueue, listQueueEvents, queueHold, releaseQueue, takeClaimsAway } from "./queue-hold.ts";
 import { queuePlace, runningExpectations } from "./queue-place.ts";
 import { endRoomHolds, keepRoom, roomHolds } from "./room-holds.ts";
 import { trimHistory } from "./retention.ts";
@@ -91,9 +92,11 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     retryPlan: (planId, requestId, reason, call) => retryPlan(plans, planId, requestId, reason, call),
     queueHold: () => queueHold(db),
     holdQueue: (request) => holdQueue(db, request),
+    takeClaimsAway: () => takeClaimsAway(db),
     releaseQueue: (request) => releaseQueue(db, request),
     listQueueEvents: (page) => listQueueEvents(db, page),
 
+    putOffAfterRelease: (limit, before) => putOffAfterRelease(db, limit, before),
     failWaitedTooLong: (limit, exceptPlanIds) => failWaitedTooLong(db, limit, exceptPlanIds),
     trimHistory: (olderThanMs, limit, exceptPlanIds) => trimHistory(db, olderThanMs, limit, exceptPlanIds),
 

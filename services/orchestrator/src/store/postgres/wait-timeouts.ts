@@ -14,7 +14,7 @@ const findDue = defineStatement<{ readonly task_id: string; readonly plan_id: st
     SELECT q.task_id, q.plan_id, ${waitDeadline} > now() AS is_late
       FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
      WHERE q.status = 'waiting' AND q.wait_deadline <= now() AND q.plan_id <> ALL($2::uuid[])
-       AND NOT EXISTS (SELECT 1 FROM queue_hold)
+       AND NOT EXISTS (SELECT 1 FROM queue_hold WHERE is_held)
      ORDER BY q.wait_deadline
      LIMIT $1`,
 });
@@ -33,7 +33,7 @@ const lockDue = defineStatement<DueRow>({
     SELECT t.task_id, t.name, t.wait_timeout_ms, q.reason_detail
       FROM pause_queue q JOIN tasks t ON t.task_id = q.task_id
      WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND ${waitDeadline} <= now() AND t.state = 'paused'
-       AND NOT EXISTS (SELECT 1 FROM queue_hold)
+       AND NOT EXISTS (SELECT 1 FROM queue_hold WHERE is_held)
        FOR UPDATE OF t`,
 });
 

@@ -11,6 +11,7 @@ import { cancelling } from "./0014_cancelling.ts";
 import { queueWithoutTaskCheck } from "./0015_queue_without_task_check.ts";
 import { outputEnd } from "./0016_output_end.ts";
 import { lateDeadlines } from "./0017_late_deadlines.ts";
+import { queueReleasing } from "./0018_queue_releasing.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -26,4 +27,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   queueWithoutTaskCheck,
   outputEnd,
   lateDeadlines,
+  queueReleasing,
 ];

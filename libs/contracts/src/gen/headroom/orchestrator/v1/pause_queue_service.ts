@@ -1793,7 +1793,8 @@ export const PauseQueueServiceService = {
   },
   /**
    * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
-   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   * Survives restarts. What is being assigned at this very moment may still start, and what was assigned before goes on (ASSIGNED), also where
+   * its agent is told of it later: unlike HoldPlan, this takes nothing back. Holding twice changes the reason.
    */
   holdQueue: {
     path: "/headroom.orchestrator.v1.PauseQueueService/HoldQueue" as const,
@@ -1804,7 +1805,7 @@ export const PauseQueueServiceService = {
     responseSerialize: (value: HoldQueueResponse): Buffer => Buffer.from(HoldQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): HoldQueueResponse => HoldQueueResponse.decode(value),
   },
-  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  /** Ends HoldQueue: room is looked for at once, and wait_timeouts are put off by the time under the hold. A queue that is not held is fine. */
   releaseQueue: {
     path: "/headroom.orchestrator.v1.PauseQueueService/ReleaseQueue" as const,
     requestStream: false as const,
@@ -1862,10 +1863,11 @@ export interface PauseQueueServiceServer extends UntypedServiceImplementation {
   resumePausedWork: handleUnaryCall<ResumePausedWorkRequest, ResumePausedWorkResponse>;
   /**
    * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
-   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   * Survives restarts. What is being assigned at this very moment may still start, and what was assigned before goes on (ASSIGNED), also where
+   * its agent is told of it later: unlike HoldPlan, this takes nothing back. Holding twice changes the reason.
    */
   holdQueue: handleUnaryCall<HoldQueueRequest, HoldQueueResponse>;
-  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  /** Ends HoldQueue: room is looked for at once, and wait_timeouts are put off by the time under the hold. A queue that is not held is fine. */
   releaseQueue: handleUnaryCall<ReleaseQueueRequest, ReleaseQueueResponse>;
   /** The holds and releases of the queue, the newest first. A page_token that is none of this list: INVALID_ARGUMENT (INVALID_PAGE_TOKEN). */
   listQueueEvents: handleUnaryCall<ListQueueEventsRequest, ListQueueEventsResponse>;
@@ -1936,7 +1938,8 @@ export interface PauseQueueServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Keeps all waiting tasks, and new ones, from starting, until ReleaseQueue; what runs goes on, plans are accepted and wait (HELD).
-   * Survives restarts. What another orchestrator is giving to an agent at this very moment may still start. Holding twice changes the reason.
+   * Survives restarts. What is being assigned at this very moment may still start, and what was assigned before goes on (ASSIGNED), also where
+   * its agent is told of it later: unlike HoldPlan, this takes nothing back. Holding twice changes the reason.
    */
   holdQueue(
     request: HoldQueueRequest,
@@ -1953,7 +1956,7 @@ export interface PauseQueueServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HoldQueueResponse) => void,
   ): ClientUnaryCall;
-  /** Ends HoldQueue: room is looked for at once. A queue that is not held is fine. */
+  /** Ends HoldQueue: room is looked for at once, and wait_timeouts are put off by the time under the hold. A queue that is not held is fine. */
   releaseQueue(
     request: ReleaseQueueRequest,
     callback: (error: ServiceError | null, response: ReleaseQueueResponse) => void,
