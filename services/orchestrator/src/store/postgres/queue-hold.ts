@@ -79,7 +79,6 @@ const insertReleasing = defineStatement({
 });
 
 /** The deadlines of what waits are put off behind it: see `late-deadlines.ts`. */
-
 export function releaseQueue(db: Database, request: HoldRequest): Promise<HoldRecord | null> {
   return db.transaction(async (tx) => {
     const [row] = await tx.query(deleteHold);
