@@ -8,10 +8,12 @@ const portion = 2_000;
 const breathMs = 20;
 /** Portions in one run at most. */
 const maxPortions = 500;
+/** Plans that are waited for in one run at most, to tell whether somebody keeps them locked. */
+const maxAsked = 3;
 
 /** Deletes what has been over for longer than it is to be kept, in small portions. */
 export function createRetention(options: {
-  readonly store: Pick<OrchestratorStore, "trimHistory">;
+  readonly store: Pick<OrchestratorStore, "trimHistory" | "isPlanKeptLocked">;
   readonly keepMs: number;
   readonly ports: Ports;
   readonly logger: Logger;
@@ -25,7 +27,10 @@ export function createRetention(options: {
     fails: "old history of a plan cannot be deleted now, because somebody keeps it locked; tried again each minute",
     works: "old history can be deleted of every plan again",
   });
-  /** Left out by the run before: a plan that is only busy is free a minute later, and nothing to tell of. */
+  /**
+   * Left out by the run before: a plan that is only busy is free a minute later, and nothing to tell of. Nor is one so large that another
+   * replica deletes it for longer, who lets go of it between two portions.
+   */
   let before: ReadonlySet<string> = new Set();
   return new RunLoop({
     name: "retention",
@@ -35,12 +40,16 @@ export function createRetention(options: {
     jitterFraction: 0.2,
     async run(signal) {
       let portions = 0;
+      let asked = 0;
       const leftOut = new Set<string>();
       while (portions < maxPortions && !signal.aborted) {
         const trimmed = await store.trimHistory(keepMs, portion, [...leftOut]);
         for (const { planId, error } of trimmed.leftOut) {
           leftOut.add(planId);
-          if (before.has(planId)) locked.failed(error, { plan_id: planId });
+          if (!before.has(planId)) continue;
+          // With an error it was waited for already.
+          const isKept = error !== null || (asked++ < maxAsked && (await store.isPlanKeptLocked(planId)));
+          if (isKept) locked.failed(error, { plan_id: planId });
         }
         if (trimmed.isTrimmed) portions += 1;
         else if (trimmed.leftOut.length === 0) break;

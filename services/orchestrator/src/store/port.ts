@@ -405,6 +405,9 @@ export interface OrchestratorStore {
   /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan, and of none of these plans: events first. */
   trimHistory(olderThanMs: number, limit: number, exceptPlanIds: readonly string[]): Promise<Trimmed>;
 
+  /** Whether a plan cannot be had though it is waited for (2 s): who only works on it, again and again, lets go of it meanwhile. */
+  isPlanKeptLocked(planId: string): Promise<boolean>;
+
   // Estimates
   /** Remembers how long these runs took, as far as they succeeded. */
   learnDurations(attemptIds: readonly string[]): Promise<void>;

@@ -1,4 +1,4 @@
-import { defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
+import { classifyError, defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 
 /**
  * What works on many plans at once waits for a lock this long, and not as long as the session may (10 s): somebody may keep one plan
@@ -38,6 +38,22 @@ export async function plansInUse(db: Queryable, planIds: readonly string[]): Pro
   const inUse = new Set(planIds);
   for (const { plan_id } of free) inUse.delete(plan_id);
   return inUse;
+}
+
+const waitForPlanStatement = defineStatement<{ readonly plan_id: string }>({
+  name: "plans_wait_for",
+  text: `SELECT plan_id FROM plans WHERE plan_id = $1 AND ${waitsBriefly} FOR NO KEY UPDATE`,
+});
+
+/** Whether it cannot be had though it is waited for. */
+export async function isPlanKeptLocked(db: Queryable, planId: string): Promise<boolean> {
+  try {
+    await db.query(waitForPlanStatement, [planId]);
+    return false;
+  } catch (error) {
+    if (classifyError(error).kind !== "conflict") throw error;
+    return true;
+  }
 }
 
 const freeAttemptsStatement = defineStatement<{ readonly attempt_id: string }>({

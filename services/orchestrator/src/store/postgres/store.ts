@@ -20,7 +20,7 @@ import { failWaitedTooLong } from "./wait-timeouts.ts";
 import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
 import { PlanTransactions } from "./plan-transactions.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
-import { attemptsInUse, plansInUse } from "./lock-wait.ts";
+import { attemptsInUse, isPlanKeptLocked, plansInUse } from "./lock-wait.ts";
 import { park } from "./park.ts";
 import { markChecked, markFronts } from "./stamp.ts";
 import { countDue, countWaiting, nextDueInMs, queueFronts, queueSummary } from "./queue.ts";
@@ -99,6 +99,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     putOffAfterRelease: (limit, before) => putOffAfterRelease(db, limit, before),
     failWaitedTooLong: (limit, exceptPlanIds) => failWaitedTooLong(db, limit, exceptPlanIds),
     trimHistory: (olderThanMs, limit, exceptPlanIds) => trimHistory(db, olderThanMs, limit, exceptPlanIds),
+    isPlanKeptLocked: (planId) => isPlanKeptLocked(db, planId),
 
     learnDurations: (attemptIds) => learnDurations(db, attemptIds),
     learnedDurations: (planName) => learnedDurations(db, planName),
