@@ -44,7 +44,7 @@ export function attemptsConformance(desk: StoreDesk): void {
         lost: [],
         unanswered: [],
       });
-      const inAMinute = { agentIds: [agentId], afterMs: 60_000, withinMs: 60_000 };
+      const inAMinute = { agentIds: [agentId], afterMs: 60_000, withinMs: 60_000, exceptAttemptIds: [] };
       const [one, two] = await Promise.all([
         desk.store.takeToSend([agentId], inAMinute),
         desk.store.takeToSend([agentId], inAMinute),
@@ -52,20 +52,30 @@ export function attemptsConformance(desk: StoreDesk): void {
       expect(one.length + two.length).toBe(1);
       expect((await desk.store.findDueAttempts({ ...notDue, undeliveredAfterMs: 0 })).undelivered).toEqual([]);
       expect(await desk.store.takeBackUnsent(first, () => ({ kind: "repeat" }))).toBeNull();
-      const now = { afterMs: 0, withinMs: 60_000 };
+      const now = { afterMs: 0, withinMs: 60_000, exceptAttemptIds: [] };
+      const refused = { ...now, agentIds: [agentId], exceptAttemptIds: [first.attemptId] };
+      expect(await desk.store.takeToSend([agentId], refused)).toEqual([]);
       expect(await desk.store.takeToSend([agentId], { ...now, agentIds: [] })).toEqual([]);
       expect(await desk.store.takeToSend([agentId], { ...now, agentIds: [agentId] })).toHaveLength(1);
-      expect(await desk.store.takeToSendAgain([first.attemptId], 0)).toMatchObject([{ fence: first.fence }]);
+      expect(await desk.store.takeToSendAgain([first.attemptId], 0)).toMatchObject({
+        assignments: [{ fence: first.fence }],
+        inUse: [],
+      });
     });
 
     it("what was given out too long ago is not sent again; what was never sent is, and to an agent that is back for as long as its lease", async () => {
       const { agentId, first } = await start([newTask("a", { workLeaseMs: 0 })], false);
-      const again = { agentIds: [agentId], afterMs: 0, withinMs: 0 };
-      expect(await desk.store.takeToSendAgain([first.attemptId], 0)).toHaveLength(1);
+      const again = { agentIds: [agentId], afterMs: 0, withinMs: 0, exceptAttemptIds: [] };
+      const sentAgain = async (withinMs: number) => {
+        const { assignments, inUse } = await desk.store.takeToSendAgain([first.attemptId], withinMs);
+        expect(inUse).toEqual([]);
+        return assignments;
+      };
+      expect(await sentAgain(0)).toHaveLength(1);
       expect(await desk.store.takeToSend([agentId], again)).toEqual([]);
       expect(await desk.store.takeToSend([agentId], { ...again, withinMs: 60_000 })).toHaveLength(1);
-      expect(await desk.store.takeToSendAgain([first.attemptId], 0)).toEqual([]);
-      expect(await desk.store.takeToSendAgain([first.attemptId], 60_000)).toHaveLength(1);
+      expect(await sentAgain(0)).toEqual([]);
+      expect(await sentAgain(60_000)).toHaveLength(1);
       const unsent = await start([newTask("b")], false);
       expect(await desk.store.takeToSend([unsent.agentId], { ...again, agentIds: [unsent.agentId] })).toHaveLength(1);
     });

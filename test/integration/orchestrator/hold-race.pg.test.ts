@@ -89,7 +89,7 @@ it("a claim whose owner died is taken over by nobody as long as its plan is held
   expect(await store.claimOrphans(claimer, 10, null)).toHaveLength(1);
 });
 
-const again = (agentId: string) => ({ agentIds: [agentId], afterMs: 0, withinMs: 60_000 });
+const again = (agentId: string) => ({ agentIds: [agentId], afterMs: 0, withinMs: 60_000, exceptAttemptIds: [] });
 
 it("what was given out and never sent is taken back by the hold: nobody sends it, it costs no run, and it is there again after the release", async () => {
   const { agentId, plan, first } = await desk.start([newTask("a")], false);
@@ -98,7 +98,7 @@ it("what was given out and never sent is taken back by the hold: nobody sends it
   const taken = { attemptId: first.attemptId, fence: first.fence, agentId, applied };
   expect(held).toMatchObject({ kind: "held", heldTasks: 1, takenBack: [taken] });
   expect(await store.takeToSend([agentId], again(agentId))).toEqual([]);
-  expect(await store.takeToSendAgain([first.attemptId], 60_000)).toEqual([]);
+  expect(await store.takeToSendAgain([first.attemptId], 60_000)).toEqual({ assignments: [], inUse: [] });
   const [task] = await store.planTasks(plan.planId);
   expect(task).toMatchObject({
     state: "paused",

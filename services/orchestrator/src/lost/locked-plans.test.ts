@@ -63,13 +63,32 @@ it("that a plan is busy is not told; that it is locked is told once after ten se
   expect(told()).toEqual(["warn P"]);
   inUse.clear();
   await plans.stillLocked();
+  await ports.advance(10_000);
+  await plans.stillLocked();
   expect(told()).toEqual(["warn P", "info P"]);
 });
 
+it("DESIGN 5: a plan that was locked for long is left out until what its agents have said of it has had its turn", async () => {
+  const { inUse, ports, plans } = setUp();
+  inUse.add("a");
+  await plans.ask([attempt("a", "P")]);
+  await ports.advance(10_000);
+  await plans.stillLocked();
+  inUse.clear();
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  // As long as what waits for a lock sleeps between two tries.
+  await ports.advance(8_500);
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  await ports.advance(1_500);
+  expect(await plans.stillLocked()).toEqual([]);
+});
+
 it("what was waited for in vain is told at once, and the others of its plan are left out", async () => {
-  const { plans, told } = setUp();
+  const { ports, plans, told } = setUp();
   plans.leaveOut(attempt("a", "P"), new Error("a lock"));
   expect(plans.has("P")).toBe(true);
   expect(told()).toEqual(["warn P"]);
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  await ports.advance(10_000);
   expect(await plans.stillLocked()).toEqual([]);
 });

@@ -10,12 +10,16 @@ export interface LockedPlansOptions {
 
 /** A plan that is only busy is free at one of so many looks, a second apart; it is nothing to tell of. */
 const toldAfterMs = 10_000;
+/** So long after such a lock has ended its plan is left out still: what an agent has said of it tries again after 8 s at most, and goes first. */
+const restsMs = 10_000;
 const whatWaits = "its attempts that are lost or were not delivered wait until it is free";
 
 interface LockedPlan {
   /** Those that were found locked; the others of the plan wait with them. */
   readonly attemptIds: ReadonlySet<string>;
   readonly sinceMs: number;
+  /** Null: it is locked. */
+  readonly freeSinceMs: number | null;
   readonly isTold: boolean;
 }
 
@@ -39,14 +43,17 @@ export class LockedPlans {
     return this.#locked.has(planId);
   }
 
-  /** Looks again at those that were left out: answers which are to be left out still. */
+  /** Looks again at those that were left out: answers which are to be left out still, or still for a moment. */
   async stillLocked(): Promise<readonly string[]> {
     const before = [...this.#locked];
     const inUse = await this.#inUse(before.flatMap(([, { attemptIds }]) => [...attemptIds]));
     for (const [planId, plan] of before) {
       const attemptIds = new Set([...plan.attemptIds].filter((attemptId) => inUse.has(attemptId)));
       if (attemptIds.size === 0) this.#free(planId, plan);
-      else this.#locked.set(planId, { ...plan, attemptIds, isTold: plan.isTold || this.#tellIfLong(planId, plan) });
+      else {
+        const isTold = plan.isTold || this.#tellIfLong(planId, plan);
+        this.#locked.set(planId, { ...plan, attemptIds, freeSinceMs: null, isTold });
+      }
     }
     this.#freed = new Set(before.flatMap(([planId]) => (this.has(planId) ? [] : planId)));
     return [...this.#locked.keys()];
@@ -74,13 +81,21 @@ export class LockedPlans {
     this.#locked.set(planId, {
       attemptIds: new Set([...(plan?.attemptIds ?? []), attemptId]),
       sinceMs: plan?.sinceMs ?? this.#options.clock.monotonic(),
+      freeSinceMs: null,
       isTold: isTold || plan?.isTold === true,
     });
   }
 
-  #free(planId: string, { isTold }: LockedPlan): void {
+  /** A plan that was only busy at once. */
+  #free(planId: string, plan: LockedPlan): void {
+    const nowMs = this.#options.clock.monotonic();
+    const freeSinceMs = plan.freeSinceMs ?? nowMs;
+    if (plan.isTold && nowMs - freeSinceMs < restsMs) {
+      this.#locked.set(planId, { ...plan, freeSinceMs });
+      return;
+    }
     this.#locked.delete(planId);
-    if (isTold)
+    if (plan.isTold)
       this.#options.logger.info({ plan_id: planId }, "a plan that was locked is free: its attempts are settled");
   }
 

@@ -203,6 +203,12 @@ export interface FencedAttempt {
   readonly fence: number;
 }
 
+/** An assignment that its agent refused. */
+export interface UndeliveredAttempt extends FencedAttempt {
+  /** When it had been sent last by then: sent again since, it is another answer that counts. Undefined: whenever that was. */
+  readonly sentAtMs?: EpochMs | null;
+}
+
 /** Of whoever waits for a report to be written, and for longer than a plan is usually locked. */
 export interface Patience {
   /** Somebody keeps its rows locked: it is written when that has ended, which may be minutes. */

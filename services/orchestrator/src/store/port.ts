@@ -28,6 +28,7 @@ import type {
   QueueSummary,
   RetryOutcome,
   TaskRecord,
+  UndeliveredAttempt,
 } from "./model.ts";
 
 /** Which replica claims, and for how long. */
@@ -153,6 +154,15 @@ export interface SendAgain {
   readonly afterMs: number;
   /** Given out no longer ago than this. */
   readonly withinMs: number;
+  /** But none of these: they were refused, which is not written yet. */
+  readonly exceptAttemptIds: readonly string[];
+}
+
+/** What became of assignments that are sent again. */
+export interface SentAgain {
+  readonly assignments: readonly AssignmentToSend[];
+  /** Somebody else has them locked at this moment: they were to be sent, and are not. */
+  readonly inUse: readonly string[];
 }
 
 /** From when on something is to happen with an attempt. */
@@ -303,16 +313,16 @@ export interface OrchestratorStore {
   takeToSend(agentIds: readonly string[], again: SendAgain): Promise<readonly AssignmentToSend[]>;
   /**
    * The same for named attempts, whenever they were sent; what was given out longer than `withinMs` ago, and than its own work lease is long, is
-   * left alone, and so is what somebody else has locked.
+   * left alone. What somebody else has locked is not waited for.
    */
-  takeToSendAgain(attemptIds: readonly string[], withinMs: number): Promise<readonly AssignmentToSend[]>;
+  takeToSendAgain(attemptIds: readonly string[], withinMs: number): Promise<SentAgain>;
   /** Running attempts of these agents that are to be cancelled and were not told within `resendMs`; marks them told. */
   takeToCancel(
     agentIds: readonly string[],
     resendMs: number,
   ): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
-  // Of a plan that somebody else keeps locked an agent's reports wait for about a minute where there is `patience`, else about ten
-  // seconds; then they throw a `conflict`. Reports of one attempt are taken in the order in which they are given.
+  // Of a plan that somebody else keeps locked an agent's reports wait as long as their `patience` lasts where there is one, else about ten
+  // seconds; then they throw a `conflict`. Those that have to wait with others may throw it as early: whoever has patience says them again. Reports of one attempt are taken in the order in which they are given.
   /** The agent has it: `assigned` becomes `running`. Null: it is not (any more) its attempt. */
   acceptAttempt(attempt: FencedAttempt, agentId: string, patience?: Patience): Promise<AttemptKnown | null>;
   markStarted(
@@ -329,19 +339,26 @@ export interface OrchestratorStore {
   /**
    * Keeps output up to `maxBytes` per attempt, and at least the newest piece: of what is more, three quarters of the bound
    * for the beginning and the rest for the newest. Pieces that came before are dropped. Answers the last number held, null
-   * for an attempt that is unknown or another agent's.
+   * for an attempt that is unknown or another agent's. Waits for an attempt that somebody else has locked a quarter of a second, where not
+   * many are waited for already; then it throws a `conflict`.
    */
   appendOutput(
     attempt: FencedAttempt,
     agentId: string,
     chunks: readonly OutputChunk[],
     maxBytes: number,
+    patience?: Patience,
   ): Promise<number | null>;
   /** Null: no such attempt. */
   finishAttempt(result: AttemptResult, decide: DecideAttempt, patience?: Patience): Promise<AppliedVerdict | null>;
-  /** The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`. */
+  /** When it was written to its agent's stream last. Null: never, or there is no such attempt. */
+  lastSentAt(attemptId: string): Promise<EpochMs | null>;
+  /**
+   * The agent refused it, or will certainly never get it. Null: no such attempt in `assigned`, or it was sent again since; or the `patience`
+   * has ended: then its agent is asked again.
+   */
   undeliver(
-    attempt: FencedAttempt,
+    attempt: UndeliveredAttempt,
     agentId: string,
     decide: DecideAttempt,
     patience?: Patience,

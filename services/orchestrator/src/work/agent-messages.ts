@@ -3,7 +3,7 @@ import { invalidArgument } from "@headroom/rpc";
 import type { Ports } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { Releaser } from "../placing/placer.ts";
-import type { AttemptKnown, FencedAttempt, OutputChunk } from "../store/model.ts";
+import type { AppliedVerdict, AttemptKnown, DecideAttempt, FencedAttempt, OutputChunk } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { decideResult, decideUndelivered } from "./decide-result.ts";
 import { Renewals } from "./renewals.ts";
@@ -80,7 +80,7 @@ async function accepted(options: AgentMessagesOptions, session: Session, attempt
 }
 
 function accept(options: AgentMessagesOptions, session: Session, attempt: FencedAttempt): Promise<AttemptKnown | null> {
-  return untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
+  return untilWritten(options.ports, session, attempt.attemptId, (patience) =>
     options.store.acceptAttempt(attempt, session.agentId, patience),
   );
 }
@@ -88,7 +88,7 @@ function accept(options: AgentMessagesOptions, session: Session, attempt: Fenced
 async function started(options: AgentMessagesOptions, session: Session, message: wire.AttemptStarted): Promise<void> {
   const startedAtMs = timeFromWire(message.startedAt) ?? options.ports.clock.now();
   const attempt = fenced(message);
-  const now = await untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
+  const now = await untilWritten(options.ports, session, attempt.attemptId, (patience) =>
     options.store.markStarted(attempt, session.agentId, startedAtMs, patience),
   );
   await afterRunning(options, session, attempt, now, "task started");
@@ -135,11 +135,24 @@ async function refused(options: AgentMessagesOptions, session: Session, answer: 
   const decide = decideUndelivered(
     `its agent refused it (${answer.reason === "" ? "no reason given" : answer.reason})`,
   );
-  const applied = await untilWritten(options.ports.timers, session, attempt.attemptId, (patience) =>
-    options.store.undeliver(attempt, session.agentId, decide, patience),
+  session.refused.add(attempt.attemptId);
+  const applied = await undeliver(options, session, attempt, decide).finally(() =>
+    session.refused.delete(attempt.attemptId),
   );
   if (applied !== null)
     options.settle({ ...attempt, agentId: session.agentId }, applied, "refused by its agent", session.logger);
+}
+
+async function undeliver(
+  { store, ports }: AgentMessagesOptions,
+  session: Session,
+  attempt: FencedAttempt,
+  decide: DecideAttempt,
+): Promise<AppliedVerdict | null> {
+  const refused = { ...attempt, sentAtMs: await store.lastSentAt(attempt.attemptId) };
+  return untilWritten(ports, session, attempt.attemptId, (patience) =>
+    store.undeliver(refused, session.agentId, decide, patience),
+  );
 }
 
 async function output(
@@ -152,8 +165,8 @@ async function output(
   const attempt = fenced(last);
   const nowMs = options.ports.clock.now();
   const chunks = pieces.map((piece) => understood(chunkFromWire(piece, nowMs)));
-  const seq = await untilWritten(options.ports.timers, session, attempt.attemptId, () =>
-    options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes),
+  const seq = await untilWritten(options.ports, session, attempt.attemptId, (patience) =>
+    options.store.appendOutput(attempt, session.agentId, chunks, options.maxOutputBytes, patience),
   );
   if (seq === null) await warnOfUnknownOutput(options, session, attempt, chunks);
   // Unknown: nobody will ever read it, so the agent need not keep it.
@@ -196,7 +209,7 @@ async function finished(options: AgentMessagesOptions, session: Session, message
     options.expectRoom();
   }
   const decide = decideResult(result, options.ports.random.next());
-  const applied = await untilWritten(options.ports.timers, session, result.attemptId, (patience) =>
+  const applied = await untilWritten(options.ports, session, result.attemptId, (patience) =>
     options.store.finishAttempt(result, decide, patience),
   );
   if (applied === null) {
@@ -216,11 +229,16 @@ async function renew(
   accept: Accept,
 ): Promise<void> {
   const asked = message.attempts.filter((attempt) => !attempt.finished).map(fenced);
-  const { renewed, inUse } = await renewals.renew(asked, session.agentId);
+  // A result that waits for a lock: nobody is to find that its attempt is lost, and do it again. Its agent needs no lease for it.
+  const ending = message.attempts.filter(({ finished }) => finished).map(fenced);
+  const waiting = ending.filter(({ attemptId }) => session.hasInWork(attemptId));
+  const known = await renewals.renew([...asked, ...waiting], session.agentId);
+  const isAsked = new Set(asked.map(({ attemptId }) => attemptId));
+  const renewed = known.renewed.filter(({ attemptId }) => isAsked.has(attemptId));
   const ids = new Set(renewed.map(({ attemptId }) => attemptId));
   // Its agent may have what is in use: that its lease could not be renewed at this moment does not make it unwanted.
-  const known = new Set([...ids, ...inUse.map(({ attemptId }) => attemptId)]);
-  const missing = asked.filter(({ attemptId }) => !known.has(attemptId));
+  const wanted = new Set([...ids, ...known.inUse.map(({ attemptId }) => attemptId)]);
+  const missing = asked.filter(({ attemptId }) => !wanted.has(attemptId));
   const unwanted = await unwantedOf(options, missing);
   session.send(renewedMessage([...ids], unwanted));
   for (const attempt of renewed) {

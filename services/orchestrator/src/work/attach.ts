@@ -4,11 +4,11 @@ import type { Ports } from "@headroom/runtime";
 import type { AgentMessages } from "./agent-messages.ts";
 import type { AttemptKnown } from "../store/model.ts";
 import { KeyedChains } from "./keyed-chains.ts";
-import { OutputBatches } from "./output-batches.ts";
+import { type OutputBatch, OutputBatches } from "./output-batches.ts";
 import { RecentAttempts } from "./recent-attempts.ts";
 import { Session, type WorkStream } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
-import { welcomeAgent, type WelcomeOptions } from "./welcome.ts";
+import { sendWhenFree, welcomeAgent, type WelcomeOptions } from "./welcome.ts";
 
 export interface AttachOptions extends WelcomeOptions {
   readonly ports: Ports;
@@ -22,7 +22,7 @@ type AfterHello = Exclude<NonNullable<wire.AttachRequest["message"]>, { $case: "
 
 /** Messages of one agent that may be in work at once: they are committed in groups. Its stream is read on as they end. */
 const maxInWork = 1_024;
-/** Besides those of plans that somebody keeps locked: acceptance, start and result of as many attempts as an agent may have, and output. */
+/** Besides those of plans that somebody keeps locked: acceptance, start, output and result of as many attempts as an agent may have. */
 const maxAside = 16_384;
 
 /**
@@ -35,6 +35,7 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
   /** Results in work: said again meanwhile, a result waits for nothing else. */
   const results = new RecentAttempts(maxAside);
   let session: Session | null = null;
+  let isAskedToReconnect = false;
 
   function giveUp(error: unknown): void {
     // Nobody waits any more for what somebody kept locked.
@@ -63,7 +64,13 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     });
     session = begun;
     options.sessions.add(begun);
-    await welcomeAgent(options, begun, hello, (attempt) => accept(begun, attempt));
+    await welcomeAgent(
+      options,
+      begun,
+      hello,
+      (attempt) => accept(begun, attempt),
+      (attemptIds) => void sendWhenFree(options, begun, attemptIds).catch(giveUp),
+    );
     logger.info({ incarnation: hello.incarnation, attempts: hello.attempts.length }, "agent attached");
   }
 
@@ -78,13 +85,7 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     // Before it is handled: that it cannot be written now is not its agent's silence.
     if (message.$case !== "renew") current.heard(message.value.attemptId);
     else for (const { attemptId } of message.value.attempts) current.heard(attemptId);
-    if (message.$case === "output") {
-      outputs.add(message.value);
-      const { attemptId } = message.value;
-      return chains.add(keyOf(message.value), () =>
-        options.messages.output(current, outputs.take(attemptId)).catch(giveUp),
-      );
-    }
+    if (message.$case === "output") return takeOutput(current, message.value);
     const handle = (): Promise<void> =>
       options.messages.handle(current, message, (attempt) => accept(current, attempt)).catch(giveUp);
     if (message.$case === "renew") return chains.add(message.$case, handle);
@@ -95,6 +96,26 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     if (results.has(result)) return undefined;
     results.add(result);
     return chains.add(result.attemptId, () => handle().finally(() => results.take(result)));
+  }
+
+  function takeOutput(current: Session, piece: wire.AttemptOutput): Promise<void> | undefined {
+    const key = keyOf(piece);
+    if (outputs.hasLeftOut(key) || (chains.isAside(key) && outputs.leavesOut(key))) return undefined;
+    const batch = outputs.add(key, piece);
+    return batch === null ? undefined : chains.add(key, () => writeOutput(current, batch).catch(giveUp));
+  }
+
+  async function writeOutput(current: Session, batch: OutputBatch): Promise<void> {
+    outputs.close(batch);
+    try {
+      await options.messages.output(current, batch.pieces);
+    } finally {
+      outputs.end(batch);
+    }
+    // Nobody keeps it locked any more: what was left out comes with the next stream.
+    if (!outputs.hasLeftOut(batch.attemptId) || current.isClosed || isAskedToReconnect) return;
+    isAskedToReconnect = true;
+    current.askToReconnect(0);
   }
 
   function takeAll(current: Session, reports: readonly wire.AttemptReport[]): Promise<void> | undefined {

@@ -34,7 +34,12 @@ export function createDeliveryLoop(options: DeliveryLoopOptions): ManagedService
       const agentIds = sessions.agentIds();
       if (agentIds.length === 0) return;
       // Of agents whose answers are still in work, only what was never sent is sent.
-      const again = { agentIds: sessions.idleAgentIds(), afterMs: resendMs, withinMs: resendWithinMs };
+      const again = {
+        agentIds: sessions.idleAgentIds(),
+        afterMs: resendMs,
+        withinMs: resendWithinMs,
+        exceptAttemptIds: sessions.refusedAttemptIds(),
+      };
       sessions.deliver(await store.takeToSend(agentIds, again));
       for (const attempt of await store.takeToCancel(agentIds, resendMs))
         sessions.cancel(attempt, "cancelled on request");

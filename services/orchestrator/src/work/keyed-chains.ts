@@ -36,6 +36,10 @@ export class KeyedChains {
     return this.#keys.has(key);
   }
 
+  isAside(key: string): boolean {
+    return this.#keys.get(key)?.isAside === true;
+  }
+
   /** Queues work, which must not reject. A promise: it resolves as soon as there is room for more, and must be awaited before the next. */
   add(key: string, work: () => Promise<void>): Promise<void> | undefined {
     const inWork = this.#begin(key);

@@ -1,22 +1,69 @@
 import type { wire } from "@headroom/contracts";
 
+/** What an agent sends of one attempt before it waits for an answer, and pieces of that. */
+const maxBatchBytes = 262_144;
+const maxBatchPieces = 1_024;
+/** Of an attempt that waits for somebody's lock, pieces are left out from here on, of all attempts of the stream together. */
+const maxWaitingBytes = 16 * 1_024 * 1_024;
+/** What a piece costs besides its data. */
+const pieceBytes = 200;
+
+export interface OutputBatch {
+  readonly attemptId: string;
+  readonly pieces: wire.AttemptOutput[];
+  bytes: number;
+}
+
 /**
  * Pieces of output that came while the ones before them were being written: they are written together, in one
- * transaction. Bounded by what one stream may have in work.
+ * transaction, and are one message in work however many they are.
  */
 export class OutputBatches {
-  readonly #waiting = new Map<string, wire.AttemptOutput[]>();
+  readonly #gathering = new Map<string, OutputBatch>();
+  /** How many batches of each attempt wait or are being written. */
+  readonly #batches = new Map<string, number>();
+  readonly #leftOut = new Set<string>();
+  #bytes = 0;
 
-  add(piece: wire.AttemptOutput): void {
-    const waiting = this.#waiting.get(piece.attemptId);
-    if (waiting === undefined) this.#waiting.set(piece.attemptId, [piece]);
-    else waiting.push(piece);
+  /** A batch to be written after all that came before; null: the piece goes with one that waits already. */
+  add(attemptId: string, piece: wire.AttemptOutput): OutputBatch | null {
+    const bytes = piece.data.byteLength + pieceBytes;
+    this.#bytes += bytes;
+    const gathering = this.#gathering.get(attemptId);
+    if (gathering !== undefined && gathering.bytes < maxBatchBytes && gathering.pieces.length < maxBatchPieces) {
+      gathering.pieces.push(piece);
+      gathering.bytes += bytes;
+      return null;
+    }
+    const batch = { attemptId, pieces: [piece], bytes };
+    this.#gathering.set(attemptId, batch);
+    this.#batches.set(attemptId, (this.#batches.get(attemptId) ?? 0) + 1);
+    return batch;
   }
 
-  /** All that waits of one attempt, in order; empty when an earlier batch took it along. */
-  take(attemptId: string): readonly wire.AttemptOutput[] {
-    const waiting = this.#waiting.get(attemptId) ?? [];
-    this.#waiting.delete(attemptId);
-    return waiting;
+  /** No more goes with it: it is being written. */
+  close(batch: OutputBatch): void {
+    if (this.#gathering.get(batch.attemptId) === batch) this.#gathering.delete(batch.attemptId);
+  }
+
+  /** It is written. */
+  end({ attemptId, bytes }: OutputBatch): void {
+    this.#bytes -= bytes;
+    const left = (this.#batches.get(attemptId) ?? 1) - 1;
+    if (left === 0) this.#batches.delete(attemptId);
+    else this.#batches.set(attemptId, left);
+  }
+
+  /**
+   * Whether a piece of an attempt that waits for somebody's lock is left out, because too much waits already; so is all that follows of it
+   * then. Its agent keeps what is not acknowledged, and sends it again on its next stream.
+   */
+  leavesOut(attemptId: string): boolean {
+    if (this.#bytes >= maxWaitingBytes && this.#batches.has(attemptId)) this.#leftOut.add(attemptId);
+    return this.hasLeftOut(attemptId);
+  }
+
+  hasLeftOut(attemptId: string): boolean {
+    return this.#leftOut.has(attemptId);
   }
 }

@@ -17,7 +17,7 @@ function setUp(): { readonly session: Session; readonly heard: string[] } {
   const session = new Session({
     agentId: "agent",
     sessionId: "session",
-    stream: { send } as Partial<WorkStream> as WorkStream,
+    stream: { send, fail: () => undefined } as Partial<WorkStream> as WorkStream,
     logger: silentLogger,
     takesItems: false,
     inWork: new KeyedChains(1, 1),
@@ -78,4 +78,12 @@ it("its agent may speak of what was sent to it, under that fence and once", () =
   expect(session.takeSent({ attemptId: "b", fence: 1 })).toBe(false);
   expect(session.takeSent({ attemptId: "a", fence: 1 })).toBe(true);
   expect(session.takeSent({ attemptId: "a", fence: 1 })).toBe(false);
+});
+
+it("V8: what a stream still has in work counts no more from the moment at which a newer one of its agent is there", () => {
+  const { session } = setUp();
+  const { signal } = session.patience("a");
+  expect(signal.aborted).toBe(false);
+  session.supersede();
+  expect([signal.aborted, session.isClosed]).toEqual([true, true]);
 });

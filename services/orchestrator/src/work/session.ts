@@ -36,6 +36,8 @@ export class Session {
   /** What is to be ended. A cancellation that came before its assignment said nothing to the agent. */
   readonly #cancelled = new RecentAttempts(maxRemembered);
   readonly #unknownOutputs = new RecentAttempts(maxUnknownOutputs);
+  /** What its agent refused, and could not be written yet: bounded by what may be in work. */
+  readonly refused = new Set<string>();
   #beforeWelcome: ToAgent[] | null = [];
 
   constructor(options: {
@@ -68,6 +70,11 @@ export class Session {
   /** What it has said of this attempt is in work. */
   hasInWork(attemptId: string): boolean {
     return this.#inWork.has(attemptId);
+  }
+
+  /** Aborted when the stream has ended. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
   }
 
   get isClosed(): boolean {
@@ -160,6 +167,8 @@ export class Session {
         message: "a newer work stream of this agent has taken over",
       }),
     );
+    // What it still has in work counts no more from now on: the newer one says it again.
+    this.markClosed();
   }
 
   fail(error: HeadroomError): void {

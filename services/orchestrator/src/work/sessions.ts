@@ -19,6 +19,8 @@ export interface Sessions extends Deliverer {
   agentIds(): readonly string[];
   /** Those of whom all that has come was handled, or waits for a locked plan: what they have not answered, they have not heard. */
   idleAgentIds(): readonly string[];
+  /** What they have refused, as long as that is not written yet: sent again, a refusal would count no more. */
+  refusedAttemptIds(): readonly string[];
   /** Those of them who hear what they are given and do not answer; each again every ten seconds. */
   takeSilences(): readonly (Silence & { readonly agentId: string })[];
   cancel(attempt: FencedAttempt & { readonly agentId: string }, reason: string): void;
@@ -43,6 +45,7 @@ export function createSessions(notifier: Pick<Notifier, "notify">, logger: Logge
     },
     agentIds: () => [...sessions.keys()],
     idleAgentIds: () => [...sessions.values()].filter((session) => !session.busy).map((session) => session.agentId),
+    refusedAttemptIds: () => [...sessions.values()].flatMap((session) => [...session.refused]),
     takeSilences: () =>
       [...sessions.values()].flatMap((session) => {
         const silence = session.busy ? null : session.takeSilence();

@@ -1,10 +1,14 @@
 import { classifyError, type DatabaseErrorKind } from "@headroom/postgres";
-import { sleep, type Timers } from "@headroom/runtime";
+import { type Ports, sleep } from "@headroom/runtime";
 import type { Patience } from "../store/model.ts";
 import type { Session } from "./session.ts";
 
 const firstPauseMs = 500;
 const longestPauseMs = 8_000;
+/** What is only busy is written before, and nothing to tell of. */
+const toldAfterMs = 10_000;
+/** A statement that takes longer than it may (30 s) waits for nobody's lock: a database so slow, or the statement, may stay so. */
+const maxTimeouts = 3;
 
 /** Somebody else is in the way, of this and perhaps of nothing else: the database itself works. */
 const inTheWay: ReadonlySet<DatabaseErrorKind> = new Set(["conflict", "serialization", "timeout"]);
@@ -14,26 +18,33 @@ const inTheWay: ReadonlySet<DatabaseErrorKind> = new Set(["conflict", "serializa
  * next on the same stream, and so do its other attempts. Any other failure is passed on, and so is this one once the stream has ended.
  */
 export async function untilWritten<Result>(
-  timers: Timers,
+  { clock, timers }: Pick<Ports, "clock" | "timers">,
   session: Pick<Session, "patience" | "waitsForLock" | "waitsNoMore">,
   attemptId: string,
   write: (patience: Patience) => Promise<Result>,
 ): Promise<Result> {
   const patience = session.patience(attemptId);
-  let tries = 0;
+  const sinceMs = clock.monotonic();
+  let timeouts = 0;
+  let isTold = false;
   try {
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, 2 * pauseMs)) {
       try {
         return await write(patience);
       } catch (error) {
-        if (patience.signal.aborted || !inTheWay.has(classifyError(error).kind)) throw error;
-        tries += 1;
-        if (tries === 1) session.waitsForLock(attemptId, error);
+        const { kind } = classifyError(error);
+        if (patience.signal.aborted || !inTheWay.has(kind)) throw error;
+        if (kind === "timeout") timeouts += 1;
+        if (timeouts >= maxTimeouts) throw error;
+        if (kind !== "timeout" && !isTold && clock.monotonic() - sinceMs >= toldAfterMs) {
+          isTold = true;
+          session.waitsForLock(attemptId, error);
+        }
       }
       patience.onLocked();
       await sleep(timers, pauseMs, patience.signal);
     }
   } finally {
-    if (tries > 0) session.waitsNoMore();
+    if (isTold) session.waitsNoMore();
   }
 }

@@ -11,6 +11,7 @@ export interface AttemptRow {
   readonly fence: number;
   readonly superseded: boolean;
   readonly unsent: boolean;
+  readonly sent_at_ms: number | null;
   started: boolean;
   readonly lease_over_ms: number;
   task_state: TaskState;
@@ -28,7 +29,8 @@ export interface AttemptRow {
 
 const columns = `
            a.attempt_id, a.task_id, a.plan_id, a.agent_id, a.state AS attempt_state, a.fence, t.attempt_id <> a.attempt_id AS superseded,
-           a.sent_at IS NULL AS unsent, a.started_at IS NOT NULL AS started,
+           a.sent_at IS NULL AS unsent, (extract(epoch FROM a.sent_at) * 1000)::double precision AS sent_at_ms,
+           a.started_at IS NOT NULL AS started,
            (extract(epoch FROM now() - a.lease_expires_at) * 1000)::double precision AS lease_over_ms,
            t.state AS task_state, t.name AS task_name, t.cancel_requested_at IS NOT NULL AS cancel_requested,
            t.retry_on_failure, t.hold_unknown, t.max_attempts, t.runs_used,

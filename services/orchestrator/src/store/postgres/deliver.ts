@@ -1,6 +1,6 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { AssignmentToSend, FencedAttempt } from "../model.ts";
-import type { SendAgain } from "../port.ts";
+import type { SendAgain, SentAgain } from "../port.ts";
 import type { SendRow } from "./assign.ts";
 
 /** However late, an agent gets this long to read an assignment again: it is certain not to run it elsewhere. */
@@ -26,20 +26,27 @@ const takeToSendStatement = defineStatement<SendRow>({
        WHERE state = 'assigned' AND agent_id = ANY($1::uuid[])
          AND (sent_at IS NULL
               OR (sent_at <= now() - $3 * interval '1 millisecond' AND agent_id = ANY($2::uuid[])
-                  AND assigned_at > now() - $4 * interval '1 millisecond'))
+                  AND assigned_at > now() - $4 * interval '1 millisecond' AND attempt_id <> ALL($5::uuid[])))
        ORDER BY assigned_at
        LIMIT 500
          FOR UPDATE SKIP LOCKED)${markSent}`,
 });
 
+const toSendAgain = `attempts
+       WHERE state = 'assigned' AND attempt_id = ANY($1::uuid[])
+         AND (sent_at IS NULL OR assigned_at > now() - greatest($2, work_lease_ms) * interval '1 millisecond')`;
+
 const takeToSendAgainStatement = defineStatement<SendRow>({
   name: "attempts_take_to_send_again",
   text: `
     WITH due AS MATERIALIZED (
-      SELECT attempt_id, task_id FROM attempts
-       WHERE state = 'assigned' AND attempt_id = ANY($1::uuid[])
-         AND (sent_at IS NULL OR assigned_at > now() - greatest($2, work_lease_ms) * interval '1 millisecond')
+      SELECT attempt_id, task_id FROM ${toSendAgain}
          FOR UPDATE SKIP LOCKED)${markSent}`,
+});
+
+const findToSendAgainStatement = defineStatement<{ readonly attempt_id: string }>({
+  name: "attempts_find_to_send_again",
+  text: `SELECT attempt_id FROM ${toSendAgain}`,
 });
 
 export async function takeToSend(
@@ -47,7 +54,13 @@ export async function takeToSend(
   agentIds: readonly string[],
   again: SendAgain,
 ): Promise<readonly AssignmentToSend[]> {
-  const rows = await db.query(takeToSendStatement, [agentIds, again.agentIds, again.afterMs, again.withinMs]);
+  const rows = await db.query(takeToSendStatement, [
+    agentIds,
+    again.agentIds,
+    again.afterMs,
+    again.withinMs,
+    again.exceptAttemptIds,
+  ]);
   return rows.map(assignmentFromRow);
 }
 
@@ -55,8 +68,14 @@ export async function takeToSendAgain(
   db: Queryable,
   attemptIds: readonly string[],
   withinMs: number,
-): Promise<readonly AssignmentToSend[]> {
-  return (await db.query(takeToSendAgainStatement, [attemptIds, withinMs])).map(assignmentFromRow);
+): Promise<SentAgain> {
+  if (attemptIds.length === 0) return { assignments: [], inUse: [] };
+  const assignments = (await db.query(takeToSendAgainStatement, [attemptIds, withinMs])).map(assignmentFromRow);
+  const taken = new Set(assignments.map(({ attemptId }) => attemptId));
+  const others = attemptIds.filter((attemptId) => !taken.has(attemptId));
+  // What was not taken and is to be sent still, somebody had locked.
+  const inUse = others.length === 0 ? [] : await db.query(findToSendAgainStatement, [others, withinMs]);
+  return { assignments, inUse: inUse.map(({ attempt_id }) => attempt_id) };
 }
 
 function assignmentFromRow(row: SendRow): AssignmentToSend {

@@ -1,18 +1,35 @@
 import { type Database, defineStatement, type Queryable, type Transaction } from "@headroom/postgres";
 import type { OutputStream } from "@headroom/contracts";
-import type { FencedAttempt, OutputChunk } from "../model.ts";
+import type { FencedAttempt, OutputChunk, Patience } from "../model.ts";
 import { bytesGone, leftOutNote, type OutputPlan, planOutput } from "../output-keeping.ts";
+import { RowLockedError, waitsAMoment } from "./lock-wait.ts";
 
-const lockOutput = defineStatement<{
+/** Writers of output that wait for an attempt at once, a quarter of a second at most: each has one connection of the pool meanwhile. */
+const maxWaiting = 2;
+
+interface KeptRow {
   readonly output_last_seq: number;
   readonly output_bytes: number;
   readonly output_tail_bytes: number;
   readonly output_head_last_seq: number | null;
-}>({
+}
+
+const ofAgent = "FROM attempts WHERE attempt_id = $1 AND fence = $2 AND agent_id = $3";
+const kept = `SELECT output_last_seq, output_bytes, output_tail_bytes, output_head_last_seq ${ofAgent}`;
+
+const lockFree = defineStatement<KeptRow>({
   name: "attempts_lock_output",
-  text: `
-    SELECT output_last_seq, output_bytes, output_tail_bytes, output_head_last_seq
-      FROM attempts WHERE attempt_id = $1 AND fence = $2 AND agent_id = $3 FOR NO KEY UPDATE`,
+  text: `${kept} FOR NO KEY UPDATE SKIP LOCKED`,
+});
+
+const lockInAMoment = defineStatement<KeptRow>({
+  name: "attempts_lock_output_waiting",
+  text: `${kept} AND ${waitsAMoment} FOR NO KEY UPDATE`,
+});
+
+const isThere = defineStatement<{ readonly attempt_id: string }>({
+  name: "attempts_output_is_there",
+  text: `SELECT attempt_id ${ofAgent}`,
 });
 
 const insertOutput = defineStatement({
@@ -51,44 +68,74 @@ const noteOutput = defineStatement({
      WHERE attempt_id = $1`,
 });
 
-/** Keeps beginning and end of what is more than `maxBytes`, and counts the rest. Pieces that came before are dropped. */
-export function appendOutput(
-  db: Database,
+/** Null: no such attempt of this agent. Throws a `conflict` when somebody else keeps it locked: `patience` is told of that at once. */
+type AppendOutput = (
   attempt: FencedAttempt,
   agentId: string,
   chunks: readonly OutputChunk[],
   maxBytes: number,
-): Promise<number | null> {
-  return db.transaction(async (tx) => {
-    const [row] = await tx.query(lockOutput, [attempt.attemptId, attempt.fence, agentId]);
-    if (row === undefined) return null;
-    const kept = {
-      lastSeq: row.output_last_seq,
-      headLastSeq: row.output_head_last_seq,
-      headBytes: row.output_bytes - row.output_tail_bytes,
-      tailBytes: row.output_tail_bytes,
-    };
-    const plan = planOutput(kept, chunks, maxBytes);
-    if (plan.lastSeq === kept.lastSeq) return plan.lastSeq;
-    const evicted = await evict(tx, attempt.attemptId, plan);
-    await insert(tx, attempt.attemptId, [...plan.head, ...plan.tail]);
-    const gone = [
-      ...evicted,
-      ...plan.leftOut.map(({ seq, stream, data }) => goneOf(seq, stream, data, data.byteLength)),
-    ];
-    const evictedBytes = evicted.reduce((sum, { length }) => sum + length, 0);
-    const tailBytes = lengthOf(plan.tail) - evictedBytes;
-    await tx.execute(noteOutput, [
-      attempt.attemptId,
-      plan.lastSeq,
-      plan.headLastSeq,
-      lengthOf(plan.head) + tailBytes,
-      tailBytes,
-      gone.reduce((sum, { bytes }) => sum + bytes, 0),
-      gone.length === 0 ? null : Math.max(...gone.map(({ seq }) => seq)),
-    ]);
-    return plan.lastSeq;
-  });
+  patience?: Patience,
+) => Promise<number | null>;
+
+/**
+ * Output comes all the time and of everything that runs, so an attempt that somebody keeps locked must not keep connections: mostly nothing is
+ * waited for, and what is locked only for a moment (by a renewal, say) is, but by few at once. The others come again.
+ */
+export function createAppendOutput(db: Database): AppendOutput {
+  let waiting = 0;
+
+  return async (attempt, agentId, chunks, maxBytes, patience) => {
+    const values = [attempt.attemptId, attempt.fence, agentId];
+    const append = (lock: typeof lockFree): Promise<number | null> =>
+      db.transaction(async (tx) => {
+        const [row] = await tx.query(lock, values);
+        return row === undefined ? null : appendTo(tx, attempt.attemptId, row, chunks, maxBytes);
+      });
+    const seq = await append(lockFree);
+    if (seq !== null || (await db.query(isThere, values)).length === 0) return seq;
+    patience?.onLocked();
+    if (waiting >= maxWaiting)
+      throw new RowLockedError(`attempt ${attempt.attemptId} is locked, and others are waited for`);
+    waiting += 1;
+    try {
+      return await append(lockInAMoment);
+    } finally {
+      waiting -= 1;
+    }
+  };
+}
+
+/** Keeps beginning and end of what is more than `maxBytes`, and counts the rest. Pieces that came before are dropped. */
+async function appendTo(
+  tx: Transaction,
+  attemptId: string,
+  row: KeptRow,
+  chunks: readonly OutputChunk[],
+  maxBytes: number,
+): Promise<number> {
+  const before = {
+    lastSeq: row.output_last_seq,
+    headLastSeq: row.output_head_last_seq,
+    headBytes: row.output_bytes - row.output_tail_bytes,
+    tailBytes: row.output_tail_bytes,
+  };
+  const plan = planOutput(before, chunks, maxBytes);
+  if (plan.lastSeq === before.lastSeq) return plan.lastSeq;
+  const evicted = await evict(tx, attemptId, plan);
+  await insert(tx, attemptId, [...plan.head, ...plan.tail]);
+  const gone = [...evicted, ...plan.leftOut.map(({ seq, stream, data }) => goneOf(seq, stream, data, data.byteLength))];
+  const evictedBytes = evicted.reduce((sum, { length }) => sum + length, 0);
+  const tailBytes = lengthOf(plan.tail) - evictedBytes;
+  await tx.execute(noteOutput, [
+    attemptId,
+    plan.lastSeq,
+    plan.headLastSeq,
+    lengthOf(plan.head) + tailBytes,
+    tailBytes,
+    gone.reduce((sum, { bytes }) => sum + bytes, 0),
+    gone.length === 0 ? null : Math.max(...gone.map(({ seq }) => seq)),
+  ]);
+  return plan.lastSeq;
 }
 
 interface Gone {

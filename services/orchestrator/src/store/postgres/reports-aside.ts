@@ -1,6 +1,6 @@
 /**
  * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as a session waits for a lock (10 s), and
- * those of an agent's stream that goes on some times as long. A plan is in a lane of its own: while its lane is at work, what is told of it
+ * those of an agent's stream as long as it goes on. A plan is in a lane of its own: while its lane is at work, what is told of it
  * joins that one, and nothing else waits for it.
  */
 import { Grouped, type GroupedOptions } from "@headroom/runtime";

@@ -63,12 +63,6 @@ export type ReportAnswer =
 /** Bound of a transaction: locks are held and replies wait until it is over. */
 const maxGroup = 256;
 const maxWaiting = 20_000;
-/**
- * How often those that are aside wait for a lock as long as a session may (10 s). When they have left, the next report of their plan delays a
- * group again, and they come with it.
- */
-const waitsAside = 6;
-
 export type SubmitReport = (report: Report) => Promise<ReportAnswer>;
 
 /** Waits aside: nothing was written of it yet. */
@@ -185,14 +179,15 @@ async function applyReports(db: Database, reports: readonly Report[]): Promise<r
 }
 
 /**
- * What agents tell waits several times as long as a session waits for a lock, but for streams that have ended: whatever they told is told
- * again. Of several plans, those that are free by then are not kept waiting for the others.
+ * What agents tell waits as long as their streams last, each time as long as a session waits for a lock (10 s): so it is written when the lock
+ * ends, before anybody finds that its lease has. Who leaves makes the others come again, and so does a database that is too slow. Of several
+ * plans, those that are free by then are not kept waiting for the others.
  */
 async function decideAside(
   db: Database,
   reports: readonly Report[],
 ): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
-  for (let waits = 1; ; waits += 1) {
+  for (;;) {
     try {
       return (await decideLocked(db, reports, "as long as the session")).map(fulfilled);
     } catch (error) {
@@ -200,7 +195,7 @@ async function decideAside(
       const free = await freeAttempts(db, attemptIdsOf(reports));
       if (free.size > 0) return decideFree(db, reports, free, error);
       const isWaitedFor = reports.every(({ patience }) => patience !== undefined && !patience.signal.aborted);
-      if (!isWaitedFor || waits >= waitsAside) throw error;
+      if (!isWaitedFor || classifyError(error).kind === "timeout") throw error;
     }
   }
 }

@@ -1,5 +1,15 @@
-import type { AppliedVerdict, AttemptKnown, AttemptResult, DecideAttempt, FencedAttempt, Patience } from "../model.ts";
-import type { AttemptRow } from "./attempt-rows.ts";
+import type { Queryable } from "@headroom/postgres";
+import type { EpochMs } from "@headroom/scheduling";
+import type {
+  AppliedVerdict,
+  AttemptKnown,
+  AttemptResult,
+  DecideAttempt,
+  FencedAttempt,
+  Patience,
+  UndeliveredAttempt,
+} from "../model.ts";
+import { type AttemptRow, readAttempts } from "./attempt-rows.ts";
 import type { Report, SubmitReport, Told } from "./reports.ts";
 
 /** Of an end that no agent told of. */
@@ -57,9 +67,15 @@ export function finishAttempt(
   });
 }
 
+export async function lastSentAt(db: Queryable, attemptId: string): Promise<EpochMs | null> {
+  const [row] = await readAttempts(db, [attemptId]);
+  return row?.sent_at_ms ?? null;
+}
+
+/** Whoever refused it may have ended while that waited for a lock, and whoever came after it may have been sent the same and run it. */
 export function undeliver(
   submit: SubmitReport,
-  attempt: FencedAttempt,
+  attempt: UndeliveredAttempt,
   agentId: string,
   decide: DecideAttempt,
   patience?: Patience,
@@ -69,7 +85,12 @@ export function undeliver(
     decide,
     told: nothingTold("UNDELIVERED"),
     actor: "agent",
-    stillSo: (row) => row.agent_id === agentId && row.attempt_state === "assigned" && row.fence === attempt.fence,
+    stillSo: (row) =>
+      row.agent_id === agentId &&
+      row.attempt_state === "assigned" &&
+      row.fence === attempt.fence &&
+      patience?.signal.aborted !== true &&
+      (attempt.sentAtMs === undefined || attempt.sentAtMs === row.sent_at_ms),
     patience,
   });
 }

@@ -17,7 +17,7 @@ import { endRoomHolds, keepRoom, roomHolds } from "./room-holds.ts";
 import { trimHistory } from "./retention.ts";
 import { retryPlan } from "./retry-plan.ts";
 import { failWaitedTooLong } from "./wait-timeouts.ts";
-import { appendOutput, outputDroppedBytes, readOutput } from "./output.ts";
+import { createAppendOutput, outputDroppedBytes, readOutput } from "./output.ts";
 import { PlanTransactions } from "./plan-transactions.ts";
 import { queueFront, queueHeads, queueHeadsOfPlan, queueRanks, ripen } from "./heads.ts";
 import { attemptsInUse, isPlanKeptLocked, plansInUse } from "./lock-wait.ts";
@@ -31,7 +31,7 @@ import { getTask, listTasks, planTasks } from "./read-tasks.ts";
 import { renewLeases } from "./renew-leases.ts";
 import type { HoldOptions } from "./hold-reports.ts";
 import { createReports } from "./reports.ts";
-import { acceptOrStart, finishAttempt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
+import { acceptOrStart, finishAttempt, lastSentAt, loseAttempt, takeBackUnsent, undeliver } from "./settle.ts";
 import { workLease } from "./work-lease.ts";
 
 /** The store on PostgreSQL, schema `orchestrator`. Migrations must have run. */
@@ -74,8 +74,9 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     markStarted: (attempt, agentId, startedAtMs, patience) =>
       acceptOrStart(submit, attempt, agentId, startedAtMs, patience),
     renewLeases: (attempts, agentId, waits) => renewLeases(db, attempts, agentId, waits),
-    appendOutput: (attempt, agentId, chunks, maxBytes) => appendOutput(db, attempt, agentId, chunks, maxBytes),
+    appendOutput: createAppendOutput(db),
     finishAttempt: (result, decide, patience) => finishAttempt(submit, result, decide, patience),
+    lastSentAt: (attemptId) => lastSentAt(db, attemptId),
     undeliver: (attempt, agentId, decide, patience) => undeliver(submit, attempt, agentId, decide, patience),
 
     findDueAttempts: (limits) => findDueAttempts(db, limits),

@@ -1,0 +1,143 @@
+/** What an agent says of attempts that somebody keeps locked, or their plan: what waits for them, and what becomes of what has waited. */
+import {
+  createPostgresStore,
+  orchestratorMigrations,
+  orchestratorSchema,
+  type OrchestratorStore,
+} from "@headroom/orchestrator";
+import { classifyError, createDatabase, migrate, type PooledDatabase } from "@headroom/postgres";
+import { nextTurn, silentLogger, systemPorts } from "@headroom/runtime";
+import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { createStoreDesk, newTask, undelivered } from "../../conformance/orchestrator-store/desk.ts";
+
+const maxOutputBytes = 1_000;
+let database: TestDatabase;
+/** Of the store, and of whoever locks. */
+let pool: PooledDatabase;
+let other: PooledDatabase;
+let store: OrchestratorStore;
+const desk = createStoreDesk(() => store);
+
+beforeAll(async () => {
+  database = await createTestDatabase({ label: "orch_locked_attempts" });
+  const common = { connection: database.connectionString, logger: silentLogger, schema: orchestratorSchema };
+  await migrate({ ...common, migrations: orchestratorMigrations, ports: systemPorts });
+  pool = createDatabase({ ...common, applicationName: "locked attempts", ports: systemPorts });
+  other = createDatabase({ ...common, applicationName: "locks attempts", ports: systemPorts });
+  store = createPostgresStore(pool);
+});
+beforeEach(async () => {
+  await other.knex.raw("TRUNCATE plans CASCADE");
+});
+afterAll(async () => {
+  await pool.close();
+  await other.close();
+  await database.drop();
+});
+
+async function whileLocked(table: "plans" | "attempts", planId: string, meanwhile: () => Promise<void>): Promise<void> {
+  const rows = await other.knex.transaction();
+  try {
+    await rows.raw(`SELECT FROM ${table} WHERE plan_id = ? FOR UPDATE`, [planId]);
+    await meanwhile();
+  } finally {
+    await rows.rollback();
+  }
+}
+
+const patienceOf = () => {
+  const ended = new AbortController();
+  const patience = {
+    wasLocked: 0,
+    signal: ended.signal,
+    end: () => ended.abort(),
+    onLocked: () => {
+      patience.wasLocked += 1;
+    },
+  };
+  return patience;
+};
+
+it("DESIGN 5: output of locked attempts, however many, takes no connection from a renewal: each says at once that it is locked", async () => {
+  const { agentId, plan, sent } = await desk.start(Array.from({ length: 25 }, (_, n) => newTask(`t${n}`)));
+  const free = await desk.start();
+  for (const attempt of [...sent, free.first]) await store.acceptAttempt(attempt, attempt.agentId);
+  const piece = { seq: 1, stream: "stdout", atMs: Date.now(), data: Buffer.from("a") } as const;
+  const patience = patienceOf();
+  await whileLocked("attempts", plan.planId, async () => {
+    const outputs = Promise.allSettled(
+      sent.map((attempt) => store.appendOutput(attempt, agentId, [piece], maxOutputBytes, patience)),
+    );
+    const { renewed } = await store.renewLeases([free.first], free.agentId, "never");
+    expect(renewed).toHaveLength(1);
+    const isOver = outputs.then(() => true);
+    const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let mostWaiting = 0;
+    while (!(await Promise.race([isOver, nextTurn()])))
+      mostWaiting = Math.max(mostWaiting, (await database.sql(waiting)).length);
+    expect(mostWaiting).toBeLessThan(3);
+    const kinds = (await outputs).map((output) => output.status === "rejected" && classifyError(output.reason).kind);
+    expect(kinds).toEqual(sent.map(() => "conflict"));
+    expect(patience.wasLocked).toBe(25);
+  });
+  expect(await store.appendOutput(sent[0] ?? free.first, agentId, [piece], maxOutputBytes, patience)).toBe(1);
+});
+
+it("output that finds its attempt locked for a moment waits for it", async () => {
+  const { agentId, plan, first } = await desk.start();
+  const piece = { seq: 1, stream: "stdout", atMs: Date.now(), data: Buffer.from("a") } as const;
+  const patience = patienceOf();
+  let output: Promise<number | null> = Promise.resolve(null);
+  await whileLocked("attempts", plan.planId, async () => {
+    output = store.appendOutput(first, agentId, [piece], maxOutputBytes, patience);
+    output.catch(() => undefined);
+    await waitFor(() => patience.wasLocked === 1);
+  });
+  // A machine that is slow enough to let the moment pass finds it free the next time.
+  const written = await output.catch(() => store.appendOutput(first, agentId, [piece], maxOutputBytes));
+  expect(written).toBe(1);
+});
+
+type Meanwhile = (attemptId: string, patience: ReturnType<typeof patienceOf>) => Promise<void>;
+const nothing: Meanwhile = () => Promise.resolve();
+const sentAgain: Meanwhile = async (attemptId) => {
+  expect((await store.takeToSendAgain([attemptId], 60_000)).assignments).toHaveLength(1);
+};
+const streamEnds: Meanwhile = (_, patience) => Promise.resolve(patience.end());
+
+it.each([
+  ["counts when the lock ends", nothing, true],
+  ["V8, I7: counts no more when its agent was sent the attempt again, and may run it by now", sentAgain, false],
+  ["V8, I7: counts no more when the stream on which it came has ended", streamEnds, false],
+] as const)("a refusal that waits for a lock %s", async (_, meanwhile, counts) => {
+  const { agentId, plan, first } = await desk.start();
+  const refused = { ...first, sentAtMs: await store.lastSentAt(first.attemptId) };
+  const patience = patienceOf();
+  let refusal: Promise<unknown> = Promise.resolve();
+  await whileLocked("plans", plan.planId, async () => {
+    refusal = store.undeliver(refused, agentId, undelivered, patience);
+    await waitFor(() => patience.wasLocked > 0);
+    await meanwhile(first.attemptId, patience);
+  });
+  expect((await refusal) !== null).toBe(counts);
+  expect(await store.openAttempts(agentId)).toHaveLength(counts ? 0 : 1);
+});
+
+it("what is to be sent again and is locked is named, for the next time", async () => {
+  const { plan, first } = await desk.start();
+  await whileLocked("attempts", plan.planId, async () => {
+    const again = { assignments: [], inUse: [first.attemptId] };
+    expect(await store.takeToSendAgain([first.attemptId], 60_000)).toEqual(again);
+  });
+  const { assignments, inUse } = await store.takeToSendAgain([first.attemptId], 60_000);
+  expect([assignments.map(({ attemptId }) => attemptId), inUse]).toEqual([[first.attemptId], []]);
+});
+
+it("a plan is told from one that somebody only works on by waiting for it", async () => {
+  const { plan } = await desk.start();
+  await whileLocked("plans", plan.planId, async () => {
+    expect(await store.isPlanKeptLocked(plan.planId)).toBe(true);
+  });
+  expect(await store.isPlanKeptLocked(plan.planId)).toBe(false);
+});
