@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classifyError, isAboutValues, isRefusal, isSchemaMismatch } from "./classify-error.ts";
+import { classifyError, isAboutDatabase, isAboutValues, isRefusal, isSchemaMismatch } from "./classify-error.ts";
 
 const withCode = (code: string, message = "x"): Error => Object.assign(new Error(message), { code });
 
@@ -41,12 +41,30 @@ describe("classifyError", () => {
     expect(classifyError(withCode("23505"))).toEqual({ kind: "unique_violation", constraint: "" });
   });
 
-  it.each(["3F000", "42P01", "42703", "42704", "42883", "42P10"])("%s is of a schema of another version", (code) => {
+  it.each(["3F000", "42P01", "42703", "42P10"])("%s is of a schema of another version", (code) => {
     expect(isSchemaMismatch(new Error("wrapped", { cause: withCode(code) }))).toBe(true);
   });
 
-  it.each(["42601", "42501", "23505", "08006"])("%s is not", (code) => {
+  // A function or a type that is not there is asked for by a wrong statement: our schemas define none.
+  it.each(["42601", "42501", "42704", "42883", "23505", "08006"])("%s is not", (code) => {
     expect(isSchemaMismatch(withCode(code))).toBe(false);
+  });
+
+  it.each([
+    ["08006", true],
+    ["42P01", true],
+    ["23505", false],
+    ["57014", false],
+    ["XX000", false],
+  ])("%s is about the database, whatever is asked of it: %s", (code, isIt) => {
+    expect(isAboutDatabase(new Error("wrapped", { cause: withCode(code) }))).toBe(isIt);
+  });
+
+  it("a plan from before a change of the schema is known by where the server says it, in whatever language", () => {
+    const routine = "RevalidateCachedQuery";
+    const stale = Object.assign(withCode("0A000", "anders als angekündigt"), { routine });
+    expect(classifyError(stale)).toEqual({ kind: "serialization" });
+    expect(classifyError(withCode("0A000", "cached plan"))).toEqual({ kind: "other" });
   });
 
   it.each([

@@ -4,7 +4,7 @@
  *   may not have happened. Some of it has to be mended by somebody first, a password for instance: see `isRefusal`.
  * - `conflict`: another row or session is in the way (a lock not to be had in time, a foreign key, an exclusion).
  * - `unique_violation`: such a row exists already.
- * - `serialization`: a serialization failure or a deadlock; the transaction can be run again.
+ * - `serialization`: a serialization failure, a deadlock or a plan made before the schema changed (`isStalePlan`); the transaction can be run again.
  * - `timeout`: the statement ran longer than it may.
  * - `disk_full`: the server cannot write.
  * - `other`: a bug, most likely.
@@ -115,15 +115,34 @@ export function isSchemaMismatch(error: unknown): boolean {
   return hasCode(error, (code) => mismatches.has(code), 0);
 }
 
-/** SQLSTATE: what is not there of a schema. */
+/**
+ * SQLSTATE: what is not there of a schema. A function or an operator (42883) and a type (42704) are not among them: our schemas define none, so it is our
+ * statement that is wrong, and no update mends it.
+ */
 const mismatches: ReadonlySet<string> = new Set([
   "3F000", // the schema itself
   "42P01", // a table or an index
   "42703", // a column
-  "42704", // a type, or another object
-  "42883", // a function
   "42P10", // the unique index that ON CONFLICT names
 ]);
+
+/**
+ * Whether it is the database that fails, and not what was asked of it: whatever is asked now fails alike, and asking for each alone would only say so
+ * as often.
+ */
+export function isAboutDatabase(error: unknown): boolean {
+  return classifyError(error).kind === "unavailable" || isSchemaMismatch(error);
+}
+
+/**
+ * Whether the connection had prepared the statement before the schema changed, so that its rows would not be those that were announced. It did nothing,
+ * fails for as long as it stays prepared, and succeeds on a connection that prepares it anew. The message is in the server's language, and SQLSTATE 0A000
+ * is said of much else: it is known by the place where the server says it.
+ */
+export function isStalePlan(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return textField(error, "code") === "0A000" && textField(error, "routine") === "RevalidateCachedQuery";
+}
 
 /** Whether it is about the values that were given: SQLSTATE classes 22 (data) and 23 (constraints). The same statement succeeds with others. */
 export function isAboutValues(error: unknown): boolean {
@@ -154,6 +173,7 @@ function causesOf(error: Error): readonly unknown[] {
 function classifyOwn(error: Error): DatabaseErrorClass {
   const code = textField(error, "code");
   if (code === "23505") return { kind: "unique_violation", constraint: textField(error, "constraint") };
+  if (isStalePlan(error)) return { kind: "serialization" };
   if (code === "ENOSPC") return { kind: "disk_full" };
   const known = bySqlState.get(code);
   if (known !== undefined) return { kind: known };
@@ -171,7 +191,7 @@ function isOfClass(code: string, sqlStateClass: string): boolean {
   return isSqlState(code) && code.startsWith(sqlStateClass);
 }
 
-function textField(error: Error, name: "code" | "constraint"): string {
+function textField(error: Error, name: "code" | "constraint" | "routine"): string {
   const value: unknown = Reflect.get(error, name);
   return typeof value === "string" ? value : "";
 }

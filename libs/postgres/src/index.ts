@@ -4,6 +4,7 @@ export {
   classifyError,
   type DatabaseErrorClass,
   type DatabaseErrorKind,
+  isAboutDatabase,
   isAboutValues,
   isRefusal,
   isSchemaMismatch,

@@ -2,7 +2,7 @@ import { Socket } from "node:net";
 import knex, { type Knex } from "knex";
 import type pg from "pg";
 import { type Logger, nextTurn } from "@headroom/runtime";
-import { classifyError } from "./classify-error.ts";
+import { classifyError, isStalePlan } from "./classify-error.ts";
 import { clientConfig, type ConnectionTarget } from "./connection.ts";
 import { prepareSession, type SessionLimits } from "./session.ts";
 import { customTypes } from "./value-types.ts";
@@ -97,7 +97,13 @@ export function createKnexPool(options: KnexPoolOptions): Knex {
  * would get it; and after a client-side time-out the answer may still come, to somebody else's question.
  */
 export function discardIfBroken(error: unknown, client: pg.Client | undefined): void {
-  if (client === undefined || classifyError(error).kind !== "unavailable") return;
+  if (client === undefined) return;
+  if (isStalePlan(error)) {
+    // The others have prepared it before the change too. Each can still end its transaction.
+    for (const one of poolOf.get(client)?.values() ?? [client]) markDisposed(one, error);
+    return;
+  }
+  if (classifyError(error).kind !== "unavailable") return;
   if (error instanceof Error && Reflect.get(error, "severity") === "ERROR") {
     // What a living server refuses (ERROR, where FATAL ends the session) says nothing against the connection, unless the server is no
     // longer the primary: the way to that is a new connection. This one can still end its transaction.

@@ -79,6 +79,43 @@ describe("statements", () => {
     ]);
   });
 
+  it("that were prepared before a column got another type are prepared anew, alone and in a transaction, whichever connection they meet", async () => {
+    const pool = open({ max: 8 });
+    const read = () => pool.query(readCounter, [1]);
+    const readAll = () => Promise.all(Array.from({ length: 8 }, read));
+    const readInTransaction = () => pool.transaction((tx) => tx.query(readCounter, [1]));
+    await readAll();
+    try {
+      await test.sql("ALTER TABLE work.counters ALTER COLUMN n TYPE int");
+      expect(await readInTransaction()).toEqual([{ id: 1, n: 0 }]);
+      expect(await readAll()).toEqual(Array.from({ length: 8 }, () => [{ id: 1, n: 0 }]));
+    } finally {
+      await test.sql("ALTER TABLE work.counters ALTER COLUMN n TYPE bigint");
+    }
+    expect(await read()).toEqual([{ id: 1, n: 0 }]);
+    expect(await readInTransaction()).toEqual([{ id: 1, n: 0 }]);
+  });
+
+  it("that met a changed type heal the whole pool at once: not every connection costs a statement", async () => {
+    const pool = open({
+      max: 6,
+      metrics: { statementFinished: () => undefined, transactionRetried: () => outcomes.push("retried") },
+    });
+    const hold = () =>
+      pool.transaction(async (tx) => {
+        await tx.query(readCounter, [1]);
+        await tx.knex.raw("SELECT pg_sleep(0.05)");
+      });
+    await Promise.all(Array.from({ length: 6 }, hold));
+    try {
+      await test.sql("ALTER TABLE work.counters ALTER COLUMN n TYPE int");
+      for (let each = 0; each < 12; each += 1) await pool.query(readCounter, [1]);
+      expect(outcomes).toEqual(["retried"]);
+    } finally {
+      await test.sql("ALTER TABLE work.counters ALTER COLUMN n TYPE bigint");
+    }
+  });
+
   it("of a duplicate say which constraint", async () => {
     const error: unknown = await db
       .knex("counters")

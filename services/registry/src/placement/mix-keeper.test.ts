@@ -58,3 +58,21 @@ it("keeps the rest later where the store was away, and the long models not then 
   expect(keptModels()).toEqual([["a"]]);
   expect(mix.freshArrivals).toBe(0);
 });
+
+it.each([
+  ["error", new Error("odd")],
+  ["debug", new StoreUnavailableError("it is away")],
+  [
+    "warn",
+    new StoreUnavailableError("of another version", { cause: Object.assign(new Error("x"), { code: "42703" }) }),
+  ],
+])("what keeps it from being kept is told at %s", async (level, fault) => {
+  const ports = manualPorts();
+  const logger = captureLogger();
+  const store = storeStub({ addToTaskMix: () => Promise.reject(fault) });
+  const keeper = new MixKeeper({ mix: new TaskMix(), store, ports, logger });
+  await keeper.start();
+  await ports.advance(70_000);
+  await keeper.stop("test");
+  expect(logger.records.map((record) => record.level)).toEqual([level]);
+});

@@ -2,6 +2,7 @@
  * Keeps what is learned of the tasks over restarts: each minute, and at the end, what has arrived here is added to what all registry processes
  * have seen, and the sum is what this one goes on with. Between two times, at most a minute of arrivals is lost with a process.
  */
+import { isSchemaMismatch } from "@headroom/postgres";
 import { type Logger, type ManagedService, type Ports, RunLoop } from "@headroom/runtime";
 import { normalizeNeeds, placementShape, type ShapeCount, type TaskMix } from "@headroom/scheduling";
 import { type KeptMix, type KeptShape, type RegistryStore, StoreUnavailableError } from "../store/registry-store.ts";
@@ -33,8 +34,7 @@ export class MixKeeper implements ManagedService {
       runAtStart: false,
       run: () => this.keep(),
       onError: (error) => {
-        const level = error instanceof StoreUnavailableError ? "debug" : "error";
-        options.logger[level]({ err: error }, "what was learned of the tasks is kept later");
+        options.logger[levelOf(error)]({ err: error }, "what was learned of the tasks is kept later");
       },
     });
   }
@@ -74,6 +74,12 @@ export class MixKeeper implements ManagedService {
   state(): ReturnType<ManagedService["state"]> {
     return this.#loop.state();
   }
+}
+
+/** A store that is away is told of by others. A schema that does not fit may be that of this table alone. */
+function levelOf(error: unknown): "debug" | "warn" | "error" {
+  if (!(error instanceof StoreUnavailableError)) return "error";
+  return isSchemaMismatch(error) ? "warn" : "debug";
 }
 
 function keptShape({ shape, count }: ShapeCount): KeptShape {
