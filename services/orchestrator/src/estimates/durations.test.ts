@@ -26,6 +26,7 @@ function setUp() {
 }
 
 const refused = Object.assign(new Error("out of range"), { code: "22003" });
+const otherSchema = Object.assign(new Error("no such column"), { code: "42703" });
 const away = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 
 it("what cannot be read is not known, or known from before; nobody is kept waiting for a help", async () => {
@@ -40,17 +41,20 @@ it("what cannot be read is not known, or known from before; nobody is kept waiti
   expect(logger.has("cannot be read now", "warn")).toBe(true);
 });
 
-it("what the database refuses is let go of, and what it cannot take now is kept", async () => {
-  const { ports, database, durations } = setUp();
-  await durations.start();
-  database.fault = refused;
-  durations.note("odd");
-  await ports.advance(5_000);
-  database.fault = away;
-  durations.note("kept");
-  await ports.advance(5_000);
-  database.fault = null;
-  await ports.advance(20_000);
-  expect(database.learned).toEqual([["kept"]]);
-  await durations.stop("test");
-});
+it.each([away, otherSchema])(
+  "what the database refuses is let go of, and what it cannot take now is kept: %s",
+  async (fault) => {
+    const { ports, database, durations } = setUp();
+    await durations.start();
+    database.fault = refused;
+    durations.note("odd");
+    await ports.advance(5_000);
+    database.fault = fault;
+    durations.note("kept");
+    await ports.advance(5_000);
+    database.fault = null;
+    await ports.advance(20_000);
+    expect(database.learned).toEqual([["kept"]]);
+    await durations.stop("test");
+  },
+);

@@ -1,4 +1,4 @@
-import { classifyError } from "@headroom/postgres";
+import { isAboutDatabase } from "@headroom/postgres";
 import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import { typicalDurationMs } from "@headroom/scheduling";
 import type { LearnedDuration, OrchestratorStore } from "../store/port.ts";
@@ -55,7 +55,7 @@ export function createDurations(options: {
         learning.worked();
       } catch (error) {
         // What the database refuses for what it says would be refused again, and nothing be learned any more.
-        if (classifyError(error).kind === "unavailable") throw error;
+        if (isAboutDatabase(error)) throw error;
         learning.failed(error);
       }
       for (const attemptId of batch) noted.delete(attemptId);

@@ -1,5 +1,5 @@
 import { silentLogger } from "@headroom/runtime";
-import { manualPorts, waitFor } from "@headroom/testing";
+import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { createAvoidedAgents } from "../placing/avoided-agents.ts";
 import type { DueAttempts } from "../store/port.ts";
@@ -74,4 +74,36 @@ it("after one attempt was waited for in vain the others of its plan are left out
   await waitFor(() => tried.length === 2);
   await sweep.stop();
   expect(tried).toEqual(["a", "c"]);
+});
+
+it("a schema of another version is no attempt's fault: the first that meets it ends the round, which is told once", async () => {
+  const tried: string[] = [];
+  const lost = ["a", "b", "c"].map((attemptId) => {
+    return { attemptId, planId: attemptId, agentId: "one" } as DueAttempts["lost"][number];
+  });
+  const ports = manualPorts();
+  const logger = captureLogger();
+  const sweep = createSweep({
+    store: {
+      findDueAttempts: () => Promise.resolve({ undelivered: [], lost, unanswered: [] }),
+      attemptsInUse: () => Promise.resolve(new Set()),
+      takeBackUnsent: () => Promise.resolve(null),
+      loseAttempt({ attemptId }) {
+        tried.push(attemptId);
+        return Promise.reject(Object.assign(new Error("no such column"), { code: "42703" }));
+      },
+      noteReservationsRenewed: () => Promise.resolve(),
+    },
+    registry: { renew: () => Promise.resolve([]) },
+    settle: () => undefined,
+    avoided: createAvoidedAgents(ports.clock),
+    ports,
+    logger,
+    errorDelayMs: 1_000,
+  });
+  await sweep.start();
+  await ports.advance(0);
+  await sweep.stop();
+  expect(tried).toEqual(["a"]);
+  expect(logger.records.map(({ level }) => level)).toEqual(["warn"]);
 });

@@ -1,4 +1,4 @@
-import { classifyError } from "@headroom/postgres";
+import { classifyError, isAboutDatabase } from "@headroom/postgres";
 import { type Logger, type ManagedService, Outage, type Ports, RunLoop } from "@headroom/runtime";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
@@ -92,7 +92,10 @@ async function sweepLost(
   });
 }
 
-/** One that cannot be settled must not keep back those behind it, but for the others of a plan that is locked; a database that is away does. */
+/**
+ * One that cannot be settled must not keep back those behind it, but for the others of a plan that is locked. A database that is away, or has a schema of
+ * another version, does.
+ */
 async function forEach(
   attempts: readonly AttemptKnown[],
   locked: LockedPlans,
@@ -104,8 +107,8 @@ async function forEach(
     try {
       await settleOne(attempt);
     } catch (error) {
+      if (isAboutDatabase(error)) throw error;
       const { kind } = classifyError(error);
-      if (kind === "unavailable") throw error;
       if (kind === "conflict" || kind === "timeout") locked.leaveOut(attempt, error);
       else
         logger.error(

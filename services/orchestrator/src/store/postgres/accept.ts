@@ -1,4 +1,4 @@
-import { classifyError, type Database, defineStatement, type Queryable } from "@headroom/postgres";
+import { classifyError, type Database, defineStatement, isAboutDatabase, type Queryable } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type { AcceptOutcome, NewPlan } from "../model.ts";
@@ -47,7 +47,7 @@ export function createAcceptPlan(db: Database): AcceptPlan {
     maxWaiting: mostPlansWaiting,
     makeBusyError: () =>
       unavailable("DATABASE_BUSY", "more plans wait than the database takes; hand them over again in a moment", 1_000),
-    isForAll: (error) => classifyError(error).kind === "unavailable",
+    isForAll: isAboutDatabase,
     run: async (plans) =>
       (await insert(plans)).map((value): PromiseFulfilledResult<AcceptOutcome> => ({ status: "fulfilled", value })),
   });

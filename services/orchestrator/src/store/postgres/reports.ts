@@ -3,7 +3,7 @@
  * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay. A plan that somebody
  * keeps locked delays a group once, and briefly: from then on what is told of it waits aside, until the lock or its wait has ended.
  */
-import { classifyError, confirmPrimary, type Database } from "@headroom/postgres";
+import { classifyError, confirmPrimary, type Database, isAboutDatabase } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type {
@@ -91,7 +91,7 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
     // The failure of one that the database cannot take must not be that of the others.
-    isForAll: (error) => classifyError(error).kind === "unavailable",
+    isForAll: isAboutDatabase,
     run: async (reports) => (await applyUnlocked(db, reports, aside)).map(fulfilled),
   });
   const submit: SubmitReport = async (report) => {
