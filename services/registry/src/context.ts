@@ -1,5 +1,5 @@
 /** The composition root. `createRegistry` is the only seam: whatever a test or a simulation replaces, it gives here. */
-import { type Listener, type Notifier, postgresAt, type PostgresServer } from "@headroom/postgres";
+import { isSchemaMismatch, type Listener, type Notifier, postgresAt, type PostgresServer } from "@headroom/postgres";
 import { type HttpServer, type Network, type RpcServer, serverSecurity, socketNetwork } from "@headroom/rpc";
 import {
   createMetrics,
@@ -184,7 +184,7 @@ async function createServers(
   const loops = [
     parts.handlers.writer,
     ...(notifier === null ? [] : [notifier]),
-    ...(listener === null ? [] : [listener]),
+    ...(listener === null ? [] : [unawaited(listener)]),
     parts.news,
     parts.sweep,
     parts.leases,
@@ -194,6 +194,17 @@ async function createServers(
     health,
   ];
   return { rpc, http, parts, store, loops };
+}
+
+/** Its first try may take as long as the lease of this process, which the loops behind it renew: nobody needs what it hears to begin with. */
+function unawaited(listener: Listener): Service {
+  return {
+    start() {
+      void listener.start();
+      return Promise.resolve();
+    },
+    stop: (reason) => listener.stop(reason),
+  };
 }
 
 /**
@@ -225,7 +236,8 @@ async function loadFleet({ parts }: Running, signal: AbortSignal, ports: Ports, 
       await parts.load();
       return;
     } catch (error) {
-      if (mapStoreError(error) === null) throw error;
+      // The schema has just been brought up to date: that it does not fit all the same passes with another version of this program only.
+      if (mapStoreError(error) === null || isSchemaMismatch(error)) throw error;
       logger.warn({ err: error }, "the fleet cannot be loaded now; trying again in a second");
       await new Promise<void>((resolve) => void ports.timers.after(1_000, resolve));
     }

@@ -85,6 +85,16 @@ describe("the database is away", () => {
     });
   });
 
+  it("of another version at the start, though it has just been brought up to date: it ends and says so, instead of waiting for ever", async () => {
+    await at.join();
+    await sql("ALTER TABLE registry.agents RENAME COLUMN pool_name TO pool");
+    try {
+      await expect(startRegistry({ databaseUrl: postgres.connectionString })).rejects.toThrow("of another version");
+    } finally {
+      await sql("ALTER TABLE registry.agents RENAME COLUMN pool TO pool_name");
+    }
+  });
+
   it("killed in mid-flight: no answer was given for a promise that is not there", async () => {
     const agent = await at.join({ poolName: "killed", sample: machineOf({ cores: 64, totalCores: 64 }) });
     const given = new Set<string>();

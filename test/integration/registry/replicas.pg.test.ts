@@ -1,5 +1,6 @@
 /** Two registry processes on one database: room is never promised twice, and each follows the other. */
 import { wire } from "@headroom/contracts";
+import { type PostgresServer, postgresAt } from "@headroom/postgres";
 import { createClient } from "@headroom/rpc";
 import { createTestDatabase, SeededRandom, type TestDatabase, waitFor } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
@@ -55,6 +56,39 @@ describe("two registry processes on one database", () => {
       expect(rows.map((row) => row.replica_id)).toContain(heard[0]);
     } finally {
       await listening.end();
+    }
+  });
+
+  it("DESIGN-4: a listener that cannot tell yet whether it hears anything keeps no process from serving and from renewing its lease", async () => {
+    const postgres: PostgresServer = {
+      ...postgresAt(database.connectionString),
+      listener: () => ({
+        subscribe: () => () => undefined,
+        connected: () => false,
+        start: () => new Promise(() => undefined),
+        stop: () => Promise.resolve(),
+      }),
+    };
+    const replicas = await database.sql<{ replica_id: string }>("SELECT replica_id FROM registry.replicas");
+    const others = replicas.map((row) => row.replica_id);
+    const deaf = await startRegistry({ databaseUrl: database.connectionString, overrides: { postgres } });
+    try {
+      const health = createClient(wire.HealthService, deaf.channel);
+      const { SERVING } = wire.HealthCheckResponse_ServingStatus;
+      await waitFor(
+        async () => (await health.check({ service: "headroom.registry.v1.AgentService" })).status === SERVING,
+      );
+      const leaseEnd = async (): Promise<number> => {
+        const leases = await database.sql<{ end: string }>(
+          "SELECT extract(epoch FROM lease_expires_at) AS end FROM registry.replicas WHERE replica_id <> ALL ($1)",
+          [others],
+        );
+        return Number(leases[0]?.end);
+      };
+      const begun = await leaseEnd();
+      await waitFor(async () => (await leaseEnd()) > begun);
+    } finally {
+      await deaf.stop();
     }
   });
 
