@@ -91,7 +91,18 @@ export function createParts(options: PartsOptions): Parts {
   const pace = new Pace(sessions, heartbeatIntervalMs);
   const feed = new CapacityFeed(fleet);
   const onBeatsWritten = (): void => news.written();
-  const writer = new StateWriter({ replicaId, fleet, pulses, store, storeClock, ports, logger, onBeatsWritten });
+  const hasReaders = (): boolean => replicas.hasOthers;
+  const writer = new StateWriter({
+    replicaId,
+    fleet,
+    pulses,
+    store,
+    storeClock,
+    ports,
+    logger,
+    hasReaders,
+    onBeatsWritten,
+  });
   const { onFlap, onRefused } = livenessCounters(metrics);
   const liveness = new Liveness({
     replicaId,
@@ -121,7 +132,7 @@ export function createParts(options: PartsOptions): Parts {
     onCaughtUp: () => feed.resume(),
   });
   const { notifier, listener } = options;
-  const news = createSampleNews({ replicaId, replicas, notifier, listener, timers: ports.timers });
+  const news = createSampleNews({ replicaId, replicas, notifier, listener });
   const desk = new ReservationDesk({
     fleet,
     store,

@@ -93,6 +93,7 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
     storeClock,
     ports,
     logger,
+    hasReaders: () => false,
     onBeatsWritten: () => undefined,
   });
   const services = {

@@ -1,7 +1,6 @@
 /**
  * Registry processes on one database: each says every second that it lives, and follows what the others hold, every second and when they tell it
- * to (`sample-news.ts`). With
- * nobody else there it costs one small statement a second.
+ * to (`sample-news.ts`). With nobody else there it costs one small statement a second.
  */
 import { type Logger, Outage, type Ports, RunLoop, type Timer } from "@headroom/runtime";
 import type { EpochMs } from "@headroom/scheduling";
@@ -12,6 +11,7 @@ import type { RegistryStore, ReplicaLease, StoredAgents } from "../store/registr
 import type { StoredAgent } from "../store/stored-agent.ts";
 import { ForeignDoubts } from "./foreign-doubts.ts";
 import type { Liveness } from "./liveness.ts";
+import { LookPace } from "./look-pace.ts";
 import type { Pulses } from "./pulses.ts";
 
 export interface ReplicasOptions {
@@ -49,8 +49,6 @@ const OUTDATED_MS = 3_000;
 const CUT_OFF_MS = 15_000;
 /** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
 const OVERLAP_MS = 10_000;
-/** After a look that took so long this process looks again, when it is told to, no sooner than after so many times as long. */
-const REST_PER_LOOK = 4;
 
 export class Replicas {
   readonly loop: RunLoop;
@@ -68,10 +66,9 @@ export class Replicas {
   /** Another one lived when this process last took over what the others changed: there is more of it to be read. */
   #hasToFollow = false;
   #isCutOff = false;
-  /** How long the last look took, and when it was over, monotonic. */
-  #lookTookMs = 0;
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
   readonly #doubts: ForeignDoubts;
+  /** Of the looks that the others ask for. */
+  readonly #pace: LookPace;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -91,6 +88,12 @@ export class Replicas {
         outage.worked();
       },
       onError: (error) => outage.failed(error),
+    });
+    this.#pace = new LookPace({
+      clock: options.ports.clock,
+      timers: options.ports.timers,
+      longestRestMs: INTERVAL_MS,
+      look: () => this.loop.wake("news"),
     });
   }
 
@@ -122,23 +125,25 @@ export class Replicas {
     return this.#alive.size > 0;
   }
 
-  /** How long to wait with the next look, so that following others leaves time for the rest. */
-  restMs(): number {
-    const restedMs = this.#options.ports.clock.monotonic() - this.#lookedAtMs;
-    return Math.max(0, this.#lookTookMs * REST_PER_LOOK - restedMs);
+  /** Another process has told of something new: it is looked for soon. */
+  newsHeard(): void {
+    this.#pace.told();
+  }
+
+  /** What was heard is not looked for any more. */
+  forgetNews(): void {
+    this.#pace.forget();
   }
 
   async #tryToRefresh(): Promise<void> {
-    const { clock } = this.#options.ports;
-    const beganAtMs = clock.monotonic();
+    this.#pace.began();
     try {
       await this.#refresh();
     } catch (error) {
       this.#notRefreshed();
       throw error;
     } finally {
-      this.#lookedAtMs = clock.monotonic();
-      this.#lookTookMs = this.#lookedAtMs - beganAtMs;
+      this.#pace.ended();
     }
     if (!this.#isCutOff) return;
     this.#isCutOff = false;

@@ -3,7 +3,7 @@
  * what is read only by looking each second may wait that long twice, at the writer and at the reader. Only a hint: whoever hears none looks all the same.
  */
 import { type Listener, type Notifier, readNotification } from "@headroom/postgres";
-import { lifecycle, type ManagedService, type Timer, type Timers } from "@headroom/runtime";
+import { lifecycle, type ManagedService } from "@headroom/runtime";
 import type { Replicas } from "./replicas.ts";
 
 /** Processes that have written samples, by their ids. */
@@ -11,10 +11,9 @@ const samplesChannel = "headroom_registry_samples";
 
 export interface SampleNewsOptions {
   readonly replicaId: string;
-  readonly replicas: Pick<Replicas, "hasOthers" | "restMs"> & { readonly loop: Pick<Replicas["loop"], "wake"> };
+  readonly replicas: Pick<Replicas, "hasOthers" | "newsHeard" | "forgetNews">;
   readonly notifier: Pick<Notifier, "notify"> | null;
   readonly listener: Pick<Listener, "subscribe"> | null;
-  readonly timers: Timers;
 }
 
 export interface SampleNews extends ManagedService {
@@ -23,21 +22,8 @@ export interface SampleNews extends ManagedService {
 }
 
 export function createSampleNews(options: SampleNewsOptions): SampleNews {
-  const { replicaId, replicas, notifier, listener, timers } = options;
+  const { replicaId, replicas, notifier, listener } = options;
   let leave: (() => void) | undefined;
-  let timer: Timer | undefined;
-
-  /** However many of them tell, following them takes a part of the time only. */
-  function look(): void {
-    timer ??= timers.after(
-      replicas.restMs(),
-      () => {
-        timer = undefined;
-        replicas.loop.wake("samples were written");
-      },
-      { keepAlive: false },
-    );
-  }
 
   return {
     ...lifecycle({
@@ -45,13 +31,12 @@ export function createSampleNews(options: SampleNewsOptions): SampleNews {
       start() {
         leave = listener?.subscribe(samplesChannel, (payload) => {
           const told = readNotification(payload);
-          if (told.kind === "everything" || told.items.some((writer) => writer !== replicaId)) look();
+          if (told.kind === "everything" || told.items.some((writer) => writer !== replicaId)) replicas.newsHeard();
         });
       },
       stop() {
         leave?.();
-        timer?.cancel();
-        timer = undefined;
+        replicas.forgetNews();
       },
     }),
     written() {

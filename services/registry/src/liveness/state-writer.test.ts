@@ -28,6 +28,7 @@ async function start() {
   fleet.put(agentWith());
   const written: BeatWrite[] = [];
   const flushes = { count: 0 };
+  const readers = { are: true };
   const statuses: StatusWrite[] = [];
   const logger = captureLogger();
   const database: Database = { isAway: false, tries: 0, refusal: () => null };
@@ -54,10 +55,11 @@ async function start() {
     storeClock,
     ports,
     logger,
+    hasReaders: () => readers.are,
     onBeatsWritten: () => (flushes.count += 1),
   });
   await writer.start();
-  return { ports, written, statuses, writer, database, fleet, logger, flushes };
+  return { ports, written, statuses, writer, database, fleet, logger, flushes, readers };
 }
 
 describe("what beats say, on its way to the store", () => {
@@ -83,6 +85,22 @@ describe("what beats say, on its way to the store", () => {
     expect(written.at(-1)).toMatchObject({ agentId, sample: { sampledAtMs: 1_000 } });
     await ports.advance(10_000);
     expect(flushes.count).toBe(written.length);
+  });
+
+  it("samples of a process that nobody follows are gathered for a second: sooner they would be written for nobody", async () => {
+    const { ports, written, writer: states, readers } = await start();
+    readers.are = false;
+    for (let each = 0; each < 100; each += 1) {
+      await ports.advance(100);
+      states.sampled(agentId);
+    }
+    expect(written).toHaveLength(10);
+    readers.are = true;
+    for (let each = 0; each < 100; each += 1) {
+      await ports.advance(100);
+      states.sampled(agentId);
+    }
+    expect(written.length).toBeGreaterThan(21);
   });
 
   it("R-CAP-5: the first of a session is written at once: until then other processes offer nothing of the agent", async () => {

@@ -32,14 +32,18 @@ export interface StateWriterOptions {
   readonly storeClock: StoreClock;
   readonly ports: Ports;
   readonly logger: Logger;
+  /** Whether another process waits for what is written. */
+  readonly hasReaders: () => boolean;
   /** Samples, or the times of beats, were written. */
   readonly onBeatsWritten: () => void;
 }
 
 /** From one look at what waits to the next, and from a failure to the next try. */
 const INTERVAL_MS = 1_000;
-/** From one write of samples to the next. The rest of a second is what another process takes to hear of it and to read it. */
-const GATHER_MS = 800;
+/** From one write of samples to the next. */
+const GATHER_MS = 1_000;
+/** The same where another process is to know them within a second: the rest of it is what that one takes to hear of them and to read them. */
+const GATHER_FOR_OTHERS_MS = 800;
 /** A timer may come so much early. */
 const EARLY_MS = 5;
 /** Rows of one statement. */
@@ -112,6 +116,10 @@ export class StateWriter implements ManagedService {
     this.#writeSoon();
   }
 
+  get #gatherMs(): number {
+    return this.#options.hasReaders() ? GATHER_FOR_OTHERS_MS : GATHER_MS;
+  }
+
   /** When the time to gather is over: a run of the loop that comes a moment too early for it would leave them for another second. */
   #writeSoon(): void {
     const gatheredMs = this.#clock.monotonic() - this.#beatsWrittenAtMs;
@@ -119,7 +127,7 @@ export class StateWriter implements ManagedService {
       this.#timer = undefined;
       this.#loop.wake("samples");
     };
-    const inMs = Math.max(0, Math.ceil(GATHER_MS - gatheredMs));
+    const inMs = Math.max(0, Math.ceil(this.#gatherMs - gatheredMs));
     this.#timer ??= this.#options.ports.timers.after(inMs, wake, { keepAlive: false });
   }
 
@@ -137,7 +145,7 @@ export class StateWriter implements ManagedService {
 
   async #run(): Promise<void> {
     await this.#writeAll(() => {
-      const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= GATHER_MS - EARLY_MS;
+      const isDue = this.#clock.monotonic() - this.#beatsWrittenAtMs >= this.#gatherMs - EARLY_MS;
       return isDue || this.#hasFirstSample;
     });
   }

@@ -43,6 +43,7 @@ function startWith(agents: readonly StoredAgent[]) {
     storeClock,
     ports,
     logger,
+    hasReaders: () => false,
     onBeatsWritten: () => undefined,
   });
   const liveness = new Liveness({

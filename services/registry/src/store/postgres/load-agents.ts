@@ -30,8 +30,8 @@ interface LookRow {
   readonly changed: boolean;
 }
 
-// Both are run once a second, and when another registry process tells of samples, for a fifth of the time at most. Without an index on the times
-// (they would cost each write more than this costs): 10,000 narrow rows are read in a few milliseconds.
+// Both are run once a second, and sooner when another registry process tells of samples, as long as that takes no more than a fifth of the time
+// (`look-pace.ts`). Without an index on the times (they would cost each write more than this costs): 10,000 narrow rows are read in a few milliseconds.
 const look = defineStatement<LookRow>({
   name: "registry_look_for_changes",
   answerWithinMs: 5_000,
