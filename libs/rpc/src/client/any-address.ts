@@ -1,10 +1,12 @@
 /**
- * Which address of a name a connection is made to: one drawn anew for each connection, so that clients spread over the servers behind the name, and
- * whoever connects again is not led back to the first one that takes connections, whether it can serve or not. `pick_first` of grpc-js has a setting for it
- * (gRFC A62), which leaves two addresses in their order. Where a connection was left on purpose comes last.
+ * Which address of a name a connection is made to: one drawn anew for each connection, also when one was lost, so that clients spread over the servers
+ * behind the name, and whoever connects again is not led back to the first one that takes connections, whether it can serve or not. `pick_first` of
+ * grpc-js has a setting for it (gRFC A62), which leaves two addresses in their order. Whoever left a connection on purpose goes to another address first;
+ * that of a server with several may lead there again.
  */
 import { connectivityState, experimental, Metadata } from "@grpc/grpc-js";
 import type { Random } from "@headroom/runtime";
+import { drawAddresses } from "./draw-addresses.ts";
 
 /** The name of the policy in a service config. */
 export const anyAddressPolicy = "headroom_any_address";
@@ -13,7 +15,7 @@ export const addressChoiceOption = "headroom.address_choice";
 
 export interface AddressChoice {
   readonly random: Pick<Random, "next">;
-  /** Address of the connection that was left for this one; null: none was. */
+  /** Address of the connection that was left for this one, and not the server behind it; null: none was. */
   readonly left: string | null;
   readonly onConnected: (address: string) => void;
 }
@@ -45,9 +47,13 @@ class AnyAddress implements experimental.LoadBalancer {
   readonly #first: experimental.ChildLoadBalancerHandler;
   readonly #config = experimental.parseLoadBalancingConfig({ pick_first: {} });
   #choice: AddressChoice | undefined;
+  #isIdle = true;
+  /** Draws again among the addresses that were resolved last. */
+  #drawAgain: (() => void) | undefined;
 
   constructor(helper: experimental.ChannelControlHelper) {
     const updateState: typeof helper.updateState = (state, picker, errorMessage) => {
+      this.#isIdle = state === connectivityState.IDLE;
       if (state === connectivityState.READY) this.#note(picker);
       helper.updateState(state, picker, errorMessage);
     };
@@ -58,12 +64,19 @@ class AnyAddress implements experimental.LoadBalancer {
 
   updateAddressList(...[endpoints, , options, note]: Parameters<UpdateAddressList>): boolean {
     this.#choice = options[addressChoiceOption] as AddressChoice | undefined;
-    const ordered = endpoints.ok ? experimental.statusOrFromValue(this.#inOrder(endpoints.value)) : endpoints;
-    return this.#first.updateAddressList(ordered, this.#config, options, note);
+    if (!endpoints.ok) return this.#first.updateAddressList(endpoints, this.#config, options, note);
+    const draw = (): boolean => {
+      const ordered = experimental.statusOrFromValue(this.#inOrder(endpoints.value));
+      return this.#first.updateAddressList(ordered, this.#config, options, note);
+    };
+    this.#drawAgain = draw;
+    return draw();
   }
 
+  /** A connection was lost, and the next call wants one: of itself `pick_first` would go through the addresses in the order in which it did before. */
   exitIdle(): void {
-    this.#first.exitIdle();
+    if (this.#isIdle && this.#drawAgain !== undefined) this.#drawAgain();
+    else this.#first.exitIdle();
   }
 
   resetBackoff(): void {
@@ -81,18 +94,11 @@ class AnyAddress implements experimental.LoadBalancer {
   #inOrder(endpoints: readonly experimental.Endpoint[]): experimental.Endpoint[] {
     const choice = this.#choice;
     if (choice === undefined) return [...endpoints];
-    const drawn = endpoints
-      .map((endpoint) => ({ endpoint, lot: choice.random.next() + (isAt(endpoint, choice.left) ? 1 : 0) }))
-      .toSorted((a, b) => a.lot - b.lot);
-    return drawn.map(({ endpoint }) => endpoint);
+    return drawAddresses(endpoints, choice.random, choice.left);
   }
 
   #note(picker: experimental.Picker): void {
     const { subchannel } = picker.pick({ metadata: new Metadata(), extraPickInfo: {} });
     if (subchannel !== null) this.#choice?.onConnected(subchannel.getAddress());
   }
-}
-
-function isAt({ addresses }: experimental.Endpoint, address: string | null): boolean {
-  return addresses.some((one) => experimental.subchannelAddressToString(one) === address);
 }

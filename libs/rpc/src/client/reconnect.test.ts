@@ -3,7 +3,7 @@ import { createSignal } from "@headroom/runtime";
 import { startBalancer, waitFor } from "@headroom/testing";
 import { promises as dns } from "node:dns";
 import { describe, expect, it, vi } from "vitest";
-import { createClient } from "../index.ts";
+import { createClient, type RpcServer } from "../index.ts";
 import { addressOf, agentId, onTestEnd, openChannel, startServer } from "../rpc.test-helper.ts";
 
 /** A server that says which of several it is, and one stream of which goes on when `next` rings. */
@@ -80,6 +80,26 @@ describe("a channel that connects again", () => {
     await waitFor(async () => {
       const client = createClient(wire.CapacityServiceService, openChannel({ host, port }));
       return seen.add((await client.getAgentCapacity({ agentId })).cpuCoresAvailable).size === 2;
+    });
+  });
+
+  it("DESIGN-4: after a connection was lost the next one is drawn anew too, and does not lead back for ever", async () => {
+    const listening = new Map<number, RpcServer>();
+    const start = async (number: number, port: number): Promise<number> => {
+      const server = await startServer(saysThatItIs(number), { listen: { grpc: `127.0.0.${number}:${port}` } });
+      listening.set(number, server);
+      return addressOf(server).port;
+    };
+    const port = await start(1, 0);
+    await start(2, port);
+    const host = nameOf("127.0.0.1", "127.0.0.2");
+    const client = createClient(wire.CapacityServiceService, openChannel({ host, port }));
+    const whoAnswers = async () => (await client.getAgentCapacity({ agentId })).cpuCoresAvailable;
+    const before = await whoAnswers();
+    await waitFor(async () => {
+      await listening.get(before)?.stop("it is restarted");
+      await start(before, port);
+      return (await whoAnswers()) !== before;
     });
   });
 
