@@ -95,3 +95,40 @@ it.each(["DATABASE_UNAVAILABLE", "REGISTRY_STARTING"])(
     }
   },
 );
+
+it("DESIGN-4: a registry process that refuses calls for a schema that another one has changed is left, though its watch goes on", async () => {
+  const attempt = { attemptId: "00000000-0000-4000-8000-00000000000a", fence: 1 };
+  const snapshot = wire.WatchCapacityResponse.fromPartial({ snapshot: true });
+  const old = await startRegistry({
+    async *watchCapacity() {
+      yield snapshot;
+      yield await new Promise<typeof snapshot>(() => undefined);
+    },
+    releaseCapacity: () => Promise.reject(unavailable("REGISTRY_STARTING", "changed by another version", 1_000)),
+  });
+  const outcome = wire.ReleaseOutcome.RELEASE_OUTCOME_RELEASED;
+  const fresh = await startRegistry({
+    async *watchCapacity() {
+      yield await Promise.resolve(snapshot);
+    },
+    releaseCapacity: () => Promise.resolve({ results: [{ attemptId: attempt.attemptId, outcome }] }),
+  });
+  const balancer = await startBalancer([old.address.port, fresh.address.port]);
+  const channel = createChannel({ address: balancer.address, ports: systemPorts, logger: silentLogger, token });
+  const registry = createGrpcRegistry(channel, systemPorts.timers);
+  const watch = () => registry.watch(new AbortController().signal)[Symbol.asyncIterator]();
+  try {
+    const watching = watch();
+    expect((await watching.next()).value).toMatchObject({ snapshot: true });
+    const [asked, watched] = await Promise.allSettled([registry.release([attempt], "test"), watching.next()]);
+    const left = { status: "rejected", reason: { reason: "REGISTRY_STARTING" } };
+    expect([asked, watched]).toMatchObject([left, left]);
+    expect((await watch().next()).value).toMatchObject({ snapshot: true });
+    expect(await registry.release([attempt], "test")).toEqual(["released"]);
+  } finally {
+    channel.close();
+    await balancer.close();
+    await old.stop();
+    await fresh.stop();
+  }
+});

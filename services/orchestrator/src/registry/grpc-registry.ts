@@ -17,6 +17,7 @@ import type { Timers } from "@headroom/runtime";
 import type { FleetChange, FleetRevision, RegistryPort } from "./port.ts";
 import { isUnfit } from "./refusal.ts";
 import { SilenceWatch } from "./silence.ts";
+import { UnfitWatch } from "./unfit.ts";
 
 /** Reserving may write for many agents in one transaction; longer than this the claim on the tasks is nearly over. */
 const reserveDeadlineMs = 8_000;
@@ -39,6 +40,7 @@ const signOfLifeMs = 2_000;
 /** The registry over gRPC. */
 export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPort {
   const client = createClient(wire.CapacityServiceService, channel);
+  const unfit = new UnfitWatch(channel, timers);
   return {
     async reserve(requests, { dryRun = false } = {}) {
       const request = wire.ReserveCapacityRequest.fromPartial({
@@ -54,7 +56,9 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
           planId: asked.planId,
         })),
       });
-      const { results, revision } = await client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs });
+      const { results, revision } = await unfit.heard(
+        client.reserveCapacity(request, { deadlineMs: reserveDeadlineMs }),
+      );
       if (results.length !== requests.length)
         throw badAnswer("results", `${results.length} for ${requests.length} requests`);
       return {
@@ -65,7 +69,7 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
 
     async renew(attempts) {
       const request = wire.RenewReservationsRequest.fromPartial({ attempts: [...attempts] });
-      const { results } = await client.renewReservations(request);
+      const { results } = await unfit.heard(client.renewReservations(request));
       return results.map((result) => ({
         attemptId: result.attemptId,
         outcome: understood(renewOutcomeWire.fromWire(result.outcome, "outcome")),
@@ -75,15 +79,15 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
 
     async release(attempts, reason) {
       const request = wire.ReleaseCapacityRequest.fromPartial({ attempts: [...attempts], reason });
-      const { results } = await client.releaseCapacity(request);
+      const { results } = await unfit.heard(client.releaseCapacity(request));
       return results.map((result) => understood(releaseOutcomeWire.fromWire(result.outcome, "outcome")));
     },
 
     async explain(needs, maxAgents) {
       const request = wire.ExplainCapacityRequest.fromPartial({ needs: needsToWire(needs), maxAgents });
-      const { explanation, expectedAvailableIn, expectedAgentId } = await client.explainCapacity(request, {
-        deadlineMs: explainDeadlineMs,
-      });
+      const { explanation, expectedAvailableIn, expectedAgentId } = await unfit.heard(
+        client.explainCapacity(request, { deadlineMs: explainDeadlineMs }),
+      );
       if (explanation === undefined) throw badAnswer("explanation", "is not given");
       const roomOnAgentId = expectedAgentId === "" ? null : expectedAgentId;
       return { explanation, roomInMs: msFromDuration(expectedAvailableIn), roomOnAgentId };
@@ -94,7 +98,7 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
       let pageToken = "";
       for (let page = 0; page < maxPages; page += 1) {
         const request = wire.ListAvailableCapacityRequest.fromPartial({ orderBy: "agent_id", pageToken });
-        const answer = await client.listAvailableCapacity(request);
+        const answer = await unfit.heard(client.listAvailableCapacity(request));
         agents.push(...answer.agents.map((agent) => understood(agentCapacityFromWire(agent))));
         pageToken = answer.nextPageToken;
         if (pageToken === "") break;
@@ -106,6 +110,11 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
       const request = wire.WatchCapacityRequest.fromPartial({ heartbeat: durationFromMs(signOfLifeMs) });
       const silence = new SilenceWatch(timers, signOfLifeMs, signal);
       let begun: FleetChange | null = null;
+      let leftFor: unknown = null;
+      const unsubscribe = unfit.onLeft((error) => {
+        leftFor = error;
+        silence.abort(error);
+      });
       try {
         for await (const message of client.watchCapacity(request, { signal: silence.signal })) {
           const isSign = isSignOfLife(message);
@@ -118,10 +127,12 @@ export function createGrpcRegistry(channel: Channel, timers: Timers): RegistryPo
           begun = null;
         }
       } catch (error) {
+        if (leftFor !== null) throw leftFor;
         // Its connection would stay, and lead there again.
         if (isUnfit(error)) channel.reconnect();
         throw silence.isSilent ? silentError() : error;
       } finally {
+        unsubscribe();
         silence.end();
       }
     },

@@ -27,6 +27,14 @@ export function isUnfit(error: unknown): boolean {
   return error instanceof HeadroomError && UNFIT.has(error.reason);
 }
 
+/**
+ * Whether a process says so of itself. That its database does not answer is mostly said by all of them, and passes: one that is alone with it ends its
+ * watches after a while.
+ */
+export function saysItCannotServe(error: unknown): boolean {
+  return error instanceof HeadroomError && error.reason === "REGISTRY_STARTING";
+}
+
 /** Why a task waits of which the registry would not hear, though it heard of others. */
 export interface RefusedAlone {
   readonly reason: PauseReason;

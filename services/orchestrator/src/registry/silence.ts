@@ -41,6 +41,11 @@ export class SilenceWatch {
     if (isSign && this.#timer === undefined) this.#lookLater();
   }
 
+  /** Ends what is listened to, for another reason. */
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
   end(): void {
     this.#outer.removeEventListener("abort", this.#leave);
     this.#timer?.cancel();
