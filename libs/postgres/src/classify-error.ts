@@ -116,8 +116,8 @@ export function isSchemaMismatch(error: unknown): boolean {
 }
 
 /**
- * SQLSTATE: what is not there of a schema. A function or an operator (42883) and a type (42704) are not among them: our schemas define none, so it is our
- * statement that is wrong, and no update mends it.
+ * SQLSTATE: what is not there of a schema. A function or an operator (42883) and a type (42704) are not among them: our schemas define next to none, and
+ * never take one away, so it is our statement that is wrong, and no update mends it.
  */
 const mismatches: ReadonlySet<string> = new Set([
   "3F000", // the schema itself

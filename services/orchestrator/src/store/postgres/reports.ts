@@ -85,7 +85,7 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   const aside = new ReportsAside({
     ...limits,
     // Each alone would wait for the same lock as long again.
-    isForAll: (error) => classifyError(error).kind === "unavailable" || isInTheWay(error),
+    isForAll: (error) => isAboutDatabase(error) || isInTheWay(error),
     run: (reports) => decideAside(db, reports),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
