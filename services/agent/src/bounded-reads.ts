@@ -4,8 +4,10 @@ export interface BoundedReadsOptions {
   readonly timers: Timers;
   /** Longest that anybody waits for a reading. */
   readonly limitMs: number;
-  /** Readings at once, those that hang included. */
+  /** Readings at once, those that hang not counted. */
   readonly atOnce: number;
+  /** Readings that may hang. While so many do, no other is begun. */
+  readonly mayHang: number;
   /** A reading has taken longer than the limit. */
   onHanging?(key: string): void;
 }
@@ -22,14 +24,17 @@ interface Waiting {
 }
 
 /**
- * Reads what may hang in the kernel. Such a reading cannot be ended, and keeps one of the four threads by which all files of this process
- * are read and written. So few are under way at once, one for each key, and nobody waits for one that hangs.
+ * Reads what may hang in the kernel. Such a reading cannot be ended, and keeps the thread that makes it. So few are under way at once, one
+ * for each key, and nobody waits for one that hangs.
  */
 export class BoundedReads {
   readonly #options: BoundedReadsOptions;
-  readonly #underWay = new Set<string>();
+  /** By key, with those of the same key that wait for it. */
+  readonly #underWay = new Map<string, Waiting[]>();
   readonly #hanging = new Set<string>();
   #waiting: Waiting[] = [];
+  /** Of those that wait, the first that has not had its turn: to shift a long queue costs as much as it is long. */
+  #next = 0;
 
   constructor(options: BoundedReadsOptions) {
     this.#options = options;
@@ -39,7 +44,6 @@ export class BoundedReads {
   read<T>(key: string, reading: () => Promise<T>): Promise<BoundedRead<T>> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => resolve({ kind: "hangs" });
-      if (this.#isInVain(key)) return giveUp();
       const begin = (): void => {
         this.#begin(key, reading, giveUp).then((value) => resolve({ kind: "read", value }), reject);
       };
@@ -48,39 +52,43 @@ export class BoundedReads {
     });
   }
 
-  #isInVain(key: string): boolean {
-    return this.#hanging.has(key) || this.#hanging.size >= this.#options.atOnce;
-  }
-
   async #begin<T>(key: string, reading: () => Promise<T>, giveUp: () => void): Promise<T> {
-    this.#underWay.add(key);
+    this.#underWay.set(key, []);
     const timer = this.#options.timers.after(this.#options.limitMs, () => {
       this.#hanging.add(key);
       giveUp();
       this.#options.onHanging?.(key);
+      this.#queueAgain(key);
       this.#goOn();
     });
     try {
       return await reading();
     } finally {
       timer.cancel();
-      this.#underWay.delete(key);
       this.#hanging.delete(key);
+      this.#queueAgain(key);
+      this.#underWay.delete(key);
       this.#goOn();
     }
   }
 
+  /** Those that wait for the one under way take their turn: they are begun, or given up if it hangs. */
+  #queueAgain(key: string): void {
+    this.#waiting.push(...(this.#underWay.get(key)?.splice(0) ?? []));
+  }
+
   #goOn(): void {
-    const inVain = this.#waiting.filter(({ key }) => this.#isInVain(key));
-    if (inVain.length > 0) {
-      this.#waiting = this.#waiting.filter(({ key }) => !this.#isInVain(key));
-      for (const waiting of inVain) waiting.giveUp();
+    const { atOnce, mayHang } = this.#options;
+    for (let waiting = this.#waiting[this.#next]; waiting !== undefined; waiting = this.#waiting[this.#next]) {
+      const isInVain = this.#hanging.size >= mayHang || this.#hanging.has(waiting.key);
+      if (!isInVain && this.#underWay.size - this.#hanging.size >= atOnce) return;
+      this.#next += 1;
+      const same = this.#underWay.get(waiting.key);
+      if (isInVain) waiting.giveUp();
+      else if (same !== undefined) same.push(waiting);
+      else waiting.begin();
     }
-    while (this.#underWay.size < this.#options.atOnce) {
-      const next = this.#waiting.findIndex(({ key }) => !this.#underWay.has(key));
-      const [waiting] = next === -1 ? [] : this.#waiting.splice(next, 1);
-      if (waiting === undefined) return;
-      waiting.begin();
-    }
+    this.#waiting = [];
+    this.#next = 0;
   }
 }

@@ -5,7 +5,7 @@ import type { AgentHome } from "./home.ts";
 import type { Leftover, ProcessRunner } from "./runner/runner.ts";
 
 const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
-const leftover = (attemptId: string): Leftover => ({ attemptId, pid: 42, startToken: "boot 1" });
+const leftover = (attemptId: string): Leftover => ({ attemptId, pid: 42, startToken: "boot 1", startedAtMs: null });
 
 function setUp(leftovers: () => Promise<readonly Leftover[]>) {
   const ended: string[] = [];

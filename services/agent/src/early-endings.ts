@@ -31,7 +31,12 @@ export class EarlyEndings {
   joinedBy(runner: ProcessRunner): ProcessRunner {
     return {
       start: (spec, sink, mayStart, signal) => runner.start(spec, sink, mayStart, signal),
-      endLeftover: (leftover, graceMs) => this.#begun.get(leftover.attemptId) ?? runner.endLeftover(leftover, graceMs),
+      endLeftover: (leftover, graceMs) => {
+        const begun = this.#begun.get(leftover.attemptId);
+        if (begun === undefined) return runner.endLeftover(leftover, graceMs);
+        // One that could not be told is asked about again.
+        return begun.then((count) => count ?? runner.endLeftover(leftover, graceMs));
+      },
     };
   }
 

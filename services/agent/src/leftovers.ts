@@ -18,5 +18,6 @@ export async function readLeftovers(journalPath: string): Promise<readonly Lefto
       attemptId,
       pid: started?.pid ?? null,
       startToken: started?.startToken ?? null,
+      startedAtMs: started?.atMs ?? null,
     }));
 }

@@ -6,6 +6,7 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   captureLogger,
   makeTempDir,
@@ -15,6 +16,7 @@ import {
   type TempDir,
 } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readAside } from "../read-aside.ts";
 import { linuxProcessTable } from "./linux-table.ts";
 import type { ProcessTable } from "./process-table.ts";
 
@@ -27,6 +29,8 @@ let pipes: string[];
 let deadlines: ChildProcess[];
 
 beforeEach(async () => {
+  // The thread is there: it takes longer to make than anything to read.
+  await readAside("/proc/self/stat").catch(() => undefined);
   dir = await makeTempDir("proc");
   ports = manualPorts();
   logger = captureLogger();
@@ -65,13 +69,34 @@ async function release(path: string): Promise<void> {
   closeSync(writer);
 }
 
-/** A look at all, once the limit of those that hang is over. All others have been read by then. */
-async function lookPast(hanging: number): Promise<readonly number[]> {
-  const found = table.withEnvironment(entry);
-  await waitFor(() => ports.timers.pendingDelays().length === hanging);
-  await ports.advance(2_000);
-  return found;
+interface Pids {
+  readonly found: readonly number[];
+  readonly unread: readonly number[];
 }
+
+async function look(since: string | null = null): Promise<Pids> {
+  const { found, unread } = await table.withEnvironment(entry, since);
+  return { found: found.map(({ pid }) => pid), unread: unread.map(({ pid }) => pid) };
+}
+
+/** A look at all, in which so many hang, one after another. All that can be read have been by then. */
+async function lookPast(hanging: number): Promise<Pids> {
+  const looked = look();
+  for (let n = 0; n < hanging; n += 1) await oneHangs();
+  return looked;
+}
+
+/** Readings that wait for nothing also have a limit, for a moment: time passes only when the one under way is that of a pipe. */
+async function oneHangs(): Promise<void> {
+  const before = stuckTold();
+  while (stuckTold() === before) {
+    await waitFor(() => ports.timers.pendingDelays().includes(1_000));
+    await pause(200);
+    if (ports.timers.pendingDelays().includes(1_000)) await ports.advance(1_000);
+  }
+}
+
+const stuckTold = (): number => logger.records.filter(({ message }) => message.includes("is stuck")).length;
 
 describe.skipIf(process.platform === "win32")("a process whose memory is locked", () => {
   it("DESIGN-6: holds up nobody: others are found, files are read, and it is not asked again while it hangs", async () => {
@@ -81,31 +106,62 @@ describe.skipIf(process.platform === "win32")("a process whose memory is locked"
     await makeProcess(104, `${entry}\0`, 0x0020_0040);
     const pipe = await stick(102);
     // A kernel thread has no environment.
-    expect(await lookPast(1)).toEqual([101, 103]);
+    expect(await lookPast(1)).toEqual({ found: [101, 103], unread: [102] });
     expect(logger.records.filter(({ level }) => level === "warn")).toMatchObject([
-      { fields: { err: { message: "process 102 did not let itself be read within 2000 ms" } } },
+      { fields: { err: { message: "process 102 did not let itself be read within 1000 ms" } } },
     ]);
     // Nobody waits for it again: no time passes.
-    expect(await table.withEnvironment(entry)).toEqual([101, 103]);
-    expect(await table.proportionalMib(102)).toBeNull();
+    expect(await look()).toEqual({ found: [101, 103], unread: [102] });
     expect(await table.startToken(102)).toContain("1102");
     await release(pipe);
     await waitFor(async () => {
-      await table.withEnvironment(entry);
+      await look();
       return logger.has("can be read again", "info");
     });
+    expect(await look()).toEqual({ found: [101, 103], unread: [] });
   });
 
-  it("DESIGN-6: of those that hang two are waited for, however many there are; what was known to be ours is ours still", async () => {
-    for (const pid of [101, 102, 103, 104]) await makeProcess(pid, `${entry}\0`);
-    expect(await table.withEnvironment(entry)).toEqual([101, 102, 103, 104]);
-    // Not known before.
+  it("I6: two that hang hide nobody else; they may be the task's only if they began after it", async () => {
+    for (const pid of [101, 102, 300]) await makeProcess(pid, `${entry}\0`);
+    for (const pid of [101, 102]) await stick(pid);
+    expect(await lookPast(2)).toEqual({ found: [300], unread: [101, 102] });
+    expect(await look("unknown-boot 1102")).toEqual({ found: [300], unread: [102] });
+    expect(await look("unknown-boot 1103")).toEqual({ found: [300], unread: [] });
+    // Nothing is left of a task that began before this boot.
+    expect(await look("another-boot 1")).toEqual({ found: [300], unread: [] });
+  });
+
+  it("I6: what was read before is known again: what had the mark has it still, and what had none is none of the task's", async () => {
+    for (const pid of [101, 103]) await makeProcess(pid, `${entry}\0`);
+    await makeProcess(102, "A=1\0");
+    expect(await look()).toEqual({ found: [101, 103], unread: [] });
     await makeProcess(105, `${entry}\0`);
     for (const pid of [101, 102, 105]) await stick(pid);
-    expect(await lookPast(2)).toEqual([101, 102, 103, 104]);
-    // Two of four threads are left.
-    expect(await readFile(join(dir.path, "104", "stat"), "latin1")).toContain("104");
-    expect(logger.records.filter(({ message }) => message.includes("is stuck"))).toHaveLength(2);
+    expect(await lookPast(3)).toEqual({ found: [101, 103], unread: [105] });
+    expect(logger.records.filter(({ message }) => message.includes("is stuck"))).toHaveLength(3);
+  });
+
+  it("I6, I9: one look takes 5 s at most, whoever hangs; whom it has not read may be the task's, and those of the next looks are read", async () => {
+    const stuck = [101, 102, 103, 104, 105, 106, 107, 108];
+    for (const pid of [...stuck, 300, 301]) await makeProcess(pid, `${entry}\0`);
+    for (const pid of stuck) await stick(pid);
+    const looked = look();
+    for (let n = 0; n < 5; n += 1) await oneHangs();
+    expect(await looked).toEqual({ found: [], unread: [...stuck, 300, 301] });
+    for (let n = 5; n < 8; n += 1) await oneHangs();
+    // Eight hang: nothing more can be read, and all other files are read and written.
+    expect(await readFile(join(dir.path, "300", "stat"), "latin1")).toContain("300");
+    expect(await look()).toEqual({ found: [], unread: [...stuck, 300, 301] });
+  });
+
+  it("DESIGN-6: shares of memory that hang keep no environment from being read", async () => {
+    for (const pid of [101, 102]) await makeProcess(pid, `${entry}\0`);
+    for (const pid of [101, 102]) await stick(pid, "smaps_rollup");
+    const shares = Promise.all([101, 102].map((pid) => table.proportionalMib(pid)));
+    await waitFor(() => ports.timers.pendingDelays().length === 2);
+    await ports.advance(2_000);
+    expect(await shares).toEqual([null, null]);
+    expect(await look()).toEqual({ found: [101, 102], unread: [] });
   });
 
   it("DESIGN-6: its memory is told by what is resident, and that of others as before", async () => {

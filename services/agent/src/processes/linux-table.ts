@@ -1,11 +1,11 @@
-import { readFileSync, readdirSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { Outage, silentLogger, systemTimers, type Logger, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
+import { prepareReadAside, readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
 import { lacksMeans } from "./lacks-means.ts";
 import { MarkedProcesses } from "./marked-processes.ts";
-import type { ProcessRow, ProcessTable } from "./process-table.ts";
+import type { ProcessIdentity, ProcessRow, ProcessTable } from "./process-table.ts";
 
 // Linux counts CPU time in 1/100 s (USER_HZ is 100 on every architecture that Node runs on), memory in pages.
 const msPerTick = 10;
@@ -14,10 +14,18 @@ const mibPerPage = 4_096 / bytesPerMib;
 /** PF_KTHREAD of the kernel's `sched.h`. */
 const kernelThreadFlag = 0x0020_0000;
 
-/** Reading what takes the lock of a process's memory; it takes well below 1 ms, and of a huge process some 100 ms. */
-const lockedReadLimitMs = 2_000;
-/** Such readings at once, and so those that may hang. */
-const lockedReadsAtOnce = 2;
+/** Reading what takes the lock of a process's memory; it takes well below 1 ms, of a huge process's share of memory some 100 ms. */
+const environmentLimitMs = 1_000;
+const shareLimitMs = 2_000;
+/** A thread more than one costs four files, which a machine without any lacks when it is to look who is left. */
+const environmentsAtOnce = 1;
+const sharesAtOnce = 2;
+/** Environments that may hang, each with a thread of its own. With more of them nothing new can be told of any process. */
+const environmentsMayHang = 8;
+/** Shares of memory are for figures only, and keep no look at environments from being made. */
+const sharesMayHang = 2;
+/** Longest for one look at all environments; of 20,000 processes it takes about 1.5 s. */
+const lookLimitMs = 5_000;
 
 export interface LinuxTableOptions {
   readonly procDir?: string;
@@ -28,7 +36,7 @@ export interface LinuxTableOptions {
 /**
  * The process table of Linux, read from /proc. A scan of 300 processes takes about 5 ms. What a process's `stat` says is read at once: that
  * never waits. Its environment and its share of memory wait for the lock of its memory, which a process that is stuck (a dead network drive,
- * a driver) may hold for ever: they are read aside, and without once that takes too long.
+ * a driver) may hold for ever: they are read aside, and without once that takes too long. Then who may carry what is looked for is told by its user and its start.
  */
 export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable {
   const { procDir = "/proc", timers = systemTimers, logger = silentLogger } = options;
@@ -38,32 +46,66 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
       "a process is stuck, and its environment and memory cannot be read: it is known by its group and parent only",
     works: "the environment and memory of every process can be read again",
   });
-  const reads = new BoundedReads({
-    timers,
-    limitMs: lockedReadLimitMs,
-    atOnce: lockedReadsAtOnce,
-    onHanging: (pid) =>
-      outage.failed(new Error(`process ${pid} did not let itself be read within ${lockedReadLimitMs} ms`)),
-  });
+  const bounded = (limitMs: number, atOnce: number, mayHang: number): BoundedReads =>
+    new BoundedReads({
+      timers,
+      limitMs,
+      atOnce,
+      mayHang,
+      onHanging(key) {
+        const pid = Number.parseInt(key, 10);
+        outage.failed(new Error(`process ${pid} did not let itself be read within ${limitMs} ms`));
+      },
+    });
+  const environments = bounded(environmentLimitMs, environmentsAtOnce, environmentsMayHang);
+  const shares = bounded(shareLimitMs, sharesAtOnce, sharesMayHang);
   const list = (): readonly ProcessRow[] => readStats(procDir, bootId).map(({ row }) => row);
   const marked = new MarkedProcesses({
+    timers,
+    lookLimitMs,
     list: () => readStats(procDir, bootId).flatMap(({ row, isKernelThread }) => (isKernelThread ? [] : [row])),
-    readEnvironment: (pid) => reads.read(String(pid), () => readTextAside(`${procDir}/${pid}/environ`)),
+    readEnvironment: ({ pid, startToken }) =>
+      environments.read(`${pid} ${startToken}`, () => readTextAside(`${procDir}/${pid}/environ`)),
   });
   return {
     // A promise also of what fails.
     list: async () => list(),
-    startToken: async (pid) => readStat(procDir, bootId, pid)?.row.startToken ?? null,
-    async withEnvironment(entry) {
-      const { pids, isWhole } = await marked.find(entry);
+    async startToken(pid) {
+      // Whoever asks for a start looks at what it has become later.
+      prepareReadAside();
+      return readStat(procDir, bootId, pid)?.row.startToken ?? null;
+    },
+    wasStartedAt: () => Promise.resolve(null),
+    async withEnvironment(entry, since) {
+      const { found, unread, isWhole } = await marked.find(entry);
       if (isWhole) outage.worked();
-      return pids;
+      return { found, unread: unread.filter((one) => beganAfter(one, since) && isOfOurUser(procDir, one)) };
     },
     async proportionalMib(pid) {
-      const answer = await reads.read(String(pid), () => readProportionalMib(procDir, pid));
+      const answer = await shares.read(String(pid), () => readProportionalMib(procDir, pid));
       return answer.kind === "read" ? answer.value : null;
     },
   };
+}
+
+/** Or in the same moment: the system counts in 1/100 s. Nothing is left of what began before this boot. */
+function beganAfter({ startToken }: ProcessIdentity, since: string | null): boolean {
+  if (since === null) return true;
+  const [boot, ticks] = startToken.split(" ");
+  const [sinceBoot, sinceTicks] = since.split(" ");
+  return boot === sinceBoot && Number(ticks) >= Number(sinceTicks);
+}
+
+/** What a task starts runs as its agent does, unless that is root; and root reads whom it likes. */
+function isOfOurUser(procDir: string, { pid }: ProcessIdentity): boolean {
+  const own = process.getuid?.();
+  if (own === 0) return true;
+  try {
+    return statSync(`${procDir}/${pid}`).uid === own;
+  } catch (error) {
+    if (lacksMeans(error)) throw error;
+    return false;
+  }
 }
 
 interface Stat {
@@ -102,7 +144,7 @@ function readStat(procDir: string, bootId: string, pid: number): Stat | null {
 
 async function readProportionalMib(procDir: string, pid: number): Promise<number | null> {
   try {
-    const text = await readFile(`${procDir}/${pid}/smaps_rollup`, "utf8");
+    const text = await readAside(`${procDir}/${pid}/smaps_rollup`);
     const kib = /^Pss:\s+(\d+) kB$/m.exec(text)?.[1];
     return kib === undefined ? null : Number(kib) / 1_024;
   } catch {
@@ -120,10 +162,10 @@ function readText(path: string): string | null {
   }
 }
 
-/** The same, off the event loop. */
+/** The same, on another thread. */
 async function readTextAside(path: string): Promise<string | null> {
   try {
-    return await readFile(path, "latin1");
+    return await readAside(path);
   } catch (error) {
     if (lacksMeans(error)) throw error;
     return null;

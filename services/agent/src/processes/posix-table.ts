@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { ProcessRow, ProcessTable } from "./process-table.ts";
+import { nothingMarked, type ProcessRow, type ProcessTable } from "./process-table.ts";
 
 const run = promisify(execFile);
 const psLimits = { timeout: 5_000, maxBuffer: 16 * 1_048_576 } as const;
@@ -16,7 +16,8 @@ export const psProcessTable: ProcessTable = {
     const text = await ps(["-p", String(pid), "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]).catch(noneFound);
     return parsePsLine(text)?.startToken ?? null;
   },
-  withEnvironment: () => Promise.resolve([]),
+  wasStartedAt: () => Promise.resolve(null),
+  withEnvironment: () => Promise.resolve(nothingMarked),
   proportionalMib: () => Promise.resolve(null),
 };
 

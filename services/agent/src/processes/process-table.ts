@@ -1,12 +1,15 @@
-/** One process of this machine at one moment. */
-export interface ProcessRow {
+/** Which process it is: pids are used again, a pid with its start is not. */
+export interface ProcessIdentity {
   readonly pid: number;
+  readonly startToken: string;
+}
+
+/** One process of this machine at one moment. */
+export interface ProcessRow extends ProcessIdentity {
   readonly parentPid: number;
   readonly groupId: number;
   /** 0 where the system does not tell. */
   readonly sessionId: number;
-  /** With the pid, an identity: pids are used again, a pid with its start is not. */
-  readonly startToken: string;
   /** CPU time of the process and of the children it has reaped, in ms. */
   readonly cpuMs: number;
   readonly residentMib: number;
@@ -24,16 +27,32 @@ export interface ProcessTable {
   list(): Promise<readonly ProcessRow[] | null>;
   /** Identity of one process; null when there is no such process. Where the system does not tell: `unknownStart` while the pid exists. */
   startToken(pid: number): Promise<string | null>;
-  /** Pids of the processes that carry this text as an entry of their environment; empty where the system does not tell. */
-  withEnvironment(entry: string): Promise<readonly number[]>;
+  /**
+   * Whether the process with this pid is the one that was started at this moment of the wall clock, where its start says nothing; null: that
+   * cannot be told.
+   */
+  wasStartedAt(pid: number, atMs: number): Promise<boolean | null>;
+  /**
+   * The processes that carry this text (`NAME=value`) as an entry of their environment; none where the system does not tell. `since` is the
+   * start token of what began before all that may carry it; null: that is not known.
+   */
+  withEnvironment(entry: string, since: string | null): Promise<MarkedLook>;
   /** Memory of one process in MiB, shared pages counted by their share; null when it cannot be told. */
   proportionalMib(pid: number): Promise<number | null>;
 }
 
-/** The group `groupId` and all that descends from it or from `roots`, in one walk over the table. */
+export interface MarkedLook {
+  readonly found: readonly ProcessIdentity[];
+  /** Could not be read, and may carry it: they are this user's, and began late enough. */
+  readonly unread: readonly ProcessIdentity[];
+}
+
+export const nothingMarked: MarkedLook = { found: [], unread: [] };
+
+/** The group `groupId` (null: none) and all that descends from it or from `roots`, in one walk over the table. */
 export function treeOf(
   rows: readonly ProcessRow[],
-  groupId: number,
+  groupId: number | null,
   roots: ReadonlySet<number> = new Set(),
 ): readonly ProcessRow[] {
   const children = new Map<number, ProcessRow[]>();

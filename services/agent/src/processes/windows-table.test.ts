@@ -55,4 +55,18 @@ describe("a process on Windows", () => {
   it("is gone when nobody has its pid", async () => {
     expect(await tokenWith(kernel(1n).koffi, 2 ** 30)).toBeNull();
   });
+
+  it("V8: is told by the moment of its start, or by a boot since, where its start was not noted", async () => {
+    const atMs = 1_700_000_000_000;
+    const startTime = BigInt(atMs + 11_644_473_600_000) * 10_000n;
+    const told = windowsProcessTable(() => Promise.resolve(startTime));
+    expect(await told.wasStartedAt(7, atMs + 900)).toBe(true);
+    expect(await told.wasStartedAt(7, atMs + 60_000)).toBe(false);
+    const untold = windowsProcessTable(
+      () => Promise.resolve(null),
+      () => atMs,
+    );
+    expect(await untold.wasStartedAt(7, atMs - 3_600_000)).toBe(false);
+    expect(await untold.wasStartedAt(7, atMs + 3_600_000)).toBeNull();
+  });
 });

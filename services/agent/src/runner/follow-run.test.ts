@@ -26,7 +26,7 @@ describe("followRun", () => {
       child,
       pid,
       startedAtMs: 0,
-      group: new ProcessGroup(pid, `follow-${pid}`, processes),
+      group: new ProcessGroup({ groupId: pid, attemptId: `follow-${pid}`, processes }),
       sink: () => Promise.resolve(),
       ports: systemPorts,
       logger: silentLogger,

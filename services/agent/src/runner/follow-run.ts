@@ -46,7 +46,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
     const ending = endAsked.promise.then(() => endAll());
     const ended = await exit;
     const left = await untilSeenTwice(
-      () => group.members(true),
+      async () => (await group.left()).pids,
       (pids) => pids.length === 0,
       { timers, logger },
     );
@@ -59,7 +59,8 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
   }
 
   function endAll(): Promise<number> {
-    return endGroup(group, { timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs, isOurs });
+    const { clock } = ports;
+    return endGroup(group, { clock, timers, logger, graceMs: () => graceMs ?? leftBehindGraceMs, isOurs });
   }
 
   /** Waits for it a moment; after that it goes on in the background. */

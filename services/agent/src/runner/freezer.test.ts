@@ -46,8 +46,10 @@ async function start(script: string): Promise<Run> {
 
 /** The letters of their states in /proc, in any order; "T" is stopped. */
 async function states(): Promise<string> {
-  const pids = await processes.withEnvironment(attemptMarker(attemptId));
-  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, "latin1").catch(() => ") gone")));
+  const { found } = await processes.withEnvironment(attemptMarker(attemptId), null);
+  const stats = await Promise.all(
+    found.map(({ pid }) => readFile(`/proc/${pid}/stat`, "latin1").catch(() => ") gone")),
+  );
   return stats.map((stat) => stat.slice(stat.lastIndexOf(")") + 2).slice(0, 1)).join("");
 }
 
@@ -118,7 +120,7 @@ describe.runIf(process.platform === "linux")("Freezer", () => {
       },
     };
     const options = { timers: systemPorts.timers, logger: silentLogger, isOurs: () => true };
-    const freezer = new Freezer(new ProcessGroup(run.pid, attemptId, slow), options);
+    const freezer = new Freezer(new ProcessGroup({ groupId: run.pid, attemptId, processes: slow }), options);
     freezer.freeze();
     await waitFor(() => looks === 1);
     freezer.thaw();
@@ -135,7 +137,7 @@ describe.runIf(process.platform === "linux")("Freezer", () => {
     let pid = 5_000_000;
     const table = { ...processes, list: () => Promise.resolve([rowOf((pid += 1))]) };
     const timers = { after: (_delayMs: number, fn: () => void) => systemPorts.timers.after(0, fn) };
-    const freezer = new Freezer(new ProcessGroup(9_000_000, attemptId, table), {
+    const freezer = new Freezer(new ProcessGroup({ groupId: 9_000_000, attemptId, processes: table }), {
       timers,
       logger,
       isOurs: () => false,

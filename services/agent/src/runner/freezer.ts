@@ -1,5 +1,5 @@
 import { sleep, type Logger, type Timers } from "@headroom/runtime";
-import { firstLookMs, looking, longestLookMs, type ProcessGroup } from "./process-group.ts";
+import { firstLookMs, looking, longestLookMs, type Members, type ProcessGroup } from "./process-group.ts";
 
 export interface FreezerOptions {
   readonly timers: Timers;
@@ -51,27 +51,29 @@ export class Freezer {
     this.#turn += 1;
   }
 
-  /** Until two looks in a row have shown nobody new: those that are stopped start no others, and one look may miss one. */
+  /** Until two whole looks in a row have shown nobody new: those that are stopped start no others, and one look may miss one. */
   async #stopAll(turn: number): Promise<void> {
     const { timers, logger } = this.#options;
     const look = looking(() => this.#group.members(true), logger);
     let pauseMs = firstLookMs;
     for (let looks = 0, calm = 0; looks < maxLooks; looks += 1) {
-      const alive = await look();
+      const seen = await look();
       if (turn !== this.#turn) return;
-      const found = alive === null ? null : this.#stopNew(alive);
-      calm = found === 0 ? calm + 1 : 0;
+      const found = seen === null ? null : this.#stopNew(seen);
+      calm = found === 0 && seen?.unread.length === 0 ? calm + 1 : 0;
       if (calm === 2) return;
       await sleep(timers, pauseMs);
       if (turn !== this.#turn) return;
       pauseMs = Math.min(longestLookMs, pauseMs * 2);
     }
-    logger.warn("not all processes of a task that is to stand still could be stopped: new ones come all the time");
+    logger.warn(
+      "not all processes of a task that is to stand still could be stopped: new ones come all the time, or some cannot be read",
+    );
   }
 
   /** Answers how many there were. */
-  #stopNew(alive: readonly number[]): number {
-    const found = alive.filter((pid) => !this.#stopped.has(pid)).toSorted((one, other) => one - other);
+  #stopNew({ pids }: Members): number {
+    const found = pids.filter((pid) => !this.#stopped.has(pid)).toSorted((one, other) => one - other);
     this.#group.signalEach("SIGSTOP", found);
     for (const pid of found) this.#stopped.add(pid);
     return found.length;

@@ -3,17 +3,17 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { silentLogger, systemPorts } from "@headroom/runtime";
-import { makeTempDir, waitFor } from "@headroom/testing";
+import { captureLogger, makeTempDir, waitFor } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { unknownStart, type ProcessTable } from "../processes/process-table.ts";
+import { nothingMarked, unknownStart, type ProcessTable } from "../processes/process-table.ts";
 import { systemProcessTable } from "../processes/system-table.ts";
 import { endGroup, ProcessGroup } from "./process-group.ts";
 import { systemRunner } from "./system-runner.ts";
 import { attemptMarker } from "./task-environment.ts";
 
 const processes = systemProcessTable();
-const { timers } = systemPorts;
-const look = { timers, logger: silentLogger, graceMs: () => 10_000, isOurs: () => false };
+const { clock, timers } = systemPorts;
+const look = { clock, timers, logger: silentLogger, graceMs: () => 10_000, isOurs: () => false };
 /** Above all that Linux gives: what is found is found by its mark. */
 const noGroup = 5_000_000;
 let tests = 0;
@@ -49,6 +49,11 @@ async function startMarked(script: string): Promise<ChildProcessByStdio<Writable
   return child;
 }
 
+async function alive(): Promise<readonly number[]> {
+  const { found } = await processes.withEnvironment(attemptMarker(attemptId), null);
+  return found.map(({ pid }) => pid);
+}
+
 /** Its first `blind` lists lack the attempt's processes, as when each forks while its row is read. */
 function missing(blind: number): ProcessTable {
   let left = blind;
@@ -58,7 +63,7 @@ function missing(blind: number): ProcessTable {
       left -= 1;
       const rows = await processes.list();
       if (left < 0 || rows === null) return rows;
-      const marked = new Set(await processes.withEnvironment(attemptMarker(attemptId)));
+      const marked = new Set(await alive());
       return rows.filter((row) => !marked.has(row.pid));
     },
   };
@@ -79,13 +84,13 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
       between ??= await startOne();
       return first;
     };
-    const group = new ProcessGroup(noGroup, attemptId, {
+    const table: ProcessTable = {
       ...processes,
       list: () => afterFirst(processes.list()),
-      withEnvironment: (entry) => afterFirst(processes.withEnvironment(entry)),
-    });
-    const members = await group.members(true);
-    expect(members.toSorted((one, other) => one - other)).toEqual([parent.pid, between]);
+      withEnvironment: (entry, since) => afterFirst(processes.withEnvironment(entry, since)),
+    };
+    const { pids } = await new ProcessGroup({ groupId: noGroup, attemptId, processes: table }).members(true);
+    expect(pids.toSorted((one, other) => one - other)).toEqual([parent.pid, between]);
   });
 
   it("DESIGN-5: is asked at once, whatever a look for those that have left it waits for; they are asked when it shows them", async () => {
@@ -97,17 +102,104 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
     const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
     const slow = {
       ...processes,
-      async withEnvironment(entry: string) {
+      async withEnvironment(entry: string, since: string | null) {
         await mayGoOn;
-        return processes.withEnvironment(entry);
+        return processes.withEnvironment(entry, since);
       },
     };
-    const ended = endGroup(new ProcessGroup(child.pid ?? 0, attemptId, slow), { ...look, isOurs: () => true });
+    const ended = endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: slow }), {
+      ...look,
+      isOurs: () => true,
+    });
     expect(await exited).toEqual([null, "SIGTERM"]);
     expect(stray.signalCode).toBeNull();
     goOn();
     expect(await strayExited).toEqual([null, "SIGTERM"]);
     expect(await ended).toBe(2);
+  });
+
+  /** What has left the group cannot be looked at until `goOn`. */
+  function withSlowMarks(): { table: ProcessTable; goOn: () => void } {
+    let goOn: () => void = () => undefined;
+    const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+    const table: ProcessTable = {
+      ...processes,
+      async withEnvironment(entry, since) {
+        await mayGoOn;
+        return processes.withEnvironment(entry, since);
+      },
+    };
+    return { table, goOn };
+  }
+
+  it("DESIGN-5: is killed when its grace is over by the clock, whatever a look for those that have left it waits for", async () => {
+    const child = await startMarked("trap '' TERM; echo set; while :; do sleep 0.05; done");
+    const exited = once(child, "exit");
+    const { table, goOn } = withSlowMarks();
+    const ended = endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: table }), {
+      ...look,
+      graceMs: () => 300,
+    });
+    expect(await exited).toEqual([null, "SIGKILL"]);
+    goOn();
+    await ended;
+  });
+
+  it("DESIGN-5: is killed when its grace becomes shorter in the middle of such a look", async () => {
+    const child = await startMarked("trap '' TERM; echo set; while :; do sleep 0.05; done");
+    const exited = once(child, "exit");
+    const { table, goOn } = withSlowMarks();
+    let graceMs = 1_000_000;
+    const ended = endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: table }), {
+      ...look,
+      graceMs: () => graceMs,
+    });
+    graceMs = 0;
+    expect(await exited).toEqual([null, "SIGKILL"]);
+    goOn();
+    await ended;
+  });
+
+  it("I6: is not gone while a process cannot be read that may be of it, and the log names it", async () => {
+    const stranger = await startMarked("exec sleep 1000");
+    const pid = stranger.pid ?? 0;
+    const startToken = (await processes.startToken(pid)) ?? "";
+    let looks = 0;
+    const logger = captureLogger();
+    const table: ProcessTable = {
+      ...processes,
+      withEnvironment() {
+        looks += 1;
+        return Promise.resolve({ found: [], unread: looks < 4 ? [{ pid, startToken }] : [] });
+      },
+    };
+    expect(
+      await endGroup(new ProcessGroup({ groupId: noGroup, attemptId, processes: table }), { ...look, logger }),
+    ).toBe(0);
+    // Two looks that show nothing, after those that could not tell.
+    expect(looks).toBe(5);
+    const { err } = logger.records[0]?.fields ?? {};
+    expect(String(err)).toContain(`of the processes ${pid}, and they may be the task's`);
+  });
+
+  it("I6: nobody is of it who only has a number that was of it: neither its first process's, nor that of one found by its mark", async () => {
+    const stranger = await startMarked("exec sleep 1000");
+    const pid = stranger.pid ?? 0;
+    const before: ProcessTable = {
+      ...processes,
+      withEnvironment: () =>
+        Promise.resolve({ found: [{ pid, startToken: "boot 1" }], unread: [{ pid, startToken: "boot 1" }] }),
+    };
+    const nobody = { pids: [], hasGroup: false, unread: [] };
+    const options = { attemptId, processes: before };
+    expect(await new ProcessGroup({ ...options, groupId: noGroup }).members(true)).toEqual(nobody);
+    expect(await new ProcessGroup({ ...options, groupId: pid, startToken: "boot 1" }).members(true)).toEqual(nobody);
+    const windows: ProcessTable = { ...before, list: () => Promise.resolve(null) };
+    const onWindows = { groupId: pid, attemptId, processes: windows };
+    expect(await new ProcessGroup({ ...onWindows, startToken: "windows 1" }).members(false)).toEqual(nobody);
+    expect(await new ProcessGroup({ ...onWindows, startToken: unknownStart }).members(false)).toMatchObject({
+      pids: [pid],
+    });
   });
 
   it("asks what it starts in order to tidy up to end no more than once its grace is over", async () => {
@@ -118,7 +210,10 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
     child.stdout.on("data", (data: Buffer) => (text += data.toString()));
     child.stdin.write("go\n");
     await waitFor(() => text.includes("set"));
-    await endGroup(new ProcessGroup(child.pid ?? 0, attemptId, processes), { ...look, isOurs: () => true });
+    await endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: processes }), {
+      ...look,
+      isOurs: () => true,
+    });
     expect(text).toContain("tidy");
   });
 
@@ -129,7 +224,10 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
     const exited = once(child, "exit");
     process.kill(-(child.pid ?? 0), "SIGSTOP");
     child.stdin.write("go\n");
-    await endGroup(new ProcessGroup(child.pid ?? 0, attemptId, processes), { ...look, graceMs: () => 0 });
+    await endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: processes }), {
+      ...look,
+      graceMs: () => 0,
+    });
     expect(await exited).toEqual([null, "SIGKILL"]);
     expect(text).toBe("");
   });
@@ -137,7 +235,7 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
   it("is not gone after one look that shows nothing", async () => {
     const child = await startMarked("exec sleep 1000");
     const exited = once(child, "exit");
-    expect(await endGroup(new ProcessGroup(noGroup, attemptId, missing(1)), look)).toBe(1);
+    expect(await endGroup(new ProcessGroup({ groupId: noGroup, attemptId, processes: missing(1) }), look)).toBe(1);
     expect(await exited).toEqual([null, "SIGTERM"]);
   });
 });
@@ -163,9 +261,9 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const outcome = await runner.start(spec, () => Promise.resolve());
     if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
     const { leftBehind } = await outcome.run.ended;
-    const alive = await processes.withEnvironment(attemptMarker(attemptId));
-    for (const pid of alive) end(pid);
-    expect({ leftBehind, alive }).toEqual({ leftBehind: 1, alive: [] });
+    const left = await alive();
+    for (const pid of left) end(pid);
+    expect({ leftBehind, left }).toEqual({ leftBehind: 1, left: [] });
     await remove();
   });
 
@@ -175,14 +273,17 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
     const { runner, remove } = await runnerWith({
       ...processes,
-      async withEnvironment(entry: string) {
+      async withEnvironment(entry: string, since: string | null) {
         await mayGoOn;
-        return processes.withEnvironment(entry);
+        return processes.withEnvironment(entry, since);
       },
     });
     const exited = once(child, "exit");
     const pid = child.pid ?? 0;
-    const count = runner.endLeftover({ attemptId, pid, startToken: await processes.startToken(pid) }, 10_000);
+    const count = runner.endLeftover(
+      { attemptId, pid, startToken: await processes.startToken(pid), startedAtMs: null },
+      10_000,
+    );
     expect(await exited).toEqual([null, "SIGTERM"]);
     goOn();
     expect(await count).toBe(1);
@@ -195,15 +296,35 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const { runner, remove } = await runnerWith({
       list: () => Promise.resolve(null),
       startToken: async (asked) => ((await processes.startToken(asked)) === null ? null : unknownStart),
-      withEnvironment: () => Promise.resolve([]),
+      wasStartedAt: () => Promise.resolve(null),
+      withEnvironment: () => Promise.resolve(nothingMarked),
       proportionalMib: () => Promise.resolve(null),
     });
     for (const startToken of [unknownStart, "windows 1"])
-      expect(await runner.endLeftover({ attemptId, pid, startToken }, 1_000)).toBeNull();
+      expect(await runner.endLeftover({ attemptId, pid, startToken, startedAtMs: 1 }, 1_000)).toBeNull();
     const told = once(child.stdout, "data");
     child.stdin.write("go\n");
     expect(String((await told)[0])).toContain("still here");
-    expect(await runner.endLeftover({ attemptId, pid: noGroup, startToken: unknownStart }, 1_000)).toBe(0);
+    expect(await runner.endLeftover({ attemptId, pid: noGroup, startToken: unknownStart, startedAtMs: 1 }, 1_000)).toBe(
+      0,
+    );
+    await remove();
+  });
+
+  it("V8: ends what has a leftover's number where the moment of its start tells that it is the same", async () => {
+    const child = await startMarked("exec sleep 1000");
+    const exited = once(child, "exit");
+    const { runner, remove } = await runnerWith({
+      ...processes,
+      list: () => Promise.resolve(null),
+      startToken: async (asked) => ((await processes.startToken(asked)) === null ? null : "windows 7"),
+      wasStartedAt: (_pid, atMs) => Promise.resolve(atMs === 5_000),
+    });
+    const leftover = { attemptId: "another", pid: child.pid ?? 0, startToken: unknownStart };
+    expect(await runner.endLeftover({ ...leftover, startedAtMs: 4_000 }, 10_000)).toBe(0);
+    const count = runner.endLeftover({ ...leftover, startedAtMs: 5_000 }, 10_000);
+    expect(await exited).toEqual([null, "SIGTERM"]);
+    expect(await count).toBe(1);
     await remove();
   });
 
@@ -211,7 +332,7 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const { runner, remove } = await runnerWith(missing(1));
     const child = await startMarked("exec sleep 1000");
     const exited = once(child, "exit");
-    expect(await runner.endLeftover({ attemptId, pid: null, startToken: null }, 10_000)).toBe(1);
+    expect(await runner.endLeftover({ attemptId, pid: null, startToken: null, startedAtMs: null }, 10_000)).toBe(1);
     expect(await exited).toEqual([null, "SIGTERM"]);
     await remove();
   });

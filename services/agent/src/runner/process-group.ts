@@ -1,33 +1,93 @@
 import { execFile } from "node:child_process";
-import { sleep, type Logger, type Timers } from "@headroom/runtime";
-import { treeOf, type ProcessTable } from "../processes/process-table.ts";
+import { sleep, type Clock, type Logger, type Timer, type Timers } from "@headroom/runtime";
+import {
+  nothingMarked,
+  treeOf,
+  unknownStart,
+  type ProcessIdentity,
+  type ProcessTable,
+} from "../processes/process-table.ts";
 import { attemptMarker } from "./task-environment.ts";
+
+export interface ProcessGroupOptions {
+  readonly groupId: number;
+  readonly attemptId: string;
+  readonly processes: ProcessTable;
+  /** Of the first process; null: not known. */
+  readonly startToken?: string | null | Promise<string | null>;
+  /** Of something that began before the first process; null: not known. Default: `startToken`. */
+  readonly since?: string | null | Promise<string | null>;
+  readonly platform?: NodeJS.Platform;
+}
+
+/** What a look shows of an attempt's processes. */
+export interface Members {
+  /** That are alive; zombies are not. */
+  readonly pids: readonly number[];
+  /** Some of them are in the group itself: its number is theirs. */
+  readonly hasGroup: boolean;
+  /** Could not be read, and may be of it. */
+  readonly unread: readonly number[];
+}
+
+/** Nobody is found, and that some processes cannot be read leaves open whether nobody is left. */
+export class UnreadProcessesError extends Error {
+  constructor(pids: readonly number[]) {
+    super(
+      `what they carry in their environment could not be read of the processes ${pids.slice(0, 20).join(", ")}, and they may be the task's: it counts as running until they can be read, or end`,
+    );
+    this.name = "UnreadProcessesError";
+  }
+}
 
 /** The processes of one attempt: its group, what descends from it, and what carries its mark in the environment. */
 export class ProcessGroup {
+  readonly #options: ProcessGroupOptions;
   readonly #groupId: number;
-  readonly #attemptId: string;
-  readonly #processes: ProcessTable;
   readonly #platform: NodeJS.Platform;
 
-  constructor(groupId: number, attemptId: string, processes: ProcessTable, platform = process.platform) {
-    this.#groupId = groupId;
-    this.#attemptId = attemptId;
-    this.#processes = processes;
-    this.#platform = platform;
+  constructor(options: ProcessGroupOptions) {
+    this.#options = options;
+    this.#groupId = options.groupId;
+    this.#platform = options.platform ?? process.platform;
   }
 
   /**
-   * Pids that are alive (zombies are not). The group alone, unless `escaped` is asked for: to find those that have left it
-   * costs a look at every process's environment.
+   * The group alone, unless `escaped` is asked for: to find those that have left it costs a look at every process's environment. Nobody is
+   * taken for one of the group by a number alone: whoever has it now, and was not started when it was, is a stranger.
    */
-  async members(escaped: boolean): Promise<readonly number[]> {
+  async members(escaped: boolean): Promise<Members> {
+    const { processes, attemptId } = this.#options;
+    const startToken = (await this.#options.startToken) ?? null;
+    const since = (await this.#options.since) ?? startToken;
     // The marks first: what is found by its mark then stands in the rows, and so do those that it has started since.
-    const marked = escaped ? await this.#processes.withEnvironment(attemptMarker(this.#attemptId)) : [];
-    const rows = await this.#processes.list();
-    if (rows === null) return (await this.#processes.startToken(this.#groupId)) === null ? [] : [this.#groupId];
-    const own = new Set(marked.filter((pid) => pid !== process.pid));
-    return treeOf(rows, this.#groupId, own).map((row) => row.pid);
+    const marked = escaped ? await processes.withEnvironment(attemptMarker(attemptId), since) : nothingMarked;
+    const rows = await processes.list();
+    if (rows === null) {
+      const startNow = await processes.startToken(this.#groupId);
+      const hasGroup = startNow !== null && !areDifferent(startNow, startToken);
+      return { pids: hasGroup ? [this.#groupId] : [], hasGroup, unread: [] };
+    }
+    const tokens = new Map(rows.map((row) => [row.pid, row.startToken]));
+    const stillThere = (those: readonly ProcessIdentity[]): readonly number[] =>
+      those.filter((one) => tokens.get(one.pid) === one.startToken).map(({ pid }) => pid);
+    const own = new Set(stillThere(marked.found).filter((pid) => pid !== process.pid));
+    // A group's number is given to no new process as long as one of the group lives.
+    const isStrangers = areDifferent(tokens.get(this.#groupId) ?? null, startToken);
+    const members = treeOf(rows, isStrangers ? null : this.#groupId, own);
+    const pids = members.map((row) => row.pid);
+    return {
+      pids,
+      hasGroup: !isStrangers && members.some((row) => row.groupId === this.#groupId),
+      unread: stillThere(marked.unread).filter((pid) => pid !== process.pid && !pids.includes(pid)),
+    };
+  }
+
+  /** All that is left of it. Rejects where nobody is found, and not all that may be of it could be read. */
+  async left(): Promise<Members> {
+    const members = await this.members(true);
+    if (members.pids.length === 0 && members.unread.length > 0) throw new UnreadProcessesError(members.unread);
+    return members;
   }
 
   /** Sends a signal to the group and to the pids that have left it. Whoever is gone is not missed. */
@@ -53,6 +113,11 @@ export class ProcessGroup {
   }
 }
 
+/** Both are known, and name two processes. */
+function areDifferent(one: string | null, other: string | null): boolean {
+  return one !== null && other !== null && one !== unknownStart && other !== unknownStart && one !== other;
+}
+
 function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -67,6 +132,7 @@ interface LookOptions {
 }
 
 export interface EndGroupOptions extends LookOptions {
+  readonly clock: Clock;
   /** Read at each look, so that a shorter grace takes effect. */
   graceMs(): number;
   /** The first process has not been reaped: until then nobody else can have the group's number, and it may be signalled unseen. */
@@ -82,68 +148,102 @@ const stuckAfterMs = 30_000;
 
 /**
  * Ends whatever is left of the group: TERM, after the grace KILL, without a grace KILL alone; and resolves when all are gone. That may take
- * long if the kernel holds one, and then its memory is in use all that time. The group is asked at once; those that have left it when a look
- * has found them, for that look reads of every process of the machine. Where the machine lacks what it takes to look, nothing is taken for
- * gone before it can. Answers how many there were at the beginning.
+ * long if the kernel holds one, and then its memory is in use all that time. The group is asked at once, and killed when its grace is over by
+ * the clock; those that have left it when a look has found them, for that look reads of every process of the machine, and may take seconds.
+ * Where the machine lacks what it takes to look, nothing is taken for gone before it can. Answers how many there were at the beginning.
  */
 export async function endGroup(group: ProcessGroup, options: EndGroupOptions): Promise<number> {
-  const { timers, logger } = options;
+  const { clock, timers, logger } = options;
   const lookNear = looking(() => group.members(false), logger);
-  const lookFar = looking(() => group.members(true), logger);
+  const lookFar = looking(() => group.left(), logger);
   const found = new Set<number>();
-  let waitedMs = 0;
+  const fromMs = clock.monotonic();
+  const graceLeftMs = (): number => options.graceMs() - (clock.monotonic() - fromMs);
   let isGroupAsked = false;
   let isAsked = false;
   let killedAtMs: number | null = null;
   let saidStuck = false;
   let wasEmpty = false;
 
-  function ask(pids: readonly number[]): void {
+  /** The group may be signalled: it was seen, or nobody else can have its number. */
+  const mayGroup = (seen: Members | null): boolean => seen?.hasGroup === true || options.isOurs();
+
+  function ask(pids: readonly number[], seen: Members | null): void {
     const isKill = options.graceMs() <= 0;
     // A frozen process takes a TERM only when it goes on. A KILL it takes as it is.
     for (const signal of isKill ? (["SIGKILL"] as const) : (["SIGTERM", "SIGCONT"] as const)) {
-      if (isGroupAsked) group.signalEach(signal, pids);
+      if (isGroupAsked || !mayGroup(seen)) group.signalEach(signal, pids);
       else group.signal(signal, pids);
     }
     isGroupAsked = true;
-    if (isKill) killedAtMs ??= waitedMs;
+    if (isKill) killedAtMs ??= clock.monotonic();
     for (const pid of pids) found.add(pid);
   }
 
+  function kill(seen: Members | null): void {
+    if (mayGroup(seen)) group.signal("SIGKILL", seen?.pids);
+    else group.signalEach("SIGKILL", seen?.pids ?? []);
+    killedAtMs ??= clock.monotonic();
+  }
+
+  /** What a look shows that may take its time. The group's grace ends meanwhile all the same. */
+  async function lookFarInGrace(): Promise<Members | null> {
+    const look = lookFar();
+    while (killedAtMs === null) {
+      const seen = await within(timers, Math.max(1, Math.min(longestLookMs, graceLeftMs())), look);
+      if (seen !== undefined) return seen;
+      if (graceLeftMs() > 0) continue;
+      const near = await lookNear();
+      if (near === null ? options.isOurs() : near.pids.length > 0) kill(near);
+      else break;
+    }
+    return look;
+  }
+
   const near = await lookNear();
-  if (near === null ? options.isOurs() : near.length > 0) ask(near ?? []);
+  if (near === null ? options.isOurs() : near.pids.length > 0) ask(near?.pids ?? [], near);
   for (let pauseMs = firstLookMs; ; pauseMs = Math.min(longestLookMs, pauseMs * 2)) {
-    const alive = await lookFar();
-    if (alive?.length === 0) {
+    const seen = await lookFarInGrace();
+    if (seen?.pids.length === 0) {
       if (wasEmpty) return found.size;
       wasEmpty = true;
       await sleep(timers, secondLookMs);
-      waitedMs += secondLookMs;
       continue;
     }
     wasEmpty = false;
-    const maySignal = alive !== null || options.isOurs();
-    if (maySignal && isGroupAsked && waitedMs >= options.graceMs()) {
-      group.signal("SIGKILL", alive ?? []);
-      killedAtMs ??= waitedMs;
-    } else if (alive !== null && !isAsked) {
+    const maySignal = seen !== null || options.isOurs();
+    if (maySignal && isGroupAsked && graceLeftMs() <= 0) kill(seen);
+    else if (seen !== null && !isAsked) {
       // Not what the group has started since it was asked: by that it tidies up.
-      const asked = isGroupAsked ? await lookNear() : [];
-      if (asked !== null) ask(alive.filter((pid) => !asked.includes(pid)));
+      const asked = isGroupAsked ? await lookNear() : noMembers;
+      if (asked !== null)
+        ask(
+          seen.pids.filter((pid) => !asked.pids.includes(pid)),
+          seen,
+        );
       isAsked = asked !== null;
-    } else if (maySignal && !isGroupAsked) ask([]);
-    if (!saidStuck && killedAtMs !== null && waitedMs - killedAtMs > stuckAfterMs) {
+    } else if (maySignal && !isGroupAsked) ask([], seen);
+    if (!saidStuck && killedAtMs !== null && clock.monotonic() - killedAtMs > stuckAfterMs) {
       saidStuck = true;
       logger.error(
-        { pids: alive?.slice(0, 20) ?? [] },
+        { pids: seen?.pids.slice(0, 20) ?? [] },
         "processes do not end although they were killed; their room stays taken",
       );
     }
-    const nextMs = maySignal && killedAtMs === null ? options.graceMs() - waitedMs : longestLookMs;
-    const stepMs = Math.max(1, Math.min(pauseMs, nextMs));
-    await sleep(timers, stepMs);
-    waitedMs += stepMs;
+    const nextMs = maySignal && killedAtMs === null ? graceLeftMs() : longestLookMs;
+    await sleep(timers, Math.max(1, Math.min(pauseMs, nextMs)));
   }
+}
+
+const noMembers: Members = { pids: [], hasGroup: false, unread: [] };
+
+/** undefined: it takes longer. */
+async function within<T>(timers: Timers, limitMs: number, answer: Promise<T>): Promise<T | undefined> {
+  let timer: Timer | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = timers.after(limitMs, () => resolve(undefined));
+  });
+  return Promise.race([answer, late]).finally(() => timer?.cancel());
 }
 
 /** What a look shows, once one can be made. */

@@ -68,6 +68,8 @@ export interface Leftover {
   readonly attemptId: string;
   readonly pid: number | null;
   readonly startToken: string | null;
+  /** By the wall clock; null: not known. */
+  readonly startedAtMs: number | null;
 }
 
 /** Runs commands, as a port. */
@@ -80,7 +82,8 @@ export interface ProcessRunner {
   start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean, signal?: AbortSignal): Promise<RunStart>;
   /**
    * Ends the processes of an attempt of an earlier agent program, if they are still the same, and then removes its fresh folder; answers how
-   * many there were, and null where a process has its number that cannot be told from a stranger: that one is left alone.
+   * many there were, and null where a process has its number that cannot be told from a stranger: that one is left alone, and may be asked
+   * about again.
    */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number | null>;
 }

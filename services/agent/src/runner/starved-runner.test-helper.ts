@@ -106,7 +106,7 @@ async function endLeftoverWithoutFiles(): Promise<void> {
   if (isLimited === "") return runAgainWithFewFiles();
   const { pid, startToken, ended } = await startForGood();
   const taken = takeFiles();
-  const count = runner.endLeftover({ attemptId: attemptIdOf(starts), pid, startToken }, 2_000);
+  const count = runner.endLeftover({ attemptId: attemptIdOf(starts), pid, startToken, startedAtMs: null }, 2_000);
   const early = await Promise.race([count, pause(500)]);
   giveBack(taken);
   tell({ toldEarly: early !== undefined, count: await count, signal: (await ended).signal });

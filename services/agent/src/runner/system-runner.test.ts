@@ -54,6 +54,11 @@ const text = (source: OutputSource): string => Buffer.concat(output[source]).toS
 const sh = (script: string): readonly string[] => ["sh", "-c", script];
 const isAlive = async (pid: number): Promise<boolean> => (await processes.startToken(pid)) !== null;
 
+/** How many processes carry its mark. */
+async function marked(attemptId: string): Promise<number> {
+  return (await processes.withEnvironment(`HEADROOM_ATTEMPT_ID=${attemptId}`, null)).found.length;
+}
+
 describe("systemRunner", () => {
   it("tells the exit code and keeps the two outputs apart", async () => {
     const run = await started(spec(sh("echo out; echo err >&2; exit 7")));
@@ -205,24 +210,29 @@ describe("systemRunner", () => {
     const wanted = spec(sh("sleep 1000 & wait"));
     const run = await started(wanted);
     expect(run.startToken).not.toBeNull();
-    expect(await runner.endLeftover({ attemptId: "another", pid: run.pid, startToken: "another start" }, 1_000)).toBe(
-      0,
-    );
+    expect(
+      await runner.endLeftover(
+        { attemptId: "another", pid: run.pid, startToken: "another start", startedAtMs: null },
+        1_000,
+      ),
+    ).toBe(0);
     expect(await isAlive(run.pid)).toBe(true);
     const { attemptId } = wanted;
     // The shell and its sleep: two, once the shell has forked.
-    await waitFor(async () => (await processes.withEnvironment(`HEADROOM_ATTEMPT_ID=${attemptId}`)).length === 2);
-    expect(await runner.endLeftover({ attemptId, pid: run.pid, startToken: run.startToken }, 10_000)).toBe(2);
+    await waitFor(async () => (await marked(attemptId)) === 2);
+    expect(
+      await runner.endLeftover({ attemptId, pid: run.pid, startToken: run.startToken, startedAtMs: null }, 10_000),
+    ).toBe(2);
     expect((await run.ended).signal).toBe("SIGTERM");
   });
 
   it("finds an earlier agent's processes by their mark when the start was not written down", async () => {
     const wanted = spec(sh("sleep 1000 & wait"));
     const run = await started(wanted);
-    await waitFor(
-      async () => (await processes.withEnvironment(`HEADROOM_ATTEMPT_ID=${wanted.attemptId}`)).length === 2,
-    );
-    expect(await runner.endLeftover({ attemptId: wanted.attemptId, pid: null, startToken: null }, 10_000)).toBe(2);
+    await waitFor(async () => (await marked(wanted.attemptId)) === 2);
+    expect(
+      await runner.endLeftover({ attemptId: wanted.attemptId, pid: null, startToken: null, startedAtMs: null }, 10_000),
+    ).toBe(2);
     await run.ended;
   });
 });

@@ -3,12 +3,12 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger, Ports } from "@headroom/runtime";
 import { lacksMeans } from "../processes/lacks-means.ts";
-import { unknownStart, type ProcessTable } from "../processes/process-table.ts";
+import { unknownStart, type ProcessIdentity, type ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram, type Stat } from "./find-program.ts";
 import { FolderRemover } from "./folder-remover.ts";
 import { LookLine, lookLimitMs } from "./look-line.ts";
-import { endGroup, ProcessGroup, untilSeenTwice } from "./process-group.ts";
+import { endGroup, ProcessGroup, UnreadProcessesError, untilSeenTwice } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
@@ -140,7 +140,15 @@ async function startProcess(
   }
   const startedAtMs = ports.clock.now();
   const { child, pid } = spawned;
-  const group = new ProcessGroup(pid, spec.attemptId, processes);
+  const startToken = processes.startToken(pid).catch(() => null);
+  const group = new ProcessGroup({
+    groupId: pid,
+    attemptId: spec.attemptId,
+    processes,
+    startToken,
+    // One that has ended at once has no start any more; this program has, and it began before.
+    since: startToken.then((token) => token ?? processes.startToken(process.pid)).catch(() => null),
+  });
   // Output and exit are listened to before anything is awaited, so that a command that ends at once loses nothing.
   const run = followRun({
     child,
@@ -154,8 +162,7 @@ async function startProcess(
     afterwards: () => folder.remove(),
   });
   // Without it a restart still finds the processes by their mark.
-  const startToken = await processes.startToken(pid).catch(() => null);
-  return { kind: "started", run: { ...run, startToken } };
+  return { kind: "started", run: { ...run, startToken: await startToken } };
 }
 
 type Spawned =
@@ -221,24 +228,19 @@ function whyNot(error: unknown): string {
 
 async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number | null> {
   const { processes, logger, ports } = options;
-  const { timers } = ports;
+  const { clock, timers } = ports;
   const { attemptId } = leftover;
-  const groupId = await untilSeenTwice(
+  const found = await untilSeenTwice(
     () => findGroup(leftover, processes),
-    (found) => found === "gone",
+    ({ kind }) => kind === "gone",
     { timers, logger },
   );
-  if (groupId === "gone") return 0;
-  if (groupId === "unknown") {
-    logger.warn(
-      { attempt_id: attemptId, pid: leftover.pid },
-      "a process has the number of one that an earlier agent program left, and cannot be told from a stranger: it is left alone; end it if it is the task's",
-    );
-    return null;
-  }
-  const group = new ProcessGroup(groupId, attemptId, processes);
+  if (found.kind === "gone") return 0;
+  if (found.kind === "unknown") return null;
+  const { groupId, startToken } = found;
+  const group = new ProcessGroup({ groupId, attemptId, processes, startToken, since: leftover.startToken });
   // Its first process is not ours to reap: what cannot be seen may be somebody else's by now.
-  const count = await endGroup(group, { timers, logger, graceMs: () => graceMs, isOurs: () => false });
+  const count = await endGroup(group, { clock, timers, logger, graceMs: () => graceMs, isOurs: () => false });
   logger.info(
     { attempt_id: attemptId, pid: groupId, processes: count },
     "ended what an earlier agent program had left running",
@@ -246,16 +248,40 @@ async function endLeftover(leftover: Leftover, graceMs: number, options: SystemR
   return count;
 }
 
+type FoundGroup =
+  /** `startToken`: of the process with the group's number; null: it is gone, or was not looked at. */
+  | { readonly kind: "found"; readonly groupId: number; readonly startToken: string | null }
+  | { readonly kind: "gone" }
+  | { readonly kind: "unknown" };
+
 async function findGroup(
-  { pid, startToken, attemptId }: Leftover,
+  { pid, startToken, startedAtMs, attemptId }: Leftover,
   processes: ProcessTable,
-): Promise<number | "gone" | "unknown"> {
+): Promise<FoundGroup> {
   const startNow = pid === null || startToken === null ? null : await processes.startToken(pid);
-  const isUnknown = startNow !== null && (startNow === unknownStart || startToken === unknownStart);
-  if (pid !== null && startNow !== null && startNow === startToken && !isUnknown) return pid;
+  let isUnknown = false;
+  if (pid !== null && startNow !== null) {
+    const isSame =
+      startNow === unknownStart || startToken === unknownStart
+        ? await wasStartedAt(processes, pid, startedAtMs)
+        : startNow === startToken;
+    if (isSame === true) return { kind: "found", groupId: pid, startToken: startNow };
+    isUnknown = isSame === null;
+  }
   // The first process may be gone and others of its group alive. Their group's number is taken as long as one of them lives, so a
   // process of that group with our mark proves the group.
-  const marked = await processes.withEnvironment(attemptMarker(attemptId));
+  const marked = await processes.withEnvironment(attemptMarker(attemptId), startToken);
   const rows = (await processes.list()) ?? [];
-  return rows.find((row) => marked.includes(row.pid))?.groupId ?? (isUnknown ? "unknown" : "gone");
+  const tokens = new Map(rows.map((row) => [row.pid, row.startToken]));
+  const isThere = (one: ProcessIdentity): boolean => tokens.get(one.pid) === one.startToken;
+  const own = marked.found.find(isThere);
+  const groupId = rows.find((row) => row.pid === own?.pid)?.groupId;
+  if (groupId !== undefined) return { kind: "found", groupId, startToken: tokens.get(groupId) ?? null };
+  const unread = marked.unread.filter(isThere);
+  if (unread.length > 0) throw new UnreadProcessesError(unread.map((one) => one.pid));
+  return { kind: isUnknown ? "unknown" : "gone" };
+}
+
+async function wasStartedAt(processes: ProcessTable, pid: number, atMs: number | null): Promise<boolean | null> {
+  return atMs === null ? null : processes.wasStartedAt(pid, atMs);
 }

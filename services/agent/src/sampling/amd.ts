@@ -1,7 +1,8 @@
-import { readFile, readdir, realpath } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { systemTimers, type Clock, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
+import { readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
 import { amdIdPrefix, noCards, withoutRoom, type CardMeasure, type GpuProbe } from "./gpu.ts";
 
@@ -11,12 +12,14 @@ const lookAgainMs = 300_000;
 
 /** Longest one reading may take; it takes less than 1 ms. */
 const limitMs = 5_000;
-/** Readings that may hang inside the driver. */
-const maxHanging = 2;
+/** Cards that may hang inside the driver, each with a thread of its own. A look for cards takes one of the four that all files share. */
+const cardsMayHang = 4;
+const looksMayHang = 1;
 
 /** AMD cards through sysfs: a few files a card, no process. Who uses how much of a card is not told there. */
 export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers = systemTimers): GpuProbe {
-  const inTime = givenUp(timers);
+  const lookInTime = givenUp(timers, looksMayHang);
+  const cardInTime = givenUp(timers, cardsMayHang);
   let found: Devices = new Map();
   let nextLookMs = Number.NEGATIVE_INFINITY;
   /** What was read last, by device. */
@@ -26,7 +29,7 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
     const nowMs = clock.monotonic();
     if (nowMs < nextLookMs) return;
     const known = found;
-    const looked = await inTime(drmDir, () => findDevices(drmDir, known));
+    const looked = await lookInTime(drmDir, () => findDevices(drmDir, known));
     if (looked === null) return;
     found = looked.devices;
     if (looked.isWhole) nextLookMs = nowMs + lookAgainMs;
@@ -37,7 +40,7 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
   /** null: never read, and so nothing is known of it. */
   async function measure(device: string, index: number): Promise<CardMeasure | null> {
     const last = lastCards.get(device);
-    const card = await inTime(device, () => readCard(device, index, last?.cardId));
+    const card = await cardInTime(device, () => readCard(device, index, last?.cardId));
     if (card !== null) lastCards.set(device, card);
     else if (last !== undefined) return withoutRoom([{ ...last, index }]).cards[0] ?? null;
     return card;
@@ -50,7 +53,6 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
       const devices = [...found.values()].sort();
       if (devices.length === 0) return noCards;
       const cards: CardMeasure[] = [];
-      // One after another: a driver that hangs takes one thread, not all.
       for (const [index, device] of devices.entries()) {
         const card = await measure(device, index);
         if (card !== null) cards.push(card);
@@ -61,8 +63,8 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
 }
 
 /** Runs a reading; null: it failed, took too long, or was not begun because it, or too many others, hang. */
-function givenUp(timers: Timers): <T>(path: string, reading: () => Promise<T>) => Promise<T | null> {
-  const reads = new BoundedReads({ timers, limitMs, atOnce: maxHanging });
+function givenUp(timers: Timers, mayHang: number): <T>(path: string, reading: () => Promise<T>) => Promise<T | null> {
+  const reads = new BoundedReads({ timers, limitMs, atOnce: 1, mayHang });
   return (path, reading) =>
     reads.read(path, reading).then(
       (answer) => (answer.kind === "read" ? answer.value : null),
@@ -120,7 +122,7 @@ async function readCard(device: string, index: number, knownId: string | undefin
 
 /** null: there is no such file. */
 async function readText(path: string): Promise<string | null> {
-  return (await ifThere(readFile(path, "utf8")))?.trim() ?? null;
+  return (await ifThere(readAside(path)))?.trim() ?? null;
 }
 
 /** null: what was asked for is not there. */

@@ -6,7 +6,7 @@ import { wire } from "@headroom/contracts";
 import { systemClock, systemPorts } from "@headroom/runtime";
 import { makeTempDir, manualPorts, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ProcessRow, ProcessTable } from "../processes/process-table.ts";
+import { nothingMarked, type ProcessRow, type ProcessTable } from "../processes/process-table.ts";
 import { systemProcessTable } from "../processes/system-table.ts";
 import { parsePsLine } from "../processes/posix-table.ts";
 import { attemptUses } from "./attempt-uses.ts";
@@ -260,7 +260,8 @@ describe("ProcessUseTracker", () => {
     const table: ProcessTable = {
       list: () => Promise.resolve(rows),
       startToken: () => Promise.resolve(null),
-      withEnvironment: () => Promise.resolve([]),
+      wasStartedAt: () => Promise.resolve(null),
+      withEnvironment: () => Promise.resolve(nothingMarked),
       proportionalMib: () => Promise.resolve(null),
     };
     const tracker = new ProcessUseTracker(table, ports.clock, 4);

@@ -1,4 +1,5 @@
 import type { AttemptOutcome } from "@headroom/contracts";
+import { sleep } from "@headroom/runtime";
 import type { AssignedWork, AttemptResult } from "../attempt.ts";
 import type { RunEnd } from "../runner/runner.ts";
 import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
@@ -8,6 +9,12 @@ import type { SupervisorListener, SupervisorOptions } from "./supervisor-options
 /** The contract's bound on AttemptFinished.sentence. */
 const maxSentenceLength = 2_048;
 const leftoverGraceMs = 10_000;
+/**
+ * What has the number of a leftover and cannot be told from a stranger is most likely the leftover: it counts as running until it is gone. A
+ * stranger that has the number by chance holds the attempt no longer than this.
+ */
+const untoldLimitMs = 3_600_000;
+const untoldLookEveryMs = 5_000;
 /** So long nothing is taken after the machine could start nothing. Orchestrators leave it alone for as long. */
 const unfitMs = 30_000;
 
@@ -22,6 +29,11 @@ export class AttemptLife {
   readonly #tell: Omit<SupervisorListener, "output">;
   /** Those that are being started: ended before they have a process, they wait for no folder. */
   readonly #starting = new Map<HeldAttempt, AbortController>();
+  /** What an earlier program left; each settles when its result stands in the journal, or when it is left to the next program. */
+  readonly #leftovers = new Map<HeldAttempt, Promise<void>>();
+  /** Aborts when nothing is waited for any more that cannot be told from a stranger. */
+  readonly #stopping = new AbortController();
+  #leavesLeftovers = false;
   #unfitFromMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SupervisorOptions, tell: Omit<SupervisorListener, "output">) {
@@ -36,12 +48,28 @@ export class AttemptLife {
 
   /** Runs the attempt, in the background. */
   begin(attempt: HeldAttempt, work: AssignedWork): void {
-    this.#inBackground(attempt, this.#run(attempt, work));
+    void this.#inBackground(attempt, this.#run(attempt, work));
   }
 
   /** Ends what an earlier agent program left running, in the background. */
   endLeftover(attempt: HeldAttempt): void {
-    this.#inBackground(attempt, this.#endLeftover(attempt));
+    this.#leftovers.set(attempt, this.#inBackground(attempt, this.#endLeftover(attempt)));
+  }
+
+  /**
+   * What an earlier program left is waited for no longer where it cannot be told from a stranger, for nobody knows how long; with `leavesAll`
+   * nothing more is written down of any: the journal keeps it for the next program.
+   */
+  stopLeftovers(leavesAll: boolean): void {
+    this.#leavesLeftovers ||= leavesAll;
+    this.#stopping.abort();
+  }
+
+  /** Resolves when the attempt needs no more waiting for before a stop. */
+  async whenOver(attempt: HeldAttempt): Promise<void> {
+    const leftover = this.#leftovers.get(attempt);
+    if (leftover === undefined) return attempt.finished;
+    if (!this.#leavesLeftovers) await leftover;
   }
 
   /** Ends an attempt before it ends by itself. The first cause counts; of several graces the shortest. */
@@ -131,9 +159,9 @@ export class AttemptLife {
   }
 
   async #endLeftover(attempt: HeldAttempt): Promise<void> {
-    const { runner, ports } = this.#options;
-    const { attemptId, pid, leftoverToken: startToken } = attempt;
-    const count = await runner.endLeftover({ attemptId, pid, startToken }, leftoverGraceMs);
+    const { ports } = this.#options;
+    const count = await this.#untilTold(attempt);
+    if (count === "left" || this.#leavesLeftovers) return;
     const what = whatWasLeft(count);
     await this.#finish(attempt, {
       outcome: "agent_restarted",
@@ -143,6 +171,27 @@ export class AttemptLife {
       cpuMs: null,
       endedAtMs: ports.clock.now(),
     });
+  }
+
+  /** How many processes of a leftover were ended; null: one that may be its own has run on for too long; "left": this program stops before. */
+  async #untilTold(attempt: HeldAttempt): Promise<number | null | "left"> {
+    const { runner, ports, logger } = this.#options;
+    const { attemptId, pid, leftoverToken: startToken, startedAtMs } = attempt;
+    const fromMs = ports.clock.monotonic();
+    for (let looks = 0; ; looks += 1) {
+      const count = await runner.endLeftover({ attemptId, pid, startToken, startedAtMs }, leftoverGraceMs);
+      if (count !== null || ports.clock.monotonic() - fromMs >= untoldLimitMs) return count;
+      if (looks === 0)
+        logger.warn(
+          { ...logFields(attempt), pid },
+          `a process has the number of one that an earlier agent program left, and cannot be told from a stranger: it is left alone, and the attempt counts as running until it is gone, ${untoldLimitMs / 60_000} minutes at most; end it if it is the task's`,
+        );
+      try {
+        await sleep(ports.timers, untoldLookEveryMs, this.#stopping.signal);
+      } catch {
+        return "left";
+      }
+    }
   }
 
   #neverStarted(): Ending {
@@ -195,8 +244,8 @@ export class AttemptLife {
   }
 
   /** A bug in here must not leave an attempt that never ends. */
-  #inBackground(attempt: HeldAttempt, work: Promise<void>): void {
-    work
+  #inBackground(attempt: HeldAttempt, work: Promise<void>): Promise<void> {
+    return work
       .catch((error: unknown) => {
         this.#options.logger.error(
           { ...logFields(attempt), err: error },
@@ -219,7 +268,8 @@ export class AttemptLife {
 }
 
 function whatWasLeft(count: number | null): string {
-  if (count === null) return "a process had its number that could be anybody's, and was left alone";
+  if (count === null)
+    return "a process had its number that could be anybody's, and was left alone; it was still there an hour later";
   return count === 0 ? "none of its processes was left" : `${count} process(es) of it were ended`;
 }
 

@@ -212,14 +212,20 @@ export class Supervisor {
     }
   }
 
-  /** Takes nothing more and ends what runs; resolves when all of it is gone and its results stand in the journal. */
-  async stop(graceMs: number): Promise<void> {
+  /**
+   * Takes nothing more and ends what runs; resolves when all of it is gone and its results stand in the journal. Not waited for is what an
+   * earlier program left and cannot be told from a stranger, and with `leavesLeftovers` whatever it left: the journal keeps it for the next.
+   */
+  async stop(graceMs: number, leavesLeftovers = false): Promise<void> {
     this.#acceptance.stop();
     // Its failure was told to whoever asked for it.
     await this.#loading.catch(() => undefined);
     const unfinished = this.#table.all().filter((attempt) => attempt.result === null && !this.#untaken.has(attempt));
     for (const attempt of unfinished) this.#end(attempt, "evicted", "the agent stops", graceMs);
-    await Promise.all(unfinished.map(async (attempt) => ((await attempt.accepted) ? attempt.finished : undefined)));
+    this.#life.stopLeftovers(leavesLeftovers);
+    await Promise.all(
+      unfinished.map(async (attempt) => ((await attempt.accepted) ? this.#life.whenOver(attempt) : undefined)),
+    );
   }
 
   /** Resolves when no result waits for its acknowledgement. */

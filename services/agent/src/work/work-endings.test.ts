@@ -184,7 +184,7 @@ describe("a restart of the agent program", () => {
       });
     };
     await boot();
-    expect(runner.leftovers).toEqual([{ attemptId: attemptA, pid: 1_001, startToken: "token" }]);
+    expect(runner.leftovers).toEqual([{ attemptId: attemptA, pid: 1_001, startToken: "token", startedAtMs: 1_000 }]);
     expect(sentOf("hello")).toMatchObject([{ attempts: [{ attemptId: attemptA, fence: 2, finished: false }] }]);
     expect(supervisor.listed()).toHaveLength(1);
     await welcome();
@@ -195,6 +195,33 @@ describe("a restart of the agent program", () => {
       { fence: 2, outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_AGENT_RESTARTED },
     ]);
     expect(runner.runs).toHaveLength(1);
+  });
+
+  it("V8: what may be a leftover and cannot be told from a stranger counts as running until it is gone, or an hour is over", async () => {
+    await welcome();
+    await assign(attemptA, 2);
+    await assign(attemptB, 2);
+    let isThere = true;
+    runner.endLeftover = ({ attemptId }) => Promise.resolve(isThere || attemptId === attemptB ? null : 0);
+    await boot();
+    await welcome();
+    await ports.advance(600_000);
+    expect(supervisor.listed()).toHaveLength(2);
+    isThere = false;
+    await ports.advance(10_000);
+    expect(supervisor.listed()).toMatchObject([{ attemptId: attemptB }]);
+    await ports.advance(3_600_000);
+    expect(supervisor.listed()).toEqual([]);
+  });
+
+  it("V8: a stop leaves it to the next start, and does not wait", async () => {
+    await welcome();
+    await assign(attemptA, 2);
+    runner.endLeftover = () => Promise.resolve(null);
+    await boot();
+    await welcome();
+    await supervisor.stop(4_000);
+    expect((await journal.open()).entries).toMatchObject([{ attemptId: attemptA, result: null }]);
   });
 
   it("sends a result that was not acknowledged, and its output, and runs nothing twice", async () => {
