@@ -117,7 +117,7 @@ async function beginWith(config: AgentConfig, parts: AgentParts, signal: AbortSi
   } catch (error) {
     // What was begun may take its time to end, and should that fail it would hide why.
     logger.error({ err: error }, "the agent cannot start; what it had begun is being ended");
-    await started.stop("the start failed");
+    await started.giveUp("the start failed");
     throw error;
   }
   return started;
@@ -144,6 +144,8 @@ async function join(config: AgentConfig, parts: AgentParts, agentId: string, sig
 
 interface RunningAgent extends Service {
   status(): AgentState;
+  /** Stops without a wait for what an earlier program left: the next start goes on with it. */
+  giveUp(reason: string): Promise<void>;
 }
 
 function assemble(
@@ -189,12 +191,13 @@ function assemble(
   const sampled = limited(ports, "measuring the machine", async () => {
     const sample = stillListed(await sampler.sample(supervisor.listed()), supervisor.listed());
     room.note(sample);
-    lastMeasured.note(sample);
     return sample;
   });
   const measure = async (): Promise<wire.Sample> => {
     const sample = await sampled();
     if (sample === null) throw new Error("an earlier measuring of the machine hangs, and is not joined by another");
+    // Not before: one that ends after it was given up is told to nobody.
+    lastMeasured.note(sample);
     return sample;
   };
   const heartbeat = createHeartbeat({
@@ -226,6 +229,24 @@ function assemble(
   });
   const peaks = peaksLoop(ports, logger, () => sampler.watchPeaks(supervisor.listed()));
 
+  async function stop(reason: string | undefined, leavesLeftovers: boolean): Promise<void> {
+    await sleeper.stop();
+    // Before the work is ended: it is tried again at once, and must not be placed here again.
+    isLeaving = true;
+    heartbeat.statusChanged();
+    await supervisor.stop(config.stopGraceMs, leavesLeftovers);
+    if (attach.isAttached()) await untilDelivered(supervisor, ports);
+    // Goodbye after the last result: with it the registry takes everything of this agent for gone.
+    await heartbeat.stop(reason);
+    await attach.stop(reason);
+    await peaks.stop(reason);
+    await ticker.stop(reason);
+    await hold.stop(reason);
+    connections.close();
+    await supervisor.close();
+    await home.close();
+  }
+
   return {
     status: () => ({
       agentId,
@@ -245,23 +266,8 @@ function assemble(
       sleeper.start();
       logger.info({ incarnation, pool: config.pool, agent_dir: config.agentDir }, "the agent runs");
     },
-    async stop(reason) {
-      await sleeper.stop();
-      // Before the work is ended: it is tried again at once, and must not be placed here again.
-      isLeaving = true;
-      heartbeat.statusChanged();
-      await supervisor.stop(config.stopGraceMs);
-      if (attach.isAttached()) await untilDelivered(supervisor, ports);
-      // Goodbye after the last result: with it the registry takes everything of this agent for gone.
-      await heartbeat.stop(reason);
-      await attach.stop(reason);
-      await peaks.stop(reason);
-      await ticker.stop(reason);
-      await hold.stop(reason);
-      connections.close();
-      await supervisor.close();
-      await home.close();
-    },
+    stop: (reason) => stop(reason, false),
+    giveUp: (reason) => stop(reason, true),
   };
 }
 

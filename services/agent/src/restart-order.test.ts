@@ -10,6 +10,7 @@ import { createAgent } from "./agent.ts";
 import { loadAgentConfig } from "./config/config.ts";
 import { agentPaths } from "./home.ts";
 import { fileJournal } from "./journal/file-journal.ts";
+import { readLeftovers } from "./leftovers.ts";
 import { systemProcessTable } from "./processes/system-table.ts";
 import { attemptMarker } from "./runner/task-environment.ts";
 
@@ -60,6 +61,43 @@ async function leaveRunning(agentDir: string): Promise<ChildProcess> {
   await journal.close();
   return left;
 }
+
+it.skipIf(process.platform === "win32")(
+  "DESIGN-5: a join that is refused is told at once, whatever its predecessor's commands take to end; the journal keeps them",
+  async () => {
+    const config = await loadAgentConfig({ env: { HEADROOM_DATA_DIR: dir.path, HEADROOM_JOIN_TOKEN: "hrj1.token" } });
+    const left = await leaveRunning(config.agentDir);
+    let text = "";
+    left.stdout?.on("data", (data: Buffer) => (text += data.toString()));
+    const away = (): Promise<never> => Promise.reject(new Error("away"));
+    const refused = new Error("the join token was used before");
+    const agent = createAgent(config, {
+      ports: systemPorts,
+      logger: silentLogger,
+      sleepSource: { start: () => undefined, stop: () => Promise.resolve() },
+      sampler: {
+        start: () => Promise.resolve(),
+        sample: away,
+        watchPeaks: () => Promise.resolve(),
+        takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
+      },
+      connections: {
+        openHeartbeat: away,
+        openAttach: away,
+        async enroll() {
+          await waitFor(() => text.includes("asked"));
+          throw refused;
+        },
+        close: () => undefined,
+      },
+    });
+    await expect(agent.start()).rejects.toThrow(refused.message);
+    // Its command tidies up still.
+    expect(left.exitCode).toBeNull();
+    const leftovers = await readLeftovers(agentPaths(config.agentDir).journal);
+    expect(leftovers.map((leftover) => leftover.attemptId)).toEqual([attemptId]);
+  },
+);
 
 it.skipIf(process.platform === "win32")(
   "DESIGN-5: ends what its predecessor left before it joins, and removes a working folder when nobody is in it any more",
