@@ -18,6 +18,8 @@ export interface AssignedWork {
   readonly reserved: Amounts;
   /** Those of its cards whose index is known. */
   readonly cards: readonly VisibleCard[];
+  /** It is open whose cards the indexes name: it would run beside its cards, and is refused. */
+  readonly isUnclear: boolean;
   /** null: no limit. */
   readonly runTimeoutMs: number | null;
   readonly workLeaseMs: number;
@@ -32,6 +34,7 @@ const defaultWorkLeaseMs = 300_000;
 export function assignedWork(assignment: wire.Assignment): AssignedWork {
   const { command, cardIndexes } = assignment;
   const reserved = amountsFromWire(assignment.amounts);
+  const cards = visibleCards(reserved.cards, cardIndexes);
   return {
     attemptId: assignment.attemptId,
     fence: assignment.fence,
@@ -42,19 +45,21 @@ export function assignedWork(assignment: wire.Assignment): AssignedWork {
     env: command?.env ?? {},
     workingDir: command?.workingDir ?? "",
     reserved,
-    cards: visibleCards(reserved.cards, cardIndexes),
+    cards: cards ?? [],
+    isUnclear: cards === null,
     runTimeoutMs: msFromDuration(assignment.runTimeout),
     workLeaseMs: msFromDuration(assignment.workLease) ?? defaultWorkLeaseMs,
     acceptWithinMs: msFromDuration(assignment.acceptWithin),
   };
 }
 
-/** Indexes stand in the order of the cards. One that is not known is left out: whose the others are is sure then only where all are one vendor's. */
-function visibleCards(cards: Amounts["cards"], indexes: readonly number[]): readonly VisibleCard[] {
+/** Indexes stand in the order of the cards. One that is not known is left out: whose the others are is sure then only where all are one vendor's. null: it is not. */
+function visibleCards(cards: Amounts["cards"], indexes: readonly number[]): readonly VisibleCard[] | null {
   if (cards.length === indexes.length)
     return indexes.map((index, place) => ({ cardId: cards[place]?.cardId ?? "", index }));
   const [first] = cards;
-  if (first === undefined || cards.some(({ cardId }) => vendorOf(cardId) !== vendorOf(first.cardId))) return [];
+  if (first === undefined) return [];
+  if (cards.some(({ cardId }) => vendorOf(cardId) !== vendorOf(first.cardId))) return null;
   return indexes.map((index) => ({ cardId: first.cardId, index }));
 }
 

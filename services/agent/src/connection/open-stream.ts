@@ -86,7 +86,7 @@ function freshChannels(options: ConnectionsOptions, address: HostPort): FreshCha
     if (!saidWithheld)
       options.logger.warn(
         { address: formatHostPort(address), file: options.tokenFile },
-        `the token in the data folder is that of this machine's own services, and is not shown to ${address.host}. Join with --join TOKEN ("headroom agents token create" makes one there), or name the file with --token-file or HEADROOM_TOKEN_FILE if it is meant for that service`,
+        `the token in the data folder is that of this machine's own services, and is not shown to ${address.host}. Join with --join TOKEN ("headroom agents token create" makes one there)`,
       );
     saidWithheld = true;
     return null;

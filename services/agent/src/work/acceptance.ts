@@ -49,7 +49,7 @@ export class Acceptance {
         ownerHold: this.#options.isHeldByOwner(),
         isFull: this.#table.unfinishedCount >= this.#options.maxAttempts,
         isOverfull: !this.#options.room.fits(work.reserved, this.#table.promisedAmounts()),
-        isUnfit: this.#life.isUnfit,
+        isUnfit: this.#life.isUnfit || work.isUnclear,
         isLate: this.#isLate(work, receivedAtMs),
         wasAcked: this.#table.wasAcked(work.attemptId),
         refused: this.#table.refusal(work.attemptId),

@@ -253,7 +253,7 @@ export interface AssignmentAnswer {
   accepted: boolean;
   /**
    * Why not, a stable word: TOO_LATE, OWNER_HOLD, NO_ROOM (with what runs it would be more than the machine has), TOO_MANY_ATTEMPTS, STOPPING,
-   * CANNOT_START (for 30 s after no process could be started there), JOURNAL_FAILED, STALE_FENCE (it has it under a higher fence), ALREADY_FINISHED (its result was acknowledged). Empty when accepted.
+   * CANNOT_START (for 30 s after no process could be started there, and where it is open whose the card indexes are), JOURNAL_FAILED, STALE_FENCE (it has it under a higher fence), ALREADY_FINISHED (its result was acknowledged). Empty when accepted.
    */
   reason: string;
 }
