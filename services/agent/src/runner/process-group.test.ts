@@ -119,21 +119,32 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
   });
 
   /** What has left the group cannot be looked at until `goOn`. */
-  function withSlowMarks(): { table: ProcessTable; goOn: () => void } {
+  function withSlowMarks(): { table: ProcessTable; goOn: () => void; looks: () => number } {
+    let looks = 0;
     let goOn: () => void = () => undefined;
     const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
     const table: ProcessTable = {
       ...processes,
       async withEnvironment(entry, since) {
+        looks += 1;
         await mayGoOn;
         return processes.withEnvironment(entry, since);
       },
     };
-    return { table, goOn };
+    return { table, goOn, looks: () => looks };
+  }
+
+  /** It heeds no TERM. */
+  async function startDeaf(): Promise<ChildProcessByStdio<Writable, Readable, null>> {
+    const child = await startMarked("trap '' TERM; read line; echo set; while :; do sleep 0.05; done");
+    const set = once(child.stdout, "data");
+    child.stdin.write("go\n");
+    await set;
+    return child;
   }
 
   it("DESIGN-5: is killed when its grace is over by the clock, whatever a look for those that have left it waits for", async () => {
-    const child = await startMarked("trap '' TERM; echo set; while :; do sleep 0.05; done");
+    const child = await startDeaf();
     const exited = once(child, "exit");
     const { table, goOn } = withSlowMarks();
     const ended = endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: table }), {
@@ -146,14 +157,15 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
   });
 
   it("DESIGN-5: is killed when its grace becomes shorter in the middle of such a look", async () => {
-    const child = await startMarked("trap '' TERM; echo set; while :; do sleep 0.05; done");
+    const child = await startDeaf();
     const exited = once(child, "exit");
-    const { table, goOn } = withSlowMarks();
+    const { table, goOn, looks } = withSlowMarks();
     let graceMs = 1_000_000;
     const ended = endGroup(new ProcessGroup({ groupId: child.pid ?? 0, attemptId, processes: table }), {
       ...look,
       graceMs: () => graceMs,
     });
+    await waitFor(() => looks() === 1);
     graceMs = 0;
     expect(await exited).toEqual([null, "SIGKILL"]);
     goOn();

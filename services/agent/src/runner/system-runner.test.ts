@@ -102,7 +102,6 @@ describe("systemRunner", () => {
     expect(lines).toContain("HEADROOM_TASK_ID=task-1");
     expect(lines).toContain("HEADROOM_PLAN_ID=plan-1");
     expect(lines).toContain("CUDA_VISIBLE_DEVICES=1,3");
-    expect(lines).toContain("HIP_VISIBLE_DEVICES=-1");
     expect(text("stdout")).not.toMatch(/DATABASE_URL|HEADROOM_TOKEN|secret/);
   });
 

@@ -36,6 +36,13 @@ describe("the cards that a task sees", () => {
     expect(seen(["gpu-0"], [0], "linux", false)).toEqual({ cuda: "0", hip: "0" });
   });
 
+  it("DESIGN-3: of two vendors are refused while one's index is not known: whose the other index is cannot be told", () => {
+    const cards = ["GPU-aaa", "amd-abc"].map((cardId) => ({ cardId, vramGb: 1, exclusive: false }));
+    const isUnclear = (cardIndexes: number[]): boolean =>
+      assignedWork(wire.Assignment.fromPartial({ amounts: { cards }, cardIndexes })).isUnclear;
+    expect([isUnclear([1]), isUnclear([]), isUnclear([0, 0])]).toEqual([true, true, false]);
+  });
+
   it("are told to both where they are declared, for nobody knows whose they are", () => {
     expect(seen(["gpu-0", "gpu-1"], [0, 1])).toEqual({ cuda: "0,1", hip: "0,1" });
   });
