@@ -9,7 +9,7 @@ import { classifyError, createDatabase, migrate, type PooledDatabase } from "@he
 import { nextTurn, silentLogger, systemPorts } from "@headroom/runtime";
 import { createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { createStoreDesk, newTask, undelivered } from "../../conformance/orchestrator-store/desk.ts";
+import { createStoreDesk, newTask, succeed, undelivered } from "../../conformance/orchestrator-store/desk.ts";
 
 const maxOutputBytes = 1_000;
 let database: TestDatabase;
@@ -35,6 +35,16 @@ afterAll(async () => {
   await other.close();
   await database.drop();
 });
+
+async function whileOneIsLocked(attemptId: string, meanwhile: () => Promise<void>): Promise<void> {
+  const rows = await other.knex.transaction();
+  try {
+    await rows.raw("SELECT FROM attempts WHERE attempt_id = ? FOR UPDATE", [attemptId]);
+    await meanwhile();
+  } finally {
+    await rows.rollback();
+  }
+}
 
 async function whileLocked(table: "plans" | "attempts", planId: string, meanwhile: () => Promise<void>): Promise<void> {
   const rows = await other.knex.transaction();
@@ -140,4 +150,41 @@ it("a plan is told from one that somebody only works on by waiting for it", asyn
     expect(await store.isPlanKeptLocked(plan.planId)).toBe(true);
   });
   expect(await store.isPlanKeptLocked(plan.planId)).toBe(false);
+});
+
+it("DESIGN 5: an attempt that is locked keeps back neither the reports of its plan's others nor whoever needs the plan, however often it comes again", async () => {
+  const { agentId, plan, sent } = await desk.start(Array.from({ length: 4 }, (_, n) => newTask(`t${n}`)));
+  const [locked, ...others] = sent;
+  if (locked === undefined) throw new Error("nothing was sent");
+  for (const attempt of sent) await store.acceptAttempt(attempt, agentId);
+  const patience = patienceOf();
+  const finish = (attempt: typeof locked) => {
+    const result = desk.resultOf(attempt, agentId);
+    return store.finishAttempt(result, () => succeed(result), patience);
+  };
+  await whileOneIsLocked(locked.attemptId, async () => {
+    for (const attempt of others) {
+      const [refused, written] = await Promise.allSettled([finish(locked), finish(attempt)]);
+      expect(refused.status === "rejected" && classifyError(refused.reason).kind).toBe("conflict");
+      expect(written).toMatchObject({ status: "fulfilled", value: { verdict: { kind: "final" } } });
+      expect(await store.isPlanKeptLocked(plan.planId)).toBe(false);
+    }
+  });
+  expect(await finish(locked)).toMatchObject({ verdict: { kind: "final" } });
+});
+
+it("DESIGN 5: what the sweep loses or takes back does not wait in line behind a plan that is locked", async () => {
+  const { agentId, plan, first } = await desk.start([newTask("a"), newTask("b")]);
+  const patience = patienceOf();
+  let accepted: Promise<unknown> = Promise.resolve();
+  await whileLocked("plans", plan.planId, async () => {
+    accepted = store.acceptAttempt(first, agentId, patience);
+    await waitFor(() => patience.wasLocked > 0);
+    const swept = await Promise.allSettled([
+      store.loseAttempt(first, 30_000, undelivered),
+      store.takeBackUnsent(first, undelivered),
+    ]);
+    for (const one of swept) expect(one.status === "rejected" && classifyError(one.reason).kind).toBe("conflict");
+  });
+  expect(await accepted).not.toBeNull();
 });

@@ -39,16 +39,20 @@ const columns = `
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
      WHERE a.attempt_id = ANY($1::uuid[])`;
 
-const lockStatement = defineStatement<AttemptRow>({
-  name: "attempts_lock",
-  text: `
+const lockText = (ofRows: string): string => `
     WITH locked AS MATERIALIZED (
       SELECT p.plan_id FROM plans p
        WHERE p.plan_id IN (SELECT a.plan_id FROM attempts a WHERE a.attempt_id = ANY($1::uuid[]))
        ORDER BY p.plan_id
          FOR NO KEY UPDATE)
     SELECT${columns} AND (SELECT count(*) FROM locked) > 0
-       FOR UPDATE OF a, t`,
+       ${ofRows}`;
+
+const lockStatement = defineStatement<AttemptRow>({ name: "attempts_lock", text: lockText("FOR UPDATE OF a, t") });
+
+const lockFreeStatement = defineStatement<AttemptRow>({
+  name: "attempts_lock_free",
+  text: lockText("FOR UPDATE OF a, t SKIP LOCKED"),
 });
 
 /**
@@ -57,6 +61,11 @@ const lockStatement = defineStatement<AttemptRow>({
  */
 export function lockAttempts(tx: Transaction, attemptIds: readonly string[]): Promise<readonly AttemptRow[]> {
   return tx.query(lockStatement, [attemptIds]);
+}
+
+/** The same, but those that somebody else has locked are not among them: while they are waited for nobody else would have their plans. */
+export function lockFreeAttempts(tx: Transaction, attemptIds: readonly string[]): Promise<readonly AttemptRow[]> {
+  return tx.query(lockFreeStatement, [attemptIds]);
 }
 
 const readStatement = defineStatement<AttemptRow>({ name: "attempts_read", text: `SELECT${columns}` });

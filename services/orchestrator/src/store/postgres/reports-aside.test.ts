@@ -1,5 +1,6 @@
 import { createDeferred, type Deferred } from "@headroom/runtime";
 import { expect, it } from "vitest";
+import { RowLockedError } from "./lock-wait.ts";
 import type { Report } from "./reports.ts";
 import { ReportsAside } from "./reports-aside.ts";
 
@@ -17,6 +18,7 @@ function desk() {
     max: 10,
     maxWaiting: 10,
     makeBusyError: () => new Error("busy"),
+    isForAll: (error) => !(error instanceof RowLockedError),
     async run(reports) {
       const group = createDeferred();
       atWork.set(reports.map(({ attempt }) => attempt.attemptId).join(" "), group);
@@ -25,7 +27,8 @@ function desk() {
     },
   });
   const end = (group: string): void => atWork.get(group)?.resolve();
-  return { aside, atWork, end, turn: () => new Promise<void>((resolve) => setImmediate(resolve)) };
+  const fail = (group: string, error: Error): void => atWork.get(group)?.reject(error);
+  return { aside, atWork, end, fail, turn: () => new Promise<void>((resolve) => setImmediate(resolve)) };
 }
 
 it("no plan waits for another, but those beyond the third share one lane", async () => {
@@ -56,4 +59,24 @@ it("what is told of a plan that waits joins it, in order, and is the next group"
   end("2 3");
   await Promise.all(rest);
   expect(aside.isEmpty).toBe(true);
+});
+
+it("DESIGN 5: while its plan is locked it waits again with whoever has come, and goes for anything else that is locked", async () => {
+  const { aside, atWork, end, fail, turn } = desk();
+  const patience = { onLocked: () => undefined, signal: new AbortController().signal };
+  const first = aside.submit("a", { ...reportOf("1"), patience });
+  await turn();
+  const second = aside.submit("a", { ...reportOf("2"), patience });
+  fail("1", Object.assign(new Error("the plan"), { code: "55P03" }));
+  await turn();
+  expect([...atWork.keys()]).toEqual(["1", "2 1"]);
+  expect(aside.has("a")).toBe(true);
+  fail("2 1", new RowLockedError("the attempt"));
+  await turn();
+  // Each is tried alone, for it may be the other's.
+  end("2");
+  expect(await second).toBeNull();
+  fail("1", new RowLockedError("the attempt"));
+  await expect(first).rejects.toThrow("the attempt");
+  expect([aside.isEmpty, aside.tookBefore({ ...reportOf("1"), patience })]).toEqual([true, true]);
 });

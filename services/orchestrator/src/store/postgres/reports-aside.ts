@@ -1,9 +1,11 @@
 /**
- * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as a session waits for a lock (10 s), and
- * those of an agent's stream as long as it goes on. A plan is in a lane of its own: while its lane is at work, what is told of it
- * joins that one, and nothing else waits for it.
+ * Reports of plans that somebody else keeps locked wait here, apart from all others, as long as the streams last on which they came. A plan
+ * is in a lane of its own: while its lane is at work, what is told of it joins that one, and nothing else waits for it.
  */
+import { classifyError } from "@headroom/postgres";
 import { Grouped, type GroupedOptions } from "@headroom/runtime";
+import type { Patience } from "../model.ts";
+import { RowLockedError } from "./lock-wait.ts";
 import type { Report, ReportAnswer } from "./reports.ts";
 
 /** Each lane takes one connection of the pool while it waits. */
@@ -21,6 +23,7 @@ export class ReportsAside {
   readonly #lanes = new Map<string, Lane>();
   /** How many reports of each plan are under way here. */
   readonly #plans = new Map<string, { readonly laneName: string; underWay: number }>();
+  readonly #took = new WeakSet<Patience>();
 
   constructor(options: GroupedOptions<Report, ReportAnswer>) {
     this.#options = options;
@@ -35,6 +38,11 @@ export class ReportsAside {
     return this.#plans.has(planId);
   }
 
+  /** It was here before, in vain: nobody else is to wait a second time for what is in its way. */
+  tookBefore({ patience }: Report): boolean {
+    return patience !== undefined && this.#took.has(patience);
+  }
+
   /** The plan is among those that are here from now on, until the answer. */
   async submit(planId: string, report: Report): Promise<ReportAnswer> {
     const plan = this.#plans.get(planId) ?? { laneName: this.#laneFor(planId), underWay: 0 };
@@ -43,9 +51,10 @@ export class ReportsAside {
     this.#lanes.set(plan.laneName, lane);
     plan.underWay += 1;
     lane.underWay += 1;
+    if (report.patience !== undefined) this.#took.add(report.patience);
     report.patience?.onLocked();
     try {
-      return await lane.groups.submit(report);
+      return await untilPlanIsFree(report, () => lane.groups.submit(report));
     } finally {
       plan.underWay -= 1;
       lane.underWay -= 1;
@@ -56,5 +65,17 @@ export class ReportsAside {
 
   #laneFor(planId: string): string {
     return this.#lanes.size < maxLanes ? planId : sharedLane;
+  }
+}
+
+/** Each group waits once: the next one is of all that have come meanwhile. Of a plan that is free, whatever else is locked is no matter of its lane. */
+async function untilPlanIsFree({ patience }: Report, submit: () => Promise<ReportAnswer>): Promise<ReportAnswer> {
+  for (;;) {
+    try {
+      return await submit();
+    } catch (error) {
+      const isPlanLocked = classifyError(error).kind === "conflict" && !(error instanceof RowLockedError);
+      if (!isPlanLocked || patience === undefined || patience.signal.aborted) throw error;
+    }
   }
 }

@@ -3,7 +3,7 @@
  * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay. A plan that somebody
  * keeps locked delays a group once, and briefly: from then on what is told of it waits aside, until the lock or its wait has ended.
  */
-import { classifyError, confirmPrimary, type Database, isAboutDatabase } from "@headroom/postgres";
+import { classifyError, confirmPrimary, type Database, isAboutDatabase, type Transaction } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type {
@@ -16,8 +16,8 @@ import type {
   Patience,
 } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
-import { type AttemptRow, lockAttempts, readAttempts } from "./attempt-rows.ts";
-import { freeAttempts, waitBriefly } from "./lock-wait.ts";
+import { type AttemptRow, lockAttempts, lockFreeAttempts, readAttempts } from "./attempt-rows.ts";
+import { freeAttempts, plansInUse, RowLockedError, waitBriefly } from "./lock-wait.ts";
 import { ReportDraft } from "./report-draft.ts";
 import { ReportsAside } from "./reports-aside.ts";
 import { fitsAtOnce, writeAtOnce } from "./write-at-once.ts";
@@ -32,7 +32,7 @@ export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "sta
 
 interface AboutAttempt {
   readonly attempt: FencedAttempt;
-  /** Undefined: whoever waits has something else to do. */
+  /** Undefined: whoever waits has something else to do, and hears at once that it is locked. */
   readonly patience?: Patience | undefined;
 }
 
@@ -84,15 +84,15 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
   };
   const aside = new ReportsAside({
     ...limits,
-    // Each alone would wait for the same lock as long again.
-    isForAll: (error) => isAboutDatabase(error) || isInTheWay(error),
+    // Of a plan that is locked each alone would wait for the same lock as long again.
+    isForAll: (error) => isAboutDatabase(error) || (isInTheWay(error) && !(error instanceof RowLockedError)),
     run: (reports) => decideAside(db, reports),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
     // The failure of one that the database cannot take must not be that of the others.
     isForAll: isAboutDatabase,
-    run: async (reports) => (await applyUnlocked(db, reports, aside)).map(fulfilled),
+    run: (reports) => applyUnlocked(db, reports, aside),
   });
   const submit: SubmitReport = async (report) => {
     const answer = await groups.submit(report);
@@ -103,6 +103,10 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
 
 function fulfilled<Value>(value: Value): PromiseFulfilledResult<Value> {
   return { status: "fulfilled", value };
+}
+
+function rejected(reason: unknown): PromiseRejectedResult {
+  return { status: "rejected", reason };
 }
 
 /** A lock was not to be had in time, or the statement took too long: nothing was written. */
@@ -116,13 +120,14 @@ async function applyUnlocked(
   db: Database,
   reports: readonly Report[],
   aside: ReportsAside,
-): Promise<readonly (ReportAnswer | PutAside)[]> {
-  // Only reports of plans that wait aside need to know theirs.
-  const planOf = aside.isEmpty ? new Map<string, string>() : await readPlans(db, reports);
+): Promise<readonly PromiseSettledResult<ReportAnswer | PutAside>[]> {
+  // Only reports of plans that wait aside, and those that have, need to know theirs.
+  const needsPlans = !aside.isEmpty || reports.some((report) => aside.tookBefore(report));
+  const planOf = needsPlans ? await readPlans(db, reports) : new Map<string, string>();
   try {
     return await applyApart(db, reports, aside, (report) => {
       const planId = planOf.get(report.attempt.attemptId);
-      return planId !== undefined && aside.has(planId) ? planId : null;
+      return planId !== undefined && (aside.has(planId) || aside.tookBefore(report)) ? planId : null;
     });
   } catch (error) {
     if (!isInTheWay(error)) throw error;
@@ -148,14 +153,15 @@ async function applyApart(
   reports: readonly Report[],
   aside: ReportsAside,
   lockedPlan: (report: Report) => string | null,
-): Promise<readonly (ReportAnswer | PutAside)[]> {
+): Promise<readonly PromiseSettledResult<ReportAnswer | PutAside>[]> {
   const lockedPlans = reports.map(lockedPlan);
   const free = reports.filter((_, index) => lockedPlans[index] === null);
   const answers = (free.length === 0 ? [] : await applyReports(db, free)).values();
   return reports.map((report, index) => {
     const planId = lockedPlans[index] ?? null;
-    if (planId === null) return answers.next().value ?? null;
-    return { kind: "aside", answer: aside.submit(planId, report) };
+    if (planId === null) return fulfilled(answers.next().value ?? null);
+    if (report.patience === undefined) return rejected(new RowLockedError(`plan ${planId} is locked, or tasks of it`));
+    return fulfilled({ kind: "aside", answer: aside.submit(planId, report) });
   });
 }
 
@@ -175,63 +181,77 @@ async function applyReports(db: Database, reports: readonly Report[]): Promise<r
     const answers = reports.map((report) => draft.apply(report));
     if (fitsAtOnce(draft) && (await writeAtOnce(db, draft))) return answers;
   }
-  return decideLocked(db, reports, "briefly");
+  return db.transaction(async (tx) => {
+    await waitBriefly(tx);
+    return decide(tx, reports, await lockAttempts(tx, attemptIds));
+  });
 }
 
 /**
- * What agents tell waits as long as their streams last, each time as long as a session waits for a lock (10 s): so it is written when the lock
- * ends, before anybody finds that its lease has. Who leaves makes the others come again, and so does a database that is too slow. Of several
- * plans, those that are free by then are not kept waiting for the others.
+ * A plan is waited for as long as a session waits for a lock (10 s): so what is told of it is written when that ends, before anybody finds
+ * that a lease has. Of several plans, those that are free by then are not kept waiting for the others, which are refused with PostgreSQL's
+ * own word.
  */
 async function decideAside(
   db: Database,
   reports: readonly Report[],
 ): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
-  for (;;) {
-    try {
-      return (await decideLocked(db, reports, "as long as the session")).map(fulfilled);
-    } catch (error) {
-      if (!isInTheWay(error)) throw error;
-      const free = await freeAttempts(db, attemptIdsOf(reports));
-      if (free.size > 0) return decideFree(db, reports, free, error);
-      const isWaitedFor = reports.every(({ patience }) => patience !== undefined && !patience.signal.aborted);
-      if (!isWaitedFor || classifyError(error).kind === "timeout") throw error;
-    }
+  try {
+    return await decideFree(db, reports);
+  } catch (error) {
+    if (!isInTheWay(error)) throw error;
+    const plans = await readPlans(db, reports);
+    const inUse = await plansInUse(db, [...new Set(plans.values())]);
+    const isFree = ({ attempt }: Report): boolean => !inUse.has(plans.get(attempt.attemptId) ?? "");
+    const free = reports.filter(isFree);
+    if (free.length === 0) throw error;
+    const answers = (await decideFree(db, free).catch(notItsPlan)).values();
+    return reports.map((report) => (isFree(report) ? (answers.next().value ?? fulfilled(null)) : rejected(error)));
   }
 }
 
-/** Refuses the others with `error`. */
-async function decideFree(
-  db: Database,
-  reports: readonly Report[],
-  free: ReadonlySet<string>,
-  error: unknown,
-): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
-  const isFree = ({ attempt }: Report): boolean => free.has(attempt.attemptId);
-  const answers = (await decideLocked(db, reports.filter(isFree), "briefly")).values();
-  return reports.map((report) =>
-    isFree(report) ? fulfilled(answers.next().value ?? null) : { status: "rejected", reason: error },
-  );
+/** Something else is locked, the task of a dependent for instance. */
+function notItsPlan(error: unknown): never {
+  if (classifyError(error).kind !== "conflict") throw error;
+  throw new RowLockedError("rows that a report changes are locked", { cause: error });
 }
 
-function decideLocked(
-  db: Database,
-  reports: readonly Report[],
-  waits: "briefly" | "as long as the session",
-): Promise<readonly ReportAnswer[]> {
+/**
+ * Waits for plans, and holds none of them while it waits for anything else but briefly: an attempt that somebody keeps locked must not keep
+ * the reports of all others back, nor whoever else needs their plan. It is refused.
+ */
+function decideFree(db: Database, reports: readonly Report[]): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
   const attemptIds = attemptIdsOf(reports);
   return db.transaction(async (tx) => {
-    if (waits === "briefly") await waitBriefly(tx);
-    const locked = await lockAttempts(tx, attemptIds);
-    // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.
-    if (locked.length < attemptIds.length) await tx.query(confirmPrimary);
-    const draft = new ReportDraft(locked);
-    const answers = reports.map((report) => draft.apply(report));
-    const releasedBy = await writeReports(tx, draft);
-    return answers.map((answer): ReportAnswer => {
-      if (answer?.kind !== "ends") return answer;
-      const released = releasedBy.get(answer.applied.taskId) ?? 0;
-      return { kind: "ends", applied: { ...answer.applied, released } };
-    });
+    const locked = await lockFreeAttempts(tx, attemptIds);
+    await waitBriefly(tx);
+    const lockedIds = new Set(locked.map(({ attempt_id }) => attempt_id));
+    const others = attemptIds.filter((attemptId) => !lockedIds.has(attemptId));
+    const inUse = new Set(others.length === 0 ? [] : (await readAttempts(tx, others)).map((row) => row.attempt_id));
+    const isFree = ({ attempt }: Report): boolean => !inUse.has(attempt.attemptId);
+    const answers = (await decide(tx, reports.filter(isFree), locked)).values();
+    return reports.map((report) =>
+      isFree(report)
+        ? fulfilled(answers.next().value ?? null)
+        : rejected(new RowLockedError(`attempt ${report.attempt.attemptId} is locked, or its task`)),
+    );
+  });
+}
+
+/** `locked`: all of their attempts that there are. */
+async function decide(
+  tx: Transaction,
+  reports: readonly Report[],
+  locked: readonly AttemptRow[],
+): Promise<readonly ReportAnswer[]> {
+  // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.
+  if (locked.length < attemptIdsOf(reports).length) await tx.query(confirmPrimary);
+  const draft = new ReportDraft(locked);
+  const answers = reports.map((report) => draft.apply(report));
+  const releasedBy = await writeReports(tx, draft);
+  return answers.map((answer): ReportAnswer => {
+    if (answer?.kind !== "ends") return answer;
+    const released = releasedBy.get(answer.applied.taskId) ?? 0;
+    return { kind: "ends", applied: { ...answer.applied, released } };
   });
 }
