@@ -37,6 +37,17 @@ describe("leases", () => {
     expect(runner.runs[0]?.graces).toEqual([]);
   });
 
+  it("asks for none of what has ended: its result may wait, and the orchestrator knows that it does", async () => {
+    await welcome();
+    await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
+    await assign(attemptA);
+    await assign(attemptB);
+    runner.runs[0]?.finish();
+    await pass(20_000);
+    expect(sentOf("finished")[0]).toMatchObject({ attemptId: attemptA });
+    expect(sentOf("renew").at(-1)).toEqual({ attempts: [{ attemptId: attemptB, fence: 1, finished: false }] });
+  });
+
   it("renews in time however often other work comes meanwhile", async () => {
     await welcome();
     await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });

@@ -20,13 +20,15 @@ function setUp() {
 const attempt = (attemptId: string, planId: string) => ({ attemptId, planId });
 
 it("a plan is left out from when one of its attempts is locked until none of those that were is", async () => {
-  const { inUse, plans } = setUp();
+  const { inUse, ports, plans } = setUp();
   inUse.add("a").add("b");
   await plans.ask([attempt("a", "P"), attempt("b", "P"), attempt("c", "P"), attempt("d", "Q")]);
   expect([plans.has("P"), plans.has("Q")]).toEqual([true, false]);
   inUse.delete("a");
   expect(await plans.stillLocked()).toEqual(["P"]);
   inUse.delete("b");
+  await plans.stillLocked();
+  await ports.advance(10_000);
   expect(await plans.stillLocked()).toEqual([]);
   expect(plans.has("P")).toBe(false);
 });
@@ -50,7 +52,6 @@ it("that a plan is busy is not told; that it is locked is told once after ten se
   const { inUse, ports, plans, told } = setUp();
   inUse.add("a");
   await plans.ask([attempt("a", "P")]);
-  await plans.stillLocked();
   inUse.clear();
   await plans.stillLocked();
   expect(told()).toEqual([]);
@@ -81,6 +82,40 @@ it("DESIGN 5: a plan that was locked for long is left out until what its agents 
   expect(await plans.stillLocked()).toEqual(["P"]);
   await ports.advance(1_500);
   expect(await plans.stillLocked()).toEqual([]);
+});
+
+it("DESIGN 5: so it is of one that was locked at two looks, however soon after, and not of one that was busy at one", async () => {
+  const { inUse, ports, plans, told } = setUp();
+  inUse.add("a").add("b");
+  await plans.ask([attempt("a", "P"), attempt("b", "Q")]);
+  inUse.delete("b");
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  inUse.clear();
+  expect(await plans.stillLocked()).toEqual(["P"]);
+  await ports.advance(10_000);
+  expect(await plans.stillLocked()).toEqual([]);
+  expect(told()).toEqual([]);
+});
+
+it("DESIGN 5: its rest ends, however busy the plan is by then, and what is lost of it is tried", async () => {
+  const { inUse, ports, plans } = setUp();
+  inUse.add("a");
+  await plans.ask([attempt("a", "P")]);
+  for (let look = 0; look < 12; look += 1) {
+    await ports.advance(1_000);
+    await plans.stillLocked();
+  }
+  inUse.clear();
+  await plans.stillLocked();
+  inUse.add("a");
+  for (let look = 0; look < 9; look += 1) {
+    await ports.advance(1_000);
+    expect(await plans.stillLocked()).toEqual(["P"]);
+  }
+  await ports.advance(1_000);
+  expect(await plans.stillLocked()).toEqual([]);
+  await plans.ask([attempt("a", "P")]);
+  expect(plans.has("P")).toBe(false);
 });
 
 it("what was waited for in vain is told at once, and the others of its plan are left out", async () => {

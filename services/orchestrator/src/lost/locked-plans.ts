@@ -10,15 +10,18 @@ export interface LockedPlansOptions {
 
 /** A plan that is only busy is free at one of so many looks, a second apart; it is nothing to tell of. */
 const toldAfterMs = 10_000;
-/** So long after such a lock has ended its plan is left out still: what an agent has said of it tries again after 8 s at most, and goes first. */
+/** So long after a lock has ended its plan is left out still: what an agent has said of it tries again after 8 s at most, and goes first. */
 const restsMs = 10_000;
+/** At so many looks a plan was found locked that rests; what is only busy is found free before. */
+const restsAfterLooks = 2;
 const whatWaits = "its attempts that are lost or were not delivered wait until it is free";
 
 interface LockedPlan {
   /** Those that were found locked; the others of the plan wait with them. */
   readonly attemptIds: ReadonlySet<string>;
   readonly sinceMs: number;
-  /** Null: it is locked. */
+  readonly looks: number;
+  /** Null: it was not found free yet. What is found of it later is its agents at work, and no new lock. */
   readonly freeSinceMs: number | null;
   readonly isTold: boolean;
 }
@@ -46,13 +49,14 @@ export class LockedPlans {
   /** Looks again at those that were left out: answers which are to be left out still, or still for a moment. */
   async stillLocked(): Promise<readonly string[]> {
     const before = [...this.#locked];
-    const inUse = await this.#inUse(before.flatMap(([, { attemptIds }]) => [...attemptIds]));
+    const looked = before.filter(([, { freeSinceMs }]) => freeSinceMs === null);
+    const inUse = await this.#inUse(looked.flatMap(([, { attemptIds }]) => [...attemptIds]));
     for (const [planId, plan] of before) {
       const attemptIds = new Set([...plan.attemptIds].filter((attemptId) => inUse.has(attemptId)));
       if (attemptIds.size === 0) this.#free(planId, plan);
       else {
         const isTold = plan.isTold || this.#tellIfLong(planId, plan);
-        this.#locked.set(planId, { ...plan, attemptIds, freeSinceMs: null, isTold });
+        this.#locked.set(planId, { ...plan, attemptIds, looks: plan.looks + 1, isTold });
       }
     }
     this.#freed = new Set(before.flatMap(([planId]) => (this.has(planId) ? [] : planId)));
@@ -63,12 +67,12 @@ export class LockedPlans {
   async ask(attempts: readonly Attempt[]): Promise<void> {
     const unknown = attempts.filter(({ planId }) => !this.has(planId) && !this.#freed.has(planId));
     const inUse = await this.#inUse(unknown.map(({ attemptId }) => attemptId));
-    for (const attempt of unknown) if (inUse.has(attempt.attemptId)) this.#add(attempt, false);
+    for (const attempt of unknown) if (inUse.has(attempt.attemptId)) this.#add(attempt, 1);
   }
 
   /** It was waited for in vain. */
   leaveOut(attempt: Attempt, error: unknown): void {
-    this.#add(attempt, true);
+    this.#add(attempt, restsAfterLooks);
     this.#warn(attempt.planId, error);
   }
 
@@ -76,13 +80,14 @@ export class LockedPlans {
     return attemptIds.length === 0 ? new Set() : this.#options.store.attemptsInUse(attemptIds);
   }
 
-  #add({ attemptId, planId }: Attempt, isTold: boolean): void {
+  #add({ attemptId, planId }: Attempt, looks: number): void {
     const plan = this.#locked.get(planId);
     this.#locked.set(planId, {
       attemptIds: new Set([...(plan?.attemptIds ?? []), attemptId]),
       sinceMs: plan?.sinceMs ?? this.#options.clock.monotonic(),
+      looks,
       freeSinceMs: null,
-      isTold: isTold || plan?.isTold === true,
+      isTold: looks >= restsAfterLooks,
     });
   }
 
@@ -90,7 +95,7 @@ export class LockedPlans {
   #free(planId: string, plan: LockedPlan): void {
     const nowMs = this.#options.clock.monotonic();
     const freeSinceMs = plan.freeSinceMs ?? nowMs;
-    if (plan.isTold && nowMs - freeSinceMs < restsMs) {
+    if (plan.looks >= restsAfterLooks && nowMs - freeSinceMs < restsMs) {
       this.#locked.set(planId, { ...plan, freeSinceMs });
       return;
     }

@@ -229,11 +229,10 @@ async function renew(
   accept: Accept,
 ): Promise<void> {
   const asked = message.attempts.filter((attempt) => !attempt.finished).map(fenced);
-  // A result that waits for a lock: nobody is to find that its attempt is lost, and do it again. Its agent needs no lease for it.
-  const ending = message.attempts.filter(({ finished }) => finished).map(fenced);
-  const waiting = ending.filter(({ attemptId }) => session.hasInWork(attemptId));
-  const known = await renewals.renew([...asked, ...waiting], session.agentId);
   const isAsked = new Set(asked.map(({ attemptId }) => attemptId));
+  // A result that waits for a lock: nobody is to find that its attempt is lost, and do it again. Its agent asks for no lease of what has ended.
+  const waiting = session.waitingResults().filter(({ attemptId }) => !isAsked.has(attemptId));
+  const known = await renewals.renew([...asked, ...waiting], session.agentId);
   const renewed = known.renewed.filter(({ attemptId }) => isAsked.has(attemptId));
   const ids = new Set(renewed.map(({ attemptId }) => attemptId));
   // Its agent may have what is in use: that its lease could not be renewed at this moment does not make it unwanted.

@@ -80,10 +80,10 @@ async function attached(changes: Partial<OrchestratorStore>) {
   const say = (message: wire.AttachRequest["message"]): Promise<void> =>
     (reading = reading.then(() => take(wire.AttachRequest.fromPartial({ message }))));
   await say({ $case: "hello", value: wire.AttachHello.fromPartial({ agentId, attempts: [attemptOf(0)] }) });
-  const renew = (attempts: number, finished = false) =>
+  const renew = (attempts: number) =>
     say({
       $case: "renew",
-      value: { attempts: Array.from({ length: attempts }, (_, n) => ({ ...attemptOf(n), finished })) },
+      value: { attempts: Array.from({ length: attempts }, (_, n) => ({ ...attemptOf(n), finished: false })) },
     });
   const accept = (n: number) =>
     say({ $case: "answer", value: wire.AssignmentAnswer.fromPartial({ ...attemptOf(n), accepted: true }) });
@@ -226,15 +226,15 @@ it("DESIGN 5: the lease of an attempt whose result waits is renewed, so that it 
     },
     renewLeases: (attempts) => {
       renewals.push(attempts.map(({ attemptId }) => attemptId));
-      return Promise.resolve({ renewed: attempts.map((_, index) => knownOf(index + 1, "running")), inUse: [] });
+      return Promise.resolve({ renewed: attempts.map((_, index) => knownOf(index, "running")), inUse: [] });
     },
   });
   await desk.finish(1);
-  // The one that has finished and the result of which is not in work (0) has been written.
-  await desk.renew(2, true);
+  // As its agent says it: of what has finished there is nothing in it.
+  await desk.renew(1);
   await nextTurn();
-  expect(renewals).toEqual([[attemptOf(1).attemptId]]);
-  expect(desk.sent.at(-1)).toMatchObject({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
+  expect(renewals).toEqual([[0, 1].map((n) => attemptOf(n).attemptId)]);
+  expect(desk.sent.at(-1)).toMatchObject({ $case: "renewed", value: { attemptIds: [attemptOf(0).attemptId] } });
 });
 
 it("the stream is read on however many pieces of output wait for the one that is being written", async () => {

@@ -5,7 +5,6 @@ import type { AgentMessages } from "./agent-messages.ts";
 import type { AttemptKnown } from "../store/model.ts";
 import { KeyedChains } from "./keyed-chains.ts";
 import { type OutputBatch, OutputBatches } from "./output-batches.ts";
-import { RecentAttempts } from "./recent-attempts.ts";
 import { Session, type WorkStream } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import { sendWhenFree, welcomeAgent, type WelcomeOptions } from "./welcome.ts";
@@ -32,8 +31,6 @@ const maxAside = 16_384;
 export function attach(options: AttachOptions, stream: WorkStream, context: CallContext): void {
   const chains = new KeyedChains(maxInWork, maxAside);
   const outputs = new OutputBatches();
-  /** Results in work: said again meanwhile, a result waits for nothing else. */
-  const results = new RecentAttempts(maxAside);
   let session: Session | null = null;
   let isAskedToReconnect = false;
 
@@ -93,9 +90,9 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
     // a result waits for the output before it.
     if (message.$case !== "finished") return chains.addLoose(keyOf(message.value), handle);
     const result = { attemptId: keyOf(message.value), fence: message.value.fence };
-    if (results.has(result)) return undefined;
-    results.add(result);
-    return chains.add(result.attemptId, () => handle().finally(() => results.take(result)));
+    if (current.results.has(result)) return undefined;
+    current.results.add(result);
+    return chains.add(result.attemptId, () => handle().finally(() => current.results.take(result)));
   }
 
   function takeOutput(current: Session, piece: wire.AttemptOutput): Promise<void> | undefined {

@@ -16,6 +16,10 @@ export class RecentAttempts {
     this.#fences.set(attemptId, fence);
   }
 
+  all(): readonly FencedAttempt[] {
+    return [...this.#fences].map(([attemptId, fence]) => ({ attemptId, fence }));
+  }
+
   /** This very attempt: under another fence it is another's word. */
   has({ attemptId, fence }: FencedAttempt): boolean {
     return this.#fences.get(attemptId) === fence;

@@ -12,6 +12,9 @@ import { assignmentMessage, cancelMessage, reconnectMessage, type ToAgent } from
 /** Attempts of which a stream remembers what it has sent; of older ones the store is asked. */
 const maxRemembered = 4_096;
 
+/** Results that may be in work at once: more than an agent has attempts. */
+const maxResults = 16_384;
+
 /** Attempts of which a stream remembers that their output is unknown; of older ones that is said again. */
 const maxUnknownOutputs = 1_024;
 
@@ -25,7 +28,7 @@ export class Session {
   readonly logger: Logger;
   readonly #stream: WorkStream;
   readonly #outbox: Outbox;
-  readonly #inWork: Pick<KeyedChains, "pending" | "has" | "setAside">;
+  readonly #inWork: Pick<KeyedChains, "pending" | "has" | "isAside" | "setAside">;
   readonly #ended = new AbortController();
   /** Messages that could not be written yet because of somebody's lock. */
   #waitForLocks = 0;
@@ -38,6 +41,8 @@ export class Session {
   readonly #unknownOutputs = new RecentAttempts(maxUnknownOutputs);
   /** What its agent refused, and could not be written yet: bounded by what may be in work. */
   readonly refused = new Set<string>();
+  /** Results in work: said again meanwhile, a result waits for nothing else. */
+  readonly results = new RecentAttempts(maxResults);
   #beforeWelcome: ToAgent[] | null = [];
 
   constructor(options: {
@@ -48,7 +53,7 @@ export class Session {
     /** The agent takes several assignments as one message. */
     takesItems: boolean;
     /** Messages of the agent that are in work, by their attempts. */
-    inWork: Pick<KeyedChains, "pending" | "has" | "setAside">;
+    inWork: Pick<KeyedChains, "pending" | "has" | "isAside" | "setAside">;
     clock: Pick<Clock, "monotonic">;
   }) {
     this.agentId = options.agentId;
@@ -70,6 +75,11 @@ export class Session {
   /** What it has said of this attempt is in work. */
   hasInWork(attemptId: string): boolean {
     return this.#inWork.has(attemptId);
+  }
+
+  /** Of which the result waits for somebody's lock, or for output that does. */
+  waitingResults(): readonly FencedAttempt[] {
+    return this.results.all().filter(({ attemptId }) => this.#inWork.isAside(attemptId));
   }
 
   /** Aborted when the stream has ended. */
