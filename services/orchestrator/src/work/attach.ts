@@ -97,7 +97,8 @@ export function attach(options: AttachOptions, stream: WorkStream, context: Call
 
   function takeOutput(current: Session, piece: wire.AttemptOutput): Promise<void> | undefined {
     const key = keyOf(piece);
-    if (outputs.hasLeftOut(key) || (chains.isAside(key) && outputs.leavesOut(key))) return undefined;
+    if (outputs.hasLeftOut(key) || (chains.isAside(key) && outputs.leavesOut(key, (other) => chains.isAside(other))))
+      return undefined;
     const batch = outputs.add(key, piece);
     return batch === null ? undefined : chains.add(key, () => writeOutput(current, batch).catch(giveUp));
   }

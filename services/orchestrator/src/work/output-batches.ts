@@ -3,8 +3,11 @@ import type { wire } from "@headroom/contracts";
 /** What an agent sends of one attempt before it waits for an answer, and pieces of that. */
 const maxBatchBytes = 262_144;
 const maxBatchPieces = 1_024;
-/** Of an attempt that waits for somebody's lock, pieces are left out from here on, of all attempts of the stream together. */
-const maxWaitingBytes = 16 * 1_024 * 1_024;
+/**
+ * Of an attempt that waits for somebody's lock, pieces are left out from here on, of all that wait on the stream together: of 256, because an
+ * agent waits for an answer after so much of each.
+ */
+const maxWaitingBytes = 256 * maxBatchBytes;
 /** What a piece costs besides its data. */
 const pieceBytes = 200;
 
@@ -20,15 +23,16 @@ export interface OutputBatch {
  */
 export class OutputBatches {
   readonly #gathering = new Map<string, OutputBatch>();
-  /** How many batches of each attempt wait or are being written. */
-  readonly #batches = new Map<string, number>();
+  /** How many batches of each attempt wait or are being written, and their bytes. */
+  readonly #inWork = new Map<string, { batches: number; bytes: number }>();
   readonly #leftOut = new Set<string>();
-  #bytes = 0;
 
   /** A batch to be written after all that came before; null: the piece goes with one that waits already. */
   add(attemptId: string, piece: wire.AttemptOutput): OutputBatch | null {
     const bytes = piece.data.byteLength + pieceBytes;
-    this.#bytes += bytes;
+    const inWork = this.#inWork.get(attemptId) ?? { batches: 0, bytes: 0 };
+    this.#inWork.set(attemptId, inWork);
+    inWork.bytes += bytes;
     const gathering = this.#gathering.get(attemptId);
     if (gathering !== undefined && gathering.bytes < maxBatchBytes && gathering.pieces.length < maxBatchPieces) {
       gathering.pieces.push(piece);
@@ -37,7 +41,7 @@ export class OutputBatches {
     }
     const batch = { attemptId, pieces: [piece], bytes };
     this.#gathering.set(attemptId, batch);
-    this.#batches.set(attemptId, (this.#batches.get(attemptId) ?? 0) + 1);
+    inWork.batches += 1;
     return batch;
   }
 
@@ -48,18 +52,21 @@ export class OutputBatches {
 
   /** It is written. */
   end({ attemptId, bytes }: OutputBatch): void {
-    this.#bytes -= bytes;
-    const left = (this.#batches.get(attemptId) ?? 1) - 1;
-    if (left === 0) this.#batches.delete(attemptId);
-    else this.#batches.set(attemptId, left);
+    const inWork = this.#inWork.get(attemptId);
+    if (inWork === undefined) return;
+    inWork.batches -= 1;
+    inWork.bytes -= bytes;
+    if (inWork.batches === 0) this.#inWork.delete(attemptId);
   }
 
   /**
    * Whether a piece of an attempt that waits for somebody's lock is left out, because too much waits already; so is all that follows of it
    * then. Its agent keeps what is not acknowledged, and sends it again on its next stream.
    */
-  leavesOut(attemptId: string): boolean {
-    if (this.#bytes >= maxWaitingBytes && this.#batches.has(attemptId)) this.#leftOut.add(attemptId);
+  leavesOut(attemptId: string, waits: (attemptId: string) => boolean): boolean {
+    let waitingBytes = 0;
+    for (const [waiting, { bytes }] of this.#inWork) if (waits(waiting)) waitingBytes += bytes;
+    if (waitingBytes >= maxWaitingBytes && this.#inWork.has(attemptId)) this.#leftOut.add(attemptId);
     return this.hasLeftOut(attemptId);
   }
 

@@ -3,7 +3,8 @@ import { type Ports, sleep } from "@headroom/runtime";
 import type { Patience } from "../store/model.ts";
 import type { Session } from "./session.ts";
 
-const firstPauseMs = 500;
+/** A row that is only busy, with output or a renewal, is free after milliseconds. */
+const firstPauseMs = 10;
 const longestPauseMs = 8_000;
 /** What is only busy is written before, and nothing to tell of. */
 const toldAfterMs = 10_000;
