@@ -65,25 +65,28 @@ it("DESIGN 5: is held though somebody has a claimed task locked: nothing is assi
   expect(await desk.assign(claimed, randomUUID())).toEqual([]);
 });
 
-it("DESIGN 5: nothing is assigned after the hold was answered, also if the assignment began before it and waited for a lock", async () => {
-  await desk.accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: paused })]));
-  const claimed = await desk.claim();
-  const last = claimed.at(-1)?.taskId ?? "";
-  let assigning: Promise<readonly unknown[]> = Promise.resolve([]);
-  await whileLocked("tasks", last, async () => {
-    assigning = desk.assign(claimed, randomUUID());
-    await waitFor(async () => {
-      const waiting = await database.sql(
-        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
-      );
-      return waiting.length > 0;
+it.each(["tasks", "pause_queue"] as const)(
+  "DESIGN 5: nothing is assigned after the hold was answered, also if the assignment began before it and waited for a lock on %s",
+  async (table) => {
+    await desk.accept(newPlan([newTask("a", { pause: paused }), newTask("b", { pause: paused })]));
+    const claimed = await desk.claim();
+    const last = claimed.at(-1)?.taskId ?? "";
+    let assigning: Promise<readonly unknown[]> = Promise.resolve([]);
+    await whileLocked(table, last, async () => {
+      assigning = desk.assign(claimed, randomUUID());
+      await waitFor(async () => {
+        const waiting = await database.sql(
+          "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        );
+        return waiting.length > 0;
+      });
+      await store.holdQueue(by);
     });
-    await store.holdQueue(by);
-  });
-  expect(await assigning).toEqual([]);
-  await store.releaseQueue(by);
-  expect(await desk.assign(claimed, randomUUID())).toHaveLength(2);
-});
+    expect(await assigning).toEqual([]);
+    await store.releaseQueue(by);
+    expect(await desk.assign(claimed, randomUUID())).toHaveLength(2);
+  },
+);
 
 it("claims are taken away only while the queue is held", async () => {
   await desk.accept(newPlan([newTask("a", { pause: paused })]));
@@ -205,6 +208,17 @@ it("deadlines are put off also while the queue is held again, by a replica of th
   // Another one begins anew: whoever had begun is gone.
   await putOffAll();
   expect(await store.queueHold()).toMatchObject({ heldBy: "ben" });
+  expect(new Set(await minutesLeft())).toEqual(new Set([30]));
+});
+
+it("a release by a replica of the version before puts nothing off a second time", async () => {
+  await heldForTwoHours(3);
+  await store.releaseQueue(by);
+  expect(await store.putOffAfterRelease(putOffBatch, null)).not.toBeNull();
+  await database.sql(
+    `WITH released AS (DELETE FROM orchestrator.queue_hold RETURNING held_at)
+     UPDATE orchestrator.pause_queue SET wait_deadline = wait_deadline + (now() - held_at) FROM released`,
+  );
   expect(new Set(await minutesLeft())).toEqual(new Set([30]));
 });
 

@@ -40,7 +40,11 @@ const assignStatement = defineStatement<AssignedRow>({
        WHERE a.plan_id = ANY (ARRAY(SELECT plan_id FROM locked))
          AND NOT EXISTS (SELECT FROM queue_hold WHERE is_held)
          AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id AND t.state IN ('pending', 'paused')),
-    held AS MATERIALIZED (SELECT count(*) AS locked_before, queue_is_held() AS is_held FROM ours),
+    queued AS MATERIALIZED (
+      SELECT q.task_id
+        FROM ours
+       CROSS JOIN LATERAL (SELECT q.task_id FROM pause_queue q WHERE q.task_id = ours.task_id AND q.status = 'waiting' FOR NO KEY UPDATE) AS q),
+    held AS MATERIALIZED (SELECT count(*) AS locked_before, queue_is_held() AS is_held FROM queued),
     taken AS (
       UPDATE tasks t
          SET state = 'assigned', attempt_id = ours.attempt_id, placing_attempt_id = NULL, claim_owner = NULL, claim_expires_at = NULL,

@@ -66,15 +66,16 @@ const deleteHold = defineStatement<HoldRow>({
   text: `DELETE FROM queue_hold WHERE is_held RETURNING reason, held_by, held_at`,
 });
 
-// One that still puts deadlines off, by the release before, goes on with all of them.
+// One that still puts deadlines off, by the release before, goes on with all of them. A replica of the version before may end it by a release of
+// its own, which puts off all that waits by the time since `held_at`: so that is no earlier than this release.
 const insertReleasing = defineStatement({
   name: "queue_hold_insert_releasing",
   text: `
     INSERT INTO queue_hold AS q (is_held, reason, held_by, held_at, released_event)
-    SELECT false, $1, $2, to_timestamp($3::double precision / 1000), $4
+    SELECT false, $1, $2, now(), $3
      WHERE EXISTS (SELECT FROM pause_queue WHERE status = 'waiting' AND wait_deadline IS NOT NULL)
         ON CONFLICT (is_held) DO UPDATE
-       SET reason = excluded.reason, held_by = excluded.held_by, held_at = least(q.held_at, excluded.held_at),
+       SET reason = excluded.reason, held_by = excluded.held_by, held_at = excluded.held_at,
            released_event = excluded.released_event`,
 });
 
@@ -86,7 +87,7 @@ export function releaseQueue(db: Database, request: HoldRequest): Promise<HoldRe
     const { reason, by, call } = request;
     const [event] = await tx.query(insertEvent, ["QUEUE_RELEASED", reason, by, call.requestId, row.held_at]);
     if (event === undefined) throw new Error("the release of the queue was not written");
-    await tx.execute(insertReleasing, [row.reason, row.held_by, row.held_at, event.event_id]);
+    await tx.execute(insertReleasing, [row.reason, row.held_by, event.event_id]);
     return holdFromRow(row);
   });
 }
