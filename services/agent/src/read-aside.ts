@@ -20,9 +20,10 @@ type Answer = { readonly text: string } | { readonly message: string; readonly c
 const idle: Worker[] = [];
 let isMade = false;
 
+/** Throws at once where the system refuses the thread, and tells by "error" what its start lacks after that. */
 function makeWorker(): Worker {
-  isMade = true;
   const worker = new Worker(program, { eval: true, execArgv: [], env: {} });
+  isMade = true;
   worker.on("error", () => {
     const place = idle.indexOf(worker);
     if (place !== -1) idle.splice(place, 1);
@@ -34,16 +35,35 @@ function makeWorker(): Worker {
 
 /** Makes the first thread ahead of need: it takes four files, which the machine may not have when there is something to be read. */
 export function prepareReadAside(): void {
-  if (!isMade) idle.push(makeWorker());
+  if (isMade) return;
+  try {
+    idle.push(makeWorker());
+  } catch {
+    // Nothing needs it yet: whoever does tries again, and is told.
+  }
+}
+
+/** The machine lacks what a thread takes. */
+function noThread(cause: unknown): Error {
+  return Object.assign(new Error("no thread to read with", { cause }), { code: "EAGAIN" });
+}
+
+function takeWorker(): Worker {
+  try {
+    return idle.pop() ?? makeWorker();
+  } catch (error) {
+    throw noThread(error);
+  }
 }
 
 /**
  * What a file of the kernel's says, each byte as a character. It is read on a thread that is made for such: one that hangs keeps none of
- * the four by which all other files of this process are read and written. How many may hang is the caller's to bound. Rejects as `readFile`.
+ * the four by which all other files of this process are read and written. How many may hang is the caller's to bound. Rejects as `readFile`,
+ * and with EAGAIN where no thread is to be had.
  */
 export function readAside(path: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const worker = idle.pop() ?? makeWorker();
+    const worker = takeWorker();
     const end = (): void => {
       worker.off("message", answered).off("error", failed);
       worker.unref();
@@ -57,8 +77,7 @@ export function readAside(path: string): Promise<string> {
     };
     const failed = (error: unknown): void => {
       end();
-      // No thread was to be had: the machine lacks what it takes.
-      reject(Object.assign(new Error("no thread to read with", { cause: error }), { code: "EAGAIN" }));
+      reject(noThread(error));
     };
     worker.on("message", answered).on("error", failed);
     worker.ref();

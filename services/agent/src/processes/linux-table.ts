@@ -3,7 +3,7 @@ import { Outage, silentLogger, systemTimers, type Logger, type Timers } from "@h
 import { BoundedReads } from "../bounded-reads.ts";
 import { prepareReadAside, readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
-import { lacksMeans } from "./lacks-means.ts";
+import { isClosedOrGone } from "./closed-or-gone.ts";
 import { MarkedProcesses } from "./marked-processes.ts";
 import type { ProcessIdentity, ProcessRow, ProcessTable } from "./process-table.ts";
 
@@ -103,8 +103,8 @@ function isOfOurUser(procDir: string, { pid }: ProcessIdentity): boolean {
   try {
     return statSync(`${procDir}/${pid}`).uid === own;
   } catch (error) {
-    if (lacksMeans(error)) throw error;
-    return false;
+    if (isClosedOrGone(error)) return false;
+    throw error;
   }
 }
 
@@ -152,13 +152,13 @@ async function readProportionalMib(procDir: string, pid: number): Promise<number
   }
 }
 
-/** null: it is not there, or not to be read by this user. What the machine lacks for looking says nothing of it, and is thrown. */
+/** null: it is not there, or not to be read by this user. Whatever else keeps it from being read says nothing of it, and is thrown. */
 function readText(path: string): string | null {
   try {
     return readFileSync(path, "latin1");
   } catch (error) {
-    if (lacksMeans(error)) throw error;
-    return null;
+    if (isClosedOrGone(error)) return null;
+    throw error;
   }
 }
 
@@ -167,7 +167,7 @@ async function readTextAside(path: string): Promise<string | null> {
   try {
     return await readAside(path);
   } catch (error) {
-    if (lacksMeans(error)) throw error;
-    return null;
+    if (isClosedOrGone(error)) return null;
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { sleep, type Timers } from "@headroom/runtime";
 import type { BoundedRead } from "../bounded-reads.ts";
+import { lacksMeans } from "./lacks-means.ts";
 import type { MarkedLook, ProcessIdentity } from "./process-table.ts";
 
 export interface MarkedProcessesOptions {
@@ -8,7 +9,7 @@ export interface MarkedProcessesOptions {
   readonly lookLimitMs: number;
   /** Processes that have an environment. */
   list(): readonly ProcessIdentity[];
-  /** Entries parted by NUL; null: there is none, or it is not this user's to read. */
+  /** Entries parted by NUL; null: there is none, or it is not this user's to read. Rejects where that cannot be told. */
   readEnvironment(identity: ProcessIdentity): Promise<BoundedRead<string | null>>;
 }
 
@@ -48,7 +49,7 @@ export class MarkedProcesses {
     const name = entry.slice(0, entry.indexOf("=") + 1);
     const readNow = new Map<number, string | null>();
     const readings = rows.map(async ({ pid, startToken }) => {
-      const answer = await this.#environment({ pid, startToken });
+      const answer = await this.#environment({ pid, startToken }).catch(unread);
       if (answer.kind === "hangs") return;
       const own = entryOf(answer.value, name);
       readNow.set(pid, own);
@@ -100,6 +101,12 @@ export class MarkedProcesses {
     const tokens = new Map(rows.map(({ pid, startToken }) => [pid, startToken]));
     for (const [pid, { startToken }] of this.#known) if (tokens.get(pid) !== startToken) this.#known.delete(pid);
   }
+}
+
+/** What cannot be read of one process says nothing of the others. What the machine lacks would have kept any from being read. */
+function unread(error: unknown): Environment {
+  if (lacksMeans(error)) throw error;
+  return { kind: "hangs" };
 }
 
 /** A zombie's environment is empty, another user's cannot be read. */

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger, systemPorts } from "@headroom/runtime";
+import { readAside } from "../read-aside.ts";
 import { systemProcessTable } from "../processes/system-table.ts";
 import type { Run, RunStart } from "./runner.ts";
 import { systemRunner } from "./system-runner.ts";
@@ -35,6 +36,9 @@ switch (lack) {
     break;
   case "files at the end of a leftover":
     await endLeftoverWithoutFiles();
+    break;
+  case "threads at the end of a leftover":
+    await endLeftoverWithoutThreads();
     break;
   default:
     throw new RangeError(`unknown: ${lack}`);
@@ -109,6 +113,21 @@ async function endLeftoverWithoutFiles(): Promise<void> {
   const count = runner.endLeftover({ attemptId: attemptIdOf(starts), pid, startToken, startedAtMs: null }, 2_000);
   const early = await Promise.race([count, pause(500)]);
   giveBack(taken);
+  tell({ toldEarly: early !== undefined, count: await count, signal: (await ended).signal });
+}
+
+/** The one thread that is kept for looks reads a pipe that nobody writes to, and no other is to be had. */
+async function endLeftoverWithoutThreads(): Promise<void> {
+  const { ended } = await startForGood();
+  const pipe = join(dir, "pipe");
+  spawnSync("mkfifo", [pipe]);
+  const read = readAside(pipe);
+  takeProcesses();
+  const leftover = { attemptId: attemptIdOf(starts), pid: null, startToken: null, startedAtMs: null };
+  const count = runner.endLeftover(leftover, 2_000);
+  const early = await Promise.race([count, pause(500)]);
+  closeSync(openSync(pipe, "w"));
+  await read;
   tell({ toldEarly: early !== undefined, count: await count, signal: (await ended).signal });
 }
 

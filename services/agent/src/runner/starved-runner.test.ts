@@ -20,7 +20,12 @@ beforeEach(async () => {
 });
 afterEach(() => dir.remove());
 
-type Lack = "files" | "processes" | "files at the end" | "files at the end of a leftover";
+type Lack =
+  | "files"
+  | "processes"
+  | "files at the end"
+  | "files at the end of a leftover"
+  | "threads at the end of a leftover";
 
 /** What became of `true`: first with all that it takes, then without; or of the end of a command. */
 async function outcomesWithout(lack: Lack): Promise<readonly unknown[]> {
@@ -69,4 +74,12 @@ describe.runIf(process.platform === "linux")("a machine that can look at nothing
     const found = { toldEarly: false, count: 2, signal: "SIGTERM" };
     expect(await outcomesWithout("files at the end of a leftover")).toEqual([found]);
   });
+
+  it.runIf(isProcessLimitThere)(
+    "I6: a look for which the system gives no thread says of nobody that he is gone",
+    async () => {
+      const found = { toldEarly: false, count: 2, signal: "SIGTERM" };
+      expect(await outcomesWithout("threads at the end of a leftover")).toEqual([found]);
+    },
+  );
 });
