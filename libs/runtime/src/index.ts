@@ -26,6 +26,7 @@ export {
   type Service,
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
+export { endProcess, keepingThread } from "./end-process.ts";
 export { runProgram, type ProgramOptions } from "./run-program.ts";
 export {
   runUntilSignal,

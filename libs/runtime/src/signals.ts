@@ -1,3 +1,4 @@
+import { endProcess } from "./end-process.ts";
 import { StoppedError, type Service } from "./lifecycle.ts";
 import type { Logger } from "./logger-types.ts";
 import type { Metrics } from "./metrics.ts";
@@ -16,6 +17,12 @@ export interface ProcessPort {
   /** Ends the process at once. */
   exit(code: number): void;
 }
+
+const thisProcess: ProcessPort = {
+  on: (event, listener) => process.on(event, listener),
+  off: (event, listener) => process.off(event, listener),
+  exit: (code) => void endProcess(code),
+};
 
 export interface RunUntilSignalOptions {
   readonly logger: Logger;
@@ -37,7 +44,7 @@ type Ending = { readonly reason: string; readonly exitCode: 0 | 1 };
 /**
  * Starts a service, waits for SIGTERM, SIGINT or SIGHUP (its terminal was closed), stops it gracefully within the time allowed, and resolves
  * with the exit code: 0, or 1 when the stop failed or took too long. Rejects with the error of a start that failed. Call it once per process,
- * as `process.exit(await runUntilSignal(...))`: handles that a failed stop left open must not keep the process.
+ * as `await endProcess(await runUntilSignal(...))`: handles that a failed stop left open must not keep the process.
  *
  * A second signal exits at once (128 + its number), unless it is the echo of the first (`signalEchoMs`). An unhandled rejection is logged and counted, and the process lives; an uncaught
  * exception is logged, and the process stops gracefully and exits with 1: after it nobody knows what state it is in.
@@ -85,7 +92,7 @@ async function stopInTime(service: Service, ending: Ending, options: RunUntilSig
 
 function watchProcess(options: RunUntilSignalOptions): { ending: Promise<Ending>; close(): void } {
   const { logger, ports, until } = options;
-  const target: ProcessPort = options.process ?? process;
+  const target: ProcessPort = options.process ?? thisProcess;
   const rejections = options.metrics?.counter(
     "process_unhandled_rejections_total",
     "Promises that failed with nobody to hear it: each is a bug",

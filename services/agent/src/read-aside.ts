@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { keepingThread } from "@headroom/runtime";
 
 /** Threads that are kept for the next reading. */
 const keptIdle = 2;
@@ -58,10 +59,14 @@ function takeWorker(): Worker {
 
 /**
  * What a file of the kernel's says, each byte as a character. It is read on a thread that is made for such: one that hangs keeps none of
- * the four by which all other files of this process are read and written. How many may hang is the caller's to bound. Rejects as `readFile`,
+ * the four by which all other files of this process are read and written, and `endProcess` does not wait for it. How many may hang is the caller's to bound. Rejects as `readFile`,
  * and with EAGAIN where no thread is to be had.
  */
 export function readAside(path: string): Promise<string> {
+  return keepingThread(read(path));
+}
+
+function read(path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const worker = takeWorker();
     const end = (): void => {

@@ -1,5 +1,5 @@
 import { isatty } from "node:tty";
-import { signalEchoMs, systemPorts } from "@headroom/runtime";
+import { endProcess, signalEchoMs, systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
 
 /** The real world. A reader that has gone (`| head`) ends the process quietly with 0, for it has all that it wanted; see outliveReaders. */
@@ -55,7 +55,7 @@ function listenForInterrupt(): AbortController {
         controller.abort(new Error(signal));
         return;
       }
-      process.exit(128 + number);
+      void endProcess(128 + number);
     });
   }
   return controller;
