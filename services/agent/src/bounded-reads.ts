@@ -32,8 +32,9 @@ export class BoundedReads {
   /** By key, with those of the same key that wait for it. */
   readonly #underWay = new Map<string, Waiting[]>();
   readonly #hanging = new Set<string>();
-  #waiting: Waiting[] = [];
-  /** Of those that wait, the first that has not had its turn: to shift a long queue costs as much as it is long. */
+  /** null: has had its turn, and is held no more, for it holds what it has read. */
+  readonly #waiting: (Waiting | null)[] = [];
+  /** Of those that wait, the first that has not had its turn: to shift a long queue at each turn costs as much as it is long. */
   #next = 0;
 
   constructor(options: BoundedReadsOptions) {
@@ -79,16 +80,23 @@ export class BoundedReads {
 
   #goOn(): void {
     const { atOnce, mayHang } = this.#options;
-    for (let waiting = this.#waiting[this.#next]; waiting !== undefined; waiting = this.#waiting[this.#next]) {
+    for (let waiting = this.#waiting[this.#next]; waiting != null; waiting = this.#waiting[this.#next]) {
       const isInVain = this.#hanging.size >= mayHang || this.#hanging.has(waiting.key);
       if (!isInVain && this.#underWay.size - this.#hanging.size >= atOnce) return;
-      this.#next += 1;
+      this.#turnTaken();
       const same = this.#underWay.get(waiting.key);
       if (isInVain) waiting.giveUp();
       else if (same !== undefined) same.push(waiting);
       else waiting.begin();
     }
-    this.#waiting = [];
+  }
+
+  /** Places that were taken are cut off once they are half of the queue, which may never be empty. */
+  #turnTaken(): void {
+    this.#waiting[this.#next] = null;
+    this.#next += 1;
+    if (this.#next * 2 < this.#waiting.length) return;
+    this.#waiting.splice(0, this.#next);
     this.#next = 0;
   }
 }
