@@ -44,9 +44,9 @@ afterEach(async () => {
   await dir.remove();
 });
 
-async function makeProcess(pid: number, environment: string, flags = 0): Promise<void> {
+async function makeProcess(pid: number, environment: string, flags = 0, session = pid): Promise<void> {
   await mkdir(join(dir.path, String(pid)), { recursive: true });
-  const fields = ["S", 1, pid, pid, 0, -1, flags, ...Array.from({ length: 12 }, () => 0), 1_000 + pid, 0, 25_600];
+  const fields = ["S", 1, pid, session, 0, -1, flags, ...Array.from({ length: 12 }, () => 0), 1_000 + pid, 0, 25_600];
   await writeFile(join(dir.path, String(pid), "stat"), `${pid} (a (b) c) ${fields.join(" ")}\n`);
   await writeFile(join(dir.path, String(pid), "environ"), environment);
 }
@@ -129,6 +129,16 @@ describe.skipIf(process.platform === "win32")("a process whose memory is locked"
     expect(await look("unknown-boot 1103")).toEqual({ found: [300], unread: [] });
     // Nothing is left of a task that began before this boot.
     expect(await look("another-boot 1")).toEqual({ found: [300], unread: [] });
+  });
+
+  it("I6: who is in a session that is older than a task is none of it; who is in one without a leader may be", async () => {
+    await makeProcess(101, "A=1\0");
+    await makeProcess(300, `${entry}\0`, 0, 101);
+    await makeProcess(301, `${entry}\0`, 0, 99);
+    for (const pid of [300, 301]) await stick(pid);
+    expect(await lookPast(2)).toEqual({ found: [], unread: [300, 301] });
+    expect(await look("unknown-boot 1101")).toEqual({ found: [], unread: [300, 301] });
+    expect(await look("unknown-boot 1102")).toEqual({ found: [], unread: [301] });
   });
 
   it("I6: what was read before is known again: what had the mark has it still, and what had none is none of the task's", async () => {

@@ -79,7 +79,8 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
     async withEnvironment(entry, since) {
       const { found, unread, isWhole } = await marked.find(entry);
       if (isWhole) outage.worked();
-      return { found, unread: unread.filter((one) => beganAfter(one, since) && isOfOurUser(procDir, one)) };
+      const late = unread.filter((one) => beganAfter(one, since) && isOfOurUser(procDir, one));
+      return { found, unread: late.length === 0 ? [] : notOfOlderSession(late, list(), since) };
     },
     async proportionalMib(pid) {
       const answer = await shares.read(String(pid), () => readProportionalMib(procDir, pid));
@@ -94,6 +95,20 @@ function beganAfter({ startToken }: ProcessIdentity, since: string | null): bool
   const [boot, ticks] = startToken.split(" ");
   const [sinceBoot, sinceTicks] = since.split(" ");
   return boot === sinceBoot && Number(ticks) >= Number(sinceTicks);
+}
+
+/** A task begins a session of its own, and nobody joins one that is there already. */
+function notOfOlderSession(
+  those: readonly ProcessIdentity[],
+  rows: readonly ProcessRow[],
+  since: string | null,
+): readonly ProcessIdentity[] {
+  const byPid = new Map(rows.map((row) => [row.pid, row]));
+  return those.filter(({ pid }) => {
+    // Its number is nobody else's as long as somebody is in the session.
+    const leader = byPid.get(byPid.get(pid)?.sessionId ?? 0);
+    return leader === undefined || beganAfter(leader, since);
+  });
 }
 
 /** What a task starts runs as its agent does, unless that is root; and root reads whom it likes. */

@@ -43,7 +43,7 @@ export interface ProcessTable {
 
 export interface MarkedLook {
   readonly found: readonly ProcessIdentity[];
-  /** Could not be read, and may carry it: they are this user's, and began late enough. */
+  /** Could not be read, and may carry it: they are this user's, began late enough, and are in no session that is older. */
   readonly unread: readonly ProcessIdentity[];
 }
 

@@ -10,6 +10,7 @@ import { systemProcessTable } from "../processes/system-table.ts";
 import { endGroup, ProcessGroup } from "./process-group.ts";
 import { systemRunner } from "./system-runner.ts";
 import { attemptMarker } from "./task-environment.ts";
+import { unreadLimitAtStopMs, unreadLimitMs } from "./unread-wait.ts";
 
 const processes = systemProcessTable();
 const { clock, timers } = systemPorts;
@@ -47,6 +48,14 @@ async function startMarked(script: string): Promise<ChildProcessByStdio<Writable
   started.push(child);
   await once(child.stdout, "data");
   return child;
+}
+
+/** Answers the number of a process that is no child of this one. */
+async function startGrandchild(): Promise<number> {
+  const parent = await startMarked("read line; sleep 1000 & echo $!; wait");
+  const told = once(parent.stdout, "data");
+  parent.stdin.write("go\n");
+  return Number(String((await told)[0]));
 }
 
 async function alive(): Promise<readonly number[]> {
@@ -173,8 +182,7 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
   });
 
   it("I6: is not gone while a process cannot be read that may be of it, and the log names it", async () => {
-    const stranger = await startMarked("exec sleep 1000");
-    const pid = stranger.pid ?? 0;
+    const pid = await startGrandchild();
     const startToken = (await processes.startToken(pid)) ?? "";
     let looks = 0;
     const logger = captureLogger();
@@ -192,6 +200,20 @@ describe.skipIf(process.platform === "win32")("ProcessGroup", () => {
     expect(looks).toBe(5);
     const { err } = logger.records[0]?.fields ?? {};
     expect(String(err)).toContain(`of the processes ${pid}, and they may be the task's`);
+  });
+
+  it("I6: who cannot be read is none of it if he is of another attempt, or what this program has started for itself", async () => {
+    const pid = await startGrandchild();
+    const [parent] = started;
+    const those = await Promise.all(
+      [pid, parent?.pid ?? 0].map(async (one) => ({ pid: one, startToken: (await processes.startToken(one)) ?? "" })),
+    );
+    const table: ProcessTable = { ...processes, withEnvironment: () => Promise.resolve({ found: [], unread: those }) };
+    const options = { groupId: noGroup, attemptId, processes: table };
+    // The other one is a child of this program.
+    expect(await new ProcessGroup(options).members(true)).toMatchObject({ unread: [pid] });
+    const groups = new Set([parent?.pid ?? 0]);
+    expect(await new ProcessGroup({ ...options, groups }).left()).toMatchObject({ pids: [], unread: [] });
   });
 
   it("I6: nobody is of it who only has a number that was of it: neither its first process's, nor that of one found by its mark", async () => {
@@ -276,6 +298,54 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const left = await alive();
     for (const pid of left) end(pid);
     expect({ leftBehind, left }).toEqual({ leftBehind: 1, left: [] });
+    await remove();
+  });
+
+  /** A runner that can never read what this process carries, and whose time goes on when it is told to. */
+  async function runnerBesideStuck(pid: number) {
+    const dir = await makeTempDir("looks");
+    const startToken = (await processes.startToken(pid)) ?? "";
+    const logger = captureLogger();
+    let skippedMs = 0;
+    const ports = { ...systemPorts, clock: { ...clock, monotonic: () => clock.monotonic() + skippedMs } };
+    const table: ProcessTable = {
+      ...processes,
+      withEnvironment: () => Promise.resolve({ found: [], unread: [{ pid, startToken }] }),
+    };
+    const runner = systemRunner({ ports, logger, processes: table, freshDir: dir.path, env: process.env });
+    const argv = [process.execPath, "-e", "process.exit(3)"];
+    const spec = { attemptId, taskId: "task", planId: "plan", argv, env: {}, workingDir: "", cards: [] };
+    const waiting = (): number =>
+      logger.records.filter(({ message }) => message.includes("cannot be looked at")).length;
+    const isGivenUp = (): boolean => logger.has("taken for somebody else's", "error");
+    const skip = (ms: number): void => void (skippedMs += ms);
+    return { runner, spec, skip, waiting, isGivenUp, remove: () => dir.remove() };
+  }
+
+  it("I6, I9: a result waits three minutes for a process that cannot be read, which the log then names, and is told as it was", async () => {
+    const pid = await startGrandchild();
+    const { runner, spec, skip, waiting, isGivenUp, remove } = await runnerBesideStuck(pid);
+    const outcome = await runner.start(spec, () => Promise.resolve());
+    if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
+    const leftover = runner.endLeftover({ attemptId: "old", pid: null, startToken: null, startedAtMs: null }, 1_000);
+    await waitFor(() => waiting() === 2);
+    expect(isGivenUp()).toBe(false);
+    skip(unreadLimitMs);
+    expect(await outcome.run.ended).toMatchObject({ exitCode: 3, leftBehind: 0 });
+    expect(await leftover).toBe(0);
+    expect(isGivenUp()).toBe(true);
+    expect(await processes.startToken(pid)).not.toBeNull();
+    await remove();
+  });
+
+  it("I6, I9: a program that stops waits five seconds for it, so that the result is written before its end", async () => {
+    const { runner, spec, skip, waiting, remove } = await runnerBesideStuck(await startGrandchild());
+    const outcome = await runner.start(spec, () => Promise.resolve());
+    if (outcome.kind !== "started") throw new Error(JSON.stringify(outcome));
+    await waitFor(() => waiting() === 1);
+    skip(unreadLimitAtStopMs);
+    runner.stopping?.();
+    expect(await outcome.run.ended).toMatchObject({ exitCode: 3 });
     await remove();
   });
 

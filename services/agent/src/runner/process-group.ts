@@ -5,9 +5,11 @@ import {
   treeOf,
   unknownStart,
   type ProcessIdentity,
+  type ProcessRow,
   type ProcessTable,
 } from "../processes/process-table.ts";
 import { attemptMarker } from "./task-environment.ts";
+import { UnreadProcessesError, type UnreadWait } from "./unread-wait.ts";
 
 export interface ProcessGroupOptions {
   readonly groupId: number;
@@ -18,6 +20,10 @@ export interface ProcessGroupOptions {
   /** Of something that began before the first process; null: not known. Default: `startToken`. */
   readonly since?: string | null | Promise<string | null>;
   readonly platform?: NodeJS.Platform;
+  /** Of all attempts that are not gone: who is in another one's group or session is none of this one. */
+  readonly groups?: ReadonlySet<number>;
+  /** Default: what cannot be read is waited for as long as that takes. */
+  readonly unreadWait?: UnreadWait;
 }
 
 /** What a look shows of an attempt's processes. */
@@ -30,26 +36,18 @@ export interface Members {
   readonly unread: readonly number[];
 }
 
-/** Nobody is found, and that some processes cannot be read leaves open whether nobody is left. */
-export class UnreadProcessesError extends Error {
-  constructor(pids: readonly number[]) {
-    super(
-      `what they carry in their environment could not be read of the processes ${pids.slice(0, 20).join(", ")}, and they may be the task's: it counts as running until they can be read, or end`,
-    );
-    this.name = "UnreadProcessesError";
-  }
-}
-
 /** The processes of one attempt: its group, what descends from it, and what carries its mark in the environment. */
 export class ProcessGroup {
   readonly #options: ProcessGroupOptions;
   readonly #groupId: number;
   readonly #platform: NodeJS.Platform;
+  readonly #groups: ReadonlySet<number>;
 
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
     this.#groupId = options.groupId;
     this.#platform = options.platform ?? process.platform;
+    this.#groups = options.groups ?? new Set();
   }
 
   /**
@@ -79,14 +77,18 @@ export class ProcessGroup {
     return {
       pids,
       hasGroup: !isStrangers && members.some((row) => row.groupId === this.#groupId),
-      unread: stillThere(marked.unread).filter((pid) => pid !== process.pid && !pids.includes(pid)),
+      unread: stillUnread(marked.unread, rows, this.#groups).filter((pid) => !pids.includes(pid)),
     };
   }
 
-  /** All that is left of it. Rejects where nobody is found, and not all that may be of it could be read. */
+  /** All that is left of it. Rejects where nobody is found, and some are waited for that may be of it and could not be read. */
   async left(): Promise<Members> {
     const members = await this.members(true);
-    if (members.pids.length === 0 && members.unread.length > 0) throw new UnreadProcessesError(members.unread);
+    const { pids, unread } = members;
+    if (pids.length > 0 || unread.length === 0) return members;
+    const { unreadWait } = this.#options;
+    if (unreadWait === undefined) throw new UnreadProcessesError(unread);
+    unreadWait.check(unread);
     return members;
   }
 
@@ -111,6 +113,25 @@ export class ProcessGroup {
     if (this.#platform === "win32") return;
     for (const pid of pids) send(pid, signal);
   }
+}
+
+/**
+ * Those that may be of an attempt whose own processes these are not: still there, in no other attempt's group or session, and no child of this
+ * program, which is nobody's of a task unless it is a task's first. What has lost its parent is the child of the system's first process.
+ */
+export function stillUnread(
+  unread: readonly ProcessIdentity[],
+  rows: readonly ProcessRow[],
+  groups: ReadonlySet<number>,
+): readonly number[] {
+  if (unread.length === 0) return [];
+  const byPid = new Map(rows.map((row) => [row.pid, row]));
+  const isOurChild = (row: ProcessRow): boolean => row.parentPid === process.pid && process.pid !== 1;
+  return unread.flatMap(({ pid, startToken }) => {
+    const row = byPid.get(pid);
+    if (row?.startToken !== startToken || pid === process.pid || isOurChild(row)) return [];
+    return groups.has(row.groupId) || groups.has(row.sessionId) ? [] : [pid];
+  });
 }
 
 /** Both are known, and name two processes. */
@@ -150,7 +171,7 @@ const stuckAfterMs = 30_000;
  * Ends whatever is left of the group: TERM, after the grace KILL, without a grace KILL alone; and resolves when all are gone. That may take
  * long if the kernel holds one, and then its memory is in use all that time. The group is asked at once, and killed when its grace is over by
  * the clock; those that have left it when a look has found them, for that look reads of every process of the machine, and may take seconds.
- * Where the machine lacks what it takes to look, nothing is taken for gone before it can. Answers how many there were at the beginning.
+ * Where the machine lacks what it takes to look, nothing is taken for gone before it can; what cannot be read is waited for as `unreadWait` says. Answers how many there were at the beginning.
  */
 export async function endGroup(group: ProcessGroup, options: EndGroupOptions): Promise<number> {
   const { clock, timers, logger } = options;

@@ -86,4 +86,6 @@ export interface ProcessRunner {
    * about again.
    */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number | null>;
+  /** The program is to stop: what cannot be told is waited for no longer than a stop may take, so that results are written before. */
+  stopping?(): void;
 }

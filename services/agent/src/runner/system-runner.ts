@@ -8,10 +8,11 @@ import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
 import { findProgram, type Stat } from "./find-program.ts";
 import { FolderRemover } from "./folder-remover.ts";
 import { LookLine, lookLimitMs } from "./look-line.ts";
-import { endGroup, ProcessGroup, UnreadProcessesError, untilSeenTwice } from "./process-group.ts";
+import { endGroup, ProcessGroup, stillUnread, untilSeenTwice } from "./process-group.ts";
 import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
+import { UnreadWait } from "./unread-wait.ts";
 import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 
 export interface SystemRunnerOptions {
@@ -34,6 +35,9 @@ interface Shared {
   readonly named: LookLine;
   /** Where all is the agent's own: the fresh folder, PATH. A line for itself, so that such tasks start while the other hangs. */
   readonly own: LookLine;
+  /** Groups of what runs, and of what an earlier program left: who is in one is of no other attempt. */
+  readonly groups: Set<number>;
+  readonly unreadWait: (attemptId: string) => UnreadWait;
 }
 
 const always = (): boolean => true;
@@ -41,11 +45,15 @@ const always = (): boolean => true;
 /** Runs commands as real processes, each in a process group of its own, without a shell, with stdin closed. */
 export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
   const { ports, logger } = options;
-  const shared = {
+  const { clock } = ports;
+  const stopping = new AbortController();
+  const shared: Shared = {
     childCpu: linuxChildCpu(),
     remover: new FolderRemover(ports.timers, logger),
     named: new LookLine(ports.timers),
     own: new LookLine(ports.timers),
+    groups: new Set(),
+    unreadWait: (attemptId) => new UnreadWait({ clock, logger, attemptId, stopping: stopping.signal }),
   };
   return {
     async start(spec, sink, mayStart = always, signal) {
@@ -53,11 +61,12 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
       return place.kind === "ready" ? startProcess(spec, sink, mayStart, place, options, shared) : place;
     },
     async endLeftover(leftover, graceMs) {
-      const count = await endLeftover(leftover, graceMs, options);
+      const count = await endLeftover(leftover, graceMs, options, shared);
       // In the background: it holds back no result.
       if (count !== null) void shared.remover.remove(join(options.freshDir, leftover.attemptId));
       return count;
     },
+    stopping: () => stopping.abort(),
   };
 }
 
@@ -124,7 +133,7 @@ async function startProcess(
   mayStart: () => boolean,
   { folder, env }: Place,
   options: SystemRunnerOptions,
-  { childCpu }: Shared,
+  { childCpu, groups, unreadWait }: Shared,
 ): Promise<RunStart> {
   const { logger, ports, processes } = options;
   const [program = "", ...args] = spec.argv;
@@ -140,6 +149,7 @@ async function startProcess(
   }
   const startedAtMs = ports.clock.now();
   const { child, pid } = spawned;
+  groups.add(pid);
   const startToken = processes.startToken(pid).catch(() => null);
   const group = new ProcessGroup({
     groupId: pid,
@@ -148,6 +158,8 @@ async function startProcess(
     startToken,
     // One that has ended at once has no start any more; this program has, and it began before.
     since: startToken.then((token) => token ?? processes.startToken(process.pid)).catch(() => null),
+    groups,
+    unreadWait: unreadWait(spec.attemptId),
   });
   // Output and exit are listened to before anything is awaited, so that a command that ends at once loses nothing.
   const run = followRun({
@@ -161,6 +173,7 @@ async function startProcess(
     childCpu,
     afterwards: () => folder.remove(),
   });
+  void run.ended.finally(() => groups.delete(pid));
   // Without it a restart still finds the processes by their mark.
   return { kind: "started", run: { ...run, startToken: await startToken } };
 }
@@ -226,21 +239,31 @@ function whyNot(error: unknown): string {
   }
 }
 
-async function endLeftover(leftover: Leftover, graceMs: number, options: SystemRunnerOptions): Promise<number | null> {
+async function endLeftover(
+  leftover: Leftover,
+  graceMs: number,
+  options: SystemRunnerOptions,
+  { groups, unreadWait: waitFor }: Shared,
+): Promise<number | null> {
   const { processes, logger, ports } = options;
   const { clock, timers } = ports;
   const { attemptId } = leftover;
+  const unreadWait = waitFor(attemptId);
   const found = await untilSeenTwice(
-    () => findGroup(leftover, processes),
+    () => findGroup(leftover, processes, groups, unreadWait),
     ({ kind }) => kind === "gone",
     { timers, logger },
   );
   if (found.kind === "gone") return 0;
   if (found.kind === "unknown") return null;
   const { groupId, startToken } = found;
-  const group = new ProcessGroup({ groupId, attemptId, processes, startToken, since: leftover.startToken });
+  const since = leftover.startToken;
+  const group = new ProcessGroup({ groupId, attemptId, processes, startToken, since, groups, unreadWait });
+  groups.add(groupId);
   // Its first process is not ours to reap: what cannot be seen may be somebody else's by now.
-  const count = await endGroup(group, { clock, timers, logger, graceMs: () => graceMs, isOurs: () => false });
+  const count = await endGroup(group, { clock, timers, logger, graceMs: () => graceMs, isOurs: () => false }).finally(
+    () => groups.delete(groupId),
+  );
   logger.info(
     { attempt_id: attemptId, pid: groupId, processes: count },
     "ended what an earlier agent program had left running",
@@ -257,6 +280,8 @@ type FoundGroup =
 async function findGroup(
   { pid, startToken, startedAtMs, attemptId }: Leftover,
   processes: ProcessTable,
+  groups: ReadonlySet<number>,
+  unreadWait: UnreadWait,
 ): Promise<FoundGroup> {
   const startNow = pid === null || startToken === null ? null : await processes.startToken(pid);
   let isUnknown = false;
@@ -277,8 +302,7 @@ async function findGroup(
   const own = marked.found.find(isThere);
   const groupId = rows.find((row) => row.pid === own?.pid)?.groupId;
   if (groupId !== undefined) return { kind: "found", groupId, startToken: tokens.get(groupId) ?? null };
-  const unread = marked.unread.filter(isThere);
-  if (unread.length > 0) throw new UnreadProcessesError(unread.map((one) => one.pid));
+  unreadWait.check(stillUnread(marked.unread, rows, groups));
   return { kind: isUnknown ? "unknown" : "gone" };
 }
 

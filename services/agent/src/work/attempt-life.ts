@@ -62,6 +62,7 @@ export class AttemptLife {
    */
   stopLeftovers(leavesAll: boolean): void {
     this.#leavesLeftovers ||= leavesAll;
+    this.#options.runner.stopping?.();
     this.#stopping.abort();
   }
 

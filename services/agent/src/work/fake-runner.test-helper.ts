@@ -12,6 +12,8 @@ export interface FakeRun {
 export interface FakeRunner extends ProcessRunner {
   readonly runs: FakeRun[];
   readonly leftovers: Leftover[];
+  /** It was told that the program is to stop. */
+  isStopping: boolean;
   /** Set: the next start fails with it. */
   failWith: string | null;
   /** Whether that is the machine's fault. */
@@ -23,6 +25,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
   const runner: FakeRunner = {
     runs: [],
     leftovers: [],
+    isStopping: false,
     failWith: null,
     isMachine: false,
     start(spec, sink) {
@@ -55,6 +58,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
       };
       return Promise.resolve({ kind: "started", run });
     },
+    stopping: () => void (runner.isStopping = true),
     endLeftover(leftover) {
       runner.leftovers.push(leftover);
       return Promise.resolve(2);

@@ -274,6 +274,8 @@ describe("a restart of the agent program", () => {
     await assign(attemptA);
     await supervisor.stop(4_000);
     expect(runner.runs[0]?.graces).toEqual([4_000]);
+    // What cannot be told keeps no result from being written before the stop is over.
+    expect(runner.isStopping).toBe(true);
     expect(sentOf("finished")).toMatchObject([{ outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EVICTED }]);
     expect((await journal.open()).entries).toMatchObject([{ attemptId: attemptA, result: { outcome: "evicted" } }]);
   });
