@@ -41,6 +41,11 @@ export class BoundedReads {
     this.#options = options;
   }
 
+  /** So many hang that no other is begun. */
+  get isExhausted(): boolean {
+    return this.#hanging.size >= this.#options.mayHang;
+  }
+
   /** Rejects with what the reading rejects with. The limit counts from when the reading is begun. */
   read<T>(key: string, reading: () => Promise<T>): Promise<BoundedRead<T>> {
     return new Promise((resolve, reject) => {
@@ -79,9 +84,9 @@ export class BoundedReads {
   }
 
   #goOn(): void {
-    const { atOnce, mayHang } = this.#options;
+    const { atOnce } = this.#options;
     for (let waiting = this.#waiting[this.#next]; waiting != null; waiting = this.#waiting[this.#next]) {
-      const isInVain = this.#hanging.size >= mayHang || this.#hanging.has(waiting.key);
+      const isInVain = this.isExhausted || this.#hanging.has(waiting.key);
       if (!isInVain && this.#underWay.size - this.#hanging.size >= atOnce) return;
       this.#turnTaken();
       const same = this.#underWay.get(waiting.key);

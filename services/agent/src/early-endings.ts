@@ -37,6 +37,7 @@ export class EarlyEndings {
         // One that could not be told is asked about again.
         return begun.then((count) => count ?? runner.endLeftover(leftover, graceMs));
       },
+      isBlind: () => runner.isBlind?.() === true,
       stopping: () => runner.stopping?.(),
     };
   }

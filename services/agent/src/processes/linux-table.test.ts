@@ -158,7 +158,12 @@ describe.skipIf(process.platform === "win32")("a process whose memory is locked"
     const looked = look();
     for (let n = 0; n < 5; n += 1) await oneHangs();
     expect(await looked).toEqual({ found: [], unread: [...stuck, 300, 301] });
-    for (let n = 5; n < 8; n += 1) await oneHangs();
+    for (let n = 5; n < 8; n += 1) {
+      expect(table.isBlind?.()).toBe(false);
+      await oneHangs();
+    }
+    expect(table.isBlind?.()).toBe(true);
+    expect(logger.has("no new work is taken", "error")).toBe(true);
     // Eight hang: nothing more can be read, and all other files are read and written.
     expect(await readFile(join(dir.path, "300", "stat"), "latin1")).toContain("300");
     expect(await look()).toEqual({ found: [], unread: [...stuck, 300, 301] });

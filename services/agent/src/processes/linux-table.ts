@@ -55,6 +55,11 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
       onHanging(key) {
         const pid = Number.parseInt(key, 10);
         outage.failed(new Error(`process ${pid} did not let itself be read within ${limitMs} ms`));
+        // What is started now could not be told to be gone.
+        if (limitMs === environmentLimitMs && environments.isExhausted)
+          logger.error(
+            `${mayHang} processes are stuck, and of no other it can be told whose it is: no new work is taken until one of them can be read`,
+          );
       },
     });
   const environments = bounded(environmentLimitMs, environmentsAtOnce, environmentsMayHang);
@@ -76,6 +81,7 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
       return readStat(procDir, bootId, pid)?.row.startToken ?? null;
     },
     wasStartedAt: () => Promise.resolve(null),
+    isBlind: () => environments.isExhausted,
     async withEnvironment(entry, since) {
       const { found, unread, isWhole } = await marked.find(entry);
       if (isWhole) outage.worked();

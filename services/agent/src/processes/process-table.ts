@@ -37,6 +37,8 @@ export interface ProcessTable {
    * start token of what began before all that may carry it; null: that is not known.
    */
   withEnvironment(entry: string, since: string | null): Promise<MarkedLook>;
+  /** So many processes are stuck that of no new one it can be told what it carries. Default: never. */
+  isBlind?(): boolean;
   /** Memory of one process in MiB, shared pages counted by their share; null when it cannot be told. */
   proportionalMib(pid: number): Promise<number | null>;
 }

@@ -86,6 +86,8 @@ export interface ProcessRunner {
    * about again.
    */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number | null>;
+  /** Of what it would start now it could not tell when it is gone. Default: never. */
+  isBlind?(): boolean;
   /** The program is to stop: what cannot be told is waited for no longer than a stop may take, so that results are written before. */
   stopping?(): void;
 }

@@ -66,6 +66,7 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
       if (count !== null) void shared.remover.remove(join(options.freshDir, leftover.attemptId));
       return count;
     },
+    isBlind: () => options.processes.isBlind?.() === true,
     stopping: () => stopping.abort(),
   };
 }

@@ -41,8 +41,9 @@ export class AttemptLife {
     this.#tell = tell;
   }
 
-  /** The machine could start nothing a moment ago: whatever was given to it now would fail the same way. */
+  /** The machine could start nothing a moment ago, and whatever was given to it now would fail the same way; or its end could not be told. */
   get isUnfit(): boolean {
+    if (this.#options.runner.isBlind?.() === true) return true;
     return this.#options.ports.clock.monotonic() - this.#unfitFromMs < unfitMs;
   }
 

@@ -12,6 +12,8 @@ export interface FakeRun {
 export interface FakeRunner extends ProcessRunner {
   readonly runs: FakeRun[];
   readonly leftovers: Leftover[];
+  /** It cannot tell who is gone. */
+  seesNobody: boolean;
   /** It was told that the program is to stop. */
   isStopping: boolean;
   /** Set: the next start fails with it. */
@@ -26,6 +28,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
     runs: [],
     leftovers: [],
     isStopping: false,
+    seesNobody: false,
     failWith: null,
     isMachine: false,
     start(spec, sink) {
@@ -58,6 +61,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
       };
       return Promise.resolve({ kind: "started", run });
     },
+    isBlind: () => runner.seesNobody,
     stopping: () => void (runner.isStopping = true),
     endLeftover(leftover) {
       runner.leftovers.push(leftover);

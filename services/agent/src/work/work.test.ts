@@ -287,6 +287,16 @@ describe("the work stream", () => {
     expect(sentOf("answer").at(-1)).toMatchObject({ accepted: true });
   });
 
+  it("I6: a machine on which nobody can tell who is gone takes nothing new until it can", async () => {
+    await welcome();
+    runner.seesNobody = true;
+    await assign(attemptA);
+    expect(sentOf("answer").at(-1)).toMatchObject({ accepted: false, reason: "CANNOT_START" });
+    runner.seesNobody = false;
+    await assign(attemptA, 2);
+    expect(sentOf("answer").at(-1)).toMatchObject({ accepted: true });
+  });
+
   it("goes on without a stream, and delivers output and result after it came back, once acknowledged never again", async () => {
     await welcome();
     await assign(attemptA);
