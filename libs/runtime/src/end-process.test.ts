@@ -20,7 +20,7 @@ async function endWhileItHangs(reading: string, code: number, before = ""): Prom
   return { ...(await script.ended), told: script.stdout() };
 }
 
-const inPool = `readFile(path).catch(() => undefined);`;
+const inPool = `void keepingThread(readFile(path)).catch(() => undefined);`;
 const aside = `
   const worker = new Worker('require("node:fs").readFileSync(require("node:worker_threads").workerData)', { eval: true, workerData: path });
   worker.unref();
@@ -41,6 +41,7 @@ describe.skipIf(process.platform === "win32")("endProcess", () => {
 
   it("ends with its code where all that is read is read in time, or nothing is", async () => {
     expect(await endWhileItHangs("", 3)).toEqual({ code: 3, signal: null, told: "wrote 3" });
+    expect(await endWhileItHangs(`void endProcess(5);`, 3)).toEqual({ code: 5, signal: null, told: "wrote 5" });
     const late = `setTimeout(() => void import("node:fs").then((fs) => fs.closeSync(fs.openSync(path, "r+"))), 300);`;
     expect(await endWhileItHangs(inPool, 4, late)).toEqual({ code: 4, signal: null, told: "wrote 4" });
   });

@@ -1,9 +1,13 @@
 import { systemTimers } from "./timers.ts";
 
-/** Calls that keep a thread of their own, which Node tells nobody of. */
+/** Calls that keep a thread of their own or one of Node's, and that may never come back. */
 let threadsKept = 0;
+let ending: Promise<never> | null = null;
 
-/** A call that another thread makes, and that may hang in the kernel: the end of the process is told that the thread may never be joined. */
+/**
+ * A call that another thread makes, and that may hang in the kernel or in a driver: the end of the process is told that the thread may never be
+ * joined. For what always ends, however slowly (a name that is looked up, a file that is written), the end of the process waits.
+ */
 export function keepingThread<T>(call: Promise<T>): Promise<T> {
   threadsKept += 1;
   return call.finally(() => {
@@ -11,31 +15,28 @@ export function keepingThread<T>(call: Promise<T>): Promise<T> {
   });
 }
 
-/** What Node's own threads do for files and names, as Node calls it. */
-const threadWork = /^(FSReq|FileHandleCloseReq|GetAddrInfo|GetNameInfo)/;
-/** For what is read and written in the ordinary way: it ends within milliseconds. */
+/** For what does come back: it does within milliseconds. */
 const limitMs = 1_000;
 const lookEveryMs = 20;
+/** Of a container's first process the kernel drops every signal that it sends itself. */
+const firstPid = 1;
 
 /**
- * Ends the process with this code. `process.exit` waits for every thread, and one that hangs in the kernel (a dead network drive, a driver, a
- * stuck process) never comes back: a program that has stopped would stand there for ever, and nobody start it again. So where one hangs, the
- * process ends by a signal: SIGTERM instead of code 0, which a service manager takes for a clean end as well, the signal that a code
- * above 128 stands for, and SIGKILL instead of any other code. Ends at once where no thread has anything to do, and within a second else.
+ * Ends the process with this code. `process.exit` waits for every thread, and one that hangs (a dead network drive, a driver, a stuck process)
+ * never comes back: a program that has stopped would stand there for ever, and nobody start it again. So where one hangs, the process ends by
+ * a signal: SIGTERM instead of code 0, which a service manager takes for a clean end as well, the signal that a code above 128 stands for,
+ * and SIGKILL instead of any other code. Ends at once where nothing that may hang is under way, and within a second else. The first code counts.
  */
 export function endProcess(code: number): Promise<never> {
-  return new Promise(() => {
+  ending ??= new Promise(() => {
     const look = (leftMs: number): void => {
-      if (!isThreadBusy()) process.exit(code);
+      if (threadsKept === 0 || process.pid === firstPid) process.exit(code);
       else if (leftMs <= 0) endBySignal(code);
       else systemTimers.after(lookEveryMs, () => look(leftMs - lookEveryMs));
     };
     look(limitMs);
   });
-}
-
-function isThreadBusy(): boolean {
-  return threadsKept > 0 || process.getActiveResourcesInfo().some((kind) => threadWork.test(kind));
+  return ending;
 }
 
 function endBySignal(code: number): void {

@@ -1,4 +1,4 @@
-import type { Timers } from "@headroom/runtime";
+import { keepingThread, type Timers } from "@headroom/runtime";
 
 /** A folder and a program are found within milliseconds, and where a disk has to spin up first within seconds. */
 export const lookLimitMs = 30_000;
@@ -68,7 +68,7 @@ export class LookLine {
       this.#hangs = true;
     });
     try {
-      return await find();
+      return await keepingThread(find());
     } finally {
       timer.cancel();
       this.#hangs = false;

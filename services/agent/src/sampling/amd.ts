@@ -1,6 +1,6 @@
 import { readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { systemTimers, type Clock, type Timers } from "@headroom/runtime";
+import { keepingThread, systemTimers, type Clock, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
 import { readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
@@ -128,7 +128,7 @@ async function readText(path: string): Promise<string | null> {
 /** null: what was asked for is not there. */
 async function ifThere<T>(reading: Promise<T>): Promise<T | null> {
   try {
-    return await reading;
+    return await keepingThread(reading);
   } catch (error) {
     if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
     throw error;

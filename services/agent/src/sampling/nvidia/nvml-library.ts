@@ -1,3 +1,4 @@
+import { keepingThread } from "@headroom/runtime";
 import { importKoffi, type Koffi, type NativeFunction, type NativeLibrary } from "../../koffi.ts";
 import { readEach } from "./read-each.ts";
 import { NvmlError, type Nvml, type NvmlCard, type NvmlMemory, type NvmlProcess } from "./nvml.ts";
@@ -179,12 +180,13 @@ function optional(library: NativeLibrary, declaration: string): NativeFunction |
 
 /** On a thread of koffi's: a driver that hangs must not hold this process up. */
 function call(native: NativeFunction, ...args: readonly (bigint | number | Buffer)[]): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const answer = new Promise<number>((resolve, reject) => {
     native.async(...args, (error, result) => {
       if (error === null || error === undefined) resolve(result);
       else reject(error instanceof Error ? error : new NvmlError(`NVML: ${JSON.stringify(error)}`));
     });
   });
+  return keepingThread(answer);
 }
 
 async function must(
