@@ -87,3 +87,16 @@ it("V8: what a stream still has in work counts no more from the moment at which 
   session.supersede();
   expect([signal.aborted, session.isClosed]).toEqual([true, true]);
 });
+
+it("I7: a result that is in work at two renewals waits, whatever it is that it waits for; one that is written meanwhile does not", () => {
+  const { session } = setUp();
+  const [slow, quick, again] = ["a", "b", "c"].map((attemptId) => ({ attemptId, fence: 1 }));
+  for (const result of [slow!, quick!, again!]) session.results.add(result);
+  expect(session.waitingResults()).toEqual([]);
+  session.results.take(quick!);
+  session.results.take(again!);
+  session.results.add({ ...again!, fence: 2 });
+  expect(session.waitingResults()).toEqual([slow]);
+  session.results.take(slow!);
+  expect(session.waitingResults()).toEqual([{ ...again!, fence: 2 }]);
+});

@@ -43,6 +43,8 @@ export class Session {
   readonly refused = new Set<string>();
   /** Results in work: said again meanwhile, a result waits for nothing else. */
   readonly results = new RecentAttempts(maxResults);
+  /** Those of them that were in work when the agent renewed last, with their fences. */
+  #resultsBefore: ReadonlyMap<string, number> = new Map();
   #beforeWelcome: ToAgent[] | null = [];
 
   constructor(options: {
@@ -77,9 +79,16 @@ export class Session {
     return this.#inWork.has(attemptId);
   }
 
-  /** Of which the result waits for somebody's lock, or for output that does. */
+  /**
+   * Asked with each renewal: of which the result waits for somebody's lock, or for output that does, or was in work at the last one already (the
+   * database is slow, or others in its line wait for a lock).
+   */
   waitingResults(): readonly FencedAttempt[] {
-    return this.results.all().filter(({ attemptId }) => this.#inWork.isAside(attemptId));
+    const before = this.#resultsBefore;
+    this.#resultsBefore = new Map(this.results.all().map(({ attemptId, fence }) => [attemptId, fence]));
+    return this.results
+      .all()
+      .filter(({ attemptId, fence }) => this.#inWork.isAside(attemptId) || before.get(attemptId) === fence);
   }
 
   /** Aborted when the stream has ended. */

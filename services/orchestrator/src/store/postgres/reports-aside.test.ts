@@ -80,3 +80,16 @@ it("DESIGN 5: while its plan is locked it waits again with whoever has come, and
   await expect(first).rejects.toThrow("the attempt");
   expect([aside.isEmpty, aside.tookBefore({ ...reportOf("1"), patience })]).toEqual([true, true]);
 });
+
+it("DESIGN 5: of those who share a lane nobody waits again with the others: a plan that is free by then leaves them", async () => {
+  const { aside, atWork, fail, turn } = desk();
+  const patience = { onLocked: () => undefined, signal: new AbortController().signal };
+  for (const planId of "abc") void aside.submit(planId, { ...reportOf(`of-${planId}`), patience });
+  const shared = ["d", "e"].map((planId) => aside.submit(planId, { ...reportOf(`of-${planId}`), patience }));
+  await turn();
+  fail("of-d of-e", Object.assign(new Error("one of the plans"), { code: "55P03" }));
+  for (const report of shared) await expect(report).rejects.toThrow("one of the plans");
+  await turn();
+  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "of-d of-e"]);
+  expect([aside.has("a"), aside.has("d")]).toEqual([true, false]);
+});

@@ -54,7 +54,9 @@ export class ReportsAside {
     if (report.patience !== undefined) this.#took.add(report.patience);
     report.patience?.onLocked();
     try {
-      return await untilPlanIsFree(report, () => lane.groups.submit(report));
+      // Those who share a lane come again after a pause of their own: else a plan that is free by then would be taken along by the others for ever.
+      const isAlone = plan.laneName !== sharedLane;
+      return await (isAlone ? untilPlanIsFree(report, () => lane.groups.submit(report)) : lane.groups.submit(report));
     } finally {
       plan.underWay -= 1;
       lane.underWay -= 1;
