@@ -59,8 +59,8 @@ function takeWorker(): Worker {
 
 /**
  * What a file of the kernel's says, each byte as a character. It is read on a thread that is made for such: one that hangs keeps none of
- * the four by which all other files of this process are read and written, and `endProcess` does not wait for it. How many may hang is the caller's to bound. Rejects as `readFile`,
- * and with EAGAIN where no thread is to be had.
+ * the four by which all other files of this process are read and written, and `endProcess` waits a second for it at most. How many may hang
+ * is the caller's to bound. Rejects as `readFile`, and with EAGAIN where no thread is to be had.
  */
 export function readAside(path: string): Promise<string> {
   return keepingThread(read(path));

@@ -62,6 +62,20 @@ async function leaveRunning(agentDir: string): Promise<ChildProcess> {
   return left;
 }
 
+const away = (): Promise<never> => Promise.reject(new Error("away"));
+/** One that never sleeps, and of which nothing is measured. */
+const machine = {
+  ports: systemPorts,
+  logger: silentLogger,
+  sleepSource: { start: () => undefined, stop: () => Promise.resolve() },
+  sampler: {
+    start: () => Promise.resolve(),
+    sample: away,
+    watchPeaks: () => Promise.resolve(),
+    takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
+  },
+};
+
 it.skipIf(process.platform === "win32")(
   "DESIGN-5: a join that is refused is told at once, whatever its predecessor's commands take to end; the journal keeps them",
   async () => {
@@ -69,18 +83,9 @@ it.skipIf(process.platform === "win32")(
     const left = await leaveRunning(config.agentDir);
     let text = "";
     left.stdout?.on("data", (data: Buffer) => (text += data.toString()));
-    const away = (): Promise<never> => Promise.reject(new Error("away"));
     const refused = new Error("the join token was used before");
     const agent = createAgent(config, {
-      ports: systemPorts,
-      logger: silentLogger,
-      sleepSource: { start: () => undefined, stop: () => Promise.resolve() },
-      sampler: {
-        start: () => Promise.resolve(),
-        sample: away,
-        watchPeaks: () => Promise.resolve(),
-        takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
-      },
+      ...machine,
       connections: {
         openHeartbeat: away,
         openAttach: away,
@@ -109,17 +114,8 @@ it.skipIf(process.platform === "win32")(
     left.stdout?.on("data", (data: Buffer) => (text += data.toString()));
     const exited = once(left, "exit");
     const asked = createDeferred();
-    const away = (): Promise<never> => Promise.reject(new Error("away"));
     const agent = createAgent(config, {
-      ports: systemPorts,
-      logger: silentLogger,
-      sleepSource: { start: () => undefined, stop: () => Promise.resolve() },
-      sampler: {
-        start: () => Promise.resolve(),
-        sample: away,
-        watchPeaks: () => Promise.resolve(),
-        takeTotal: () => ({ cpuMs: 0, memoryPeakMib: 0, vramPeakMib: 0 }),
-      },
+      ...machine,
       connections: {
         openHeartbeat: away,
         openAttach: away,

@@ -217,8 +217,9 @@ function notItsPlan(error: unknown): never {
 }
 
 /**
- * Waits for plans, and holds none of them while it waits for anything else but briefly: an attempt that somebody keeps locked must not keep
- * the reports of all others back, nor whoever else needs their plan. It is refused.
+ * Waits for plans, and with them in hand for anything else but briefly: an attempt that somebody keeps locked must not keep the reports of
+ * all others back, nor whoever else needs their plan. It is refused. Of several plans (in the shared lane) one may be held while another is
+ * waited for.
  */
 function decideFree(db: Database, reports: readonly Report[]): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
   const attemptIds = attemptIdsOf(reports);
