@@ -39,20 +39,25 @@ const columns = `
       FROM attempts a JOIN tasks t ON t.task_id = a.task_id
      WHERE a.attempt_id = ANY($1::uuid[])`;
 
-const lockText = (ofRows: string): string => `
+const lockText = (plans: "" | "SKIP LOCKED", rows: "" | "SKIP LOCKED"): string => `
     WITH locked AS MATERIALIZED (
       SELECT p.plan_id FROM plans p
        WHERE p.plan_id IN (SELECT a.plan_id FROM attempts a WHERE a.attempt_id = ANY($1::uuid[]))
        ORDER BY p.plan_id
-         FOR NO KEY UPDATE)
-    SELECT${columns} AND (SELECT count(*) FROM locked) > 0
-       ${ofRows}`;
+         FOR NO KEY UPDATE ${plans})
+    SELECT${columns} AND (a.plan_id = ANY(ARRAY(SELECT plan_id FROM locked))) IS TRUE
+       FOR UPDATE OF a, t ${rows}`;
 
-const lockStatement = defineStatement<AttemptRow>({ name: "attempts_lock", text: lockText("FOR UPDATE OF a, t") });
+const lockStatement = defineStatement<AttemptRow>({ name: "attempts_lock", text: lockText("", "") });
 
 const lockFreeStatement = defineStatement<AttemptRow>({
   name: "attempts_lock_free",
-  text: lockText("FOR UPDATE OF a, t SKIP LOCKED"),
+  text: lockText("", "SKIP LOCKED"),
+});
+
+const lockFreeOfFreePlansStatement = defineStatement<AttemptRow>({
+  name: "attempts_lock_free_of_free_plans",
+  text: lockText("SKIP LOCKED", "SKIP LOCKED"),
 });
 
 /**
@@ -66,6 +71,14 @@ export function lockAttempts(tx: Transaction, attemptIds: readonly string[]): Pr
 /** The same, but those that somebody else has locked are not among them: while they are waited for nobody else would have their plans. */
 export function lockFreeAttempts(tx: Transaction, attemptIds: readonly string[]): Promise<readonly AttemptRow[]> {
   return tx.query(lockFreeStatement, [attemptIds]);
+}
+
+/** The same, and nobody is waited for: those of plans that somebody else has locked are not among them either. */
+export function lockFreeAttemptsOfFreePlans(
+  tx: Transaction,
+  attemptIds: readonly string[],
+): Promise<readonly AttemptRow[]> {
+  return tx.query(lockFreeOfFreePlansStatement, [attemptIds]);
 }
 
 const readStatement = defineStatement<AttemptRow>({ name: "attempts_read", text: `SELECT${columns}` });

@@ -56,7 +56,7 @@ export async function releaseDependents(tx: Transaction, planId: string, taskId:
  * What waits for a task that ends, as far as it has not ended itself: whatever depends on that has ended with it, and a plan with a hundred thousand
  * dependencies is not walked through again for each of its tasks. Each is looked up by its key, whatever PostgreSQL knows of the tables.
  */
-const openAfter = `
+export const openAfter = `
         CROSS JOIN LATERAL (
           SELECT d.task_id FROM task_dependencies d WHERE d.depends_on_task_id = ended.task_id OFFSET 0) AS next
         CROSS JOIN LATERAL (

@@ -14,17 +14,21 @@ const reportOf = (attemptId: string): Report => ({
 /** Groups that are at work until the test lets them end, by the attempts that are in them. */
 function desk() {
   const atWork = new Map<string, Deferred<void>>();
+  const runAs =
+    (name: string) =>
+    async (reports: readonly Report[]): Promise<readonly PromiseFulfilledResult<null>[]> => {
+      const group = createDeferred();
+      atWork.set(name + reports.map(({ attempt }) => attempt.attemptId).join(" "), group);
+      await group.promise;
+      return reports.map(() => ({ status: "fulfilled", value: null }));
+    };
   const aside = new ReportsAside({
     max: 10,
     maxWaiting: 10,
     makeBusyError: () => new Error("busy"),
     isForAll: (error) => !(error instanceof RowLockedError),
-    async run(reports) {
-      const group = createDeferred();
-      atWork.set(reports.map(({ attempt }) => attempt.attemptId).join(" "), group);
-      await group.promise;
-      return reports.map(() => ({ status: "fulfilled", value: null }));
-    },
+    run: runAs(""),
+    runShared: runAs("shared: "),
   });
   const end = (group: string): void => atWork.get(group)?.resolve();
   const fail = (group: string, error: Error): void => atWork.get(group)?.reject(error);
@@ -36,11 +40,11 @@ it("no plan waits for another, but those beyond the third share one lane", async
   const submit = (planId: string) => aside.submit(planId, reportOf(`of-${planId}`));
   const [a, b, c, d, e] = "abcde".split("").map(submit);
   await turn();
-  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "of-d of-e"]);
+  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "shared: of-d of-e"]);
   end("of-b");
   expect(await b).toBeNull();
   expect([aside.has("a"), aside.has("b"), aside.has("d")]).toEqual([true, false, true]);
-  for (const group of ["of-a", "of-c", "of-d of-e"]) end(group);
+  for (const group of ["of-a", "of-c", "shared: of-d of-e"]) end(group);
   await Promise.all([a, c, d, e]);
   expect(aside.isEmpty).toBe(true);
 });
@@ -87,9 +91,9 @@ it("DESIGN 5: of those who share a lane nobody waits again with the others: a pl
   for (const planId of "abc") void aside.submit(planId, { ...reportOf(`of-${planId}`), patience });
   const shared = ["d", "e"].map((planId) => aside.submit(planId, { ...reportOf(`of-${planId}`), patience }));
   await turn();
-  fail("of-d of-e", Object.assign(new Error("one of the plans"), { code: "55P03" }));
+  fail("shared: of-d of-e", Object.assign(new Error("one of the plans"), { code: "55P03" }));
   for (const report of shared) await expect(report).rejects.toThrow("one of the plans");
   await turn();
-  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "of-d of-e"]);
+  expect([...atWork.keys()]).toEqual(["of-a", "of-b", "of-c", "shared: of-d of-e"]);
   expect([aside.has("a"), aside.has("d")]).toEqual([true, false]);
 });

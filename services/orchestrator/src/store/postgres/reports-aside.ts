@@ -13,19 +13,24 @@ const maxLanes = 3;
 /** The lane of all plans for which there is none of their own. */
 const sharedLane = "shared";
 
+interface LaneOptions extends GroupedOptions<Report, ReportAnswer> {
+  /** Of plans of which some may be free: none is held while another is waited for, so none is waited for. */
+  readonly runShared: GroupedOptions<Report, ReportAnswer>["run"];
+}
+
 interface Lane {
   readonly groups: Grouped<Report, ReportAnswer>;
   underWay: number;
 }
 
 export class ReportsAside {
-  readonly #options: GroupedOptions<Report, ReportAnswer>;
+  readonly #options: LaneOptions;
   readonly #lanes = new Map<string, Lane>();
   /** How many reports of each plan are under way here. */
   readonly #plans = new Map<string, { readonly laneName: string; underWay: number }>();
   readonly #took = new WeakSet<Patience>();
 
-  constructor(options: GroupedOptions<Report, ReportAnswer>) {
+  constructor(options: LaneOptions) {
     this.#options = options;
   }
 
@@ -46,7 +51,8 @@ export class ReportsAside {
   /** The plan is among those that are here from now on, until the answer. */
   async submit(planId: string, report: Report): Promise<ReportAnswer> {
     const plan = this.#plans.get(planId) ?? { laneName: this.#laneFor(planId), underWay: 0 };
-    const lane = this.#lanes.get(plan.laneName) ?? { groups: new Grouped(this.#options), underWay: 0 };
+    const isAlone = plan.laneName !== sharedLane;
+    const lane = this.#lanes.get(plan.laneName) ?? { groups: this.#newGroups(isAlone), underWay: 0 };
     this.#plans.set(planId, plan);
     this.#lanes.set(plan.laneName, lane);
     plan.underWay += 1;
@@ -55,7 +61,6 @@ export class ReportsAside {
     report.patience?.onLocked();
     try {
       // Those who share a lane come again after a pause of their own: else a plan that is free by then would be taken along by the others for ever.
-      const isAlone = plan.laneName !== sharedLane;
       return await (isAlone ? untilPlanIsFree(report, () => lane.groups.submit(report)) : lane.groups.submit(report));
     } finally {
       plan.underWay -= 1;
@@ -63,6 +68,11 @@ export class ReportsAside {
       if (plan.underWay === 0) this.#plans.delete(planId);
       if (lane.underWay === 0) this.#lanes.delete(plan.laneName);
     }
+  }
+
+  #newGroups(isAlone: boolean): Grouped<Report, ReportAnswer> {
+    const { runShared, ...options } = this.#options;
+    return new Grouped(isAlone ? options : { ...options, run: runShared });
   }
 
   #laneFor(planId: string): string {

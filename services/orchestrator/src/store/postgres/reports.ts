@@ -3,7 +3,7 @@
  * while one group commits the next one gathers, so that a busy moment costs few commits and a quiet one no delay. A plan that somebody
  * keeps locked delays a group once, and briefly: from then on what is told of it waits aside, until the lock or its wait has ended.
  */
-import { classifyError, confirmPrimary, type Database, isAboutDatabase, type Transaction } from "@headroom/postgres";
+import { classifyError, type Database, isAboutDatabase } from "@headroom/postgres";
 import { unavailable } from "@headroom/rpc";
 import { Grouped } from "@headroom/runtime";
 import type {
@@ -16,12 +16,17 @@ import type {
   Patience,
 } from "../model.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
-import { type AttemptRow, lockAttempts, lockFreeAttempts, readAttempts } from "./attempt-rows.ts";
-import { freeAttempts, plansInUse, RowLockedError, waitBriefly } from "./lock-wait.ts";
-import { ReportDraft } from "./report-draft.ts";
+import { type AttemptRow, readAttempts } from "./attempt-rows.ts";
+import {
+  applyOncePlanIsFree,
+  applyReports,
+  applyWhatIsFree,
+  attemptIdsOf,
+  fulfilled,
+  rejected,
+} from "./decide-reports.ts";
+import { freeAttempts, plansInUse, RowLockedError } from "./lock-wait.ts";
 import { ReportsAside } from "./reports-aside.ts";
-import { fitsAtOnce, writeAtOnce } from "./write-at-once.ts";
-import { writeReports } from "./write-reports.ts";
 
 /** Facts of an attempt's end, as far as somebody told them. */
 export type Told = Pick<AttemptResult, "exitCode" | "signal" | "sentence" | "startedAtMs" | "finishedAtMs" | "used"> & {
@@ -87,6 +92,7 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
     // Of a plan that is locked each alone would wait for the same lock as long again.
     isForAll: (error) => isAboutDatabase(error) || (isInTheWay(error) && !(error instanceof RowLockedError)),
     run: (reports) => decideAside(db, reports),
+    runShared: (reports) => applyWhatIsFree(db, reports),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
@@ -99,14 +105,6 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
     return answer?.kind === "aside" ? answer.answer : answer;
   };
   return hold === undefined ? submit : holdReports(submit, () => groups.isBusy, hold);
-}
-
-function fulfilled<Value>(value: Value): PromiseFulfilledResult<Value> {
-  return { status: "fulfilled", value };
-}
-
-function rejected(reason: unknown): PromiseRejectedResult {
-  return { status: "rejected", reason };
 }
 
 /** A lock was not to be had in time, or the statement took too long: nothing was written. */
@@ -147,7 +145,10 @@ async function readPlans(db: Database, reports: readonly Report[]): Promise<Read
   return new Map(rows.map((row) => [row.attempt_id, row.plan_id]));
 }
 
-/** `lockedPlan`: the plan for which a report has to wait; null: it need not. What waits for none is committed before the rest is put aside. */
+/**
+ * `lockedPlan`: the plan for which a report has to wait; null: it need not. What waits for none is committed before the rest is put aside, and with that what has
+ * found that what depends on its task is locked.
+ */
 async function applyApart(
   db: Database,
   reports: readonly Report[],
@@ -156,103 +157,43 @@ async function applyApart(
 ): Promise<readonly PromiseSettledResult<ReportAnswer | PutAside>[]> {
   const lockedPlans = reports.map(lockedPlan);
   const free = reports.filter((_, index) => lockedPlans[index] === null);
-  const answers = (free.length === 0 ? [] : await applyReports(db, free)).values();
-  return reports.map((report, index) => {
+  const outcomes = (free.length === 0 ? [] : await applyReports(db, free)).values();
+  const apart = reports.map((report, index) => {
     const planId = lockedPlans[index] ?? null;
-    if (planId === null) return fulfilled(answers.next().value ?? null);
-    if (report.patience === undefined) return rejected(new RowLockedError(`plan ${planId} is locked, or tasks of it`));
-    return fulfilled({ kind: "aside", answer: aside.submit(planId, report) });
+    const outcome = planId === null ? (outcomes.next().value ?? fulfilled(null)) : null;
+    return { report, planId, outcome };
   });
-}
-
-function attemptIdsOf(reports: readonly Report[]): readonly string[] {
-  return [...new Set(reports.map(({ attempt }) => attempt.attemptId))];
-}
-
-/**
- * Most groups need no more than a look and one statement, which writes only if what was seen still stands. The others take a transaction
- * that locks first. Both wait only briefly for what somebody else has locked.
- */
-async function applyReports(db: Database, reports: readonly Report[]): Promise<readonly ReportAnswer[]> {
-  const attemptIds = attemptIdsOf(reports);
-  const seen = await readAttempts(db, attemptIds);
-  if (seen.length === attemptIds.length) {
-    const draft = new ReportDraft(seen);
-    const answers = reports.map((report) => draft.apply(report));
-    if (fitsAtOnce(draft) && (await writeAtOnce(db, draft))) return answers;
-  }
-  return db.transaction(async (tx) => {
-    await waitBriefly(tx);
-    return decide(tx, reports, await lockAttempts(tx, attemptIds));
+  const refused = apart.flatMap(({ report, outcome }) => (outcome?.status === "rejected" ? report : []));
+  const planOf = refused.length === 0 ? new Map<string, string>() : await readPlans(db, refused);
+  return apart.map(({ report, planId, outcome }) => {
+    if (outcome?.status === "fulfilled") return outcome;
+    const waitsFor = planId ?? planOf.get(report.attempt.attemptId);
+    if (report.patience !== undefined && waitsFor !== undefined)
+      return fulfilled({ kind: "aside", answer: aside.submit(waitsFor, report) });
+    return outcome ?? rejected(new RowLockedError(`plan ${waitsFor} is locked, or tasks of it`));
   });
 }
 
 /**
- * A plan is waited for as long as a session waits for a lock (10 s): so what is told of it is written when that ends, before anybody finds
- * that a lease has. Of several plans, those that are free by then are not kept waiting for the others, which are refused with PostgreSQL's
- * own word.
+ * A plan in a lane of its own is waited for as long as a session waits for a lock (10 s): so what is told of it is written when that ends, before
+ * anybody finds that a lease has.
  */
 async function decideAside(
   db: Database,
   reports: readonly Report[],
 ): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
   try {
-    return await decideFree(db, reports);
+    return await applyOncePlanIsFree(db, reports);
   } catch (error) {
     if (!isInTheWay(error)) throw error;
     const plans = await readPlans(db, reports);
-    const inUse = await plansInUse(db, [...new Set(plans.values())]);
-    const isFree = ({ attempt }: Report): boolean => !inUse.has(plans.get(attempt.attemptId) ?? "");
-    const free = reports.filter(isFree);
-    if (free.length === 0) throw error;
-    const answers = (await decideFree(db, free).catch(notItsPlan)).values();
-    return reports.map((report) => (isFree(report) ? (answers.next().value ?? fulfilled(null)) : rejected(error)));
+    if ((await plansInUse(db, [...new Set(plans.values())])).size > 0) throw error;
+    return applyOncePlanIsFree(db, reports).catch(notItsPlan);
   }
 }
 
-/** Something else is locked, the task of a dependent for instance. */
+/** Something else is locked. */
 function notItsPlan(error: unknown): never {
   if (classifyError(error).kind !== "conflict") throw error;
   throw new RowLockedError("rows that a report changes are locked", { cause: error });
-}
-
-/**
- * Waits for plans, and with them in hand for anything else but briefly: an attempt that somebody keeps locked must not keep the reports of
- * all others back, nor whoever else needs their plan. It is refused. Of several plans (in the shared lane) one may be held while another is
- * waited for.
- */
-function decideFree(db: Database, reports: readonly Report[]): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
-  const attemptIds = attemptIdsOf(reports);
-  return db.transaction(async (tx) => {
-    const locked = await lockFreeAttempts(tx, attemptIds);
-    await waitBriefly(tx);
-    const lockedIds = new Set(locked.map(({ attempt_id }) => attempt_id));
-    const others = attemptIds.filter((attemptId) => !lockedIds.has(attemptId));
-    const inUse = new Set(others.length === 0 ? [] : (await readAttempts(tx, others)).map((row) => row.attempt_id));
-    const isFree = ({ attempt }: Report): boolean => !inUse.has(attempt.attemptId);
-    const answers = (await decide(tx, reports.filter(isFree), locked)).values();
-    return reports.map((report) =>
-      isFree(report)
-        ? fulfilled(answers.next().value ?? null)
-        : rejected(new RowLockedError(`attempt ${report.attempt.attemptId} is locked, or its task`)),
-    );
-  });
-}
-
-/** `locked`: all of their attempts that there are. */
-async function decide(
-  tx: Transaction,
-  reports: readonly Report[],
-  locked: readonly AttemptRow[],
-): Promise<readonly ReportAnswer[]> {
-  // Its agent is told to forget what is not known here; and where nothing was locked, nothing would wait for the standby.
-  if (locked.length < attemptIdsOf(reports).length) await tx.query(confirmPrimary);
-  const draft = new ReportDraft(locked);
-  const answers = reports.map((report) => draft.apply(report));
-  const releasedBy = await writeReports(tx, draft);
-  return answers.map((answer): ReportAnswer => {
-    if (answer?.kind !== "ends") return answer;
-    const released = releasedBy.get(answer.applied.taskId) ?? 0;
-    return { kind: "ends", applied: { ...answer.applied, released } };
-  });
 }
