@@ -34,7 +34,7 @@ beforeEach(async () => {
   dir = await makeTempDir("proc");
   ports = manualPorts();
   logger = captureLogger();
-  table = linuxProcessTable({ procDir: dir.path, timers: ports.timers, logger });
+  table = linuxProcessTable({ procDir: dir.path, ports, logger });
   pipes = [];
   deadlines = [];
 });

@@ -1,11 +1,12 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import { Outage, silentLogger, systemTimers, type Logger, type Timers } from "@headroom/runtime";
+import { Outage, silentLogger, systemPorts, type Logger, type Ports } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
 import { prepareReadAside, readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
 import { isClosedOrGone } from "./closed-or-gone.ts";
 import { MarkedProcesses } from "./marked-processes.ts";
 import type { ProcessIdentity, ProcessRow, ProcessTable } from "./process-table.ts";
+import { SharedLook } from "./shared-look.ts";
 
 // Linux counts CPU time in 1/100 s (USER_HZ is 100 on every architecture that Node runs on), memory in pages.
 const msPerTick = 10;
@@ -24,22 +25,26 @@ const sharesAtOnce = 2;
 const environmentsMayHang = 8;
 /** Shares of memory are for figures only, and keep no look at environments from being made. */
 const sharesMayHang = 2;
-/** Longest for one look at all environments; of 20,000 processes it takes about 1.5 s. */
+/**
+ * Longest for one look at all environments; of 20,000 processes it takes about 1.5 s. Whoever asks while one is under way waits for it first, and not
+ * much longer: whom that one has found to hang, the next one does not wait for.
+ */
 const lookLimitMs = 5_000;
 
 export interface LinuxTableOptions {
   readonly procDir?: string;
-  readonly timers?: Timers;
+  readonly ports?: Pick<Ports, "clock" | "timers">;
   readonly logger?: Logger;
 }
 
 /**
- * The process table of Linux, read from /proc. A scan of 300 processes takes about 5 ms. What a process's `stat` says is read at once: that
- * never waits. Its environment and its share of memory wait for the lock of its memory, which a process that is stuck (a dead network drive,
+ * The process table of Linux, read from /proc. A scan of 300 processes takes about 5 ms, and all who ask before it begins share it. What a process's
+ * `stat` says is read at once: that never waits. Its environment and its share of memory wait for the lock of its memory, which a process that is stuck (a dead network drive,
  * a driver) may hold for ever: they are read aside, and without once that takes too long. Then who may carry what is looked for is told by its user and its start.
  */
 export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable {
-  const { procDir = "/proc", timers = systemTimers, logger = silentLogger } = options;
+  const { procDir = "/proc", ports = systemPorts, logger = silentLogger } = options;
+  const { clock, timers } = ports;
   const bootId = readText(`${procDir}/sys/kernel/random/boot_id`)?.trim() ?? "unknown-boot";
   const outage = new Outage(logger, {
     fails:
@@ -64,17 +69,18 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
     });
   const environments = bounded(environmentLimitMs, environmentsAtOnce, environmentsMayHang);
   const shares = bounded(shareLimitMs, sharesAtOnce, sharesMayHang);
-  const list = (): readonly ProcessRow[] => readStats(procDir, bootId).map(({ row }) => row);
+  const scans = new SharedLook({ clock, timers, isBusy: true, look: () => scan(procDir, bootId) });
+  const list = async (): Promise<readonly ProcessRow[]> => (await scans.ask()).rows;
   const marked = new MarkedProcesses({
+    clock,
     timers,
     lookLimitMs,
-    list: () => readStats(procDir, bootId).flatMap(({ row, isKernelThread }) => (isKernelThread ? [] : [row])),
+    list: async () => (await scans.ask()).withEnvironment,
     readEnvironment: ({ pid, startToken }) =>
       environments.read(`${pid} ${startToken}`, () => readTextAside(`${procDir}/${pid}/environ`)),
   });
   return {
-    // A promise also of what fails.
-    list: async () => list(),
+    list,
     async startToken(pid) {
       // Whoever asks for a start looks at what it has become later.
       prepareReadAside();
@@ -86,7 +92,7 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
       const { found, unread, isWhole } = await marked.find(entry);
       if (isWhole) outage.worked();
       const late = unread.filter((one) => beganAfter(one, since) && isOfOurUser(procDir, one));
-      return { found, unread: late.length === 0 ? [] : notOfOlderSession(late, list(), since) };
+      return { found, unread: late.length === 0 ? [] : notOfOlderSession(late, await list(), since) };
     },
     async proportionalMib(pid) {
       const answer = await shares.read(String(pid), () => readProportionalMib(procDir, pid));
@@ -134,11 +140,21 @@ interface Stat {
   readonly isKernelThread: boolean;
 }
 
-function readStats(procDir: string, bootId: string): readonly Stat[] {
-  return readdirSync(procDir)
+interface Scan {
+  readonly rows: readonly ProcessRow[];
+  /** All but the kernel's own threads. */
+  readonly withEnvironment: readonly ProcessRow[];
+}
+
+function scan(procDir: string, bootId: string): Scan {
+  const stats = readdirSync(procDir)
     .filter((name) => /^\d+$/.test(name))
     .map((name) => readStat(procDir, bootId, Number(name)))
     .filter((stat) => stat !== null);
+  return {
+    rows: stats.map(({ row }) => row),
+    withEnvironment: stats.flatMap(({ row, isKernelThread }) => (isKernelThread ? [] : [row])),
+  };
 }
 
 /** null: gone, or a zombie. */

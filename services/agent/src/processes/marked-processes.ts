@@ -1,20 +1,30 @@
-import { sleep, type Timers } from "@headroom/runtime";
+import { sleep, type Clock, type Timers } from "@headroom/runtime";
 import type { BoundedRead } from "../bounded-reads.ts";
 import { lacksMeans } from "./lacks-means.ts";
 import type { MarkedLook, ProcessIdentity } from "./process-table.ts";
+import { SharedLook } from "./shared-look.ts";
 
 export interface MarkedProcessesOptions {
+  readonly clock: Clock;
   readonly timers: Timers;
   /** Longest that one look takes, however many processes there are. */
   readonly lookLimitMs: number;
   /** Processes that have an environment. */
-  list(): readonly ProcessIdentity[];
+  list(): Promise<readonly ProcessIdentity[]>;
   /** Entries parted by NUL; null: there is none, or it is not this user's to read. Rejects where that cannot be told. */
   readEnvironment(identity: ProcessIdentity): Promise<BoundedRead<string | null>>;
 }
 
-interface Look extends MarkedLook {
+export interface MarksFound extends MarkedLook {
   /** Each process was read. */
+  readonly isWhole: boolean;
+}
+
+/** One look at all processes, for entries of one name. */
+interface Look {
+  /** By the entry that they carry. */
+  readonly carriers: ReadonlyMap<string, readonly ProcessIdentity[]>;
+  readonly unread: readonly ProcessIdentity[];
   readonly isWhole: boolean;
 }
 
@@ -33,20 +43,35 @@ interface Known {
  */
 export class MarkedProcesses {
   readonly #options: MarkedProcessesOptions;
+  /** By name; there is one in practice. */
+  readonly #looks = new Map<string, SharedLook<Look>>();
   /** What was read of a process last. */
   readonly #known = new Map<number, Known>();
-  /** Readings under way or waiting, by pid: looks that come together share them. */
+  /** Readings under way or waiting, by pid: those that outlast their look are shared with the next. */
   readonly #shared = new Map<number, { readonly startToken: string; readonly reading: Promise<Environment> }>();
 
   constructor(options: MarkedProcessesOptions) {
     this.#options = options;
   }
 
-  /** `unread` are all that nothing is known of. */
-  async find(entry: string): Promise<Look> {
-    const rows = this.#options.list();
+  /** `unread` are all that nothing is known of. Whoever asks before a look begins shares it, whatever entry of that name he looks for. */
+  async find(entry: string): Promise<MarksFound> {
+    const { carriers, unread: nothingKnown, isWhole } = await this.#looksFor(nameOf(entry)).ask();
+    return { found: carriers.get(entry) ?? [], unread: nothingKnown, isWhole };
+  }
+
+  #looksFor(name: string): SharedLook<Look> {
+    const known = this.#looks.get(name);
+    if (known !== undefined) return known;
+    const { clock, timers } = this.#options;
+    const looks = new SharedLook({ clock, timers, look: () => this.#look(name) });
+    this.#looks.set(name, looks);
+    return looks;
+  }
+
+  async #look(name: string): Promise<Look> {
+    const rows = await this.#options.list();
     this.#forgetAllBut(rows);
-    const name = entry.slice(0, entry.indexOf("=") + 1);
     const readNow = new Map<number, string | null>();
     const readings = rows.map(async ({ pid, startToken }) => {
       const answer = await this.#environment({ pid, startToken }).catch(unread);
@@ -57,15 +82,17 @@ export class MarkedProcesses {
       if (answer.value !== "") this.#known.set(pid, { startToken, name, entry: own });
     });
     await this.#withinLimit(Promise.all(readings));
-    const entries = rows.map((row) => ({
-      row,
-      own: readNow.has(row.pid) ? readNow.get(row.pid) : this.#before(row, name),
-    }));
-    return {
-      found: entries.filter(({ own }) => own === entry).map(({ row }) => row),
-      unread: entries.filter(({ own }) => own === undefined).map(({ row }) => row),
-      isWhole: readNow.size === rows.length,
-    };
+    const carriers = new Map<string, ProcessIdentity[]>();
+    const nothingKnown: ProcessIdentity[] = [];
+    for (const row of rows) {
+      const own = readNow.has(row.pid) ? readNow.get(row.pid) : this.#before(row, name);
+      if (own === undefined) nothingKnown.push(row);
+      if (own === undefined || own === null) continue;
+      const others = carriers.get(own);
+      if (others === undefined) carriers.set(own, [row]);
+      else others.push(row);
+    }
+    return { carriers, unread: nothingKnown, isWhole: readNow.size === rows.length };
   }
 
   /** The entry that it had when it was read last; null: none; undefined: it was not read yet. */
@@ -101,6 +128,11 @@ export class MarkedProcesses {
     const tokens = new Map(rows.map(({ pid, startToken }) => [pid, startToken]));
     for (const [pid, { startToken }] of this.#known) if (tokens.get(pid) !== startToken) this.#known.delete(pid);
   }
+}
+
+/** With its "=". */
+function nameOf(entry: string): string {
+  return entry.slice(0, entry.indexOf("=") + 1);
 }
 
 /** What cannot be read of one process says nothing of the others. What the machine lacks would have kept any from being read. */

@@ -1,19 +1,28 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { systemPorts } from "@headroom/runtime";
 import { nothingMarked, type ProcessRow, type ProcessTable } from "./process-table.ts";
+import { SharedLook } from "./shared-look.ts";
 
 const run = promisify(execFile);
 const psLimits = { timeout: 5_000, maxBuffer: 16 * 1_048_576 } as const;
 
-/** The process table of macOS and other systems with `ps` and no /proc. */
-export const psProcessTable: ProcessTable = {
-  async list() {
-    const text = await ps(["-A", "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]);
+const columns = "pid=,ppid=,pgid=,stat=,rss=,time=,lstart=";
+
+const listings = new SharedLook({
+  ...systemPorts,
+  async look() {
+    const text = await ps(["-A", "-o", columns]);
     return text.split("\n").flatMap((line) => parsePsLine(line) ?? []);
   },
+});
+
+/** The process table of macOS and other systems with `ps` and no /proc. */
+export const psProcessTable: ProcessTable = {
+  list: () => listings.ask(),
   async startToken(pid) {
     if (!Number.isSafeInteger(pid) || pid <= 0) return null;
-    const text = await ps(["-p", String(pid), "-o", "pid=,ppid=,pgid=,stat=,rss=,time=,lstart="]).catch(noneFound);
+    const text = await ps(["-p", String(pid), "-o", columns]).catch(noneFound);
     return parsePsLine(text)?.startToken ?? null;
   },
   wasStartedAt: () => Promise.resolve(null),
