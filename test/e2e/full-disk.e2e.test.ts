@@ -65,12 +65,13 @@ describe.runIf(whyNoSmallDisks() === null)("the disk of a desktop is full", () =
     expect(ledger.starts()).toEqual(Object.fromEntries(["running", ...names].map((name) => [name, 1])));
     for (const { planId } of [running, meanwhile]) expect(await brokenBooks(cluster.sql, planId)).toEqual([]);
     await nothingPromised(cluster);
+    // A start is told again with how its program ended.
     const { attemptId } = ledger.lines()[0]!;
     const kinds = journal()
       .split("\n")
       .filter((line) => line.includes(attemptId))
       .map((line) => /"kind":"(\w+)"/.exec(line)?.[1]);
-    expect(kinds).toEqual(["accepted", "started", "finished", "acked"]);
+    expect(kinds).toEqual(["accepted", "started", "started", "finished", "acked"]);
   });
 
   it("it stops in good order, and started again it waits for room and joins by itself", async () => {

@@ -70,6 +70,13 @@ export interface TotalUse {
   readonly vramPeakMib: number;
 }
 
+/** How the program of an attempt ended, which is known before its processes are known to be gone. */
+export type Ending = Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"> & {
+  /** null: that cannot be told apart. */
+  readonly cpuMs: number | null;
+  readonly endedAtMs: number;
+};
+
 /** The end of an attempt. */
 export interface AttemptResult {
   readonly outcome: AttemptOutcome;

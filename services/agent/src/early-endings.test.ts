@@ -10,7 +10,9 @@ const leftover = (attemptId: string): Leftover => ({ attemptId, pid: 42, startTo
 function setUp(leftovers: () => Promise<readonly Leftover[]>) {
   const ended: string[] = [];
   const answers: ((count: number | Error) => void)[] = [];
+  const stopped: string[] = [];
   const runner: ProcessRunner = {
+    stopping: () => void stopped.push("early"),
     start: () => Promise.resolve({ kind: "withheld" }),
     endLeftover({ attemptId }) {
       ended.push(attemptId);
@@ -28,6 +30,7 @@ function setUp(leftovers: () => Promise<readonly Leftover[]>) {
   const endings = new EarlyEndings();
   return {
     ended,
+    stopped,
     answers,
     runner,
     endings,
@@ -69,4 +72,11 @@ it("what cannot be told or ended now is tried again with the next failure", asyn
   await Promise.resolve();
   await fail(full);
   expect(ended).toEqual(["a", "a"]);
+});
+
+it("I9: that the program is to stop reaches whoever makes an ending, of whichever start", async () => {
+  const { stopped, runner, endings, fail } = setUp(() => Promise.resolve([leftover("a"), leftover("b")]));
+  await fail(full);
+  endings.joinedBy({ ...runner, stopping: () => void stopped.push("last") }).stopping?.();
+  expect(stopped).toEqual(["early", "last"]);
 });

@@ -16,6 +16,8 @@ export interface EarlyEndingsOptions {
  */
 export class EarlyEndings {
   readonly #begun = new Map<string, Promise<number | null>>();
+  /** Each start has one of its own; these make what was begun. */
+  readonly #runners = new Set<ProcessRunner>();
 
   /** After a start that failed with `error`: begins the endings, in the background, if a full disk is why. Never rejects. */
   async afterFailedStart(error: unknown, { home, runner, logger }: EarlyEndingsOptions): Promise<void> {
@@ -38,13 +40,16 @@ export class EarlyEndings {
         return begun.then((count) => count ?? runner.endLeftover(leftover, graceMs));
       },
       isBlind: () => runner.isBlind?.() === true,
-      stopping: () => runner.stopping?.(),
+      stopping: () => {
+        for (const each of new Set([...this.#runners, runner])) each.stopping?.();
+      },
     };
   }
 
   #begin(leftover: Leftover, runner: ProcessRunner, logger: Logger): void {
     const { attemptId } = leftover;
     if (this.#begun.has(attemptId)) return;
+    this.#runners.add(runner);
     const ending = runner.endLeftover(leftover, defaultGraceMs);
     this.#begun.set(attemptId, ending);
     ending.catch((error: unknown) => {

@@ -23,6 +23,6 @@ export { journalContent } from "./journal/journal-state.ts";
 export { memoryJournal, type MemoryJournal } from "./journal/memory-journal.ts";
 export { memoryOutputStores } from "./output/memory-segments.ts";
 export type { OutputStores, SegmentStore, StoredChunk } from "./output/segment-store.ts";
-export type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunSpec, RunStart } from "./runner/runner.ts";
+export type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunExit, RunSpec, RunStart } from "./runner/runner.ts";
 export { silentSleepSource, type SleepListener, type SleepSource } from "./sleep/sleep-source.ts";
 export type { ListedAttempt, Sampler } from "./sampling/sampler.ts";

@@ -16,7 +16,7 @@ export async function readLeftovers(journalPath: string): Promise<readonly Lefto
     .filter(({ result }) => result === null)
     .map(({ attemptId, started }) => ({
       attemptId,
-      pid: started?.pid ?? null,
+      pid: started?.exit === undefined ? (started?.pid ?? null) : null,
       startToken: started?.startToken ?? null,
       startedAtMs: started?.atMs ?? null,
     }));

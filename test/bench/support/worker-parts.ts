@@ -20,6 +20,7 @@ export function noopRunner(holdMs: () => number): ProcessRunner {
         pid: process.pid,
         startToken: null,
         startedAtMs,
+        exited: ended,
         ended,
         hasExited: () => false,
         end: () => end(),

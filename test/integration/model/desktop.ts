@@ -218,6 +218,7 @@ function pretendingRunner(random: Random): { readonly port: ProcessRunner; runni
         pid: firstPid + started,
         startToken: `pretended-${started}`,
         startedAtMs: clock.now(),
+        exited: ended,
         ended,
         hasExited: () => false,
         end: () => finish(null, "SIGTERM"),

@@ -1,7 +1,7 @@
-import type { JournalRecord, OutputStores, Run, RunEnd, RunSpec, SleepListener } from "@headroom/agent";
+import type { JournalRecord, OutputStores, Run, RunEnd, RunExit, RunSpec, SleepListener } from "@headroom/agent";
 import { memoryOutputStores } from "@headroom/agent";
 import { timestampFromMs, wire } from "@headroom/contracts";
-import type { ClockSources } from "@headroom/runtime";
+import { type ClockSources, createDeferred } from "@headroom/runtime";
 import type { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
 
@@ -162,25 +162,36 @@ export class Machine {
     };
     this.#processes.set(pid, process);
     this.#engine.note(this.name, `runs ${attemptId} (${argv.join(" ")})`);
-    const ended = new Promise<RunEnd>((resolve) => {
-      process.onEnd = (code, signal) => {
-        // Its agent hears of it, if it is still the one that started it.
-        this.#engine.schedule(this.#engine.random.next() * 3, agent, `${this.name}: ${pid} has ended`, () =>
-          resolve({ exitCode: code, signal, endedAtMs: agent.ports.clock.now(), cpuMs: 10, leftBehind: 0 }),
+    const exited = createDeferred<RunExit>();
+    const ended = createDeferred<RunEnd>();
+    process.onEnd = (exitCode, signal) => {
+      // Its agent hears of it, if it is still the one that started it.
+      this.#engine.schedule(this.#engine.random.next() * 3, agent, `${this.name}: ${pid} has ended`, () => {
+        const exit = { exitCode, signal, endedAtMs: agent.ports.clock.now(), cpuMs: 10 };
+        exited.resolve(exit);
+        this.#engine.schedule(this.#lingerMs(), agent, `${this.name}: all of ${pid} is gone`, () =>
+          ended.resolve({ ...exit, endedAtMs: agent.ports.clock.now(), leftBehind: 0 }),
         );
-      };
-    });
+      });
+    };
     this.#thaw(process, nowMs);
     return {
       pid,
       startToken: process.startToken,
       startedAtMs: agent.ports.clock.now(),
-      ended,
+      exited: exited.promise,
+      ended: ended.promise,
       hasExited: () => !this.#processes.has(pid),
       end: () => this.#signal(process),
       freeze: () => this.#freeze(process),
       thaw: () => this.#thaw(process, this.#engine.nowMs),
     };
+  }
+
+  /** Until it is known that nothing is left of a command: two looks, or as long as something cannot be read. */
+  #lingerMs(): number {
+    const { random } = this.#engine;
+    return random.next() * (random.next() < 0.05 ? 20_000 : 30);
   }
 
   /** Ends what an earlier agent left, if it is still the same. */

@@ -25,7 +25,7 @@ const accepted = (attemptId: string, fence = 1): JournalRecord => ({
   workLeaseMs: 60_000,
   reserved: { cpuMillicores: 1_000, memoryMib: 10, cards: [{ cardId: "gpu-0", vramMib: 7, exclusive: false }] },
 });
-const started = (attemptId: string): JournalRecord => ({
+const started = (attemptId: string): Extract<JournalRecord, { readonly kind: "started" }> => ({
   kind: "started",
   attemptId,
   fence: 1,
@@ -66,6 +66,9 @@ async function read(logger = silentLogger): Promise<Awaited<ReturnType<Journal["
   return content;
 }
 
+const exit = { outcome: "exited", exitCode: 3, signal: "", sentence: "", cpuMs: 10, endedAtMs: 9 } as const;
+const exited = (attemptId: string): JournalRecord => ({ ...started(attemptId), exit });
+
 describe("fileJournal", () => {
   it("tells after a restart what was accepted, started, adopted, finished and acknowledged", async () => {
     await write([
@@ -90,6 +93,24 @@ describe("fileJournal", () => {
     expect(ackedIds).toEqual(["c"]);
     // A rewrite at each opening says the same.
     expect(await read()).toEqual({ entries, ackedIds });
+  });
+
+  it("I1: tells how a program ended that has no result yet, whatever comes in between; who does not know of that reads its start", async () => {
+    await write([accepted("a"), started("a"), exited("a")]);
+    // It was shortened at that start.
+    for (const _again of [1, 2]) {
+      const { entries } = await read();
+      expect(entries).toMatchObject([{ attemptId: "a", started: { pid: 42, atMs: 6, exit }, result: null }]);
+    }
+    const lines = (await readFile(path, "utf8")).trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { ...accepted("a"), atMs: 6 },
+      { ...started("a"), exit },
+    ]);
+    await write([started("a"), { kind: "adopted", attemptId: "a", fence: 2 }]);
+    expect((await read()).entries).toMatchObject([{ fence: 2, started: { exit } }]);
+    await write([finished("a")]);
+    expect((await read()).entries).toMatchObject([{ result: { exitCode: 0 } }]);
   });
 
   it("tolerates a last line torn by a crash, and goes on behind it", async () => {
@@ -268,8 +289,16 @@ describe("fileJournal", () => {
     await journal.open();
     const acked: JournalRecord = { kind: "acked", attemptId: "a", fence: 3 };
     const adopted: JournalRecord = { kind: "adopted", attemptId: "a", fence: 3 };
-    for (const record of [accepted("a"), started("a"), adopted, finished("a"), acked]) await journal.append(record);
-    expect(written).toEqual(["accepted disk", "started system", "adopted disk", "finished disk", "acked system"]);
+    for (const record of [accepted("a"), started("a"), adopted, exited("a"), finished("a"), acked])
+      await journal.append(record);
+    expect(written).toEqual([
+      "accepted disk",
+      "started system",
+      "adopted disk",
+      "started disk",
+      "finished disk",
+      "acked system",
+    ]);
   });
 
   it("rejects an append that the disk refused", async () => {

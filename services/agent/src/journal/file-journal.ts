@@ -29,16 +29,21 @@ const maxOwed = 10_000;
 const writeOwedEveryMs = 1_000;
 
 /**
- * What a record has to outlive. A start names processes, which a loss of power ends too; of a result that was acknowledged and is
- * told again the orchestrator says so.
+ * What a record has to outlive. A start names processes, which a loss of power ends too, though not how they ended before; of a result that was
+ * acknowledged and is told again the orchestrator says so.
  */
-const WHERE: Readonly<Record<JournalRecord["kind"], "disk" | "system">> = {
-  accepted: "disk",
-  adopted: "disk",
-  started: "system",
-  finished: "disk",
-  acked: "system",
-};
+function placeOf(record: JournalRecord): "disk" | "system" {
+  switch (record.kind) {
+    case "accepted":
+    case "adopted":
+    case "finished":
+      return "disk";
+    case "started":
+      return record.exit === undefined ? "system" : "disk";
+    case "acked":
+      return "system";
+  }
+}
 
 /** What has happened, whether or not it could be written down; the others are answers that were not given then. */
 function hasHappened({ kind }: JournalRecord): boolean {
@@ -153,7 +158,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     const owes = owed.length > 0;
     const all = [...owed, ...records];
     owed = [];
-    const where = all.some(({ kind }) => WHERE[kind] === "disk") ? "disk" : "system";
+    const where = all.some((record) => placeOf(record) === "disk") ? "disk" : "system";
     lines += all.length;
     try {
       const to = log ?? (await openedLog());

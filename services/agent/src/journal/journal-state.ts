@@ -29,8 +29,9 @@ export class JournalState {
         this.#entries.set(attemptId, { ...known, fence });
         return;
       case "started": {
-        const { pid, startToken, atMs } = record;
-        this.#entries.set(attemptId, { ...known, fence, started: { pid, startToken, atMs } });
+        const { pid, startToken, atMs, exit = known.started?.exit } = record;
+        const started = { pid, startToken, atMs, ...(exit === undefined ? {} : { exit }) };
+        this.#entries.set(attemptId, { ...known, fence, started });
         return;
       }
       case "finished": {

@@ -1,5 +1,5 @@
 import type { Amounts } from "@headroom/scheduling";
-import type { AttemptResult } from "../attempt.ts";
+import type { AttemptResult, Ending } from "../attempt.ts";
 
 /** One line of the journal. Each names its attempt and fence, so that a lost line does not make the others worthless. */
 export type JournalRecord =
@@ -16,6 +16,10 @@ export type JournalRecord =
     }
   /** Given again under a higher fence. */
   | { readonly kind: "adopted"; readonly attemptId: string; readonly fence: number }
+  /**
+   * Told again once its program has ended, while its processes may not have. The field `exit` is all that is new then: a version that does not
+   * know it reads the same start twice, and tells after a restart that it knows no more.
+   */
   | {
       readonly kind: "started";
       readonly attemptId: string;
@@ -24,10 +28,14 @@ export type JournalRecord =
       /** With the pid, the identity of the process; null where it could not be told. */
       readonly startToken: string | null;
       readonly atMs: number;
+      /** Absent: it runs, as far as is known. */
+      readonly exit?: Ending;
     }
   | ({ readonly kind: "finished"; readonly attemptId: string; readonly fence: number } & AttemptResult)
   /** The orchestrator has the result, or refused it for good. */
   | { readonly kind: "acked"; readonly attemptId: string; readonly fence: number };
+
+type Started = Pick<Extract<JournalRecord, { readonly kind: "started" }>, "pid" | "startToken" | "atMs" | "exit">;
 
 /** What the journal knows of one attempt. */
 export interface JournalEntry {
@@ -38,7 +46,7 @@ export interface JournalEntry {
   readonly taskName: string;
   readonly workLeaseMs: number;
   readonly reserved: Amounts;
-  readonly started: { readonly pid: number; readonly startToken: string | null; readonly atMs: number } | null;
+  readonly started: Started | null;
   readonly result: AttemptResult | null;
 }
 
@@ -55,7 +63,7 @@ export interface Journal {
   /** Reads what is there. Call once, first. */
   open(): Promise<JournalContent>;
   /**
-   * Resolves when the record survives a loss of power; of a start and of an acknowledgement, when it survives the end of this program.
+   * Resolves when the record survives a loss of power; of a start without an exit and of an acknowledgement, when it survives the end of this program.
    * Records become durable in the order of the calls. Rejects when the disk does not take it: an acceptance or a fence does not stand
    * then; what has happened (a start, an end, an acknowledgement) is written later, before the next record.
    */

@@ -1,6 +1,6 @@
 import type { AttemptOutcome } from "@headroom/contracts";
 import type { Amounts } from "@headroom/scheduling";
-import type { AttemptResult } from "../attempt.ts";
+import type { AttemptResult, Ending } from "../attempt.ts";
 import type { JournalRecord } from "./journal.ts";
 
 /** The words of the contract, in the order of its numbers. */
@@ -44,7 +44,9 @@ export function readRecord(line: string): JournalRecord | null {
       const { pid, startToken } = fields;
       if (!isCount(pid)) return null;
       const token = typeof startToken === "string" ? startToken : null;
-      return { kind: "started", attemptId, fence, pid, startToken: token, atMs: count(fields["atMs"]) };
+      const exit = readEnding(asObject(fields["exit"]));
+      const ended = exit === null ? {} : { exit };
+      return { kind: "started", attemptId, fence, pid, startToken: token, atMs: count(fields["atMs"]), ...ended };
     }
     case "finished": {
       const result = readResult(fields);
@@ -57,16 +59,31 @@ export function readRecord(line: string): JournalRecord | null {
   }
 }
 
-function readResult(fields: Fields): AttemptResult | null {
+function readHow(fields: Fields): Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"> | null {
   const outcome = outcomes.find((candidate) => candidate === fields["outcome"]);
   if (outcome === undefined) return null;
-  const { exitCode, startedAtMs } = fields;
-  const used = asObject(fields["used"]);
+  const { exitCode } = fields;
   return {
     outcome,
     exitCode: typeof exitCode === "number" ? exitCode : null,
     signal: text(fields["signal"]),
     sentence: text(fields["sentence"]),
+  };
+}
+
+function readEnding(fields: Fields): Ending | null {
+  const how = readHow(fields);
+  const { cpuMs } = fields;
+  return how === null ? null : { ...how, cpuMs: isCount(cpuMs) ? cpuMs : null, endedAtMs: count(fields["endedAtMs"]) };
+}
+
+function readResult(fields: Fields): AttemptResult | null {
+  const how = readHow(fields);
+  if (how === null) return null;
+  const { startedAtMs } = fields;
+  const used = asObject(fields["used"]);
+  return {
+    ...how,
     startedAtMs: typeof startedAtMs === "number" ? startedAtMs : null,
     finishedAtMs: count(fields["finishedAtMs"]),
     used: {

@@ -3,7 +3,7 @@ import { createDeferred, withTimeout, type Logger, type Ports } from "@headroom/
 import type { ChildCpu } from "./child-cpu.ts";
 import { Freezer } from "./freezer.ts";
 import { endGroup, type ProcessGroup, untilSeenTwice } from "./process-group.ts";
-import type { OutputSink, Run, RunEnd } from "./runner.ts";
+import type { OutputSink, Run, RunEnd, RunExit } from "./runner.ts";
 import { TakenOutput } from "./take-output.ts";
 
 export interface FollowRunOptions {
@@ -34,10 +34,11 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
   const isOurs = (): boolean => !exited;
   const freezer = new Freezer(group, { timers, logger, isOurs });
 
-  const exit = new Promise<{ code: number | null; signal: string; cpuMs: number | null }>((resolve) => {
-    child.once("exit", (code, signal) => {
+  const exit = new Promise<RunExit>((resolve) => {
+    child.once("exit", (exitCode, signal) => {
       exited = true;
-      resolve({ code, signal: signal ?? "", cpuMs: options.childCpu.takeMs() });
+      const cpuMs = options.childCpu.takeMs();
+      resolve({ exitCode, signal: signal ?? "", cpuMs, endedAtMs: ports.clock.now() });
     });
   });
   const output = new TakenOutput({ stdout: child.stdout, stderr: child.stderr, sink, ports, logger });
@@ -55,7 +56,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
     await output.drain();
     const endedAtMs = ports.clock.now();
     await startAfterwards();
-    return { exitCode: ended.code, signal: ended.signal, cpuMs: ended.cpuMs, endedAtMs, leftBehind: left.length };
+    return { ...ended, endedAtMs, leftBehind: left.length };
   }
 
   function endAll(): Promise<number> {
@@ -80,6 +81,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
   return {
     pid: options.pid,
     startedAtMs: options.startedAtMs,
+    exited: exit,
     ended: follow(),
     hasExited: () => exited,
     end,

@@ -330,6 +330,7 @@ describe.skipIf(process.platform === "win32")("systemRunner", () => {
     const leftover = runner.endLeftover({ attemptId: "old", pid: null, startToken: null, startedAtMs: null }, 1_000);
     await waitFor(() => waiting() === 2);
     expect(isGivenUp()).toBe(false);
+    expect(await outcome.run.exited).toMatchObject({ exitCode: 3 });
     skip(unreadLimitMs);
     expect(await outcome.run.ended).toMatchObject({ exitCode: 3, leftBehind: 0 });
     expect(await leftover).toBe(0);

@@ -22,8 +22,8 @@ export type OutputSource = "stdout" | "stderr";
 /** Takes what a process writes, in order; the process's pipe is read on when it resolves. Never rejects. */
 export type OutputSink = (source: OutputSource, data: Buffer) => Promise<void>;
 
-/** The processes of a run are gone. */
-export interface RunEnd {
+/** The first process of a run has ended. */
+export interface RunExit {
   /** null: a signal ended it. */
   readonly exitCode: number | null;
   /** Such as "SIGKILL"; "" when it exited. */
@@ -31,6 +31,10 @@ export interface RunEnd {
   readonly endedAtMs: number;
   /** CPU time as the system accounted it to the command; null where that cannot be told apart. */
   readonly cpuMs: number | null;
+}
+
+/** The processes of a run are gone. */
+export interface RunEnd extends RunExit {
   /** Processes that the command left behind, in its group or escaped from it, and that were ended. */
   readonly leftBehind: number;
 }
@@ -41,6 +45,8 @@ export interface Run {
   readonly pid: number;
   readonly startToken: string | null;
   readonly startedAtMs: number;
+  /** Resolves when the first process has ended, which may be long before all are known to be gone. Never rejects. */
+  readonly exited: Promise<RunExit>;
   /** Resolves when every process is gone and all output was taken. Never rejects. */
   readonly ended: Promise<RunEnd>;
   /** Whether the first process has ended by itself already. */
@@ -66,6 +72,7 @@ export type RunStart =
 /** What an earlier agent program left running. */
 export interface Leftover {
   readonly attemptId: string;
+  /** Of its first process; null: not known, or that one had ended: whoever has its number now is a stranger. */
   readonly pid: number | null;
   readonly startToken: string | null;
   /** By the wall clock; null: not known. */

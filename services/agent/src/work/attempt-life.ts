@@ -1,7 +1,6 @@
-import type { AttemptOutcome } from "@headroom/contracts";
 import { sleep } from "@headroom/runtime";
-import type { AssignedWork, AttemptResult } from "../attempt.ts";
-import type { RunEnd } from "../runner/runner.ts";
+import type { AssignedWork, AttemptResult, Ending } from "../attempt.ts";
+import type { RunEnd, RunExit } from "../runner/runner.ts";
 import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
 import { judgeLease } from "./lease.ts";
 import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
@@ -17,11 +16,6 @@ const untoldLimitMs = 3_600_000;
 const untoldLookEveryMs = 5_000;
 /** So long nothing is taken after the machine could start nothing. Orchestrators leave it alone for as long. */
 const unfitMs = 30_000;
-
-type Ending = Pick<AttemptResult, "outcome" | "exitCode" | "signal" | "sentence"> & {
-  readonly cpuMs: number | null;
-  readonly endedAtMs: number;
-};
 
 /** Takes an accepted attempt from its start to the moment at which its result stands in the journal. */
 export class AttemptLife {
@@ -79,6 +73,7 @@ export class AttemptLife {
     if (attempt.result !== null) return;
     // What has ended by itself has its own outcome; only what it left behind is still being ended.
     if (attempt.run?.hasExited() === true) return attempt.run.end(graceMs);
+    if (attempt.exit !== null) return;
     if (attempt.endCause === null)
       this.#options.logger.info({ ...logFields(attempt), outcome, grace_ms: graceMs }, "ending an attempt");
     attempt.endCause ??= { outcome, sentence, graceMs };
@@ -124,6 +119,7 @@ export class AttemptLife {
     this.#endIfAsked(attempt);
     logger.info({ ...logFields(attempt), pid: run.pid }, "started an attempt");
     await this.#noteStart(attempt);
+    void run.exited.then((exit) => this.#noteExit(attempt, exit));
     this.#limitTime(attempt, work.runTimeoutMs);
     this.#tell.started(attemptId);
     await this.#finish(attempt, ownEnding(await run.ended));
@@ -153,6 +149,19 @@ export class AttemptLife {
       });
   }
 
+  /** What it left behind may take minutes to be gone, and this program may not live as long. Never rejects. */
+  async #noteExit(attempt: HeldAttempt, exit: RunExit): Promise<void> {
+    const { attemptId, fence, run, endCause } = attempt;
+    if (run === null) return;
+    const { pid, startToken, startedAtMs: atMs } = run;
+    const ending = withCause(ownEnding({ ...exit, leftBehind: 0 }), endCause);
+    await this.#options.journal
+      .append({ kind: "started", attemptId, fence, pid, startToken, atMs, exit: ending })
+      .catch((error: unknown) => {
+        this.#options.logger.error({ ...logFields(attempt), err: error }, "the journal could not note an exit");
+      });
+  }
+
   #limitTime(attempt: HeldAttempt, limitMs: number | null): void {
     if (limitMs === null) return;
     attempt.timeout = this.#options.ports.timers.after(limitMs, () => {
@@ -165,6 +174,7 @@ export class AttemptLife {
     const count = await this.#untilTold(attempt);
     if (count === "left" || this.#leavesLeftovers) return;
     const what = whatWasLeft(count);
+    if (attempt.exit !== null) return this.#finish(attempt, exitedBefore(attempt.exit, what));
     await this.#finish(attempt, {
       outcome: "agent_restarted",
       exitCode: null,
@@ -178,7 +188,8 @@ export class AttemptLife {
   /** How many processes of a leftover were ended; null: one that may be its own has run on for too long; "left": this program stops before. */
   async #untilTold(attempt: HeldAttempt): Promise<number | null | "left"> {
     const { runner, ports, logger } = this.#options;
-    const { attemptId, pid, leftoverToken: startToken, startedAtMs } = attempt;
+    const { attemptId, leftoverToken: startToken, startedAtMs, exit } = attempt;
+    const pid = exit === null ? attempt.pid : null;
     const fromMs = ports.clock.monotonic();
     for (let looks = 0; ; looks += 1) {
       const count = await runner.endLeftover({ attemptId, pid, startToken, startedAtMs }, leftoverGraceMs);
@@ -211,19 +222,10 @@ export class AttemptLife {
     const { journal, logger, sampler } = this.#options;
     attempt.timeout?.cancel();
     await attempt.spool.flush();
-    const { cpuMs, endedAtMs, ...own } = ending;
-    const cause = attempt.endCause;
-    const wasEnded =
-      cause !== null &&
-      own.outcome !== "spawn_failed" &&
-      own.outcome !== "evicted" &&
-      own.outcome !== "agent_restarted";
-    const outcome: AttemptOutcome = wasEnded ? cause.outcome : own.outcome;
-    const sentence = wasEnded ? [cause.sentence, own.sentence].filter((part) => part !== "").join("; ") : own.sentence;
+    const { cpuMs, endedAtMs, ...how } = withCause(ending, attempt.endCause);
     const result: AttemptResult = {
-      ...own,
-      outcome,
-      sentence: sentence.slice(0, maxSentenceLength),
+      ...how,
+      sentence: how.sentence.slice(0, maxSentenceLength),
       startedAtMs: attempt.startedAtMs,
       finishedAtMs: endedAtMs,
       used: sampler.takeTotal(attempt.attemptId, cpuMs),
@@ -237,7 +239,12 @@ export class AttemptLife {
     attempt.result = result;
     attempt.run = null;
     logger.info(
-      { ...logFields(attempt), outcome, exit_code: result.exitCode, signal: result.signal || undefined },
+      {
+        ...logFields(attempt),
+        outcome: result.outcome,
+        exit_code: result.exitCode,
+        signal: result.signal || undefined,
+      },
       "an attempt ended",
     );
     attempt.markFinished();
@@ -273,6 +280,24 @@ function whatWasLeft(count: number | null): string {
   if (count === null)
     return "a process had its number that could be anybody's, and was left alone; it was still there an hour later";
   return count === 0 ? "none of its processes was left" : `${count} process(es) of it were ended`;
+}
+
+/** How it ended, where somebody may have wanted it ended. */
+function withCause(ending: Ending, cause: HeldAttempt["endCause"]): Ending {
+  const { outcome, sentence } = ending;
+  if (cause === null || outcome === "spawn_failed" || outcome === "evicted" || outcome === "agent_restarted")
+    return ending;
+  return { ...ending, outcome: cause.outcome, sentence: joined(cause.sentence, sentence) };
+}
+
+function joined(...sentences: readonly string[]): string {
+  return sentences.filter((sentence) => sentence !== "").join("; ");
+}
+
+/** Of an attempt whose program had ended before the earlier agent program did. */
+function exitedBefore(exit: Ending, whatWasLeftOfIt: string): Ending {
+  const sentence = `the agent program ended after this had, and before all of it was known to be gone: the end of its output may be missing; when the agent came back, ${whatWasLeftOfIt}`;
+  return { ...exit, sentence: joined(exit.sentence, sentence) };
 }
 
 /** How a run ended by itself. */

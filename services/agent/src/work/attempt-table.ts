@@ -96,6 +96,7 @@ export class AttemptTable {
       pid: null,
       startedAtMs: null,
       leftoverToken: null,
+      exit: null,
       run: null,
       lease,
       endCause: null,
@@ -163,6 +164,7 @@ export class AttemptTable {
     attempt.pid = entry.started?.pid ?? null;
     attempt.startedAtMs = entry.started?.atMs ?? null;
     attempt.leftoverToken = entry.started?.startToken ?? null;
+    attempt.exit = entry.started?.exit ?? null;
     attempt.result = entry.result;
     if (entry.result !== null) attempt.markFinished();
     // A work stream tries it again.

@@ -1,4 +1,4 @@
-import type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunSpec } from "../runner/runner.ts";
+import type { Leftover, OutputSink, ProcessRunner, Run, RunEnd, RunExit, RunSpec } from "../runner/runner.ts";
 
 /** A run under the test's control. */
 export interface FakeRun {
@@ -6,6 +6,8 @@ export interface FakeRun {
   readonly sink: OutputSink;
   readonly graces: number[];
   frozen: boolean;
+  /** Its program ends; what it left behind goes on. */
+  exit(end?: Partial<RunExit>): void;
   finish(end?: Partial<RunEnd>): void;
 }
 
@@ -34,6 +36,11 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
     start(spec, sink) {
       const { failWith: sentence, isMachine } = runner;
       if (sentence !== null) return Promise.resolve({ kind: "failed", sentence, isMachine });
+      let exit: (exit: RunExit) => void = () => undefined;
+      let hasExited = false;
+      const exited = new Promise<RunExit>((resolve) => {
+        exit = resolve;
+      });
       let finish: (end: RunEnd) => void = () => undefined;
       const ended = new Promise<RunEnd>((resolve) => {
         finish = resolve;
@@ -43,6 +50,10 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
         sink,
         graces: [],
         frozen: false,
+        exit(end = {}) {
+          hasExited = true;
+          exit({ exitCode: 0, signal: "", endedAtMs: 1_500, cpuMs: 10, ...end });
+        },
         finish: (end = {}) => finish({ exitCode: 0, signal: "", endedAtMs: 2_000, cpuMs: 10, leftBehind: 0, ...end }),
       };
       runner.runs.push(fake);
@@ -50,8 +61,9 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
         pid: 1_000 + runner.runs.length,
         startToken: "token",
         startedAtMs: 1_000,
+        exited,
         ended,
-        hasExited: () => false,
+        hasExited: () => hasExited,
         end(graceMs) {
           fake.graces.push(graceMs);
           if (endsWhenTold) fake.finish({ exitCode: null, signal: "SIGTERM" });

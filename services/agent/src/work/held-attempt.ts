@@ -1,7 +1,7 @@
 import type { Timer } from "@headroom/runtime";
 import type { Amounts } from "@headroom/scheduling";
 import type { AttemptOutcome } from "@headroom/contracts";
-import type { AssignedWork, AttemptResult } from "../attempt.ts";
+import type { AssignedWork, AttemptResult, Ending } from "../attempt.ts";
 import type { OutputSpool } from "../output/output-spool.ts";
 import type { Run } from "../runner/runner.ts";
 import type { Lease } from "./lease.ts";
@@ -25,6 +25,8 @@ export interface HeldAttempt {
   startedAtMs: number | null;
   /** Identity of the first process of an earlier agent program; null for our own. */
   leftoverToken: string | null;
+  /** How its program had ended before the earlier agent program did; null: not known, or of our own. */
+  exit: Ending | null;
   run: Run | null;
   lease: Lease;
   endCause: { readonly outcome: EndCause; readonly sentence: string; readonly graceMs: number } | null;

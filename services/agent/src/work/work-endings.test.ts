@@ -208,6 +208,64 @@ describe("a restart of the agent program", () => {
     expect(runner.runs).toHaveLength(1);
   });
 
+  it("I1: a program that had ended keeps its outcome, though the agent was killed before all of it was known to be gone", async () => {
+    await welcome();
+    await assign(attemptA, 2);
+    await assign(attemptB, 2);
+    runner.runs[0]?.exit({ exitCode: 3 });
+    await say({ $case: "cancel", value: { attemptId: attemptB, fence: 2, grace: undefined, reason: "asked" } });
+    let gone: (count: number) => void = () => undefined;
+    runner.endLeftover = (leftover) => {
+      runner.leftovers.push(leftover);
+      return new Promise((resolve) => {
+        gone = resolve;
+      });
+    };
+    await boot();
+    // Whoever has its number now is a stranger.
+    expect(runner.leftovers).toMatchObject([{ attemptId: attemptA, pid: null }]);
+    expect(sentOf("hello")).toMatchObject([
+      {
+        attempts: [
+          { attemptId: attemptA, finished: false },
+          { attemptId: attemptB, finished: true },
+        ],
+      },
+    ]);
+    await welcome();
+    // It has ended by itself: whatever is wanted of it comes too late.
+    await say({ $case: "cancel", value: { attemptId: attemptA, fence: 2, grace: undefined, reason: "asked" } });
+    expect(supervisor.listed()).toMatchObject([{ attemptId: attemptA }]);
+    gone(1);
+    await ports.settle();
+    expect(supervisor.listed()).toEqual([]);
+    expect(sentOf("finished").find(({ attemptId }) => attemptId === attemptA)).toMatchObject({
+      fence: 2,
+      outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_EXITED,
+      exitCode: 3,
+      sentence: expect.stringContaining("1 process(es) of it were ended"),
+      finishedAt: { seconds: 1, nanos: 500_000_000 },
+    });
+    expect(runner.runs).toHaveLength(2);
+  });
+
+  it("I1: a program that was ended on purpose keeps why", async () => {
+    await welcome();
+    await assign(attemptA);
+    const run = supervisor.get(attemptA)?.run;
+    if (run) run.end = () => runner.runs[0]?.exit({ exitCode: null, signal: "SIGTERM" });
+    await say({ $case: "cancel", value: { attemptId: attemptA, fence: 1, grace: undefined, reason: "asked" } });
+    await boot();
+    await welcome();
+    expect(sentOf("finished")).toMatchObject([
+      {
+        outcome: wire.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED,
+        signal: "SIGTERM",
+        sentence: expect.stringContaining("it was cancelled: asked"),
+      },
+    ]);
+  });
+
   it("V8: what may be a leftover and cannot be told from a stranger counts as running until it is gone, or an hour is over", async () => {
     await welcome();
     await assign(attemptA, 2);
