@@ -58,6 +58,7 @@ export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-fil
 export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";
 export { TlsFileError, type ClientTls, type ServerTls } from "./auth/tls.ts";
 
+export { LeftAddress } from "./client/any-address.ts";
 export { createChannel, type Channel } from "./client/channel.ts";
 export type { ChannelOptions } from "./client/channel-options.ts";
 export { createClient } from "./client/client.ts";

@@ -20,6 +20,19 @@ export interface AddressChoice {
   readonly onConnected: (address: string) => void;
 }
 
+/** Where a client's connections went. Given to one channel after another, it leads each to another address than the one before was at. */
+export class LeftAddress {
+  /** Of the newest connection; until that is made, of the one before. */
+  #peer: { address: string | null } = { address: null };
+
+  /** For the next connection. What an older one still says does not count any more. */
+  choice(random: AddressChoice["random"]): AddressChoice {
+    const { address: left } = this.#peer;
+    const own = (this.#peer = { address: left });
+    return { random, left, onConnected: (where) => void (own.address = where) };
+  }
+}
+
 /** From now on, for all channels of this process whose service config names it. Idempotent. */
 export function registerAnyAddress(): void {
   if (!experimental.isLoadBalancerNameRegistered(anyAddressPolicy))

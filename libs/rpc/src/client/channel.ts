@@ -10,7 +10,7 @@ import { parseAddress } from "../server/listen.ts";
 import { callDuplex } from "./call-duplex.ts";
 import { callServerStream } from "./call-server-stream.ts";
 import { callUnary } from "./call-unary.ts";
-import { type AddressChoice, addressChoiceOption, registerAnyAddress } from "./any-address.ts";
+import { addressChoiceOption, LeftAddress, registerAnyAddress } from "./any-address.ts";
 import type { ChannelOptions } from "./channel-options.ts";
 import { channelClosedError } from "./client-error.ts";
 import { type ConnectLimit, connectLimitOption, limitConnecting } from "./connect-limit.ts";
@@ -60,13 +60,9 @@ export function createChannel(options: ChannelOptions): Channel {
   registerAnyAddress();
   const hostPort = parseAddress(options.address);
   const address = formatHostPort(hostPort);
-  /** Where calls go now; until a new connection is made, where they went before. */
-  let peer: { address: string | null } = { address: null };
+  const left = options.left ?? new LeftAddress();
   const connect = (): Client => {
-    const { address: left } = peer;
-    const own = (peer = { address: left });
-    const { random } = options.ports;
-    const choice: AddressChoice = { random, left, onConnected: (where) => void (own.address = where) };
+    const choice = left.choice(options.ports.random);
     const settings = { ...grpcOptions(options, isLoopbackHost(hostPort.host)), [addressChoiceOption]: choice };
     return new Client(address, channelCredentials(options.tls), settings);
   };

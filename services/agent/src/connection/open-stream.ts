@@ -4,6 +4,7 @@ import {
   createChannel,
   createClient,
   isLoopbackHost,
+  LeftAddress,
   type Channel,
   type ClientTls,
   type DuplexStream,
@@ -43,6 +44,7 @@ export interface ConnectionsOptions {
 export function grpcConnections(options: ConnectionsOptions): Connections {
   const registry = freshChannels(options, options.registryAddr);
   const orchestrator = freshChannels(options, options.orchestratorAddr);
+  const enrolments = new LeftAddress();
   return {
     async openHeartbeat() {
       const client = createClient(wire.AgentServiceService, await registry.next());
@@ -53,7 +55,7 @@ export function grpcConnections(options: ConnectionsOptions): Connections {
       return () => client.attach();
     },
     async enroll(request, signal) {
-      const channel = openChannel(options, options.registryAddr, null);
+      const channel = openChannel(options, options.registryAddr, null, enrolments);
       try {
         return await createClient(wire.AgentServiceService, channel).enrollAgent(request, { signal });
       } finally {
@@ -74,10 +76,12 @@ interface FreshChannels {
 
 /**
  * A new channel for each stream, in place of the one before. A channel that has failed for a while fails new calls at once until its
- * own back-off is over, which may be 30 s: an agent would find a restarted service that much later.
+ * own back-off is over, which may be 30 s: an agent would find a restarted service that much later. Where a name has several addresses, the next one
+ * leads to another than the one before: that one failed, or asked to be left.
  */
 function freshChannels(options: ConnectionsOptions, address: HostPort): FreshChannels {
   let channel: Channel | undefined;
+  const left = new LeftAddress();
   let saidWithheld = false;
 
   async function tokenOfFile(): Promise<string | null> {
@@ -97,7 +101,7 @@ function freshChannels(options: ConnectionsOptions, address: HostPort): FreshCha
       const credential = (await readCredentialFile(options.credentialFile))?.credential ?? null;
       const token = credential ?? options.token ?? (await tokenOfFile());
       channel?.close();
-      channel = openChannel(options, address, token);
+      channel = openChannel(options, address, token, left);
       return channel;
     },
     close() {
@@ -107,11 +111,17 @@ function freshChannels(options: ConnectionsOptions, address: HostPort): FreshCha
   };
 }
 
-function openChannel({ ports, logger, tls }: ConnectionsOptions, address: HostPort, token: string | null): Channel {
+function openChannel(
+  { ports, logger, tls }: ConnectionsOptions,
+  address: HostPort,
+  token: string | null,
+  left: LeftAddress,
+): Channel {
   return createChannel({
     address,
     ports,
     logger,
+    left,
     userAgent: `headroom-agent/${agentVersion}`,
     howToStart: 'start it with "headroom up"; the agent keeps trying',
     ...(token === null ? {} : { token }),
