@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createAgent, loadAgentConfig, type Agent } from "@headroom/agent";
@@ -247,6 +247,30 @@ describe("the agent program", () => {
     expect(pids.map(isGone)).toEqual([true, true]);
     await waitFor(() => services.beats("hello").length === 2);
     expect(new Set(services.beats("hello").map((hello) => hello.agentId)).size).toBe(1);
+  });
+
+  it("I1: after kill -9 tells how a command had ended, though what it left behind had still to be ended", async () => {
+    const first = await spawnAgent();
+    await waitFor(() => services.work("hello").length === 1);
+    const attemptId = systemRandom.uuid();
+    // It heeds the second TERM only, which is the next program's.
+    const stray =
+      "trap '[ -n \"$asked\" ] && exit; asked=1; echo asked' TERM; echo ready; while :; do sleep 0.02; done";
+    const script = `(setsid sh -c "$0") & sleep 0.3; exit 7`;
+    services.say({ $case: "assignment", value: assignmentOf(attemptId, ["sh", "-c", script, stray]) });
+    await waitFor(() => services.output(attemptId, stdout).toString().includes("asked"));
+    expect(finishedOf(attemptId)).toBeUndefined();
+    const journal = join(dir.path, "agent", "journal.jsonl");
+    await waitFor(async () => (await readFile(journal, "utf8")).includes('"exitCode":7'));
+    await first.kill9();
+    services.works.length = 0;
+    await spawnAgent();
+    expect(await waitFor(() => finishedOf(attemptId))).toMatchObject({
+      outcome: outcomes.ATTEMPT_OUTCOME_EXITED,
+      exitCode: 7,
+      fence: 1,
+      sentence: expect.stringMatching(/before all of it was known to be gone.*process\(es\) of it were ended/),
+    });
   });
 
   it("on SIGTERM evicts, says goodbye and exits with 0", async () => {
