@@ -88,13 +88,14 @@ async function startGraph() {
   const patience = patienceOf();
   const finish = (task: typeof a, decide: () => AttemptVerdict = () => succeed(result(task))) =>
     store.finishAttempt(result(task), decide, patience);
-  const result = (task: typeof a) => {
-    const attempt = sent.find((one: Sent) => one.taskId === task.taskId);
+  const attemptOf = (task: typeof a): Sent => {
+    const attempt = sent.find(({ taskId }: Sent) => taskId === task.taskId);
     if (attempt === undefined) throw new Error(`${task.name} must run`);
-    return desk.resultOf(attempt, agentId);
+    return attempt;
   };
+  const result = (task: typeof a) => desk.resultOf(attemptOf(task), agentId);
   const states = async () => (await store.getPlan(plan.planId))?.counts;
-  return { plan, a, b, ab, abc, alone, finish, states };
+  return { plan, agentId, a, b, ab, abc, alone, attemptOf, finish, states };
 }
 
 function kindOf(outcome: PromiseSettledResult<unknown>): string {
@@ -152,29 +153,81 @@ it("a row of the queue that is locked is no matter of a task behind which others
   expect(await finish(b)).toMatchObject({ released: 1 });
 });
 
-it("DESIGN 5: of plans that are more than there are lanes none is held while another is waited for", async () => {
-  const started = await Promise.all(Array.from({ length: 5 }, () => desk.start()));
+describe("plans that are locked, more than there are lanes", () => {
   const patience = patienceOf();
-  const finish = ({ first, agentId }: (typeof started)[number]) => {
+  const finish = ({ first, agentId }: Awaited<ReturnType<typeof desk.start>>) => {
     const result = desk.resultOf(first, agentId);
     return store.finishAttempt(result, () => succeed(result), patience);
   };
-  const unlocks = await Promise.all(started.map(({ plan }) => lock("plans", "plan_id", plan.planId)));
-  const inLanes = started.slice(0, 3).map(finish);
-  await waitFor(() => patience.wasLocked === 3);
-  const shared = started.slice(3);
-  const before = await watchLocks(Promise.allSettled(shared.map(finish)));
-  expect(before.result.map(kindOf)).toEqual(["conflict", "conflict"]);
-  // Plans are locked in the order of their ids: the first one would be held.
-  const [freed] = [3, 4].toSorted((x, y) => (planIdOf(started[x]) < planIdOf(started[y]) ? -1 : 1));
-  await unlocks[freed ?? 3]?.();
-  const { result, mostWaiting } = await watchLocks(Promise.allSettled(shared.map(finish)));
-  expect(result.map(kindOf)).toEqual(freed === 3 ? ["written", "conflict"] : ["conflict", "written"]);
-  expect(mostWaiting).toBeLessThanOrEqual(3);
-  for (const [index, unlock] of unlocks.entries()) if (index !== freed) await unlock();
-  for (const answer of await Promise.all(inLanes)) expect(answer).toMatchObject({ verdict: { kind: "final" } });
+
+  /** The first three have lanes of their own; the others share one, where they were refused once. */
+  async function lockPlans(count: number) {
+    const started = await Promise.all(Array.from({ length: count }, () => desk.start()));
+    const unlocks = await Promise.all(started.map(({ plan }) => lock("plans", "plan_id", plan.planId)));
+    const [inLanes, shared] = [started.slice(0, 3), started.slice(3)];
+    patience.wasLocked = 0;
+    const answers = inLanes.map(finish);
+    await waitFor(() => patience.wasLocked === 3);
+    const refused = await Promise.allSettled(shared.map(finish));
+    expect(refused.map(kindOf)).toEqual(shared.map(() => "conflict"));
+    const end = async () => {
+      for (const unlock of unlocks) await unlock();
+      for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ verdict: { kind: "final" } });
+    };
+    return { shared, unlockShared: unlocks.slice(3), end };
+  }
+
+  const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
+  it("DESIGN 5: none is held while another is waited for", async () => {
+    const { shared, unlockShared, end } = await lockPlans(5);
+    // Plans are locked in the order of their ids: the first one would be held.
+    const ids = shared.map(({ plan }) => plan.planId);
+    const freed = ids.indexOf(ids.toSorted()[0] ?? "");
+    await unlockShared[freed]?.();
+    const answers = Promise.allSettled(shared.map(finish));
+    const isOver = answers.then(() => true);
+    while (!(await Promise.race([isOver, nextTurn()]))) {
+      const isWaiting = (await database.sql(waiting)).length > 3;
+      if (isWaiting) expect((await store.getPlan(ids[freed] ?? ""))?.counts).toMatchObject({ succeeded: 1 });
+    }
+    expect((await answers).map(kindOf)).toEqual(freed === 0 ? ["written", "conflict"] : ["conflict", "written"]);
+    await end();
+  });
+
+  it("DESIGN 5: one that is only busy has its turn, however busy it is", async () => {
+    const { shared, unlockShared, end } = await lockPlans(4);
+    const [busy] = shared;
+    if (busy === undefined) throw new Error("four were started");
+    const isOver = new AbortController();
+    const replica = async (): Promise<void> => {
+      while (!isOver.signal.aborted) {
+        const rows = await other.knex.transaction();
+        await rows.raw("SELECT FROM plans WHERE plan_id = ? FOR UPDATE", [busy.plan.planId]);
+        await rows.raw("SELECT pg_sleep(0.04)");
+        await rows.commit();
+      }
+    };
+    const replicas = [replica(), replica()];
+    await unlockShared[0]?.();
+    let tries = 0;
+    let answer = null;
+    for (; answer === null && tries < 10; tries += 1) answer = await finish(busy).catch(() => null);
+    isOver.abort();
+    await Promise.all(replicas);
+    expect(answer).toMatchObject({ verdict: { kind: "final" } });
+    await end();
+  });
 });
 
-function planIdOf(started: { readonly plan: { readonly planId: string } } | undefined): string {
-  return started?.plan.planId ?? "";
-}
+it("the start of an attempt is written though its end, told with it, waits for what depends on it", async () => {
+  const { a, ab, attemptOf, agentId, finish } = await startGraph();
+  const unlock = await lock("tasks", "task_id", ab.taskId);
+  try {
+    const both = [store.markStarted(attemptOf(a), agentId, Date.now()), finish(a)];
+    expect((await Promise.allSettled(both)).map(kindOf)).toEqual(["written", "conflict"]);
+    expect((await store.getTask(a.taskId))?.state).toBe("running");
+  } finally {
+    await unlock();
+  }
+});

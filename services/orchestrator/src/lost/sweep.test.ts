@@ -3,6 +3,7 @@ import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { createAvoidedAgents } from "../placing/avoided-agents.ts";
 import type { DueAttempts } from "../store/port.ts";
+import { DependentsLockedError } from "../store/row-locked.ts";
 import { createSweep } from "./sweep.ts";
 
 it("room that waits for an answer is kept before anything is settled: that may wait for a locked plan", async () => {
@@ -74,6 +75,39 @@ it("after one attempt was waited for in vain the others of its plan are left out
   await waitFor(() => tried.length === 2);
   await sweep.stop();
   expect(tried).toEqual(["a", "c"]);
+});
+
+it("an attempt behind whose task something is locked waits by itself: the others of its plan are settled, and it is told of once", async () => {
+  const tried: string[] = [];
+  let due = ["a", "b"];
+  const ports = manualPorts();
+  const logger = captureLogger();
+  const attempt = (attemptId: string) => ({ attemptId, planId: "P", agentId: "one" }) as DueAttempts["lost"][number];
+  const sweep = createSweep({
+    store: {
+      findDueAttempts: () => Promise.resolve({ undelivered: [], lost: due.map(attempt), unanswered: [] }),
+      attemptsInUse: () => Promise.resolve(new Set()),
+      takeBackUnsent: () => Promise.resolve(null),
+      loseAttempt({ attemptId }) {
+        tried.push(attemptId);
+        if (attemptId === "a") return Promise.reject(new DependentsLockedError(attemptId));
+        due = ["a"];
+        return Promise.resolve(null);
+      },
+      noteReservationsRenewed: () => Promise.resolve(),
+    },
+    registry: { renew: () => Promise.resolve([]) },
+    settle: () => undefined,
+    avoided: createAvoidedAgents(ports.clock),
+    ports,
+    logger,
+    errorDelayMs: 1_000,
+  });
+  await sweep.start();
+  for (let second = 0; second < 30; second += 1) await ports.advance(1_000);
+  await sweep.stop();
+  expect([tried.slice(0, 2), tried.length]).toEqual([["a", "b"], 5]);
+  expect(logger.records.map(({ level, fields }) => [level, fields["attempt_id"]])).toEqual([["warn", "a"]]);
 });
 
 it("a schema of another version is no attempt's fault: the first that meets it ends the round, which is told once", async () => {

@@ -4,8 +4,10 @@ import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import type { AttemptKnown } from "../store/model.ts";
 import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts";
+import { DependentsLockedError } from "../store/row-locked.ts";
 import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
+import { KeptBackAttempts } from "./kept-back.ts";
 import { LockedPlans } from "./locked-plans.ts";
 
 export interface SweepOptions {
@@ -46,7 +48,9 @@ export function createSweep(options: SweepOptions): ManagedService {
     fails: "reservations of work that its agents have not answered yet cannot be renewed; trying again",
     works: "reservations are renewed again",
   });
-  const locked = new LockedPlans({ store: options.store, clock: options.ports.clock, logger });
+  const { clock } = options.ports;
+  const locked = new LockedPlans({ store: options.store, clock, logger });
+  const kept = new KeptBackAttempts(clock, logger);
   return new RunLoop({
     name: "sweep",
     ports: options.ports,
@@ -59,7 +63,7 @@ export function createSweep(options: SweepOptions): ManagedService {
       await renewUnanswered(options, renewal, due);
       await locked.ask([...due.undelivered, ...due.lost]);
       await takeBackUndelivered(options, locked, due);
-      await sweepLost(options, locked, due);
+      await sweepLost(options, locked, kept, due);
       outage.worked();
     },
     onError: (error) => outage.failed(error),
@@ -84,11 +88,19 @@ async function takeBackUndelivered(
 async function sweepLost(
   { store, settle, ports, logger }: SweepOptions,
   locked: LockedPlans,
+  kept: KeptBackAttempts,
   { lost }: DueAttempts,
 ): Promise<void> {
+  kept.keepOnly(lost);
   await forEach(lost, locked, logger, async (attempt) => {
-    const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
-    if (applied !== null) settle(attempt, applied, "lost", logger);
+    if (kept.rests(attempt)) return;
+    try {
+      const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
+      if (applied !== null) settle(attempt, applied, "lost", logger);
+    } catch (error) {
+      if (!(error instanceof DependentsLockedError)) throw error;
+      kept.note(attempt, error);
+    }
   });
 }
 

@@ -323,7 +323,8 @@ export interface OrchestratorStore {
   ): Promise<readonly (FencedAttempt & { readonly agentId: string })[]>;
   // Of a plan that somebody else keeps locked an agent's reports wait as long as their `patience` lasts where there is one; without one they
   // throw a `conflict` after some two seconds. So do those of an attempt that is locked itself, with patience or without: whoever has it
-  // says them again, and they say so at once then. Reports of one attempt are taken in the order in which they are given.
+  // says them again, and they say so at once then. So does, always at once, the end of a task of which somebody has locked what comes after it
+  // (`DependentsLockedError`). Reports of one attempt are taken in the order in which they are given.
   /** The agent has it: `assigned` becomes `running`. Null: it is not (any more) its attempt. */
   acceptAttempt(attempt: FencedAttempt, agentId: string, patience?: Patience): Promise<AttemptKnown | null>;
   markStarted(

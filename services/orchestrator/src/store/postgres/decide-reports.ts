@@ -1,5 +1,6 @@
 /** Reports decided and written together, in one transaction or less. */
 import { confirmPrimary, type Database, type Transaction } from "@headroom/postgres";
+import { DependentsLockedError, RowLockedError } from "../row-locked.ts";
 import {
   type AttemptRow,
   lockAttempts,
@@ -8,7 +9,7 @@ import {
   readAttempts,
 } from "./attempt-rows.ts";
 import { lockDependents } from "./free-dependents.ts";
-import { RowLockedError, waitBriefly } from "./lock-wait.ts";
+import { waitAMoment, waitBriefly } from "./lock-wait.ts";
 import { ReportDraft } from "./report-draft.ts";
 import type { Report, ReportAnswer } from "./reports.ts";
 import { fitsAtOnce, writeAtOnce } from "./write-at-once.ts";
@@ -49,45 +50,48 @@ export async function applyReports(db: Database, reports: readonly Report[]): Pr
 
 /** Waits for one plan (as long as a session does), and with it in hand for nothing else: who else needs it is not to wait as well. */
 export function applyOncePlanIsFree(db: Database, reports: readonly Report[]): Promise<readonly Outcome[]> {
-  return applyFree(db, reports, lockFreeAttempts);
+  return db.transaction((tx) => applyFree(tx, reports, lockFreeAttempts));
+}
+
+/** Waits for one plan, but no longer than others need it who are at work. */
+export function applyInAMoment(db: Database, reports: readonly Report[]): Promise<readonly Outcome[]> {
+  return db.transaction(async (tx) => {
+    await waitAMoment(tx);
+    return applyFree(tx, reports, lockFreeAttempts);
+  });
 }
 
 /** Of any plans: waits for nothing. */
 export function applyWhatIsFree(db: Database, reports: readonly Report[]): Promise<readonly Outcome[]> {
-  return applyFree(db, reports, lockFreeAttemptsOfFreePlans);
+  return db.transaction((tx) => applyFree(tx, reports, lockFreeAttemptsOfFreePlans));
 }
 
-function applyFree(
-  db: Database,
+async function applyFree(
+  tx: Transaction,
   reports: readonly Report[],
   lock: typeof lockFreeAttempts,
 ): Promise<readonly Outcome[]> {
   const attemptIds = attemptIdsOf(reports);
-  return db.transaction(async (tx) => {
-    const locked = await lock(tx, attemptIds);
-    await waitBriefly(tx);
-    const lockedIds = new Set(locked.map(({ attempt_id }) => attempt_id));
-    const others = attemptIds.filter((attemptId) => !lockedIds.has(attemptId));
-    const inUse = new Set(others.length === 0 ? [] : (await readAttempts(tx, others)).map((row) => row.attempt_id));
-    const isInUse = ({ attempt }: Report): boolean => inUse.has(attempt.attemptId);
-    return exceptFor(reports, isInUse, "it is locked, or its task or plan", (free) => decide(tx, free, locked));
-  });
+  const locked = await lock(tx, attemptIds);
+  await waitBriefly(tx);
+  const lockedIds = new Set(locked.map(({ attempt_id }) => attempt_id));
+  const others = attemptIds.filter((attemptId) => !lockedIds.has(attemptId));
+  const inUse = new Set(others.length === 0 ? [] : (await readAttempts(tx, others)).map((row) => row.attempt_id));
+  const refusal = ({ attempt: { attemptId } }: Report): RowLockedError | null =>
+    inUse.has(attemptId) ? new RowLockedError(`attempt ${attemptId} is locked, or its task or plan`) : null;
+  return allBut(reports, refusal, (free) => decide(tx, free, locked));
 }
 
-/** Refuses what is kept, and puts the outcomes of the others in their places. */
-async function exceptFor(
+/** Refuses some, and puts the outcomes of the others in their places. */
+async function allBut(
   reports: readonly Report[],
-  isKept: (report: Report) => boolean,
-  why: string,
+  refusal: (report: Report) => RowLockedError | null,
   decideOthers: (others: readonly Report[]) => Promise<readonly Outcome[]>,
 ): Promise<readonly Outcome[]> {
-  const others = reports.filter((report) => !isKept(report));
+  const refusals = reports.map(refusal);
+  const others = reports.filter((_, index) => refusals[index] === null);
   const outcomes = (others.length === 0 ? [] : await decideOthers(others)).values();
-  return reports.map((report) =>
-    isKept(report)
-      ? rejected(new RowLockedError(`nothing can be written of attempt ${report.attempt.attemptId}: ${why}`))
-      : (outcomes.next().value ?? fulfilled(null)),
-  );
+  return refusals.map((refused) => (refused === null ? (outcomes.next().value ?? fulfilled(null)) : rejected(refused)));
 }
 
 /** `locked`: all of their attempts that there are. */
@@ -104,8 +108,7 @@ async function decide(
   if (keptTasks.size > 0) {
     // The draft has changed its rows: what is left is decided anew, on rows that are locked by now.
     const kept = new Set(locked.flatMap((row) => (keptTasks.has(row.task_id) ? row.attempt_id : [])));
-    const isKept = ({ attempt }: Report): boolean => kept.has(attempt.attemptId);
-    return exceptFor(reports, isKept, "what depends on its task is locked", async (others) =>
+    return allBut(reports, refuseEndsOf(kept), async (others) =>
       decide(tx, others, await lockAttempts(tx, attemptIdsOf(others))),
     );
   }
@@ -115,4 +118,14 @@ async function decide(
     const released = releasedBy.get(answer.applied.taskId) ?? 0;
     return fulfilled({ kind: "ends", applied: { ...answer.applied, released } });
   });
+}
+
+/** That they run may be written, and has come before: each attempt's reports are asked about in their order. */
+function refuseEndsOf(kept: ReadonlySet<string>): (report: Report) => DependentsLockedError | null {
+  const ended = new Set<string>();
+  return ({ kind, attempt: { attemptId } }) => {
+    if (!kept.has(attemptId)) return null;
+    if (kind === "ends") ended.add(attemptId);
+    return ended.has(attemptId) ? new DependentsLockedError(attemptId) : null;
+  };
 }

@@ -13,9 +13,18 @@ const countDownDependents = defineStatement<{ readonly task_id: string; readonly
  RETURNING t.task_id, t.name, t.depends_remaining`,
 });
 
+/** Rows are looked up by their keys, whatever PostgreSQL expects of the tables: it may know nothing of a plan yet of which 10,000 tasks depend on one. */
 const unblock = defineStatement<{ readonly task_id: string; readonly reason: PauseReason }>({
   name: "pause_queue_unblock",
   text: `
+    WITH released AS MATERIALIZED (
+      SELECT waiting.pause_queue_id, t.wait_timeout_ms
+        FROM unnest($1::uuid[]) AS dependent(task_id)
+       CROSS JOIN LATERAL (
+             SELECT t.wait_timeout_ms FROM tasks t WHERE t.task_id = dependent.task_id AND t.depends_remaining = 0 OFFSET 0) AS t
+       CROSS JOIN LATERAL (
+             SELECT q.pause_queue_id FROM pause_queue q
+              WHERE q.task_id = dependent.task_id AND q.status = 'waiting' AND q.reason = 'DEPENDENCY_PENDING' OFFSET 0) AS waiting)
     UPDATE pause_queue q
        SET blocked = pl.held_at IS NOT NULL,
            reason = CASE WHEN pl.held_at IS NOT NULL THEN 'HELD'
@@ -23,10 +32,9 @@ const unblock = defineStatement<{ readonly task_id: string; readonly reason: Pau
            reason_detail = CASE WHEN pl.held_at IS NOT NULL THEN ${holdSentence("pl")}
                                 WHEN q.resume_after > now() THEN 'Its resume_after lies ahead.' ELSE 'All that it depends on has succeeded.' END,
            wait_deadline = CASE WHEN pl.held_at IS NULL
-                                THEN greatest(clock_timestamp(), q.resume_after) + t.wait_timeout_ms * interval '1 millisecond' END
-      FROM tasks t, plans pl
-     WHERE q.task_id = ANY($1::uuid[]) AND q.status = 'waiting' AND q.reason = 'DEPENDENCY_PENDING'
-       AND t.task_id = q.task_id AND t.depends_remaining = 0 AND pl.plan_id = q.plan_id
+                                THEN greatest(clock_timestamp(), q.resume_after) + released.wait_timeout_ms * interval '1 millisecond' END
+      FROM released, plans pl
+     WHERE q.pause_queue_id = released.pause_queue_id AND pl.plan_id = q.plan_id
  RETURNING q.task_id, q.reason`,
 });
 

@@ -6,36 +6,46 @@ import { defineStatement, type Transaction } from "@headroom/postgres";
 import { openAfter } from "./dependents.ts";
 import type { AttemptChange } from "./report-draft.ts";
 
-// EXCEPT reads all of what it leaves out: that is what takes the locks. A dependent's row of the queue is changed with the last task for which it waits.
+/*
+ * EXCEPT reads all of what it leaves out: that is what takes the locks. Whatever PostgreSQL expects of the tables, which may know nothing of a plan yet,
+ * each row is looked up by its key (OFFSET 0), and nothing is joined to what is kept: there may be 10,000 of both.
+ */
+
+// A dependent's row of the queue is changed with the last task for which it waits.
 const lockNext = defineStatement<{ readonly task_id: string }>({
   name: "tasks_lock_next",
   text: `
     WITH next AS MATERIALIZED (
-      SELECT d.depends_on_task_id, t.task_id, t.depends_remaining
-        FROM task_dependencies d JOIN tasks t ON t.task_id = d.task_id
-       WHERE d.depends_on_task_id = ANY($1::uuid[]) AND t.state = 'paused'),
-    changed AS MATERIALIZED (SELECT DISTINCT task_id FROM next),
+      SELECT t.task_id, t.depends_remaining, d.ending
+        FROM (SELECT task_id, count(*) AS ending FROM task_dependencies WHERE depends_on_task_id = ANY($1::uuid[]) GROUP BY task_id) AS d
+       CROSS JOIN LATERAL (
+             SELECT t.task_id, t.depends_remaining FROM tasks t WHERE t.task_id = d.task_id AND t.state = 'paused' OFFSET 0) AS t),
     locked AS MATERIALIZED (
       SELECT free.task_id
-        FROM changed
+        FROM next
        CROSS JOIN LATERAL (
-             SELECT t.task_id FROM tasks t WHERE t.task_id = changed.task_id FOR NO KEY UPDATE SKIP LOCKED) AS free),
+             SELECT t.task_id FROM tasks t WHERE t.task_id = next.task_id FOR NO KEY UPDATE SKIP LOCKED) AS free),
     released AS MATERIALIZED (
       SELECT q.task_id
-        FROM (SELECT task_id FROM next GROUP BY task_id, depends_remaining HAVING count(*) >= depends_remaining) AS last
+        FROM next
        CROSS JOIN LATERAL (
-             SELECT q.task_id FROM pause_queue q WHERE q.task_id = last.task_id AND q.status = 'waiting' OFFSET 0) AS q),
+             SELECT q.task_id FROM pause_queue q WHERE q.task_id = next.task_id AND q.status = 'waiting' OFFSET 0) AS q
+       WHERE next.ending >= next.depends_remaining),
     locked_rows AS MATERIALIZED (
       SELECT free.task_id
         FROM released
        CROSS JOIN LATERAL (
              SELECT q.task_id FROM pause_queue q
               WHERE q.task_id = released.task_id AND q.status = 'waiting' FOR NO KEY UPDATE SKIP LOCKED) AS free),
-    kept AS (
-      (SELECT task_id FROM changed EXCEPT SELECT task_id FROM locked)
+    kept AS MATERIALIZED (
+      (SELECT task_id FROM next EXCEPT SELECT task_id FROM locked)
       UNION ALL
       (SELECT task_id FROM released EXCEPT SELECT task_id FROM locked_rows))
-    SELECT DISTINCT next.depends_on_task_id AS task_id FROM next JOIN kept ON kept.task_id = next.task_id`,
+    SELECT DISTINCT before.depends_on_task_id AS task_id
+      FROM kept
+     CROSS JOIN LATERAL (
+           SELECT d.depends_on_task_id FROM task_dependencies d WHERE d.task_id = kept.task_id OFFSET 0) AS before
+     WHERE before.depends_on_task_id = ANY($1::uuid[])`,
 });
 
 // All down the graph, once for all tasks that end; and from what is kept up again, to those for which it matters.

@@ -8,12 +8,6 @@ const briefLockWait = "2s";
 /** What has to be answered soon waits for a row no longer than others need it. */
 const momentaryLockWait = "250ms";
 
-/** Somebody else has a row, and it is not waited for. To whoever asks it is what PostgreSQL says of a lock that was not to be had in time. */
-export class RowLockedError extends Error {
-  override readonly name = "RowLockedError";
-  readonly code = "55P03";
-}
-
 const waitsFor = (wait: string): string => `(SELECT set_config('lock_timeout', '${wait}', true)) IS NOT NULL`;
 
 /** Part of a statement that is a transaction of its own: true, and from there to its end it waits for locks only briefly. */
@@ -30,6 +24,16 @@ const waitBrieflyStatement = defineStatement<{ readonly waits: boolean }>({
 /** The same for the rest of a transaction. */
 export async function waitBriefly(tx: Transaction): Promise<void> {
   await tx.query(waitBrieflyStatement);
+}
+
+const waitAMomentStatement = defineStatement<{ readonly waits: boolean }>({
+  name: "wait_a_moment",
+  text: `SELECT ${waitsAMoment} AS waits`,
+});
+
+/** For a quarter of a second, from here on. */
+export async function waitAMoment(tx: Transaction): Promise<void> {
+  await tx.query(waitAMomentStatement);
 }
 
 // Looking takes the locks for a moment, and waits for none: so it can meet nobody in a deadlock.

@@ -2,7 +2,8 @@ import { type Database, defineStatement, type Queryable, type Transaction } from
 import type { OutputStream } from "@headroom/contracts";
 import type { FencedAttempt, OutputChunk, Patience } from "../model.ts";
 import { bytesGone, leftOutNote, type OutputPlan, planOutput } from "../output-keeping.ts";
-import { RowLockedError, waitsAMoment } from "./lock-wait.ts";
+import { RowLockedError } from "../row-locked.ts";
+import { waitsAMoment } from "./lock-wait.ts";
 
 /** Writers of output that wait for an attempt at once, a quarter of a second at most: each has one connection of the pool meanwhile. */
 const maxWaiting = 2;

@@ -1,6 +1,6 @@
 import { createDeferred, type Deferred } from "@headroom/runtime";
 import { expect, it } from "vitest";
-import { RowLockedError } from "./lock-wait.ts";
+import { RowLockedError } from "../row-locked.ts";
 import type { Report } from "./reports.ts";
 import { ReportsAside } from "./reports-aside.ts";
 

@@ -5,7 +5,7 @@
 import { classifyError } from "@headroom/postgres";
 import { Grouped, type GroupedOptions } from "@headroom/runtime";
 import type { Patience } from "../model.ts";
-import { RowLockedError } from "./lock-wait.ts";
+import { RowLockedError } from "../row-locked.ts";
 import type { Report, ReportAnswer } from "./reports.ts";
 
 /** Each lane takes one connection of the pool while it waits. */

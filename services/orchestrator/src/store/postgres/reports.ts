@@ -15,9 +15,11 @@ import type {
   FencedAttempt,
   Patience,
 } from "../model.ts";
+import { DependentsLockedError, RowLockedError } from "../row-locked.ts";
 import { type HoldOptions, holdReports } from "./hold-reports.ts";
 import { type AttemptRow, readAttempts } from "./attempt-rows.ts";
 import {
+  applyInAMoment,
   applyOncePlanIsFree,
   applyReports,
   applyWhatIsFree,
@@ -25,7 +27,7 @@ import {
   fulfilled,
   rejected,
 } from "./decide-reports.ts";
-import { freeAttempts, plansInUse, RowLockedError } from "./lock-wait.ts";
+import { freeAttempts, plansInUse } from "./lock-wait.ts";
 import { ReportsAside } from "./reports-aside.ts";
 
 /** Facts of an attempt's end, as far as somebody told them. */
@@ -92,7 +94,7 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
     // Of a plan that is locked each alone would wait for the same lock as long again.
     isForAll: (error) => isAboutDatabase(error) || (isInTheWay(error) && !(error instanceof RowLockedError)),
     run: (reports) => decideAside(db, reports),
-    runShared: (reports) => applyWhatIsFree(db, reports),
+    runShared: (reports) => decideShared(db, reports),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
@@ -190,6 +192,37 @@ async function decideAside(
     if ((await plansInUse(db, [...new Set(plans.values())])).size > 0) throw error;
     return applyOncePlanIsFree(db, reports).catch(notItsPlan);
   }
+}
+
+/**
+ * What is free at this moment; then each plan that was not is waited for, a moment, and with nothing else in hand. One that is only busy is hardly ever
+ * found free by chance, but has its turn where it is waited for.
+ */
+async function decideShared(
+  db: Database,
+  reports: readonly Report[],
+): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
+  const outcomes = [...(await applyWhatIsFree(db, reports))];
+  const refused = outcomes.flatMap((outcome, index) => {
+    const isLocked = outcome.status === "rejected" && !(outcome.reason instanceof DependentsLockedError);
+    return isLocked ? [index] : [];
+  });
+  if (refused.length === 0) return outcomes;
+  const plans = await readPlans(db, reports);
+  const planOf = (index: number): string | undefined => plans.get(reports[index]?.attempt.attemptId ?? "");
+  for (const planId of new Set(refused.map(planOf))) {
+    const indexes = refused.filter((index) => planOf(index) === planId);
+    const ofPlan = indexes.flatMap((index) => reports[index] ?? []);
+    const again = await applyInAMoment(db, ofPlan).catch(whereLocked);
+    for (const [place, outcome] of (again ?? []).entries()) outcomes[indexes[place] ?? 0] = outcome;
+  }
+  return outcomes;
+}
+
+/** What was said of it stands. */
+function whereLocked(error: unknown): null {
+  if (!isInTheWay(error)) throw error;
+  return null;
 }
 
 /** Something else is locked. */
