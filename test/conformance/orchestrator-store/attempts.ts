@@ -10,6 +10,7 @@ const notDue = {
   renewAheadMs: 0,
   limit: 10,
   exceptPlanIds: [],
+  exceptLostIds: [],
 } as const;
 
 export function attemptsConformance(desk: StoreDesk): void {
@@ -217,6 +218,12 @@ export function attemptsConformance(desk: StoreDesk): void {
       const rest = await desk.store.findDueAttempts({ ...all, exceptPlanIds: [plan.planId, unsent.plan.planId] });
       expect(rest).toMatchObject({ undelivered: [], unanswered: [{ attemptId: sent.attemptId }] });
       expect(await desk.store.attemptsInUse([sent.attemptId, unsent.first.attemptId])).toEqual(new Set());
+      // By a lease that ends in a year all are lost by now.
+      const lost = { ...notDue, lostAfterMs: -365 * 86_400_000 };
+      const [first, second] = [sent, unsent.first].map(({ attemptId }) => ({ attemptId }));
+      expect((await desk.store.findDueAttempts(lost)).lost).toMatchObject([first, second]);
+      const but = { ...lost, exceptLostIds: [sent.attemptId] };
+      expect((await desk.store.findDueAttempts(but)).lost).toMatchObject([second]);
     });
 
     it("dependents: released one by one, cancelled all the way down", async () => {

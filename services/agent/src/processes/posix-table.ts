@@ -5,7 +5,7 @@ import { nothingMarked, type ProcessRow, type ProcessTable } from "./process-tab
 import { SharedLook } from "./shared-look.ts";
 
 const run = promisify(execFile);
-const psLimits = { timeout: 5_000, maxBuffer: 16 * 1_048_576 } as const;
+const psLimits = { timeout: 5_000, killSignal: "SIGKILL", maxBuffer: 16 * 1_048_576 } as const;
 
 const columns = "pid=,ppid=,pgid=,stat=,rss=,time=,lstart=";
 

@@ -57,6 +57,18 @@ describe("SharedLook", () => {
     expect(await late).toBe(2);
   });
 
+  it("I9: one that hangs fails, and the next is made", async () => {
+    const { ports, begun, hasBegun, look } = lookOf();
+    const first = look.ask().catch(String);
+    await hasBegun(1);
+    await ports.advance(30_000);
+    expect(await first).toMatch("not over after 30 s");
+    const second = look.ask();
+    await hasBegun(2);
+    begun[1]?.resolve(2);
+    expect(await second).toBe(2);
+  });
+
   it("I9: where it takes the program's own time, the next one waits as long as it took", async () => {
     const { ports, begun, hasBegun, look } = lookOf(true);
     const first = look.ask();

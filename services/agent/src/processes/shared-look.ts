@@ -1,4 +1,4 @@
-import { createDeferred, nextTurn, sleep, type Clock, type Timers } from "@headroom/runtime";
+import { createDeferred, nextTurn, sleep, withTimeout, type Clock, type Timers } from "@headroom/runtime";
 
 export interface SharedLookOptions<Seen> {
   readonly clock: Clock;
@@ -10,6 +10,8 @@ export interface SharedLookOptions<Seen> {
 
 /** A program that stood still in the middle of a look has looked for hours. */
 const longestRestMs = 500;
+/** All looks have bounds of their own, which are shorter. One that hangs for good must not keep every attempt from ending. */
+const lookLimitMs = 30_000;
 
 /**
  * One look for all who ask at about the same time, and never two at once: a look costs as much as the machine has processes, and each attempt that
@@ -42,7 +44,8 @@ export class SharedLook<Seen> {
     this.#free = free.promise;
     const fromMs = clock.monotonic();
     try {
-      return await this.#options.look();
+      const look = Promise.resolve(this.#options.look());
+      return await withTimeout(this.#options.timers, lookLimitMs, look, lookHangs);
     } finally {
       void this.#rest(clock.monotonic() - fromMs).then(() => free.resolve());
     }
@@ -52,4 +55,8 @@ export class SharedLook<Seen> {
     if (this.#options.isBusy === true && tookMs >= 1)
       await sleep(this.#options.timers, Math.min(tookMs, longestRestMs));
   }
+}
+
+function lookHangs(): Error {
+  return new Error(`a look at the machine's processes was not over after ${lookLimitMs / 1_000} s`);
 }

@@ -188,8 +188,7 @@ export class AttemptLife {
   /** How many processes of a leftover were ended; null: one that may be its own has run on for too long; "left": this program stops before. */
   async #untilTold(attempt: HeldAttempt): Promise<number | null | "left"> {
     const { runner, ports, logger } = this.#options;
-    const { attemptId, leftoverToken: startToken, startedAtMs, exit } = attempt;
-    const pid = exit === null ? attempt.pid : null;
+    const { attemptId, pid, leftoverToken: startToken, startedAtMs } = attempt;
     const fromMs = ports.clock.monotonic();
     for (let looks = 0; ; looks += 1) {
       const count = await runner.endLeftover({ attemptId, pid, startToken, startedAtMs }, leftoverGraceMs);
@@ -207,6 +206,14 @@ export class AttemptLife {
     }
   }
 
+  /** What a program used that had ended before this one began is told of it, and is no use of the machine from now on. */
+  #takeUse({ attemptId, exit }: HeldAttempt, cpuMs: number | null): AttemptResult["used"] {
+    const { sampler } = this.#options;
+    if (exit === null) return sampler.takeTotal(attemptId, cpuMs);
+    const total = sampler.takeTotal(attemptId, null);
+    return { ...total, cpuMs: Math.max(total.cpuMs, cpuMs ?? 0) };
+  }
+
   #neverStarted(): Ending {
     return {
       outcome: "cancelled",
@@ -219,7 +226,7 @@ export class AttemptLife {
   }
 
   async #finish(attempt: HeldAttempt, ending: Ending): Promise<void> {
-    const { journal, logger, sampler } = this.#options;
+    const { journal, logger } = this.#options;
     attempt.timeout?.cancel();
     await attempt.spool.flush();
     const { cpuMs, endedAtMs, ...how } = withCause(ending, attempt.endCause);
@@ -228,7 +235,7 @@ export class AttemptLife {
       sentence: how.sentence.slice(0, maxSentenceLength),
       startedAtMs: attempt.startedAtMs,
       finishedAtMs: endedAtMs,
-      used: sampler.takeTotal(attempt.attemptId, cpuMs),
+      used: this.#takeUse(attempt, cpuMs),
       lastOutputSeq: attempt.spool.lastSeq,
     };
     const { attemptId, fence } = attempt;
@@ -279,7 +286,7 @@ export class AttemptLife {
 function whatWasLeft(count: number | null): string {
   if (count === null)
     return "a process had its number that could be anybody's, and was left alone; it was still there an hour later";
-  return count === 0 ? "none of its processes was left" : `${count} process(es) of it were ended`;
+  return count === 0 ? "none of its processes was found" : `${count} process(es) of it were ended`;
 }
 
 /** How it ended, where somebody may have wanted it ended. */

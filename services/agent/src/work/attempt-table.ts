@@ -161,7 +161,8 @@ export class AttemptTable {
     const attempt = this.add(entry, beginLease(entry.workLeaseMs, this.#options.ports.clock.monotonic()));
     attempt.accepted = Promise.resolve(true);
     attempt.isAccepted = true;
-    attempt.pid = entry.started?.pid ?? null;
+    // Of a program that had ended the number says nothing any more.
+    attempt.pid = entry.started?.exit === undefined ? (entry.started?.pid ?? null) : null;
     attempt.startedAtMs = entry.started?.atMs ?? null;
     attempt.leftoverToken = entry.started?.startToken ?? null;
     attempt.exit = entry.started?.exit ?? null;

@@ -33,12 +33,15 @@ export let attach: Attach;
 export let streams: Stream[];
 /** Knows nothing of its machine until a test tells it. */
 export let room: MachineRoom;
+/** What the sampler was told of how much CPU time ended programs had used, to count as use of the machine. */
+export let countedCpuMs: (number | null)[];
 let held: boolean;
 export let listChanges: number;
 export let attachedChanges: boolean[];
 
 /** A new agent program on the same disk. */
 export async function boot(): Promise<void> {
+  countedCpuMs = [];
   stalls = new StallWatch(ports.clock);
   room = createMachineRoom();
   supervisor = new Supervisor({
@@ -47,7 +50,12 @@ export async function boot(): Promise<void> {
     journal,
     runner,
     stores,
-    sampler: { takeTotal: (_attemptId, exitCpuMs) => ({ cpuMs: exitCpuMs ?? 0, memoryPeakMib: 512, vramPeakMib: 0 }) },
+    sampler: {
+      takeTotal(_attemptId, exitCpuMs) {
+        countedCpuMs.push(exitCpuMs);
+        return { cpuMs: exitCpuMs ?? 0, memoryPeakMib: 512, vramPeakMib: 0 };
+      },
+    },
     maxAttempts: 3,
     room,
     isHeldByOwner: () => held,

@@ -7,6 +7,7 @@ import {
   attemptA,
   attemptB,
   boot,
+  countedCpuMs,
   freshAgentForEachTest,
   journal,
   pass,
@@ -212,7 +213,7 @@ describe("a restart of the agent program", () => {
     await welcome();
     await assign(attemptA, 2);
     await assign(attemptB, 2);
-    runner.runs[0]?.exit({ exitCode: 3 });
+    runner.runs[0]?.exit({ exitCode: 3, cpuMs: 3_600_000 });
     await say({ $case: "cancel", value: { attemptId: attemptB, fence: 2, grace: undefined, reason: "asked" } });
     let gone: (count: number) => void = () => undefined;
     runner.endLeftover = (leftover) => {
@@ -235,9 +236,11 @@ describe("a restart of the agent program", () => {
     await welcome();
     // It has ended by itself: whatever is wanted of it comes too late.
     await say({ $case: "cancel", value: { attemptId: attemptA, fence: 2, grace: undefined, reason: "asked" } });
-    expect(supervisor.listed()).toMatchObject([{ attemptId: attemptA }]);
+    expect(supervisor.listed()).toMatchObject([{ attemptId: attemptA, pid: null }]);
     gone(1);
     await ports.settle();
+    // V25: what it used is its own, and no use of the machine since the last sample.
+    expect(countedCpuMs).toEqual([null]);
     expect(supervisor.listed()).toEqual([]);
     expect(sentOf("finished").find(({ attemptId }) => attemptId === attemptA)).toMatchObject({
       fence: 2,
@@ -245,6 +248,7 @@ describe("a restart of the agent program", () => {
       exitCode: 3,
       sentence: expect.stringContaining("1 process(es) of it were ended"),
       finishedAt: { seconds: 1, nanos: 500_000_000 },
+      used: { cpuSeconds: 3_600 },
     });
     expect(runner.runs).toHaveLength(2);
   });

@@ -29,8 +29,10 @@ const undeliveredAfterMs = 5_000;
 /** DESIGN 5: LOST comes no earlier than the lease and this. */
 export const lostGraceMs = 30_000;
 const renewAheadMs = 20_000;
+/** So many attempts of a plan are found kept back in one round; the others of it come in the next. Each has cost a look at all that comes after its task. */
+const maxKeptOfPlan = 10;
 
-const limits: Omit<DueLimits, "exceptPlanIds"> = {
+const limits: Omit<DueLimits, "exceptPlanIds" | "exceptLostIds"> = {
   undeliveredAfterMs,
   lostAfterMs: lostGraceMs,
   renewAheadMs,
@@ -58,7 +60,8 @@ export function createSweep(options: SweepOptions): ManagedService {
     errorDelayMs: options.errorDelayMs,
     jitterFraction: 0.1,
     async run() {
-      const due = await options.store.findDueAttempts({ ...limits, exceptPlanIds: await locked.stillLocked() });
+      const exceptPlanIds = await locked.stillLocked();
+      const due = await options.store.findDueAttempts({ ...limits, exceptPlanIds, exceptLostIds: kept.resting() });
       // First: what is lost is settled one by one, and each may wait for a plan that somebody locks meanwhile, while leases run out.
       await renewUnanswered(options, renewal, due);
       await locked.ask([...due.undelivered, ...due.lost]);
@@ -91,14 +94,17 @@ async function sweepLost(
   kept: KeptBackAttempts,
   { lost }: DueAttempts,
 ): Promise<void> {
-  kept.keepOnly(lost);
+  const keptOfPlan = new Map<string, number>();
   await forEach(lost, locked, logger, async (attempt) => {
-    if (kept.rests(attempt)) return;
+    const keptBefore = keptOfPlan.get(attempt.planId) ?? 0;
+    if (keptBefore >= maxKeptOfPlan) return;
     try {
       const applied = await store.loseAttempt(attempt, lostGraceMs, decideLost(ports.random.next()));
+      kept.settled(attempt);
       if (applied !== null) settle(attempt, applied, "lost", logger);
     } catch (error) {
       if (!(error instanceof DependentsLockedError)) throw error;
+      keptOfPlan.set(attempt.planId, keptBefore + 1);
       kept.note(attempt, error);
     }
   });

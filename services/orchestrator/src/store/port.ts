@@ -177,6 +177,8 @@ export interface DueLimits {
   readonly limit: number;
   /** Of these plans nothing but what is to be renewed. */
   readonly exceptPlanIds: readonly string[];
+  /** Attempts that are not looked for among the lost. */
+  readonly exceptLostIds: readonly string[];
 }
 
 export interface DueAttempts {

@@ -20,7 +20,7 @@ const due = defineStatement<DueRow>({
     (SELECT 'lost', ${knownColumns}
        FROM attempts a JOIN tasks t ON t.task_id = a.task_id
       WHERE a.state IN ('assigned', 'running') AND a.lease_expires_at <= now() - $2 * interval '1 millisecond'
-        AND a.plan_id <> ALL($5::uuid[])
+        AND a.plan_id <> ALL($5::uuid[]) AND a.attempt_id <> ALL($6::uuid[])
       ORDER BY a.lease_expires_at
       LIMIT $4)
     UNION ALL
@@ -33,9 +33,16 @@ const due = defineStatement<DueRow>({
 
 export async function findDueAttempts(
   db: Queryable,
-  { undeliveredAfterMs, lostAfterMs, renewAheadMs, limit, exceptPlanIds }: DueLimits,
+  { undeliveredAfterMs, lostAfterMs, renewAheadMs, limit, exceptPlanIds, exceptLostIds }: DueLimits,
 ): Promise<DueAttempts> {
-  const rows = await db.query(due, [undeliveredAfterMs, lostAfterMs, renewAheadMs, limit, exceptPlanIds]);
+  const rows = await db.query(due, [
+    undeliveredAfterMs,
+    lostAfterMs,
+    renewAheadMs,
+    limit,
+    exceptPlanIds,
+    exceptLostIds,
+  ]);
   const of = (kind: DueRow["due"]): DueAttempts["lost"] => rows.filter((row) => row.due === kind).map(knownFromRow);
   return { undelivered: of("undelivered"), lost: of("lost"), unanswered: of("reservation") };
 }

@@ -89,12 +89,13 @@ export function createReports(db: Database, hold?: HoldOptions): SubmitReport {
         1_000,
       ),
   };
+  let turn = 0;
   const aside = new ReportsAside({
     ...limits,
     // Of a plan that is locked each alone would wait for the same lock as long again.
     isForAll: (error) => isAboutDatabase(error) || (isInTheWay(error) && !(error instanceof RowLockedError)),
     run: (reports) => decideAside(db, reports),
-    runShared: (reports) => decideShared(db, reports),
+    runShared: (reports) => decideShared(db, reports, (turn += 1)),
   });
   const groups = new Grouped<Report, ReportAnswer | PutAside>({
     ...limits,
@@ -194,13 +195,17 @@ async function decideAside(
   }
 }
 
+/** Plans of the shared lane that are waited for in one group, a quarter of a second each: what is free has been written by then, and is told behind them. */
+const maxInTurn = 4;
+
 /**
- * What is free at this moment; then each plan that was not is waited for, a moment, and with nothing else in hand. One that is only busy is hardly ever
- * found free by chance, but has its turn where it is waited for.
+ * What is free at this moment; then some of the plans that were not are waited for, a moment, and with nothing else in hand. One that is only busy is
+ * hardly ever found free by chance, but has its turn where it is waited for. `turn`: how many groups there were; each begins with another plan.
  */
 async function decideShared(
   db: Database,
   reports: readonly Report[],
+  turn: number,
 ): Promise<readonly PromiseSettledResult<ReportAnswer>[]> {
   const outcomes = [...(await applyWhatIsFree(db, reports))];
   const refused = outcomes.flatMap((outcome, index) => {
@@ -210,19 +215,16 @@ async function decideShared(
   if (refused.length === 0) return outcomes;
   const plans = await readPlans(db, reports);
   const planOf = (index: number): string | undefined => plans.get(reports[index]?.attempt.attemptId ?? "");
-  for (const planId of new Set(refused.map(planOf))) {
+  const inOrder = [...new Set(refused.map(planOf))];
+  const first = (turn * maxInTurn) % inOrder.length;
+  for (const planId of [...inOrder.slice(first), ...inOrder.slice(0, first)].slice(0, maxInTurn)) {
     const indexes = refused.filter((index) => planOf(index) === planId);
     const ofPlan = indexes.flatMap((index) => reports[index] ?? []);
-    const again = await applyInAMoment(db, ofPlan).catch(whereLocked);
-    for (const [place, outcome] of (again ?? []).entries()) outcomes[indexes[place] ?? 0] = outcome;
+    // What was written before is told, whatever becomes of these.
+    const again = await applyInAMoment(db, ofPlan).catch((error: unknown) => ofPlan.map(() => rejected(error)));
+    for (const [place, outcome] of again.entries()) outcomes[indexes[place] ?? 0] = outcome;
   }
   return outcomes;
-}
-
-/** What was said of it stands. */
-function whereLocked(error: unknown): null {
-  if (!isInTheWay(error)) throw error;
-  return null;
 }
 
 /** Something else is locked. */
