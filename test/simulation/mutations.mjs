@@ -40,6 +40,12 @@ export const mutations = [
     from: `                        AND (t.claim_expires_at IS NULL OR t.claim_expires_at <= now())
                       ORDER BY p.rank`,
     to: `                      ORDER BY p.rank`,
+    // Whoever lost his claim assigns nothing: without that as well.
+    and: {
+      file: "services/orchestrator/src/store/postgres/assign.ts",
+      from: "AND t.claim_owner = $2 AND t.fence = a.fence AND t.placing_attempt_id = a.attempt_id AND t.state",
+      to: "AND $2::uuid IS NOT NULL AND t.state",
+    },
   },
   {
     name: "takeover with a new attempt id",

@@ -18,7 +18,16 @@ describe("the checker of invariants, at the bounds of its rules", () => {
     const fleet = Array.from({ length: 12 }, (_, number) => `agent-${number}`);
     const machines = fleet.map((agentId) => ({ ...sound.machines[0]!, agentId }));
     const status = (agentId: string, atMs: number, to: "suspect" | "offline"): Change => {
-      return { row: "agent", seq: 0, atMs, commit: `${atMs}`, agentId, usable: false, status: to };
+      return {
+        row: "agent",
+        seq: 0,
+        atMs,
+        commit: `${atMs}`,
+        agentId,
+        usable: false,
+        unusableFor: ["not online"],
+        status: to,
+      };
     };
     /** Half of them fall silent 5 s after the others. */
     const kinds = (givenUpAtMs: number | null): readonly Invariant[] => {
@@ -46,7 +55,16 @@ describe("the checker of invariants, at the bounds of its rules", () => {
         silences,
         changes: numbered([
           ...sound.changes.filter(({ atMs }) => atMs <= 25),
-          { row: "agent", seq: 0, atMs: 30_000, commit: "90", agentId: "agent", usable: true, status: "suspect" },
+          {
+            row: "agent",
+            seq: 0,
+            atMs: 30_000,
+            commit: "90",
+            agentId: "agent",
+            usable: true,
+            unusableFor: [],
+            status: "suspect",
+          },
           { ...promised, attemptId: "a1", state: "released", atMs: freeAtMs },
           { ...promised, atMs: promisedAtMs },
         ]),

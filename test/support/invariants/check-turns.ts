@@ -5,11 +5,11 @@ const writtenWithinMs = 5_000;
 
 /**
  * V14: nothing is promised on a machine that takes no work: not online, not attached, held, cordoned, draining or on probation. Whoever promises room knows
- * that so much later at most.
+ * that so much later at most. Each reason counts by itself: one may end in the moment in which another begins.
  */
 export function checkUsable({ changes, stalls = [] }: Facts, toldWithinMs: number): readonly Violation[] {
   const violations: Violation[] = [];
-  const unusableSince = new Map<string, number>();
+  const unusableSince = new Map<string, ReadonlyMap<string, number>>();
   const promised = new Map<string, string>();
   const isPromise = new Set(
     [...promisesByAgent(changes).values()]
@@ -18,33 +18,33 @@ export function checkUsable({ changes, stalls = [] }: Facts, toldWithinMs: numbe
       .map(({ seq }) => seq),
   );
   for (const change of changes) {
-    if (change.row === "agent") {
-      if (change.usable) unusableSince.delete(change.agentId);
-      // Whatever else is told of it meanwhile says that more may be on its way.
-      else unusableSince.set(change.agentId, change.atMs);
-    }
+    // Whatever else is told of it meanwhile says that more may be on its way.
+    if (change.row === "agent")
+      unusableSince.set(change.agentId, new Map(change.unusableFor.map((reason) => [reason, change.atMs])));
     if (change.row !== "reservation") continue;
     const { attemptId, agentId, state, atMs, seq } = change;
     const isNew = isPromise.has(seq) && state === "unconfirmed" && promised.get(attemptId) !== agentId;
     if (holds(change)) promised.set(attemptId, agentId);
     else promised.delete(attemptId);
-    const sinceMs = unusableSince.get(agentId);
-    if (!isNew || sinceMs === undefined || atMs - sinceMs <= toldWithinMs) continue;
-    if (isUsableSoon(changes, agentId, atMs)) continue;
-    if (stalls.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs)) continue;
-    const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; it took no work from ${sinceMs} on`;
+    if (!isNew || stalls.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs)) continue;
+    const known = [...(unusableSince.get(agentId) ?? [])].find(
+      ([reason, sinceMs]) => atMs - sinceMs > toldWithinMs && !endsSoon(changes, agentId, reason, atMs),
+    );
+    if (known === undefined) continue;
+    const [reason, sinceMs] = known;
+    const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; it took no work from ${sinceMs} on: ${reason}`;
     violations.push({ invariant: "V14", what });
   }
   return violations;
 }
 
 /** The registry that heard of it gives room at once, and writes it down a moment later. */
-function isUsableSoon(changes: Facts["changes"], agentId: string, atMs: number): boolean {
+function endsSoon(changes: Facts["changes"], agentId: string, reason: string, atMs: number): boolean {
   return changes.some(
     (change) =>
       change.row === "agent" &&
       change.agentId === agentId &&
-      change.usable &&
+      !change.unusableFor.includes(reason) &&
       change.atMs >= atMs &&
       change.atMs - atMs <= writtenWithinMs,
   );

@@ -153,7 +153,8 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
       changes: edited(
         sound.changes,
         (change) => change.row === "agent",
-        (change) => (change.row === "agent" ? { ...change, atMs: -20_000, usable: false } : change),
+        (change) =>
+          change.row === "agent" ? { ...change, atMs: -20_000, usable: false, unusableFor: ["not attached"] } : change,
       ),
     },
   ],
@@ -267,6 +268,20 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
 describe("the checker of invariants", () => {
   it("finds nothing in a sound history", () => {
     expect(findViolations(sound, { waitBoundMs: 500 })).toEqual([]);
+  });
+
+  it("V14: a machine that is drained in the moment in which it is attached may be promised until that is told", () => {
+    const unusable = (atMs: number, reason: string): Change => {
+      const [first] = sound.changes;
+      if (first?.row !== "agent") throw new Error("the first change is of the agent");
+      return { ...first, atMs, usable: false, unusableFor: [reason] };
+    };
+    const after = (...last: readonly Change[]) => ({
+      changes: numbered([unusable(-20_000, "not attached"), ...sound.changes.slice(1), ...last]),
+    });
+    expect(found(after())).toEqual(["V14"]);
+    expect(found(after(unusable(2_000, "draining")))).toEqual([]);
+    expect(found(after(unusable(2_000, "not attached")))).toEqual(["V14"]);
   });
 
   it.each(wrong)("%s: %s", (invariant, _what, facts) => {

@@ -109,6 +109,8 @@ export interface AgentChange extends Recorded {
   readonly agentId: string;
   /** Online, attached, and neither held, cordoned, draining nor on probation. */
   readonly usable: boolean;
+  /** What of that it is not, as "not online" or "draining". */
+  readonly unusableFor: readonly string[];
   /** Of its liveness; null where the change is of something else. */
   readonly status: string | null;
 }

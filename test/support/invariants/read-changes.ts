@@ -1,5 +1,5 @@
 import type { AttemptState, PauseState, ReservationState, TaskState } from "@headroom/scheduling";
-import type { Change } from "./facts.ts";
+import type { AgentChange, Change } from "./facts.ts";
 import type { RunSql } from "../run-sql.ts";
 
 interface ChangeRow {
@@ -37,13 +37,19 @@ export async function readChanges(sql: RunSql): Promise<readonly Change[]> {
 
 /** An agent's usability stands in two tables: each of them tells a part. */
 class Agents {
-  readonly #usable = new Map<string, { liveness: boolean; agent: boolean }>();
+  readonly #unusableFor = new Map<string, { liveness: readonly string[]; agent: readonly string[] }>();
 
-  tell(agentId: string, part: "liveness" | "agent", usable: boolean): boolean {
-    const known = this.#usable.get(agentId) ?? { liveness: false, agent: true };
-    known[part] = usable;
-    this.#usable.set(agentId, known);
-    return known.liveness && known.agent;
+  /** `reasons`: all that there may be, and whether they hold. */
+  tell(
+    agentId: string,
+    part: "liveness" | "agent",
+    reasons: Readonly<Record<string, boolean>>,
+  ): Pick<AgentChange, "usable" | "unusableFor"> {
+    const known = this.#unusableFor.get(agentId) ?? { liveness: ["not online"], agent: [] };
+    known[part] = Object.keys(reasons).filter((reason) => reasons[reason]);
+    this.#unusableFor.set(agentId, known);
+    const unusableFor = [...known.liveness, ...known.agent];
+    return { usable: unusableFor.length === 0, unusableFor };
   }
 }
 
@@ -117,25 +123,20 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         owner_hold: boolean;
         on_probation: boolean;
       };
-      const isUp = !gone && row.status === "online" && row.attached && !row.owner_hold && !row.on_probation;
-      return {
-        ...recorded,
-        row: "agent",
-        agentId: row.agent_id,
-        usable: agents.tell(row.agent_id, "liveness", isUp),
-        status: row.status,
+      const reasons = {
+        "not online": gone || row.status !== "online",
+        "not attached": !row.attached,
+        held: row.owner_hold,
+        "on probation": row.on_probation,
       };
+      const usability = agents.tell(row.agent_id, "liveness", reasons);
+      return { ...recorded, row: "agent", agentId: row.agent_id, ...usability, status: row.status };
     }
     case "agent": {
       const row = data as { agent_id: string; cordoned: boolean; draining: boolean };
-      const isOffered = !gone && !row.cordoned && !row.draining;
-      return {
-        ...recorded,
-        row: "agent",
-        agentId: row.agent_id,
-        usable: agents.tell(row.agent_id, "agent", isOffered),
-        status: null,
-      };
+      const reasons = { removed: gone, cordoned: row.cordoned, draining: row.draining };
+      const usability = agents.tell(row.agent_id, "agent", reasons);
+      return { ...recorded, row: "agent", agentId: row.agent_id, ...usability, status: null };
     }
   }
 }

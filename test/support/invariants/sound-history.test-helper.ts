@@ -32,7 +32,7 @@ export function soundHistory(): Facts {
     amounts,
   });
   const changes: readonly WithoutSeq<Change>[] = [
-    { row: "agent", atMs: 0, commit: "0", agentId: "agent", usable: true, status: "online" },
+    { row: "agent", atMs: 0, commit: "0", agentId: "agent", usable: true, unusableFor: [], status: "online" },
     { row: "task", atMs: 10, commit: "1", taskId: "first", state: "pending", fence: 1 },
     { row: "task", atMs: 10, commit: "1", taskId: "second", state: "pending", fence: 1 },
     promise(15, "2", "a1", "unconfirmed"),
