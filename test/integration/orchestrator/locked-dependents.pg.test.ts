@@ -46,9 +46,11 @@ async function lock(table: Table, key: "plan_id" | "task_id", id: string): Promi
   };
 }
 
+/** Sessions that wait for a lock. */
+const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
 /** The answer, and how many sessions at most waited for a lock meanwhile. */
 async function watchLocks<Result>(answer: Promise<Result>): Promise<{ result: Result; mostWaiting: number }> {
-  const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
   const isOver = answer.then(() => true);
   let mostWaiting = 0;
   while (!(await Promise.race([isOver, nextTurn()])))
@@ -176,8 +178,6 @@ describe("plans that are locked, more than there are lanes", () => {
     };
     return { shared, unlockShared: unlocks.slice(3), end };
   }
-
-  const waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
   it("DESIGN 5: none is held while another is waited for", async () => {
     const { shared, unlockShared, end } = await lockPlans(5);

@@ -4,7 +4,29 @@ import { expect, it } from "vitest";
 import { createAvoidedAgents } from "../placing/avoided-agents.ts";
 import type { DueAttempts } from "../store/port.ts";
 import { DependentsLockedError } from "../store/row-locked.ts";
-import { createSweep } from "./sweep.ts";
+import { createSweep, type SweepOptions } from "./sweep.ts";
+
+/** Nobody has locked anything, and no room is to be renewed. */
+function sweepOf(
+  store: Pick<SweepOptions["store"], "findDueAttempts" | "loseAttempt">,
+  ports: SweepOptions["ports"],
+  logger: SweepOptions["logger"],
+) {
+  return createSweep({
+    store: {
+      attemptsInUse: () => Promise.resolve(new Set()),
+      takeBackUnsent: () => Promise.resolve(null),
+      noteReservationsRenewed: () => Promise.resolve(),
+      ...store,
+    },
+    registry: { renew: () => Promise.resolve([]) },
+    settle: () => undefined,
+    avoided: createAvoidedAgents(ports.clock),
+    ports,
+    logger,
+    errorDelayMs: 1_000,
+  });
+}
 
 it("room that waits for an answer is kept before anything is settled: that may wait for a locked plan", async () => {
   const ports = manualPorts();
@@ -52,25 +74,18 @@ it("after one attempt was waited for in vain the others of its plan are left out
     return { attemptId, planId: attemptId === "c" ? "Q" : "P", agentId: "one" } as DueAttempts["lost"][number];
   });
   const ports = manualPorts();
-  const sweep = createSweep({
-    store: {
+  const sweep = sweepOf(
+    {
       findDueAttempts: () => Promise.resolve({ undelivered: [], lost: [first!, second!, other!], unanswered: [] }),
-      attemptsInUse: () => Promise.resolve(new Set()),
-      takeBackUnsent: () => Promise.resolve(null),
       loseAttempt({ attemptId }) {
         tried.push(attemptId);
         if (attemptId !== "a") return Promise.resolve(null);
         return Promise.reject(Object.assign(new Error("lock timeout"), { code: "55P03" }));
       },
-      noteReservationsRenewed: () => Promise.resolve(),
     },
-    registry: { renew: () => Promise.resolve([]) },
-    settle: () => undefined,
-    avoided: createAvoidedAgents(ports.clock),
     ports,
-    logger: silentLogger,
-    errorDelayMs: 1_000,
-  });
+    silentLogger,
+  );
   await sweep.start();
   await waitFor(() => tried.length === 2);
   await sweep.stop();
@@ -87,29 +102,22 @@ it("attempts behind whose tasks something is locked wait by themselves, however 
   ];
   const ports = manualPorts();
   const logger = captureLogger();
-  const sweep = createSweep({
-    store: {
+  const sweep = sweepOf(
+    {
       findDueAttempts({ limit, exceptLostIds }) {
         const lost = due.filter(({ attemptId }) => !exceptLostIds.includes(attemptId)).slice(0, limit);
         return Promise.resolve({ undelivered: [], lost: lost as unknown as DueAttempts["lost"], unanswered: [] });
       },
-      attemptsInUse: () => Promise.resolve(new Set()),
-      takeBackUnsent: () => Promise.resolve(null),
       loseAttempt({ attemptId }) {
         tried.push(attemptId);
         if (attemptId.startsWith("kept")) return Promise.reject(new DependentsLockedError(attemptId));
         due = due.filter((one) => one.attemptId !== attemptId);
         return Promise.resolve(null);
       },
-      noteReservationsRenewed: () => Promise.resolve(),
     },
-    registry: { renew: () => Promise.resolve([]) },
-    settle: () => undefined,
-    avoided: createAvoidedAgents(ports.clock),
     ports,
     logger,
-    errorDelayMs: 1_000,
-  });
+  );
   await sweep.start();
   for (let second = 0; second < 600; second += 1) await ports.advance(1_000);
   await sweep.stop();
@@ -128,24 +136,17 @@ it("a schema of another version is no attempt's fault: the first that meets it e
   });
   const ports = manualPorts();
   const logger = captureLogger();
-  const sweep = createSweep({
-    store: {
+  const sweep = sweepOf(
+    {
       findDueAttempts: () => Promise.resolve({ undelivered: [], lost, unanswered: [] }),
-      attemptsInUse: () => Promise.resolve(new Set()),
-      takeBackUnsent: () => Promise.resolve(null),
       loseAttempt({ attemptId }) {
         tried.push(attemptId);
         return Promise.reject(Object.assign(new Error("no such column"), { code: "42703" }));
       },
-      noteReservationsRenewed: () => Promise.resolve(),
     },
-    registry: { renew: () => Promise.resolve([]) },
-    settle: () => undefined,
-    avoided: createAvoidedAgents(ports.clock),
     ports,
     logger,
-    errorDelayMs: 1_000,
-  });
+  );
   await sweep.start();
   await ports.advance(0);
   await sweep.stop();

@@ -14,7 +14,7 @@ const maxLanes = 3;
 const sharedLane = "shared";
 
 interface LaneOptions extends GroupedOptions<Report, ReportAnswer> {
-  /** Of plans of which some may be free: none is held while another is waited for, so none is waited for. */
+  /** Of plans of which some may be free: none is to be held while another is waited for. */
   readonly runShared: GroupedOptions<Report, ReportAnswer>["run"];
 }
 
