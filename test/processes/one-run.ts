@@ -135,7 +135,7 @@ async function settle(
     for (let number = 1; number <= calmPlans; number += 1) {
       const plan = calmPlan(cluster, random, number);
       const { planId } = must(await cluster.client.plans.dispatch(plan));
-      accepted.push({ planId, tasks: plan.tasks?.length ?? 0 });
+      accepted.push({ planId, tasks: plan.tasks?.length ?? 0, name: plan.name, mustSucceed: true });
     }
     await allEnded(cluster);
     await nothingPromised(cluster);

@@ -369,5 +369,84 @@ export const mutations = [
     file: "services/agent/src/work/decide-assignment.ts",
     from: `  if (context.isOverfull) return refuse("NO_ROOM");`,
     to: "",
+    // Its own look is the last of several: what was given out is sent again for a minute only, in which its promise holds most of the time.
+    and: {
+      file: "services/orchestrator/src/work/resending.ts",
+      from: "export const resendWithinMs = 60_000;",
+      to: "export const resendWithinMs = 600_000;",
+    },
+  },
+  {
+    name: "success told as failure",
+    file: decide,
+    from: `const succeeded = result.outcome === "exited" && result.exitCode === 0;`,
+    to: `const succeeded = result.outcome === "exited" && result.exitCode === -1;`,
+  },
+  {
+    name: "a run that was lost is the last",
+    file: decide,
+    from: `if (situation.runsUsed >= situation.maxAttempts && !situation.cancelRequested) {`,
+    to: `if (!situation.cancelRequested) {`,
+  },
+  {
+    name: "request_id not kept",
+    file: "services/orchestrator/src/store/postgres/insert-plans.ts",
+    from: "request_id: plan.requestId,",
+    to: "request_id: null,",
+  },
+  {
+    name: "given out before all that it depends on",
+    file: "services/orchestrator/src/store/postgres/dependents.ts",
+    from: "t.task_id = dependent.task_id AND t.depends_remaining = 0 OFFSET 0",
+    to: "t.task_id = dependent.task_id OFFSET 0",
+  },
+  {
+    name: "CancelPlan answered before it is written",
+    file: "services/orchestrator/src/rpc/cancel-plan.ts",
+    from: `const outcome = await deps.store.cancelPlan(planId, request.reason, "planner", callOf(context));`,
+    to: `deps.store.cancelPlan(planId, request.reason, "planner", callOf(context)).catch(() => undefined);
+    const outcome = { cancelledTasks: 0, running: [], takenBack: [] };`,
+  },
+  {
+    name: "a cancellation is told to no agent",
+    file: "services/orchestrator/src/work/session.ts",
+    from: "this.send(cancelMessage(attempt, reason));",
+    to: "void cancelMessage(attempt, reason);",
+  },
+  {
+    name: "a copied machine is let in",
+    file: "services/registry/src/heartbeat/session.ts",
+    from: "    this.#refuseClone(hello);\n",
+    to: "",
+    and: [
+      {
+        file: "services/registry/src/store/postgres/admit.ts",
+        from: "AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id)",
+        to: "AND held.incarnation <> given.incarnation AND held.replica_id <> given.replica_id AND false)",
+      },
+      {
+        file: "services/registry/src/store/postgres/admit.ts",
+        from: "WHERE (l.status <> 'online' OR",
+        to: "WHERE (true OR l.status <> 'online' OR",
+      },
+    ],
+  },
+  {
+    name: "probation ignored",
+    file: "services/registry/src/fleet/agent-views.ts",
+    from: "const onProbation = agent.flapping.probationUntilMs !== null;",
+    to: "const onProbation = false;",
+  },
+  {
+    name: "gate judges cards by CPU alone",
+    file: "libs/scheduling/src/gate-sums.ts",
+    from: "if (isBelowCpu || isBelowGpu) this.#below.gpu += sign;",
+    to: "if (isBelowCpu || (vram === null && isBelowGpu)) this.#below.gpu += sign;",
+  },
+  {
+    name: "a silent agent stays online",
+    file: "services/registry/src/liveness/sweep.ts",
+    from: `if (verdict === "ttl_missed") {`,
+    to: `if (verdict === "ttl_missed" && pulse.intervalMs === -1) {`,
   },
 ];

@@ -7,10 +7,11 @@ import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findForeignPromised } from "./world/find-foreign.ts";
-import { findUnheeded } from "./world/find-unheeded.ts";
+import { findUnended, findUnheeded } from "./world/find-unheeded.ts";
 import { findUnkept } from "./world/find-unkept.ts";
 import { findMissed } from "./world/followers.ts";
-import { findDoubleExecutions, findRunsOfLost, readWorld, toldIn } from "./world/read-world.ts";
+import type { Acknowledged } from "./world/operator.ts";
+import { findDoubleExecutions, findPromisedAsleep, findRunsOfLost, readWorld, toldIn } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
 
@@ -116,7 +117,9 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
           ...findRunsOfLost(world, facts),
           ...findForeignPromised(world, facts),
           ...findUnkept(toldIn(world), facts),
-          ...findUnheeded(world.operator?.acknowledged ?? [], facts),
+          ...findPromisedAsleep(world, facts),
+          ...findUnheeded(acknowledgedIn(world, facts), facts),
+          ...findUnended(world, acknowledgedIn(world, facts), facts, world.engine.wallMs - engine.nowMs + settledAtMs),
           ...lossesOf(world, facts, configs, faults.counts),
         ]),
       );
@@ -136,6 +139,16 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     faults: faults.counts,
     faultNumbers: faults.made,
   };
+}
+
+/** What operators and planners were told has been done. */
+function acknowledgedIn({ operator, planner }: World, { tasks }: Facts): readonly Acknowledged[] {
+  const cancelled = planner.cancelled.flatMap(({ planId, atMs }) =>
+    tasks.flatMap((task): Acknowledged[] =>
+      task.planId === planId ? [{ kind: "cancelled", taskId: task.taskId, atMs }] : [],
+    ),
+  );
+  return [...(operator?.acknowledged ?? []), ...cancelled];
 }
 
 /** While the database is away or slow, what was seen one by one is written at once. */

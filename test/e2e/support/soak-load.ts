@@ -60,8 +60,9 @@ export async function submitPlans(cluster: Cluster, random: SeededRandom, option
       const plan = somePlan(cluster, random, number, workLeaseSeconds);
       const planId = await submit(plan);
       if (planId === null) return;
-      accepted.push({ planId, tasks: plan.tasks?.length ?? 0 });
-      if (random.next() < 0.1) {
+      const isCancelled = random.next() < 0.1;
+      accepted.push({ planId, tasks: plan.tasks?.length ?? 0, name: plan.name, mustSucceed: !isCancelled });
+      if (isCancelled) {
         const answer = await someClient().plans.cancel(planId, "changed my mind", { timeoutMs: 2_000 });
         if (answer.kind === "ok") cancelled += 1;
       }

@@ -11,7 +11,7 @@ import { traceLogger } from "./trace-logger.ts";
 import type { World } from "./world.ts";
 
 const lookEveryMs = 200;
-/** So long the original must have been well for a copy that is let in to be a fault: by then whatever was before has passed. */
+/** So long the original must have been well before it is copied: by then whatever was before has passed, and a copy that is let in is a fault. */
 const wellForMs = 20_000;
 /** After its connections were broken, or it said goodbye, it is back by then. */
 const reconnectedWithinMs = 20_000;
@@ -32,19 +32,29 @@ export class Copies {
     this.#create = create;
   }
 
-  /** Of the machine of this place, for so long at most. False: it is not well itself. */
+  /** Of the machine of this place, for so long at most, once that has been well for a while. False: it is not well now. */
   begin(world: World, index: number, forMs: number): boolean {
     if (!isWell(world, index)) return false;
+    const { engine } = world;
+    const switchOnAtMs = engine.nowMs + wellForMs;
+    const look = (): void => {
+      if (world.isMended || !isWell(world, index)) return;
+      if (engine.nowMs >= switchOnAtMs) this.#switchOn(world, index, forMs);
+      else engine.schedule(lookEveryMs, null, `${world.machines[index]!.name} is to be copied`, look);
+    };
+    look();
+    return true;
+  }
+
+  #switchOn(world: World, index: number, forMs: number): void {
     const { engine, network } = world;
     const original = world.machines[index]!;
     this.#made += 1;
     const machine = original.copy(`${original.name}-copy-${this.#made}`);
-    const wellFromMs = engine.nowMs;
     const heard = (): void => {
-      const wellMs = engine.nowMs - wellFromMs;
-      if (!isWell(world, index) || wellMs < wellForMs) this.tookOver = true;
+      if (!isWell(world, index)) this.tookOver = true;
       else {
-        const what = `${machine.name} was let in, and ${original.name} had been well for ${Math.round(wellMs)} ms`;
+        const what = `${machine.name} was let in at ${Math.round(engine.nowMs)}, and ${original.name} had been well for ${wellForMs / 1_000} s before it was switched on`;
         this.violations.push({ invariant: "V26", what });
       }
     };
@@ -64,7 +74,6 @@ export class Copies {
     node.start();
     look();
     engine.schedule(forMs, null, `${machine.name} is switched off`, () => this.#end(node));
-    return true;
   }
 
   endAll(): void {

@@ -1,8 +1,41 @@
 import type { Facts, Violation } from "../../support/invariants/facts.ts";
+import type { Execution } from "./machine.ts";
 import type { Acknowledged } from "./operator.ts";
+import type { World } from "./world.ts";
 
 /** A copy of the release of an earlier hold may come so late, and end this one. */
 const lastCopyMs = 20_000;
+
+/** So long after an agent hears of it, or can hear of it at last, what runs has been ended: cancellations are sent again every ten seconds. */
+const endedWithinMs = 25_000;
+
+/** V16 by what really ran: what was cancelled ends. `heardFromMs`: from then on every agent hears its orchestrators, by the world's clock. */
+export function findUnended(
+  { machines, engine, postgres }: Pick<World, "engine" | "postgres"> & { readonly machines: readonly Executing[] },
+  acknowledged: readonly Acknowledged[],
+  { events }: Pick<Facts, "events">,
+  heardFromMs: number,
+): readonly Violation[] {
+  const aheadMs = postgres.nowMs - engine.wallMs;
+  const revived = new Set(events.flatMap(({ kind, taskId }) => (kind === "TASK_RETRIED" ? [taskId] : [])));
+  return acknowledged.flatMap((one) => {
+    if (one.kind !== "cancelled" || revived.has(one.taskId)) return [];
+    const byMs = Math.max(one.atMs - aheadMs, heardFromMs) + endedWithinMs;
+    return machines
+      .flatMap(({ name, executions }) => executions.map((execution) => ({ name, ...execution })))
+      .filter(({ taskId, fromMs, toMs }) => taskId === one.taskId && fromMs < byMs && (toMs ?? engine.wallMs) > byMs)
+      .map(({ name, attemptId, toMs }): Violation => {
+        const what = `${attemptId} ran on ${name} until ${toMs}; that its task is cancelled was confirmed at ${one.atMs - aheadMs}`;
+        return { invariant: "V16", what };
+      });
+  });
+}
+
+/** What ran on a machine. */
+interface Executing {
+  readonly name: string;
+  readonly executions: readonly Pick<Execution, "attemptId" | "taskId" | "fromMs" | "toMs">[];
+}
 
 /**
  * V16 and V24 by what the operator was told, whatever the database says of it afterwards: what was cancelled is given to nobody unless it is retried, and nothing of

@@ -74,6 +74,8 @@ export class Machine {
   #isAsleep = false;
   #sleptFromMs = 0;
   #sleptMs = 0;
+  /** When it was suspended, by the world's clock. */
+  readonly naps: { readonly fromMs: number; toMs: number | null }[] = [];
   #frozenBySleep: readonly MachineProcess[] = [];
   /** Told before the machine sleeps, where its system tells. */
   sleepListener: SleepListener | null = null;
@@ -204,6 +206,7 @@ export class Machine {
 
   /** The machine loses its power: commands are gone, and of the journal's end what had not been synced. */
   losePower(): void {
+    this.#endNap();
     for (const process of this.#processes.values()) {
       process.onEnd = null;
       process.execution.toMs = this.#engine.wallMs;
@@ -223,6 +226,7 @@ export class Machine {
   fallAsleep(): void {
     this.#isAsleep = true;
     this.#sleptFromMs = this.#engine.nowMs;
+    this.naps.push({ fromMs: this.#engine.wallMs, toMs: null });
     this.#frozenBySleep = [...this.#processes.values()].filter(({ dueMs }) => dueMs !== null);
     for (const process of this.#frozenBySleep) this.#freeze(process);
   }
@@ -230,9 +234,15 @@ export class Machine {
   wake(): void {
     if (!this.#isAsleep) return;
     this.#isAsleep = false;
+    this.#endNap();
     this.#sleptMs += this.#engine.nowMs - this.#sleptFromMs;
     for (const process of this.#frozenBySleep) this.#thaw(process, this.#engine.nowMs);
     this.#frozenBySleep = [];
+  }
+
+  #endNap(): void {
+    const last = this.naps.at(-1);
+    if (last !== undefined) last.toMs ??= this.#engine.wallMs;
   }
 
   /** Where a program on it reads the time: as on Linux the steady clock stands still while the machine sleeps, and the boot clock does not. */

@@ -25,6 +25,8 @@ export interface KnownPlan {
 export interface Wishes {
   /** Some machine has two cards. */
   readonly hasTwoCards: boolean;
+  /** Some tasks depend on several others. */
+  readonly isRicher: boolean;
 }
 
 /** Submits plans, asks again what was not answered, and now and then cancels one. */
@@ -36,12 +38,15 @@ export class Planner {
   readonly #process: SimProcess;
   readonly #client: RpcClient<typeof wire.PlanServiceService>;
   readonly #wishes: Wishes | null;
+  readonly #databaseMs: () => number;
   readonly #unanswered = new Set<string>();
   readonly #known: KnownPlan[] = [];
   #plans = 0;
 
-  constructor(engine: Engine, network: SimNetwork, wishes: Wishes | null) {
+  /** `databaseMs`: the database's clock. */
+  constructor(engine: Engine, network: SimNetwork, wishes: Wishes | null, databaseMs: () => number) {
     this.#engine = engine;
+    this.#databaseMs = databaseMs;
     this.#wishes = wishes;
     this.#process = engine.process("planner");
     const channel = network.for(this.#process).channel({
@@ -73,21 +78,27 @@ export class Planner {
   /** Work that fills machines, and cannot fail. */
   probe(probe: Probe): void {
     this.#plans += 1;
-    this.#submit(probingPlan(this.#engine.random, this.#plans, probe));
+    this.#submit(probingPlan(this.#engine.random, this.#plans, probe), true);
   }
 
-  #submit(plan: Partial<wire.WorkPlan>): void {
+  #submit(plan: Partial<wire.WorkPlan>, mustSucceed = false): void {
     const request = wire.DispatchPlanRequest.fromPartial({ requestId: this.#process.ports.random.uuid(), plan });
     this.#unanswered.add(request.requestId);
-    this.#process.do(`submits plan ${this.#plans}`, () => this.#dispatch(request));
+    this.#process.do(`submits plan ${this.#plans}`, () => this.#dispatch(request, mustSucceed));
   }
+
+  /** Plans whose cancellation was confirmed, by the database's clock. */
+  readonly cancelled: { readonly planId: string; readonly atMs: number }[] = [];
 
   cancelOne(): void {
     // One of the last: what came long ago has ended.
     const one = this.accepted.at(-1 - this.#engine.random.int(0, Math.min(2, Math.max(0, this.accepted.length - 1))));
     if (one === undefined) return;
     this.#process.do("cancels a plan", () => {
-      this.#client.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 5_000 }).catch(() => undefined);
+      this.#client.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 5_000 }).then(
+        () => this.cancelled.push({ planId: one.planId, atMs: this.#databaseMs() }),
+        () => undefined,
+      );
     });
   }
 
@@ -96,12 +107,13 @@ export class Planner {
     return this.#known.at(-1 - random.int(0, Math.min(2, Math.max(0, this.#known.length - 1)))) ?? null;
   }
 
-  #dispatch(request: wire.DispatchPlanRequest): void {
+  #dispatch(request: wire.DispatchPlanRequest, mustSucceed: boolean): void {
     this.#client.dispatchPlan(request, { deadlineMs: 5_000 }).then(
       ({ planId, tasks }) => {
         this.#unanswered.delete(request.requestId);
         if (tasks.length > 0) this.#known.push({ planId, taskIds: tasks.map(({ taskId }) => taskId) });
-        this.accepted.push({ planId, tasks: request.plan?.tasks.length ?? 0 });
+        const { name = "", tasks: asked = [] } = request.plan ?? {};
+        this.accepted.push({ planId, tasks: asked.length, name, mustSucceed });
         this.#engine.note("planner", `${request.plan?.name} is accepted as ${planId}`);
         this.onAccepted(planId);
       },
@@ -109,7 +121,9 @@ export class Planner {
         const isTransient = error instanceof HeadroomError && !["INVALID_ARGUMENT", "INTERNAL"].includes(error.code);
         if (!isTransient) return this.#engine.fail(error);
         this.#engine.note("planner", `${request.plan?.name} was not answered: ${error.message}`, false);
-        this.#engine.schedule(1_000, this.#process, `${request.plan?.name} again`, () => this.#dispatch(request));
+        this.#engine.schedule(1_000, this.#process, `${request.plan?.name} again`, () =>
+          this.#dispatch(request, mustSucceed),
+        );
       },
     );
   }
@@ -162,16 +176,23 @@ function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan
 }
 
 /** Some of its tasks want whole cards, or two, and some run for longer than their lease and the grace after it. */
-function livelier(random: SeededRandom, plan: Partial<wire.WorkPlan>, { hasTwoCards }: Wishes): Partial<wire.WorkPlan> {
-  const tasks = (plan.tasks ?? []).map((task): wire.TaskSpec => {
+function livelier(
+  random: SeededRandom,
+  plan: Partial<wire.WorkPlan>,
+  { hasTwoCards, isRicher }: Wishes,
+): Partial<wire.WorkPlan> {
+  const names = (plan.tasks ?? []).map(({ name }) => name);
+  const tasks = (plan.tasks ?? []).map((task, index): wire.TaskSpec => {
     const kind = random.next();
     const needs = { ...(task.needs ?? wire.ResourceNeeds.create()) };
     if (kind < 0.1) Object.assign(needs, { gpuCount: 1, gpuVramGb: 0 });
     else if (kind < 0.2 && hasTwoCards) Object.assign(needs, { gpuCount: 2, gpuVramGb: random.next() < 0.5 ? 0 : 4 });
     const isLong = random.next() < 0.1;
+    const waitsForSeveral = isRicher && index > 1 && random.next() < 0.4;
     return {
       ...task,
       needs,
+      ...(waitsForSeveral && { dependsOn: names.slice(random.int(0, index - 2), index) }),
       ...(isLong && {
         command: {
           ...(task.command ?? wire.Command.create()),

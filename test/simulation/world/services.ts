@@ -17,6 +17,8 @@ export interface Configs {
   readonly orchestrator: OrchestratorConfig;
   /** Losses of its fleet are given up soon. */
   readonly hastyRegistry: RegistryConfig;
+  /** As in production: whoever falls out again and again is on probation. */
+  readonly strictRegistry: RegistryConfig;
   readonly agent: AgentConfig;
 }
 
@@ -42,6 +44,7 @@ export async function simConfigs(): Promise<Configs> {
   return {
     registry: loadConfigOrThrow(registryConfig, { env }).values,
     hastyRegistry: loadConfigOrThrow(registryConfig, { env: { ...env, HEADROOM_OFFLINE_GRACE_SECONDS: "3" } }).values,
+    strictRegistry: loadConfigOrThrow(registryConfig, { env: { ...env, HEADROOM_FLAPS_TOLERATED: "3" } }).values,
     orchestrator: loadConfigOrThrow(orchestratorConfig, { env }).values,
     agent: await loadAgentConfig({ env }),
   };
@@ -65,8 +68,12 @@ export interface OrchestratorTemper {
   readonly threshold: number;
 }
 
-export function createSimRegistry(options: ServiceOptions, process: SimProcess, isHasty: boolean): ManagedService {
-  return createRegistry(isHasty ? options.configs.hastyRegistry : options.configs.registry, {
+export function createSimRegistry(
+  options: ServiceOptions,
+  process: SimProcess,
+  config: RegistryConfig,
+): ManagedService {
+  return createRegistry(config, {
     ports: process.ports,
     logger: traceLogger(options.engine, process),
     metrics: createMetrics({ processMetrics: false }),

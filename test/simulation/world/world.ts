@@ -63,6 +63,8 @@ export interface World {
 
 /** Worlds of lower seeds stay as they were when something was found in them: whatever is drawn besides makes another world of a seed. */
 export const firstLivelySeed = 1_000_000;
+/** From here on tasks depend on several others, and registries have less patience with agents that fall out again and again. */
+export const firstRicherSeed = 20_000_000;
 
 const shapes: readonly MachineShape[] = [
   { cpuCores: 4, memoryMib: 16_384, cards: [{ model: "RTX 4090", vramMib: 24_576 }] },
@@ -101,8 +103,12 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const threshold = random.next() < 0.25 ? 0.2 : 0;
   const kind = random.next();
   const fleet = kind < 0.05 ? "quiet" : kind < 0.12 ? "disturbed" : null;
+  const isRicher = seed >= firstRicherSeed;
+  const isStrict = isRicher && fleet === null && random.next() < 0.4;
   const isCrowded = threshold > 0 && fleet === null && random.next() < 0.4;
   const options = { engine, network, postgres, configs };
+  const registryConfig =
+    fleet === "quiet" ? configs.hastyRegistry : isStrict ? configs.strictRegistry : configs.registry;
   const boots: Boot[] = [];
   const registries = Array.from(
     // Of a loss that several share each sees a part, which may be too small for its brake.
@@ -115,7 +121,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
         network,
         create(process) {
           boots.push({ atMs: postgres.nowMs });
-          return createSimRegistry(options, process, fleet === "quiet");
+          return createSimRegistry(options, process, registryConfig);
         },
       }),
   );
@@ -157,7 +163,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const isLively = seed >= firstLivelySeed;
   for (const machine of machines) machine.squeezes = isLively;
   const hasTwoCards = machines.some(({ shape }) => shape.cards.length > 1);
-  const planner = new Planner(engine, network, isLively ? { hasTwoCards } : null);
+  const planner = new Planner(engine, network, isLively ? { hasTwoCards, isRicher } : null, () => postgres.nowMs);
   const followers = isLively ? new Followers(engine, network) : null;
   planner.onAccepted = (planId) => followers?.follow(planId);
   return {

@@ -2,13 +2,16 @@ import { isFinalAttemptState, isFinalTaskState } from "@headroom/scheduling";
 import type { Facts, Violation } from "./facts.ts";
 import { groupBy } from "./timeline.ts";
 
-/** V1: whatever a caller was told to be accepted is there, whole. */
+/** V1: whatever a caller was told to be accepted is there, whole, and once however often it was asked for. */
 export function checkAccepted({ accepted, plans, tasks }: Facts): readonly Violation[] {
   const known = new Map(plans.map((plan) => [plan.planId, plan]));
   const counts = groupBy(tasks, (task) => task.planId);
   const violations: Violation[] = [];
   const found = (what: string): void => void violations.push({ invariant: "V1", what });
-  for (const { planId, tasks: wanted } of accepted) {
+  const byName = groupBy(plans, (plan) => plan.name);
+  for (const { planId, tasks: wanted, name } of accepted) {
+    const ofName = name === undefined ? 1 : (byName.get(name)?.length ?? 0);
+    if (ofName > 1) found(`plan ${name} (${planId}) was accepted once and is there ${ofName} times`);
     if (!known.has(planId)) found(`plan ${planId} was accepted and is not there`);
     else if ((counts.get(planId)?.length ?? 0) !== wanted) {
       found(`plan ${planId} was accepted with ${wanted} tasks and has ${counts.get(planId)?.length ?? 0}`);

@@ -1,4 +1,4 @@
-import type { Needs } from "@headroom/scheduling";
+import type { Amounts, CardAmount, Needs } from "@headroom/scheduling";
 import { holds, promisesByAgent } from "./check-room.ts";
 import type { Facts, MachineFact, ReservationChange, Violation } from "./facts.ts";
 
@@ -23,15 +23,23 @@ export function isAboveThreshold(
   return vramMib > 0 && vramMib - promised.vramMib >= threshold * vramMib;
 }
 
+/** A card that is promised whole has nothing left. */
+function vramOf({ cards }: MachineFact, { cardId, vramMib, exclusive }: CardAmount): number {
+  return exclusive ? (cards.find((card) => card.cardId === cardId)?.vramMib ?? vramMib) : vramMib;
+}
+
 interface Fleet {
   /** Until when each agent may be counted on: `Infinity` while it is online. */
   readonly onlineUntilMs: Map<string, number>;
-  readonly promised: Map<string, Map<string, number>>;
+  readonly promised: Map<string, Map<string, Amounts>>;
 }
 
+/** What the gate is asked about: work with a card needs an agent that is above in both. */
+const kinds = ["cpu", "gpu"] as const;
+
 /**
- * V18: nothing new is given out while every agent that is online has been below the threshold for a while. Only CPU and only what is
- * promised is looked at: what is used besides makes less of it.
+ * V18: nothing new is given out while every agent that is online has been below the threshold for a while, in CPU and, for work with a card, in VRAM.
+ * Only what is promised is looked at: what is used besides makes less of it.
  */
 export function checkGate(facts: Facts): readonly Violation[] {
   const { threshold = 0, machines, silences = [] } = facts;
@@ -40,11 +48,13 @@ export function checkGate(facts: Facts): readonly Violation[] {
   const changes = gateChanges(facts);
   const fleet: Fleet = { onlineUntilMs: new Map(), promised: new Map() };
   const known = new Set<string>();
-  let openAtMs = -Infinity;
+  const openAtMs = { cpu: -Infinity, gpu: -Infinity };
   let sinceMs = -Infinity;
   for (const change of changes) {
-    const untilMs = openUntilMs(fleet, machines, threshold);
-    if (untilMs >= sinceMs) openAtMs = Math.min(untilMs, change.atMs);
+    for (const kind of kinds) {
+      const untilMs = openUntilMs(fleet, machines, threshold, kind);
+      if (untilMs >= sinceMs) openAtMs[kind] = Math.min(untilMs, change.atMs);
+    }
     sinceMs = change.atMs;
     if (change.row === "agent") {
       const { agentId, atMs, status } = change;
@@ -53,17 +63,18 @@ export function checkGate(facts: Facts): readonly Violation[] {
       continue;
     }
     const { attemptId, agentId, atMs } = change;
-    const own = fleet.promised.get(agentId) ?? new Map<string, number>();
+    const own = fleet.promised.get(agentId) ?? new Map<string, Amounts>();
+    const kind = change.amounts.cards.length > 0 ? "gpu" : "cpu";
     fleet.promised.set(agentId, own);
     if (!holds(change)) own.delete(attemptId);
     else {
       const isNew = change.state === "unconfirmed" && !known.has(`${attemptId} ${agentId}`);
       known.add(`${attemptId} ${agentId}`);
-      if (isNew && isClosedSince(openAtMs, atMs, silences) && !isOnlineSoon(changes, atMs)) {
-        const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; all that are online were below the threshold from ${openAtMs} on`;
+      if (isNew && isClosedSince(openAtMs[kind], atMs, silences) && !isOnlineSoon(changes, atMs)) {
+        const what = `at ${atMs} room on agent ${agentId} was promised to ${attemptId}; all that are online were below the threshold (${kind}) from ${openAtMs[kind]} on`;
         violations.push({ invariant: "V18", what });
       }
-      own.set(attemptId, change.amounts.cpuMillicores);
+      own.set(attemptId, change.amounts);
     }
   }
   return violations;
@@ -101,10 +112,17 @@ function gateChanges({ changes }: Facts): readonly GateChange[] {
 }
 
 /** Until when the gate is open by what is promised now: `-Infinity` where every agent is below the threshold. */
-function openUntilMs({ onlineUntilMs, promised }: Fleet, machines: readonly MachineFact[], threshold: number): number {
+function openUntilMs(
+  { onlineUntilMs, promised }: Fleet,
+  machines: readonly MachineFact[],
+  threshold: number,
+  kind: (typeof kinds)[number],
+): number {
   const open = machines.filter((machine) => {
-    const cpuMillicores = [...(promised.get(machine.agentId)?.values() ?? [])].reduce((sum, each) => sum + each, 0);
-    return isAboveThreshold(machine, { cpuMillicores, vramMib: 0 }, threshold, { gpuCount: 0 });
+    const own = [...(promised.get(machine.agentId)?.values() ?? [])];
+    const cpuMillicores = own.reduce((sum, each) => sum + each.cpuMillicores, 0);
+    const vramMib = own.flatMap(({ cards }) => cards).reduce((sum, card) => sum + vramOf(machine, card), 0);
+    return isAboveThreshold(machine, { cpuMillicores, vramMib }, threshold, { gpuCount: kind === "gpu" ? 1 : 0 });
   });
   return Math.max(...open.map(({ agentId }) => onlineUntilMs.get(agentId) ?? -Infinity));
 }

@@ -84,6 +84,20 @@ export function checkResultsReal({ runs, attempts }: Facts): readonly Violation[
     });
 }
 
+/** V27, seen from the machines: a result that an agent was told to forget is in the tables, or was refused there. */
+export function checkAcked({ runs, attempts, events, isOver }: Facts): readonly Violation[] {
+  if (!isOver) return [];
+  const known = new Map(attempts.map((attempt) => [attempt.attemptId, attempt]));
+  const refused = new Set(events.flatMap(({ kind, attemptId }) => (kind === "TASK_RESULT_REFUSED" ? [attemptId] : [])));
+  return runs.flatMap(({ attemptId, agentId, end, isAcked }) => {
+    const attempt = known.get(attemptId);
+    if (!isAcked || end === null || attempt === undefined) return [];
+    if (["succeeded", "failed", "cancelled"].includes(attempt.state) || refused.has(attemptId)) return [];
+    const what = `attempt ${attemptId} is ${attempt.state}, and ${agentId} was told that its result (${end.outcome}) is durable`;
+    return [{ invariant: "V27" as const, what }];
+  });
+}
+
 /** V11: what runs on a machine at a time fits into it. */
 export function checkRunsFit({ runs, machines }: Facts): readonly Violation[] {
   const byId = new Map(machines.map((machine) => [machine.agentId, machine]));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findViolations } from "./check.ts";
-import type { Change, Facts, Invariant } from "./facts.ts";
+import type { AttemptFact, Change, Facts, Invariant } from "./facts.ts";
 import { found, isPromise, sound } from "./findings.test-helper.ts";
 import { numbered } from "./sound-history.test-helper.ts";
 
@@ -18,10 +18,33 @@ const isAttempt = (id: string, state: string) => (change: Change) =>
   change.row === "attempt" && change.attemptId === id && change.state === state;
 const isWaiting = (change: Change): boolean => change.row === "pause" && change.status === "waiting";
 
+type Run = Pick<AttemptFact, "state" | "reason">;
+
+const times = (count: number, run: Run): readonly Run[] => Array.from({ length: count }, () => run);
+
+/** The second task has failed, after these runs. */
+function failed(runs: readonly Run[]): Partial<Facts> {
+  const [first, second] = sound.attempts;
+  return {
+    tasks: sound.tasks.map((task) => (task.name === "second" ? { ...task, state: "failed" } : task)),
+    attempts: [
+      first!,
+      ...runs.map((run, index) => ({ ...second!, ...run, attemptId: `b${index + 1}`, number: index + 1 })),
+    ],
+    runs: sound.runs.slice(0, 1),
+    accepted: [],
+  };
+}
+
 /** Each a history that is wrong in one way, with the numbers that must be found in it. */
 const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
   ["V1", "an accepted plan is not there", { accepted: [...sound.accepted, { planId: "lost", tasks: 1 }] }],
   ["V1", "a task of an accepted plan is not there", { tasks: sound.tasks.slice(1) }],
+  [
+    "V1",
+    "a plan that was asked for twice is there twice",
+    { plans: [...sound.plans, { ...sound.plans[0]!, planId: "again", totalTasks: 0 }] },
+  ],
   [
     "V2",
     "a task never ends",
@@ -263,6 +286,29 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     "a task is given out without an attempt",
     { changes: edited(sound.changes, isAttempt("b1", "assigned"), () => null) },
   ],
+  [
+    "V27",
+    "a result that is durable is lost",
+    { attempts: sound.attempts.map((one) => (one.attemptId === "a1" ? { ...one, state: "lost" } : one)) },
+  ],
+  [
+    "V29",
+    "a command that ended with 0 counts as failed",
+    { attempts: sound.attempts.map((one) => (one.attemptId === "a1" ? { ...one, state: "failed" } : one)) },
+  ],
+  [
+    "V29",
+    "what nothing makes fail does not succeed",
+    { plans: sound.plans.map((one) => ({ ...one, outcome: "failed" })) },
+  ],
+  ["V29", "a task fails that never ran", failed([])],
+  ["V29", "a task fails whose run was lost, with runs left", failed([{ state: "lost", reason: "LEASE_EXPIRED" }])],
+  ["V29", "a task fails that its owner's machine gave back", failed(times(3, { state: "failed", reason: "EVICTED" }))],
+  [
+    "V30",
+    "a task is given out before what it depends on",
+    { tasks: sound.tasks.map((one) => ({ ...one, dependsOn: ["second"] })) },
+  ],
 ];
 
 describe("the checker of invariants", () => {
@@ -282,6 +328,13 @@ describe("the checker of invariants", () => {
     expect(found(after())).toEqual(["V14"]);
     expect(found(after(unusable(2_000, "draining")))).toEqual([]);
     expect(found(after(unusable(2_000, "not attached")))).toEqual(["V14"]);
+  });
+
+  it("V29: a task may fail when its runs are used up, or when its command failed and is not to be tried again", () => {
+    const only = (runs: readonly Run[]): boolean => !found(failed(runs)).includes("V29");
+    expect(only([{ state: "failed", reason: "EXITED" }])).toBe(true);
+    expect(only(times(3, { state: "lost", reason: "LEASE_EXPIRED" }))).toBe(true);
+    expect(only(times(2, { state: "lost", reason: "LEASE_EXPIRED" }))).toBe(false);
   });
 
   it.each(wrong)("%s: %s", (invariant, _what, facts) => {

@@ -3,10 +3,12 @@ import { checkAccepted, checkEnded } from "./check-endings.ts";
 import { checkGate } from "./check-gate.ts";
 import { checkFences, checkOneOpen, checkSuperseded, checkTakeovers } from "./check-fences.ts";
 import { checkHeld } from "./check-held.ts";
+import { checkDependencies } from "./check-dependencies.ts";
 import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
-import { checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
+import { checkAcked, checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
+import { checkSuccesses } from "./check-successes.ts";
 import { checkCancelled, checkResumeAfter, checkUsable } from "./check-turns.ts";
 import { checkTogether } from "./check-together.ts";
 import { checkWaiting } from "./check-waiting.ts";
@@ -41,6 +43,9 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkHeld,
   checkTakeovers,
   checkTogether,
+  checkAcked,
+  checkSuccesses,
+  checkDependencies,
 ];
 
 export function findViolations(

@@ -11,6 +11,7 @@ import type {
 
 export interface PlanFact {
   readonly planId: string;
+  readonly name: string;
   readonly totalTasks: number;
   readonly unfinishedTasks: number;
   /** Null: it has not ended. */
@@ -28,6 +29,13 @@ export interface TaskFact {
   readonly fence: number;
   /** The attempt in force; null before the first. */
   readonly attemptId: string | null;
+  readonly maxAttempts: number;
+  /** What its command did itself is tried again too. */
+  readonly retryOnFailure: boolean;
+  /** A run of which nobody knows what became of it is not repeated. */
+  readonly holdUnknown: boolean;
+  /** Ids of the tasks that must have succeeded before. */
+  readonly dependsOn: readonly string[];
 }
 
 export interface AttemptFact {
@@ -38,6 +46,8 @@ export interface AttemptFact {
   readonly number: number;
   readonly fence: number;
   readonly state: AttemptState;
+  /** Why it ended as it did, as "EXITED" or "EVICTED"; empty while it has not. */
+  readonly reason: string;
 }
 
 export interface PauseFact {
@@ -148,12 +158,18 @@ export interface RunFact {
     readonly exitCode: number | null;
     readonly fence: number;
   } | null;
+  /** Its agent was told that the result is durable, or refused for good, and has forgotten it. */
+  readonly isAcked: boolean;
 }
 
 /** A plan that its caller was told to be accepted. */
 export interface AcceptedFact {
   readonly planId: string;
   readonly tasks: number;
+  /** Where a caller gives each plan a name of its own: there is one plan of that name, however often it was asked for. */
+  readonly name?: string | undefined;
+  /** Nothing that happens to machines and services makes it fail: its commands end with 0, and nobody cancels it. */
+  readonly mustSucceed?: boolean;
 }
 
 export interface Facts {
@@ -219,4 +235,6 @@ export type Invariant =
   | "V25"
   | "V26"
   | "V27"
-  | "V28";
+  | "V28"
+  | "V29"
+  | "V30";

@@ -27,11 +27,16 @@ export async function readFacts(sql: RunSql): Promise<StoredFacts> {
 }
 
 async function readPlans(sql: RunSql): Promise<readonly PlanFact[]> {
-  const rows = await sql<{ plan_id: string; total_tasks: number; unfinished_tasks: number; outcome: string | null }>(
-    `SELECT plan_id, total_tasks, unfinished_tasks, outcome FROM orchestrator.plans`,
-  );
+  const rows = await sql<{
+    plan_id: string;
+    name: string;
+    total_tasks: number;
+    unfinished_tasks: number;
+    outcome: string | null;
+  }>(`SELECT plan_id, name, total_tasks, unfinished_tasks, outcome FROM orchestrator.plans`);
   return rows.map((row) => ({
     planId: row.plan_id,
+    name: row.name,
     totalTasks: row.total_tasks,
     unfinishedTasks: row.unfinished_tasks,
     outcome: row.outcome,
@@ -49,8 +54,14 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     needs: Needs;
     fence: string;
     attempt_id: string | null;
+    max_attempts: number;
+    retry_on_failure: boolean;
+    hold_unknown: boolean;
+    depends_on: readonly string[];
   }>(`SELECT task_id, plan_id, name, state, priority, (extract(epoch FROM created_at) * 1000)::double precision AS created_ms, needs, fence,
-            attempt_id FROM orchestrator.tasks`);
+            attempt_id, max_attempts, retry_on_failure, hold_unknown,
+            ARRAY(SELECT d.depends_on_task_id::text FROM orchestrator.task_dependencies d WHERE d.task_id = t.task_id) AS depends_on
+       FROM orchestrator.tasks t`);
   return rows.map((row) => ({
     taskId: row.task_id,
     planId: row.plan_id,
@@ -61,6 +72,10 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     needs: row.needs,
     fence: Number(row.fence),
     attemptId: row.attempt_id,
+    maxAttempts: row.max_attempts,
+    retryOnFailure: row.retry_on_failure,
+    holdUnknown: row.hold_unknown,
+    dependsOn: row.depends_on,
   }));
 }
 
@@ -72,7 +87,8 @@ async function readAttempts(sql: RunSql): Promise<readonly AttemptFact[]> {
     number: number;
     fence: string;
     state: AttemptState;
-  }>(`SELECT attempt_id, task_id, agent_id, number, fence, state FROM orchestrator.attempts`);
+    reason: string;
+  }>(`SELECT attempt_id, task_id, agent_id, number, fence, state, reason FROM orchestrator.attempts`);
   return rows.map((row) => ({
     attemptId: row.attempt_id,
     taskId: row.task_id,
@@ -80,6 +96,7 @@ async function readAttempts(sql: RunSql): Promise<readonly AttemptFact[]> {
     number: row.number,
     fence: Number(row.fence),
     state: row.state,
+    reason: row.reason,
   }));
 }
 

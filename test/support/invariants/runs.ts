@@ -8,6 +8,7 @@ interface Draft {
   readonly fences: Set<number>;
   readonly starts: Map<string, number>;
   end: RunFact["end"];
+  isAcked: boolean;
 }
 
 /** Folds the records of one agent's journal; the same record read twice (a journal is rewritten when it has grown) counts once. */
@@ -20,6 +21,7 @@ export function runsOf(agentId: string, records: Iterable<JournalRecord>): reado
       fences: new Set(),
       starts: new Map(),
       end: null,
+      isAcked: false,
     };
     drafts.set(record.attemptId, draft);
     apply(draft, record);
@@ -27,7 +29,7 @@ export function runsOf(agentId: string, records: Iterable<JournalRecord>): reado
   // An attempt of which only the acknowledgement is left ran before anybody read this journal.
   return [...drafts]
     .filter(([, draft]) => draft.taskId !== "")
-    .map(([attemptId, { taskId, reserved, fences, starts, end }]) => ({
+    .map(([attemptId, { taskId, reserved, fences, starts, end, isAcked }]) => ({
       agentId,
       attemptId,
       taskId,
@@ -35,6 +37,7 @@ export function runsOf(agentId: string, records: Iterable<JournalRecord>): reado
       fences: [...fences],
       starts: [...starts].map(([process, atMs]) => ({ process, atMs })),
       end,
+      isAcked,
     }));
 }
 
@@ -57,6 +60,7 @@ function apply(draft: Draft, record: JournalRecord): void {
       return;
     }
     case "acked":
+      draft.isAcked = true;
       return;
   }
 }

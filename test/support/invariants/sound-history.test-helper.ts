@@ -16,6 +16,7 @@ export function soundHistory(): Facts {
     cards: [{ cardId: "card", vramMib: 1_000, exclusive: false }],
   };
   const task = { planId: "plan", priority: 0, createdAtMs: 10, needs, fence: 1, state: "succeeded" } as const;
+  const policy = { maxAttempts: 3, retryOnFailure: false, holdUnknown: false } as const;
   const promise = (
     atMs: number,
     commit: string,
@@ -66,16 +67,17 @@ export function soundHistory(): Facts {
     { taskId: "second", attemptId: "b1", kind: "TASK_STARTED", from: "assigned", to: "running" },
     { taskId: "second", attemptId: "b1", kind: "TASK_SUCCEEDED", from: "running", to: "succeeded" },
   ];
-  const run = { agentId: "agent", fences: [1], reserved: amounts };
+  const run = { agentId: "agent", fences: [1], reserved: amounts, isAcked: true };
+  const attempt = { agentId: "agent", number: 1, fence: 1, state: "succeeded", reason: "EXITED" } as const;
   return {
-    plans: [{ planId: "plan", totalTasks: 2, unfinishedTasks: 0, outcome: "succeeded" }],
+    plans: [{ planId: "plan", name: "a plan", totalTasks: 2, unfinishedTasks: 0, outcome: "succeeded" }],
     tasks: [
-      { ...task, taskId: "first", name: "first", attemptId: "a1" },
-      { ...task, taskId: "second", name: "second", attemptId: "b1" },
+      { ...task, ...policy, taskId: "first", name: "first", attemptId: "a1", dependsOn: [] },
+      { ...task, ...policy, taskId: "second", name: "second", attemptId: "b1", dependsOn: ["first"] },
     ],
     attempts: [
-      { attemptId: "a1", taskId: "first", agentId: "agent", number: 1, fence: 1, state: "succeeded" },
-      { attemptId: "b1", taskId: "second", agentId: "agent", number: 1, fence: 1, state: "succeeded" },
+      { ...attempt, attemptId: "a1", taskId: "first" },
+      { ...attempt, attemptId: "b1", taskId: "second" },
     ],
     pauses: [{ pauseQueueId: "q", taskId: "second", status: "resumed" }],
     events: events.map((event, index) => ({ ...event, eventId: index + 1, planId: "plan" })),
@@ -99,7 +101,7 @@ export function soundHistory(): Facts {
         end: { atMs: 1_990, outcome: "exited", exitCode: 0, fence: 1 },
       },
     ],
-    accepted: [{ planId: "plan", tasks: 2 }],
+    accepted: [{ planId: "plan", tasks: 2, name: "a plan", mustSucceed: true }],
     isOver: true,
     outages: [],
     untilMs: 3_000,
