@@ -5,6 +5,7 @@ import {
   FLAP_MEMORY_MS,
   FLAPS_TOLERATED,
   flapsRemembered,
+  forgiven,
   isMassFlap,
   isProbationOver,
   MAX_PROBATION_MS,
@@ -61,6 +62,34 @@ describe("flap damping", () => {
     expect(newerFlapping(old, recent)).toBe(recent);
     expect(newerFlapping(recent, old)).toBe(recent);
     expect(newerFlapping(NO_FLAPS, old)).toBe(old);
+  });
+
+  it("DESIGN-4: what is forgiven is later than the blame, in whatever order the two are heard of, and lets no new flap be missed", () => {
+    const record = fc.record({
+      flaps: fc.integer({ min: 0, max: 10 }),
+      lastFlapAtMs: fc.option(fc.integer({ min: 0, max: 3 * FLAP_MEMORY_MS })),
+      probationUntilMs: fc.option(fc.integer({ min: 0, max: 5 * FLAP_MEMORY_MS })),
+    });
+    fc.assert(
+      fc.property(record, fc.integer({ min: 1, max: 4 * FLAP_MEMORY_MS }), (before, laterMs) => {
+        const atMs = (before.lastFlapAtMs ?? 0) + laterMs;
+        const blamed = afterFlap(before, atMs);
+        const after = forgiven(before, blamed);
+        expect(newerFlapping(blamed, after)).toEqual(newerFlapping(after, blamed));
+        expect(newerFlapping(blamed, after)).toEqual(after);
+        expect(after.probationUntilMs).toBe(before.probationUntilMs);
+        expect(flapsRemembered(after, atMs)).toBe(flapsRemembered(before, atMs));
+        const again = afterFlap(after, atMs + 1);
+        expect(newerFlapping(after, again)).toBe(again);
+      }),
+    );
+  });
+
+  it("of one whose probation has ended it is the later memory that it has", () => {
+    const on = flapping(FLAPS_TOLERATED + 1);
+    const over = { ...on, probationUntilMs: null };
+    expect(newerFlapping(on, over)).toBe(over);
+    expect(newerFlapping(over, on)).toBe(over);
   });
 
   it("a loss of many at once is nobody's flap", () => {

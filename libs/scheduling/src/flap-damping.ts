@@ -52,9 +52,25 @@ export function isProbationOver({ probationUntilMs }: Flapping, nowMs: EpochMs):
   return probationUntilMs !== null && nowMs >= probationUntilMs;
 }
 
-/** The later of two memories of the same agent. */
+/**
+ * What is remembered of an agent that is not to blame after all for what it was blamed for last. The time of its last flap stays: by that whoever has
+ * read of the blame sees that this is the later memory. So one flap from before may be forgotten up to `FLAP_MEMORY_MS` later.
+ */
+export function forgiven(before: Flapping, { lastFlapAtMs }: Flapping): Flapping {
+  if (lastFlapAtMs === null) return before;
+  return { flaps: flapsRemembered(before, lastFlapAtMs), lastFlapAtMs, probationUntilMs: before.probationUntilMs };
+}
+
+/** The later of two memories of the same agent: since a flap only forgiveness and the end of a probation change it, and both leave less. */
 export function newerFlapping(a: Flapping, b: Flapping): Flapping {
-  return (a.lastFlapAtMs ?? -1) >= (b.lastFlapAtMs ?? -1) ? a : b;
+  const [aAtMs, bAtMs] = [a.lastFlapAtMs ?? -1, b.lastFlapAtMs ?? -1];
+  if (aAtMs !== bAtMs) return aAtMs > bAtMs ? a : b;
+  if (a.flaps !== b.flaps) return a.flaps < b.flaps ? a : b;
+  return (a.probationUntilMs ?? -1) <= (b.probationUntilMs ?? -1) ? a : b;
+}
+
+export function isSameFlapping(a: Flapping, b: Flapping): boolean {
+  return a.flaps === b.flaps && a.lastFlapAtMs === b.lastFlapAtMs && a.probationUntilMs === b.probationUntilMs;
 }
 
 /** Losses within this time are looked at together. */

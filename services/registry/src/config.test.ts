@@ -28,6 +28,9 @@ describe("registryConfig", () => {
     ["HEADROOM_OFFLINE_GRACE_SECONDS", "soon"],
     ["HEADROOM_REGISTRY_GRPC_ADDR", "7401"],
     ["HEADROOM_PLACEMENT_POLICY", "luck"],
+    ["HEADROOM_REGISTRY_HTTP_HOSTS", "desk.lan,https://registry.lan"],
+    ["HEADROOM_REGISTRY_HTTP_HOSTS", "fd00::7"],
+    ["HEADROOM_REGISTRY_HTTP_HOSTS", "registry.lan:99999"],
     ["DATABASE_URL", "mysql://x/y"],
   ])("%s=%s is refused, naming variable and flag", (name, value) => {
     const loaded = load({ [name]: value });
@@ -35,5 +38,10 @@ describe("registryConfig", () => {
     expect(loaded.problems).toHaveLength(1);
     expect(loaded.problems[0]!.message).toContain(name);
     expect(loaded.problems[0]!.message).toContain("--");
+  });
+
+  it("takes other names of its REST, with a port and in brackets too", () => {
+    const HEADROOM_REGISTRY_HTTP_HOSTS = "registry.lan, proxy.lan:8443,[fd00::7],[fd00::7]:80";
+    expect(load({ HEADROOM_REGISTRY_HTTP_HOSTS })).toMatchObject({ kind: "ok", values: { httpHosts: { length: 4 } } });
   });
 });

@@ -1,5 +1,5 @@
 /** Settings of the registry: environment, flags, defaults and help in one place. */
-import { serverSettings } from "@headroom/rpc";
+import { extraHost, serverSettings } from "@headroom/rpc";
 import { type ConfigValues, defineConfig, option } from "@headroom/runtime";
 import { DEFAULT_RULE_NAME, FLAPS_TOLERATED } from "@headroom/scheduling";
 import { PLACEMENT_POLICIES } from "./placement/placement-policies.ts";
@@ -22,6 +22,7 @@ export const registryConfig = defineConfig({
     flag: "http-hosts",
     help: "Names under which REST may be addressed besides its own address.",
     default: "",
+    item: extraHost,
   }),
   // oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- without it the compiler infers string | null
   databaseUrl: option.url<string>({
@@ -34,7 +35,7 @@ export const registryConfig = defineConfig({
   databaseMaxConnections: option.int({
     env: "HEADROOM_REGISTRY_DATABASE_CONNECTIONS",
     flag: "database-connections",
-    help: "Database connections at most.",
+    help: "Database connections at most, besides one that listens.",
     default: 8,
     min: 2,
     max: 200,

@@ -61,7 +61,7 @@ interface Running {
 
 /**
  * Resolves its start when the fleet is loaded and calls are answered. While the database is away the start waits, both
- * ports are open, and health says NOT_SERVING.
+ * ports are open, and health says NOT_SERVING; so it does, and lets agents in, until other processes on the database have shown that they live.
  */
 export function createRegistry(config: RegistryConfig, overrides: RegistryOverrides = {}): Registry {
   const ports = overrides.ports ?? systemPorts;
@@ -81,6 +81,7 @@ export function createRegistry(config: RegistryConfig, overrides: RegistryOverri
         await opened.prepare(signal);
         await loadFleet(started, signal, ports, logger);
         for (const loop of started.loops) await loop.start();
+        await started.parts.meetOthers(signal);
         signal.throwIfAborted();
         logger.info({ grpc: started.rpc.address, http: started.http.address }, "the registry serves");
       } catch (error) {
@@ -171,6 +172,7 @@ async function createServers(
       http: config.httpAddr,
       setting: "HEADROOM_REGISTRY_HTTP_ADDR or --http-addr",
       extraHosts: config.httpHosts,
+      hostsSetting: "HEADROOM_REGISTRY_HTTP_HOSTS or --http-hosts",
     },
     methods: rpc.methods,
     health: rpc.health,
@@ -277,9 +279,10 @@ async function stopAll(
   const [writer, ...others] = loops;
   for (const loop of others.toReversed()) await attempt("a loop", () => inTime(loop.stop(reason)));
   await attempt("admission", () => inTime(parts.admissions.idle()));
+  await attempt("the drains", () => inTime(parts.drains.idle()));
   await attempt("the reservation desk", () => inTime(parts.handlers.desk.idle()));
   if (writer !== undefined) await attempt("the state writer", () => inTime(writer.stop(reason)));
-  if (parts.isReady) {
+  if (parts.isLoaded) {
     await attempt("the own lease", () => inTime(store.retireReplica(parts.handlers.replicaId)));
   }
   await attempt("the store", () =>

@@ -1,5 +1,5 @@
 /** The program: reads its settings, runs until told to stop. */
-import { serverPaths } from "@headroom/rpc";
+import { serverPaths, withTokenOfFlag } from "@headroom/rpc";
 import { loadConfigOrThrow, runProgram } from "@headroom/runtime";
 import { registryConfig } from "./config.ts";
 import { createRegistry, type Registry } from "./context.ts";
@@ -19,7 +19,8 @@ export interface RunRegistryOptions {
 /** Resolves with the exit code. Rejects with ConfigError, PortInUseError, InsecureBindError, TokenFileError: show their message. */
 export async function runRegistry(options: RunRegistryOptions = {}): Promise<number> {
   const env = options.env ?? process.env;
-  const { values: config } = loadConfigOrThrow(registryConfig, { env, ...(options.flags && { flags: options.flags }) });
+  const input = { env, ...(options.flags && { flags: options.flags }) };
+  const config = withTokenOfFlag(loadConfigOrThrow(registryConfig, input));
   return runProgram({
     name: "registry",
     logFile: serverPaths(config, "registry", env).logFile,

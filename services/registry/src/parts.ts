@@ -53,11 +53,14 @@ export interface Parts {
   readonly news: SampleNews;
   readonly pace: Pace;
   readonly sweep: RunLoop;
+  readonly drains: Drains;
   readonly leases: RunLoop;
   readonly indexing: RunLoop;
-  /** Takes the fleet over from the store; from then on calls are answered. */
+  /** Takes the fleet over from the store; from then on agents are let in. */
   load(): Promise<void>;
-  readonly isReady: boolean;
+  readonly isLoaded: boolean;
+  /** Resolves when what other processes hold is known as they know it; from then on calls are answered. The loops run. Rejects when `signal` aborts. */
+  meetOthers(signal: AbortSignal): Promise<void>;
   /** Why calls are not answered as they should be; null: they are. */
   readonly whyNotServing: string | null;
   /** All agents that were in the fleet at the start have come back or have been given up. */
@@ -73,6 +76,10 @@ const CUT_OFF =
 /** Orchestrators that hear it look for another process behind the same name, and come back if there is none. */
 function cutOffError(): HeadroomError {
   return unavailable("DATABASE_UNAVAILABLE", CUT_OFF, 1_000);
+}
+
+function startingError(text: string): HeadroomError {
+  return unavailable("REGISTRY_STARTING", text, 1_000);
 }
 
 export function createParts(options: PartsOptions): Parts {
@@ -125,6 +132,7 @@ export function createParts(options: PartsOptions): Parts {
     pulses,
     ports,
     logger,
+    intervalMsOf: (agentsHeld) => pace.intervalMsOf(agentsHeld),
     onLossesConfirmed: () => sweep.confirmLosses(),
     onMovedAway: ({ agentId }) => sessions.of(agentId)?.supersede(),
     onDisputed: (agentId) => writer.statusChanged(agentId),
@@ -145,12 +153,13 @@ export function createParts(options: PartsOptions): Parts {
     },
     ...reservationCounters(metrics),
   });
+  const drains = new Drains({ fleet, store, storeClock, desk, logger });
   const sweep = new Sweep({
     fleet,
     pulses,
     liveness,
     writer,
-    drains: new Drains({ fleet, store, storeClock, desk, logger }),
+    drains,
     storeClock,
     ports,
     logger,
@@ -168,19 +177,21 @@ export function createParts(options: PartsOptions): Parts {
     feed,
     admissions,
     sweep,
+    isConnected: () => isLoaded && !replicas.isCutOff,
     monotonicMs: () => ports.clock.monotonic(),
   });
 
-  let isReady = false;
-  let readyAtMs = 0;
+  let isLoaded = false;
+  let loadedAtMs = 0;
+  let hasMetOthers = false;
+  const requireLoaded = (): void => {
+    if (!isLoaded)
+      throw startingError("the registry has just started and waits for its database; its log says for what");
+  };
   const requireReady = (): void => {
-    if (!isReady) {
-      throw unavailable(
-        "REGISTRY_STARTING",
-        "the registry has just started and waits for its database; its log says for what",
-        1_000,
-      );
-    }
+    requireLoaded();
+    if (!hasMetOthers)
+      throw startingError("the registry has just started and finds out which other registry processes live");
   };
 
   async function load(): Promise<void> {
@@ -192,10 +203,15 @@ export function createParts(options: PartsOptions): Parts {
     replicas.begin(loaded);
     await replicas.refresh();
     await keeper.keep();
-    readyAtMs = ports.clock.monotonic();
-    isReady = true;
+    loadedAtMs = ports.clock.monotonic();
+    isLoaded = true;
     const known = loaded.agents.length;
     logger.info({ agents: known, replica_id: replicaId }, `${known} agents are known`);
+  }
+
+  async function meetOthers(signal: AbortSignal): Promise<void> {
+    await replicas.meetOthers(signal);
+    hasMetOthers = true;
   }
 
   const handlers: HandlerDeps = {
@@ -230,6 +246,7 @@ export function createParts(options: PartsOptions): Parts {
     news,
     pace,
     sweep: sweep.loop,
+    drains,
     leases: createLeaseLoop({ desk, store, ports, logger }),
     indexing: new RunLoop({
       name: "capacity-index",
@@ -256,19 +273,21 @@ export function createParts(options: PartsOptions): Parts {
       storeClock,
       helloLines: new LineBudget(),
       ports,
-      requireReady,
+      requireReady: requireLoaded,
     },
     load,
-    get isReady() {
-      return isReady;
+    get isLoaded() {
+      return isLoaded;
     },
+    meetOthers,
     get whyNotServing() {
-      if (!isReady) return "waiting for the database";
+      if (!isLoaded) return "waiting for the database";
+      if (!hasMetOthers) return "finding out which other registry processes live";
       return replicas.isCutOff ? CUT_OFF : null;
     },
     get isWarm() {
-      if (!isReady) return false;
-      if (ports.clock.monotonic() - readyAtMs >= offlineGraceMs) return true;
+      if (!isLoaded) return false;
+      if (ports.clock.monotonic() - loadedAtMs >= offlineGraceMs) return true;
       return ![...fleet.agents()].some((agent) => agent.status === "unknown");
     },
   };

@@ -22,6 +22,8 @@ export interface MeasuredParts {
   readonly feed: CapacityFeed;
   readonly admissions: Admissions;
   readonly sweep: Sweep;
+  /** This process knows the fleet, and is not cut off from its database. */
+  isConnected(): boolean;
   monotonicMs(): number;
 }
 
@@ -66,6 +68,12 @@ export function observeRegistry(metrics: Metrics, parts: MeasuredParts): void {
   metrics.gauge("headroom_capacity_watchers", "Readers of WatchCapacity", [], (gauge) => gauge.set(feed.watchers));
   metrics.gauge("headroom_states_waiting", "Agents whose newest state waits to be written", [], (gauge) =>
     gauge.set(writer.waiting),
+  );
+  metrics.gauge(
+    "headroom_database_connected",
+    "1 while this process reaches its database; 0 at the start until the fleet is loaded, and when it has not for 15 s or longer",
+    [],
+    (gauge) => gauge.set(parts.isConnected() ? 1 : 0),
   );
   observeLiveness(metrics, parts);
 }

@@ -87,6 +87,9 @@ const readiness = async (at: RegistryUnderTest): Promise<{ readonly status: numb
   return { status: answer.status, body: await answer.json() };
 };
 
+const connected = async (at: RegistryUnderTest): Promise<string | undefined> =>
+  /^headroom_database_connected (\d)$/m.exec(await (await fetch(`${at.restUrl}/metrics`)).text())?.[1];
+
 const health = async (at: RegistryUnderTest): Promise<readonly wire.HealthCheckResponse_ServingStatus[]> => {
   const client = createClient(wire.HealthService, at.channel);
   const services = ["", ...["Agent", "Capacity", "Fleet"].map((name) => `headroom.registry.v1.${name}Service`)];
@@ -122,6 +125,7 @@ it(
       body: { why: expect.stringContaining("has not reached its database") },
     });
     await waitFor(async () => (await health(cutOff)).every((status) => status === NOT_SERVING));
+    expect([await connected(cutOff), await connected(well)]).toEqual(["0", "1"]);
 
     // The orchestrator is with the other one, for which this one is dead by now, and nothing else has happened.
     await waitFor(() => watched().length > 1);
@@ -138,6 +142,7 @@ it(
     await cutOff.untilStatus(agents.well.agentId, ONLINE);
     await waitFor(async () => (await health(cutOff)).every((status) => status === SERVING));
     expect(await readiness(cutOff)).toMatchObject({ status: 200 });
+    expect(await connected(cutOff)).toBe("1");
     await well.untilStatus(agents.cutOff.agentId, ONLINE);
     const again = cutOff.capacity.watchCapacity({})[Symbol.asyncIterator]();
     const snapshot = (await again.next()).value as wire.WatchCapacityResponse;

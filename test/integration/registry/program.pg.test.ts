@@ -45,6 +45,19 @@ describe("runRegistry", () => {
     expect(records.map(({ msg }) => msg)).toContain("the registry serves");
   });
 
+  it("a token file named by a flag wins over a token of the environment", async () => {
+    const stop = new AbortController();
+    const tokenFile = join(dir.path, "named");
+    await runRegistry({
+      env: { ...env(), HEADROOM_TOKEN: "0123456789abcdef" },
+      flags: { "token-file": tokenFile },
+      until: stop.signal,
+      onReady: () => stop.abort(),
+    });
+    // It is written by whoever takes its token from it.
+    expect((await readFile(tokenFile, "utf8")).trim()).toMatch(/^[\w-]{43}$/);
+  });
+
   it("a wrong setting is told with variable, flag and the right way, before anything starts", async () => {
     const wrong = runRegistry({ env: { ...env(), HEADROOM_HEARTBEAT_INTERVAL_SECONDS: "never" } });
     await expect(wrong).rejects.toThrow(/HEADROOM_HEARTBEAT_INTERVAL_SECONDS \(--heartbeat-interval-seconds\)/);

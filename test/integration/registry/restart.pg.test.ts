@@ -4,6 +4,7 @@ import { createRegistry } from "@headroom/registry";
 import { createClient } from "@headroom/rpc";
 import { captureLogger, createTestDatabase, makeTempDir, type TestDatabase, waitFor } from "@headroom/testing";
 import { randomUUID } from "node:crypto";
+import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { machineOf, useOf } from "./support/fake-agent.ts";
 import { configOf, type RegistryUnderTest, reserveOf, startRegistry } from "./support/harness.ts";
@@ -54,6 +55,35 @@ describe("restarts of the registry", () => {
     expect(await eager.whenClosed()).not.toBeNull();
     await stopping;
     expect(await statusRow(agent.agentId)).toBe("online");
+  });
+
+  it("an agent whose Hello waits for the database at that moment is sent away as well, and stays ONLINE", async () => {
+    const at = await start();
+    const agent = await at.join();
+    const holding = new pg.Client(database.connectionString);
+    await holding.connect();
+    try {
+      await holding.query("BEGIN");
+      await holding.query("SELECT FROM registry.agent_liveness WHERE agent_id = $1 FOR UPDATE", [agent.agentId]);
+      const again = at.agent({ agentId: agent.agentId, incarnation: agent.incarnation });
+      again.hello();
+      await waitFor(async () => {
+        const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+        return (await database.sql(waiting)).length > 0;
+      });
+      const stopping = at.registry.stop("test");
+      await again.whenClosed();
+      expect(again.received.map(({ $case }) => $case)).toEqual(["reconnect"]);
+      await holding.query("COMMIT");
+      await stopping;
+    } finally {
+      await holding.end();
+    }
+    const [row] = await database.sql<{ status: string; epoch: string }>(
+      "SELECT status, epoch FROM registry.agent_liveness WHERE agent_id = $1",
+      [agent.agentId],
+    );
+    expect(row).toEqual({ status: "online", epoch: "2" });
   });
 
   it("after a restart agents are UNKNOWN until they come back, and OFFLINE when the grace ends", async () => {
@@ -132,6 +162,26 @@ describe("restarts of the registry", () => {
     await two.untilStatus(agent.agentId, wire.AgentStatus.AGENT_STATUS_SUSPECT);
     await two.join({ agentId: agent.agentId });
     expect(await two.statusOf(agent.agentId)).toBe(AGENT_STATUS_ONLINE);
+  });
+
+  it("DESIGN-4: beside another one that lives it serves when it knows that one's agents as that one does, and not before", async () => {
+    const before = await start();
+    const { agentId } = await before.join();
+    await before.registry.stop("test");
+    // That it lives is said by the test from now on.
+    const renew = `INSERT INTO registry.replicas (replica_id, lease_expires_at)
+      SELECT replica_id, now() + interval '1 minute' FROM registry.agent_liveness
+      ON CONFLICT (replica_id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at`;
+    await database.sql(renew);
+    const at = await startRegistry({ databaseUrl: database.connectionString, waitForStart: false });
+    running.push(at);
+    const ready = async () => (await (await fetch(`${at.restUrl}/readyz`)).json()) as { readonly why?: string };
+    await waitFor(async () => (await ready()).why?.includes("other registry processes") === true);
+    const refused = await at.statusOf(agentId).catch((error: unknown) => error);
+    await database.sql(renew);
+    expect(refused).toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_STARTING" });
+    await at.registry.start();
+    expect(await at.statusOf(agentId)).toBe(AGENT_STATUS_ONLINE);
   });
 
   it("starts and stops idempotently, in any order", async () => {

@@ -1,3 +1,4 @@
+import { afterFlap, forgiven, NO_FLAPS } from "@headroom/scheduling";
 import { describe, expect, it } from "vitest";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
 import { mergeAdministered, mergeLoaded } from "./merge-loaded.ts";
@@ -57,5 +58,17 @@ describe("mergeLoaded", () => {
   it("a cordon is the store's to say", () => {
     const cordoned = agentWith({ cordoned: true, cordonReason: "disk" });
     expect(mergeLoaded(agentWith(), cordoned, "this_process")).toMatchObject({ cordoned: true, cordonReason: "disk" });
+  });
+
+  it("DESIGN-4: a flap that was forgiven stays so, whichever of the two was read first and wherever the agent says hello", () => {
+    const blamed = afterFlap(NO_FLAPS, 1_000, 0);
+    const [blame, forgiveness] = [blamed, forgiven(NO_FLAPS, blamed)].map((flapping) => agentWith({ flapping }));
+    const read = mergeLoaded(blame, forgiveness!, "another_living");
+    expect(read.flapping).toEqual(forgiveness!.flapping);
+    const hello = { epoch: 2 };
+    for (const holder of ["this_process", "another_living"] as const) {
+      expect(mergeLoaded(blame, { ...forgiveness!, ...hello }, holder).flapping).toEqual(forgiveness!.flapping);
+      expect(mergeLoaded(forgiveness, { ...blame!, ...hello }, holder).flapping).toEqual(forgiveness!.flapping);
+    }
   });
 });

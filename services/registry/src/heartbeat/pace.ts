@@ -18,7 +18,12 @@ export class Pace {
 
   /** From one beat of an agent to its next. */
   get intervalMs(): number {
-    return heartbeatIntervalMs(this.#sessions.size, TARGET_BEATS_PER_SECOND, this.#shortestMs);
+    return this.intervalMsOf(this.#sessions.size);
+  }
+
+  /** The same at a process that holds so many agents. */
+  intervalMsOf(agentsHeld: number): number {
+    return heartbeatIntervalMs(agentsHeld, TARGET_BEATS_PER_SECOND, this.#shortestMs);
   }
 
   /** Over which time all agents of this process are to spread their return when they are sent away. */

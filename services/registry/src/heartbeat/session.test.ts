@@ -1,6 +1,7 @@
 /** Streams of one agent at one registry process, in virtual time. */
 import { wire } from "@headroom/contracts";
 import type { CallContext, DuplexStream, HeadroomError } from "@headroom/rpc";
+import { createDeferred } from "@headroom/runtime";
 import { captureLogger, manualPorts } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
@@ -132,6 +133,14 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
     ports,
     pace,
     beforeAdmission,
+    /** As the registry does it when it stops. */
+    sendAway: (): void => {
+      sessions.close();
+      for (const session of sessions.all()) {
+        session.askToReconnect(2_000);
+        session.end();
+      }
+    },
     seen: () => fleet.get(agentId),
     open,
     hello: async (incarnation: string): Promise<Stream> => {
@@ -218,5 +227,24 @@ describe("a stream that closes", () => {
     const stream = await hello(FIRST);
     stream.end();
     expect(seen()).toMatchObject({ status: "suspect", flapping: { flaps: 1 } });
+  });
+
+  it("DESIGN-4: because the registry stops leaves its agent online, on its way to another one, also while its Hello waits for the store", async () => {
+    const { beforeAdmission, sendAway, seen, open, hello } = startRegistry();
+    await hello(FIRST);
+    const again = open();
+    const asked = createDeferred();
+    const answered = createDeferred();
+    beforeAdmission.wait = () => {
+      asked.resolve();
+      return answered.promise;
+    };
+    const said = sayHello(again, FIRST);
+    await asked.promise;
+    sendAway();
+    expect(again.closedBy).toBeNull();
+    answered.resolve();
+    await said;
+    expect(seen()).toMatchObject({ epoch: 2, status: "online", flapping: { flaps: 0 } });
   });
 });

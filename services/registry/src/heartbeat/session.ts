@@ -2,12 +2,12 @@
 import { durationFromMs, goodbyeReasonWire, wire } from "@headroom/contracts";
 import { type CallContext, type DuplexStream, failedPrecondition, invalidArgument, requireOwnId } from "@headroom/rpc";
 import { jitter, type Ports, type Timer } from "@headroom/runtime";
-import { ttlMs } from "@headroom/scheduling";
+import { isSameFlapping, ttlMs } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import { mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { LineBudget } from "../liveness/line-budget.ts";
-import type { Liveness } from "../liveness/liveness.ts";
+import type { ApplyOptions, Liveness } from "../liveness/liveness.ts";
 import type { Pulses } from "../liveness/pulses.ts";
 import type { StateWriter } from "../liveness/state-writer.ts";
 import type { ReservationDesk } from "../reservations/desk.ts";
@@ -194,7 +194,7 @@ export class HeartbeatSession {
   }
 
   #open(hello: ReadHello, admitted: StoredAgent): void {
-    const { fleet, pulses, liveness, writer, desk, sessions, storeClock, ports } = this.#services;
+    const { fleet, pulses, writer, desk, sessions, storeClock, ports } = this.#services;
     const { agentId } = admitted;
     const current = fleet.get(agentId);
     const isClosed = (): boolean => this.#phase === "closed";
@@ -210,8 +210,8 @@ export class HeartbeatSession {
     const { sample, attached, ownerHold } = hello;
     const merged = mergeLoaded(current, admitted, "this_process");
     fleet.put({ ...merged, sample, attached, ownerHold });
-    // A flap that this process counted may not have reached the store before the session was opened.
-    if (merged.flapping.lastFlapAtMs !== admitted.flapping.lastFlapAtMs) writer.statusChanged(agentId);
+    // A flap that this process counted, or forgave, may not have reached the store before the session was opened.
+    if (!isSameFlapping(merged.flapping, admitted.flapping)) writer.statusChanged(agentId);
     if (sample !== null) {
       writer.firstSample(agentId);
       desk.reconcileSoon(agentId, { by: "hello", epoch: this.#epoch, madeAfterMs: storeClock.now() });
@@ -219,7 +219,7 @@ export class HeartbeatSession {
     this.#sayHello(admitted, current?.status ?? "new");
     if (isClosed()) {
       // It went away while the store was asked: it gave up on an answer that came too late, and is not blamed for that.
-      if (sessions.closed(this)) liveness.apply(agentId, "stream_closed", "its stream closed", { isFlap: false });
+      if (sessions.closed(this)) this.#applyClose(agentId, { isFlap: false });
       return;
     }
     this.#phase = "open";
@@ -316,15 +316,21 @@ export class HeartbeatSession {
   }
 
   #onClose(): void {
-    const { liveness, sessions, fleet } = this.#services;
+    const { sessions, fleet } = this.#services;
     this.#helloTimer.cancel();
     const spoke = sessions.closed(this);
     this.#phase = "closed";
     const agentId = this.#agentId;
     if (!spoke || agentId === null || fleet.get(agentId)?.epoch !== this.#epoch) return;
+    this.#applyClose(agentId);
+  }
+
+  /** Whoever was sent away is on its way, and not in doubt. */
+  #applyClose(agentId: string, options: Pick<ApplyOptions, "isFlap"> = {}): void {
+    const { liveness, sessions } = this.#services;
     if (this.#isAskedToReconnect || sessions.isClosing)
       liveness.apply(agentId, "reconnect_announced_close", "asked to reconnect");
-    else liveness.apply(agentId, "stream_closed", "its stream closed");
+    else liveness.apply(agentId, "stream_closed", "its stream closed", options);
   }
 }
 

@@ -59,7 +59,8 @@ function setUp() {
     sweepAfter: async (ms: number): Promise<void> => {
       await ports.advance(ms);
       for (const each of [...fleet.agents()]) drains.look(each);
-      await drains.finish();
+      drains.finishSoon();
+      await drains.idle();
     },
     held: () => [...seen().reservations.held()].map(({ attemptId }) => attemptId),
   };

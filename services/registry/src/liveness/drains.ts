@@ -31,6 +31,7 @@ export class Drains {
   readonly #keeping = new Set<string>();
   /** Deadlines that have been told, by agent. */
   readonly #told = new Map<string, number>();
+  #finishing: Promise<void> | null = null;
   readonly #releasing: Outage;
   readonly #ending: Outage;
 
@@ -69,10 +70,19 @@ export class Drains {
   }
 
   /**
-   * Gives kept room back and ends the drains that were found to be over. Never rejects: neither keeps the other from its work, nor the
-   * sweep, and what fails now is found again in a second.
+   * Begins to give kept room back and to end the drains that were found to be over, unless that is under way. Neither keeps the other from its work, nor
+   * the sweep, which waits for no database; what fails now is found again in a second.
    */
-  async finish(): Promise<void> {
+  finishSoon(): void {
+    this.#finishing ??= this.#finish().finally(() => (this.#finishing = null));
+  }
+
+  /** Resolves when nothing of it is under way. */
+  async idle(): Promise<void> {
+    await this.#finishing;
+  }
+
+  async #finish(): Promise<void> {
     await this.#releaseKept();
     await this.#endEmpty();
   }

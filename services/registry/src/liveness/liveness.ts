@@ -1,6 +1,6 @@
 /** Applies what happens to agents to the fleet: by the table of the pure core, then in memory, then to the store. */
 import type { Clock, Logger } from "@headroom/runtime";
-import { afterFlap, type Flapping, type LivenessEvent, livenessStep } from "@headroom/scheduling";
+import { afterFlap, type Flapping, forgiven, type LivenessEvent, livenessStep } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
 import type { StoredAgent } from "../store/stored-agent.ts";
@@ -76,12 +76,12 @@ export class Liveness {
 
   /** One more flap, unless so many are lost at this moment that the agents are not to blame. */
   #flap(agent: StoredAgent): Flapping {
-    const { clock, storeClock, logger, flapsTolerated, onFlap } = this.#options;
+    const { fleet, clock, storeClock, logger, flapsTolerated, onFlap } = this.#options;
     const { agentId, hostname, flapping } = agent;
     const verdict = this.#losses.add(agent, clock.monotonic());
     if (verdict.kind === "mass") {
       this.#forgive(verdict.forgiven);
-      return verdict.forgiven.get(agentId) ?? flapping;
+      return fleet.get(agentId)?.flapping ?? flapping;
     }
     onFlap?.();
     const after = afterFlap(flapping, storeClock.now(), flapsTolerated);
@@ -93,12 +93,13 @@ export class Liveness {
     return after;
   }
 
-  #forgive(forgiven: ReadonlyMap<string, Flapping>): void {
+  /** Of each what was remembered before it was blamed. */
+  #forgive(blameless: ReadonlyMap<string, Flapping>): void {
     const { fleet, writer } = this.#options;
-    for (const [agentId, flapping] of forgiven) {
+    for (const [agentId, before] of blameless) {
       const agent = fleet.get(agentId);
       if (agent === undefined) continue;
-      fleet.put({ ...agent, flapping });
+      fleet.put({ ...agent, flapping: forgiven(before, agent.flapping) });
       writer.statusChanged(agentId);
     }
   }

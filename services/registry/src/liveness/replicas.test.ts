@@ -1,24 +1,29 @@
 /** What one registry process sees of another one, in virtual time. */
 import { sleep } from "@headroom/runtime";
+import { afterFlap, forgiven, NO_FLAPS } from "@headroom/scheduling";
 import { captureLogger, manualPorts } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { StoreClock } from "../fleet/store-clock.ts";
+import { Pace } from "../heartbeat/pace.ts";
+import { ReservationDesk } from "../reservations/desk.ts";
 import { storeStub } from "../store-stub.test-helper.ts";
 import type { ReplicaLease } from "../store/registry-store.ts";
 import type { StoredAgent, StoredReservation } from "../store/stored-agent.ts";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
+import { Drains } from "./drains.ts";
 import { Liveness } from "./liveness.ts";
 import { Pulses } from "./pulses.ts";
 import { Replicas } from "./replicas.ts";
 import { createSampleNews } from "./sample-news.ts";
 import { StateWriter } from "./state-writer.ts";
+import { Sweep } from "./sweep.ts";
 
 const OTHER = "00000000-0000-4000-8000-0000000000ff";
 const LEASE_MS = 5_000;
 
-/** This process, and what the store says of another one that holds an agent. */
-function setUp() {
+/** This process, which holds nobody, and what the store says of another one that holds an agent. */
+function setUp({ shortestIntervalMs = 5_000 } = {}) {
   const ports = manualPorts();
   const logger = captureLogger();
   const fleet = new Fleet("this");
@@ -35,14 +40,17 @@ function setUp() {
     renewals: 0,
     loads: 0,
     lossesConfirmedAtMs: null as number | null,
+    /** Told of each load. */
+    reading: (_what: "fleet" | "changes"): void => undefined,
     /** Comes between a load and its answer. */
     whileLoading: (): void => undefined,
     loadMs: 0,
     /** Statuses that this process wrote. */
     written: [] as string[],
   };
-  const load = async () => {
+  const load = async (what: "fleet" | "changes") => {
     database.loads += 1;
+    database.reading(what);
     const loaded = { agents: other.agents, removedAgentIds: [], nowMs: nowMs() };
     database.whileLoading();
     if (database.loadMs > 0) await sleep(ports.timers, database.loadMs);
@@ -62,8 +70,8 @@ function setUp() {
       const replicas = other.hasStopped ? [] : [lease];
       return Promise.resolve({ replicas, lossesConfirmedAtMs: database.lossesConfirmedAtMs, nowMs: nowMs() });
     },
-    loadFleet: load,
-    loadChangedSince: load,
+    loadFleet: () => load("fleet"),
+    loadChangedSince: () => load("changes"),
   });
   const pulses = new Pulses();
   const writer = new StateWriter({
@@ -87,6 +95,23 @@ function setUp() {
     logger,
     flapsTolerated: 3,
   });
+  const pace = new Pace({ size: 0 }, shortestIntervalMs);
+  const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
+  const sweep = new Sweep({
+    fleet,
+    pulses,
+    liveness,
+    writer,
+    drains: new Drains({ fleet, store, storeClock, desk, logger }),
+    storeClock,
+    ports,
+    logger,
+    intervalMs: () => pace.intervalMs,
+    graceMs: 30_000,
+    replicaId: "this",
+    isHeldElsewhere: (agent) => replicas.isHeldElsewhere(agent),
+    onOffline: () => undefined,
+  });
   const disputed: string[] = [];
   /** What whoever serves was told of the way to the store. */
   const told: string[] = [];
@@ -100,6 +125,7 @@ function setUp() {
     pulses,
     ports,
     logger,
+    intervalMsOf: (agentsHeld) => pace.intervalMsOf(agentsHeld),
     onLossesConfirmed: () => (confirmations += 1),
     onMovedAway: () => undefined,
     onDisputed: (agentId) => disputed.push(agentId),
@@ -109,6 +135,7 @@ function setUp() {
   const seen = (): StoredAgent | undefined => fleet.get(agentWith().agentId);
   return {
     writer,
+    sweep,
     pulses,
     ports,
     logger,
@@ -221,6 +248,28 @@ describe("following another registry process", () => {
     await replicas.loop.stop("test");
   });
 
+  it("DESIGN-4: its many agents are waited for, when it has stopped in order, for as long as it has told them to take", async () => {
+    const { ports, other, replicas, sweep, fleet } = setUp({ shortestIntervalMs: 1_000 });
+    other.agents = Array.from({ length: 4_000 }, (_, index) =>
+      agentWith({ agentId: `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`, replicaId: OTHER }),
+    );
+    const sentAway = new Pace({ size: other.agents.length }, 1_000);
+    expect(sentAway.reconnectWithinMs).toBe(4_000);
+    await replicas.loop.start();
+    await sweep.loop.start();
+    await ports.advance(3_000);
+    other.hasStopped = true;
+    const suspects = () => [...fleet.agents()].filter(({ status }) => status === "suspect").length;
+    await ports.advance(sentAway.reconnectWithinMs + 1_000);
+    expect(suspects()).toBe(0);
+    // Whoever does not come is doubted, and nobody blames it.
+    await ports.advance(3_000);
+    expect(suspects()).toBe(4_000);
+    expect([...fleet.agents()].filter(({ flapping }) => flapping.flaps > 0)).toEqual([]);
+    await sweep.loop.stop("test");
+    await replicas.loop.stop("test");
+  });
+
   it("DESIGN-4: what it wrote last before it stopped is read even if the database was away at first", async () => {
     const { ports, other, database, replicas, seen } = setUp();
     await replicas.loop.start();
@@ -235,6 +284,21 @@ describe("following another registry process", () => {
     expect(seen()?.cordoned).toBe(false);
     await ports.advance(1_000);
     expect(seen()?.cordoned).toBe(true);
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: all that it holds is read, also where the database was away when it was first seen to live", async () => {
+    const { ports, database, replicas, seen } = setUp();
+    const read: string[] = [];
+    database.reading = (what) => void read.push(what);
+    database.whileLoading = () => {
+      database.whileLoading = () => undefined;
+      throw new Error("away");
+    };
+    await replicas.loop.start();
+    await ports.advance(4_000);
+    expect(read.slice(0, 3)).toEqual(["fleet", "fleet", "changes"]);
+    expect(seen()?.status).toBe("online");
     await replicas.loop.stop("test");
   });
 
@@ -297,6 +361,21 @@ describe("following another registry process", () => {
     expect(here).toEqual(["old released", "runs released"]);
     expect(there).toEqual(["moves confirmed"]);
     expect(fleet.reservation("moves")?.agentId).toBe(elsewhere);
+    await replicas.loop.stop("test");
+  });
+
+  it("DESIGN-4: whom it blamed and forgives is forgiven here, though nothing else of the agent has changed", async () => {
+    const { ports, other, replicas, seen } = setUp();
+    await replicas.loop.start();
+    await ports.advance(3_000);
+    const lost = { replicaId: OTHER, status: "suspect" } as const;
+    const blamed = afterFlap(NO_FLAPS, ports.clock.now());
+    other.agents = [agentWith({ ...lost, flapping: blamed })];
+    await ports.advance(1_000);
+    expect(seen()?.flapping.flaps).toBe(1);
+    other.agents = [agentWith({ ...lost, flapping: forgiven(NO_FLAPS, blamed) })];
+    await ports.advance(1_000);
+    expect(seen()?.flapping.flaps).toBe(0);
     await replicas.loop.stop("test");
   });
 
@@ -368,6 +447,88 @@ describe("following another registry process", () => {
       { level: "info", message: expect.stringContaining("renews its lease") },
     ]);
     await replicas.loop.stop("test");
+  });
+});
+
+describe("a process that starts", () => {
+  /** It has loaded the fleet, and meets the others. */
+  async function startMeeting(change: (parts: ReturnType<typeof setUp>) => void = () => undefined) {
+    const parts = setUp();
+    const { ports, other, replicas } = parts;
+    other.leaseMs = ports.clock.now() + LEASE_MS - 100;
+    other.isAlive = false;
+    change(parts);
+    replicas.begin({ agents: other.agents, nowMs: ports.clock.now() });
+    await replicas.refresh();
+    await replicas.loop.start();
+    const abort = new AbortController();
+    const meeting = { is: "under way" };
+    const met = replicas.meetOthers(abort.signal).then(
+      () => (meeting.is = "over"),
+      () => (meeting.is = "cut short"),
+    );
+    await ports.advance(0);
+    return { ...parts, abort, meeting, met, end: () => replicas.loop.stop("test") };
+  }
+
+  it("DESIGN-4: knows the agents of another one that lives as that one knows them before it has met it", async () => {
+    const { ports, other, database, seen, meeting, end } = await startMeeting();
+    expect(seen()?.status).toBe("unknown");
+    await ports.advance(900);
+    expect(meeting.is).toBe("under way");
+    // It renews its lease; to read what it holds takes a while.
+    other.isAlive = true;
+    database.loadMs = 700;
+    await ports.advance(300);
+    database.loadMs = 0;
+    await ports.advance(300);
+    expect(meeting.is).toBe("under way");
+    await ports.advance(500);
+    expect(meeting.is).toBe("over");
+    expect(seen()?.status).toBe("online");
+    await end();
+  });
+
+  it("DESIGN-4: waits for nobody who has missed two renewals: one that was killed delays no start for longer", async () => {
+    const { ports, seen, meeting, end } = await startMeeting();
+    await ports.advance(1_700);
+    expect(meeting.is).toBe("under way");
+    await ports.advance(400);
+    expect(meeting.is).toBe("over");
+    expect(seen()?.status).toBe("unknown");
+    await end();
+  });
+
+  it.each([
+    ["nobody else is there", 0, true],
+    ["the other one was killed before", 2_900, false],
+  ])("waits for nothing where %s", async (_why, leftMs, hasStopped) => {
+    const { meeting, end } = await startMeeting(({ ports, other }) => {
+      other.leaseMs = ports.clock.now() + leftMs;
+      other.hasStopped = hasStopped;
+    });
+    expect(meeting.is).toBe("over");
+    await end();
+  });
+
+  it("DESIGN-4: waits 5 s at most, whatever the others and the database do", async () => {
+    const { ports, database, meeting, end } = await startMeeting(({ other }) => (other.isAlive = true));
+    database.whileLoading = () => {
+      throw new Error("away");
+    };
+    await ports.advance(5_500);
+    expect(meeting.is).toBe("over");
+    await end();
+  });
+
+  it("does not wait when it is stopped", async () => {
+    const { ports, abort, meeting, met, end } = await startMeeting();
+    const startedAtMs = ports.clock.monotonic();
+    abort.abort(new Error("stopped"));
+    await met;
+    expect(meeting.is).toBe("cut short");
+    expect(ports.clock.monotonic()).toBe(startedAtMs);
+    await end();
   });
 });
 

@@ -2,8 +2,8 @@
  * Registry processes on one database: each says every second that it lives, and follows what the others hold, every second and when they tell it
  * to (`sample-news.ts`). With nobody else there it costs one small statement a second.
  */
-import { type Logger, Outage, type Ports, RunLoop, type Timer } from "@headroom/runtime";
-import type { EpochMs } from "@headroom/scheduling";
+import { type Logger, Outage, type Ports, RunLoop, sleep, type Timer } from "@headroom/runtime";
+import { type EpochMs, isSameFlapping } from "@headroom/scheduling";
 import type { Fleet } from "../fleet/fleet.ts";
 import { type Holder, mergeLoaded } from "../fleet/merge-loaded.ts";
 import type { StoreClock } from "../fleet/store-clock.ts";
@@ -23,6 +23,8 @@ export interface ReplicasOptions {
   readonly pulses: Pulses;
   readonly ports: Ports;
   readonly logger: Logger;
+  /** From one beat to the next at a process that holds so many agents. */
+  readonly intervalMsOf: (agentsHeld: number) => number;
   /** An operator has confirmed the losses that are held back. */
   readonly onLossesConfirmed: () => void;
   /** The agent has opened a newer session elsewhere. */
@@ -47,6 +49,10 @@ const OUTDATED_MS = 3_000;
  * given it up long ago; and a PostgreSQL that is started again, or fails over, is mostly back.
  */
 const CUT_OFF_MS = 15_000;
+/** At the start: from one look for those of which it is not known yet whether they live to the next. */
+const MEET_INTERVAL_MS = 250;
+/** Whoever lives renews its lease every second: at the start one that has not done so for twice as long is not waited for. */
+const MEET_WITHIN_MS = 2_000;
 /** Changes are read again this long after they were made: a transaction shows its beginning as its time. */
 const OVERLAP_MS = 10_000;
 
@@ -58,6 +64,8 @@ export class Replicas {
   #alive: ReadonlySet<string> = new Set();
   /** Leases of the others as of the last look. */
   #leases: ReadonlyMap<string, EpochMs> = new Map();
+  /** Leases of those that have not proved to live by the last look which read all that there was to read. */
+  #unmet: readonly EpochMs[] = [];
   #lossesConfirmedAtMs: EpochMs | null = null;
   #followedToMs: EpochMs = 0;
   /** When what is known now was asked for, monotonic. */
@@ -65,6 +73,8 @@ export class Replicas {
   #following: Promise<void> | null = null;
   /** Another one lived when this process last took over what the others changed: there is more of it to be read. */
   #hasToFollow = false;
+  /** Another one lives of which not all that it holds has been read yet. */
+  #hasNewcomer = false;
   #isCutOff = false;
   readonly #doubts: ForeignDoubts;
   /** Of the looks that the others ask for. */
@@ -123,6 +133,24 @@ export class Replicas {
   /** Whether another process lives. */
   get hasOthers(): boolean {
     return this.#alive.size > 0;
+  }
+
+  /**
+   * At the start, while the loop runs: resolves when of each other process it is known whether it lives, and what it holds is known as it knows it; mostly
+   * at once where there is none, within a second or two where one lives or has just died, and after 5 s in any case. Rejects when `signal` aborts.
+   */
+  async meetOthers(signal: AbortSignal): Promise<void> {
+    const { clock, timers } = this.#options.ports;
+    const untilMs = clock.monotonic() + LEASE_MS;
+    while (this.#waitsForOthers() && clock.monotonic() < untilMs) {
+      this.loop.wake("others are looked for");
+      await sleep(timers, MEET_INTERVAL_MS, signal);
+    }
+  }
+
+  #waitsForOthers(): boolean {
+    const renewedAfterMs = this.#options.storeClock.now() - MEET_WITHIN_MS;
+    return this.#unmet.some((leaseExpiresAtMs) => leaseExpiresAtMs - LEASE_MS > renewedAfterMs);
   }
 
   /** Another process has told of something new: it is looked for soon. */
@@ -186,21 +214,23 @@ export class Replicas {
     const stopped = gone.filter((other) => (this.#leases.get(other) ?? nowMs) - nowMs > MIN_LEASE_LEFT_MS);
     for (const other of gone) if (!stopped.includes(other)) this.#doubtAgentsOf(other);
     this.#leases = new Map(others.map((other) => [other.replicaId, other.leaseExpiresAtMs]));
-    const isNewcomer = [...alive].some((other) => !before.has(other));
+    this.#hasNewcomer ||= [...alive].some((other) => !before.has(other));
     this.#hasToFollow ||= alive.size > 0;
     // What one that has stopped in order wrote last is read as of one that lives: it knew its agents. Of the dead that was read long ago.
     this.#alive = new Set([...alive, ...stopped]);
     try {
-      if (this.#hasToFollow) await this.#followOthers(isNewcomer);
+      if (this.#hasToFollow) await this.#followOthers();
     } finally {
       this.#alive = alive;
       for (const other of stopped) this.#waitForAgentsOf(other);
     }
     this.#hasToFollow = alive.size > 0;
+    this.#hasNewcomer = false;
+    this.#unmet = others.filter((other) => !alive.has(other.replicaId)).map((other) => other.leaseExpiresAtMs);
     this.#followedAtMs = askedAtMs;
   }
 
-  async #followOthers(isNewcomer: boolean): Promise<void> {
+  async #followOthers(): Promise<void> {
     const { fleet, store } = this.#options;
     // Who says hello here while the store is asked may be missing in its answer, or be told as removed before.
     const renewed = new Set<string>();
@@ -209,7 +239,9 @@ export class Replicas {
     });
     try {
       const sinceMs = this.#followedToMs - OVERLAP_MS;
-      const found = await this.#whileRenewing(isNewcomer ? this.#loadAll(sinceMs) : store.loadChangedSince(sinceMs));
+      const found = await this.#whileRenewing(
+        this.#hasNewcomer ? this.#loadAll(sinceMs) : store.loadChangedSince(sinceMs),
+      );
       const removedAgentIds = found.removedAgentIds.filter((agentId) => !renewed.has(agentId));
       this.#follow(found, removedAgentIds);
     } finally {
@@ -253,13 +285,21 @@ export class Replicas {
     return first === undefined || leaseExpiresAtMs > first;
   }
 
-  /** It has stopped in order and sent its agents away: they are online until their TTL, by which they are back. */
+  /**
+   * It has stopped in order and sent its agents away: they are online until their TTL, by which they are back. That is the TTL of a process which held
+   * as many: the more they are, the longer they were told to take. Some may be back by now; those that are left need no more time than their number gives.
+   */
   #waitForAgentsOf(replicaId: string): void {
-    const { fleet, pulses, ports, logger } = this.#options;
+    const { fleet, pulses, ports, logger, intervalMsOf } = this.#options;
     logger.info({ replica_id: replicaId }, "another registry process has stopped: its agents are on their way");
     this.#doubts.end((agent) => agent.replicaId === replicaId);
     const nowMs = ports.clock.monotonic();
-    for (const agent of fleet.agents()) if (agent.replicaId === replicaId) pulses.heard(agent.agentId, nowMs);
+    const coming = [...fleet.agents()].filter((agent) => agent.replicaId === replicaId && agent.status === "online");
+    const intervalMs = intervalMsOf(coming.length);
+    for (const { agentId } of coming) {
+      pulses.heard(agentId, nowMs);
+      pulses.told(agentId, intervalMs);
+    }
   }
 
   /** It has died. Its agents are to come back, and are not blamed for it. */
@@ -357,8 +397,7 @@ function isSame(a: StoredAgent, b: StoredAgent): boolean {
     a.draining === b.draining &&
     a.drainDeadlineMs === b.drainDeadlineMs &&
     a.administeredAtUs === b.administeredAtUs &&
-    a.flapping.lastFlapAtMs === b.flapping.lastFlapAtMs &&
-    a.flapping.probationUntilMs === b.flapping.probationUntilMs &&
+    isSameFlapping(a.flapping, b.flapping) &&
     a.lastBeatAtMs === b.lastBeatAtMs &&
     a.sample?.sampledAtMs === b.sample?.sampledAtMs
   );

@@ -25,7 +25,7 @@ afterEach(() => writer?.stop("test"));
 async function start() {
   const ports = manualPorts();
   const fleet = new Fleet("here");
-  fleet.put(agentWith());
+  fleet.put(agentWith({ replicaId: "here" }));
   const written: BeatWrite[] = [];
   const flushes = { count: 0 };
   const readers = { are: true };
@@ -114,6 +114,16 @@ describe("what beats say, on its way to the store", () => {
     expect(written).toHaveLength(1);
   });
 
+  it("of an agent that another process holds by now nothing is written back: what this one knows of it was read there", async () => {
+    const { ports, written, writer: states, fleet } = await start();
+    await ports.advance(1_500);
+    states.sampled(agentId);
+    fleet.put(agentWith({ replicaId: "elsewhere", epoch: 2 }));
+    await ports.advance(2_000);
+    expect(written).toEqual([]);
+    expect(states.waiting).toBe(0);
+  });
+
   it("a first sample that finds the store away is written with the others, as soon as it is back", async () => {
     const { ports, written, writer: states, database } = await start();
     await ports.advance(1_500);
@@ -131,7 +141,7 @@ describe("a status that the store does not take", () => {
   async function startFleet() {
     const scene = await start();
     const ids = Array.from({ length: fleetSize }, (_, each) => idOf(each));
-    for (const id of ids) scene.fleet.put(agentWith({ agentId: id, status: "offline" }));
+    for (const id of ids) scene.fleet.put(agentWith({ agentId: id, replicaId: "here", status: "offline" }));
     return { ...scene, ids };
   }
   const writtenOf = (statuses: readonly StatusWrite[]): readonly string[] => [

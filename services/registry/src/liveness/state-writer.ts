@@ -221,9 +221,11 @@ export class StateWriter implements ManagedService {
   }
 
   #beatWrite(agentId: string, withSample: boolean): readonly BeatWrite[] {
-    const agent = this.#options.fleet.get(agentId);
-    if (agent === undefined) return [];
-    const heardAtMs = this.#options.pulses.get(agentId)?.heardAtMs ?? this.#clock.monotonic();
+    const { fleet, pulses, replicaId } = this.#options;
+    const agent = fleet.get(agentId);
+    // Of an agent that another process holds by now the fleet has what that one wrote: it would be written back over what is newer.
+    if (agent === undefined || agent.replicaId !== replicaId) return [];
+    const heardAtMs = pulses.get(agentId)?.heardAtMs ?? this.#clock.monotonic();
     const silentMs = this.#clock.monotonic() - heardAtMs;
     return [{ agentId, epoch: agent.epoch, silentMs, sample: withSample ? agent.sample : null }];
   }

@@ -1,5 +1,6 @@
+import { createDeferred } from "@headroom/runtime";
 import { captureLogger, manualPorts } from "@headroom/testing";
-import { ttlMs } from "@headroom/scheduling";
+import { type Flapping, newerFlapping, ttlMs } from "@headroom/scheduling";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
@@ -27,12 +28,17 @@ function startWith(agents: readonly StoredAgent[]) {
   const fleet = new Fleet("instance");
   const pulses = new Pulses();
   const storeClock = new StoreClock(ports.clock);
+  /** When it answers, and how often it was asked. */
+  const database = { answers: Promise.resolve(), asked: 0 };
   const store = storeStub({
-    endDrains: (agentIds) =>
-      Promise.resolve({
+    async endDrains(agentIds) {
+      database.asked += 1;
+      await database.answers;
+      return {
         agents: agentIds.map((agentId) => ({ ...fleet.get(agentId)!, draining: false, drainDeadlineMs: null })),
         nowMs: ports.clock.now(),
-      }),
+      };
+    },
   });
   const desk = new ReservationDesk({ fleet, store, storeClock, logger, takeLoaded: () => undefined });
   const writer = new StateWriter({
@@ -56,12 +62,13 @@ function startWith(agents: readonly StoredAgent[]) {
     logger,
     flapsTolerated: 3,
   });
+  const drains = new Drains({ fleet, store, storeClock, desk, logger });
   const sweep = new Sweep({
     fleet,
     pulses,
     liveness,
     writer,
-    drains: new Drains({ fleet, store, storeClock, desk, logger }),
+    drains,
     storeClock,
     ports,
     logger,
@@ -77,7 +84,7 @@ function startWith(agents: readonly StoredAgent[]) {
   }
   const count = (status: StoredAgent["status"]): number =>
     [...fleet.agents()].filter((agent) => agent.status === status).length;
-  return { ports, logger, fleet, pulses, liveness, sweep, count };
+  return { ports, logger, fleet, pulses, liveness, sweep, drains, database, count };
 }
 
 const fleetOf = (size: number): StoredAgent[] =>
@@ -218,6 +225,21 @@ describe("the sweep", () => {
     expect([...fleet.agents()].filter(({ flapping }) => flapping.flaps > 0)).toEqual([]);
   });
 
+  it("DESIGN-4: whoever has read of one that was blamed before it was seen that many are lost forgives it as well", async () => {
+    const { fleet, liveness } = await start(fleetOf(100).map((agent) => ({ ...agent, replicaId: "here" })));
+    const blamed = new Map<string, Flapping>();
+    fleet.onChange(({ agentId, after }) => {
+      if (after !== null && after.flapping.flaps > 0) blamed.set(agentId, after.flapping);
+    });
+    for (const { agentId } of [...fleet.agents()]) liveness.apply(agentId, "stream_closed", "its stream closed");
+    expect(blamed.size).toBe(15);
+    for (const [agentId, read] of blamed) {
+      const { flapping } = fleet.get(agentId)!;
+      expect(flapping.flaps).toBe(0);
+      expect(newerFlapping(read, flapping)).toBe(flapping);
+    }
+  });
+
   it("DESIGN-4: silence is a flap of agents held here, and none of those on their way from a process that stopped", async () => {
     const [here, coming] = [
       agentWith({ agentId: idOf(1), replicaId: "here" }),
@@ -256,6 +278,27 @@ describe("the sweep", () => {
       liveness.apply(agentId, "hello", "hello");
     }
     expect(fleet.get(agentId)!.flapping.flaps).toBe(0);
+  });
+
+  it("DESIGN-4: is not held up by a drain that the database does not answer for; it is asked once, and waited for at the end", async () => {
+    const [silent, drained] = [
+      agentWith({ agentId: idOf(1), replicaId: "here" }),
+      agentWith({ agentId: idOf(2), draining: true, cordoned: true, status: "offline" }),
+    ];
+    const { ports, fleet, database, drains } = await start([silent]);
+    const answered = createDeferred();
+    database.answers = answered.promise;
+    fleet.put(drained);
+    await ports.advance(TTL_MS + 2_000);
+    expect(fleet.get(silent.agentId)!.status).toBe("suspect");
+    expect(database.asked).toBe(1);
+    let isIdle = false;
+    const idle = drains.idle().then(() => (isIdle = true));
+    await ports.advance(0);
+    expect(isIdle).toBe(false);
+    answered.resolve();
+    await idle;
+    expect(fleet.get(drained.agentId)!.draining).toBe(false);
   });
 
   it("a drain ends when nothing has room there, and its deadline is told once", async () => {

@@ -86,7 +86,7 @@ export class Sweep {
     this.loop.wake("losses confirmed");
   }
 
-  async #sweep(): Promise<void> {
+  #sweep(): void {
     const { drains, ports, graceMs } = this.#options;
     const nowMs = ports.clock.monotonic();
     // While this process was slow it may have been deaf as well: its lateness is added to every deadline.
@@ -100,7 +100,7 @@ export class Sweep {
       if (found.isImminent) imminent += 1;
     }
     for (const agent of lost.slice(0, this.#allowedVerdicts(lost.length, imminent, nowMs))) this.#giveUp(agent);
-    await drains.finish();
+    drains.finishSoon();
   }
 
   #lookAtAll(): void {

@@ -77,7 +77,8 @@ function readToken(token: string, question: string): SortKey {
   return { value, agentId };
 }
 
-function digestOf(question: unknown): string {
+/** The same for the same question, however the entries of its maps are ordered. */
+export function digestOf(question: unknown): string {
   return hash("sha256", JSON.stringify(question, inOrder), "base64url").slice(0, 16);
 }
 

@@ -10,6 +10,7 @@ import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-
 import { ReservationDesk } from "./desk.ts";
 import { MemoryRows } from "./memory-rows.test-helper.ts";
 import { releaseOperation } from "./release.ts";
+import { renewOperation } from "./renew.ts";
 
 const idOf = (each: number): string => `00000000-0000-4000-8000-0000000000a${each}`;
 const agentIdOf = (each: number): string => `00000000-0000-4000-8000-${String(each).padStart(12, "0")}`;
@@ -78,6 +79,50 @@ test("DESIGN-4: a list that comes late over an old stream gives up nothing that 
     [idOf(1), "confirmed"],
     [idOf(2), "confirmed"],
   ]);
+});
+
+describe("an attempt that another registry process has moved to another agent", () => {
+  /** This process has heard nothing of it yet. */
+  function deskThatIsBehind() {
+    const moved = reservationWith({
+      attemptId: idOf(1),
+      agentId: agentIdOf(1),
+      state: "unconfirmed",
+      leaseExpiresAtMs: 2_000_000,
+    });
+    const from = agentWith({ agentId: agentIdOf(1), guardVersion: 1, reservations: reservationsOf(moved) });
+    const to = agentWith({ agentId: agentIdOf(2), guardVersion: 1 });
+    const rows = new MemoryRows([
+      { ...from, guardVersion: 2, reservations: reservationsOf() },
+      { ...to, guardVersion: 2, reservations: reservationsOf({ ...moved, agentId: to.agentId, fence: 2 }) },
+    ]);
+    const fleet = new Fleet("this registry");
+    fleet.put(from);
+    fleet.put(to);
+    const desk = new ReservationDesk({
+      fleet,
+      // The desk uses no other part of the store.
+      store: rows as Partial<RegistryStore> as RegistryStore,
+      storeClock: new StoreClock({ now: () => rows.nowMs, monotonic: () => rows.nowMs }),
+      logger: silentLogger,
+      takeLoaded(agents) {
+        for (const agent of agents) fleet.put(mergeLoaded(fleet.get(agent.agentId), agent, "another_living"));
+      },
+    });
+    return { desk, rows, attempts: [{ attemptId: idOf(1), fence: 2 }] };
+  }
+
+  test("is released where it is now", async () => {
+    const { desk, rows, attempts } = deskThatIsBehind();
+    await expect(desk.submit(releaseOperation(attempts))).resolves.toMatchObject([{ kind: "released" }]);
+    expect(rows.row(idOf(1))).toMatchObject({ agentId: agentIdOf(2), state: "released" });
+  });
+
+  test("is renewed where it is now", async () => {
+    const { desk, rows, attempts } = deskThatIsBehind();
+    await expect(desk.submit(renewOperation(attempts, 5_000))).resolves.toMatchObject([{ kind: "renewed" }]);
+    expect(rows.row(idOf(1))).toMatchObject({ agentId: agentIdOf(2), state: "unconfirmed" });
+  });
 });
 
 test("reports of a whole fleet take one place among what waits, and no other operation is refused for them", async () => {

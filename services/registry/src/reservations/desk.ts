@@ -162,7 +162,8 @@ export class ReservationDesk {
 
   async #planAndCommit(operations: readonly Operation<unknown>[]): Promise<readonly Settled[]> {
     const { fleet, store, storeClock, onConflict } = this.#options;
-    await this.#loadUnknown(operations.flatMap(({ attemptIds }) => attemptIds));
+    const attemptIds = operations.flatMap((operation) => operation.attemptIds);
+    await this.#loadUnknown(attemptIds);
     const due = await this.#findDue();
     for (let round = 1; round <= MAX_ROUNDS; round += 1) {
       const draft = new Draft(fleet, storeClock.now());
@@ -174,7 +175,10 @@ export class ReservationDesk {
       const outcome = commit === null ? null : await store.commitReservations(commit);
       if (outcome?.kind === "conflict") {
         onConflict?.();
+        const known = attemptIds.filter((attemptId) => fleet.reservation(attemptId) !== undefined);
         await this.#reload(outcome.agentIds, outcome.attemptIds);
+        // An attempt that another replica has moved is gone from the agent that it was on: where it is now is looked up.
+        await this.#loadUnknown(known);
         continue;
       }
       if (commit !== null && outcome !== null) this.#apply(commit, outcome, askedAtMs);

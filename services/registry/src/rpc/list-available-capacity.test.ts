@@ -4,10 +4,11 @@ import { captureLogger, manualPorts } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { Fleet } from "../fleet/fleet.ts";
 import { CapacityIndex } from "../fleet/index/capacity-index.ts";
+import { agentWith } from "../test-agents.test-helper.ts";
 import type { HandlerDeps } from "./deps.ts";
 import { listAvailableCapacity } from "./list-available-capacity.ts";
 
-it("R-CAP-4: an answer is logged at info with the count, the same question once a minute; the next line says how many were not", async () => {
+function begin() {
   const ports = manualPorts();
   const logger = captureLogger();
   const fleet = new Fleet("here");
@@ -19,21 +20,53 @@ it("R-CAP-4: an answer is logged at info with the count, the same question once 
     storeClock: { now: () => ports.clock.now() },
   } as unknown as HandlerDeps;
   const list = listAvailableCapacity(deps);
-  const ask = async (minGpuVramGb: number): Promise<void> => {
-    const request = wire.ListAvailableCapacityRequest.fromPartial({ minGpuVramGb });
-    await list(request, { logger } as unknown as CallContext);
+  return {
+    ports,
+    logger,
+    fleet,
+    ask: async (asked: Partial<wire.ListAvailableCapacityRequest>): Promise<void> => {
+      await list(wire.ListAvailableCapacityRequest.fromPartial(asked), { logger } as unknown as CallContext);
+    },
+    told: () => logger.records.filter(({ level }) => level === "info"),
   };
+}
+
+it("R-CAP-4: an answer is logged at info with the count, the same one once a minute; the next line says how many were not", async () => {
+  const { ports, logger, ask, told } = begin();
   for (let call = 0; call < 45; call += 1) {
-    await ask(0);
+    await ask({});
     await ports.advance(1_000);
   }
-  const told = () => logger.records.filter(({ level }) => level === "info");
   expect(told()).toHaveLength(1);
   expect(told()[0]).toMatchObject({ message: "0 agents have the capacity asked for", fields: { agents: 0 } });
   expect(logger.records).toHaveLength(45);
-  await ask(8);
+  await ask({ minGpuVramGb: 8 });
   expect(told()[1]?.fields).toMatchObject({ agents: 0, min_gpu_vram_gb: 8 });
   await ports.advance(15_000);
-  await ask(0);
+  await ask({});
   expect(told()[2]?.fields).toMatchObject({ agents: 0, answers_not_told: 44 });
+});
+
+it("R-CAP-4: another question, and another count, is logged though the minute is not over; another page is not", async () => {
+  const { fleet, ask, told } = begin();
+  const agentOf = (number: number, poolName: string) =>
+    fleet.put(agentWith({ agentId: `00000000-0000-4000-8000-00000000000${number}`, poolName }));
+  const counts = () => told().map(({ fields }) => [fields["pool_name"], fields["agents"]]);
+  agentOf(1, "a");
+  agentOf(2, "a");
+  await ask({ poolName: "a" });
+  await ask({ poolName: "b" });
+  await ask({ poolName: "a", pageSize: 1 });
+  expect(counts()).toEqual([
+    ["a", 2],
+    ["b", 0],
+  ]);
+  agentOf(3, "b");
+  await ask({ poolName: "a" });
+  await ask({ poolName: "b" });
+  await ask({ poolName: "b", labels: { site: "north" } });
+  expect(counts().slice(2)).toEqual([
+    ["b", 1],
+    ["b", 0],
+  ]);
 });

@@ -15,7 +15,12 @@ const offline = agentWith({ status: "offline", epoch: 3 });
 const { agentId } = offline;
 
 /** `known`: in memory. `stored`: in the store. `meanwhile`: what happens here after the store has answered, before the answer is here. */
-function setUp(given: { known: StoredAgent | null; stored: StoredAgent | null; meanwhile?: (fleet: Fleet) => void }) {
+function setUp(given: {
+  known: StoredAgent | null;
+  stored: StoredAgent | null;
+  meanwhile?: (fleet: Fleet) => void;
+  isRepeat?: boolean;
+}) {
   const ports = manualPorts();
   const fleet = new Fleet("r");
   if (given.known !== null) fleet.put(given.known);
@@ -35,9 +40,9 @@ function setUp(given: { known: StoredAgent | null; stored: StoredAgent | null; m
   const storeClock = new StoreClock(ports.clock);
   const { clock } = ports;
   const deps: Partial<HandlerDeps> = { fleet, pulses, store, storeClock, clock, writer, requireReady: () => undefined };
-  const context = { logger: captureLogger() } as Partial<CallContext> as CallContext;
+  const context: Partial<CallContext> = { logger: captureLogger(), isRepeat: given.isRepeat ?? false };
   const handler = removeAgent(deps as HandlerDeps);
-  return { ports, fleet, pulses, remove: () => handler({ agentId: agentId.toUpperCase() }, context) };
+  return { ports, fleet, pulses, remove: () => handler({ agentId: agentId.toUpperCase() }, context as CallContext) };
 }
 
 describe("the removal of an agent", () => {
@@ -47,6 +52,13 @@ describe("the removal of an agent", () => {
     expect(fleet.get(agentId)).toBeUndefined();
     expect(pulses.get(agentId)).toBeUndefined();
     await expect(remove()).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+  });
+
+  it("is done when the caller's gRPC asks again, for the answer may have been lost on its way", async () => {
+    const { remove } = setUp({ known: null, stored: null, isRepeat: true });
+    expect(await remove()).toEqual({});
+    const first = setUp({ known: null, stored: null });
+    await expect(first.remove()).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
   });
 
   it("leaves alone whoever said hello again before the answer was here", async () => {

@@ -5,8 +5,8 @@ import type { HandlerDeps } from "./deps.ts";
 import { agentNotFound } from "./find-agent.ts";
 
 /**
- * Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. Whoever asks
- * again because the answer was lost is told that it is done.
+ * Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. Where the
+ * answer was lost on its way, from the store or to the caller, the next try by gRPC itself is told that it is done.
  */
 export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentRequest, wire.RemoveAgentResponse> {
   return async (request, context) => {
@@ -27,8 +27,8 @@ export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentReq
       fleet.remove(agentId);
       pulses.forget(agentId);
     }
-    // What is known here and not there was removed before, and the answer was lost.
-    if (outcome === "not_found" && known === undefined) throw agentNotFound(agentId);
+    // What is known here and not there was removed before, and the answer was lost; so it may be when the call has been sent before.
+    if (outcome === "not_found" && known === undefined && !context.isRepeat) throw agentNotFound(agentId);
     context.logger.info({ agent_id: agentId }, "agent is removed from the fleet");
     return {};
   };

@@ -76,11 +76,12 @@ class FleetJudge {
   }
 
   judge(maxNearest: number): JudgedFleet {
-    const { online, known } = this.#index.fitColumns.sets;
+    const { online, known, desktop } = this.#index.fitColumns.sets;
     const { eligible } = this.#sets;
     return {
       agentsJudged: countBits(known),
-      agentsOnline: countBits(online),
+      ofType: countBits(desktop),
+      ofTypeOnline: countBits(both(desktop, online, this.#index.scratch.take())),
       eligible: countBits(eligible),
       eligibleOnline: countBits(both(eligible, online, this.#index.scratch.take())),
       ...this.#whatIsLacked(),
