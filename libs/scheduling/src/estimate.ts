@@ -3,7 +3,7 @@ import type { AgentView } from "./agent-view.ts";
 import { EndingRoom } from "./ending-room.ts";
 import { fit, type FitOptions } from "./fit.ts";
 import { MinHeap } from "./min-heap.ts";
-import type { Needs } from "./needs.ts";
+import { type Needs, needsGpu } from "./needs.ts";
 import type { EpochMs } from "./resources.ts";
 
 /** The later end of a range allows for this much longer than expected. */
@@ -87,12 +87,16 @@ export function typicalDurationMs(recentMs: readonly number[]): number | null {
 
 export interface StartQuestion {
   readonly nowMs: EpochMs;
-  /** Tasks that start before it, at least 0. */
+  /** Tasks that stand before it, at least 0. */
   readonly ahead: number;
+  /** Of them those that start before it for certain: no more than `ahead`. Others may wait for room that it does not want. */
+  readonly surelyAhead: number;
   /** What is left of everything that runs; each end lets one task start. */
   readonly running: readonly DurationRange[];
   /** How long those before it run; null: nobody knows. */
   readonly typicalMs: number | null;
+  /** How long the shortest of those does that start before it for certain; null: nobody knows. */
+  readonly shortestMs: number | null;
   /** When there is room for its needs, the queue not counted; null: unknown. Now or earlier: there is room now. */
   readonly roomAtMs: EpochMs | null;
 }
@@ -105,7 +109,7 @@ export interface StartRange {
 
 /**
  * When a waiting task is expected to start: tasks before it take the places that fall free, and free them again after their
- * own time. Computed once with everything as short and once with everything as long as it may be, so that the range never is
+ * own time. Computed once with as little before it and as short as it may be, and once with all of it and as long as it may be, so that the range never is
  * negative, grows with what is not known, and never moves forward for a place further back. Null: nothing is known.
  */
 export function expectedStart(question: StartQuestion): StartRange | null {
@@ -118,7 +122,9 @@ export function expectedStart(question: StartQuestion): StartRange | null {
   const typical = durationRange(question.typicalMs);
   const free = hasRoom ? [0] : [];
   const roomInMs = roomAtMs === null ? 0 : Math.max(0, roomAtMs - nowMs);
-  const low = turnAfterMs([...free, ...running.map(({ lowMs }) => lowMs)], typical.lowMs, question.ahead);
+  const shortest = durationRange(question.shortestMs);
+  const lowMs = Math.min(typical.lowMs, shortest.lowMs);
+  const low = turnAfterMs([...free, ...running.map((run) => run.lowMs)], lowMs, question.surelyAhead);
   const high = turnAfterMs(
     [...free, ...running.map(({ highMs }) => highMs ?? Number.POSITIVE_INFINITY)],
     typical.highMs ?? Number.POSITIVE_INFINITY,
@@ -136,4 +142,27 @@ function turnAfterMs(endsMs: readonly number[], eachMs: number, ahead: number): 
   const places = new MinHeap(endsMs);
   for (let before = 0; before < ahead; before += 1) places.replaceSmallest(places.smallest() + eachMs);
   return places.smallest();
+}
+
+/** Whether a task with these needs has room wherever one with the others has: before that one in the queue, it starts before it. */
+export function fitsWherever(needs: Needs, other: Needs): boolean {
+  const isMeantForAll =
+    (needs.pool === null || needs.pool === other.pool) &&
+    (needs.agentId === null || needs.agentId === other.agentId) &&
+    Object.entries(needs.labels).every(([key, value]) => other.labels[key] === value);
+  const needsNoMore = needs.cpuMillicores <= other.cpuMillicores && needs.memoryMib <= other.memoryMib;
+  return isMeantForAll && needsNoMore && cardsFitWherever(needs, other);
+}
+
+function cardsFitWherever(needs: Needs, other: Needs): boolean {
+  if (!needsGpu(needs)) return true;
+  const models = new Set(needs.gpuModels.map((model) => model.toLowerCase()));
+  const isAnyModel = models.size === 0;
+  const takesTheirs = other.gpuModels.length > 0 && other.gpuModels.every((model) => models.has(model.toLowerCase()));
+  return (
+    needs.gpuCount <= other.gpuCount &&
+    needs.gpuVramMib <= other.gpuVramMib &&
+    (!needs.gpuExclusive || other.gpuExclusive) &&
+    (isAnyModel || takesTheirs)
+  );
 }

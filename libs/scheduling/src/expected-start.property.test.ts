@@ -1,13 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { anyFleet, anyNeeds } from "./arbitraries.test-helper.ts";
 import {
   durationRange,
   type DurationRange,
   expectedStart,
+  fitsWherever,
   remainingRange,
   type StartQuestion,
   typicalDurationMs,
 } from "./estimate.ts";
+import { fit } from "./fit.ts";
+import { normalizeNeeds, type PartialNeeds } from "./needs.ts";
 
 const nowMs = 1_000_000;
 const expected = fc.option(fc.integer({ min: 1, max: 10_000_000 }), { nil: null });
@@ -17,13 +21,19 @@ const running = fc.array(
   })),
   { maxLength: 12 },
 );
-const questions: fc.Arbitrary<StartQuestion> = fc.record({
-  nowMs: fc.constant(nowMs),
-  ahead: fc.nat({ max: 60 }),
-  running,
-  typicalMs: expected,
-  roomAtMs: fc.option(fc.integer({ min: nowMs - 5, max: nowMs + 10_000_000 }), { nil: null }),
-});
+const questions: fc.Arbitrary<StartQuestion> = fc
+  .record({
+    nowMs: fc.constant(nowMs),
+    ahead: fc.nat({ max: 60 }),
+    surelyAhead: fc.nat({ max: 60 }),
+    running,
+    typicalMs: expected,
+    shortestMs: expected,
+    roomAtMs: fc.option(fc.integer({ min: nowMs - 5, max: nowMs + 10_000_000 }), { nil: null }),
+  })
+  .map((question) => ({ ...question, surelyAhead: Math.min(question.surelyAhead, question.ahead) }));
+
+const nobodyAhead = { nowMs, ahead: 0, surelyAhead: 0, shortestMs: null };
 
 const orEver = (ms: number | null | undefined): number => ms ?? Number.POSITIVE_INFINITY;
 
@@ -43,7 +53,8 @@ describe("expectedStart", () => {
     fc.assert(
       fc.property(questions, fc.nat({ max: 40 }), (question, further) => {
         const front = expectedStart(question);
-        const back = expectedStart({ ...question, ahead: question.ahead + further });
+        const surelyAhead = question.surelyAhead + further;
+        const back = expectedStart({ ...question, ahead: question.ahead + further, surelyAhead });
         if (front === null || back === null) return;
         expect(back.earliestMs).toBeGreaterThanOrEqual(front.earliestMs);
         expect(orEver(back.latestMs)).toBeGreaterThanOrEqual(orEver(front.latestMs));
@@ -71,7 +82,7 @@ describe("expectedStart", () => {
   });
 
   it("with room now and nobody before it, it starts now", () => {
-    expect(expectedStart({ nowMs, ahead: 0, running: [], typicalMs: null, roomAtMs: nowMs })).toEqual({
+    expect(expectedStart({ ...nobodyAhead, running: [], typicalMs: null, roomAtMs: nowMs })).toEqual({
       earliestMs: nowMs,
       latestMs: nowMs,
     });
@@ -82,16 +93,67 @@ describe("expectedStart", () => {
       { lowMs: 10_000, highMs: 10_000 },
       { lowMs: 50_000, highMs: 50_000 },
     ];
+    const three = { nowMs, ahead: 3, running, typicalMs: 100_000, shortestMs: 100_000, roomAtMs: null };
     // Free at 10, 50, then (75 to 150 s later) at 85..160 and 125..200: the fourth of those.
-    expect(expectedStart({ nowMs, ahead: 3, running, typicalMs: 100_000, roomAtMs: null })).toEqual({
+    expect(expectedStart({ ...three, surelyAhead: 3 })).toEqual({
       earliestMs: nowMs + 125_000,
+      latestMs: nowMs + 200_000,
+    });
+    // Those that may wait for other room count only where everything takes as long as it may; and those that run shorter than it are sooner over.
+    expect(expectedStart({ ...three, surelyAhead: 0 })).toEqual({
+      earliestMs: nowMs + 10_000,
+      latestMs: nowMs + 200_000,
+    });
+    expect(expectedStart({ ...three, surelyAhead: 2, shortestMs: 10_000 })).toEqual({
+      earliestMs: nowMs + 25_000,
       latestMs: nowMs + 200_000,
     });
   });
 
   it("nothing is known without room, runs or durations", () => {
-    expect(expectedStart({ nowMs, ahead: 2, running: [], typicalMs: 1, roomAtMs: nowMs + 5 })).toBeNull();
-    expect(expectedStart({ nowMs, ahead: 0, running: [], typicalMs: null, roomAtMs: null })).toBeNull();
+    expect(expectedStart({ ...nobodyAhead, ahead: 2, running: [], typicalMs: 1, roomAtMs: nowMs + 5 })).toBeNull();
+    expect(expectedStart({ ...nobodyAhead, running: [], typicalMs: null, roomAtMs: null })).toBeNull();
+  });
+});
+
+describe("fitsWherever", () => {
+  it("property: what needs no more than another has room on each agent on which that one has", () => {
+    const more = fc.record({
+      cpuMillicores: fc.nat({ max: 5 }),
+      memoryMib: fc.nat({ max: 5 }),
+      gpuCount: fc.nat({ max: 1 }),
+      gpuVramMib: fc.nat({ max: 5 }),
+      gpuExclusive: fc.boolean(),
+      pool: fc.constantFrom(null, "lab"),
+    });
+    fc.assert(
+      fc.property(anyFleet, anyNeeds, more, (fleet, needs, extra) => {
+        const other = normalizeNeeds({
+          ...needs,
+          cpuMillicores: needs.cpuMillicores + extra.cpuMillicores,
+          memoryMib: needs.memoryMib + extra.memoryMib,
+          gpuCount: needs.gpuCount + extra.gpuCount,
+          gpuVramMib: needs.gpuVramMib + extra.gpuVramMib,
+          gpuExclusive: needs.gpuExclusive || extra.gpuExclusive,
+          pool: needs.pool ?? extra.pool,
+        });
+        expect(fitsWherever(needs, other)).toBe(true);
+        for (const view of fleet) if (fit(view, other).kind === "fits") expect(fit(view, needs).kind).toBe("fits");
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is never so where the other may be somewhere else", () => {
+    const of = (asked: PartialNeeds) => normalizeNeeds(asked);
+    expect(fitsWherever(of({}), of({ pool: "b" }))).toBe(true);
+    expect(fitsWherever(of({ pool: "a" }), of({ pool: "b" }))).toBe(false);
+    expect(fitsWherever(of({ pool: "a" }), of({}))).toBe(false);
+    expect(fitsWherever(of({ agentId: "a" }), of({}))).toBe(false);
+    expect(fitsWherever(of({ labels: { site: "x" } }), of({ labels: { site: "x", os: "linux" } }))).toBe(true);
+    expect(fitsWherever(of({ labels: { site: "x" } }), of({ labels: { site: "y" } }))).toBe(false);
+    expect(fitsWherever(of({ gpuCount: 1 }), of({}))).toBe(false);
+    expect(fitsWherever(of({ gpuModels: ["4090"] }), of({ gpuModels: ["3080", "4090"] }))).toBe(false);
   });
 });
 

@@ -51,7 +51,41 @@ describe("explain", () => {
 
   it("R-PAUSE-2: no agent online is a reason of its own", () => {
     expect(explain([], core)).toMatchObject({ verdict: "no_agent_online", reason: "NO_AGENT_ONLINE", nearest: null });
-    expect(explain([desktop("a", { status: "suspect" })], huge).reason).toBe("NO_AGENT_ONLINE");
+    expect(explain([desktop("a", { status: "suspect" })], core).reason).toBe("NO_AGENT_ONLINE");
+    const away = [desktop("a", { status: "offline" }), desktop("b", { status: "offline", ...full })];
+    expect(explain(away, core).sentence).toBe("None of the 2 agents is online.");
+  });
+
+  it("DESIGN-3: what no known agent could ever take is told while none of them is online, too", () => {
+    const small = desktop("a", { status: "offline" });
+    expect(explain([small, desktop("b", { status: "suspect" })], huge)).toMatchObject({
+      verdict: "never",
+      reason: "NO_AGENT_CAN_EVER_FIT",
+      sentence: "It can never fit on any of the 2 agents; the nearest: 56.0 cores short (it has 8.0 cores at most).",
+    });
+    const large = desktop("b", { status: "offline", sample: sample({ cpu: dimension(64_000) }) });
+    expect(explain([small, large], huge).reason).toBe("NO_AGENT_ONLINE");
+    // Nothing is known of the room of one that has sent no metrics yet.
+    expect(explain([small, desktop("b", { status: "offline", sample: null })], huge).reason).toBe("NO_AGENT_ONLINE");
+  });
+
+  it("R-PAUSE-2: an agent of a type that takes no work is none that is online, nor one that rules anything out", () => {
+    const infra = desktop("i", { agentType: "infra" });
+    const away = desktop("a", { status: "offline" });
+    expect(explain([infra], core)).toMatchObject({
+      verdict: "no_agent_online",
+      reason: "NO_AGENT_ONLINE",
+      sentence: "No agent is known of a type that takes work.",
+    });
+    expect(explain([infra, away], core)).toMatchObject({
+      verdict: "no_agent_online",
+      sentence: "The only agent that takes work is not online.",
+    });
+    expect(explain([infra, away, desktop("b", { status: "offline" })], core).sentence).toBe(
+      "None of the 2 agents that take work is online.",
+    );
+    expect(explain([infra, away], huge).verdict).toBe("never");
+    expect(explain([infra], core, { agentTypes: ["infra"] }).verdict).toBe("fits");
   });
 
   it("DESIGN-4: an agent that lacks only its work stream", () => {

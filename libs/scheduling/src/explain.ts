@@ -59,7 +59,7 @@ export function explanationOf(
   options: FitOptions,
   maxAgents: number,
 ): FleetExplanation {
-  const { agentsJudged, eligible, eligibleOnline, nearest: views } = judged;
+  const { agentsJudged, ofType, eligible, eligibleOnline, nearest: views } = judged;
   const [best] = views;
   const found = best === undefined ? null : fit(best, needs, options);
   const verdict = fleetVerdict(judged, found);
@@ -67,7 +67,7 @@ export function explanationOf(
   const nearest = isRefused ? { agentId: best.agentId, miss: nearestMiss(found.misses) } : null;
   const reason = pauseReason(verdict, judged);
   const isPinned = needs.agentId !== null;
-  const scope = { agentsJudged, eligible, eligibleOnline, isPinned };
+  const scope = { agentsJudged, ofType, eligible, eligibleOnline, isPinned };
   const sentence = fleetSentence(verdict, reason, nearest?.miss ?? null, scope);
   const agents = views.slice(0, maxAgents).map((view) => explainAgent(view, needs, options));
   return { verdict, reason, sentence, nearest, agents, agentsJudged };
@@ -98,9 +98,13 @@ function verdictOf(found: ReturnType<typeof fit>): Verdict {
   return found.never ? "never" : "not_now";
 }
 
-/** The nearest agent tells: where it can never take the task, none can. */
-function fleetVerdict({ agentsOnline }: JudgedFleet, nearest: Fit | null): FleetVerdict {
+/**
+ * The nearest agent tells: where it can never take the task, none can. Machines that are away are known too, so this is said before that nobody is
+ * online. Where no agent is known that takes work at all, nothing is ruled out.
+ */
+function fleetVerdict({ ofType, ofTypeOnline }: JudgedFleet, nearest: Fit | null): FleetVerdict {
   if (nearest?.kind === "fits") return "fits";
-  if (agentsOnline === 0 || nearest === null) return "no_agent_online";
-  return nearest.never ? "never" : "not_now";
+  if (nearest === null || ofType === 0) return "no_agent_online";
+  if (nearest.never) return "never";
+  return ofTypeOnline === 0 ? "no_agent_online" : "not_now";
 }

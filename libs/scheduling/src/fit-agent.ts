@@ -9,10 +9,20 @@ const DEFAULT_AGENT_TYPES: readonly AgentType[] = ["desktop"];
 /** Of an agent: who it is. */
 export type AgentWho = Pick<AgentView, "agentId" | "agentType" | "poolName" | "labels">;
 
+/** Whether it is of a type that takes the work. */
+export function isOfType({ agentType }: Pick<AgentView, "agentType">, options: FitOptions): boolean {
+  return typesOf(options)?.includes(agentType) ?? true;
+}
+
+/** Null: any. */
+function typesOf({ agentTypes }: FitOptions): readonly AgentType[] | null {
+  return agentTypes === undefined ? DEFAULT_AGENT_TYPES : agentTypes;
+}
+
 /** What no waiting can change: type, name, pool and labels. */
 export function fitIdentity(view: AgentWho, needs: Needs, options: FitOptions): readonly Miss[] {
   const misses: Miss[] = [];
-  const agentTypes = options.agentTypes === undefined ? DEFAULT_AGENT_TYPES : options.agentTypes;
+  const agentTypes = typesOf(options);
   if (agentTypes !== null && !agentTypes.includes(view.agentType)) {
     misses.push(miss("wrong_type", { detail: `${view.agentType}, not ${agentTypes.join(" or ")}` }));
   }

@@ -1,12 +1,15 @@
 /** What an explanation has to know of a fleet. Found by looking at every agent here; an index that is quicker must find the same. */
 import type { AgentView } from "./agent-view.ts";
+import { isOfType } from "./fit-agent.ts";
 import { fit, type Fit, type FitOptions, type FitsNot } from "./fit.ts";
 import type { Miss, MissCode } from "./miss.ts";
 import type { Needs } from "./needs.ts";
 
 export interface JudgedFleet {
   readonly agentsJudged: number;
-  readonly agentsOnline: number;
+  /** Agents of the types that take the work, desktops unless other types are asked for, and how many of them are online. */
+  readonly ofType: number;
+  readonly ofTypeOnline: number;
   /** Agents that the task may run on by name, type, pool and labels, and how many of them are online. */
   readonly eligible: number;
   readonly eligibleOnline: number;
@@ -52,10 +55,12 @@ export function judgeAll(
   });
   const refused = judged.flatMap(({ view, found }) => (found.kind === "no" ? [{ view, found }] : []));
   const online = refused.filter(({ view }) => view.status === "online").map(({ found }) => found);
+  const ofType = views.filter((view) => isOfType(view, options));
   const eligible = judged.filter(({ found }) => found.kind === "fits" || isEligible(found));
   return {
     agentsJudged: views.length,
-    agentsOnline: views.filter(({ status }) => status === "online").length,
+    ofType: ofType.length,
+    ofTypeOnline: ofType.filter(({ status }) => status === "online").length,
     eligible: eligible.length,
     eligibleOnline: eligible.filter(({ view }) => view.status === "online").length,
     lacksOnlyStream: online.some(lacksOnlyStream),

@@ -8,6 +8,7 @@ import {
   isInForce,
   makeHold,
   mayUseKept,
+  mostPromising,
   type RoomHold,
 } from "./room-hold.ts";
 
@@ -59,20 +60,56 @@ describe("room kept for large tasks", () => {
     expect(mayUseKept(hold({ leftMs: 0 }), small(null))).toBe(true);
   });
 
+  it("after one in vain each other place has its turn, whichever is the most promising by then", () => {
+    const places = ["b", "c", "a"].map((agentId) => ({ agentId, roomInMs: null }));
+    let last: RoomHold | null = null;
+    const tried: string[] = [];
+    for (let times = 0; times < 6; times += 1) {
+      last = makeHold(candidate(), times % 2 === 0 ? places : places.toReversed(), last === null ? [] : [last], rules);
+      if (last === null) throw new Error("no hold was given");
+      tried.push(last.agentId);
+      last = { ...last, leftMs: -last.lastsMs };
+    }
+    expect(tried).toEqual(["b", "c", "a", "b", "c", "a"]);
+    const keptByOther = hold({ taskId: "other", agentId: "c" });
+    const inVain = hold({ agentId: "b", leftMs: -100 });
+    expect(makeHold(candidate(), places, [inVain, keptByOther], rules)).toMatchObject({ agentId: "a" });
+    // It has left, or is kept already.
+    expect(makeHold(candidate(), places.slice(1), [inVain], rules)).toMatchObject({ agentId: "c" });
+  });
+
+  it("goes where the room is expected first; what has outrun its time is as unknown as the rest", () => {
+    const order = (...asked: Parameters<typeof mostPromising>) => mostPromising(...asked);
+    const unknown = (agentId: string) => ({ agentId, roomInMs: null });
+    expect(order({ agentId: "b", roomInMs: 5 }, ["a", "b"])).toEqual([{ agentId: "b", roomInMs: 5 }, unknown("a")]);
+    expect(order({ agentId: "b", roomInMs: 0 }, ["a", "b"])).toEqual([unknown("a"), unknown("b")]);
+    expect(order({ agentId: "c", roomInMs: 0 }, ["a"])).toEqual([unknown("a"), unknown("c")]);
+    expect(order(null, ["a"])).toEqual([unknown("a")]);
+  });
+
   it("property: small tasks never starve a large one, whose wait is bounded; room is kept only within its bounds", () => {
+    const machines = fc.record({
+      cores: fc.integer({ min: 4, max: 7 }),
+      owner: fc.constantFrom(0, 0, 1, 2),
+      overdue: fc.constantFrom(0, 0, 1),
+    });
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 3 }),
-        fc.integer({ min: 2, max: 8 }),
+        fc.array(machines, { maxLength: 4 }),
+        fc.integer({ min: 0, max: 4 }),
         fc.array(fc.record({ lastsMs: fc.integer({ min: 1, max: 40 }), isKnown: fc.boolean() }), {
           minLength: 20,
           maxLength: 60,
         }),
-        (agents, cores, smallTasks) => {
-          const result = simulate({ agents, cores, smallTasks });
-          // Every small task ends within 40: the first hold, of 100, always gathers the room.
+        (others, place, smallTasks) => {
+          const agents = others.toSpliced(place, 0, { cores: 4, owner: 0, overdue: 0 });
+          const result = simulate({ agents, wanted: 4, smallTasks });
+          // Every small task ends within 40: the first hold, of 100, gathers the room wherever it can be. Where it cannot each other place has its turn.
+          const hopeless = agents.filter(({ cores, owner, overdue }) => cores - owner - overdue < 4).length;
+          const holdsMs = Array.from({ length: hopeless }, (_, times) => Math.min(rules.longestMs, 100 * 2 ** times));
+          const inVainMs = holdsMs.reduce((sum, lastsMs) => sum + 2 * lastsMs + 1, 0);
           expect(result.largeStartedAtMs).not.toBeNull();
-          expect(result.largeStartedAtMs).toBeLessThanOrEqual(rules.afterMs + 100 + 2);
+          expect(result.largeStartedAtMs).toBeLessThanOrEqual(rules.afterMs + inVainMs + 100 + 2);
           expect(result.longestHoldMs).toBeLessThanOrEqual(rules.longestMs);
           expect(result.lateForLarge).toBe(0);
         },
@@ -91,48 +128,75 @@ interface Small {
   readonly isKnown: boolean;
 }
 
+interface Machine {
+  readonly cores: number;
+  /** Cores that its owner's programs use all day. */
+  readonly owner: number;
+  /** Tasks that hang: their end was expected long ago, and never comes. */
+  readonly overdue: number;
+}
+
+interface Fleet {
+  readonly agents: readonly Machine[];
+  /** Cores that the large task needs. */
+  readonly wanted: number;
+  readonly smallTasks: readonly Small[];
+}
+
 /**
  * A fleet that small tasks (one core each, always more of them) keep full, and one task that needs a whole agent, waiting from the
  * start. Each millisecond: what is over ends, the large task is tried, a hold is considered, the rest is filled with small tasks.
  */
-function simulate({ agents, cores, smallTasks }: { agents: number; cores: number; smallTasks: readonly Small[] }) {
-  const running = Array.from({ length: agents }, () => [] as { endsAtMs: number; isKnown: boolean }[]);
+function simulate({ agents, wanted, smallTasks }: Fleet) {
+  const running = agents.map(({ overdue }) =>
+    Array.from({ length: overdue }, () => ({ endsAtMs: Infinity, expectedAtMs: 0, isKnown: true })),
+  );
+  const freeOn = (index: number): number =>
+    (agents[index]?.cores ?? 0) - (agents[index]?.owner ?? 0) - (running[index]?.length ?? 0);
   let holds: readonly RoomHold[] = [];
   let next = 0;
   let longestHoldMs = 0;
   let lateForLarge = 0;
   const fill = (nowMs: number): void => {
     for (const [index, work] of running.entries()) {
-      for (let tried = 0; work.length < cores && tried < smallTasks.length; tried += 1) {
+      for (let tried = 0; freeOn(index) > 0 && tried < smallTasks.length; tried += 1) {
         const small = smallTasks[next % smallTasks.length] ?? { lastsMs: 1, isKnown: true };
         next += 1;
         const kept = holds.find((one) => one.agentId === String(index) && isInForce(one));
         const task = { taskId: "small", expectedDurationMs: small.isKnown ? small.lastsMs : null };
         if (kept !== undefined && !mayUseKept(kept, task)) continue;
         if (kept !== undefined && small.lastsMs > (kept.readyInMs ?? 0)) lateForLarge += 1;
-        work.push({ endsAtMs: nowMs + small.lastsMs, isKnown: small.isKnown });
+        const endsAtMs = nowMs + small.lastsMs;
+        work.push({ endsAtMs, expectedAtMs: endsAtMs, isKnown: small.isKnown });
       }
     }
   };
+  /** As the registry estimates: when enough known ends have come; what is overdue is expected now. */
+  const roomInMs = (index: number, nowMs: number): number | null => {
+    const ends = (running[index] ?? []).filter(({ isKnown }) => isKnown).map(({ expectedAtMs }) => expectedAtMs);
+    const last = ends.toSorted((a, b) => a - b)[wanted - freeOn(index) - 1];
+    return last === undefined ? null : Math.max(0, last - nowMs);
+  };
   fill(0);
-  for (let nowMs = 1; nowMs <= 2_000; nowMs += 1) {
+  for (let nowMs = 1; nowMs <= 20_000; nowMs += 1) {
     for (const [index, work] of running.entries()) running[index] = work.filter(({ endsAtMs }) => endsAtMs > nowMs);
     holds = holds.map((one) => ({
       ...one,
       leftMs: one.leftMs - 1,
       readyInMs: one.readyInMs === null ? null : one.readyInMs - 1,
     }));
-    if (running.some((work) => work.length === 0)) return { largeStartedAtMs: nowMs, longestHoldMs, lateForLarge };
+    if (running.some((_, index) => freeOn(index) >= wanted)) {
+      return { largeStartedAtMs: nowMs, longestHoldMs, lateForLarge };
+    }
     const large = candidate({ waitedMs: nowMs });
-    if (dueForHold([large], holds, agents, rules).length > 0) {
-      const places = running.map((work, index) => ({
-        agentId: String(index),
-        roomInMs: work.every(({ isKnown }) => isKnown)
-          ? Math.max(...work.map(({ endsAtMs }) => endsAtMs - nowMs))
-          : null,
-      }));
-      places.sort((a, b) => (a.roomInMs ?? Infinity) - (b.roomInMs ?? Infinity));
-      const made = makeHold(large, places, holds, rules);
+    if (dueForHold([large], holds, agents.length, rules).length > 0) {
+      const indexes = agents.map((_, index) => index);
+      const nearest = indexes.toSorted((a, b) => freeOn(b) - freeOn(a)).map(String);
+      const [soonest] = indexes
+        .flatMap((index) => ({ agentId: String(index), roomInMs: roomInMs(index, nowMs) }))
+        .filter((place) => place.roomInMs !== null)
+        .toSorted((a, b) => (a.roomInMs ?? 0) - (b.roomInMs ?? 0));
+      const made = makeHold(large, mostPromising(soonest ?? null, nearest), holds, rules);
       if (made !== null) {
         holds = [...holds.filter(({ taskId }) => taskId !== made.taskId), made];
         longestHoldMs = Math.max(longestHoldMs, made.lastsMs);

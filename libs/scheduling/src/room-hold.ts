@@ -1,7 +1,8 @@
 /**
  * Room kept for a waiting task that is too large for what is free, so that small tasks, which find room again and again, do not
  * starve it. One agent is kept for it: what becomes free there is given to nobody else, except to work that is expected to be over
- * before the room is gathered. A hold ends by itself, and rests before it is given again, so that it never idles an agent for long.
+ * before the room is gathered. A hold ends by itself, and rests before it is given again, so that it never idles an agent for long. After one in vain
+ * another agent is kept: that the first is soonest by what is known, or lacks least, may be so for ever (a task hangs, its owner's programs run all day).
  */
 
 export interface HoldRules {
@@ -81,7 +82,21 @@ export function dueForHold<Candidate extends HoldCandidate>(
 /** What a known end may be late by: the hold still stands then. */
 const OVERRUN = 1.5;
 
-/** The hold to be given, on the first place that is not kept already; null: there is none. */
+/**
+ * The most promising first: where the room is expected soonest, then the nearest misses, of which the ends are unknown. What was expected before now has
+ * outrun its time, and when it ends is unknown as well.
+ */
+export function mostPromising(expected: HoldPlace | null, nearest: readonly string[]): readonly HoldPlace[] {
+  const isDue = expected !== null && expected.roomInMs !== null && expected.roomInMs > 0;
+  const others = nearest
+    .filter((agentId) => agentId !== expected?.agentId || !isDue)
+    .map((agentId): HoldPlace => ({ agentId, roomInMs: null }));
+  if (isDue) return [expected, ...others];
+  const isListed = expected === null || nearest.includes(expected.agentId);
+  return isListed ? others : [...others, { agentId: expected.agentId, roomInMs: null }];
+}
+
+/** The hold to be given, on a place that is not kept already; null: there is none. */
 export function makeHold(
   { taskId }: Pick<HoldCandidate, "taskId">,
   places: readonly HoldPlace[],
@@ -89,12 +104,26 @@ export function makeHold(
   rules: HoldRules,
 ): RoomHold | null {
   const kept = new Set(holds.filter(isInForce).map(({ agentId }) => agentId));
-  const place = places.find(({ agentId }) => !kept.has(agentId));
+  const inVain = holds.find((hold) => hold.taskId === taskId);
+  const place = nextPlace(
+    places.filter(({ agentId }) => !kept.has(agentId)),
+    inVain?.agentId ?? null,
+  );
   if (place === undefined) return null;
-  const times = 1 + (holds.find((hold) => hold.taskId === taskId)?.times ?? 0);
+  const times = 1 + (inVain?.times ?? 0);
   const wantedMs = Math.max(rules.firstMs * 2 ** (times - 1), (place.roomInMs ?? 0) * OVERRUN);
   const lastsMs = Math.min(rules.longestMs, wantedMs);
   return { taskId, agentId: place.agentId, readyInMs: place.roomInMs, leftMs: lastsMs, lastsMs, times };
+}
+
+/**
+ * The most promising one; after a hold in vain the next by the agents' ids, round and round. So each place that stays one has its turn within as many holds
+ * as there are places, however often the order of their promise changes, and with nothing to remember but the last one.
+ */
+function nextPlace(places: readonly HoldPlace[], triedLast: string | null): HoldPlace | undefined {
+  if (triedLast === null) return places[0];
+  const byId = places.toSorted((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  return byId.find(({ agentId }) => agentId > triedLast) ?? byId[0];
 }
 
 /** Whether a task may be given room on the agent that is kept: its own, or it is over before the room is gathered. */

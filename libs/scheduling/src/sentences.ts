@@ -65,6 +65,8 @@ export function missSentence(found: Miss): string {
 /** Which agents a verdict over the fleet speaks of. */
 export interface FleetScope {
   readonly agentsJudged: number;
+  /** Of those, the ones of a type that takes the work. */
+  readonly ofType: number;
   /** Of those, the ones the task may run on by name, type, pool and labels, and how many of them are online. */
   readonly eligible: number;
   readonly eligibleOnline: number;
@@ -79,14 +81,13 @@ export function fleetSentence(
   nearest: Miss | null,
   scope: FleetScope,
 ): string {
-  const { agentsJudged, eligibleOnline } = scope;
+  const { eligibleOnline } = scope;
   const closest = nearest === null ? "" : `; the nearest: ${missSentence(nearest)}`;
   switch (verdict) {
     case "fits":
       return "There is room for it now.";
     case "no_agent_online":
-      if (agentsJudged === 0) return "No agent is known.";
-      return agentsJudged === 1 ? "The only agent is not online." : `None of the ${agentsJudged} agents is online.`;
+      return nobodyText(scope);
     case "never":
       return `It can never fit on ${everyText(scope)}${closest}.`;
     case "not_now":
@@ -96,6 +97,15 @@ export function fleetSentence(
       if (eligibleOnline === 0) return offlineText(scope);
       return `No room now on ${onlineText(scope)}${closest}.`;
   }
+}
+
+/** Agents of types that take no work are told apart: that one of them is online does not help. */
+function nobodyText({ agentsJudged, ofType }: FleetScope): string {
+  if (agentsJudged === 0) return "No agent is known.";
+  if (ofType === 0) return "No agent is known of a type that takes work.";
+  const areAll = ofType === agentsJudged;
+  if (ofType === 1) return `The only agent${areAll ? "" : " that takes work"} is not online.`;
+  return `None of the ${ofType} agents${areAll ? "" : " that take work"} is online.`;
 }
 
 /** Of what can never fit: offline agents count too, their machines are known. */

@@ -1,5 +1,5 @@
 /** Settings of the orchestrator: environment, flags, defaults and help in one place. */
-import { type ClientTls, serverSettings } from "@headroom/rpc";
+import { type ClientTls, extraHost, serverSettings } from "@headroom/rpc";
 import { type ConfigValues, defineConfig, option } from "@headroom/runtime";
 import { DEFAULT_PAUSE_THRESHOLD } from "@headroom/scheduling";
 
@@ -21,6 +21,7 @@ export const orchestratorConfig = defineConfig({
     flag: "http-hosts",
     help: "Names under which REST may be addressed besides its own address.",
     default: "",
+    item: extraHost,
   }),
   registryAddr: option.hostPort({
     env: "HEADROOM_REGISTRY_ADDR",

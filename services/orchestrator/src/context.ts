@@ -27,6 +27,7 @@ import { createGrpcRegistry } from "./registry/grpc-registry.ts";
 import type { RegistryPort } from "./registry/port.ts";
 import { mapStoreError } from "./rpc/map-store-error.ts";
 import { orchestratorServices } from "./rpc/services.ts";
+import { databaseAway, DatabaseWatch } from "./store/database-watch.ts";
 import { openPostgresStore, type OpenedStore } from "./store/open-store.ts";
 import type { OrchestratorStore } from "./store/port.ts";
 
@@ -78,10 +79,15 @@ interface Running {
   readonly opened: OpenedStore;
   readonly channel: Channel | null;
   readonly drainMs: number;
+  readonly watch: DatabaseWatch;
+  /** It has started, and has not been told to stop. */
   isReady: boolean;
 }
 
-/** Resolves its start when calls are answered. While the database is away the start waits, the ports are open, and health says NOT_SERVING. */
+/**
+ * Resolves its start when calls are answered. While the database is away the start waits, the ports are open, and health says NOT_SERVING. It says so too
+ * when the database is lost later, and until it answers again; all else goes on meanwhile.
+ */
 export function createOrchestrator(config: OrchestratorConfig, overrides: OrchestratorOverrides = {}): Orchestrator {
   const ports = overrides.ports ?? systemPorts;
   const logger = overrides.logger ?? silentLogger;
@@ -100,7 +106,7 @@ export function createOrchestrator(config: OrchestratorConfig, overrides: Orches
           await startAbortably(part, signal);
         }
         started.isReady = true;
-        for (const name of services) started.rpc.health.set(name, true);
+        tellHealth(started);
         logger.info(
           { grpc: started.rpc.address, http: started.http.address, instance: started.parts.deps.instance },
           "the orchestrator serves",
@@ -144,11 +150,13 @@ async function assemble(
   const { token, security } = await serverSecurity(config, "orchestrator");
   const channel = overrides.registry === undefined ? registryChannel(network, config, token, ports, logger) : null;
   let wake = (): void => undefined;
-  const opened = openStore(config, overrides, metrics, ports, logger, () => wake());
+  const watch = new DatabaseWatch({ clock: ports.clock, logger, onChange: () => tellHealth(running) });
+  const opened = openStore(config, overrides, metrics, watch, ports, logger, () => wake());
   const parts = createParts({
     config,
     instance: ports.random.uuid(),
     store: opened.store,
+    watch,
     registry: overrides.registry ?? registryOver(channel, ports),
     notifier: opened.notifier,
     listener: opened.listener,
@@ -168,7 +176,6 @@ async function assemble(
     drainMs: config.drainMs,
     mapError: mapStoreError,
   });
-  for (const name of services) rpc.health.set(name, false);
   rpc.onStopping(() => parts.sessions.reconnectAll(reconnectWithinMs));
   const running: Running = {
     rpc,
@@ -183,25 +190,43 @@ async function assemble(
         http: config.httpAddr,
         setting: "HEADROOM_ORCHESTRATOR_HTTP_ADDR or --http-addr",
         extraHosts: config.httpHosts,
+        hostsSetting: "HEADROOM_ORCHESTRATOR_HTTP_HOSTS or --http-hosts",
       },
       methods: rpc.methods,
       health: rpc.health,
-      readiness: () => (running.isReady ? { ready: true } : { ready: false, why: "waiting for the database" }),
+      readiness() {
+        const why = whyNotServing(running);
+        return why === null ? { ready: true } : { ready: false, why };
+      },
       drainMs: config.drainMs,
     }),
     parts,
     opened,
     channel,
     drainMs: config.drainMs,
+    watch,
     isReady: false,
   };
+  tellHealth(running);
   return running;
+}
+
+/** Null: calls are answered. */
+function whyNotServing({ isReady, watch }: Pick<Running, "isReady" | "watch">): string | null {
+  if (!isReady) return "waiting for the database";
+  return watch.answers ? null : databaseAway;
+}
+
+function tellHealth(running: Running): void {
+  const isServing = whyNotServing(running) === null;
+  for (const name of services) running.rpc.health.set(name, isServing);
 }
 
 function openStore(
   config: OrchestratorConfig,
   overrides: OrchestratorOverrides,
   metrics: Metrics,
+  watch: DatabaseWatch,
   ports: Ports,
   logger: Logger,
   onReconnect: () => void,
@@ -212,6 +237,7 @@ function openStore(
       postgres: overrides.postgres ?? postgresAt(config.databaseUrl),
       maxConnections: config.databaseMaxConnections,
       metrics,
+      watch,
       ports,
       logger,
       onReconnect,
@@ -270,7 +296,7 @@ async function stopAll(running: Running, reason: string, ports: Ports, logger: L
   };
   const wasReady = running.isReady;
   running.isReady = false;
-  for (const name of services) rpc.health.set(name, false);
+  tellHealth(running);
   const lastCallsMs = running.drainMs + endCallsMs;
   await Promise.all([within(lastCallsMs, "gRPC", rpc.stop(reason)), within(lastCallsMs, "REST", http.stop(reason))]);
   const writesEndMs = ports.clock.monotonic() + lastWritesMs;

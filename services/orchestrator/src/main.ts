@@ -1,5 +1,5 @@
 /** The program: reads its settings, runs until told to stop. */
-import { serverPaths } from "@headroom/rpc";
+import { serverPaths, withTokenOfFlag } from "@headroom/rpc";
 import { loadConfigOrThrow, runProgram } from "@headroom/runtime";
 import { orchestratorConfig } from "./config.ts";
 import { createOrchestrator, type Orchestrator } from "./context.ts";
@@ -19,10 +19,8 @@ export interface RunOrchestratorOptions {
 /** Resolves with the exit code. Rejects with ConfigError, PortInUseError, InsecureBindError, TokenFileError: show their message. */
 export async function runOrchestrator(options: RunOrchestratorOptions = {}): Promise<number> {
   const env = options.env ?? process.env;
-  const { values: config } = loadConfigOrThrow(orchestratorConfig, {
-    env,
-    ...(options.flags && { flags: options.flags }),
-  });
+  const input = { env, ...(options.flags && { flags: options.flags }) };
+  const config = withTokenOfFlag(loadConfigOrThrow(orchestratorConfig, input));
   return runProgram({
     name: "orchestrator",
     logFile: serverPaths(config, "orchestrator", env).logFile,

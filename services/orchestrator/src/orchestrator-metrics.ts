@@ -2,6 +2,7 @@ import type { Counter, Logger, Metrics } from "@headroom/runtime";
 import type { FleetView } from "./fleet-view/fleet-view.ts";
 import type { QueueCounter } from "./operate/queue-counter.ts";
 import type { QueueHoldView } from "./operate/queue-hold-view.ts";
+import type { DatabaseWatch } from "./store/database-watch.ts";
 import type { QueueSummary } from "./store/model.ts";
 import type { Sessions } from "./work/sessions.ts";
 
@@ -26,39 +27,57 @@ export function createOrchestratorMetrics(metrics: Metrics): OrchestratorMetrics
   };
 }
 
-/** Gauges that are read at each scrape; with the database away they keep their last value. */
+const absentWhileAway = "absent while the database does not answer";
+
+/** Gauges that are read at each scrape. What only the database knows is told by none of them while it is away: an old value would look like a new one. */
 export function registerGauges(
   metrics: Metrics,
   parts: {
     readonly counter: QueueCounter;
+    readonly watch: Pick<DatabaseWatch, "answers">;
     readonly queueHold: Pick<QueueHoldView, "current">;
     readonly fleet: FleetView;
     readonly sessions: Sessions;
     readonly logger: Logger;
   },
 ): void {
-  const { counter, queueHold, fleet, sessions, logger } = parts;
-  const summary = (): Promise<QueueSummary | null> =>
-    counter.summary().catch((error: unknown) => {
+  const { counter, watch, queueHold, fleet, sessions, logger } = parts;
+  const summary = async (): Promise<QueueSummary | null> => {
+    if (!watch.answers) return null;
+    try {
+      return await counter.summary();
+    } catch (error) {
       logger.debug({ err: error }, "the queue could not be counted for the metrics");
       return null;
-    });
-  metrics.gauge("headroom_queue_tasks", "Tasks that wait, by reason", ["reason"], async (gauge) => {
+    }
+  };
+  metrics.gauge("headroom_queue_tasks", `Tasks that wait, by reason; ${absentWhileAway}`, ["reason"], async (gauge) => {
     const now = await summary();
-    if (now === null) return;
     gauge.reset();
-    for (const { reason, tasks } of now.reasons) gauge.set({ reason }, tasks);
+    for (const { reason, tasks } of now?.reasons ?? []) gauge.set({ reason }, tasks);
   });
-  metrics.gauge("headroom_queue_oldest_age_seconds", "Age of the oldest waiting task", [], async (gauge) => {
-    const now = await summary();
-    if (now !== null) gauge.set((now.oldestAgeMs ?? 0) / 1_000);
+  const ofQueue = (name: string, help: string, valueOf: (now: QueueSummary) => number): void => {
+    metrics.gauge(name, `${help}; ${absentWhileAway}`, [], async (gauge) => {
+      const now = await summary();
+      if (now === null) gauge.remove();
+      else gauge.set(valueOf(now));
+    });
+  };
+  ofQueue(
+    "headroom_queue_oldest_age_seconds",
+    "How long the oldest task that waits for room has had its turn; what waits for another task, for its time, for a release or for an agent that is large enough is left out; 0: none",
+    (now) => (now.oldestTurnMs ?? 0) / 1_000,
+  );
+  ofQueue("headroom_attempts_open", "Attempts given to agents or running", (now) => now.runningAttempts);
+  metrics.gauge("headroom_queue_held", `1 while an operator holds the whole queue; ${absentWhileAway}`, [], (gauge) => {
+    if (watch.answers) gauge.set(queueHold.current() === null ? 0 : 1);
+    else gauge.remove();
   });
-  metrics.gauge("headroom_attempts_open", "Attempts given to agents or running", [], async (gauge) => {
-    const now = await summary();
-    if (now !== null) gauge.set(now.runningAttempts);
-  });
-  metrics.gauge("headroom_queue_held", "1 while an operator holds the whole queue", [], (gauge) =>
-    gauge.set(queueHold.current() === null ? 0 : 1),
+  metrics.gauge(
+    "headroom_database_connected",
+    "1 while this process reaches its database; 0 at the start until it does, and when it has not for 5 s or longer",
+    [],
+    (gauge) => gauge.set(watch.answers ? 1 : 0),
   );
   metrics.gauge("headroom_agents_attached", "Work streams held here", [], (gauge) =>
     gauge.set(sessions.agentIds().length),

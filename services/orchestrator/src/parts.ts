@@ -28,6 +28,7 @@ import { createStamper } from "./resume/stamper.ts";
 import { createStillNever } from "./resume/still-never.ts";
 import type { HandlerDeps } from "./rpc/deps.ts";
 import { mapStoreError } from "./rpc/map-store-error.ts";
+import type { DatabaseWatch } from "./store/database-watch.ts";
 import type { Claimer, OrchestratorStore } from "./store/port.ts";
 import { createAgentMessages } from "./work/agent-messages.ts";
 import { createDeliveryLoop } from "./work/delivery-loop.ts";
@@ -39,6 +40,8 @@ export interface PartsOptions {
   /** This replica, new at each start: its claims are told apart from those of an earlier life. */
   readonly instance: string;
   readonly store: OrchestratorStore;
+  /** Whether the database behind the store answers. */
+  readonly watch: DatabaseWatch;
   readonly registry: RegistryPort;
   readonly notifier: Notifier;
   readonly listener: Listener | null;
@@ -60,7 +63,7 @@ export interface Parts {
 const smallErrorDelayMs = 2_000;
 
 export function createParts(options: PartsOptions): Parts {
-  const { config, instance, store, registry, notifier, listener, ports, logger } = options;
+  const { config, instance, store, watch, registry, notifier, listener, ports, logger } = options;
   const counters = createOrchestratorMetrics(options.metrics);
   const hub = createChangeHub({ notifier, listener, timers: ports.timers });
   const fleet = createFleetView({ registry, pauseThreshold: config.pauseThreshold, ports, logger });
@@ -81,6 +84,7 @@ export function createParts(options: PartsOptions): Parts {
     ports,
     logger,
     onRelease: () => loop.wake("the queue is released"),
+    watch,
   });
   const gate = createGate(fleet, config.pauseThreshold, () => queueHold.current());
   const durations = createDurations({ store, ports, logger });
@@ -125,7 +129,7 @@ export function createParts(options: PartsOptions): Parts {
     kept,
     avoided,
     stamper,
-    stillNever: createStillNever({ store, registry, stamper, logger }),
+    stillNever: createStillNever({ store, registry, stamper, clock: ports.clock, logger }),
     claimer,
     claimEnds,
     clock: ports.clock,
@@ -195,7 +199,7 @@ export function createParts(options: PartsOptions): Parts {
   const keepMs = config.historyDays * 86_400_000;
   const retention = keepMs === 0 ? [] : [createRetention({ store, keepMs, ports, logger })];
   const counter = createQueueCounter(store, ports.clock);
-  registerGauges(options.metrics, { counter, queueHold, fleet, sessions, logger });
+  registerGauges(options.metrics, { counter, watch, queueHold, fleet, sessions, logger });
   const services: readonly (Service | ManagedService)[] = [
     notifier,
     ...(listener === null ? [] : [listener]),
@@ -232,6 +236,7 @@ export function createParts(options: PartsOptions): Parts {
     settle,
     pollingIntervalMs: config.pollingIntervalMs,
     pointMs: config.priorityPointMs,
+    expectDurations,
     mapError: mapStoreError,
   };
   return { deps, fleet, sessions, loop, services };

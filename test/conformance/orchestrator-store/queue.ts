@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto";
 import { shapeKey } from "@headroom/scheduling";
 import { waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
-import { needs, newPlan, newTask, page, paused, type StoreDesk, undelivered } from "./desk.ts";
+import { needs, newPlan, newTask, page, paused, type StoreDesk, succeed, undelivered } from "./desk.ts";
 
 export function queueConformance(desk: StoreDesk): void {
-  const { owner, accept, claim, kinds } = desk;
+  const { owner, accept, claim, kinds, resultOf, start } = desk;
 
   describe("the queue", () => {
     it("R-PAUSE-4: parking gives a new task its row once, and keeps a waiting one's; the attempt id is kept only when told", async () => {
@@ -114,7 +114,7 @@ export function queueConformance(desk: StoreDesk): void {
         "FLEET_BELOW_THRESHOLD",
         "NO_AGENT_FITS_NOW",
       ]);
-      expect(summary.oldestAgeMs).toBeGreaterThanOrEqual(0);
+      expect(summary.oldestTurnMs).toBeGreaterThanOrEqual(0);
       const fronts = await desk.store.queueFronts([shapeKey(needs), "another"]);
       expect([...fronts.keys()]).toEqual([shapeKey(needs)]);
       expect(fronts.get(shapeKey(needs))).toBeGreaterThanOrEqual(0);
@@ -178,8 +178,94 @@ export function queueConformance(desk: StoreDesk): void {
       expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({ higherPriority: 0, samePriority: 2 });
       const unfit = { planId: null, reason: "NO_AGENT_CAN_EVER_FIT", sentence: "s", freshMs: 0, after: null } as const;
       expect((await desk.store.markChecked({ ...unfit, shapeKey: "never" })).marked).toBe(1);
-      expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({ higherPriority: 0, samePriority: 1 });
+      expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({
+        higherPriority: 0,
+        samePriority: 1,
+        aheadByShape: [{ needs: competes!.needs, tasks: 1, expectedDurationMs: competes!.expectedDurationMs }],
+      });
+      expect(await desk.store.queuePlace(competes!.taskId, 100)).toMatchObject({ samePriority: 0, aheadByShape: [] });
       expect(await desk.store.queuePlace(held.tasks[0]!.taskId, 100)).toBeNull();
+    });
+
+    describe("how long the oldest has had its turn", () => {
+      const by = { reason: "", by: "", call: { requestId: "", traceparent: "" } };
+      const waits = { reason: "DEPENDENCY_PENDING", sentence: "", blocked: true } as const;
+      const oldestTurnMs = async () => (await desk.store.queueSummary()).oldestTurnMs;
+
+      /** By the store's clock, to which the test's own may not be compared. */
+      const nowMs = async (): Promise<number> => {
+        const probe = newTask("probe", { pause: waits });
+        await accept(newPlan([probe]));
+        const pausedAtMs = (await desk.store.getTask(probe.taskId))?.pause?.pausedAtMs;
+        if (pausedAtMs === undefined) throw new Error("the probe does not wait");
+        return pausedAtMs;
+      };
+      /** Long enough to be seen in what is told afterwards. */
+      const aWhile = async (): Promise<number> => {
+        const fromMs = await nowMs();
+        return waitFor(async () => {
+          const now = await nowMs();
+          return now - fromMs > 300 && now;
+        });
+      };
+      /** To the millisecond, which is rounded. */
+      const expectSince = async (sinceMs: number): Promise<void> => {
+        const turnMs = await oldestTurnMs();
+        expect(turnMs).toBeGreaterThanOrEqual(0);
+        expect(turnMs).toBeLessThanOrEqual((await nowMs()) - sinceMs + 1);
+      };
+
+      it("is of none that waits for another task, for its time, under a hold, or for an agent that there is none of", async () => {
+        expect(await oldestTurnMs()).toBeNull();
+        const never = { reason: "NO_AGENT_CAN_EVER_FIT", sentence: "", blocked: false } as const;
+        await accept(
+          newPlan([
+            newTask("dependent", { pause: waits }),
+            newTask("later", { pause: { ...paused, reason: "RESUME_AFTER" }, resumeAfterMs: Date.now() + 3_600_000 }),
+            newTask("never", { pause: never, shapeKey: "never" }),
+          ]),
+        );
+        const held = newPlan([newTask("held", { pause: paused })]);
+        await accept(held);
+        await desk.store.holdPlan(held.planId, by, undelivered);
+        expect(await desk.store.queueSummary()).toMatchObject({ waiting: 4, oldestTurnMs: null });
+        await accept(newPlan([newTask("waits for room", { pause: paused })]));
+        expect(await oldestTurnMs()).toBeGreaterThanOrEqual(0);
+        await desk.store.holdQueue(by);
+        expect(await desk.store.queueSummary()).toMatchObject({ waiting: 5, oldestTurnMs: null });
+      });
+
+      it("begins when what it waited for has ended", async () => {
+        const a = newTask("a");
+        const { agentId, first } = await start([a, newTask("b", { dependsOnTaskIds: [a.taskId], pause: waits })]);
+        const endedMs = await aWhile();
+        const result = resultOf(first, agentId);
+        expect(await desk.store.finishAttempt(result, () => succeed(result))).toMatchObject({ released: 1 });
+        await expectSince(endedMs);
+      });
+
+      it("begins at its resume_after", async () => {
+        const plan = newPlan([newTask("later")]);
+        const [claimed] = await accept(plan);
+        if (claimed === undefined) throw new Error("not claimed");
+        const parked = { claimed, reason: "RETRY_BACKOFF", sentence: "", attemptIdKept: false } as const;
+        await desk.store.park([{ ...parked, resumeAfterMs: 300 }], owner, "resume-loop");
+        await waitFor(async () => (await desk.store.ripen()) === 1);
+        await expectSince((await desk.store.getTask(claimed.taskId))?.pause?.resumeAfterMs ?? Number.NaN);
+      });
+
+      it("begins when its plan is released, and for all of them when the queue is", async () => {
+        const plan = newPlan([newTask("a", { pause: paused })]);
+        await accept(plan);
+        await desk.store.holdPlan(plan.planId, by, undelivered);
+        const planReleasedMs = await aWhile();
+        await desk.store.releasePlan(plan.planId, by);
+        await expectSince(planReleasedMs);
+        await desk.store.holdQueue(by);
+        const queueReleasedMs = await aWhile();
+        await desk.store.releaseQueue(by);
+        await expectSince(queueReleasedMs);
+      });
     });
 
     describe("what no agent could ever take", () => {

@@ -1,7 +1,10 @@
 import { wire } from "@headroom/contracts";
-import { type PrivatePostgres, startPrivatePostgres } from "@headroom/testing";
+import { createOrchestrator } from "@headroom/orchestrator";
+import { createChannel, createClient } from "@headroom/rpc";
+import { formatHostPort, type HostPort, type Ports, silentLogger, systemPorts } from "@headroom/runtime";
+import { makeTempDir, type PrivatePostgres, startPrivatePostgres } from "@headroom/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createWorld, fleetSeen, planOf, type Running, waitUntil, type World } from "./harness.ts";
+import { configOf, createWorld, fleetSeen, grpcOf, planOf, type Running, waitUntil, type World } from "./harness.ts";
 
 const { PlanStatus } = wire;
 let postgres: PrivatePostgres;
@@ -20,6 +23,21 @@ afterAll(async () => {
   await world.close();
   await postgres.remove();
 });
+
+const { SERVING, NOT_SERVING } = wire.HealthCheckResponse_ServingStatus;
+const healthServices = ["", ...["Plan", "PauseQueue", "Work"].map((name) => `headroom.orchestrator.v1.${name}Service`)];
+
+const healthOf = async (address: HostPort): Promise<readonly wire.HealthCheckResponse_ServingStatus[]> => {
+  const channel = createChannel({ address, ports: systemPorts, logger: silentLogger });
+  const client = createClient(wire.HealthService, channel);
+  try {
+    return await Promise.all(healthServices.map(async (service) => (await client.check({ service })).status));
+  } finally {
+    channel.close();
+  }
+};
+const page = (httpAddress: string, path: string): Promise<Response> => fetch(`${httpAddress}${path}`);
+const metricsOf = async (running: Running): Promise<string> => (await page(running.httpAddress, "/metrics")).text();
 
 const status = async (running: Running, planId: string) => (await running.plans.getPlan({ planId })).plan?.status;
 
@@ -107,14 +125,90 @@ describe("database away", () => {
     },
   );
 
-  it("away at the start: waits, answers NOT ready, and serves once it is there", { timeout: 60_000 }, async () => {
-    await postgres.stop();
-    const starting = world.start(quick);
-    await postgres.start();
-    const running = await starting;
-    expect((await fetch(`${running.httpAddress}/readyz`)).status).toBe(200);
-    expect((await running.plans.dispatchPlan(planOf(1))).status).toBe(PlanStatus.PLAN_STATUS_PAUSED);
-  });
+  it(
+    "R-SHAPE-5: lost while it runs: it says so, and why, keeps its agents, tells no old figures, and is back by itself",
+    { timeout: 60_000 },
+    async () => {
+      // How much time has passed for it beyond what really has.
+      let skippedMs = 0;
+      const { clock } = systemPorts;
+      const ports: Ports = { ...systemPorts, clock: { ...clock, monotonic: () => clock.monotonic() + skippedMs } };
+      const running = await world.start(quick, ports);
+      const agent = await world.agent(running, { cores: 10, freeCores: 1 });
+      await fleetSeen(running, 1);
+      await running.plans.dispatchPlan(planOf(2));
+      const queueFigures = /^headroom_(queue_\w+|attempts_open)(\{.*\})? [\d.]+$/gm;
+      const before = await metricsOf(running);
+      expect(before).toMatch(/^headroom_database_connected 1$/m);
+      expect(before.match(queueFigures)).toEqual([
+        'headroom_queue_tasks{reason="FLEET_BELOW_THRESHOLD"} 2',
+        expect.stringMatching(/^headroom_queue_oldest_age_seconds [\d.]+$/),
+        "headroom_attempts_open 0",
+        "headroom_queue_held 0",
+      ]);
+
+      await postgres.stop();
+      skippedMs += 5_000;
+      await waitUntil(async () => (await page(running.httpAddress, "/readyz")).status === 503);
+      expect(await (await page(running.httpAddress, "/readyz")).json()).toMatchObject({
+        why: expect.stringContaining("has not reached its database"),
+      });
+      expect((await page(running.httpAddress, "/healthz")).status).toBe(200);
+      expect(await healthOf(grpcOf(running))).toEqual(healthServices.map(() => NOT_SERVING));
+      const away = await metricsOf(running);
+      expect(away).toMatch(/^headroom_database_connected 0$/m);
+      expect(away).toMatch(/^headroom_agents_attached 1$/m);
+      expect(away).toMatch(/^headroom_registry_connected 1$/m);
+      expect(away.match(queueFigures)).toBeNull();
+      expect(agent.closes).toEqual([]);
+
+      await postgres.start();
+      await waitUntil(async () => (await page(running.httpAddress, "/readyz")).status === 200);
+      expect(await healthOf(grpcOf(running))).toEqual(healthServices.map(() => SERVING));
+      expect((await metricsOf(running)).match(queueFigures)).toHaveLength(4);
+      expect(agent.closes).toEqual([]);
+      world.registry.set(agent.agentId, { cores: 10 });
+      await waitUntil(() => agent.running.size === 2);
+    },
+  );
+
+  it(
+    "R-SHAPE-5: away at the start: waits, answers NOT ready, says why, and serves once it is there",
+    { timeout: 60_000 },
+    async () => {
+      await postgres.stop();
+      const dir = await makeTempDir("orch_db_late");
+      const late = createOrchestrator(
+        configOf({
+          DATABASE_URL: postgres.connectionString,
+          HEADROOM_DATA_DIR: dir.path,
+          HEADROOM_TOKEN: world.token,
+          HEADROOM_REGISTRY_ADDR: world.registry.address,
+          HEADROOM_DRAIN_SECONDS: "1",
+        }),
+      );
+      const started = late.start();
+      try {
+        const address = formatHostPort(await waitUntil(() => late.httpAddress));
+        const grpc = await waitUntil(() => late.grpcAddress);
+        const readiness = await waitUntil(() => page(`http://${address}`, "/readyz"));
+        expect([readiness.status, await readiness.json()]).toEqual([
+          503,
+          { status: "not_ready", why: "waiting for the database" },
+        ]);
+        expect((await page(`http://${address}`, "/healthz")).status).toBe(200);
+        expect(await healthOf(grpc)).toEqual(healthServices.map(() => NOT_SERVING));
+        await postgres.start();
+        await started;
+        expect((await page(`http://${address}`, "/readyz")).status).toBe(200);
+        expect(await healthOf(grpc)).toEqual(healthServices.map(() => SERVING));
+      } finally {
+        await postgres.start();
+        await late.stop();
+        await dir.remove();
+      }
+    },
+  );
 });
 
 async function reconnected(

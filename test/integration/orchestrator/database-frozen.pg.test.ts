@@ -85,7 +85,10 @@ describe("database frozen", () => {
       await waitUntil(() =>
         running.logger.has(/a pass over the queue failed \(the database does not answer now\)/, "error"),
       );
+      const isReady = async (): Promise<boolean> => (await fetch(`${running.httpAddress}/readyz`)).ok;
+      await waitUntil(async () => !(await isReady()));
       thaw();
+      await waitUntil(isReady);
       world.registry.set(agent.agentId, { cores: 10 });
       await waitUntil(
         async () => (await running.plans.getPlan({ planId })).plan?.status === wire.PlanStatus.PLAN_STATUS_SUCCEEDED,

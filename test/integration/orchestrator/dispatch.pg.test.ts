@@ -1,5 +1,6 @@
 import { wire } from "@headroom/contracts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startFakeRegistry } from "./fake-registry.ts";
 import { createWorld, fleetSeen, planOf, waitUntil, type World } from "./harness.ts";
 
 const { PlanStatus, TaskState, PauseReason, AttemptOutcome } = wire;
@@ -93,6 +94,31 @@ describe("dispatch", () => {
     expect(accepted.status).toBe(PlanStatus.PLAN_STATUS_DISPATCHED);
   });
 
+  it("what no known agent could ever take is told while none is online: refused when asked to, else paused by the gate", async () => {
+    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "3600" });
+    const { agentId } = await world.agent(running, { cores: 2 });
+    world.registry.set(agentId, { cores: 2, online: false });
+    await fleetSeen(running, 0);
+    const never = planOf(1, { cpuCores: 64 });
+    await expect(running.plans.dispatchPlan({ ...never, failUnsatisfiable: true })).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "CAN_NEVER_FIT",
+      fieldViolations: [{ field: "plan.tasks[0].needs" }],
+    });
+    const preview = await running.plans.previewPlan({ plan: never.plan });
+    expect(preview.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_CAN_EVER_FIT);
+    const { tasks } = await running.plans.dispatchPlan(never);
+    expect(tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_ONLINE);
+    const explained = await running.plans.explainTask({ taskId: tasks[0]?.taskId ?? "", maxAgents: 0 });
+    expect(explained.sentence).toMatch(/^It can never fit on the only agent; .*It waits until an agent joins/);
+    const small = await running.plans.dispatchPlan({ ...planOf(1), failUnsatisfiable: true });
+    expect(small.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_ONLINE);
+    // Of nobody nothing is known.
+    world.registry.remove(agentId);
+    const unknown = await running.plans.dispatchPlan({ ...planOf(1, { cpuCores: 64 }), failUnsatisfiable: true });
+    expect(unknown.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_NO_AGENT_ONLINE);
+  });
+
   it("R-PAUSE-2: GPU work on a fleet without a GPU waits because nothing can ever take it, not for a threshold", async () => {
     const running = await world.start();
     await world.agent(running, { cores: 2 });
@@ -116,6 +142,26 @@ describe("dispatch", () => {
     expect(answer.tasks[0]?.pauseReason).toBe(PauseReason.PAUSE_REASON_REGISTRY_UNAVAILABLE);
     await world.registry.start();
     await waitUntil(() => agent.running.size === 2);
+  });
+
+  it("fail_unsatisfiable: with the registry away nothing is accepted, and to be tried again", async () => {
+    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "3600" });
+    await world.registry.stop();
+    await waitUntil(async () => !(await running.queue.getQueueStatus({})).registryConnected);
+    const refused = running.plans.dispatchPlan({ ...planOf(1), failUnsatisfiable: true });
+    await expect(refused).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_UNAVAILABLE" });
+    expect((await running.plans.listPlans({ statuses: [], name: "", pageSize: 0, pageToken: "" })).plans).toEqual([]);
+    await world.registry.start();
+  });
+
+  it("fail_unsatisfiable: a registry that does not know the orchestrator's token is away; the planner's own token is right", async () => {
+    const stranger = await startFakeRegistry("of-another-installation-0123456789");
+    const running = await world.start({ HEADROOM_REGISTRY_ADDR: stranger.address });
+    const refused = await running.plans
+      .dispatchPlan({ ...planOf(1), failUnsatisfiable: true })
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_UNAVAILABLE" });
+    await stranger.stop();
   });
 
   it("R-PAUSE-9: room that could not be asked for is not promised: the tasks are paused and resumed", async () => {

@@ -51,7 +51,7 @@ describe("why a task waits", () => {
     world.registry.set(agent.agentId, { cores: 1, online: false });
     await fleetSeen(running, 0);
     expect(await explain(running, taskId)).toMatchObject({
-      sentence: "No agent is online.",
+      sentence: "No desktop is online.",
       queuePosition: 1,
       expectedStartEarliest: undefined,
     });

@@ -44,6 +44,8 @@ export interface FakeRegistry {
   /** Promises ever given, by attempt: how often. */
   readonly promises: ReadonlyMap<string, number>;
   set(agentId: string, desktop: FakeDesktop): void;
+  /** The same, and no watch hears of it: whoever asks for room finds it. */
+  setUntold(agentId: string, desktop: FakeDesktop): void;
   remove(agentId: string): void;
   /** Runs before each answer to ReserveCapacity; what it throws is the answer. */
   onReserve(hook: (() => Promise<void>) | null): void;
@@ -252,6 +254,9 @@ export async function startFakeRegistry(token: string): Promise<FakeRegistry> {
     set(agentId, desktop) {
       desktops.set(agentId, desktop);
       changed(true);
+    },
+    setUntold(agentId, desktop) {
+      desktops.set(agentId, desktop);
     },
     remove(agentId) {
       desktops.delete(agentId);

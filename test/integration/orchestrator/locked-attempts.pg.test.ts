@@ -188,3 +188,14 @@ it("DESIGN 5: what the sweep loses or takes back does not wait in line behind a 
   });
   expect(await accepted).not.toBeNull();
 });
+
+it("a lease never steps back: a report that waited for its plan's lock finds a renewal that came after it", async () => {
+  const { agentId, first } = await desk.start();
+  await store.acceptAttempt(first, agentId);
+  await other.knex.raw("UPDATE attempts SET lease_expires_at = now() + interval '10 days' WHERE attempt_id = ?", [
+    first.attemptId,
+  ]);
+  const renewed = await store.workLease(first.attemptId);
+  expect(await store.markStarted(first, agentId, Date.now())).toMatchObject({ state: "running" });
+  expect((await store.workLease(first.attemptId))?.expiresAtMs).toBe(renewed?.expiresAtMs);
+});

@@ -63,6 +63,24 @@ describe("polling", () => {
     expect(told).toHaveLength(1);
   });
 
+  it("what no agent could ever take is found behind a gate that was closed from the beginning, and so is what comes after it", async () => {
+    const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2" });
+    const agent = await world.agent(running, { cores: 10, freeCores: 1 }, { instant: true });
+    await fleetSeen(running, 1);
+    await running.plans.dispatchPlan(planOf(1, { cpuCores: 64 }));
+    const waiting = async () => (await pauseRows()).filter(({ status }) => status === "waiting");
+    const reasons = async () => (await waiting()).map(({ reason }) => reason).sort();
+    await waitUntil(async () => (await reasons())[0] === "NO_AGENT_CAN_EVER_FIT");
+    await running.plans.dispatchPlan(planOf(1, { cpuCores: 64 }));
+    await running.plans.dispatchPlan(planOf(1, { cpuCores: 5 }));
+    await waitUntil(async () => {
+      const [small, ...large] = await reasons();
+      return small === "FLEET_BELOW_THRESHOLD" && large.every((reason) => reason === "NO_AGENT_CAN_EVER_FIT");
+    });
+    world.registry.set(agent.agentId, { cores: 100 });
+    await waitUntil(async () => (await reasons()).length === 0);
+  });
+
   it("R-PAUSE-7: an error is logged, waited out, and does not end the loop", async () => {
     const running = await world.start({ PAUSE_POLLING_INTERVAL_SECONDS: "0.2", PAUSE_ERROR_DELAY_SECONDS: "0.3" });
     const agent = await world.agent(running, { cores: 10, freeCores: 1 }, { instant: true });

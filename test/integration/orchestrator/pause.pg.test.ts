@@ -196,6 +196,23 @@ describe("resume", () => {
     expect(running.logger.has("resumed 0, 3 still waiting", "info")).toBe(true);
   });
 
+  it("R-PAUSE-6: returns how many it has resumed", async () => {
+    const running = await world.start(neverPolls);
+    const agent = await world.agent(running, { cores: 10, freeCores: 3 });
+    await fleetSeen(running, 1);
+    // Where no watch tells of room, a pass tries one task of each shape.
+    for (const cpuCores of [4, 5, 6])
+      expect(await running.plans.dispatchPlan(planOf(1, { cpuCores }))).toMatchObject({ pausedTasks: 1 });
+    expect(await resume(running)).toEqual({ resumedTasks: 0, waitingTasks: 3 });
+    // No event tells of it: what is resumed is resumed by the call.
+    world.registry.setUntold(agent.agentId, { cores: 20, freeCores: 15 });
+    running.logger.clear();
+    expect(await resume(running)).toEqual({ resumedTasks: 3, waitingTasks: 0 });
+    expect(running.logger.has("resumed 3, 0 still waiting", "info")).toBe(true);
+    expect((await pauseRows()).map((row) => row.status)).toEqual(["resumed", "resumed", "resumed"]);
+    await waitUntil(() => agent.running.size === 3);
+  });
+
   it("R-PAUSE-6: resume_after is respected, and wakes the loop by itself", async () => {
     const running = await world.start(neverPolls);
     const agent = await world.agent(running, { cores: 10 }, { instant: true });

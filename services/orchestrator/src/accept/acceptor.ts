@@ -26,7 +26,7 @@ import { validatePlan } from "./validate-plan.ts";
 
 export interface AcceptorOptions {
   readonly store: OrchestratorStore;
-  readonly fleet: Pick<FleetView, "roomFor">;
+  readonly fleet: Pick<FleetView, "roomFor" | "snapshot">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly registry: Pick<RegistryPort, "explain">;
@@ -80,7 +80,7 @@ async function accept(
   const requestHash = hashPlan(plan, bytes);
   if (earlier !== null) return repeated(options, earlier.planId, earlier.requestHash === requestHash);
   validatePlan(plan, bytes.length, options.ports.clock.now());
-  if (request.failUnsatisfiable) await refuseUnsatisfiable(options.registry, plan);
+  if (request.failUnsatisfiable) await refuseUnsatisfiable(options, plan);
 
   const { pointMs, ports } = options;
   const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);

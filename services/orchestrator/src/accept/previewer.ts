@@ -7,7 +7,7 @@ import type { KeptRoom } from "../placing/kept-room.ts";
 import type { Gate } from "../placing/gate.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { cannotBeAsked, refusedAlone } from "../registry/refusal.ts";
-import type { NewPause, NewTask } from "../store/model.ts";
+import { type NewPause, type NewTask, NO_CALL } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import { type TaskNow, whatHolds } from "./acceptor.ts";
 import { dryRun } from "./dry-run.ts";
@@ -17,7 +17,7 @@ import { validatePlan } from "./validate-plan.ts";
 
 export interface PreviewOptions {
   readonly store: Pick<OrchestratorStore, "queueFronts">;
-  readonly fleet: Pick<FleetView, "roomFor">;
+  readonly fleet: Pick<FleetView, "roomFor" | "snapshot">;
   readonly gate: Gate;
   readonly registry: Pick<RegistryPort, "reserve" | "explain">;
   readonly avoided: Pick<AvoidedAgents, "current">;
@@ -25,6 +25,8 @@ export interface PreviewOptions {
   readonly ports: Ports;
   /** Ageing: what a point of priority is worth in time of waiting. */
   readonly pointMs: number;
+  /** How long tasks of a plan of this name took before. */
+  readonly expectDurations: (planName: string) => Promise<(taskName: string) => number | null>;
 }
 
 /** What one dry run takes. */
@@ -47,12 +49,17 @@ export async function previewPlan(
   logger: Logger,
 ): Promise<readonly TaskNow[]> {
   validatePlan(plan, planBytes(plan).length, options.ports.clock.now());
-  const { tasks } = expandPlan(plan, null, options.ports.random, await whatHolds(options, plan, logger));
+  const { ports, pointMs } = options;
+  const [holds, learnedMs] = await Promise.all([whatHolds(options, plan, logger), options.expectDurations(plan.name)]);
+  const known = { requestHash: "", call: NO_CALL, learnedMs, pointMs };
+  const { tasks } = expandPlan(plan, null, ports.random, holds, known);
   const startable = tasks.filter(({ pause }) => pause === null);
   // As claims are: among tasks of one moment the higher priority first, then the plan's order.
   const inOrder = startable.toSorted((a, b) => b.priority - a.priority || a.position - b.position);
-  const verdicts = await place(options, inOrder, logger);
-  const never = await neverFits(options, tasks, logger);
+  const { verdicts, isAway } = await place(options, inOrder, logger);
+  // One that gives no sign of life, or has not answered just now, would only keep the caller waiting for longer than it may.
+  const canBeAsked = !isAway && options.fleet.snapshot().kind === "up";
+  const never = canBeAsked ? await neverFits(options, tasks, logger) : new Map<string, string>();
   return tasks.map(({ taskId, name, shapeKey, pause }) => {
     const verdict = verdicts.get(taskId) ?? paused(pause ?? UNDECIDED);
     const sentence = verdict.state === "paused" ? never.get(shapeKey) : undefined;
@@ -70,18 +77,20 @@ function paused({ reason, sentence }: Pick<NewPause, "reason" | "sentence">): Ve
   return { state: "paused", reason, sentence, agentId: null };
 }
 
+interface WouldPlace {
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** The registry could not be asked. */
+  readonly isAway: boolean;
+}
+
 /** Each task with what the registry would answer, all of one draft: what one takes, the next does not get. */
-async function place(
-  options: PreviewOptions,
-  tasks: readonly NewTask[],
-  logger: Logger,
-): Promise<ReadonlyMap<string, Verdict>> {
+async function place(options: PreviewOptions, tasks: readonly NewTask[], logger: Logger): Promise<WouldPlace> {
   const verdicts = new Map<string, Verdict>();
-  if (tasks.length === 0) return verdicts;
+  if (tasks.length === 0) return { verdicts, isAway: false };
   const { answered, refused, away } = await dryRun(options, tasks.slice(0, placedAtMost), logger);
   if (away !== null) {
-    const isAway = paused({ reason: "REGISTRY_UNAVAILABLE", sentence: cannotBeAsked(away) });
-    for (const { taskId } of tasks) verdicts.set(taskId, isAway);
+    const waits = paused({ reason: "REGISTRY_UNAVAILABLE", sentence: cannotBeAsked(away) });
+    for (const { taskId } of tasks) verdicts.set(taskId, waits);
   }
   for (const { task, error } of refused) verdicts.set(task.taskId, paused(refusedAlone(error)));
   const withoutRoom = new Map<string, Verdict>();
@@ -102,7 +111,7 @@ async function place(
     const verdict = withoutRoom.get(shapeKey);
     if (verdict !== undefined) verdicts.set(taskId, verdict);
   }
-  return verdicts;
+  return { verdicts, isAway: away !== null };
 }
 
 /** Of tasks that wait for something else first: those that no agent known could ever take, by shape. That is what a person wants to know before. */

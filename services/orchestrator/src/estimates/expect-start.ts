@@ -1,4 +1,4 @@
-import { expectedStart, remainingRange, type StartRange, typicalDurationMs } from "@headroom/scheduling";
+import { expectedStart, fitsWherever, remainingRange, type StartRange, typicalDurationMs } from "@headroom/scheduling";
 import type { TaskRecord } from "../store/model.ts";
 import type { OrchestratorStore, QueuePlace } from "../store/port.ts";
 
@@ -19,11 +19,17 @@ export async function expectStart(
   const { nowMs } = place;
   const running = await store.runningExpectations(maxRunning);
   const known = running.flatMap(({ expectedDurationMs: ms }) => ms ?? []);
+  const typicalMs = task.expectedDurationMs ?? typicalDurationMs(known);
+  // Whatever wants less room than it of the same agents goes before it. What wants other room may wait for that, while its own becomes free.
+  const sure = place.aheadByShape.filter(({ needs }) => fitsWherever(needs, task.needs));
+  const durations = [typicalMs, ...sure.map(({ expectedDurationMs }) => expectedDurationMs)].flatMap((ms) => ms ?? []);
   const range = expectedStart({
     nowMs,
     ahead: place.higherPriority + place.samePriority,
+    surelyAhead: sure.reduce((sum, { tasks }) => sum + tasks, 0),
     running: running.map(({ elapsedMs, expectedDurationMs }) => remainingRange(expectedDurationMs, elapsedMs)),
-    typicalMs: task.expectedDurationMs ?? typicalDurationMs(known),
+    typicalMs,
+    shortestMs: durations.length === 0 ? null : Math.min(...durations),
     roomAtMs: roomInMs === null ? null : nowMs + roomInMs,
   });
   const notBeforeMs = task.pause?.resumeAfterMs ?? null;

@@ -2,7 +2,7 @@ import { ManualClock } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { createQueueCounter } from "./queue-counter.ts";
 
-const empty = { waiting: 0, reasons: [], oldestPausedAtMs: null, oldestAgeMs: null, runningAttempts: 0 };
+const empty = { waiting: 0, reasons: [], oldestPausedAtMs: null, oldestTurnMs: null, runningAttempts: 0 };
 
 function counterOf(tookMs: number, waiting: number) {
   const clock = new ManualClock();

@@ -23,6 +23,7 @@ function scene(...answers: readonly (Error | HoldRecord | null)[]) {
     ports,
     logger: captureLogger(),
     onRelease: () => undefined,
+    watch: { answered: () => undefined, failed: () => undefined },
   });
   return { view, ports, looks: () => looks };
 }

@@ -1,5 +1,6 @@
 import { type Listener, mayHeal, type Notifier } from "@headroom/postgres";
 import { lifecycle, type Logger, type ManagedService, Outage, type Ports, RunLoop, sleep } from "@headroom/runtime";
+import type { DatabaseWatch } from "../store/database-watch.ts";
 import type { HoldRecord } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 
@@ -22,11 +23,13 @@ export interface QueueHoldViewOptions {
   readonly ports: Ports;
   readonly logger: Logger;
   readonly onRelease: () => void;
+  /** Told how each look went. */
+  readonly watch: Pick<DatabaseWatch, "answered" | "failed">;
 }
 
 /** Has looked once when it has started: a queue that was held before a restart lets nothing start after it. */
 export function createQueueHoldView(options: QueueHoldViewOptions): QueueHoldView {
-  const { store, notifier, listener, ports, logger } = options;
+  const { store, notifier, listener, ports, logger, watch } = options;
   let hold: HoldRecord | null = null;
   let leave: (() => void) | undefined;
 
@@ -41,12 +44,18 @@ export function createQueueHoldView(options: QueueHoldViewOptions): QueueHoldVie
     }
   }
 
+  async function look(): Promise<void> {
+    const found = await store.queueHold();
+    watch.answered();
+    know(found);
+  }
+
   /** Nothing may be placed before it is known; a database that goes away meanwhile is waited for. Throws what waiting cannot heal. */
   async function firstLook(signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       try {
-        return know(await store.queueHold());
+        return await look();
       } catch (error) {
         if (!mayHeal(error)) throw error;
         logger.warn({ err: error }, "whether the queue is held could not be read; trying again");
@@ -66,10 +75,13 @@ export function createQueueHoldView(options: QueueHoldViewOptions): QueueHoldVie
     errorDelayMs,
     jitterFraction: 0.1,
     run: async () => {
-      know(await store.queueHold());
+      await look();
       outage.worked();
     },
-    onError: (error) => outage.failed(error),
+    onError(error) {
+      outage.failed(error);
+      watch.failed();
+    },
   });
 
   return {

@@ -79,7 +79,7 @@ function lacksGpus(verdict: GateSummary, task: Pick<Needs, "gpuCount"> | null): 
 /** The verdict with its figures, for a person. */
 export function gateSentence(verdict: GateSummary, task: Pick<Needs, "gpuCount"> | null): string {
   const { agentsOnline, agentsBelow, averageCpuFreePercent, averageGpuFreePercent, threshold } = verdict;
-  if (agentsOnline === 0) return "No agent is online.";
+  if (agentsOnline === 0) return "No desktop is online.";
   if (lacksGpus(verdict, task)) return "No online agent has a GPU to give.";
   const gpu = averageGpuFreePercent === null ? "" : `, GPU ${averageGpuFreePercent.toFixed(0)} %`;
   const free = `free on average: CPU ${averageCpuFreePercent.toFixed(0)} %${gpu}`;
@@ -113,6 +113,26 @@ export function logDecision(
     },
     answer.kind === "held" ? "capacity checked: pause" : "capacity checked: go",
   );
+}
+
+/**
+ * R-PAUSE-3 where the gate is asked again, of work that it has let through a moment before and whose decision is logged: told is what differs from that,
+ * once until it changes, however many batches hear the same.
+ */
+export class ChangedDecisions {
+  readonly #logger: Logger;
+  readonly #told = new Map<"cpu" | "gpu", PauseReason | null>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  note(answer: GateAnswer, judged: "cpu" | "gpu", tasks: number): void {
+    const reason = answer.kind === "held" ? answer.reason : null;
+    if (reason === (this.#told.get(judged) ?? null)) return;
+    this.#told.set(judged, reason);
+    logDecision(this.#logger, answer, judged, tasks);
+  }
 }
 
 function rounded(percent: number | null | undefined): number | null {

@@ -25,6 +25,7 @@ function begin(explain: "answers" | "fits" | "away" = "answers", locked = "", ru
   let takesWork: boolean | null = true;
   let fitting = "";
   let asked = 0;
+  let placesWanted = 0;
   const give = (hold: RoomHold): boolean => {
     const others = kept.filter(({ taskId }) => taskId !== hold.taskId);
     kept.splice(0, Infinity, ...others, { ...hold, atMs: ports.clock.monotonic() });
@@ -46,8 +47,9 @@ function begin(explain: "answers" | "fits" | "away" = "answers", locked = "", ru
       },
     },
     registry: {
-      explain(needs: RefusedHead["needs"]) {
+      explain(needs: RefusedHead["needs"], maxAgents: number) {
         asked += 1;
+        placesWanted = maxAgents;
         if (explain === "away") return Promise.reject(new Error("away"));
         const fits = (agentId: string): boolean => agentId === fitting;
         const idle = explain === "fits" ? [{ agentId: "idle", fits: true, never: false, misses: [] }] : [];
@@ -68,6 +70,7 @@ function begin(explain: "answers" | "fits" | "away" = "answers", locked = "", ru
     kept,
     ended,
     asked: () => asked,
+    placesWanted: () => placesWanted,
     /** Null: the fleet is not known. */
     agentTakesWork: (does: boolean | null) => (takesWork = does),
     fitsOn: (agentId: string) => (fitting = agentId),
@@ -123,6 +126,39 @@ describe("room kept for large tasks", () => {
     const second = headOf("second", 3, null);
     await room.keepFor([second]);
     expect(kept).toMatchObject([{ agentId: "busy" }, { taskId: second.taskId, agentId: "busy too" }]);
+  });
+
+  it("leaves the questions to others where each place is kept already, however many these are", async () => {
+    const { ports, room, kept, asked } = begin("answers", "", { ...DEFAULT_HOLD_RULES, maxShare: 1 });
+    await room.keepFor([large]);
+    await room.keepFor([headOf("second", 2, null)]);
+    expect([kept.length, asked()]).toEqual([2, 2]);
+    const late = Array.from({ length: 40 }, (_, rank) => headOf(`late ${rank}`, rank + 3, null));
+    await room.keepFor(late);
+    expect(asked()).toBe(2 + 32);
+    await room.keepFor(late);
+    expect(asked()).toBe(2 + 40);
+    await room.keepFor(late);
+    expect(asked()).toBe(2 + 40);
+    await ports.advance(30_000);
+    await room.keepFor(late);
+    expect([kept.length, asked()]).toEqual([2, 2 + 40 + 32]);
+  });
+
+  it("goes to another agent after one in vain, and is looked for among more of them", async () => {
+    const { ports, room, kept, placesWanted } = begin();
+    const tried: unknown[] = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      await room.refresh();
+      await room.keepFor([{ ...large, waitedMs: 60_000 + ports.clock.monotonic() }]);
+      tried.push([kept[0]?.agentId, placesWanted()]);
+      await ports.advance(2 * (kept[0]?.lastsMs ?? 0));
+    }
+    expect(tried).toEqual([
+      ["busy", 32],
+      ["busy too", 64],
+      ["busy", 96],
+    ]);
   });
 
   it("lasts longer each time that it was in vain, an hour at most, and rests as long in between", async () => {

@@ -8,6 +8,7 @@ import {
   isInForce,
   makeHold,
   mayUseKept,
+  mostPromising,
   type Needs,
   type RoomHold,
 } from "@headroom/scheduling";
@@ -58,13 +59,16 @@ export interface KeptRoomOptions {
   readonly rules: HoldRules;
 }
 
-/** The nearest misses among which a place is looked for. */
-const maxPlaces = 32;
+/** The nearest misses among which a place is looked for, and so many more after each hold in vain: all of these may be hopeless. */
+const placesAtFirst = 32;
+const mostPlaces = 256;
 /** Tasks for which a place is looked for at once; each is a question to the registry. */
 const maxAsked = 32;
 const maxShapes = 10_000;
 /** What fits needs no room to be gathered: it waits for the gate, or its turn has come. It is asked about again after so long. */
 const fitsForMs = 30_000;
+/** So is that of which each place is kept for others: some thirty such at the front of the queue would have all the questions for themselves. */
+const allKeptForMs = 30_000;
 /**
  * An agent that has taken no work for so long (its lid was closed, its owner holds it, it is cordoned) is kept for nobody any more: the room has to be
  * gathered elsewhere. Longer than a connection that breaks, and than a restart of its services.
@@ -205,16 +209,19 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
         .map((head) => ({ ...head, overtaken: isOvertaken(head) }));
       for (const head of dueForHold(candidates, current(), agentsOnline, rules).slice(0, maxAsked)) {
         const setAside = keptFrom({ taskId: head.taskId, expectedDurationMs: null });
-        const places = await placesFor(options, head.needs, new Set(setAside.map(({ agentId }) => agentId)));
+        const times = 1 + (current().find(({ taskId }) => taskId === head.taskId)?.times ?? 0);
+        const places = await placesFor(options, head.needs, new Set(setAside.map(({ agentId }) => agentId)), times);
         if (places === "unknown") return;
         if (places === "fits") {
           pass(head.shapeKey, fitsForMs);
           continue;
         }
-        // Such as is pinned to a machine that is off.
-        if (places.length === 0) pass(head.shapeKey, rules.firstMs);
         const hold = makeHold(head, places, current(), rules);
-        if (hold === null) continue;
+        if (hold === null) {
+          // It is pinned to a machine that is off, say; or each place is kept already, for a while.
+          pass(head.shapeKey, places.length === 0 ? rules.firstMs : allKeptForMs);
+          continue;
+        }
         // One that waited for a lock has taken long enough.
         if (!(await keep(hold))) pass(head.shapeKey, rules.firstMs);
         return;
@@ -230,18 +237,17 @@ const AMOUNTS: ReadonlySet<wire.MissCode> = new Set([
   wire.MissCode.MISS_CODE_CARD_NOT_EXCLUSIVE,
 ]);
 
-/**
- * Where the room is gathered soonest by what is known of running work; then the nearest misses, of which the ends are unknown. Unknown: the
- * registry cannot be asked, and no room is kept for now.
- */
+/** Where the room may be gathered. Unknown: the registry cannot be asked, and no room is kept for now. */
 async function placesFor(
   { registry, logger }: KeptRoomOptions,
   needs: Needs,
   keptForOthers: ReadonlySet<string>,
+  times: number,
 ): Promise<readonly HoldPlace[] | "fits" | "unknown"> {
+  const wanted = Math.min(mostPlaces, placesAtFirst * times);
   let answer: CapacityAnswer;
   try {
-    answer = await registry.explain(needs, maxPlaces + keptForOthers.size);
+    answer = await registry.explain(needs, wanted + keptForOthers.size);
   } catch (error) {
     logger.warn({ err: error }, "the registry could not be asked where room might be kept for a task that waits");
     return "unknown";
@@ -249,11 +255,10 @@ async function placesFor(
   const { explanation, roomInMs, roomOnAgentId } = answer;
   // The registry knows nothing of agents that are kept.
   if (explanation.agents.some(({ fits, agentId }) => fits && !keptForOthers.has(agentId))) return "fits";
-  const known = roomInMs === null || roomOnAgentId === null ? [] : [{ agentId: roomOnAgentId, roomInMs }];
   const nearest = explanation.agents
     .filter(({ fits, never, misses }) => !fits && !never && misses.every(({ code }) => AMOUNTS.has(code)))
-    .map(({ agentId }) => ({ agentId, roomInMs: null }));
-  return [...known, ...nearest.filter(({ agentId }) => agentId !== roomOnAgentId)];
+    .map(({ agentId }) => agentId);
+  return mostPromising(roomOnAgentId === null ? null : { agentId: roomOnAgentId, roomInMs }, nearest);
 }
 
 function sentenceOf({ agentId, readyInMs, lastsMs }: RoomHold): string {

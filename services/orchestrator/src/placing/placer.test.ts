@@ -4,6 +4,7 @@ import { captureLogger } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import type { RegistryPort } from "../registry/port.ts";
 import type { AssignmentToSend, ClaimedTask, NewPark } from "../store/model.ts";
+import type { Gate, GateAnswer } from "./gate.ts";
 import { createPlacer, type Placed, type PlacerOptions } from "./placer.ts";
 
 const claimed = (taskId: string): ClaimedTask => ({
@@ -31,6 +32,7 @@ async function placeWith(
   refuses: (taskIds: readonly string[], call: number) => void,
   tasks: readonly ClaimedTask[],
   times = 1,
+  askForPlacing: Gate["askForPlacing"] = () => ({ kind: "open" }) as unknown as GateAnswer,
 ) {
   const calls: (readonly string[])[] = [];
   const parks: NewPark[] = [];
@@ -68,7 +70,7 @@ async function placeWith(
     },
     registry: { reserve },
     fleet: { cardIndex: () => null, asOf: () => 7, promised: (...told: unknown[]) => void promised.push(told) },
-    gate: { askForPlacing: () => ({ kind: "open" }) },
+    gate: { askForPlacing },
     avoided: { current: () => new Set() },
     kept: { avoidedBy: () => new Set(), noteAssigned: nothing },
     deliverer: { holds: () => true, deliver: nothing },
@@ -90,6 +92,50 @@ describe("a batch that is promised room", () => {
     );
     expect(started).toEqual(["new", "old"]);
     expect(promised).toEqual([["agent", { cpuMillicores: 1_000, memoryMib: 0, cards: [] }, 7]]);
+  });
+});
+
+describe("a batch that the gate holds after all", () => {
+  const verdict = {
+    pause: true,
+    reason: "FLEET_BELOW_THRESHOLD",
+    threshold: 0.2,
+    agentsOnline: 3,
+    agentsBelow: 3,
+    averageCpuFreePercent: 12.34,
+    averageGpuFreePercent: null,
+  } as const;
+  const open: GateAnswer = { kind: "open", verdict: { ...verdict, pause: false, reason: null } };
+  const busy: GateAnswer = { kind: "held", reason: "FLEET_BELOW_THRESHOLD", sentence: "All are busy.", verdict };
+  const nobody: GateAnswer = { kind: "held", reason: "NO_AGENT_ONLINE", sentence: "Nobody is there.", verdict };
+
+  it("R-PAUSE-3: the decision is logged with its figures, once until it changes", async () => {
+    const answers = [open, busy, busy, busy, nobody, open, open, busy];
+    const left = [...answers];
+    const { logger, parks } = await placeWith(
+      () => undefined,
+      tasksOf(2),
+      answers.length,
+      () => left.shift() ?? open,
+    );
+    const told = logger.records.filter(({ message }) => message.startsWith("capacity checked"));
+    expect(told.map(({ level, message, fields }) => [level, message, fields["reason"]])).toEqual([
+      ["info", "capacity checked: pause", "FLEET_BELOW_THRESHOLD"],
+      ["info", "capacity checked: pause", "NO_AGENT_ONLINE"],
+      ["info", "capacity checked: go", null],
+      ["info", "capacity checked: pause", "FLEET_BELOW_THRESHOLD"],
+    ]);
+    expect(told[0]?.fields).toMatchObject({
+      judged: "cpu",
+      tasks: 2,
+      should_pause: true,
+      agents_online: 3,
+      agents_below: 3,
+      average_cpu_free_percent: 12.3,
+      average_gpu_free_percent: null,
+      threshold: 0.2,
+    });
+    expect(parks).toHaveLength(10);
   });
 });
 

@@ -18,7 +18,7 @@ import {
 import type { OrchestratorStore } from "../store/port.ts";
 import type { AvoidedAgents } from "./avoided-agents.ts";
 import { ByPlan } from "./by-plan.ts";
-import type { Gate, GateAnswer } from "./gate.ts";
+import { ChangedDecisions, type Gate, type GateAnswer } from "./gate.ts";
 import type { KeptRoom } from "./kept-room.ts";
 import { LaterEachTime } from "./later-each-time.ts";
 
@@ -90,7 +90,12 @@ export interface Placer {
 }
 
 export function createPlacer(given: PlacerOptions): Placer {
-  const options = { ...given, later: new LaterEachTime(given.random), byPlan: new ByPlan(given) };
+  const options = {
+    ...given,
+    later: new LaterEachTime(given.random),
+    byPlan: new ByPlan(given),
+    decisions: new ChangedDecisions(given.logger),
+  };
   return {
     place: (claimed, actor, call = NO_CALL) => place(options, claimed, { actor, call }),
     lockedPlans: () => options.byPlan.locked(),
@@ -100,6 +105,7 @@ export function createPlacer(given: PlacerOptions): Placer {
 interface Placing extends PlacerOptions {
   readonly later: LaterEachTime;
   readonly byPlan: ByPlan;
+  readonly decisions: ChangedDecisions;
 }
 
 /** Who has it placed, and by which call. */
@@ -110,7 +116,7 @@ interface Cause {
 
 async function place(options: Placing, claimed: readonly ClaimedTask[], cause: Cause): Promise<Placed> {
   if (claimed.length === 0) return { assigned: [], parked: [], ...NO_WORD };
-  const { open, held } = askGate(options.gate, claimed);
+  const { open, held } = askGate(options, claimed);
   const reserved = await reserve(options, open);
   const assigned = await commitAssignments(options, reserved.assignments, cause);
   const parks = await park(options, [...held, ...reserved.parks], cause);
@@ -147,19 +153,22 @@ function releaseUnknown({ releaser }: PlacerOptions, held: readonly NewPark[]): 
 
 /** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
 function askGate(
-  gate: Gate,
+  { gate, decisions }: Pick<Placing, "gate" | "decisions">,
   claimed: readonly ClaimedTask[],
 ): { readonly open: readonly ClaimedTask[]; readonly held: readonly NewPark[] } {
   const answers = new Map<boolean, GateAnswer>();
+  const counts = new Map<boolean, number>();
   const open: ClaimedTask[] = [];
   const held: NewPark[] = [];
   for (const task of claimed) {
     const usesGpu = needsGpu(task.needs);
     const answer = answers.get(usesGpu) ?? gate.askForPlacing(task.needs);
     answers.set(usesGpu, answer);
+    counts.set(usesGpu, (counts.get(usesGpu) ?? 0) + 1);
     if (answer.kind === "open") open.push(task);
     else held.push({ claimed: task, reason: answer.reason, sentence: answer.sentence, attemptIdKept: false });
   }
+  for (const [usesGpu, answer] of answers) decisions.note(answer, usesGpu ? "gpu" : "cpu", counts.get(usesGpu) ?? 0);
   return { open, held };
 }
 

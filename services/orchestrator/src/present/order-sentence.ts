@@ -1,7 +1,10 @@
 import type { QueuePlace } from "../store/port.ts";
 
 /** "3 tasks of higher priority and 2 that have waited longer wait before it."; `bound`: how far was counted. Empty: none is. */
-export function orderSentence({ higherPriority, samePriority }: Omit<QueuePlace, "nowMs">, bound: number): string {
+export function orderSentence(
+  { higherPriority, samePriority }: Pick<QueuePlace, "higherPriority" | "samePriority">,
+  bound: number,
+): string {
   const parts: string[] = [];
   if (higherPriority > 0) parts.push(`${counted(higherPriority, bound)} of higher priority`);
   if (samePriority > 0) {

@@ -9,7 +9,7 @@ import type { PassResult } from "./resumer.ts";
 const nothing: PassResult = { resumed: 0, takenOver: 0, waiting: 1, endedAt: "done", isRefusedInVain: false };
 
 /** A loop whose passes end when they are told to, with this result; `causes`: of the passes so far. */
-function begin() {
+function begin(intervalMs = 3_600_000) {
   const ports = manualPorts();
   const avoided = createAvoidedAgents(ports.clock);
   const logger = captureLogger();
@@ -37,7 +37,7 @@ function begin() {
     holds: () => true,
     ports,
     logger,
-    intervalMs: 3_600_000,
+    intervalMs,
     errorDelayMs: 30_000,
     metrics: createOrchestratorMetrics(createMetrics({ processMetrics: false })),
   });
@@ -55,6 +55,8 @@ function begin() {
     told: () =>
       logger.records.filter(({ level }) => level !== "debug").map(({ level, message }) => `${level}: ${message}`),
     passes: (count: number) => waitFor(() => causes.length === count),
+    /** After a pass that failed. */
+    isWaiting: () => waitFor(() => ports.timers.pendingDelays().length > 0),
     isIdle: () => waitFor(() => loop.lastPassAtMs() === ports.clock.now()),
   };
 }
@@ -127,13 +129,67 @@ describe("resume loop", () => {
     },
   );
 
+  it.each([10_000, 3_000])(
+    "R-PAUSE-7: passes follow each other at the polling interval, here %s ms, within a tenth",
+    async (intervalMs) => {
+      const { ports, causes, loop, endPass, passes, isIdle } = begin(intervalMs);
+      await loop.start();
+      await passes(1);
+      endPass();
+      await isIdle();
+      await ports.advance(0.9 * intervalMs - 1);
+      expect(causes).toEqual(["start"]);
+      await ports.advance(0.2 * intervalMs + 1);
+      await passes(2);
+      endPass();
+      await isIdle();
+      await ports.advance(1.1 * intervalMs);
+      await passes(3);
+      endPass();
+      await loop.stop();
+      expect(causes).toEqual(["start", "interval", "interval"]);
+    },
+  );
+
+  it("R-PAUSE-7: after a pass that failed the next one follows in 30 s, within a tenth, whatever the polling interval", async () => {
+    const { ports, causes, loop, endPass, failPass, passes, isWaiting } = begin(1_000);
+    await loop.start();
+    await passes(1);
+    failPass("the database is away");
+    await isWaiting();
+    await ports.advance(26_000);
+    expect(causes).toEqual(["start"]);
+    await ports.advance(7_100);
+    await passes(2);
+    expect(causes).toEqual(["start", "retry"]);
+    endPass();
+    await loop.stop();
+  });
+
+  it("R-PAUSE-7: news are heeded from a second after a pass that failed on", async () => {
+    const { ports, causes, loop, endPass, failPass, passes, isWaiting } = begin();
+    await loop.start();
+    await passes(1);
+    failPass("the database is away");
+    await isWaiting();
+    await ports.advance(500);
+    loop.wake("the registry is back");
+    await ports.advance(390);
+    expect(causes).toEqual(["start"]);
+    await ports.advance(220);
+    await passes(2);
+    expect(causes).toEqual(["start", "the registry is back"]);
+    endPass();
+    await loop.stop();
+  });
+
   it("says why passes fail once for each cause, and once that they work again", async () => {
-    const { ports, loop, endPass, failPass, told, passes, isIdle } = begin();
+    const { ports, loop, endPass, failPass, told, passes, isIdle, isWaiting } = begin();
     await loop.start();
     for (const [round, why] of ["one", "one", "two", "two"].entries()) {
       await passes(round + 1);
       failPass(why);
-      await waitFor(() => ports.timers.pendingDelays().length > 0);
+      await isWaiting();
       await ports.advance(35_000);
     }
     await passes(5);

@@ -52,6 +52,9 @@ const longestAgainMs = 10_000;
 /** What is due and was not taken, because another transaction holds it, is looked for again after so long. */
 const heldAgainMs = 250;
 
+/** Of the time after an error: the loop's own try comes within a tenth more of it. */
+const behindOwnTry = 1.2;
+
 /** For people, who may see no more of a line than its message. */
 function causeOf(error: unknown): string {
   if (classifyError(error).kind === "unavailable" && !isRefusal(error)) return "the database does not answer now";
@@ -63,6 +66,8 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
   const { resumer, store, ports, logger, intervalMs, holds } = options;
   let lastPassAtMs: number | null = null;
   let polledAtMs = Number.NEGATIVE_INFINITY;
+  let isPoll = false;
+  let pollTimer: Timer | undefined;
   let timer: Timer | undefined;
   let othersTimer: Timer | undefined;
   let againTimer: Timer | undefined;
@@ -84,7 +89,11 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       // Each wake-up begins the interval anew: where events come all the time, the poll takes its turn among them.
       const isOverdue = ports.clock.monotonic() - polledAtMs >= intervalMs;
       const polled = cause === "interval" || cause === "start" || cause === "retry" || isOverdue;
-      if (polled) polledAtMs = ports.clock.monotonic();
+      isPoll = polled;
+      if (polled) {
+        polledAtMs = ports.clock.monotonic();
+        pollTimer?.cancel();
+      }
       const isNarrow = onlyOurs && !polled;
       onlyOurs = true;
       const isMeant = isNarrow ? { isMeant: holds } : {};
@@ -113,6 +122,21 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
       `a pass over the queue failed (${why}); nothing is lost, it is tried again`,
     );
     toldCause = why;
+    // What it was to look at has been heard of, and will not be told again.
+    onlyOurs = false;
+    if (isPoll) pollAgain();
+  }
+
+  /**
+   * An event that comes before the loop's own try is answered, and the interval begins anew: the poll that failed is owed all the same. Not before R-PAUSE-7's
+   * time is over: where only polls fail, events go on to be answered meanwhile.
+   */
+  function pollAgain(): void {
+    polledAtMs = ports.clock.monotonic() + options.errorDelayMs - intervalMs;
+    pollTimer?.cancel();
+    pollTimer = ports.timers.after(options.errorDelayMs * behindOwnTry, () => wake("a poll has failed"), {
+      keepAlive: false,
+    });
   }
 
   /** A row that falls due is no event. */
@@ -207,6 +231,7 @@ export function createResumeLoop(options: ResumeLoopOptions): ResumeLoop {
         avoidance.cancel();
         keeping.cancel();
         againTimer?.cancel();
+        pollTimer?.cancel();
         othersTimer?.cancel();
         othersTimer = undefined;
       },

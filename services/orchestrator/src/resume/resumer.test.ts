@@ -23,13 +23,21 @@ const headOf = (shapeKey: string): QueueHead => ({
   waitedMs: 0,
 });
 
-/** Room for one task of each shape, which is given; `queue`: the shapes of which one waits. */
-function begin(queue: Set<string>) {
+/** Room for one task of each shape, which is given; `queue`: the shapes of which one waits; `stuck`: of which one does that cannot be claimed. */
+function begin(queue: Set<string>, stuck: readonly string[] = []) {
+  let isOpen = true;
   const placed: string[] = [];
   const ports = manualPorts();
-  const fleet = { ...roomOf(() => 1), roomSince: () => true, refresh: () => Promise.resolve() };
+  const watch = { told: 0, asked: 0 };
+  const refresh = () => {
+    watch.asked += 1;
+    // As the view does: an answer counts like a word of the watch.
+    watch.told += 1;
+    return Promise.resolve();
+  };
+  const fleet = { ...roomOf(() => 1), roomSince: () => true, asOf: () => watch.told, refresh };
   const store = {
-    queueHeads: () => Promise.resolve({ heads: [...queue].map(headOf), next: null }),
+    queueHeads: () => Promise.resolve({ heads: [...queue, ...stuck].map(headOf), next: null }),
     claimWaiting: ({ shapes }: ClaimWaiting) =>
       Promise.resolve(
         shapes
@@ -37,11 +45,19 @@ function begin(queue: Set<string>) {
           .map(({ shapeKey }) => ({ ...headOf(shapeKey), state: "paused" }) as unknown as ClaimedTask),
       ),
     countWaiting: () => Promise.resolve(queue.size),
+    claimOrphans: () => Promise.resolve([]),
+    ripen: () => Promise.resolve(0),
+    countDue: () => Promise.resolve({ cpuTasks: queue.size, gpuTasks: 0 }),
   };
   const resumer = createResumer({
     store: store as unknown as ResumerOptions["store"],
     fleet,
-    gate: { askForPlacing: () => ({ kind: "open", verdict: {} }) } as unknown as Gate,
+    gate: {
+      askForPlacing: () =>
+        isOpen
+          ? { kind: "open", verdict: {} }
+          : { kind: "held", reason: "FLEET_BELOW_THRESHOLD", sentence: "", verdict: null },
+    } as unknown as Gate,
     placer: {
       lockedPlans: () => Promise.resolve(new Set()),
       place(claimed) {
@@ -64,7 +80,7 @@ function begin(queue: Set<string>) {
     },
     avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
-    stillNever: { ask: () => Promise.resolve() },
+    stillNever: { ask: () => Promise.resolve(), verdictOn: () => null },
     claimer: { owner: "this", leaseMs: 30_000 },
     claimEnds: { note: () => undefined },
     clock: ports.clock,
@@ -75,8 +91,37 @@ function begin(queue: Set<string>) {
   });
   const { signal } = new AbortController();
   const request = { planId: null, cause: "room appeared", thorough: false, isMeant: () => true, signal };
-  return { placed, resumer, request };
+  const poll = { planId: null, cause: "interval", thorough: true, signal };
+  return { placed, resumer, request, poll, watch, isHeld: () => void (isOpen = false) };
 }
+
+describe("a poll", () => {
+  it("asks the registry for room where the watch has told nothing since the last one, whatever the gate says", async () => {
+    const { resumer, request, poll, watch } = begin(new Set(), ["waits"]);
+    await resumer.pass(poll);
+    expect(watch.asked).toBe(0);
+    await resumer.pass(poll);
+    expect(watch.asked).toBe(1);
+    await resumer.pass(poll);
+    expect(watch.asked).toBe(2);
+    watch.told += 1;
+    await resumer.pass(poll);
+    await resumer.pass(request);
+    expect(watch.asked).toBe(2);
+  });
+
+  it("asks once where the gate is closed, and not at all where nothing waits", async () => {
+    const { resumer, poll, watch, isHeld } = begin(new Set(), ["waits", "waits too"]);
+    isHeld();
+    await resumer.pass(poll);
+    await resumer.pass(poll);
+    expect(watch.asked).toBe(2);
+    const idle = begin(new Set());
+    await idle.resumer.pass(idle.poll);
+    await idle.resumer.pass(idle.poll);
+    expect(idle.watch.asked).toBe(0);
+  });
+});
 
 describe("a pass for room that was expected", () => {
   it("takes what joined the queue after its heads were read, too, and nothing twice", async () => {

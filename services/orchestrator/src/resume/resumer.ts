@@ -4,11 +4,12 @@ import { type Gate, type GateAnswer, logDecision } from "../placing/gate.ts";
 import type { AvoidedAgents } from "../placing/avoided-agents.ts";
 import type { ClaimEnds } from "../placing/claim-ends.ts";
 import type { KeptRoom } from "../placing/kept-room.ts";
-import type { Placed, Placer } from "../placing/placer.ts";
+import type { Held, Placed, Placer } from "../placing/placer.ts";
 import type { QueueHead } from "../store/model.ts";
 import type { Claimer, OrchestratorStore } from "../store/port.ts";
 import { HeadsAhead } from "./heads-ahead.ts";
 import { HeadsOfQueue } from "./heads-of-queue.ts";
+import { OwnLook } from "./own-look.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Stamper } from "./stamper.ts";
 import type { StillNever } from "./still-never.ts";
@@ -16,7 +17,7 @@ import { takeTurns } from "./take-turns.ts";
 
 export interface ResumerOptions {
   readonly store: OrchestratorStore;
-  readonly fleet: Pick<FleetView, "refresh" | "roomFor" | "roomSince" | "draft">;
+  readonly fleet: Pick<FleetView, "asOf" | "refresh" | "roomFor" | "roomSince" | "draft">;
   readonly gate: Gate;
   readonly placer: Placer;
   readonly refusals: Refusals;
@@ -76,7 +77,8 @@ const stampedByEvent = 1_000;
 /** A pass that had to go on longer than this gives way: the loop begins another one at once. */
 const maxRounds = 1_000;
 
-export function createResumer(options: ResumerOptions): Resumer {
+export function createResumer(given: ResumerOptions): Resumer {
+  const options = { ...given, ownLook: new OwnLook(given.fleet, given.logger) };
   const queue = new HeadsOfQueue(options.store);
   const ahead = new HeadsAhead(queue, options.clock);
   let running = 0;
@@ -103,8 +105,12 @@ export function createResumer(options: ResumerOptions): Resumer {
   };
 }
 
+interface PassOptions extends ResumerOptions {
+  readonly ownLook: OwnLook;
+}
+
 async function runPass(
-  options: ResumerOptions,
+  options: PassOptions,
   request: PassRequest,
   queue: HeadsOfQueue,
   ahead: HeadsAhead,
@@ -132,7 +138,7 @@ const nothing: Rounds = { resumed: 0, endedAt: "done", isRefusedInVain: false, r
 
 /** Shapes of which there was nothing yet when the heads were read ahead; mostly none. Of the others the claims have taken what is there by now. */
 async function lookAtOthers(
-  options: ResumerOptions,
+  options: PassOptions,
   request: PassRequest,
   queue: HeadsOfQueue,
   early: readonly QueueHead[],
@@ -150,7 +156,7 @@ async function lookAtOthers(
 
 /** Takes of these heads' shapes what the gate lets through and there may be room for; of `tried` whatever was heard of room. */
 async function lookAt(
-  options: ResumerOptions,
+  options: PassOptions,
   request: PassRequest,
   heads: readonly QueueHead[],
   tried: ReadonlySet<string>,
@@ -161,7 +167,7 @@ async function lookAt(
     ? held.filter(({ head }) => tried.has(head.shapeKey))
     : held.slice(0, stampedByEvent);
   if (request.thorough) await askAboutNever(options, request, held);
-  await stamper.stamp(new Map(stamped.map(({ head, answer }) => [head.shapeKey, answer])), request);
+  await stamper.stamp(new Map(stamped.map((one) => [one.head.shapeKey, toldOf(options, one)])), request);
   // The task that an agent is kept for may have been cancelled.
   if (request.thorough || (request.isMeant === undefined && options.kept.isAnyInForce())) await options.kept.refresh();
   const turns = { ...options, tell: (placed: Placed) => tell(options, placed), maxRounds };
@@ -174,7 +180,7 @@ async function lookAt(
   return rounds;
 }
 
-/** Where the fleet is too busy; one that is away, or on hold, has nothing to tell. */
+/** Where the fleet is too busy: while nobody is online nobody has come who could, and what is on hold is not looked at. */
 async function askAboutNever(
   { stillNever }: ResumerOptions,
   request: PassRequest,
@@ -182,7 +188,14 @@ async function askAboutNever(
 ): Promise<void> {
   const busy = held.filter(({ answer }) => answer.reason === "FLEET_BELOW_THRESHOLD");
   const kinds = new Set(busy.map(({ head }) => head.usesGpu));
-  if (kinds.size > 0) await stillNever.ask(request, ({ usesGpu }) => kinds.has(usesGpu));
+  const heads = busy.map(({ head }) => head);
+  if (kinds.size > 0) await stillNever.ask(request, ({ usesGpu }) => kinds.has(usesGpu), heads);
+}
+
+/** That the fleet is busy is the wrong word on what no agent could ever take. */
+function toldOf({ stillNever }: ResumerOptions, { head, answer }: HeldHead): Held {
+  const isBusy = answer.reason === "FLEET_BELOW_THRESHOLD";
+  return (isBusy ? stillNever.verdictOn(head.shapeKey) : null) ?? answer;
 }
 
 async function countAndLog(options: ResumerOptions, request: PassRequest, resumed: number): Promise<number> {
@@ -209,12 +222,13 @@ interface HeldHead {
 
 /** One verdict for tasks that use a GPU and one for those that do not: that is all the gate tells apart. */
 async function judge(
-  options: ResumerOptions,
+  options: PassOptions,
   { planId, thorough }: PassRequest,
   heads: readonly QueueHead[],
 ): Promise<{ readonly open: readonly QueueHead[]; readonly held: readonly HeldHead[] }> {
   if (heads.length === 0) return { open: [], held: [] };
   const due = thorough ? await options.store.countDue(planId) : null;
+  if (thorough) await options.ownLook.beginPoll();
   const open: QueueHead[] = [];
   const held: HeldHead[] = [];
   for (const usesGpu of [false, true]) {
@@ -230,20 +244,11 @@ async function judge(
 }
 
 /** What the gate holds on the strength of what the watch has told, the poll asks the registry about: the watch may tell nothing any more. */
-async function askGate(
-  { gate, fleet, logger }: ResumerOptions,
-  usesGpu: boolean,
-  thorough: boolean,
-): Promise<GateAnswer> {
+async function askGate({ gate, ownLook }: PassOptions, usesGpu: boolean, thorough: boolean): Promise<GateAnswer> {
   const task = { gpuCount: usesGpu ? 1 : 0 };
   const answer = gate.askForPlacing(task);
   if (answer.kind === "open" || !thorough) return answer;
-  try {
-    await fleet.refresh();
-  } catch (error) {
-    logger.debug({ err: error }, "the registry could not be asked for agents with room");
-    return answer;
-  }
+  await ownLook.look();
   return gate.askForPlacing(task);
 }
 

@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { unavailable } from "@headroom/rpc";
 import { silentLogger } from "@headroom/runtime";
 import { type Needs, normalizeNeeds, shapeKey } from "@headroom/scheduling";
+import { manualPorts } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
 import { queueShape } from "../accept/queue-shape.ts";
 import type { PausedTaskRecord } from "../store/model.ts";
@@ -11,8 +12,14 @@ const { FleetVerdict } = wire;
 const needsOf = (cores: number, gpuCount = 0): Needs => normalizeNeeds({ cpuMillicores: cores * 1_000, gpuCount });
 const request = { planId: null, cause: "interval", thorough: true, signal: new AbortController().signal };
 
+const headOf = (needs: Needs) => ({ shapeKey: queueShape(needs), needs });
+
+type Answer = wire.FleetVerdict | "away" | "refuses";
+
 /** A queue of tasks that say "never", and a registry that gives `verdict` of each. */
-function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away" | "refuses", sentence = "short") {
+function begin(queue: readonly Needs[], answer: Answer, sentence = "short") {
+  const ports = manualPorts();
+  let verdict = answer;
   const asked: Needs[] = [];
   const stamped: (readonly [shape: string, reason: string, sentence: string])[] = [];
   const stillNever = createStillNever({
@@ -41,9 +48,10 @@ function begin(queue: readonly Needs[], verdict: wire.FleetVerdict | "away" | "r
         return Promise.resolve();
       },
     },
+    clock: ports.clock,
     logger: silentLogger,
   });
-  return { asked, stamped, stillNever };
+  return { asked, stamped, stillNever, ports, answers: (now: Answer) => void (verdict = now) };
 }
 
 describe("what no agent could ever take, behind a closed gate", () => {
@@ -52,7 +60,7 @@ describe("what no agent could ever take, behind a closed gate", () => {
     [FleetVerdict.FLEET_VERDICT_FITS, "AWAITING_TURN"],
   ])("says something else when the registry does (%i)", async (verdict, reason) => {
     const { stamped, stillNever } = begin([needsOf(64)], verdict);
-    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true, []);
     expect(stamped).toEqual([[shapeKey(needsOf(64)), reason, "short"]]);
   });
 
@@ -60,7 +68,7 @@ describe("what no agent could ever take, behind a closed gate", () => {
     const labels = Object.fromEntries(["a", "b", "c", "d"].map((key) => [key, key.repeat(200)]));
     const long = normalizeNeeds({ cpuMillicores: 64_000, labels });
     const { stamped, stillNever } = begin([long], FleetVerdict.FLEET_VERDICT_NOT_NOW);
-    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true, []);
     expect(stamped.map(([shape]) => shape)).toEqual([queueShape(long)]);
     expect(queueShape(long)).not.toBe(shapeKey(long));
   });
@@ -68,19 +76,19 @@ describe("what no agent could ever take, behind a closed gate", () => {
   it("goes on to the next kind where the registry does not answer about one, and ends where it is away", async () => {
     const queue = [needsOf(64), needsOf(65)];
     const refuses = begin(queue, "refuses");
-    await refuses.stillNever.ask(request, () => true);
+    await refuses.stillNever.ask(request, () => true, []);
     expect(refuses.asked).toHaveLength(2);
     const away = begin(queue, "away");
-    await away.stillNever.ask(request, () => true);
+    await away.stillNever.ask(request, () => true, []);
     expect(away.asked).toHaveLength(1);
   });
 
   it("says the same as long as it is so; in new words where the nearest agent is another one", async () => {
     const same = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NEVER);
-    await same.stillNever.ask(request, () => true);
+    await same.stillNever.ask(request, () => true, []);
     expect(same.stamped).toEqual([]);
     const nearer = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NEVER, "less short");
-    await nearer.stillNever.ask(request, () => true);
+    await nearer.stillNever.ask(request, () => true, []);
     expect(nearer.stamped).toEqual([[shapeKey(needsOf(64)), "NO_AGENT_CAN_EVER_FIT", "less short"]]);
   });
 
@@ -88,7 +96,7 @@ describe("what no agent could ever take, behind a closed gate", () => {
     "stays as it is when the registry has nothing to tell (%s)",
     async (verdict) => {
       const { stamped, stillNever } = begin([needsOf(64)], verdict);
-      await stillNever.ask(request, () => true);
+      await stillNever.ask(request, () => true, []);
       expect(stamped).toEqual([]);
     },
   );
@@ -98,19 +106,62 @@ describe("what no agent could ever take, behind a closed gate", () => {
       [needsOf(64), needsOf(64), needsOf(64, 1), needsOf(32)],
       FleetVerdict.FLEET_VERDICT_NEVER,
     );
-    await stillNever.ask(request, ({ usesGpu }) => !usesGpu);
+    await stillNever.ask(request, ({ usesGpu }) => !usesGpu, []);
     expect(asked).toEqual([needsOf(64), needsOf(32)]);
   });
 
   it("is asked about in turns where there is much of it, and nothing is left out", async () => {
     const queue = Array.from({ length: 250 }, (_, n) => needsOf(n + 10));
     const { asked, stillNever } = begin(queue, FleetVerdict.FLEET_VERDICT_NEVER);
-    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true, []);
     expect(asked).toHaveLength(100);
-    await stillNever.ask(request, () => true);
-    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true, []);
+    await stillNever.ask(request, () => true, []);
     expect(asked).toEqual(queue);
-    await stillNever.ask(request, () => true);
+    await stillNever.ask(request, () => true, []);
     expect(asked).toHaveLength(350);
+  });
+
+  it("is found as well of what the gate has held from the beginning, and asked for again after a while", async () => {
+    const { asked, stamped, stillNever, ports, answers } = begin([], FleetVerdict.FLEET_VERDICT_NEVER);
+    const head = headOf(needsOf(64));
+    expect(stillNever.verdictOn(head.shapeKey)).toBeNull();
+    await stillNever.ask(request, () => true, [head]);
+    await stillNever.ask(request, () => true, [head]);
+    expect(asked).toEqual([needsOf(64)]);
+    expect(stillNever.verdictOn(head.shapeKey)).toEqual({ reason: "NO_AGENT_CAN_EVER_FIT", sentence: "short" });
+    answers(FleetVerdict.FLEET_VERDICT_NOT_NOW);
+    await ports.advance(60_000);
+    await stillNever.ask(request, () => true, [head]);
+    expect([asked.length, stillNever.verdictOn(head.shapeKey)]).toEqual([2, null]);
+    // Its rows say nothing of it: what the gate says of them stands.
+    expect(stamped).toEqual([]);
+  });
+
+  it("is believed no longer than it is asked for again", async () => {
+    const { stillNever, ports } = begin([], FleetVerdict.FLEET_VERDICT_NEVER);
+    const head = headOf(needsOf(64));
+    await stillNever.ask(request, () => true, [head]);
+    await ports.advance(119_999);
+    expect(stillNever.verdictOn(head.shapeKey)).not.toBeNull();
+    await ports.advance(1);
+    expect(stillNever.verdictOn(head.shapeKey)).toBeNull();
+  });
+
+  it("takes back what its rows say in the same poll, when an agent has come that could take it", async () => {
+    const { asked, stamped, stillNever } = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NOT_NOW);
+    await stillNever.ask(request, () => true, [headOf(needsOf(64))]);
+    expect(asked).toHaveLength(1);
+    expect(stamped).toEqual([[queueShape(needsOf(64)), "NO_AGENT_FITS_NOW", "short"]]);
+  });
+
+  it("is asked of what is held in turns as well, and leaves questions for the rest", async () => {
+    const queue = Array.from({ length: 250 }, (_, n) => needsOf(n + 1_000));
+    const { asked, stillNever } = begin(queue, FleetVerdict.FLEET_VERDICT_NEVER);
+    const held = Array.from({ length: 120 }, (_, n) => needsOf(n + 10));
+    await stillNever.ask(request, () => true, held.map(headOf));
+    expect(asked).toEqual([...held.slice(0, 50), ...queue.slice(0, 100)]);
+    for (let poll = 0; poll < 2; poll += 1) await stillNever.ask(request, () => true, held.map(headOf));
+    expect(new Set(asked)).toEqual(new Set([...held, ...queue]));
   });
 });

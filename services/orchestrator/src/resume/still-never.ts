@@ -1,27 +1,41 @@
 /**
  * What no agent could ever take goes on to say so while the gate holds: a threshold that is reached again would not start it. Only the registry
- * can tell that an agent has come which could, and behind a closed gate nobody asks it for room. So a poll asks it for its verdict.
+ * can tell that an agent has come which could, and behind a closed gate nobody asks it for room. So a poll asks it for its verdict. It asks as well about
+ * what the gate has held from the beginning, of which nobody knows yet whether an agent could ever take it.
  */
 import { explanationFromWire } from "@headroom/contracts";
-import type { Logger } from "@headroom/runtime";
+import type { Clock, Logger } from "@headroom/runtime";
 import { type Needs, needsGpu } from "@headroom/scheduling";
 import { queueShape } from "../accept/queue-shape.ts";
 import type { Held } from "../placing/placer.ts";
 import type { RegistryPort } from "../registry/port.ts";
 import { isAway } from "../registry/refusal.ts";
+import type { QueueHead } from "../store/model.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 import type { PassRequest } from "./resumer.ts";
 import type { Stamper } from "./stamper.ts";
 
 export interface StillNever {
-  /** Asks about such tasks of the kinds for which the gate is closed. Never throws for want of a registry: what stands there stays. */
-  ask(request: PassRequest, isHeld: (kind: { readonly usesGpu: boolean }) => boolean): Promise<void>;
+  /**
+   * Asks about such tasks of the kinds for which the gate is closed, and about these heads that it holds. Never throws for want of a registry: what stands
+   * there stays.
+   */
+  ask(
+    request: PassRequest,
+    isHeld: (kind: { readonly usesGpu: boolean }) => boolean,
+    held: readonly HeldByGate[],
+  ): Promise<void>;
+  /** What no agent could ever take, as it was found a short while ago; null: an agent could, or nobody has asked. */
+  verdictOn(shapeKey: string): Held | null;
 }
+
+type HeldByGate = Pick<QueueHead, "shapeKey" | "needs">;
 
 export interface StillNeverOptions {
   readonly store: Pick<OrchestratorStore, "listPaused">;
   readonly registry: Pick<RegistryPort, "explain">;
   readonly stamper: Stamper;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -30,52 +44,97 @@ const rowsOfPage = 100;
 const maxPages = 10;
 /** Each is a question to the registry. */
 const maxShapes = 100;
+/** Besides, so many about what the gate holds, each once in a while: agents that could take it come and go. */
+const maxHeld = 50;
+const askedAgainMs = 60_000;
+/** As long a word is believed: until it has been asked for again, and somewhat longer. */
+const believedMs = 120_000;
+const maxRemembered = 10_000;
+
+interface Verdict {
+  readonly atMs: number;
+  /** Null: an agent could take it, or the registry did not say. */
+  readonly never: Held | null;
+}
 
 export function createStillNever(options: StillNeverOptions): StillNever {
-  const { store } = options;
+  const { store, clock } = options;
   /** Null: the next poll begins at the front of the queue. */
   let goOnBehind: string | null = null;
+  /** The oldest first. */
+  const verdicts = new Map<string, Verdict>();
+
+  function remember(shapeKey: string, told: Held | null): void {
+    verdicts.delete(shapeKey);
+    const oldest = verdicts.size >= maxRemembered ? verdicts.keys().next().value : undefined;
+    if (oldest !== undefined) verdicts.delete(oldest);
+    const never = told?.reason === "NO_AGENT_CAN_EVER_FIT" ? told : null;
+    verdicts.set(shapeKey, { atMs: clock.monotonic(), never });
+  }
+
+  function isYoungerThan(verdict: Verdict | undefined, ageMs: number): verdict is Verdict {
+    return verdict !== undefined && clock.monotonic() - verdict.atMs < ageMs;
+  }
+
+  /** Those of which nothing is known first. */
+  function toAsk(held: readonly HeldByGate[]): readonly HeldByGate[] {
+    const due = held.filter(({ shapeKey }) => !isYoungerThan(verdicts.get(shapeKey), askedAgainMs));
+    const askedAtMs = ({ shapeKey }: HeldByGate): number => verdicts.get(shapeKey)?.atMs ?? Number.NEGATIVE_INFINITY;
+    const unknown = due.filter(({ shapeKey }) => !verdicts.has(shapeKey));
+    const known = due.filter(({ shapeKey }) => verdicts.has(shapeKey)).sort((a, b) => askedAtMs(a) - askedAtMs(b));
+    return [...unknown, ...known].slice(0, maxHeld);
+  }
+
   return {
-    async ask(request, isHeld) {
+    async ask(request, isHeld, held) {
       const { planId } = request;
-      const asked = new Set<string>();
+      const answers = new Map<string, Held | null>();
+      for (const { shapeKey, needs } of toAsk(held)) {
+        if (request.signal.aborted) return;
+        const told = await verdictOf(options, needs);
+        if (told === "away") return;
+        answers.set(shapeKey, told);
+        remember(shapeKey, told);
+      }
+      const seen = new Set<string>();
       let after = planId === null ? goOnBehind : null;
-      for (let page = 0; page < maxPages && asked.size < maxShapes; page += 1) {
+      for (let page = 0; page < maxPages && answers.size < maxShapes; page += 1) {
         const filter = { planId, reasons: ["NO_AGENT_CAN_EVER_FIT"] as const };
         const { items, next } = await store.listPaused(filter, { limit: rowsOfPage, after });
         after = next;
         for (const { needs, pause } of items) {
           const key = queueShape(needs);
-          if (request.signal.aborted || asked.has(key) || !isHeld({ usesGpu: needsGpu(needs) })) continue;
-          asked.add(key);
-          if (!(await askAbout(options, request, { key, needs, sentence: pause.sentence }))) return;
+          if (request.signal.aborted || seen.has(key) || !isHeld({ usesGpu: needsGpu(needs) })) continue;
+          seen.add(key);
+          const told = answers.get(key) ?? (await verdictOf(options, needs));
+          if (told === "away") return;
+          answers.set(key, told);
+          remember(key, told);
+          if (told === null || (told.reason === "NO_AGENT_CAN_EVER_FIT" && told.sentence === pause.sentence)) continue;
+          await options.stamper.stamp(new Map([[key, told]]), request);
         }
         if (next === null) break;
       }
       if (planId === null) goOnBehind = after;
     },
+    verdictOn(shapeKey) {
+      const verdict = verdicts.get(shapeKey);
+      return isYoungerThan(verdict, believedMs) ? verdict.never : null;
+    },
   };
 }
 
-/** False: the registry cannot be asked. What it does not answer about one kind keeps nobody from asking about the next. */
-async function askAbout(
-  { registry, stamper, logger }: StillNeverOptions,
-  request: PassRequest,
-  { key, needs, sentence }: { readonly key: string; readonly needs: Needs; readonly sentence: string },
-): Promise<boolean> {
-  let told: Held | null;
+/** Null: it says nothing of what an agent could take. What it does not answer about one kind keeps nobody from asking about the next. */
+async function verdictOf({ registry, logger }: StillNeverOptions, needs: Needs): Promise<Held | "away" | null> {
   try {
-    told = heldFrom(await registry.explain(needs, 1));
+    return heldFrom(await registry.explain(needs, 1));
   } catch (error) {
     logger.debug({ err: error }, "the registry could not be asked about what no agent could ever take");
-    return !isAway(error);
+    return isAway(error) ? "away" : null;
   }
-  const isNews = told !== null && (told.reason !== "NO_AGENT_CAN_EVER_FIT" || told.sentence !== sentence);
-  if (told !== null && isNews) await stamper.stamp(new Map([[key, told]]), request);
-  return true;
 }
 
-/** Null: it says nothing of what an agent could take. */
+/** Null: nobody is online. That does not end what stands there. */
 function heldFrom({ explanation }: Awaited<ReturnType<RegistryPort["explain"]>>): Held | null {
   const read = explanationFromWire(explanation);
   if (read.kind === "invalid" || read.value.verdict === "no_agent_online") return null;

@@ -41,5 +41,7 @@ export interface HandlerDeps {
   readonly pollingIntervalMs: number;
   /** Ageing: what a point of priority is worth in time of waiting. */
   readonly pointMs: number;
+  /** How long tasks of a plan of this name took before. */
+  readonly expectDurations: (planName: string) => Promise<(taskName: string) => number | null>;
   readonly mapError: (error: unknown) => HeadroomError | null;
 }

@@ -393,7 +393,8 @@ export interface QueueSummary {
   readonly waiting: number;
   readonly reasons: readonly { readonly reason: PauseReason; readonly tasks: number }[];
   readonly oldestPausedAtMs: EpochMs | null;
-  readonly oldestAgeMs: number | null;
+  /** How long the oldest task that waits for room has had its turn; null when none waits for room. */
+  readonly oldestTurnMs: number | null;
   readonly runningAttempts: number;
 }
 

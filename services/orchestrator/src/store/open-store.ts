@@ -7,6 +7,7 @@ import {
   type PostgresServer,
 } from "@headroom/postgres";
 import type { Logger, Metrics, Ports } from "@headroom/runtime";
+import type { DatabaseWatch } from "./database-watch.ts";
 import type { OrchestratorStore } from "./port.ts";
 import { orchestratorMigrations } from "./postgres/migrations/index.ts";
 import { createPostgresStore } from "./postgres/store.ts";
@@ -22,6 +23,7 @@ export interface OpenStoreOptions {
   readonly ports: Ports;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly watch: Pick<DatabaseWatch, "answered">;
   /** Notifications may have been missed. */
   readonly onReconnect: () => void;
 }
@@ -37,14 +39,14 @@ export interface OpenedStore {
 }
 
 export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
-  const { postgres, ports, logger, metrics } = options;
+  const { postgres, ports, logger, metrics, watch } = options;
   const database = postgres.database({
     schema: orchestratorSchema,
     applicationName,
     logger,
     ports,
     max: options.maxConnections,
-    metrics: databaseMetrics(metrics),
+    metrics: databaseMetrics(metrics, watch),
   });
   const notifier = createNotifier({ database, logger, ports });
   const listener = postgres.listener({
@@ -70,12 +72,14 @@ export function openPostgresStore(options: OpenStoreOptions): OpenedStore {
   };
 }
 
-function databaseMetrics(metrics: Metrics): DatabaseMetrics {
+function databaseMetrics(metrics: Metrics, watch: Pick<DatabaseWatch, "answered">): DatabaseMetrics {
   const durations = metrics.histogram("db_statement_duration_seconds", "Database statements", ["statement", "outcome"]);
   const retries = metrics.counter("db_transaction_retries_total", "Transactions that the database asked to run again");
   return {
-    statementFinished: (statement, durationMs, outcome) =>
-      durations.observe({ statement, outcome }, durationMs / 1_000),
+    statementFinished(statement, durationMs, outcome) {
+      durations.observe({ statement, outcome }, durationMs / 1_000);
+      if (outcome === "ok") watch.answered();
+    },
     transactionRetried: () => retries.inc(),
   };
 }

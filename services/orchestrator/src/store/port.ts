@@ -1,4 +1,4 @@
-import type { EpochMs, PauseReason, PlanStatus, TaskState, RoomHold } from "@headroom/scheduling";
+import type { EpochMs, Needs, PauseReason, PlanStatus, TaskState, RoomHold } from "@headroom/scheduling";
 import type {
   AcceptOutcome,
   Actor,
@@ -191,8 +191,18 @@ export interface DueAttempts {
 export interface QueuePlace {
   readonly higherPriority: number;
   readonly samePriority: number;
+  /** The same tasks by their shapes, those of which there are most: what is not counted here may want any room. */
+  readonly aheadByShape: readonly AheadOfShape[];
   /** When that was so, by the database's clock: what is expected is counted from there. */
   readonly nowMs: EpochMs;
+}
+
+/** Tasks with the same needs that stand before another. */
+export interface AheadOfShape {
+  readonly needs: Needs;
+  readonly tasks: number;
+  /** Of one of them; null: unknown. */
+  readonly expectedDurationMs: number | null;
 }
 
 /** What runs, or is on its way to an agent. */

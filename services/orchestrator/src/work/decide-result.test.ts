@@ -145,6 +145,23 @@ describe("decideResult", () => {
     });
   });
 
+  it("of a result that is refused it is kept what it said, so that nobody does again what has been done", () => {
+    const lost = { attemptState: "lost", taskState: "failed", holdUnknown: true } as const;
+    expect(decide(result("exited", 0), lost)).toEqual({
+      kind: "refused",
+      sentence: "the attempt was given up before (lost); it said: the command ended with code 0",
+    });
+    const sentence = "the command was ended by SIGKILL: out of memory";
+    expect(decide(result("signaled", null, { signal: "SIGKILL", sentence }), { superseded: true })).toEqual({
+      kind: "refused",
+      sentence: `another attempt of the task is in force; it said: ${sentence}`,
+    });
+    expect(decide(result("exited", 7), { taskState: "cancelled" })).toEqual({
+      kind: "refused",
+      sentence: "the task is cancelled already; it said: the command ended with code 7",
+    });
+  });
+
   it("waits longer after each failure, with jitter and a bound", () => {
     const waitMs = (runsUsed: number, random: number): number => {
       const verdict = decideResult(result("evicted"), random)(situation({ runsUsed, maxAttempts: 100 }));

@@ -13,8 +13,16 @@ import type { AttemptResult, AttemptSituation, AttemptVerdict, DecideAttempt } f
 /** Between the first failure and the next run at most a second, later at most five minutes. */
 export const retryBackoff: Backoff = { baseMs: 1_000, maxMs: 300_000 };
 
-/** `random` is in [0, 1). */
+/** `random` is in [0, 1). Of a result that is refused the history keeps what it said: somebody may have to know what was done. */
 export function decideResult(result: AttemptResult, random: number): DecideAttempt {
+  const decide = decideCounted(result, random);
+  return (situation) => {
+    const verdict = decide(situation);
+    return verdict.kind === "refused" ? refused(`${verdict.sentence}; it said: ${outcomeSentence(result)}`) : verdict;
+  };
+}
+
+function decideCounted(result: AttemptResult, random: number): DecideAttempt {
   return (situation) => {
     if (situation.attemptFence !== result.fence) {
       return refused(`the result has fence ${result.fence}, the attempt ${situation.attemptFence}`);

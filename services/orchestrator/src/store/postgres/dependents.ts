@@ -26,7 +26,7 @@ const unblock = defineStatement<{ readonly task_id: string; readonly reason: Pau
              SELECT q.pause_queue_id FROM pause_queue q
               WHERE q.task_id = dependent.task_id AND q.status = 'waiting' AND q.reason = 'DEPENDENCY_PENDING' OFFSET 0) AS waiting)
     UPDATE pause_queue q
-       SET blocked = pl.held_at IS NOT NULL,
+       SET blocked = pl.held_at IS NOT NULL, turn_since = clock_timestamp(),
            reason = CASE WHEN pl.held_at IS NOT NULL THEN 'HELD'
                          WHEN q.resume_after > now() THEN 'RESUME_AFTER' ELSE 'AWAITING_TURN' END,
            reason_detail = CASE WHEN pl.held_at IS NOT NULL THEN ${holdSentence("pl")}

@@ -94,7 +94,7 @@ const releaseRows = defineStatement<TaskRow & { readonly reason: PauseReason }>(
   name: "pause_queue_release_plan",
   text: `
     UPDATE pause_queue q
-       SET blocked = false,
+       SET blocked = false, turn_since = clock_timestamp(),
            reason = CASE WHEN q.resume_after > now() THEN 'RESUME_AFTER' ELSE 'AWAITING_TURN' END,
            reason_detail = CASE WHEN q.resume_after > now() THEN 'It is tried again later.' ELSE 'Its plan was released.' END,
            wait_deadline = greatest(clock_timestamp(), q.resume_after) + t.wait_timeout_ms * interval '1 millisecond'

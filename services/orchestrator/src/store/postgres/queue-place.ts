@@ -1,29 +1,48 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { QueuePlace, RunningExpectation } from "../port.ts";
 
+interface PlaceRow {
+  readonly higher: number;
+  readonly same: number;
+  readonly shapes: QueuePlace["aheadByShape"];
+  readonly now_ms: number;
+}
+
+/** Shapes of which the needs are read. */
+const mostShapes = 200;
+
 /**
  * What is ahead of it in the index that the order of the queue is read from, no further than the bound. What can never fit competes
  * with nobody: it may stand at the front for days.
  */
-const placeStatement = defineStatement<{ readonly higher: number; readonly same: number; readonly now_ms: number }>({
+const placeStatement = defineStatement<PlaceRow>({
   name: "pause_queue_place",
   text: `
-    SELECT count(*) FILTER (WHERE ahead.is_higher) AS higher, count(*) FILTER (WHERE NOT ahead.is_higher) AS same,
+    WITH mine AS MATERIALIZED (
+      SELECT priority, rank, pause_queue_id FROM pause_queue WHERE task_id = $1 AND status = 'waiting' AND NOT blocked),
+    ahead AS MATERIALIZED (
+      SELECT before.*
+        FROM mine
+       CROSS JOIN LATERAL (
+             SELECT q.task_id, q.shape_key, q.priority > mine.priority AS is_higher
+               FROM pause_queue q
+              WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later AND q.reason <> 'NO_AGENT_CAN_EVER_FIT'
+                AND (q.rank, q.pause_queue_id) < (mine.rank, mine.pause_queue_id)
+              LIMIT $2) AS before),
+    shapes AS MATERIALIZED (
+      SELECT (array_agg(task_id))[1] AS task_id, count(*) AS tasks FROM ahead GROUP BY shape_key ORDER BY count(*) DESC LIMIT ${mostShapes})
+    SELECT (SELECT count(*) FROM ahead WHERE is_higher) AS higher, (SELECT count(*) FROM ahead WHERE NOT is_higher) AS same,
+           (SELECT coalesce(jsonb_agg(jsonb_build_object('needs', t.needs, 'tasks', s.tasks, 'expectedDurationMs', t.expected_duration_ms)), '[]')
+              FROM shapes s CROSS JOIN LATERAL (SELECT needs, expected_duration_ms FROM tasks WHERE task_id = s.task_id) AS t) AS shapes,
            (extract(epoch FROM now()) * 1000)::double precision AS now_ms
-      FROM pause_queue mine
-      LEFT JOIN LATERAL (
-           SELECT q.priority > mine.priority AS is_higher
-             FROM pause_queue q
-            WHERE q.status = 'waiting' AND NOT q.blocked AND NOT q.later AND q.reason <> 'NO_AGENT_CAN_EVER_FIT'
-              AND (q.rank, q.pause_queue_id) < (mine.rank, mine.pause_queue_id)
-            LIMIT $2) AS ahead ON true
-     WHERE mine.task_id = $1 AND mine.status = 'waiting' AND NOT mine.blocked
-     GROUP BY mine.task_id`,
+      FROM mine`,
 });
 
 export async function queuePlace(db: Queryable, taskId: string, bound: number): Promise<QueuePlace | null> {
   const [row] = await db.query(placeStatement, [taskId, bound]);
-  return row === undefined ? null : { higherPriority: row.higher, samePriority: row.same, nowMs: row.now_ms };
+  if (row === undefined) return null;
+  const { higher, same, shapes, now_ms: nowMs } = row;
+  return { higherPriority: higher, samePriority: same, aheadByShape: shapes, nowMs };
 }
 
 /** Since they were given out, by this clock alone: when they started is told by the clocks of their agents. */

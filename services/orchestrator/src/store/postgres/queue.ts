@@ -23,14 +23,19 @@ interface ReasonRow {
   readonly reason: PauseReason;
   readonly tasks: number;
   readonly oldest: number;
-  readonly age_ms: number;
+  readonly turn_ms: number | null;
 }
 
+// A task has its turn when it does not wait for another one, for its time or under a hold: since the last of these was over, of the queue's holds too. One
+// that no agent is large enough for has none.
 const reasonsStatement = defineStatement<ReasonRow>({
   name: "pause_queue_reasons",
   text: `
     SELECT reason, count(*) AS tasks, min(paused_at) AS oldest,
-           (extract(epoch FROM now() - min(paused_at)) * 1000)::bigint AS age_ms
+           (extract(epoch FROM now() - min(greatest(paused_at, resume_after, turn_since,
+                                                    (SELECT max(at) FROM queue_events WHERE held_since IS NOT NULL)))
+               FILTER (WHERE NOT blocked AND NOT later AND reason <> 'NO_AGENT_CAN_EVER_FIT'
+                         AND NOT EXISTS (SELECT FROM queue_hold WHERE is_held))) * 1000)::bigint AS turn_ms
       FROM pause_queue
      WHERE status = 'waiting'
      GROUP BY reason
@@ -44,12 +49,13 @@ const openAttemptsStatement = defineStatement<{ readonly open: number }>({
 
 export async function queueSummary(db: Queryable): Promise<QueueSummary> {
   const [reasons, [attempts]] = await Promise.all([db.query(reasonsStatement), db.query(openAttemptsStatement)]);
+  const turnsMs = reasons.flatMap(({ turn_ms }) => turn_ms ?? []);
   const waiting = reasons.reduce((sum, row) => sum + row.tasks, 0);
   return {
     waiting,
     reasons: reasons.map(({ reason, tasks }) => ({ reason, tasks })),
     oldestPausedAtMs: waiting === 0 ? null : Math.min(...reasons.map((row) => row.oldest)),
-    oldestAgeMs: waiting === 0 ? null : Math.max(0, ...reasons.map((row) => row.age_ms)),
+    oldestTurnMs: turnsMs.length === 0 ? null : Math.max(0, ...turnsMs),
     runningAttempts: attempts?.open ?? 0,
   };
 }

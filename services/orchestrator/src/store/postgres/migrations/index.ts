@@ -12,6 +12,7 @@ import { queueWithoutTaskCheck } from "./0015_queue_without_task_check.ts";
 import { outputEnd } from "./0016_output_end.ts";
 import { lateDeadlines } from "./0017_late_deadlines.ts";
 import { queueReleasing } from "./0018_queue_releasing.ts";
+import { turnSince } from "./0019_turn_since.ts";
 
 /** The schema's whole history, oldest first. */
 export const orchestratorMigrations: readonly Migration[] = [
@@ -28,4 +29,5 @@ export const orchestratorMigrations: readonly Migration[] = [
   outputEnd,
   lateDeadlines,
   queueReleasing,
+  turnSince,
 ];
