@@ -99,6 +99,38 @@ describe("the owner's hold", () => {
     await hold.stop();
   });
 
+  it("is known as it is now to whoever looks anew; a look that was under way may have missed it", async () => {
+    const ports = manualPorts();
+    const answers: ((reason: string | null) => void)[] = [];
+    let answersAtOnce = false;
+    const hold = watchOwnerHold({
+      read: () => (answersAtOnce ? Promise.resolve(null) : new Promise((resolve) => answers.push(resolve))),
+      ports,
+      logger: silentLogger,
+      onChange: () => undefined,
+    });
+    const started = hold.start();
+    answers.shift()?.(null);
+    await started;
+    await ports.settle();
+    expect(answers).toHaveLength(1);
+    const [looked, same] = [hold.look(), hold.look()];
+    answers.shift()?.(null);
+    await ports.settle();
+    expect(answers).toHaveLength(1);
+    answers.shift()?.("gaming");
+    await Promise.all([looked, same]);
+    expect(hold.current()).toBe("gaming");
+    // One that hangs is waited for a second, and what was known stays in force.
+    const hanging = hold.look();
+    await ports.advance(1_000);
+    await hanging;
+    expect(hold.current()).toBe("gaming");
+    answersAtOnce = true;
+    for (const answer of answers) answer(null);
+    await hold.stop();
+  });
+
   it("holds although its reason cannot be read", async () => {
     const read = ownerHoldFile(dir.path);
     await mkdir(join(dir.path, "owner-hold"));
@@ -201,6 +233,19 @@ describe("the agent's configuration", () => {
     expect((await load({ HEADROOM_AGENT_POOL: "from-env" })).pool).toBe("from-env");
     expect((await load({ HEADROOM_AGENT_POOL: "from-env" }, { pool: "from-flag" })).pool).toBe("from-flag");
     expect((await load({ HEADROOM_AGENT_DECLARE_GPUS: "none" })).declared.cards).toEqual([]);
+  });
+
+  it("takes the file of --token-file before a token of the environment, and that before a file of the environment", async () => {
+    const inEnv = { HEADROOM_TOKEN: "0123456789abcdef", HEADROOM_TOKEN_FILE: join(dir.path, "other") };
+    expect(await load(inEnv)).toMatchObject({ token: "0123456789abcdef" });
+    const tokenFile = join(dir.path, "mine");
+    expect(await load(inEnv, { "token-file": tokenFile })).toMatchObject({ token: null, tokenFile });
+  });
+
+  it("refuses a token that no call could show", async () => {
+    await expect(load({ HEADROOM_TOKEN: "correct horse battery staple" })).rejects.toThrow(
+      "HEADROOM_TOKEN is no token",
+    );
   });
 
   it.each([

@@ -154,7 +154,7 @@ function assemble(
   { agentId, starts }: AgentStart,
   signal: AbortSignal,
 ): RunningAgent {
-  const { ports, logger, sampler, connections, home } = parts;
+  const { ports, logger, sampler, connections, home, runner } = parts;
   const incarnation = ports.random.uuid();
   const stalls = new StallWatch(ports.clock);
   // Made below; what tells them of changes is needed to make them.
@@ -173,6 +173,7 @@ function assemble(
     maxAttempts: config.maxAttempts,
     room,
     isHeldByOwner,
+    lookForHold: () => hold.look(),
     onAttemptsChanged: () => late.heartbeat?.attemptsChanged(),
   });
   const admission = createAdmission(ports.timers);
@@ -257,6 +258,8 @@ function assemble(
     }),
     async start() {
       await Promise.all([hold.start(), sampler.start(), supervisor.load()]);
+      // Not before it is known what may still be in one; and nothing waits for it: millions of files take minutes.
+      runner.removeLeft?.(new Set(supervisor.listed().map(({ attemptId }) => attemptId)));
       // Not before what an earlier program left is being ended: a registry that is away keeps whoever joins waiting.
       await join(config, parts, agentId, signal);
       await ticker.start();

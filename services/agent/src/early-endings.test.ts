@@ -52,6 +52,16 @@ it("each is ended once however often the start fails, and the start that succeed
   expect(ended).toEqual(["a", "b"]);
 });
 
+it("what fills the disk may be what earlier programs left: it is removed once, but what the leftovers may be in", async () => {
+  const { runner, endings, fail } = setUp(() => Promise.resolve([leftover("a")]));
+  const removed: string[][] = [];
+  runner.removeLeft = (but) => void removed.push([...but]);
+  await fail(full);
+  await fail(full);
+  endings.joinedBy(runner).removeLeft?.(new Set());
+  expect(removed).toEqual([["a"]]);
+});
+
 it("a start that fails of anything else ends nothing", async () => {
   const { ended, fail } = setUp(() => Promise.resolve([leftover("a")]));
   await fail(new Error("another agent runs"));

@@ -16,6 +16,8 @@ export interface EarlyEndingsOptions {
  */
 export class EarlyEndings {
   readonly #begun = new Map<string, Promise<number | null>>();
+  /** What earlier programs left is being removed: it may be what fills the disk. */
+  #isRemoving = false;
   /** Each start has one of its own; these make what was begun. */
   readonly #runners = new Set<ProcessRunner>();
 
@@ -23,7 +25,9 @@ export class EarlyEndings {
   async afterFailedStart(error: unknown, { home, runner, logger }: EarlyEndingsOptions): Promise<void> {
     if (!isDiskFull(error) || home.leftovers === undefined) return;
     try {
-      for (const leftover of await home.leftovers()) this.#begin(leftover, runner, logger);
+      const leftovers = await home.leftovers();
+      for (const leftover of leftovers) this.#begin(leftover, runner, logger);
+      this.#removeLeft(runner, new Set(leftovers.map(({ attemptId }) => attemptId)));
     } catch (why) {
       logger.warn({ err: why }, "what an earlier agent program left running cannot be told yet; trying again");
     }
@@ -39,11 +43,19 @@ export class EarlyEndings {
         // One that could not be told is asked about again.
         return begun.then((count) => count ?? runner.endLeftover(leftover, graceMs));
       },
+      removeLeft: (but) => this.#removeLeft(runner, but),
       isBlind: () => runner.isBlind?.() === true,
       stopping: () => {
         for (const each of new Set([...this.#runners, runner])) each.stopping?.();
       },
     };
+  }
+
+  /** Once: nothing new is left between one start and the next. */
+  #removeLeft(runner: ProcessRunner, but: ReadonlySet<string>): void {
+    if (this.#isRemoving) return;
+    this.#isRemoving = true;
+    runner.removeLeft?.(but);
   }
 
   #begin(leftover: Leftover, runner: ProcessRunner, logger: Logger): void {

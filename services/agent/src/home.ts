@@ -1,4 +1,3 @@
-import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureDir, silentLogger, type LockOwner, type Logger, type Ports } from "@headroom/runtime";
 import { isAgentRunning, lockDataDir } from "./data-dir-lock.ts";
@@ -33,7 +32,7 @@ export interface AgentStart {
 /** The agent's folder, as a port: who the agent is, and that it is the only one. */
 export interface AgentHome {
   /**
-   * Takes the folder for this process; `logger` is told what it waits for and what could not be tidied up, `signal` ends the wait.
+   * Takes the folder for this process; `logger` is told what it waits for, `signal` ends the wait.
    * Throws AgentDirInUseError, IdentityError.
    */
   open(logger?: Pick<Logger, "warn">, signal?: AbortSignal): Promise<AgentStart>;
@@ -65,7 +64,6 @@ export function agentHome(
       const lock = await lockDataDir(agentDir, ports, { waitMs: predecessorWaitMs, logger, signal, onLost });
       try {
         const agentId = await loadAgentId(agentDir, ports.random);
-        await clearFresh(agentPaths(agentDir), logger);
         const starts = await countStart(agentDir);
         release = () => lock.release();
         return { agentId, starts };
@@ -84,21 +82,4 @@ export function agentHome(
       release = undefined;
     },
   };
-}
-
-/**
- * Removes the fresh folders that an earlier program has left, but those of attempts whose processes may still be there: whoever ends those
- * removes them. One that cannot be removed (root's files made in a
- * container, a read-only module cache) stays, and is in nobody's way: it is named after an attempt that does not come again.
- */
-async function clearFresh({ freshDir, journal }: AgentPaths, logger: Pick<Logger, "warn">): Promise<void> {
-  const names = await readdir(freshDir).catch(() => []);
-  if (names.length === 0) return;
-  const running = new Set((await readLeftovers(journal)).map(({ attemptId }) => attemptId));
-  for (const name of names.filter((each) => !running.has(each))) {
-    const path = join(freshDir, name);
-    await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
-      logger.warn({ err: error, path }, "a working folder that an earlier program left could not be removed; it stays");
-    });
-  }
 }

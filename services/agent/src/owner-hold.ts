@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Outage, RunLoop, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
+import { Outage, RunLoop, withTimeout, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
 
 /** Name of the file in the agent's folder that keeps new work away: that it is there counts. Its content is the reason, for people. */
 export const ownerHoldFileName = "owner-hold";
@@ -9,6 +9,8 @@ export const ownerHoldFileName = "owner-hold";
 export interface OwnerHold extends ManagedService {
   /** The reason in force ("" when the owner gave none); null: no hold. */
   current(): string | null;
+  /** Looks anew: `current` then knows what was said before this call. Waits a second at most, and never rejects. */
+  look(): Promise<void>;
 }
 
 /** Reads what the owner has said; null: nothing. Rejects when that cannot be told. A port. */
@@ -46,7 +48,7 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     fails: "the owner's hold cannot be read; the last state stays in force",
     works: "the owner's hold can be read again",
   });
-  const look = async (): Promise<void> => {
+  const readAnew = async (): Promise<void> => {
     const found = await options.read();
     outage.worked();
     if (found === reason) return;
@@ -55,6 +57,21 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
     if (wasHeld === (found !== null)) return;
     options.logger.info({ owner_hold: found !== null, reason: found ?? undefined }, "the owner's hold changed");
     options.onChange();
+  };
+  let underWay: Promise<void> | null = null;
+  /** Has not begun, so it sees whatever was said until now; the one under way may have missed it. */
+  let next: Promise<void> | null = null;
+  const begin = (): Promise<void> => {
+    next = null;
+    underWay = readAnew().finally(() => {
+      underWay = null;
+    });
+    return underWay;
+  };
+  const look = (): Promise<void> => {
+    if (next === null && underWay === null) return begin();
+    next ??= (underWay ?? Promise.resolve()).then(begin, begin);
+    return next;
   };
   const loop = new RunLoop({
     name: "owner-hold",
@@ -67,6 +84,12 @@ export function watchOwnerHold(options: OwnerHoldOptions): OwnerHold {
   return {
     name: loop.name,
     current: () => reason,
+    async look() {
+      const late = new Error("it was not read in time");
+      await withTimeout(options.ports.timers, lookEveryMs, look(), () => late).catch((error: unknown) =>
+        outage.failed(error),
+      );
+    },
     state: () => loop.state(),
     stop: (why) => loop.stop(why),
     // The first look comes before anything else starts, so that no work slips in under a hold that was there all the time. Nor

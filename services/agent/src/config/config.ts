@@ -1,3 +1,4 @@
+import { tokenProblem, withTokenOfFlag } from "@headroom/rpc";
 import {
   ConfigError,
   dataPaths,
@@ -68,15 +69,18 @@ export async function loadAgentConfig(input: AgentConfigInput): Promise<AgentCon
   const loaded = loadConfig(agentOptions, { ...input, env: withFile(input.env, file) });
   if (loaded.kind === "invalid")
     throw new ConfigError(loaded.problems.map((problem) => tellFile(problem, input, file)));
-  return agentConfig(loaded.values);
+  return agentConfig(withTokenOfFlag(loaded));
 }
 
 function agentConfig(values: Values): AgentConfig {
   const labels = parseLabels(values.labels ?? []);
   const gpus = parseDeclaredGpus(values.declareGpus);
   const tls = tlsOf(values);
+  const token = tokenProblem(values.token);
   const problems = [labels, gpus, tls].flatMap((part) => (part.kind === "invalid" ? [part.problem] : []));
-  if (labels.kind === "invalid" || gpus.kind === "invalid" || tls.kind === "invalid") throw new ConfigError(problems);
+  if (token !== null) problems.push(token);
+  if (labels.kind === "invalid" || gpus.kind === "invalid" || tls.kind === "invalid" || token !== null)
+    throw new ConfigError(problems);
   const paths = dataPaths(values.dataDir);
   return {
     agentDir: paths.agentDir,

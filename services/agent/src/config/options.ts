@@ -40,7 +40,7 @@ export const agentOptions = defineConfig({
   }),
   token: option.string({
     env: "HEADROOM_TOKEN",
-    help: "The token itself, in place of a file.",
+    help: "The token itself, in place of a file (--token-file wins over it).",
     default: null,
     secret: true,
   }),

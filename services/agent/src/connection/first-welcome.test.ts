@@ -11,6 +11,11 @@ const refused = new HeadroomError({
   reason: "SERVER_UNREACHABLE",
   message: "nothing answers at 127.0.0.1:9 (connect ECONNREFUSED 127.0.0.1:9); start it",
 });
+const refusedElsewhere = new HeadroomError({
+  code: "UNAVAILABLE",
+  reason: "SERVER_UNREACHABLE",
+  message: "nothing answers at 127.0.0.1:9 (connect ECONNREFUSED ::1:9); start it",
+});
 const wrongToken = new HeadroomError({
   code: "UNAUTHENTICATED",
   reason: "TOKEN_INVALID",
@@ -38,6 +43,8 @@ describe("whoever starts an agent", () => {
     const { ports, lines, state, ended } = told();
     state.failure = refused;
     await ports.advance(5_000);
+    state.failure = refusedElsewhere;
+    await ports.advance(5_000);
     state.failure = wrongToken;
     await ports.advance(5_000);
     state.isOnline = true;
@@ -45,7 +52,7 @@ describe("whoever starts an agent", () => {
     await ended;
     expect(lines).toEqual([
       "not connected to the registry at 127.0.0.1:9 yet: it has not answered",
-      "not connected to the registry at 127.0.0.1:9 yet: nothing answers there; the agent keeps trying",
+      "not connected to the registry at 127.0.0.1:9 yet: nothing answers there (connect ECONNREFUSED 127.0.0.1:9); the agent keeps trying",
       "not connected to the registry at 127.0.0.1:9 yet: the token is wrong",
       "connected to the registry at 127.0.0.1:9",
     ]);

@@ -1,4 +1,4 @@
-import type { HeadroomError } from "@headroom/rpc";
+import { type HeadroomError, isTlsFailure } from "@headroom/rpc";
 import { sleep, type Ports } from "@headroom/runtime";
 
 export interface FirstWelcomeOptions {
@@ -24,18 +24,28 @@ export async function tellFirstWelcome(options: FirstWelcomeOptions): Promise<vo
   if (isOnline()) return;
   let told: string | null = null;
   while (!signal.aborted && !isOnline()) {
-    const why = whyNot(lastFailure());
-    if (why !== told) say(`not connected to the registry at ${registry} yet: ${why}`);
-    told = why;
+    const { key, text } = whyNot(lastFailure(), registry);
+    if (key !== told) say(`not connected to the registry at ${registry} yet: ${text}`);
+    told = key;
     await sleep(ports.timers, lookEveryMs, signal).catch(() => undefined);
   }
   if (!signal.aborted) say(`connected to the registry at ${registry}`);
 }
 
-function whyNot(failure: HeadroomError | null): string {
-  if (failure === null) return "it has not answered";
-  return failure.reason === "SERVER_UNREACHABLE" && failure.message.startsWith("nothing answers")
-    ? "nothing answers there; the agent keeps trying"
-    : // The way out stands in the log's own line.
-      (failure.message.split("; ", 1)[0] ?? failure.message);
+interface WhyNot {
+  /** Another one is another reason. */
+  readonly key: string;
+  readonly text: string;
+}
+
+function whyNot(failure: HeadroomError | null, registry: string): WhyNot {
+  if (failure === null) return { key: "", text: "it has not answered" };
+  const { reason, message } = failure;
+  const [what = message] = message.split("; ", 1);
+  const isUnreachable = reason === "SERVER_UNREACHABLE";
+  if (isUnreachable && what.startsWith("nothing answers"))
+    // Of a name with several addresses each try may tell of another one.
+    return { key: reason, text: `${what.replace(` at ${registry}`, " there")}; the agent keeps trying` };
+  // The way out stands in the log's own line; that of TLS is for whoever has started the agent.
+  return { key: message, text: isUnreachable || isTlsFailure(failure) ? message : what };
 }

@@ -1,5 +1,6 @@
 import { createDeferred, silentLogger, systemPorts } from "@headroom/runtime";
-import { waitFor } from "@headroom/testing";
+import { unavailable } from "@headroom/rpc";
+import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { keepConnected, type KeptConnection, type SessionEnd } from "./keep-connected.ts";
 import { leaveReasonOf } from "./leave.ts";
@@ -62,6 +63,30 @@ describe("a connection that is kept", () => {
     await connection.rest();
     connection.resume();
     await waitFor(() => sessions.length === 3);
+  });
+
+  it("DESIGN-6: what certificates keep away is a warning, once for each outage", async () => {
+    const failure = (reason: string) =>
+      ({ wasUp: false, reconnectWithinMs: null, error: unavailable(reason, "no connection", 1_000) }) as const;
+    const refused = failure("SERVER_CERTIFICATE_REFUSED");
+    const ends: SessionEnd[] = [failure("SERVER_UNREACHABLE"), refused, refused, refused, ended, refused, refused];
+    const ports = manualPorts();
+    const logger = captureLogger();
+    kept = keepConnected({
+      name: "test",
+      ports,
+      logger,
+      session: (signal) => {
+        const end = ends.shift();
+        if (end !== undefined) return Promise.resolve(end);
+        return new Promise((resolve) => signal.addEventListener("abort", () => resolve(ended)));
+      },
+    });
+    await kept.start();
+    while (ends.length > 0) await ports.advance(60_000);
+    await ports.settle();
+    const told = "test: no connection over TLS; somebody has to act, trying on";
+    expect(logger.records.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual([told, told]);
   });
 
   it("can be stopped while it rests, before it has begun, and begins again", async () => {

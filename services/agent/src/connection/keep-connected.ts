@@ -1,4 +1,4 @@
-import type { HeadroomError } from "@headroom/rpc";
+import { type HeadroomError, isTlsFailure } from "@headroom/rpc";
 import {
   createDeferred,
   lifecycle,
@@ -131,6 +131,8 @@ class Loop {
     this.#saidCode = code;
     const fields = { err: end.error ?? undefined, failures, retry_in_ms: Math.round(delayMs) };
     if (!isNews) logger.debug(fields, `${name}: still no connection`);
+    else if (end.error !== null && isTlsFailure(end.error))
+      logger.warn(fields, `${name}: no connection over TLS; somebody has to act, trying on`);
     else if (isTransient(end.error)) logger.info(fields, `${name}: the stream ended; coming back`);
     else logger.error(fields, `${name}: refused; somebody has to act, trying on`);
     await sleep(ports.timers, delayMs, this.#current.signal).catch(() => undefined);

@@ -47,6 +47,7 @@ async function exchange(
   request: wire.EnrollAgentRequest,
   signal: AbortSignal,
 ): Promise<wire.EnrollAgentResponse> {
+  let said: string | undefined;
   for (let failures = 1; ; failures += 1) {
     try {
       return await enroll(request, signal);
@@ -55,8 +56,9 @@ async function exchange(
       if (!(error instanceof HeadroomError) || !isTransient(error)) throw error;
       const delayMs = reconnectDelayMs(failures, error, ports.random.next());
       const fields = { err: error, failures, retry_in_ms: Math.round(delayMs) };
-      if (failures === 1) logger.warn(fields, "the registry cannot be asked to let this agent join; trying on");
+      if (error.reason !== said) logger.warn(fields, "the registry cannot be asked to let this agent join; trying on");
       else logger.debug(fields, "the registry still cannot be asked to let this agent join");
+      said = error.reason;
       await sleep(ports.timers, delayMs, signal);
     }
   }

@@ -6,6 +6,10 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { fileJournal } from "./file-journal.ts";
 import type { JournalRecord } from "./journal.ts";
 
+/** An attempt's id, the same for the same name. */
+const uuidOf = (name: string): string =>
+  `00000000-0000-4000-8000-${Buffer.from(name).toString("hex").padEnd(12, "0").slice(0, 12)}`;
+
 let dir: TempDir;
 let path: string;
 /** The program has no file left to open. */
@@ -33,7 +37,7 @@ const journalOf = (logger = captureLogger()) =>
     },
   });
 
-const adopted = (fence: number): JournalRecord => ({ kind: "adopted", attemptId: "old", fence });
+const adopted = (fence: number): JournalRecord => ({ kind: "adopted", attemptId: uuidOf("old"), fence });
 const started = (attemptId: string): JournalRecord => ({
   kind: "started",
   attemptId,
@@ -60,10 +64,10 @@ async function afterAFailedRewrite() {
 it("a rewrite that fails for want of files loses nothing, and the journal goes on when there are some", async () => {
   const { journal } = await afterAFailedRewrite();
   await expect(journal.append(adopted(11))).rejects.toThrow("EMFILE");
-  await expect(journal.append(started("a"))).rejects.toThrow("EMFILE");
+  await expect(journal.append(started(uuidOf("a")))).rejects.toThrow("EMFILE");
   isOutOfFiles = false;
   // Many at once share one opening.
-  await Promise.all(["b", "c", "d"].map((attemptId) => journal.append(started(attemptId))));
+  await Promise.all([uuidOf("b"), uuidOf("c"), uuidOf("d")].map((attemptId) => journal.append(started(attemptId))));
   await journal.close();
   const text = await readFile(path, "utf8");
   expect(text).toContain('"fence":10');
@@ -74,7 +78,7 @@ it("a rewrite that fails for want of files loses nothing, and the journal goes o
 
 it("what happened after such a rewrite is written when it closes", async () => {
   const { journal } = await afterAFailedRewrite();
-  await expect(journal.append(started("a"))).rejects.toThrow("EMFILE");
+  await expect(journal.append(started(uuidOf("a")))).rejects.toThrow("EMFILE");
   isOutOfFiles = false;
   await journal.close();
   expect(pids(await readFile(path, "utf8"))).toBe(1);
@@ -82,7 +86,7 @@ it("what happened after such a rewrite is written when it closes", async () => {
 
 it("closing after such a rewrite is no error, with no files still", async () => {
   const { journal, logger } = await afterAFailedRewrite();
-  await expect(journal.append(started("b"))).rejects.toThrow("EMFILE");
+  await expect(journal.append(started(uuidOf("b")))).rejects.toThrow("EMFILE");
   await journal.close();
   expect(logger.has("could not be written", "error")).toBe(true);
   await expect(journal.append(adopted(12))).rejects.toThrow("is not open");

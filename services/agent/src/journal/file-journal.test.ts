@@ -6,6 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { fileJournal, type JournalFiles } from "./file-journal.ts";
 import type { Journal, JournalRecord } from "./journal.ts";
 
+/** An attempt's id, the same for the same name. */
+const uuidOf = (name: string): string =>
+  `00000000-0000-4000-8000-${Buffer.from(name).toString("hex").padEnd(12, "0").slice(0, 12)}`;
+
 let dir: TempDir;
 let path: string;
 beforeEach(async () => {
@@ -72,16 +76,16 @@ const exited = (attemptId: string): JournalRecord => ({ ...started(attemptId), e
 describe("fileJournal", () => {
   it("tells after a restart what was accepted, started, adopted, finished and acknowledged", async () => {
     await write([
-      accepted("a"),
-      started("a"),
-      accepted("b"),
-      { kind: "adopted", attemptId: "a", fence: 3 },
-      finished("b"),
-      accepted("c"),
-      { kind: "acked", attemptId: "c", fence: 1 },
+      accepted(uuidOf("a")),
+      started(uuidOf("a")),
+      accepted(uuidOf("b")),
+      { kind: "adopted", attemptId: uuidOf("a"), fence: 3 },
+      finished(uuidOf("b")),
+      accepted(uuidOf("c")),
+      { kind: "acked", attemptId: uuidOf("c"), fence: 1 },
     ]);
     const { entries, ackedIds } = await read();
-    expect(entries.map((entry) => entry.attemptId)).toEqual(["a", "b"]);
+    expect(entries.map((entry) => entry.attemptId)).toEqual([uuidOf("a"), uuidOf("b")]);
     expect(entries[0]).toMatchObject({
       fence: 3,
       started: { pid: 42, startToken: "boot 1", atMs: 6 },
@@ -90,42 +94,54 @@ describe("fileJournal", () => {
     });
     expect(entries[0]?.reserved.cards).toEqual([{ cardId: "gpu-0", vramMib: 7, exclusive: false }]);
     expect(entries[1]?.result).toMatchObject({ outcome: "exited", exitCode: 0, lastOutputSeq: 4, used: { cpuMs: 1 } });
-    expect(ackedIds).toEqual(["c"]);
+    expect(ackedIds).toEqual([uuidOf("c")]);
     // A rewrite at each opening says the same.
     expect(await read()).toEqual({ entries, ackedIds });
   });
 
   it("I1: tells how a program ended that has no result yet, whatever comes in between; who does not know of that reads its start", async () => {
-    await write([accepted("a"), started("a"), exited("a")]);
+    await write([accepted(uuidOf("a")), started(uuidOf("a")), exited(uuidOf("a"))]);
     // It was shortened at that start.
     for (const _again of [1, 2]) {
       const { entries } = await read();
-      expect(entries).toMatchObject([{ attemptId: "a", started: { pid: 42, atMs: 6, exit }, result: null }]);
+      expect(entries).toMatchObject([{ attemptId: uuidOf("a"), started: { pid: 42, atMs: 6, exit }, result: null }]);
     }
     const lines = (await readFile(path, "utf8")).trim().split("\n");
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
-      { ...accepted("a"), atMs: 6 },
-      { ...started("a"), exit },
+      { ...accepted(uuidOf("a")), atMs: 6 },
+      { ...started(uuidOf("a")), exit },
     ]);
-    await write([started("a"), { kind: "adopted", attemptId: "a", fence: 2 }]);
+    await write([started(uuidOf("a")), { kind: "adopted", attemptId: uuidOf("a"), fence: 2 }]);
     expect((await read()).entries).toMatchObject([{ fence: 2, started: { exit } }]);
-    await write([finished("a")]);
+    await write([finished(uuidOf("a"))]);
     expect((await read()).entries).toMatchObject([{ result: { exitCode: 0 } }]);
   });
 
   it("tolerates a last line torn by a crash, and goes on behind it", async () => {
-    await write([accepted("a")]);
+    await write([accepted(uuidOf("a"))]);
     await writeFile(path, `${await readFile(path, "utf8")}{"kind":"accepted","attemptId":"torn`);
     const logger = captureLogger();
-    expect((await read(logger)).entries.map((entry) => entry.attemptId)).toEqual(["a"]);
+    expect((await read(logger)).entries.map((entry) => entry.attemptId)).toEqual([uuidOf("a")]);
     expect(logger.has("torn", "info")).toBe(true);
     expect(logger.has("damaged")).toBe(false);
-    await write([accepted("b")]);
-    expect((await read()).entries.map((entry) => entry.attemptId)).toEqual(["a", "b"]);
+    await write([accepted(uuidOf("b"))]);
+    expect((await read()).entries.map((entry) => entry.attemptId)).toEqual([uuidOf("a"), uuidOf("b")]);
+  });
+
+  it("takes a line for damaged whose id or fence nobody would take: a hello that names it would be refused for ever", async () => {
+    const logger = captureLogger();
+    await write([accepted(uuidOf("a")), accepted(uuidOf("b")), accepted(uuidOf("c"))]);
+    const [first = "", second = "", third = ""] = (await readFile(path, "utf8")).split("\n");
+    await writeFile(
+      path,
+      `${first}\n${second.replace(uuidOf("b"), uuidOf("b").replace("4000", "4x00"))}\n${third.replace('"fence":1', '"fence":0')}\n`,
+    );
+    expect((await read(logger)).entries.map((entry) => entry.attemptId)).toEqual([uuidOf("a")]);
+    expect(logger.has(/damaged in 2 line\(s\) \(2, 3\)/, "error")).toBe(true);
   });
 
   it("reports a damaged line, keeps the file, and counts the other lines", async () => {
-    await write([accepted("a"), accepted("b"), started("b")]);
+    await write([accepted(uuidOf("a")), accepted(uuidOf("b")), started(uuidOf("b"))]);
     const lines = (await readFile(path, "utf8")).split("\n");
     lines[1] = "\u0000\u0000garbage";
     await writeFile(path, lines.join("\n"));
@@ -133,8 +149,8 @@ describe("fileJournal", () => {
     const { entries } = await read(logger);
     // The start alone still says which process to end.
     expect(entries.map((entry) => [entry.attemptId, entry.started?.pid])).toEqual([
-      ["a", undefined],
-      ["b", 42],
+      [uuidOf("a"), undefined],
+      [uuidOf("b"), 42],
     ]);
     expect(logger.has(/damaged in 1 line\(s\) \(2\)/, "error")).toBe(true);
     expect(await readFile(`${path}.damaged`, "utf8")).toContain("garbage");
@@ -184,13 +200,24 @@ describe("fileJournal", () => {
       const disk = fullDisk();
       const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
       await journal.open();
-      await journal.append(accepted("a"));
+      await journal.append(accepted(uuidOf("a")));
       disk.isFull = true;
-      for (const record of [started("a"), accepted("refused"), finished("a"), acked("a")])
+      for (const record of [
+        started(uuidOf("a")),
+        accepted(uuidOf("refused")),
+        finished(uuidOf("a")),
+        acked(uuidOf("a")),
+      ])
         await expect(journal.append(record)).rejects.toThrow("ENOSPC");
       disk.isFull = false;
-      await journal.append(accepted("b"));
-      expect(kindsIn(disk.text)).toEqual(["accepted a", "started a", "finished a", "acked a", "accepted b"]);
+      await journal.append(accepted(uuidOf("b")));
+      expect(kindsIn(disk.text)).toEqual([
+        `accepted ${uuidOf("a")}`,
+        `started ${uuidOf("a")}`,
+        `finished ${uuidOf("a")}`,
+        `acked ${uuidOf("a")}`,
+        `accepted ${uuidOf("b")}`,
+      ]);
     });
 
     it("is written without a next record when there is room again", async () => {
@@ -199,20 +226,25 @@ describe("fileJournal", () => {
       const logger = captureLogger();
       const journal = fileJournal({ path, logger, timers: ports.timers, files: disk.files });
       await journal.open();
-      await journal.append(accepted("a"));
+      await journal.append(accepted(uuidOf("a")));
       disk.isFull = true;
-      for (const record of [finished("a"), acked("a")]) await expect(journal.append(record)).rejects.toThrow("ENOSPC");
+      for (const record of [finished(uuidOf("a")), acked(uuidOf("a"))])
+        await expect(journal.append(record)).rejects.toThrow("ENOSPC");
       await ports.advance(5_000);
       disk.isFull = false;
       await ports.advance(1_000);
-      expect(kindsIn(disk.text)).toEqual(["accepted a", "finished a", "acked a"]);
+      expect(kindsIn(disk.text)).toEqual([
+        `accepted ${uuidOf("a")}`,
+        `finished ${uuidOf("a")}`,
+        `acked ${uuidOf("a")}`,
+      ]);
       expect(logger.has("can be written again", "info")).toBe(true);
       // And again, the next time.
       disk.isFull = true;
-      await expect(journal.append(started("b"))).rejects.toThrow("ENOSPC");
+      await expect(journal.append(started(uuidOf("b")))).rejects.toThrow("ENOSPC");
       disk.isFull = false;
       await ports.advance(1_000);
-      expect(kindsIn(disk.text).at(-1)).toBe("started b");
+      expect(kindsIn(disk.text).at(-1)).toBe(`started ${uuidOf("b")}`);
       expect(ports.timers.pendingDelays()).toEqual([]);
     });
 
@@ -220,24 +252,24 @@ describe("fileJournal", () => {
       const disk = fullDisk();
       const first = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
       await first.open();
-      await first.append(accepted("a"));
+      await first.append(accepted(uuidOf("a")));
       disk.isFull = true;
-      await expect(first.append(finished("a"))).rejects.toThrow("ENOSPC");
+      await expect(first.append(finished(uuidOf("a")))).rejects.toThrow("ENOSPC");
       const second = fileJournal({ path, logger: silentLogger, timers: systemTimers, files: disk.files });
-      expect((await second.open()).entries.map(({ attemptId }) => attemptId)).toEqual(["a"]);
+      expect((await second.open()).entries.map(({ attemptId }) => attemptId)).toEqual([uuidOf("a")]);
       disk.isFull = false;
       await first.close();
-      expect(kindsIn(disk.text)).toEqual(["accepted a", "finished a"]);
-      await second.append(accepted("b"));
-      expect(kindsIn(disk.text).at(-1)).toBe("accepted b");
+      expect(kindsIn(disk.text)).toEqual([`accepted ${uuidOf("a")}`, `finished ${uuidOf("a")}`]);
+      await second.append(accepted(uuidOf("b")));
+      expect(kindsIn(disk.text).at(-1)).toBe(`accepted ${uuidOf("b")}`);
     });
 
     it("an end that is written after its acknowledgement brings nothing back", async () => {
-      await write([accepted("a"), acked("a"), started("a"), finished("a")]);
-      expect(await read()).toMatchObject({ entries: [], ackedIds: ["a"] });
+      await write([accepted(uuidOf("a")), acked(uuidOf("a")), started(uuidOf("a")), finished(uuidOf("a"))]);
+      expect(await read()).toMatchObject({ entries: [], ackedIds: [uuidOf("a")] });
       // Under a higher fence it may be taken again.
-      await write([accepted("a", 2), started("a")]);
-      expect((await read()).entries).toMatchObject([{ attemptId: "a", fence: 2, started: { pid: 42 } }]);
+      await write([accepted(uuidOf("a"), 2), started(uuidOf("a"))]);
+      expect((await read()).entries).toMatchObject([{ attemptId: uuidOf("a"), fence: 2, started: { pid: 42 } }]);
     });
   });
 
@@ -263,12 +295,12 @@ describe("fileJournal", () => {
     };
     const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
-    const appended = journal.append(accepted("a")).then(() => events.push("told"));
+    const appended = journal.append(accepted(uuidOf("a"))).then(() => events.push("told"));
     await Promise.resolve();
-    expect(events).toEqual(["write a"]);
+    expect(events).toEqual([`write ${uuidOf("a")}`]);
     release?.();
     await appended;
-    expect(events).toEqual(["write a", "fsync", "told"]);
+    expect(events).toEqual([`write ${uuidOf("a")}`, "fsync", "told"]);
   });
 
   it("waits for the disk with what a loss of power must not take, and only with that", async () => {
@@ -287,9 +319,16 @@ describe("fileJournal", () => {
     };
     const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
-    const acked: JournalRecord = { kind: "acked", attemptId: "a", fence: 3 };
-    const adopted: JournalRecord = { kind: "adopted", attemptId: "a", fence: 3 };
-    for (const record of [accepted("a"), started("a"), adopted, exited("a"), finished("a"), acked])
+    const acked: JournalRecord = { kind: "acked", attemptId: uuidOf("a"), fence: 3 };
+    const adopted: JournalRecord = { kind: "adopted", attemptId: uuidOf("a"), fence: 3 };
+    for (const record of [
+      accepted(uuidOf("a")),
+      started(uuidOf("a")),
+      adopted,
+      exited(uuidOf("a")),
+      finished(uuidOf("a")),
+      acked,
+    ])
       await journal.append(record);
     expect(written).toEqual([
       "accepted disk",
@@ -310,11 +349,11 @@ describe("fileJournal", () => {
     };
     const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, files });
     await journal.open();
-    await expect(journal.append(accepted("a"))).rejects.toBe(full);
+    await expect(journal.append(accepted(uuidOf("a")))).rejects.toBe(full);
   });
 
   it("shortens itself while it is in use, losing nothing", async () => {
-    const done = Array.from({ length: 60 }, (_, index) => `done-${index}`);
+    const done = Array.from({ length: 60 }, (_, index) => uuidOf(`${index} done`));
     const records = done.flatMap((id): JournalRecord[] => [
       accepted(id),
       started(id),
@@ -326,14 +365,14 @@ describe("fileJournal", () => {
     ]);
     const journal = fileJournal({ path, logger: silentLogger, timers: systemTimers, compactAfterLines: 100 });
     await journal.open();
-    await Promise.all([journal.append(accepted("kept")), ...records.map((record) => journal.append(record))]);
+    await Promise.all([journal.append(accepted(uuidOf("kept"))), ...records.map((record) => journal.append(record))]);
     for (const record of records) await journal.append(record);
-    await journal.append(started("kept"));
+    await journal.append(started(uuidOf("kept")));
     await journal.close();
     const lines = (await readFile(path, "utf8")).trim().split("\n");
     expect(lines.length).toBeLessThan(records.length);
     const { entries, ackedIds } = await read();
-    expect(entries.map((entry) => [entry.attemptId, entry.started?.pid])).toEqual([["kept", 42]]);
+    expect(entries.map((entry) => [entry.attemptId, entry.started?.pid])).toEqual([[uuidOf("kept"), 42]]);
     expect(ackedIds.toSorted()).toEqual(done.toSorted());
   });
 

@@ -17,12 +17,17 @@ const outcomes: readonly AttemptOutcome[] = [
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** As the contract takes them: one that is not would have every hello refused that names it. */
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
 /** One line of the journal; null: it is no record (torn, damaged, or written by something else). */
 export function readRecord(line: string): JournalRecord | null {
   const fields = parseObject(line);
   const attemptId = fields?.["attemptId"];
   const fence = fields?.["fence"];
-  if (fields === null || typeof attemptId !== "string" || attemptId === "" || !isCount(fence)) return null;
+  if (fields === null || typeof attemptId !== "string" || !uuid.test(attemptId) || !isFence(fence)) return null;
+  // Of those that were acknowledged the journal keeps no fence when it is rewritten.
+  if (fence === 0 && fields["kind"] !== "acked") return null;
   switch (fields["kind"]) {
     case "accepted": {
       const reserved = readReserved(fields["reserved"]);
@@ -123,6 +128,10 @@ function asObject(value: unknown): Fields {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+function isFence(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 const count = (value: unknown): number => (isCount(value) ? value : 0);

@@ -21,33 +21,109 @@ export interface Gap {
 interface Segment {
   readonly kind: "segment";
   readonly number: number;
-  readonly chunks: StoredChunk[];
+  readonly chunks: Chunks;
+  /** Of data: what is told when it is left out. */
   bytes: number;
+  /** What it counts as against the bounds. */
+  weight: number;
+}
+
+/** What a piece takes beside its data, in memory, on the disk and in a message: a program that alternates between its streams writes many small ones. */
+const pieceOverheadBytes = 128;
+
+/** What a piece counts as, against every bound on output. */
+export function weightOf(dataBytes: number): number {
+  return dataBytes + pieceOverheadBytes;
 }
 
 export type NextPiece = Gap | { readonly kind: "chunk"; readonly chunk: StoredChunk };
 
+/** The chunks of a segment that are not delivered, by their numbers. None is moved when those before it are: there may be a hundred thousand. */
+class Chunks {
+  readonly #all: StoredChunk[];
+  #from = 0;
+
+  constructor(all: StoredChunk[]) {
+    this.#all = all;
+  }
+
+  get isEmpty(): boolean {
+    return this.#from === this.#all.length;
+  }
+
+  get first(): StoredChunk | undefined {
+    return this.#all[this.#from];
+  }
+
+  get last(): StoredChunk | undefined {
+    return this.isEmpty ? undefined : this.#all.at(-1);
+  }
+
+  /** Their numbers grow. */
+  push(chunk: StoredChunk): void {
+    this.#all.push(chunk);
+  }
+
+  /** The first with a number from `seq` on. */
+  next(seq: number): StoredChunk | undefined {
+    return this.#all[this.#placeOf(seq)];
+  }
+
+  has(chunk: StoredChunk): boolean {
+    return this.next(chunk.seq) === chunk;
+  }
+
+  /** Takes out all up to `seq`. */
+  take(seq: number): readonly StoredChunk[] {
+    const until = this.#placeOf(seq + 1);
+    const taken = this.#all.slice(this.#from, until);
+    this.#from = until;
+    // What was taken is let go of once it is half of all.
+    if (this.#from * 2 >= this.#all.length) {
+      this.#all.splice(0, this.#from);
+      this.#from = 0;
+    }
+    return taken;
+  }
+
+  /** Those before and after one number. */
+  around(seq: number): { readonly before: StoredChunk[]; readonly after: StoredChunk[] } {
+    return {
+      before: this.#all.slice(this.#from, this.#placeOf(seq)),
+      after: this.#all.slice(this.#placeOf(seq + 1)),
+    };
+  }
+
+  #placeOf(seq: number): number {
+    let from = this.#from;
+    let to = this.#all.length;
+    while (from < to) {
+      const middle = Math.floor((from + to) / 2);
+      if ((this.#all[middle]?.seq ?? 0) < seq) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  }
+}
+
 /** Which output of one attempt is stored and not yet delivered, in order. Pure: it says which segments to remove, others remove them. */
 export class Backlog {
-  readonly #maxBytes: number;
-  readonly #segmentBytes: number;
+  readonly #maxWeight: number;
+  readonly #segmentWeight: number;
   #parts: (Segment | Gap)[] = [];
-  #bytes = 0;
+  #weight = 0;
   /** Highest number handed out: from here back nothing is left out any more, for it may be on its way. */
   #handedOut = 0;
   #lastSegment = 0;
 
-  constructor(maxBytes: number, segmentBytes: number) {
-    this.#maxBytes = maxBytes;
-    this.#segmentBytes = segmentBytes;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
+  /** Both bounds in bytes, what each piece takes beside its data counted. */
+  constructor(maxWeight: number, segmentWeight: number) {
+    this.#maxWeight = maxWeight;
+    this.#segmentWeight = segmentWeight;
   }
 
   get isEmpty(): boolean {
-    return this.#parts.every((part) => part.kind === "segment" && part.chunks.length === 0);
+    return this.#parts.every((part) => part.kind === "segment" && part.chunks.isEmpty);
   }
 
   holds(segment: number): boolean {
@@ -56,13 +132,13 @@ export class Backlog {
 
   /** Whether a chunk is there and was not delivered yet. */
   has(chunk: StoredChunk): boolean {
-    return this.#parts.some((part) => part.kind === "segment" && part.chunks.includes(chunk));
+    return this.#parts.some((part) => part.kind === "segment" && part.chunks.has(chunk));
   }
 
   /** The segment that the next chunk goes to. */
   segmentFor(length: number): number {
     const last = this.#parts.at(-1);
-    const fits = last?.kind === "segment" && last.bytes + length <= this.#segmentBytes;
+    const fits = last?.kind === "segment" && last.weight + weightOf(length) <= this.#segmentWeight;
     if (!fits) this.#lastSegment += 1;
     return this.#lastSegment;
   }
@@ -70,13 +146,14 @@ export class Backlog {
   add(chunk: StoredChunk): void {
     let last = this.#parts.at(-1);
     if (last?.kind !== "segment" || last.number !== chunk.segment) {
-      last = { kind: "segment", number: chunk.segment, chunks: [], bytes: 0 };
+      last = segmentOf(chunk.segment, []);
       this.#parts.push(last);
     }
     this.#lastSegment = Math.max(this.#lastSegment, chunk.segment);
     last.chunks.push(chunk);
     last.bytes += chunk.length;
-    this.#bytes += chunk.length;
+    last.weight += weightOf(chunk.length);
+    this.#weight += weightOf(chunk.length);
   }
 
   /** Output of which nothing is there: it could not even be stored, or what is stored cannot be read. */
@@ -86,31 +163,30 @@ export class Backlog {
 
   /** A chunk that was handed out and cannot be read: a gap takes its place. */
   lose(chunk: StoredChunk): void {
-    const index = this.#parts.findIndex((part) => part.kind === "segment" && part.chunks.includes(chunk));
+    const index = this.#parts.findIndex((part) => part.kind === "segment" && part.chunks.has(chunk));
     const part = this.#parts[index];
     if (part?.kind !== "segment") return;
     const { seq, length, atMs } = chunk;
-    const at = part.chunks.indexOf(chunk);
-    const before = segmentOf(part.number, part.chunks.slice(0, at));
-    const after = segmentOf(part.number, part.chunks.slice(at + 1));
+    const around = part.chunks.around(seq);
+    const before = segmentOf(part.number, around.before);
+    const after = segmentOf(part.number, around.after);
     const gap: Gap = { kind: "gap", seq, lastSeq: seq, bytes: length, atMs, cause: "unreadable" };
-    const isFilled = (each: Segment | Gap): boolean => each.kind === "gap" || each.chunks.length > 0;
+    const isFilled = (each: Segment | Gap): boolean => each.kind === "gap" || !each.chunks.isEmpty;
     this.#parts.splice(index, 1, ...[before, gap, after].filter(isFilled));
-    this.#bytes -= length;
+    this.#weight -= weightOf(length);
   }
 
   /** Leaves out the middle while there is more than the bound; answers the segments to remove. */
   leaveOut(): readonly number[] {
     const removed: number[] = [];
-    while (this.#bytes > this.#maxBytes) {
+    while (this.#weight > this.#maxWeight) {
       const index = this.#middle();
       const segment = this.#parts[index];
       if (segment?.kind !== "segment") break;
       this.#parts.splice(index, 1);
-      this.#bytes -= segment.bytes;
+      this.#weight -= segment.weight;
       removed.push(segment.number);
-      const [first] = segment.chunks;
-      const last = segment.chunks.at(-1);
+      const { first, last } = segment.chunks;
       if (first === undefined || last === undefined) continue;
       this.#insertGap(index, {
         kind: "gap",
@@ -132,7 +208,7 @@ export class Backlog {
         this.#handedOut = Math.max(this.#handedOut, part.seq);
         return part;
       }
-      const chunk = part.chunks.find((candidate) => candidate.seq >= seq);
+      const chunk = part.chunks.next(seq);
       if (chunk === undefined) continue;
       this.#handedOut = Math.max(this.#handedOut, chunk.seq);
       return { kind: "chunk", chunk };
@@ -149,12 +225,12 @@ export class Backlog {
         if (part.seq > seq) kept.push(part);
         continue;
       }
-      while (part.chunks[0] !== undefined && part.chunks[0].seq <= seq) {
-        const length = part.chunks.shift()?.length ?? 0;
+      for (const { length } of part.chunks.take(seq)) {
         part.bytes -= length;
-        this.#bytes -= length;
+        part.weight -= weightOf(length);
+        this.#weight -= weightOf(length);
       }
-      if (part.chunks.length > 0) kept.push(part);
+      if (!part.chunks.isEmpty) kept.push(part);
       else removed.push(part.number);
     }
     this.#parts = kept;
@@ -172,10 +248,10 @@ export class Backlog {
     let fallback = -1;
     for (const [index, part] of this.#parts.entries()) {
       if (part.kind === "gap" || index === this.#parts.length - 1) continue;
-      const isFree = (part.chunks[0]?.seq ?? 0) > this.#handedOut;
-      if (isFree && before + part.bytes > this.#maxBytes / 2) return index;
+      const isFree = (part.chunks.first?.seq ?? 0) > this.#handedOut;
+      if (isFree && before + part.weight > this.#maxWeight / 2) return index;
       if (isFree) fallback = index;
-      before += part.bytes;
+      before += part.weight;
     }
     return fallback;
   }
@@ -192,5 +268,7 @@ export class Backlog {
 }
 
 function segmentOf(number: number, chunks: StoredChunk[]): Segment {
-  return { kind: "segment", number, chunks, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
+  const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
+  const weight = chunks.reduce((sum, { length }) => sum + weightOf(length), 0);
+  return { kind: "segment", number, chunks: new Chunks(chunks), bytes, weight };
 }

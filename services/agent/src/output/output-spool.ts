@@ -15,7 +15,7 @@ export interface OutputSpoolOptions {
   readonly store: SegmentStore;
   readonly ports: Ports;
   readonly logger: Logger;
-  /** Output that waits for delivery, per attempt; beyond it the middle is left out. Default 16 MiB. */
+  /** Output that waits for delivery, per attempt, 128 bytes a piece counted with it; beyond it the middle is left out. Default 16 MiB. */
   readonly maxBytes?: number;
   /** Told when there is more to send. */
   onMore(): void;

@@ -36,8 +36,8 @@ const leftOut = (what: string): string =>
   `${what} left out here: it was stored on the agent's disk and could not be read there\n`;
 
 function spoolOn(store: SegmentStore): OutputSpool {
-  // Two chunks a segment.
-  const spool = new OutputSpool({ store, ports, logger, onMore: () => undefined, maxBytes: 32 });
+  // Two chunks a segment: each counts 128 bytes beside its data.
+  const spool = new OutputSpool({ store, ports, logger, onMore: () => undefined, maxBytes: 16 * 270 });
   spools.push(spool);
   return spool;
 }

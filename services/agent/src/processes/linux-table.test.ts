@@ -51,6 +51,22 @@ async function makeProcess(pid: number, environment: string, flags = 0, session 
   await writeFile(join(dir.path, String(pid), "environ"), environment);
 }
 
+/** In KiB, as the kernel writes it. */
+function rollup({ pss = 0, anonymous = 0, shared = 0, locked = 0, swapped = 0 }): string {
+  const lines = {
+    Rss: 9,
+    Pss: pss,
+    Pss_Anon: anonymous,
+    Pss_File: 7,
+    Pss_Shmem: shared,
+    SwapPss: swapped,
+    Locked: locked,
+  };
+  return `555b0309e000-7ffce42b6000 ---p 00000000 00:00 0                          [rollup]\n${Object.entries(lines)
+    .map(([name, kib]) => `${`${name}:`.padEnd(16)}${String(kib).padStart(8)} kB\n`)
+    .join("")}`;
+}
+
 /** From now on whoever reads this file of the process waits, for five seconds should nothing else end it. */
 async function stick(pid: number, file = "environ"): Promise<string> {
   const path = join(dir.path, String(pid), file);
@@ -182,11 +198,42 @@ describe.skipIf(process.platform === "win32")("a process whose memory is locked"
   it("DESIGN-6: its memory is told by what is resident, and that of others as before", async () => {
     for (const pid of [101, 102]) await makeProcess(pid, "");
     await stick(101, "smaps_rollup");
-    await writeFile(join(dir.path, "102", "smaps_rollup"), "Rss: 9 kB\nPss:    2048 kB\n");
+    await writeFile(join(dir.path, "102", "smaps_rollup"), rollup({ pss: 2_048, anonymous: 2_048 }));
     const shares = Promise.all([101, 102].map((pid) => table.proportionalMib(pid)));
     await waitFor(async () => (await table.proportionalMib(102)) === 2);
     await ports.advance(2_000);
     expect(await shares).toEqual([null, 2]);
     expect(await table.list()).toMatchObject([{ residentMib: 100 }, { residentMib: 100 }]);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("the memory of a process", () => {
+  const tell = (pid: number, file: string, text: string): Promise<void> =>
+    writeFile(join(dir.path, String(pid), file), text);
+
+  it("DESIGN-3: is what the system counts as taken: pages of mapped files and what was swapped out are not", async () => {
+    for (const pid of [101, 102]) await makeProcess(pid, "");
+    // Maps a model of 40 GiB, and holds 2 GiB of its own and 1 GiB that it shares.
+    await tell(
+      101,
+      "smaps_rollup",
+      rollup({ pss: 45_088_768, anonymous: 2_097_152, shared: 1_048_576, swapped: 9_999 }),
+    );
+    expect(await table.proportionalMib(101)).toBe(3_072);
+    // Locked pages of a file are not available to anybody.
+    await tell(102, "smaps_rollup", rollup({ pss: 45_088_768, anonymous: 2_097_152, locked: 41_943_040 }));
+    expect(await table.proportionalMib(102)).toBe(40_960);
+  });
+
+  it("DESIGN-3: is told by what is resident of it where its share is not to be read, or not divided", async () => {
+    for (const pid of [101, 102, 103]) await makeProcess(pid, "");
+    const status =
+      "Name:\tx\nVmRSS:\t  90112 kB\nRssAnon:\t    2048 kB\nRssFile:\t   87040 kB\nRssShmem:\t    1024 kB\n";
+    await tell(101, "status", status);
+    expect(await table.proportionalMib(101)).toBe(3);
+    await tell(102, "smaps_rollup", "Rss: 90112 kB\nPss:    70000 kB\n");
+    await tell(102, "status", status);
+    expect(await table.proportionalMib(102)).toBe(3);
+    expect(await table.proportionalMib(103)).toBeNull();
   });
 });

@@ -10,8 +10,9 @@ import { SharedLook } from "./shared-look.ts";
 
 // Linux counts CPU time in 1/100 s (USER_HZ is 100 on every architecture that Node runs on), memory in pages.
 const msPerTick = 10;
-// Large pages (16 or 64 KiB on some ARM machines) would only make what is measured too small for display; PSS is exact.
+// Large pages (16 or 64 KiB on some ARM machines) would only make what is measured too small where nothing else is told.
 const mibPerPage = 4_096 / bytesPerMib;
+const kibPerMib = 1_024;
 /** PF_KTHREAD of the kernel's `sched.h`. */
 const kernelThreadFlag = 0x0020_0000;
 
@@ -96,7 +97,8 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
     },
     async proportionalMib(pid) {
       const answer = await shares.read(String(pid), () => readProportionalMib(procDir, pid));
-      return answer.kind === "read" ? answer.value : null;
+      if (answer.kind === "read" && answer.value !== null) return answer.value;
+      return readOwnResidentMib(procDir, pid);
     },
   };
 }
@@ -179,14 +181,40 @@ function readStat(procDir: string, bootId: string, pid: number): Stat | null {
   return { row, isKernelThread: (number(6) & kernelThreadFlag) !== 0 };
 }
 
+/**
+ * Without the pages of mapped files, which the system counts as available (MemAvailable) like the rest of its file cache: counted here too they
+ * would hide as much of what other programs take. Pages that are locked are counted by it as taken, those of files too. What was swapped out takes
+ * no memory. null: it cannot be told here, or by this kernel (before 5.3).
+ */
 async function readProportionalMib(procDir: string, pid: number): Promise<number | null> {
   try {
     const text = await readAside(`${procDir}/${pid}/smaps_rollup`);
-    const kib = /^Pss:\s+(\d+) kB$/m.exec(text)?.[1];
-    return kib === undefined ? null : Number(kib) / 1_024;
+    const anonymous = readKib(text, "Pss_Anon");
+    const shared = readKib(text, "Pss_Shmem");
+    if (anonymous === null || shared === null) return null;
+    return Math.max(anonymous + shared, readKib(text, "Locked") ?? 0) / kibPerMib;
   } catch {
     return null;
   }
+}
+
+/** The same with shared pages counted whole: everybody may read it, and it waits for no lock. */
+function readOwnResidentMib(procDir: string, pid: number): number | null {
+  let text: string;
+  try {
+    text = readFileSync(`${procDir}/${pid}/status`, "latin1");
+  } catch {
+    return null;
+  }
+  const anonymous = readKib(text, "RssAnon");
+  const shared = readKib(text, "RssShmem");
+  return anonymous === null || shared === null ? null : (anonymous + shared) / kibPerMib;
+}
+
+/** A line such as "RssAnon:     112 kB". */
+function readKib(text: string, name: string): number | null {
+  const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1];
+  return kib === undefined ? null : Number(kib);
 }
 
 /** null: it is not there, or not to be read by this user. Whatever else keeps it from being read says nothing of it, and is thrown. */

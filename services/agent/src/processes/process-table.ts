@@ -39,7 +39,10 @@ export interface ProcessTable {
   withEnvironment(entry: string, since: string | null): Promise<MarkedLook>;
   /** So many processes are stuck that of no new one it can be told what it carries. Default: never. */
   isBlind?(): boolean;
-  /** Memory of one process in MiB, shared pages counted by their share; null when it cannot be told. */
+  /**
+   * Memory of one process in MiB as far as the system counts it as taken, so without its pages of mapped files; shared pages are counted by their
+   * share where that can be told. null: it cannot be told.
+   */
   proportionalMib(pid: number): Promise<number | null>;
 }
 

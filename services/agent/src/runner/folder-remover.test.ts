@@ -71,7 +71,7 @@ describe.skipIf(process.platform === "win32")("a working folder that cannot be r
     const [used, other] = [makeDeep("used"), makeDeep("other")];
     await remover.remove(used);
     await remover.remove(other);
-    remover.forget(used);
+    await remover.forget(used);
     execFileSync("sh", ["-c", `rm -rf '${used}'/x* '${other}'/x*`]);
     await ports.advance(removeAgainMs);
     await waitFor(() => told(other).includes("info"));

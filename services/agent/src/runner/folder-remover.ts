@@ -11,6 +11,9 @@ export class FolderRemover {
   readonly #timers: Timers;
   readonly #logger: Logger;
   readonly #kept = new Set<string>();
+  /** Of earlier programs, and not removed yet. */
+  readonly #left = new Set<string>();
+  readonly #underWay = new Map<string, Promise<void>>();
   #isDue = false;
 
   constructor(timers: Timers, logger: Logger) {
@@ -21,7 +24,7 @@ export class FolderRemover {
   /** Never rejects: what cannot be removed is said once, and tried again later. */
   async remove(path: string): Promise<void> {
     try {
-      await removeAll(path);
+      await this.#removeOnce(path);
     } catch (error) {
       this.#logger.warn(
         { err: error, path },
@@ -31,9 +34,31 @@ export class FolderRemover {
     }
   }
 
-  /** The folder is in use. */
-  forget(path: string): void {
+  /** Removes what earlier programs have left, one after another: a folder may be huge. What is not removed when the program ends goes to the next start. Never rejects. */
+  async removeLeft(paths: readonly string[]): Promise<void> {
+    for (const path of paths) this.#left.add(path);
+    for (const path of this.#left) {
+      this.#left.delete(path);
+      await this.remove(path);
+    }
+  }
+
+  /** The folder is about to be used. Resolves when nothing removes it any more, and nothing will. */
+  async forget(path: string): Promise<void> {
+    this.#left.delete(path);
     this.#kept.delete(path);
+    const underWay = this.#underWay.get(path);
+    if (underWay === undefined) return;
+    await underWay.catch(() => undefined);
+    this.#kept.delete(path);
+  }
+
+  #removeOnce(path: string): Promise<void> {
+    const underWay = this.#underWay.get(path);
+    if (underWay !== undefined) return underWay;
+    const removal = removeAll(path).finally(() => this.#underWay.delete(path));
+    this.#underWay.set(path, removal);
+    return removal;
   }
 
   #keep(path: string): void {
@@ -54,7 +79,7 @@ export class FolderRemover {
     for (const path of [...this.#kept]) {
       if (!this.#kept.has(path)) continue;
       try {
-        await removeAll(path);
+        await this.#removeOnce(path);
         this.#kept.delete(path);
         this.#logger.info({ path }, "a task's working folder could be removed at last");
       } catch (error) {

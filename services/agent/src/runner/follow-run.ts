@@ -84,6 +84,7 @@ export function followRun(options: FollowRunOptions): Omit<Run, "startToken"> {
     exited: exit,
     ended: follow(),
     hasExited: () => exited,
+    isFreezable: group.isFreezable,
     end,
     freeze: () => freezer.freeze(),
     thaw: () => freezer.thaw(),

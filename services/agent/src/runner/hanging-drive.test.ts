@@ -4,12 +4,13 @@
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { open, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemPorts, type Timers } from "@headroom/runtime";
 import { captureLogger, makeTempDir, waitFor, type CapturingLogger, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemProcessTable } from "../processes/system-table.ts";
+import { systemLooks } from "./find-program.ts";
 import { lookLimitMs } from "./look-line.ts";
 import type { ProcessRunner, RunSpec, RunStart } from "./runner.ts";
 import { systemRunner } from "./system-runner.ts";
@@ -46,16 +47,34 @@ beforeEach(async () => {
     processes: systemProcessTable(),
     freshDir: join(dir.path, "work"),
     env: process.env,
-    async stat(path) {
-      if (!path.startsWith("/away")) return stat(path);
-      looked.push(path);
-      waiting += 1;
-      await (await open(join(dir.path, "pipe"), "r")).close();
-      waiting -= 1;
-      return stat("/");
+    looks: {
+      async stat(path) {
+        if (!path.startsWith("/away")) return stat(path);
+        await untilDriveIsBack(path);
+        return stat("/");
+      },
+      async readStart(path) {
+        if (path.startsWith(cached())) await untilDriveIsBack(path);
+        return systemLooks.readStart(path);
+      },
+      async readFolder(path) {
+        if (path.startsWith(cached())) await untilDriveIsBack(path);
+        return systemLooks.readFolder(path);
+      },
     },
   });
 });
+
+/** A folder of a drive that is away: what is in it is told by a cache, and not what is in its files. */
+const cached = (): string => join(dir.path, "cached");
+
+async function untilDriveIsBack(path: string): Promise<void> {
+  looked.push(path);
+  waiting += 1;
+  await (await open(join(dir.path, "pipe"), "r")).close();
+  waiting -= 1;
+}
+
 afterEach(async () => {
   driveIsBack();
   await waitFor(() => waiting === 0);
@@ -168,5 +187,36 @@ describe.skipIf(process.platform === "win32")("a drive that does not answer", ()
     await waitFor(async () => (await startToEnd({ workingDir: dir.path })) === 0);
     expect(looked).toEqual(["/away"]);
     expect(existsSync(ran)).toBe(false);
+  });
+
+  it("starts nothing that only a cache has answered for: a folder, a program, or a script whose interpreter is there", async () => {
+    await mkdir(cached());
+    const program = join(cached(), "program");
+    const script = join(dir.path, "script");
+    await writeFile(program, "#!/bin/sh\n", { mode: 0o755 });
+    await writeFile(script, `#! ${program} -e\n`, { mode: 0o755 });
+    for (const spec of [{ workingDir: cached() }, { argv: [program] }, { argv: [script] }]) {
+      looked = [];
+      const outcome = start(spec);
+      await isHanging();
+      expect(looked).toEqual([spec.workingDir ?? program]);
+      limitPasses();
+      expect(await outcome).toMatchObject({ kind: "failed", isMachine: true });
+      driveIsBack();
+      await waitFor(async () => (await startToEnd({ workingDir: dir.path })) === 0);
+      closeSync(writer ?? 0);
+      writer = undefined;
+    }
+    driveIsBack();
+    await waitFor(async () => (await startToEnd({ argv: [script] })) === 0);
+  });
+
+  it("starts what the agent's user may execute and not read, in a folder that it may enter and not list", async () => {
+    const folder = join(dir.path, "entered");
+    await mkdir(folder);
+    await copyFile("/bin/true", join(dir.path, "program"));
+    await chmod(join(dir.path, "program"), 0o111);
+    await chmod(folder, 0o111);
+    expect(await startToEnd({ argv: [join(dir.path, "program")], workingDir: folder })).toBe(0);
   });
 });

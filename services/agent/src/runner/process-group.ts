@@ -92,10 +92,15 @@ export class ProcessGroup {
     return members;
   }
 
+  /** STOP and CONT do not exist on Windows. */
+  get isFreezable(): boolean {
+    return this.#platform !== "win32";
+  }
+
   /** Sends a signal to the group and to the pids that have left it. Whoever is gone is not missed. */
   signal(signal: NodeJS.Signals, pids: readonly number[] = []): void {
     if (this.#platform === "win32") {
-      // Windows has no groups: the tool ends the tree. STOP and CONT do not exist there.
+      // Windows has no groups: the tool ends the tree.
       if (signal !== "SIGTERM" && signal !== "SIGKILL") return;
       const force = signal === "SIGKILL" ? ["/F"] : [];
       execFile("taskkill", ["/PID", String(this.#groupId), "/T", ...force], { timeout: 10_000 }, () => undefined);

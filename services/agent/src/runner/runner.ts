@@ -53,6 +53,8 @@ export interface Run {
   hasExited(): boolean;
   /** TERM to the group, KILL after the grace; without a grace KILL alone, and nothing frozen goes on. Idempotent; a shorter grace counts. */
   end(graceMs: number): void;
+  /** false: `freeze` and `thaw` do nothing on this system. Default true. */
+  readonly isFreezable?: boolean;
   /** Stops the processes without ending them: the group at once, what has left it within moments. A thaw meanwhile wins. */
   freeze(): void;
   thaw(): void;
@@ -82,17 +84,24 @@ export interface Leftover {
 /** Runs commands, as a port. */
 export interface ProcessRunner {
   /**
-   * Never rejects: what cannot be started is told in a sentence. `mayStart` is asked right before the process is made, which may be
+   * Never rejects: what cannot be started is told in a sentence. `mayStart` is asked right before the process is made, and what it says is waited for; that may be
    * long after the call where a folder is slow. `signal` aborts when the start is wanted no more: one that has made no process yet is then
    * answered at once. A runner that makes the process at once need heed neither.
    */
-  start(spec: RunSpec, sink: OutputSink, mayStart?: () => boolean, signal?: AbortSignal): Promise<RunStart>;
+  start(
+    spec: RunSpec,
+    sink: OutputSink,
+    mayStart?: () => boolean | Promise<boolean>,
+    signal?: AbortSignal,
+  ): Promise<RunStart>;
   /**
    * Ends the processes of an attempt of an earlier agent program, if they are still the same, and then removes its fresh folder; answers how
    * many there were, and null where a process has its number that cannot be told from a stranger: that one is left alone, and may be asked
    * about again.
    */
   endLeftover(leftover: Leftover, graceMs: number): Promise<number | null>;
+  /** Removes the fresh folders that earlier programs have left, but those of these attempts, in the background. Never throws. */
+  removeLeft?(but: ReadonlySet<string>): void;
   /** Of what it would start now it could not tell when it is gone. Default: never. */
   isBlind?(): boolean;
   /** The program is to stop: what cannot be told is waited for no longer than a stop may take, so that results are written before. */

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger, Ports } from "@headroom/runtime";
 import { lacksMeans } from "../processes/lacks-means.ts";
 import { unknownStart, type ProcessIdentity, type ProcessTable } from "../processes/process-table.ts";
 import { linuxChildCpu, type ChildCpu } from "./child-cpu.ts";
-import { findProgram, type Stat } from "./find-program.ts";
+import { findProgram, systemLooks, type PathLooks } from "./find-program.ts";
 import { FolderRemover } from "./folder-remover.ts";
 import { LookLine, lookLimitMs } from "./look-line.ts";
 import { endGroup, ProcessGroup, stillUnread, untilSeenTwice } from "./process-group.ts";
@@ -24,7 +24,7 @@ export interface SystemRunnerOptions {
   /** The agent's own environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: the system's. */
-  readonly stat?: Stat;
+  readonly looks?: PathLooks;
 }
 
 /** What the starts of one runner share. */
@@ -66,9 +66,16 @@ export function systemRunner(options: SystemRunnerOptions): ProcessRunner {
       if (count !== null) void shared.remover.remove(join(options.freshDir, leftover.attemptId));
       return count;
     },
+    removeLeft: (but) => void removeLeft(options.freshDir, but, shared.remover),
     isBlind: () => options.processes.isBlind?.() === true,
     stopping: () => stopping.abort(),
   };
+}
+
+/** One that cannot be removed is in nobody's way: it is named after an attempt that does not come again. */
+async function removeLeft(freshDir: string, but: ReadonlySet<string>, remover: FolderRemover): Promise<void> {
+  const names = await readdir(freshDir).catch(() => []);
+  await remover.removeLeft(names.filter((name) => !but.has(name)).map((name) => join(freshDir, name)));
 }
 
 /** A folder to run in, and a program that is there. */
@@ -118,11 +125,11 @@ async function findPlace(
   options: SystemRunnerOptions,
   remover: FolderRemover,
 ): Promise<Place | NotStarted> {
-  const { freshDir, stat: statPath = stat } = options;
-  const folder = await openWorkFolder(spec.workingDir, spec.attemptId, { freshDir, remover, stat: statPath });
+  const { freshDir, looks = systemLooks } = options;
+  const folder = await openWorkFolder(spec.workingDir, spec.attemptId, { freshDir, remover, looks });
   if (folder.kind === "failed") return folder;
   const env = taskEnvironment(options.env, spec, folder.path);
-  const found = await findProgram(spec.argv[0] ?? "", folder.path, env["PATH"], statPath);
+  const found = await findProgram(spec.argv[0] ?? "", folder.path, env["PATH"], looks);
   if (found.kind === "found") return { kind: "ready", folder, env };
   await folder.remove();
   return { kind: "failed", sentence: found.sentence, isMachine: false };
@@ -131,14 +138,14 @@ async function findPlace(
 async function startProcess(
   spec: RunSpec,
   sink: OutputSink,
-  mayStart: () => boolean,
+  mayStart: () => boolean | Promise<boolean>,
   { folder, env }: Place,
   options: SystemRunnerOptions,
   { childCpu, groups, unreadWait }: Shared,
 ): Promise<RunStart> {
   const { logger, ports, processes } = options;
   const [program = "", ...args] = spec.argv;
-  if (!mayStart()) {
+  if (!(await mayStart())) {
     await folder.remove();
     return { kind: "withheld" };
   }

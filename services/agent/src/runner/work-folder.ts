@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Stat } from "./find-program.ts";
+import type { PathLooks } from "./find-program.ts";
 import type { FolderRemover } from "./folder-remover.ts";
 
 /** Where a command runs. */
@@ -13,7 +13,7 @@ export interface WorkFolderOptions {
   readonly freshDir: string;
   /** Removes them. */
   readonly remover: FolderRemover;
-  readonly stat: Stat;
+  readonly looks: PathLooks;
 }
 
 const nothing = (): Promise<void> => Promise.resolve();
@@ -22,11 +22,11 @@ const nothing = (): Promise<void> => Promise.resolve();
 export async function openWorkFolder(
   workingDir: string,
   attemptId: string,
-  { freshDir, remover, stat }: WorkFolderOptions,
+  { freshDir, remover, looks }: WorkFolderOptions,
 ): Promise<WorkFolder> {
-  if (workingDir !== "") return checkGiven(workingDir, stat);
+  if (workingDir !== "") return checkGiven(workingDir, looks);
   const path = join(freshDir, attemptId);
-  remover.forget(path);
+  await remover.forget(path);
   try {
     // A leftover of the same attempt would be an earlier run of it.
     await rm(path, { recursive: true, force: true });
@@ -38,9 +38,13 @@ export async function openWorkFolder(
   return { kind: "ready", path, remove: () => remover.remove(path) };
 }
 
-async function checkGiven(path: string, stat: Stat): Promise<WorkFolder> {
+async function checkGiven(path: string, looks: PathLooks): Promise<WorkFolder> {
   try {
-    if ((await stat(path)).isDirectory()) return { kind: "ready", path, remove: nothing };
+    if ((await looks.stat(path)).isDirectory()) {
+      // A cache may have answered for a drive that is away. To enter the folder needs no right to list it.
+      await looks.readFolder(path).catch(() => undefined);
+      return { kind: "ready", path, remove: nothing };
+    }
     const sentence = `the working folder ${JSON.stringify(path)} is not a folder on this agent`;
     return { kind: "failed", sentence, isMachine: false };
   } catch (error) {

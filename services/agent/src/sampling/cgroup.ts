@@ -9,14 +9,15 @@ export interface CgroupLimits {
   readonly memoryMib: number | null;
 }
 
-/** What the limited groups use now; null where there is no limit. */
-export interface CgroupUse {
-  /** CPU time since the group was made, in ms. */
-  readonly cpuMs: number | null;
-  readonly memoryMib: number | null;
+/** A group with a limit of its own, and what it has used. */
+interface LimitedCpu {
+  readonly dir: string;
+  readonly millicores: number;
+  /** CPU time since the group was made, in ms; null: not told. */
+  readonly usedMs: number | null;
 }
 
-/** The control groups (version 2) of this process, the tightest limit of all those above it counts. */
+/** The control groups (version 2) of this process, all those above it counted. */
 export class Cgroup {
   readonly #dirs: readonly string[];
 
@@ -25,35 +26,30 @@ export class Cgroup {
     this.#dirs = path === undefined ? [] : ancestors(path).map((part) => join(root, part));
   }
 
+  /** The tightest of each. */
   limits(): CgroupLimits {
-    return { cpuMillicores: this.#cpu()?.millicores ?? null, memoryMib: this.#memory()?.mib ?? null };
+    return {
+      cpuMillicores: least(this.#dirs.map(readCpuLimit)),
+      memoryMib: least(this.#dirs.map(readMemoryLimitMib)),
+    };
   }
 
-  use(): CgroupUse {
-    return { cpuMs: readCpuMs(this.#cpu()?.dir), memoryMib: readMemoryMib(this.#memory()?.dir) };
-  }
-
-  #cpu(): { readonly dir: string; readonly millicores: number } | null {
-    return tightest(
-      this.#dirs,
-      (dir) => {
-        const [quota, period] = (readText(join(dir, "cpu.max")) ?? "").trim().split(" ").map(Number);
-        if (quota === undefined || period === undefined || !(quota > 0) || !(period > 0)) return null;
-        return { dir, millicores: Math.floor((quota / period) * 1_000) };
-      },
-      (limit) => limit.millicores,
+  /** Least that a group has left of its memory: siblings may use up what a group above allows. null: no limit. */
+  memoryLeftMib(): number | null {
+    return least(
+      this.#dirs.map((dir) => {
+        const limit = readMemoryLimitMib(dir);
+        return limit === null ? null : Math.max(0, limit - (readMemoryMib(dir) ?? 0));
+      }),
     );
   }
 
-  #memory(): { readonly dir: string; readonly mib: number } | null {
-    return tightest(
-      this.#dirs,
-      (dir) => {
-        const bytes = Number((readText(join(dir, "memory.max")) ?? "").trim() || Number.NaN);
-        return Number.isFinite(bytes) ? { dir, mib: Math.floor(bytes / bytesPerMib) } : null;
-      },
-      (limit) => limit.mib,
-    );
+  /** The groups with a limit of CPU time, this process's own first. */
+  limitedCpus(): readonly LimitedCpu[] {
+    return this.#dirs.flatMap((dir) => {
+      const millicores = readCpuLimit(dir);
+      return millicores === null ? [] : [{ dir, millicores, usedMs: readCpuMs(dir) }];
+    });
   }
 }
 
@@ -82,26 +78,32 @@ function ancestors(path: string): readonly string[] {
   return [...parts.keys(), parts.length].map((count) => `/${parts.slice(0, count).join("/")}`).toReversed();
 }
 
-function tightest<T>(dirs: readonly string[], read: (dir: string) => T | null, amount: (limit: T) => number): T | null {
-  let least: T | null = null;
-  for (const dir of dirs) {
-    const limit = read(dir);
-    if (limit !== null && (least === null || amount(limit) < amount(least))) least = limit;
-  }
-  return least;
+function least(limits: readonly (number | null)[]): number | null {
+  const those = limits.filter((limit) => limit !== null);
+  return those.length === 0 ? null : Math.min(...those);
 }
 
-function readCpuMs(dir: string | undefined): number | null {
-  if (dir === undefined) return null;
+function readCpuLimit(dir: string): number | null {
+  const [quota, period] = (readText(join(dir, "cpu.max")) ?? "").trim().split(" ").map(Number);
+  if (quota === undefined || period === undefined || !(quota > 0) || !(period > 0)) return null;
+  return Math.floor((quota / period) * 1_000);
+}
+
+function readMemoryLimitMib(dir: string): number | null {
+  const bytes = Number((readText(join(dir, "memory.max")) ?? "").trim() || Number.NaN);
+  return Number.isFinite(bytes) ? Math.floor(bytes / bytesPerMib) : null;
+}
+
+function readCpuMs(dir: string): number | null {
   const micros = /^usage_usec (\d+)$/m.exec(readText(join(dir, "cpu.stat")) ?? "")?.[1];
   return micros === undefined ? null : Number(micros) / 1_000;
 }
 
-/** What the group holds less the file cache that would be given back at once. */
-function readMemoryMib(dir: string | undefined): number | null {
-  if (dir === undefined) return null;
-  const bytes = Number(readText(join(dir, "memory.current")) ?? Number.NaN);
-  const cache = Number(/^inactive_file (\d+)$/m.exec(readText(join(dir, "memory.stat")) ?? "")?.[1] ?? 0);
+/** What the group holds less its file cache, mapped files included: as the machine's MemAvailable counts, and the use of attempts. */
+function readMemoryMib(dir: string): number | null {
+  const bytes = Number((readText(join(dir, "memory.current")) ?? "").trim() || Number.NaN);
+  const stat = readText(join(dir, "memory.stat")) ?? "";
+  const cache = [...stat.matchAll(/^(?:in)?active_file (\d+)$/gm)].reduce((sum, [, size]) => sum + Number(size), 0);
   return Number.isFinite(bytes) ? Math.ceil(Math.max(0, bytes - cache) / bytesPerMib) : null;
 }
 

@@ -1,3 +1,4 @@
+import { freemem, totalmem } from "node:os";
 import systeminformation from "systeminformation";
 import type { Clock } from "@headroom/runtime";
 import { bytesPerMib } from "../units.ts";
@@ -21,15 +22,28 @@ export interface CpuMemoryMeter {
 export interface CpuMemoryMeterOptions {
   readonly clock: Clock;
   readonly cgroup?: Cgroup;
+  readonly platform?: NodeJS.Platform;
+}
+
+/** In bytes. */
+interface MachineMemory {
+  readonly total: number;
+  readonly available: number;
+}
+
+/** On Windows `systeminformation` tells just these two, and starts a PowerShell for the size of the page file at each call. */
+function readMemory(platform: NodeJS.Platform): Promise<MachineMemory> {
+  if (platform === "win32") return Promise.resolve({ total: totalmem(), available: freemem() });
+  return systeminformation.mem();
 }
 
 /** The machine's figures through `systeminformation`, cut to the CPUs and the control group that this process was given. */
 export function cpuMemoryMeter(options: CpuMemoryMeterOptions): CpuMemoryMeter {
-  const cgroup = options.cgroup ?? new Cgroup();
-  const quotaLoad = cgroupLoad(cgroup, options.clock);
+  const { cgroup = new Cgroup(), platform = process.platform } = options;
+  const quotaLeft = cgroupCpuLeft(cgroup, options.clock);
   return {
     async measure() {
-      const [load, memory] = await Promise.all([systeminformation.currentLoad(), systeminformation.mem()]);
+      const [load, memory] = await Promise.all([systeminformation.currentLoad(), readMemory(platform)]);
       const limits = cgroup.limits();
       const cores = usableCpuCount();
       const idle = idleMillicores(
@@ -37,7 +51,7 @@ export function cpuMemoryMeter(options: CpuMemoryMeterOptions): CpuMemoryMeter {
         cores,
       );
       const total = Math.min(cores * 1_000, limits.cpuMillicores ?? Number.POSITIVE_INFINITY);
-      const available = Math.min(idle, total - (quotaLoad() ?? 0));
+      const available = Math.min(idle, quotaLeft() ?? total);
       const memoryTotal = Math.floor(memory.total / bytesPerMib);
       const memoryFree = Math.floor(memory.available / bytesPerMib);
       const memoryLimit = limits.memoryMib ?? Number.POSITIVE_INFINITY;
@@ -47,7 +61,7 @@ export function cpuMemoryMeter(options: CpuMemoryMeterOptions): CpuMemoryMeter {
         cpuLoadPercent: clamp(load.currentLoad, 100),
         memoryTotalMib: Math.min(memoryTotal, memoryLimit),
         memoryAvailableMib: clamp(
-          Math.min(memoryFree, memoryLimit - (cgroup.use().memoryMib ?? 0)),
+          Math.min(memoryFree, cgroup.memoryLeftMib() ?? Number.POSITIVE_INFINITY),
           Math.min(memoryTotal, memoryLimit),
         ),
       };
@@ -69,19 +83,29 @@ export function idleMillicores(
   return usableCores * 1_000 * (1 - busyShare);
 }
 
-/** 1/1000 cores that the limited control group took since the last call; null where there is no limit. */
-function cgroupLoad(cgroup: Cgroup, clock: Clock): () => number | null {
-  let last: { readonly atMs: number; readonly cpuMs: number } | undefined;
-  let rate: number | null = null;
-  return () => {
-    const { cpuMs } = cgroup.use();
-    if (cpuMs === null) return null;
-    const atMs = clock.monotonic();
+interface GroupLoad {
+  readonly atMs: number;
+  readonly usedMs: number;
+  readonly millicores: number;
+}
+
+/** Least 1/1000 cores that a limited control group had left since the last call; null where there is no limit. */
+export function cgroupCpuLeft(cgroup: Cgroup, clock: Clock): () => number | null {
+  const loads = new Map<string, GroupLoad>();
+  const loadOf = (dir: string, usedMs: number, atMs: number): number => {
+    const last = loads.get(dir);
     // Over less than this the rate is noise.
-    if (last !== undefined && atMs - last.atMs < 200) return rate;
-    if (last !== undefined) rate = Math.max(0, ((cpuMs - last.cpuMs) / (atMs - last.atMs)) * 1_000);
-    last = { atMs, cpuMs };
-    return rate;
+    if (last !== undefined && atMs - last.atMs < 200) return last.millicores;
+    const millicores = last === undefined ? 0 : Math.max(0, ((usedMs - last.usedMs) / (atMs - last.atMs)) * 1_000);
+    loads.set(dir, { atMs, usedMs, millicores });
+    return millicores;
+  };
+  return () => {
+    const atMs = clock.monotonic();
+    const left = cgroup
+      .limitedCpus()
+      .map(({ dir, millicores, usedMs }) => millicores - (usedMs === null ? 0 : loadOf(dir, usedMs, atMs)));
+    return left.length === 0 ? null : Math.min(...left);
   };
 }
 

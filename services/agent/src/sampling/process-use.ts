@@ -34,6 +34,9 @@ export class ProcessUseTracker {
   readonly #cores: number;
   readonly #tracked = new Map<string, Tracked>();
   #endedCpuMs = 0;
+  #scansUnderWay = 0;
+  /** Attempts that were taken while a scan was under way: its rows are older than their end. */
+  readonly #takenMeanwhile = new Set<string>();
 
   constructor(processes: ProcessTable, clock: Clock, cores: number) {
     this.#processes = processes;
@@ -41,17 +44,29 @@ export class ProcessUseTracker {
     this.#cores = cores;
   }
 
-  /** Use by attempt, of those that have started; null where the system does not tell. One scan of the process table for all. */
+  /** Use by attempt, of those that have started and do not end meanwhile; null where the system does not tell. One scan of the process table for all. */
   async scan(attempts: readonly ListedAttempt[]): Promise<ReadonlyMap<string, ProcessUse> | null> {
     const started = attempts.filter((attempt) => attempt.pid !== null);
     const listed = new Set(started.map((attempt) => attempt.attemptId));
     for (const attemptId of this.#tracked.keys()) if (!listed.has(attemptId)) this.#tracked.delete(attemptId);
     if (started.length === 0) return new Map();
+    this.#scansUnderWay += 1;
+    try {
+      return await this.#measureAll(started);
+    } finally {
+      this.#scansUnderWay -= 1;
+      if (this.#scansUnderWay === 0) this.#takenMeanwhile.clear();
+    }
+  }
+
+  async #measureAll(started: readonly ListedAttempt[]): Promise<ReadonlyMap<string, ProcessUse> | null> {
     const rows = await this.#processes.list();
     if (rows === null) return null;
     const uses = new Map<string, ProcessUse>();
     for (const { attemptId, pid } of started) {
-      if (pid !== null) uses.set(attemptId, await this.#measure(attemptId, pid, rows));
+      // Its use is in what has ended: followed anew by these rows it would be counted twice.
+      if (pid === null || this.#takenMeanwhile.has(attemptId)) continue;
+      uses.set(attemptId, await this.#measure(attemptId, pid, rows));
     }
     return uses;
   }
@@ -65,6 +80,7 @@ export class ProcessUseTracker {
   take(attemptId: string, exitCpuMs: number | null): TotalUse {
     const tracked = this.#tracked.get(attemptId);
     this.#tracked.delete(attemptId);
+    if (this.#scansUnderWay > 0) this.#takenMeanwhile.add(attemptId);
     const total = this.#total(tracked, exitCpuMs);
     this.#endedCpuMs += total.cpuMs;
     return total;

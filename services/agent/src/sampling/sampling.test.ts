@@ -3,15 +3,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
-import { systemClock, systemPorts } from "@headroom/runtime";
+import { createDeferred, systemClock, systemPorts } from "@headroom/runtime";
 import { makeTempDir, manualPorts, waitFor, type TempDir } from "@headroom/testing";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import systeminformation from "systeminformation";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { nothingMarked, type ProcessRow, type ProcessTable } from "../processes/process-table.ts";
 import { systemProcessTable } from "../processes/system-table.ts";
 import { parsePsLine } from "../processes/posix-table.ts";
 import { attemptUses } from "./attempt-uses.ts";
 import { Cgroup, parseCpuList } from "./cgroup.ts";
-import { cpuMemoryMeter, idleMillicores } from "./cpu-memory.ts";
+import { cgroupCpuLeft, cpuMemoryMeter, idleMillicores } from "./cpu-memory.ts";
 import { declaredProbe } from "./declared.ts";
 import { noCards } from "./gpu.ts";
 import { machineSampler } from "./machine-sampler.ts";
@@ -124,24 +125,84 @@ describe("a sample of this machine", () => {
 });
 
 describe("limits of this process", () => {
-  it("takes the tightest of the control groups above it", async () => {
-    const root = join(dir.path, "cgroup");
+  let root: string;
+  beforeEach(async () => {
+    root = join(dir.path, "cgroup");
     await mkdir(join(root, "a", "b"), { recursive: true });
     await writeFile(join(dir.path, "self"), "0::/a/b\n");
-    await writeFile(join(root, "a", "cpu.max"), "150000 100000\n");
-    await writeFile(join(root, "a", "cpu.stat"), "usage_usec 5000000\nuser_usec 1\n");
-    await writeFile(join(root, "a", "b", "cpu.max"), "max 100000\n");
-    await writeFile(join(root, "a", "b", "memory.max"), `${512 * bytesPerMib}\n`);
-    await writeFile(join(root, "a", "b", "memory.current"), `${300 * bytesPerMib}\n`);
-    await writeFile(join(root, "a", "b", "memory.stat"), `anon 1\ninactive_file ${100 * bytesPerMib}\n`);
-    await writeFile(join(root, "a", "memory.max"), "max\n");
-    const cgroup = new Cgroup(root, join(dir.path, "self"));
+  });
+  const tell = (group: string, file: string, text: string): Promise<void> => writeFile(join(root, group, file), text);
+  const mib = (count: number): string => `${count * bytesPerMib}\n`;
+  const ownCgroup = (): Cgroup => new Cgroup(root, join(dir.path, "self"));
+
+  it("takes the tightest of the control groups above it", async () => {
+    await tell("a", "cpu.max", "150000 100000\n");
+    await tell("a", "cpu.stat", "usage_usec 5000000\nuser_usec 1\n");
+    await tell("a/b", "cpu.max", "max 100000\n");
+    await tell("a/b", "memory.max", mib(512));
+    await tell("a/b", "memory.current", mib(300));
+    await tell("a", "memory.max", "max\n");
+    const cgroup = ownCgroup();
     expect(cgroup.limits()).toEqual({ cpuMillicores: 1_500, memoryMib: 512 });
-    expect(cgroup.use()).toEqual({ cpuMs: 5_000, memoryMib: 200 });
-    expect(new Cgroup(join(dir.path, "none"), join(dir.path, "none")).limits()).toEqual({
-      cpuMillicores: null,
-      memoryMib: null,
-    });
+    expect(cgroup.memoryLeftMib()).toBe(212);
+    expect(cgroup.limitedCpus()).toEqual([{ dir: join(root, "a"), millicores: 1_500, usedMs: 5_000 }]);
+    const none = new Cgroup(join(dir.path, "none"), join(dir.path, "none"));
+    expect(none.limits()).toEqual({ cpuMillicores: null, memoryMib: null });
+    expect(none.memoryLeftMib()).toBeNull();
+  });
+
+  it("DESIGN-3: of a group's memory its file cache is available, mapped files too, as on the whole machine", async () => {
+    await tell("a/b", "memory.max", mib(512));
+    await tell("a/b", "memory.current", mib(300));
+    await tell(
+      "a/b",
+      "memory.stat",
+      `anon 1\nfile ${mib(150)}inactive_anon ${mib(30)}active_anon ${mib(40)}inactive_file ${mib(100)}active_file ${mib(50)}`,
+    );
+    expect(ownCgroup().memoryLeftMib()).toBe(362);
+  });
+
+  it("DESIGN-3: what siblings use of a limit above its own is not available", async () => {
+    await tell("a", "memory.max", mib(32));
+    await tell("a", "memory.current", mib(31));
+    await tell("a/b", "memory.max", mib(16));
+    await tell("a/b", "memory.current", mib(1));
+    await tell("a", "cpu.max", "400000 100000\n");
+    await tell("a/b", "cpu.max", "100000 100000\n");
+    const use = async (above: number, own: number): Promise<void> => {
+      await tell("a", "cpu.stat", `usage_usec ${above}\n`);
+      await tell("a/b", "cpu.stat", `usage_usec ${own}\n`);
+    };
+    const { clock } = manualPorts();
+    const cgroup = ownCgroup();
+    const left = cgroupCpuLeft(cgroup, clock);
+    await use(0, 0);
+    expect(left()).toBe(1_000);
+    clock.pass(1_000);
+    await use(3_700_000, 100_000);
+    expect(left()).toBe(300);
+    // Too short an interval: as before.
+    clock.pass(100);
+    expect(left()).toBe(300);
+    clock.pass(900);
+    await use(4_500_000, 900_000);
+    expect(left()).toBe(200);
+    expect(cgroup.limits()).toEqual({ cpuMillicores: 1_000, memoryMib: 16 });
+    expect((await cpuMemoryMeter({ clock, cgroup }).measure()).memoryAvailableMib).toBe(1);
+  });
+
+  it("starts no program to measure memory on Windows", async () => {
+    const asked = vi.spyOn(systeminformation, "mem");
+    const { memoryTotalMib, memoryAvailableMib } = await cpuMemoryMeter({
+      clock: systemClock,
+      cgroup: ownCgroup(),
+      platform: "win32",
+    }).measure();
+    expect(memoryTotalMib).toBe(Math.floor(totalmem() / bytesPerMib));
+    expect(memoryAvailableMib).toBeGreaterThan(0);
+    expect(memoryAvailableMib).toBeLessThanOrEqual(memoryTotalMib);
+    expect(asked).not.toHaveBeenCalled();
+    asked.mockRestore();
   });
 
   it("counts only the CPUs that it may run on", () => {
@@ -280,6 +341,34 @@ describe("ProcessUseTracker", () => {
     expect(await scan()).toMatchObject({ pids: new Set(), memoryMib: 0 });
     ports.clock.pass(1_000);
     expect(tracker.take("a", 6_500)).toEqual({ cpuMs: 6_500, memoryPeakMib: 20, vramPeakMib: 0 });
+  });
+
+  it.each(["known before", "new"])("counts one that ends while others are measured once: %s", async (before) => {
+    const { clock } = manualPorts();
+    const memory = createDeferred<number>();
+    const asked = createDeferred();
+    let isSlow = false;
+    const table: ProcessTable = {
+      list: () => Promise.resolve([row(100, 1, 100, 1_000), row(200, 1, 200, 3_600_000)]),
+      startToken: () => Promise.resolve(null),
+      wasStartedAt: () => Promise.resolve(null),
+      withEnvironment: () => Promise.resolve(nothingMarked),
+      proportionalMib() {
+        asked.resolve();
+        return isSlow ? memory.promise : Promise.resolve(10);
+      },
+    };
+    const tracker = new ProcessUseTracker(table, clock, 4);
+    const [one, other] = [attempt("a", 100), attempt("b", 200)];
+    await tracker.scan(before === "new" ? [one] : [one, other]);
+    isSlow = true;
+    const scanned = tracker.scan([one, other]);
+    await asked.promise;
+    await new Promise(setImmediate);
+    expect(tracker.take("b", 3_600_000).cpuMs).toBe(3_600_000);
+    memory.resolve(10);
+    expect([...((await scanned) ?? [])].map(([attemptId]) => attemptId)).toEqual(["a"]);
+    expect(tracker.ownCpuMs()).toBe(3_601_000);
   });
 });
 

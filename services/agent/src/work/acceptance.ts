@@ -47,7 +47,7 @@ export class Acceptance {
       {
         stopping: this.#stopping,
         ownerHold: this.#options.isHeldByOwner(),
-        isFull: this.#table.unfinishedCount >= this.#options.maxAttempts,
+        isFull: this.#table.isFull,
         isOverfull: !this.#options.room.fits(work.reserved, this.#table.promisedAmounts()),
         isUnfit: this.#life.isUnfit || work.isUnclear,
         isLate: this.#isLate(work, receivedAtMs),
@@ -85,9 +85,10 @@ export class Acceptance {
 
   async #accept(work: AssignedWork, receivedAtMs: number, reply: Reply): Promise<void> {
     const attempt = this.#table.add(work, beginLease(work.workLeaseMs, receivedAtMs));
-    attempt.accepted = this.#writeDown(work, receivedAtMs, attempt);
-    const isAccepted = await attempt.accepted;
-    if (!isAccepted) return this.#refuse(work, this.#isLate(work, receivedAtMs) ? "TOO_LATE" : "JOURNAL_FAILED", reply);
+    const written = this.#writeDown(work, receivedAtMs, attempt);
+    attempt.accepted = written.then((refusal) => refusal === null);
+    const refusal = await written;
+    if (refusal !== null) return this.#refuse(work, refusal, reply);
     this.#options.logger.info(
       { ...logFields(work), fence: work.fence, task_name: work.taskName },
       "accepted an attempt",
@@ -97,11 +98,14 @@ export class Acceptance {
     this.#life.begin(attempt, work);
   }
 
-  /** False: it was not taken, and the journal does not say that it was. */
-  async #writeDown(work: AssignedWork, receivedAtMs: number, attempt: HeldAttempt): Promise<boolean> {
+  /** null: it is taken. Else why it was not: the journal does not say then that it was. */
+  async #writeDown(work: AssignedWork, receivedAtMs: number, attempt: HeldAttempt): Promise<RefusalReason | null> {
     const { attemptId, fence, taskId, planId, taskName, workLeaseMs, reserved } = work;
     const { journal, logger, ports } = this.#options;
     const atMs = ports.clock.now();
+    // What the owner has said since the last look counts too. This one takes no longer than the disk does.
+    const looked = this.#options.lookForHold?.();
+    let refusal: RefusalReason | null = null;
     try {
       await journal.append({
         kind: "accepted",
@@ -114,15 +118,19 @@ export class Acceptance {
         workLeaseMs,
         reserved,
       });
-      attempt.isAccepted = !this.#isLate(work, receivedAtMs);
+      await looked;
       // The disk took longer than there was time: by now someone else may have the task.
-      if (!attempt.isAccepted) await journal.append({ kind: "acked", attemptId, fence });
+      if (this.#isLate(work, receivedAtMs)) refusal = "TOO_LATE";
+      else if (this.#options.isHeldByOwner()) refusal = "OWNER_HOLD";
+      attempt.isAccepted = refusal === null;
+      if (refusal !== null) await journal.append({ kind: "acked", attemptId, fence });
     } catch (error) {
       attempt.isAccepted = false;
+      refusal ??= "JOURNAL_FAILED";
       logger.error({ ...logFields(work), err: error }, "the journal cannot be written: no work is taken until it can");
     }
-    if (!attempt.isAccepted) this.#table.drop(attemptId);
-    return attempt.isAccepted;
+    if (refusal !== null) this.#table.drop(attemptId);
+    return refusal;
   }
 
   async #adopt(work: AssignedWork, receivedAtMs: number, reply: Reply): Promise<void> {

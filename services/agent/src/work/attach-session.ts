@@ -4,6 +4,7 @@ import type { Logger, Ports, Timer } from "@headroom/runtime";
 import { assignedWork } from "../attempt.ts";
 import type { SessionEnd } from "../connection/keep-connected.ts";
 import { leaveReasonOf } from "../connection/leave.ts";
+import { maxHeldAttempts } from "./held-attempt.ts";
 import { renewEveryMs } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import { ResultSender } from "./result-sender.ts";
@@ -83,8 +84,7 @@ export class AttachSession {
       else this.#leave();
     };
     signal.addEventListener("abort", leave, { once: true });
-    const attempts = supervisor.held().map(toWireHeld);
-    this.#send({ $case: "hello", value: { agentId, incarnation, attempts, takesItems: true } });
+    this.#send({ $case: "hello", value: { agentId, incarnation, attempts: heldOf(supervisor), takesItems: true } });
     this.#limit(welcomeLimitMs, "did not welcome the agent");
     if (signal.aborted) leave();
     const error = await closed;
@@ -158,6 +158,8 @@ export class AttachSession {
   #assigned(assignment: wire.Assignment): void {
     const { supervisor, logger, stalls } = this.#options;
     const { attemptId, fence } = assignment;
+    // The stream is being closed, and an answer would not go out any more: it is given again over the next one.
+    if (supervisor.isAsleep) return;
     const answered = supervisor.assign(assignedWork(assignment), stalls.receivedAtMs(), (answer) => {
       const reason = answer.accepted ? "" : answer.reason;
       this.#send({ $case: "answer", value: { attemptId, fence, accepted: answer.accepted, reason } });
@@ -247,6 +249,13 @@ export class AttachSession {
   #send(message: NonNullable<wire.AttachRequest["message"]>): boolean {
     return this.#outbox.send(message);
   }
+}
+
+/** What the contract has room for, and of a journal that holds more what has not ended first: the others are told by their results. */
+function heldOf(supervisor: Supervisor): wire.HeldAttempt[] {
+  const held = supervisor.held().map(toWireHeld);
+  if (held.length <= maxHeldAttempts) return held;
+  return held.toSorted((one, other) => Number(one.finished) - Number(other.finished)).slice(0, maxHeldAttempts);
 }
 
 function streamError(reason: string, message: string): HeadroomError {

@@ -2,7 +2,7 @@ import { sleep } from "@headroom/runtime";
 import type { AssignedWork, AttemptResult, Ending } from "../attempt.ts";
 import type { RunEnd, RunExit } from "../runner/runner.ts";
 import { logFields, type EndCause, type HeldAttempt } from "./held-attempt.ts";
-import { judgeLease } from "./lease.ts";
+import { judgeLease, sleepLease } from "./lease.ts";
 import type { SupervisorListener, SupervisorOptions } from "./supervisor-options.ts";
 
 /** The contract's bound on AttemptFinished.sentence. */
@@ -28,6 +28,8 @@ export class AttemptLife {
   /** Aborts when nothing is waited for any more that cannot be told from a stranger. */
   readonly #stopping = new AbortController();
   #leavesLeftovers = false;
+  /** The machine is about to sleep: what starts all the same is stopped at once, like what runs. */
+  isAsleep = false;
   #unfitFromMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SupervisorOptions, tell: Omit<SupervisorListener, "output">) {
@@ -97,7 +99,7 @@ export class AttemptLife {
       .start(
         { attemptId, taskId, planId, argv, env, workingDir, cards },
         (source, data) => attempt.spool.write(source, data),
-        () => this.#mayStart(attempt),
+        () => this.#mayStartNow(attempt),
         starting.signal,
       )
       .finally(() => this.#starting.delete(attempt));
@@ -116,11 +118,16 @@ export class AttemptLife {
     attempt.run = run;
     attempt.pid = run.pid;
     attempt.startedAtMs = run.startedAtMs;
+    if (this.isAsleep && run.isFreezable !== false) {
+      attempt.lease = sleepLease(attempt.lease);
+      run.freeze();
+    }
     this.#endIfAsked(attempt);
     logger.info({ ...logFields(attempt), pid: run.pid }, "started an attempt");
+    // Before the note of it: on a disk that hangs that never ends.
+    this.#limitTime(attempt, work.runTimeoutMs);
     await this.#noteStart(attempt);
     void run.exited.then((exit) => this.#noteExit(attempt, exit));
-    this.#limitTime(attempt, work.runTimeoutMs);
     this.#tell.started(attemptId);
     await this.#finish(attempt, ownEnding(await run.ended));
   }
@@ -130,6 +137,13 @@ export class AttemptLife {
     if (judgeLease(attempt.lease, this.#options.ports.clock.monotonic(), false) === "end")
       this.end(attempt, "lease_expired", "its lease ended without a renewal from the orchestrator", leftoverGraceMs);
     return attempt.endCause === null;
+  }
+
+  /** Asked right before there is a process. What runs goes on under the owner's hold, and what only waits for its folder does not run yet. */
+  async #mayStartNow(attempt: HeldAttempt): Promise<boolean> {
+    await this.#options.lookForHold?.();
+    if (this.#options.isHeldByOwner()) this.end(attempt, "evicted", "the owner keeps new work away", leftoverGraceMs);
+    return this.#mayStart(attempt);
   }
 
   /** The end may have been asked for while the process was being started. */

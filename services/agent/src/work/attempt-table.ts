@@ -4,7 +4,7 @@ import { maxAckedIds } from "../journal/journal-state.ts";
 import type { JournalEntry } from "../journal/journal.ts";
 import { OutputSpool } from "../output/output-spool.ts";
 import type { RefusalReason } from "./decide-assignment.ts";
-import type { HeldAttempt, KeptOutput, NewAttempt } from "./held-attempt.ts";
+import { maxHeldAttempts, type HeldAttempt, type KeptOutput, type NewAttempt } from "./held-attempt.ts";
 import { beginLease, type Lease } from "./lease.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 
@@ -53,10 +53,12 @@ export class AttemptTable {
     return [...this.#held.values()];
   }
 
-  get unfinishedCount(): number {
-    let count = 0;
-    for (const { result } of this.#held.values()) if (result === null) count += 1;
-    return count;
+  /** No other one may be added: so many run as may, or so many are held, with those whose results wait to be acknowledged, as can be told of. */
+  get isFull(): boolean {
+    if (this.#held.size >= maxHeldAttempts) return true;
+    let unfinished = 0;
+    for (const { result } of this.#held.values()) if (result === null) unfinished += 1;
+    return unfinished >= this.#options.maxAttempts;
   }
 
   /** What is promised to those that have not ended. */

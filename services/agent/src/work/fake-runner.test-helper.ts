@@ -14,6 +14,8 @@ export interface FakeRun {
 export interface FakeRunner extends ProcessRunner {
   readonly runs: FakeRun[];
   readonly leftovers: Leftover[];
+  /** Whether what it starts can be stopped without being ended. */
+  freezes: boolean;
   /** It cannot tell who is gone. */
   seesNobody: boolean;
   /** It was told that the program is to stop. */
@@ -30,6 +32,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
     runs: [],
     leftovers: [],
     isStopping: false,
+    freezes: true,
     seesNobody: false,
     failWith: null,
     isMachine: false,
@@ -64,6 +67,7 @@ export function fakeRunner(endsWhenTold = true): FakeRunner {
         exited,
         ended,
         hasExited: () => hasExited,
+        isFreezable: runner.freezes,
         end(graceMs) {
           fake.graces.push(graceMs);
           if (endsWhenTold) fake.finish({ exitCode: null, signal: "SIGTERM" });

@@ -9,6 +9,9 @@ import type { Lease } from "./lease.ts";
 /** Why the agent ends an attempt before it ends by itself. */
 export type EndCause = Extract<AttemptOutcome, "timed_out" | "cancelled" | "lease_expired" | "evicted">;
 
+/** The contract's bound on AttachHello.attempts: with more of them every hello would be refused, and none ever acknowledged. */
+export const maxHeldAttempts = 4_096;
+
 /** One attempt that the agent answers for, from the assignment to the acknowledgement of its result. */
 export interface HeldAttempt {
   readonly attemptId: string;

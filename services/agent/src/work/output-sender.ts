@@ -1,3 +1,4 @@
+import { weightOf } from "../output/backlog.ts";
 import type { OutputPiece, OutputSpool } from "../output/output-spool.ts";
 
 export interface OutputSenderOptions {
@@ -7,7 +8,7 @@ export interface OutputSenderOptions {
   onSentAll(): void;
 }
 
-/** Output on its way, of one attempt: so much may be sent before the service says that it is durable. */
+/** Output on its way, of one attempt: so much may be sent before the service says that it is durable, what each piece takes beside its data counted. */
 const windowBytes = 262_144;
 
 /** Sends the output of one attempt over one stream, from the first piece that was not acknowledged. */
@@ -73,8 +74,9 @@ export class OutputSender {
       if (this.#isClosed) return;
       if (piece === null) return this.#options.onSentAll();
       this.#sentSeq = piece.seq;
-      this.#onTheWay.set(piece.seq, piece.data.length);
-      this.#onTheWayBytes += piece.data.length;
+      const weight = weightOf(piece.data.length);
+      this.#onTheWay.set(piece.seq, weight);
+      this.#onTheWayBytes += weight;
       if (!this.#options.send(piece)) this.#isHeldBack = true;
     }
   }

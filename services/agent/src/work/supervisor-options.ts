@@ -14,6 +14,8 @@ export interface SupervisorOptions {
   readonly sampler: Pick<Sampler, "takeTotal">;
   /** The owner keeps new work away. */
   isHeldByOwner(): boolean;
+  /** Looks anew at what the owner says, so that `isHeldByOwner` knows what was said before this call. Never rejects, and never takes long. */
+  lookForHold?(): Promise<void>;
   /** Attempts at once. */
   readonly maxAttempts: number;
   /** What the machine has for them. */

@@ -115,8 +115,14 @@ export class Supervisor {
     }
   }
 
-  /** These may go on for their whole lease, counted from when the renewal was asked for. */
+  /** The machine is about to sleep, and has said so. */
+  get isAsleep(): boolean {
+    return this.#life.isAsleep;
+  }
+
+  /** These may go on for their whole lease, counted from when the renewal was asked for; not before the machine is back, if it is about to sleep. */
   renewed(attemptIds: readonly string[], askedAtMs: number): void {
+    if (this.isAsleep) return;
     for (const attemptId of attemptIds) {
       const attempt = this.#table.get(attemptId);
       if (attempt === undefined || attempt.result !== null) continue;
@@ -157,11 +163,13 @@ export class Supervisor {
 
   /** The machine is about to sleep: everything stops, and is not judged until `wake`. */
   sleep(): void {
+    this.#life.isAsleep = true;
     this.#stopAll(sleepLease);
   }
 
   /** The machine is back, announced or not: everything stays stopped until its lease is renewed, and ends if that takes too long. */
   wake(): void {
+    this.#life.isAsleep = false;
     const nowMs = this.#options.ports.clock.monotonic();
     this.#stopAll((lease) => freezeLease(lease, nowMs));
   }
@@ -169,6 +177,8 @@ export class Supervisor {
   #stopAll(leaseOf: (lease: Lease) => Lease): void {
     for (const attempt of this.held()) {
       if (attempt.result !== null || attempt.endCause !== null || attempt.run === null) continue;
+      // It runs on, so its lease counts as ever: `tick` ends it once that is over.
+      if (attempt.run.isFreezable === false) continue;
       attempt.lease = leaseOf(attempt.lease);
       attempt.run.freeze();
       this.#options.logger.info(logFields(attempt), "the machine sleeps: stopped until the lease is renewed");
@@ -194,6 +204,12 @@ export class Supervisor {
         case "thaw_not_yet":
           break;
         case "freeze":
+          if (attempt.run.isFreezable === false) {
+            const sentence =
+              "its lease ended while the machine slept, and this system cannot stop it until it is renewed";
+            this.#end(attempt, "lease_expired", sentence, 0);
+            break;
+          }
           this.#options.logger.warn(
             logFields(attempt),
             "the agent stood still over the end of the lease: stopped until it is renewed",

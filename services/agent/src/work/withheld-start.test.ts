@@ -9,6 +9,7 @@ import {
   ports,
   runner,
   say,
+  sayHold,
   sentOf,
   supervisor,
   welcome,
@@ -33,7 +34,7 @@ beforeEach(async () => {
     await Promise.race([folder.promise, given.promise]);
     if (signal?.aborted === true && heeds) return { kind: "withheld" };
     isAsked = true;
-    return mayStart?.() === false ? { kind: "withheld" } : startAtOnce(spec, sink);
+    return (await mayStart?.()) === false ? { kind: "withheld" } : startAtOnce(spec, sink);
   };
   await welcome();
   await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
@@ -67,6 +68,18 @@ describe("a start that takes long", () => {
     await answerFolder();
     expect(runner.runs).toEqual([]);
     expect(supervisor.get(attemptA)?.result).toMatchObject({ outcome: "lease_expired", startedAtMs: null });
+  });
+
+  it("starts nothing under a hold that its owner has begun meanwhile: the task is given back", async () => {
+    sayHold();
+    await answerFolder();
+    expect(runner.runs).toEqual([]);
+    expect(supervisor.get(attemptA)?.result).toMatchObject({
+      outcome: "evicted",
+      sentence: "the owner keeps new work away; it ended before it was started",
+      startedAtMs: null,
+    });
+    expect(sentOf("finished")).toHaveLength(1);
   });
 
   it("starts what is still wanted, and what was renewed meanwhile", async () => {

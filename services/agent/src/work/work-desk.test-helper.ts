@@ -36,6 +36,8 @@ export let room: MachineRoom;
 /** What the sampler was told of how much CPU time ended programs had used, to count as use of the machine. */
 export let countedCpuMs: (number | null)[];
 let held: boolean;
+/** What the next look finds. */
+let said: boolean;
 export let listChanges: number;
 export let attachedChanges: boolean[];
 
@@ -59,6 +61,10 @@ export async function boot(): Promise<void> {
     maxAttempts: 3,
     room,
     isHeldByOwner: () => held,
+    lookForHold() {
+      held = said;
+      return Promise.resolve();
+    },
     onAttemptsChanged: () => (listChanges += 1),
   });
   await supervisor.load();
@@ -93,7 +99,7 @@ export function freshAgentForEachTest(): void {
     journal = memoryJournal();
     stores = memoryOutputStores();
     streams = [];
-    held = false;
+    holdByOwner(false);
     listChanges = 0;
     attachedChanges = [];
     await boot();
@@ -108,6 +114,12 @@ export function useStores(next: OutputStores): void {
 /** The owner keeps new work away, or no longer does. */
 export function holdByOwner(isHeld: boolean): void {
   held = isHeld;
+  said = isHeld;
+}
+
+/** The owner has just said so, and nobody has looked since. */
+export function sayHold(): void {
+  said = true;
 }
 
 export const stream = (): Stream => streams.at(-1)!;

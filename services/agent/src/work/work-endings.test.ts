@@ -24,6 +24,21 @@ import {
 
 freshAgentForEachTest();
 
+describe("a run_timeout", () => {
+  it("counts from the start, also on a disk on which the note of it hangs", async () => {
+    const append = journal.append.bind(journal);
+    journal.append = (record) => (record.kind === "started" ? new Promise<void>(() => undefined) : append(record));
+    await welcome();
+    await say({ $case: "renewed", value: { attemptIds: [], unwantedAttemptIds: [] } });
+    await assign(attemptA, 1, { runTimeout: durationFromMs(30_000) });
+    await pass(29_000);
+    expect(runner.runs[0]?.graces).toEqual([]);
+    await pass(2_000);
+    expect(runner.runs[0]?.graces).toEqual([10_000]);
+    expect(supervisor.get(attemptA)?.endCause?.outcome).toBe("timed_out");
+  });
+});
+
 describe("leases", () => {
   it("asks for renewals at a third of the lease, and goes on as long as they come", async () => {
     await welcome();

@@ -18,6 +18,7 @@ import {
   room,
   runner,
   say,
+  sayHold,
   sentOf,
   stores,
   stream,
@@ -223,6 +224,19 @@ describe("the work stream", () => {
     await assign("dddddddd-0000-4000-8000-000000000000");
     await stopped;
     expect(sentOf("answer").at(-1)).toMatchObject({ accepted: false, reason: "STOPPING" });
+  });
+
+  it("takes nothing under a hold of which it has not heard yet, and may take it later", async () => {
+    await welcome();
+    await assign(attemptA);
+    sayHold();
+    await assign(attemptB);
+    expect(sentOf("answer").at(-1)).toMatchObject({ attemptId: attemptB, accepted: false, reason: "OWNER_HOLD" });
+    expect(runner.runs).toHaveLength(1);
+    expect(supervisor.held().map(({ attemptId }) => attemptId)).toEqual([attemptA]);
+    holdByOwner(false);
+    await assign(attemptB, 2);
+    expect(sentOf("answer").at(-1)).toMatchObject({ attemptId: attemptB, accepted: true });
   });
 
   it("tells the result with all it knows, after the output, and forgets it when it is acknowledged", async () => {
