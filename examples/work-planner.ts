@@ -3,8 +3,17 @@
 //
 //   node examples/run.mjs work-planner                  a CPU will do when there is no card
 //   node examples/run.mjs work-planner --vram 8 --gpu-only
+import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { createHeadroomClient, type HeadroomClient, type NeedsInput, type Result, wire } from "@headroom/client";
+import {
+  createHeadroomClient,
+  type HeadroomClient,
+  type NeedsInput,
+  type PlanInput,
+  type Result,
+  wire,
+} from "@headroom/client";
 
 const { values: options } = parseArgs({
   options: { vram: { type: "string", default: "8" }, "gpu-only": { type: "boolean", default: false } },
@@ -17,7 +26,8 @@ type Route =
 
 /** The agent to use, judged by what is free right now. Headroom checks again when it reserves, so a race costs a wait and no more. */
 async function chooseAgent(headroom: HeadroomClient): Promise<Route> {
-  const gpuNeeds: NeedsInput = { cpuCores: 0.5, gpuVramGb: vramGb };
+  // A list of agents asks for a whole core each, or more: what it does not list must not fit either.
+  const gpuNeeds: NeedsInput = { cpuCores: 1, gpuVramGb: vramGb };
   const withCard = valueOf(
     await headroom.capacity.listAvailable({
       minGpuVramPerCardGb: vramGb,
@@ -38,7 +48,7 @@ async function chooseAgent(headroom: HeadroomClient): Promise<Route> {
 /** Hands the task over, bound to the chosen agent, and follows it to its end. */
 async function runOn(headroom: HeadroomClient, agent: wire.AgentCapacity, needs: NeedsInput): Promise<void> {
   const answer = valueOf(
-    await headroom.plans.dispatch({
+    await dispatchOnce(headroom, {
       name: "work-planner",
       tasks: [
         {
@@ -58,6 +68,24 @@ async function runOn(headroom: HeadroomClient, agent: wire.AgentCapacity, needs:
   console.log(plan.status === wire.PlanStatus.PLAN_STATUS_SUCCEEDED ? "done" : "it did not succeed");
   for await (const item of headroom.tasks.logs(plan.tasks[0]?.taskId ?? "")) {
     if (item.kind === "item") process.stdout.write(item.value.data);
+  }
+}
+
+/**
+ * A plan whose answer was lost may have been accepted: it is handed over again with the same request id, or all its work would run twice.
+ * A planner that can be restarted keeps the id with its own work before it calls.
+ */
+async function dispatchOnce(
+  headroom: HeadroomClient,
+  plan: PlanInput,
+): ReturnType<HeadroomClient["plans"]["dispatch"]> {
+  const requestId = randomUUID();
+  for (let tries = 1; ; tries += 1) {
+    const answer = await headroom.plans.dispatch(plan, { requestId });
+    const isUnknown = answer.kind === "error" && ["unavailable", "timeout", "internal"].includes(answer.error.kind);
+    if (!isUnknown || tries === 5) return answer;
+    console.log(`not handed over yet: ${answer.error.message}`);
+    await setTimeout(answer.error.retryAfterMs ?? 1_000);
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   type Channel,
+  type ClientTls,
   createChannel,
   createClient,
   HeadroomError,
@@ -56,7 +57,7 @@ export function createChannels(options: ChannelsOptions): Channels {
       userAgent: options.userAgent,
       howToStart: howToStart[service],
       ...(token !== null && { token }),
-      ...(options.connection.tls !== null && { tls: options.connection.tls }),
+      ...(options.connection.tls !== null && { tls: named(options.connection.tls) }),
     });
     open.set(key, channel);
     return usable(channel);
@@ -81,6 +82,14 @@ export function createChannels(options: ChannelsOptions): Channels {
       for (const channel of open.values()) channel.close();
       open.clear();
     },
+  };
+}
+
+/** As a program sets them, unless it says how else somebody has. */
+function named({ names, ...tls }: ClientTls): ClientTls {
+  return {
+    ...tls,
+    names: { caFile: "HEADROOM_TLS_CA_FILE", certFile: "tls.certFile", keyFile: "tls.keyFile", ...names },
   };
 }
 

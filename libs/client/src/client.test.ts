@@ -2,12 +2,14 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
-import { notFound } from "@headroom/rpc";
-import { makeTempDir } from "@headroom/testing";
+import { HeadroomError, notFound } from "@headroom/rpc";
+import type { Ports } from "@headroom/runtime";
+import { makeTempDir, manualPorts, waitFor } from "@headroom/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { createHeadroomClient, type HeadroomClient } from "./client.ts";
 import { endpointsFile } from "./endpoints.ts";
 import { away, type Fakes, fakeToken, startFakeServices } from "./fake-services.test-helper.ts";
+import type { DispatchSettings, RetrySettings } from "./plans.ts";
 import type { WatchItem } from "./watch-stream.ts";
 
 const planId = "11111111-1111-4111-8111-111111111111";
@@ -17,7 +19,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function clientOf(fakes: Fakes, token: string | null = fakeToken): Promise<HeadroomClient> {
+async function clientOf(fakes: Fakes, token: string | null = fakeToken, ports?: Ports): Promise<HeadroomClient> {
   const services = await startFakeServices(fakes);
   cleanups.push(() => services.stop());
   const client = createHeadroomClient(
@@ -27,7 +29,7 @@ async function clientOf(fakes: Fakes, token: string | null = fakeToken): Promise
       dataDir: "/nowhere/at/all",
       ...(token !== null && { token }),
     },
-    { env: {} },
+    { env: {}, ...(ports !== undefined && { ports }) },
   );
   cleanups.push(() => client.close());
   return client;
@@ -121,6 +123,73 @@ describe("dispatch", () => {
     expect(new Set(requestIds).size).toBe(1);
     expect(requestIds[0]).toMatch(/^[0-9a-f-]{36}$/);
   });
+
+  /** Each accepts once for an id, and answers with what `outcome` says. */
+  const repeatable = {
+    dispatch: (plans: HeadroomClient["plans"], settings: DispatchSettings) =>
+      plans.dispatch({ name: "a", tasks: [{ name: "t", command: { argv: ["true"] } }] }, settings),
+    retry: (plans: HeadroomClient["plans"], settings: RetrySettings) => plans.retry(planId, settings),
+  };
+  type Asked = { readonly requestId: string; readonly deadlineLeftMs: number | null };
+  const answering = (outcome: (asked: Asked) => Promise<void>): Fakes => ({
+    plans: {
+      dispatchPlan: async ({ requestId }, { deadlineLeftMs }) => {
+        await outcome({ requestId, deadlineLeftMs });
+        return wire.DispatchPlanResponse.create({ planId });
+      },
+      retryPlan: async ({ requestId }, { deadlineLeftMs }) => {
+        await outcome({ requestId, deadlineLeftMs });
+        return wire.RetryPlanResponse.create();
+      },
+    },
+  });
+
+  describe.each(["dispatch", "retry"] as const)("%s", (name) => {
+    const call = repeatable[name];
+
+    it("R-PAUSE-8: an error tells the id with which the call is repeated, made by the client or given", async () => {
+      const asked = new Set<string>();
+      let isAway = true;
+      const client = await clientOf(
+        answering(({ requestId }) => {
+          asked.add(requestId);
+          return isAway ? Promise.reject(away()) : Promise.resolve();
+        }),
+      );
+      const failed = await call(client.plans, {});
+      expect(failed).toMatchObject({ kind: "error", error: { kind: "unavailable", requestId: [...asked][0] } });
+      isAway = false;
+      const requestId = failed.kind === "error" ? (failed.error.requestId ?? "") : "";
+      expect(await call(client.plans, { requestId })).toMatchObject({ kind: "ok" });
+      expect([...asked]).toEqual([requestId]);
+      isAway = true;
+      const given = await call(client.plans, { requestId: planId });
+      expect(given).toMatchObject({ kind: "error", error: { requestId: planId } });
+      client.close();
+      expect(await call(client.plans, { requestId })).toMatchObject({ error: { kind: "cancelled", requestId } });
+    });
+
+    it("all tries together take no longer than the call may", async () => {
+      const ports = manualPorts();
+      const leftMs: (number | null)[] = [];
+      const client = await clientOf(
+        answering(({ deadlineLeftMs }) => {
+          leftMs.push(deadlineLeftMs);
+          ports.clock.pass(3_000);
+          return Promise.reject(away());
+        }),
+        fakeToken,
+        ports,
+      );
+      const answer = call(client.plans, { timeoutMs: 6_500 });
+      await waitFor(() => ports.timers.pendingDelays().includes(200));
+      await ports.advance(200);
+      // 300 ms are left, and the next try would come after 800.
+      expect(await answer).toMatchObject({ kind: "error", error: { kind: "unavailable" } });
+      expect(leftMs).toHaveLength(2);
+      expect(leftMs[1]).toBeLessThanOrEqual(3_300);
+    });
+  });
 });
 
 describe("watch", () => {
@@ -159,6 +228,48 @@ describe("watch", () => {
       },
     });
     expect(await collect(client.plans.watch(planId, { afterEventId: 9 }))).toEqual([]);
+  });
+
+  it.each([
+    ["a refusal that says when to come back", "RESOURCE_EXHAUSTED", 20],
+    ["a cancellation that nobody here asked for", "CANCELLED", undefined],
+  ] as const)("goes on after %s", async (_, code, retryAfterMs) => {
+    let calls = 0;
+    const client = await clientOf({
+      plans: {
+        async *watchPlan() {
+          calls += 1;
+          if (calls === 1) {
+            throw new HeadroomError({
+              code,
+              reason: "BUSY",
+              message: "not now",
+              ...(retryAfterMs !== undefined && { retryAfterMs }),
+            });
+          }
+          yield event(1, wire.PlanStatus.PLAN_STATUS_SUCCEEDED);
+        },
+      },
+    });
+    const kinds = (await collect(client.plans.watch(planId))).map(({ kind }) => kind);
+    expect(kinds).toEqual(["interrupted", "item"]);
+  });
+
+  it("ends when its client is closed", async () => {
+    const client = await clientOf({
+      plans: {
+        async *watchPlan(_request, { signal }) {
+          yield event(1);
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        },
+      },
+    });
+    const seen: string[] = [];
+    for await (const item of client.plans.watch(planId)) {
+      seen.push(item.kind);
+      client.close();
+    }
+    expect(seen).toEqual(["item", "failed"]);
   });
 
   it("fails at once where trying again cannot help", async () => {
@@ -323,6 +434,12 @@ describe("token and addresses", () => {
     const { connection } = createHeadroomClient({ registry: "c:3" }, { env });
     expect(connection).toMatchObject({ registry: "c:3", orchestrator: "b:2", token: { kind: "given" } });
     expect(() => createHeadroomClient({ registry: "nonsense" }, { env })).toThrow(/HEADROOM_REGISTRY_ADDR.*HOST:PORT/s);
+  });
+
+  it("a token in the environment that no call could show is refused at once", () => {
+    const env = { HEADROOM_TOKEN: "correct horse battery staple" };
+    expect(() => createHeadroomClient({}, { env })).toThrow(/HEADROOM_TOKEN is no token that callers can show \(16 to/);
+    expect(createHeadroomClient({ tokenFile: "/x" }, { env }).connection.token).toMatchObject({ path: "/x" });
   });
 });
 

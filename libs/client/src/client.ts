@@ -9,7 +9,7 @@ import { createQueueClient, type QueueClient } from "./queue.ts";
 import { createTasksClient, type TasksClient } from "./tasks.ts";
 
 export interface HeadroomClientOptions extends ConnectionOptions {
-  /** Time an ordinary call may take in all, retries included. Default 10,000 ms. */
+  /** Time a call may take in all, retries included, unless it says otherwise. Default 10,000 ms. */
   readonly timeoutMs?: number;
   /** Name of the program for the services' logs. Default "headroom-client". */
   readonly userAgent?: string;

@@ -9,7 +9,7 @@ import {
   type HostPort,
   option,
 } from "@headroom/runtime";
-import { type ClientTls, isLoopbackHost } from "@headroom/rpc";
+import { type ClientTls, isLoopbackHost, tokenProblem } from "@headroom/rpc";
 import { readEndpoints } from "./endpoints.ts";
 
 /** Where the services are and what to show them; whatever is left out is looked for (see `resolveConnection`). */
@@ -66,7 +66,7 @@ export const connectionSettings = defineConfig({
   }),
   token: option.string({
     env: "HEADROOM_TOKEN",
-    help: "The token itself, in place of a file",
+    help: "The token itself, in place of a file (--token-file wins over it)",
     default: null,
     secret: true,
   }),
@@ -108,6 +108,10 @@ export function resolveConnection(
   if (loaded.kind === "invalid") throw new ConfigError(loaded.problems satisfies readonly ConfigProblem[]);
   const { values, sources } = loaded;
   const dataDir = values.dataDir ?? defaultDataDir(env);
+  const token = tokenSource(options, values.token, sources.tokenFile === "flag", values.tokenFile, dataDir);
+  const problem = token.kind === "given" ? tokenProblem(token.token) : null;
+  // A token of the program's own is its own affair.
+  if (problem !== null && options.token === undefined) throw new ConfigError([problem]);
   const left = values.registry === null || values.orchestrator === null ? readEndpoints(dataDir) : null;
   const tls = options.tls ?? (values.tlsCaFile === null ? null : { caFile: values.tlsCaFile });
   // What the data folder itself names is its own, and who is reached by TLS has proved to be who was named.
@@ -117,7 +121,7 @@ export function resolveConnection(
     registry: values.registry === null ? (left?.registry ?? defaultRegistry) : formatHostPort(values.registry),
     orchestrator:
       values.orchestrator === null ? (left?.orchestrator ?? defaultOrchestrator) : formatHostPort(values.orchestrator),
-    token: tokenSource(options, values.token, sources.tokenFile === "flag", values.tokenFile, dataDir),
+    token,
     strangers: (["registry", "orchestrator"] as const).filter((service) => isStranger(values[service])),
     tls,
     dataDir,

@@ -9,8 +9,9 @@ import { watchStream, type WatchItem } from "./watch-stream.ts";
 export interface PlansClient {
   /**
    * Hands a plan over. `ok` means that it is kept durably and will run, now or when there is room: `status` says which, and a
-   * plan that must wait is no error. Safe to repeat: every call carries a request id (one is made when none is given), and
-   * the client itself repeats it when the connection fails, so that a plan is never accepted twice.
+   * plan that must wait is no error. A plan is accepted once for each request id. The client makes one for each call, when none
+   * is given, and repeats the call with it by itself when the service is away for a moment. If you repeat it, pass `requestId`:
+   * the one that you gave, or that of the error. Without it that is another plan, and all its work runs again.
    */
   dispatch(plan: PlanInput, settings?: DispatchSettings): Promise<Result<wire.DispatchPlanResponse>>;
   /** A plan with its tasks. Unknown: `not_found`, reason PLAN_NOT_FOUND. */
@@ -23,7 +24,7 @@ export interface PlansClient {
   hold(planId: string, why?: HoldInput, settings?: CallSettings): Promise<Result<wire.HoldPlanResponse>>;
   /** Ends a hold; without one nothing changes. */
   release(planId: string, why?: ReleaseInput, settings?: CallSettings): Promise<Result<wire.ReleasePlanResponse>>;
-  /** Runs what failed again, and what was cancelled because of it. Safe to repeat with the same `requestId` (one is made when none is given). */
+  /** Runs what failed again, and what was cancelled because of it: once for each request id. If you repeat it, pass `requestId`, as for `dispatch`. */
   retry(planId: string, settings?: RetrySettings): Promise<Result<wire.RetryPlanResponse>>;
   /** What would run where, what would wait and why. Nothing is kept and nothing promised. */
   preview(plan: PlanInput, settings?: CallSettings): Promise<Result<wire.PreviewPlanResponse>>;
@@ -55,7 +56,7 @@ export interface ReleaseInput {
 }
 
 export interface RetrySettings extends CallSettings {
-  /** UUID. */
+  /** UUID. Asked again with the same id, what failed runs again once. */
   readonly requestId?: string;
   readonly reason?: string;
 }
@@ -67,6 +68,12 @@ export interface DispatchSettings extends CallSettings {
   readonly failUnsatisfiable?: boolean;
 }
 
+interface Repeated {
+  readonly requestId: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** A large plan takes the orchestrator longer than a read. */
 const leastDispatchTimeoutMs = 30_000;
 const retryDelaysMs = [200, 800] as const;
@@ -75,28 +82,35 @@ export function createPlansClient(context: ClientContext): PlansClient {
   const service = () => context.channels.client("orchestrator", wire.PlanServiceService);
 
   async function dispatch(plan: PlanInput, settings: DispatchSettings = {}) {
+    const { signal, requestId = context.ports.random.uuid() } = settings;
     const request = wire.DispatchPlanRequest.create({
-      requestId: settings.requestId ?? context.ports.random.uuid(),
+      requestId,
       plan: wire.WorkPlan.fromPartial(plan),
       failUnsatisfiable: settings.failUnsatisfiable ?? false,
     });
     const timeoutMs = settings.timeoutMs ?? Math.max(context.timeoutMs, leastDispatchTimeoutMs);
-    return repeatedly(
-      () =>
-        attempt(async () => (await service()).dispatchPlan(request, callOptions(context, { ...settings, timeoutMs }))),
-      settings.signal,
+    return repeatedly({ requestId, timeoutMs, signal }, (leftMs) =>
+      attempt(async () =>
+        (await service()).dispatchPlan(request, callOptions(context, { ...settings, timeoutMs: leftMs })),
+      ),
     );
   }
 
-  /** For calls that a request id makes safe to repeat. */
-  async function repeatedly<T>(once: () => Promise<Result<T>>, signal: AbortSignal | undefined): Promise<Result<T>> {
-    let outcome = await once();
+  /** For calls that a request id makes safe to repeat. All tries together take `timeoutMs` at most; each is told what is left of it. */
+  async function repeatedly<T>(
+    { requestId, timeoutMs, signal }: Repeated,
+    once: (leftMs: number) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    const { clock, timers } = context.ports;
+    const endMs = clock.monotonic() + timeoutMs;
+    let outcome = await once(timeoutMs);
     for (const delayMs of retryDelaysMs) {
       if (outcome.kind === "ok" || outcome.error.kind !== "unavailable" || signal?.aborted === true) break;
-      await sleep(context.ports.timers, delayMs, signal).catch(() => undefined);
-      outcome = await once();
+      if (clock.monotonic() + delayMs >= endMs) break;
+      await sleep(timers, delayMs, signal).catch(() => undefined);
+      outcome = await once(Math.max(1, Math.ceil(endMs - clock.monotonic())));
     }
-    return outcome;
+    return outcome.kind === "ok" ? outcome : { kind: "error", error: { ...outcome.error, requestId } };
   }
 
   return {
@@ -130,11 +144,12 @@ export function createPlansClient(context: ClientContext): PlansClient {
         ),
       ),
     retry(planId, settings = {}) {
-      const requestId = settings.requestId ?? context.ports.random.uuid();
+      const { signal, timeoutMs = context.timeoutMs, requestId = context.ports.random.uuid() } = settings;
       const request = wire.RetryPlanRequest.fromPartial({ planId, requestId, reason: settings.reason ?? "" });
-      return repeatedly(
-        () => attempt(async () => (await service()).retryPlan(request, callOptions(context, settings))),
-        settings.signal,
+      return repeatedly({ requestId, timeoutMs, signal }, (leftMs) =>
+        attempt(async () =>
+          (await service()).retryPlan(request, callOptions(context, { ...settings, timeoutMs: leftMs })),
+        ),
       );
     },
     preview(plan, settings = {}) {

@@ -2,9 +2,12 @@ import { type FieldViolation, HeadroomError, type RpcCode } from "@headroom/rpc"
 
 /** What went wrong, in words that a program switches on. */
 export type ClientErrorKind =
-  /** Nothing answers at the address, or the service cannot answer now. Worth another try after `retryAfterMs`. */
+  /**
+   * Nothing answers at the address, or the service cannot answer now. Worth another try after `retryAfterMs`. What was asked may have been
+   * done: `dispatch` and `retry` are tried again with the error's `requestId`.
+   */
   | "unavailable"
-  /** No answer in time. Whether it was done is unknown; calls with a request id may be repeated. */
+  /** No answer in time. Whether it was done is unknown; `dispatch` and `retry` are tried again with the error's `requestId`. */
   | "timeout"
   /** No such agent, plan or task. */
   | "not_found"
@@ -39,6 +42,11 @@ export interface ClientError {
   readonly fieldViolations: readonly FieldViolation[];
   /** When waiting helps: how long. */
   readonly retryAfterMs: number | null;
+  /**
+   * Of `plans.dispatch` and `plans.retry`: the id that the call carried. Whoever calls again passes it as `requestId`, and it is done once,
+   * even if this time it came through. null: the call has none.
+   */
+  readonly requestId: string | null;
   /** Further facts, by name. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -79,11 +87,12 @@ export function toClientError(error: unknown): ClientError {
       message: error.message,
       fieldViolations: error.fieldViolations,
       retryAfterMs: error.retryAfterMs,
+      requestId: null,
       metadata: error.metadata,
     };
   }
   const message = error instanceof Error ? error.message : String(error);
-  const base = { message, fieldViolations: [], retryAfterMs: null, metadata: {} };
+  const base = { message, fieldViolations: [], retryAfterMs: null, requestId: null, metadata: {} };
   // Found before anything was sent: the token file is missing or open to others, a TLS file cannot be read.
   if (error instanceof Error && error.name === "TokenFileError") {
     return { ...base, kind: "unauthenticated", code: "UNAUTHENTICATED", reason: "TOKEN_FILE" };

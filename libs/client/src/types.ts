@@ -16,7 +16,10 @@ export type NeedsInput = DeepPartial<wire.ResourceNeeds>;
 
 /** What may be set on every call. */
 export interface CallSettings {
-  /** Time the call may take in all, retries included. Default: the client's `timeoutMs`. */
+  /**
+   * Time the call may take in all, retries included. Default: the client's `timeoutMs`; of `plans.dispatch` and `plans.preview` at least
+   * 30,000 ms.
+   */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   /** W3C trace context (`traceparent`) of the program: kept in the history beside what the call changed. */

@@ -28,8 +28,10 @@ export interface WatchStreamOptions<T> {
 const firstRetryMs = 250;
 const longestRetryMs = 10_000;
 
-/** Failures of the connection or of a service that restarts. Everything else would fail again in the same way. */
+/** Failures of the connection or of a service that restarts. What else does not say when to come back would fail again in the same way. */
 const retried: ReadonlySet<ClientErrorKind> = new Set(["unavailable", "internal", "timeout"]);
+/** A cancellation that this program asked for; any other comes from what stands between it and the service. */
+const closedHere: ReadonlySet<string> = new Set(["CLIENT_CLOSED", "CHANNEL_CLOSED"]);
 /** A service that answers INTERNAL again and again has a fault that no patience mends. */
 const maxInternalInARow = 5;
 
@@ -57,7 +59,7 @@ export async function* watchStream<T>(options: WatchStreamOptions<T>): AsyncGene
     }
     if (signal?.aborted === true) return;
     internalInARow = error.kind === "internal" ? internalInARow + 1 : 0;
-    if (!retried.has(error.kind) || internalInARow >= maxInternalInARow) {
+    if (!mayHeal(error) || internalInARow >= maxInternalInARow) {
       yield { kind: "failed", error };
       return;
     }
@@ -73,6 +75,11 @@ export async function* watchStream<T>(options: WatchStreamOptions<T>): AsyncGene
   }
 }
 
+function mayHeal({ kind, reason, retryAfterMs }: ClientError): boolean {
+  if (kind === "cancelled") return !closedHere.has(reason);
+  return retried.has(kind) || retryAfterMs !== null;
+}
+
 function streamEnded(): ClientError {
   return {
     kind: "unavailable",
@@ -81,6 +88,7 @@ function streamEnded(): ClientError {
     message: "the service ended the stream early; it is probably restarting",
     fieldViolations: [],
     retryAfterMs: null,
+    requestId: null,
     metadata: {},
   };
 }

@@ -33,12 +33,16 @@ export interface ClientConfig {
   readonly connectionTimeoutMillis: number;
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelayMillis: number;
+  readonly sslnegotiation?: "postgres";
 }
 
 /** The settings of one `pg` client; keepalive finds a peer that vanished without a word. */
 export function clientConfig(target: ConnectionTarget, settings: ClientSettings): ClientConfig {
+  const connectionString = connectionStringOf(target);
   return {
-    connectionString: connectionStringOf(target),
+    connectionString,
+    // A PGSSLNEGOTIATION=direct in the environment is refused without TLS. In the URL, older psql would not know it.
+    ...(/[?&]sslmode=disable(&|$)/.test(connectionString) && { sslnegotiation: "postgres" as const }),
     application_name: settings.applicationName,
     connectionTimeoutMillis: settings.connectTimeoutMs,
     keepAlive: true,

@@ -27,7 +27,14 @@ export { customTypes } from "./value-types.ts";
 export { postgresAt, type PostgresServer, type PrepareOptions } from "./server.ts";
 export { definedStatements, defineStatement, type Statement } from "./statement.ts";
 export { type WaitForDatabaseOptions, DatabaseAwayError, mayHeal, waitForDatabase } from "./wait.ts";
-export { migrate, type MigrateOptions, type MigrateResult, type Migration, SchemaTooNewError } from "./migrations.ts";
+export {
+  DatabaseRightsError,
+  migrate,
+  type MigrateOptions,
+  type MigrateResult,
+  type Migration,
+  SchemaTooNewError,
+} from "./migrations.ts";
 export { createListener, type Listener, type ListenerOptions } from "./listen.ts";
 export { createNotifier, type Notification, type Notifier, type NotifierOptions, readNotification } from "./notify.ts";
 export {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Logger, silentLogger, systemPorts } from "@headroom/runtime";
 import { captureLogger, createTestDatabase, type TestDatabase, waitFor } from "@headroom/testing";
-import { migrate, type Migration, SchemaTooNewError } from "./index.ts";
+import { DatabaseRightsError, migrate, type Migration, SchemaTooNewError } from "./index.ts";
 
 let test: TestDatabase;
 beforeEach(async () => {
@@ -44,6 +44,11 @@ async function tables(schema: string): Promise<string[]> {
     [schema],
   );
   return rows.map((row) => row.name);
+}
+
+/** The same database, let in as somebody else. */
+function connectionAs(connectionString: string, role: string): string {
+  return connectionString.replace(/^([a-z]+:\/\/)(?:[^/@]*@)?/, `$1${role}:not-much@`);
 }
 
 describe("migrations", () => {
@@ -173,6 +178,52 @@ describe("migrations", () => {
     const rest: Migration = { name: "0003_rest", up: "CREATE TABLE rest (id int)" };
     await expect(run([first, cut, rest])).rejects.toThrow("the connection that held the migration lock is gone");
     expect(await tables("registry")).not.toContain("rest");
+  });
+
+  describe("by a role of few rights", () => {
+    let role: string;
+    beforeEach(async () => {
+      role = `${test.name}_role`;
+      await test.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'not-much'`);
+    });
+    afterEach(async () => {
+      await test.drop();
+      const rest = await createTestDatabase({ label: "roles" });
+      await rest.sql(`DROP ROLE ${role}`);
+      await rest.drop();
+    });
+    const migrateAs = async (migrations: readonly Migration[]): Promise<readonly string[]> => {
+      const connectionString = connectionAs(test.connectionString, role);
+      const options = { schema: "registry", migrations, logger: silentLogger, ports: systemPorts };
+      return (await migrate({ ...options, connection: { connectionString } })).applied;
+    };
+
+    it("need no right to create schemas where the schema is there, and is the role's own", async () => {
+      await test.sql(`CREATE SCHEMA registry AUTHORIZATION ${role}`);
+      expect(await migrateAs([first])).toEqual(["0001_agents"]);
+      expect(await migrateAs([first, second, concurrently])).toEqual(["0002_pools", "0003_agents_doc"]);
+      expect(await migrateAs([first, second, concurrently])).toEqual([]);
+    });
+
+    it("say which right is missing, of which role, and how to give it", async () => {
+      const refused = migrateAs([first]);
+      await expect(refused).rejects.toThrow(DatabaseRightsError);
+      await expect(refused).rejects.toThrow(`GRANT CREATE ON DATABASE "${test.name}" TO "${role}"`);
+      await test.sql(`GRANT CREATE ON DATABASE ${test.name} TO ${role}`);
+      expect(await migrateAs([first])).toEqual(["0001_agents"]);
+    });
+
+    it("say so as well of a schema, and of tables, that belong to somebody else", async () => {
+      await run([first]);
+      const refused = migrateAs([first]);
+      await expect(refused).rejects.toThrow(DatabaseRightsError);
+      await expect(refused).rejects.toThrow(`ALTER SCHEMA "registry" OWNER TO "${role}"`);
+      await test.sql(`ALTER SCHEMA registry OWNER TO ${role}`);
+      await test.sql(`GRANT ALL ON ALL TABLES IN SCHEMA registry TO ${role}`);
+      await test.sql(`GRANT ALL ON ALL SEQUENCES IN SCHEMA registry TO ${role}`);
+      const alters: Migration = { name: "0002_colour", up: "ALTER TABLE agents ADD COLUMN colour text" };
+      await expect(migrateAs([first, alters])).rejects.toThrow("must be owner of table agents");
+    });
   });
 
   it("must be named and sorted like 0001_agents", async () => {

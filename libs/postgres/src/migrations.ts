@@ -61,6 +61,11 @@ export class SchemaTooNewError extends Error {
   }
 }
 
+/** The database role may not do what a schema needs done. The message says which right it lacks, and how to give it. */
+export class DatabaseRightsError extends Error {
+  override readonly name = "DatabaseRightsError";
+}
+
 const tableName = "migrations";
 /** For each migration that older programs can live with: the oldest of them, by its newest migration. */
 const marksTable = "migrations_usable";
@@ -72,8 +77,8 @@ const namePattern = /^\d{4}_[a-z0-9_]+$/;
 
 /**
  * Brings a schema up to date. Any number of replicas may call it at once: one migrates, the others wait and find it done.
- * Throws SchemaTooNewError, MigrationLockError, or the database's error; a migration that failed left nothing behind
- * (unless it runs outside a transaction).
+ * Throws SchemaTooNewError, MigrationLockError, DatabaseRightsError, or the database's error; a migration that failed left nothing
+ * behind (unless it runs outside a transaction).
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   checkNames(options.migrations);
@@ -91,6 +96,8 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   });
   try {
     return await migrateLocked(db, options, await takeMigrationLock(db, options));
+  } catch (error) {
+    throw lacksRight(error) ? await rightsError(db, options.schema, error).catch(() => error) : error;
   } finally {
     await db.destroy();
   }
@@ -98,7 +105,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
 
 async function migrateLocked(db: Knex, options: MigrateOptions, lock: MigrationLock): Promise<MigrateResult> {
   const { schema, migrations, logger } = options;
-  await db.raw(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`);
+  await createSchema(db, schema);
   const done = await finishedMigrations(db, schema);
   const known = new Set(migrations.map((migration) => migration.name));
   const unknown = done.filter((name) => !known.has(name));
@@ -117,6 +124,44 @@ async function migrateLocked(db: Knex, options: MigrateOptions, lock: MigrationL
   await db.migrate.latest(config);
   await writeMarks(db, options);
   return { applied: pending.map((migration) => migration.name) };
+}
+
+/** IF NOT EXISTS asks for the right before it looks: a role that was given a schema of its own need not be able to make one. */
+async function createSchema(db: Knex, schema: string): Promise<void> {
+  if (await hasSchema(db, schema)) return;
+  await db.raw(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`);
+}
+
+async function hasSchema(db: Knex, schema: string): Promise<boolean> {
+  const { rows } = await db.raw<{ readonly rows: readonly unknown[] }>(
+    "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :schema",
+    { schema },
+  );
+  return rows.length > 0;
+}
+
+/** SQLSTATE 42501, also of a table that belongs to another role. */
+function lacksRight(error: unknown): error is Error {
+  return error instanceof Error && Reflect.get(error, "code") === "42501";
+}
+
+async function rightsError(db: Knex, schema: string, cause: Error): Promise<DatabaseRightsError> {
+  const { rows } = await db.raw<{ readonly rows: readonly { readonly role: string; readonly database: string }[] }>(
+    "SELECT current_user AS role, current_database() AS database",
+  );
+  const { role = "", database = "" } = rows[0] ?? {};
+  const [asRole, inDatabase, name] = [role, database, schema].map(quoteIdentifier);
+  const message = (await hasSchema(db, schema))
+    ? `the role ${asRole} of DATABASE_URL lacks a right on the schema ${name} in the database ${inDatabase} (${messageOf(cause)}): ` +
+      `it must own the schema and all tables in it: run ALTER SCHEMA ${name} OWNER TO ${asRole}, and ALTER TABLE ... OWNER TO ${asRole} for each table`
+    : `the role ${asRole} of DATABASE_URL may not create the schema ${name} in the database ${inDatabase}: ` +
+      `as the owner of the database run GRANT CREATE ON DATABASE ${inDatabase} TO ${asRole}, or CREATE SCHEMA ${name} AUTHORIZATION ${asRole}`;
+  return new DatabaseRightsError(message, { cause });
+}
+
+/** What the server said, without the statement that knex writes before it. */
+function messageOf({ message }: Error): string {
+  return message.replace(/^[^]* - /, "");
 }
 
 /** Runs nothing: what this program knows has run, and what it does not know leaves it room to work. Else SchemaTooNewError. */

@@ -26,6 +26,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Time left when the call arrived; null without a deadline. */
   readonly deadlineLeftMs: number | null;
+  /** The caller's gRPC has sent this call before and got no answer: that one may have been carried out. */
+  readonly isRepeat: boolean;
   readonly caller: Caller;
   readonly logger: Logger;
 }

@@ -45,6 +45,7 @@ export {
   serverSettings,
   type ServerSecurity,
   type ServerSettings,
+  withTokenOfFlag,
 } from "./auth/server-settings.ts";
 export {
   createAgentCredentials,
@@ -54,6 +55,7 @@ export {
 } from "./auth/agent-credential.ts";
 export { createSealed, type Sealed } from "./auth/sealed.ts";
 export { createTokenAuth, type TokenAuthOptions } from "./auth/token-auth.ts";
+export { tokenProblem } from "./auth/token-form.ts";
 export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-file.ts";
 export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";
 export { TlsFileError, type ClientTls, type ServerTls } from "./auth/tls.ts";
@@ -62,8 +64,9 @@ export { LeftAddress } from "./client/any-address.ts";
 export { createChannel, type Channel } from "./client/channel.ts";
 export type { ChannelOptions } from "./client/channel-options.ts";
 export { createClient } from "./client/client.ts";
+export { isTlsFailure } from "./client/tls-failure.ts";
 
-export { createHttpServer } from "./http/index.ts";
+export { createHttpServer, extraHost } from "./http/index.ts";
 export type { HttpServer, HttpServerOptions, Readiness } from "./http/index.ts";
 
 export { socketNetwork, type Network } from "./network.ts";

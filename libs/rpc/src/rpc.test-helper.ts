@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
 import { createLogger, silentLogger, systemPorts, type Logger } from "@headroom/runtime";
-import { writeCertificates } from "@headroom/testing";
+import { type CertificateOptions, writeCertificates } from "@headroom/testing";
 import { afterEach } from "vitest";
 import {
   bindService,
@@ -37,10 +37,10 @@ export function onTestEnd(cleanup: () => unknown): void {
 }
 
 /** A CA, and certificates of it for a server on loopback and a client, in a folder of the test. */
-export function certificates() {
+export function certificates(options: CertificateOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), "headroom-tls-"));
   onTestEnd(() => rmSync(folder, { recursive: true }));
-  return { folder, ...writeCertificates(folder) };
+  return { folder, ...writeCertificates(folder, options) };
 }
 
 /** Collects what is logged. */

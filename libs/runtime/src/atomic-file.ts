@@ -9,6 +9,8 @@ export interface WriteFileOptions {
   readonly mode?: number;
   /** Whether it must survive a loss of power from the moment this resolves. Default true. */
   readonly fsync?: boolean;
+  /** Whom it is to belong to; only root can give a file away. Default: whoever writes it. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /** Replaces a file as a whole: a reader, and whoever looks after a crash, sees the old content or the new, never a mixture. */
@@ -17,7 +19,7 @@ export async function writeFileAtomic(
   data: string | Uint8Array,
   options: WriteFileOptions = {},
 ): Promise<void> {
-  const { mode = 0o600, fsync = true } = options;
+  const { mode = 0o600, fsync = true, owner } = options;
   // In the same folder: a rename is atomic only within one file system.
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
   try {
@@ -26,6 +28,7 @@ export async function writeFileAtomic(
       await file.writeFile(data);
       // The umask may have taken bits away that were asked for.
       await file.chmod(mode);
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       if (fsync) await file.sync();
     } finally {
       await file.close();

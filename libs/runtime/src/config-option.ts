@@ -173,14 +173,27 @@ const pathKind: Kind<string> = {
   format: String,
 };
 
-function listKind(maxItems: number): Kind<readonly string[]> {
+/** What each value of a list must be. */
+export interface ListItem {
+  /** What is wrong with a value, in words that follow it; null: nothing. */
+  fault(item: string): string | null;
+  readonly example: string;
+}
+
+function listKind(maxItems: number, item?: ListItem): Kind<readonly string[]> {
   return {
     placeholder: "A,B",
     allowed: `at most ${maxItems} values with commas between them`,
     parse(text) {
-      const items = text.split(",").map((item) => item.trim());
-      const given = items.filter((item) => item !== "");
-      return given.length <= maxItems ? ok(given) : invalid(`has ${given.length} values`, "write a,b,c");
+      const items = text.split(",").map((each) => each.trim());
+      const given = items.filter((each) => each !== "");
+      if (given.length > maxItems) return invalid(`has ${given.length} values`, "write a,b,c");
+      for (const each of given) {
+        const fault = item?.fault(each) ?? null;
+        if (item !== undefined && fault !== null)
+          return invalid(`has ${JSON.stringify(each)} in it, which ${fault}`, item.example);
+      }
+      return ok(given);
     },
     format: (value) => value.join(","),
   };
@@ -241,8 +254,8 @@ export const option = {
   path: <D extends string | null = string>(spec: OptionSpec<D>) => make<string, D>(spec, pathKind),
 
   /** Comma-separated; a flag may also be repeated. The default is written with commas too. */
-  list: <D extends string | null = string>(spec: OptionSpec<D> & { maxItems?: number }) =>
-    make<readonly string[], D>(spec, listKind(spec.maxItems ?? 100)),
+  list: <D extends string | null = string>(spec: OptionSpec<D> & { maxItems?: number; item?: ListItem }) =>
+    make<readonly string[], D>(spec, listKind(spec.maxItems ?? 100, spec.item)),
 
   /** One of a few words, in lower case. */
   oneOf: <const C extends readonly string[], D extends C[number] | null = C[number]>(choices: C, spec: OptionSpec<D>) =>

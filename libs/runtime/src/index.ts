@@ -36,7 +36,7 @@ export {
   type StopSignal,
 } from "./signals.ts";
 
-export { option, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";
+export { option, type ListItem, type Option, type OptionSpec, type HostPort, formatHostPort } from "./config-option.ts";
 export {
   ConfigError,
   defineConfig,

@@ -36,7 +36,15 @@ function identity(name: string): Identity {
 
 const distinguishedName = (name: string): Buffer => sequence(set(sequence(oid(commonName), utf8(name))));
 
-function certificate(subject: Identity, issuer: Identity, serial: number): string {
+/** GeneralizedTime, in UTC. */
+interface Validity {
+  readonly from: string;
+  readonly until: string;
+}
+
+const alwaysValid: Validity = { from: "20000101000000Z", until: "20991231235959Z" };
+
+function certificate(subject: Identity, issuer: Identity, serial: number, { from, until } = alwaysValid): string {
   const names = sequence(tlv(0x82, Buffer.from("localhost")), tlv(0x87, Buffer.from([127, 0, 0, 1])));
   const isCa = subject === issuer ? sequence(tlv(0x01, Buffer.from([0xff]))) : sequence();
   const body = sequence(
@@ -44,17 +52,24 @@ function certificate(subject: Identity, issuer: Identity, serial: number): strin
     integer(serial),
     ecdsaWithSha256,
     distinguishedName(issuer.name),
-    sequence(time("20000101000000Z"), time("20991231235959Z")),
+    sequence(time(from), time(until)),
     distinguishedName(subject.name),
     subject.publicKey.export({ type: "spki", format: "der" }),
     tlv(0xa3, sequence(sequence(oid(basicConstraints), octets(isCa)), sequence(oid(subjectAltName), octets(names)))),
   );
   const der = sequence(body, ecdsaWithSha256, bits(sign("sha256", body, issuer.key)));
-  return `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+  return `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+}
+
+export interface CertificateOptions {
+  /** Of the server's certificate. */
+  readonly serverValidity?: Validity;
+  /** The server's certificate is signed by nobody but itself. */
+  readonly selfSigned?: boolean;
 }
 
 /** Writes a CA, and a server's and a client's certificate with their keys, into a folder; answers the paths. */
-export function writeCertificates(folder: string) {
+export function writeCertificates(folder: string, { serverValidity, selfSigned = false }: CertificateOptions = {}) {
   const [ca, server, client] = [identity("test CA"), identity("test server"), identity("test client")];
   const write = (name: string, text: string): string => {
     const path = join(folder, name);
@@ -64,7 +79,7 @@ export function writeCertificates(folder: string) {
   const keyOf = (each: Identity): string => each.key.export({ type: "pkcs8", format: "pem" }).toString();
   return {
     caFile: write("ca.crt", certificate(ca, ca, 1)),
-    serverCertFile: write("server.crt", certificate(server, ca, 2)),
+    serverCertFile: write("server.crt", certificate(server, selfSigned ? server : ca, 2, serverValidity)),
     serverKeyFile: write("server.key", keyOf(server)),
     clientCertFile: write("client.crt", certificate(client, ca, 3)),
     clientKeyFile: write("client.key", keyOf(client)),

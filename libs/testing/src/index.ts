@@ -2,7 +2,7 @@
 
 export { type Balancer, startBalancer } from "./balancer.ts";
 export { type Cable, startCable } from "./cable.ts";
-export { writeCertificates } from "./certificates.ts";
+export { type CertificateOptions, writeCertificates } from "./certificates.ts";
 export { captureLogger, type CapturedRecord, type CapturingLogger } from "./capture-logger.ts";
 export { ManualClock, type ManualPorts, manualPorts, ManualTimers } from "./manual-ports.ts";
 export { SeededRandom } from "./seeded-random.ts";

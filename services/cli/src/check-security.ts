@@ -1,4 +1,4 @@
-import { checkBindAddress, InsecureBindError, serverSecurity, serverSettings } from "@headroom/rpc";
+import { checkBindAddress, InsecureBindError, serverSecurity, serverSettings, withTokenOfFlag } from "@headroom/rpc";
 import {
   ConfigError,
   type ConfigProblem,
@@ -23,7 +23,7 @@ export async function checkSecurity(schema: ServiceSchema, input: PartConfigInpu
   const { grpcAddr, httpAddr } = schema;
   const loaded = loadConfig({ ...serverSettings, grpcAddr, httpAddr }, input);
   if (loaded.kind === "invalid") return loaded.problems;
-  const { values } = loaded;
+  const values = withTokenOfFlag(loaded);
   const problems = await checkAccess(values);
   if (problems.length > 0) return problems;
   return [

@@ -29,6 +29,8 @@ export interface TestCliOptions {
   readonly ports?: Ports;
   /** Told of all that is written to stdout, as it is written. */
   readonly onStdout?: (text: string) => void;
+  /** What a command that writes to stdout without an end waits for. */
+  readonly onRoom?: () => Promise<void>;
 }
 
 /** Runs a command line in this process, with outputs that are kept. */
@@ -40,6 +42,7 @@ export async function runTestCli(args: readonly string[], options: TestCliOption
       chunks[name] += text;
       if (name === "stdout") options.onStdout?.(text);
     },
+    room: () => (name === "stdout" ? options.onRoom?.() : undefined) ?? Promise.resolve(),
     isTTY: columns !== null,
     columns: () => columns,
     rows: () => (columns === null ? null : 24),

@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import { wire } from "@headroom/contracts";
 import { notFound } from "@headroom/rpc";
 import { afterEach, describe, expect, it } from "vitest";
@@ -9,6 +10,7 @@ import {
   startTestServices,
   type TestCliOptions,
 } from "./cli.test-helper.ts";
+import { roomOf } from "./process-io.ts";
 
 const agentId = "aaaa1111-1111-4111-8111-111111111111";
 const otherAgentId = "aaaa2222-1111-4111-8111-111111111111";
@@ -160,6 +162,63 @@ describe("task logs", () => {
       "err\nheadroom: 12 bytes left out\nheadroom: 13 bytes left out\n",
       0,
     ]);
+  });
+});
+
+describe("what writes without an end", () => {
+  const piece = (seq: number) => wire.StreamTaskLogsResponse.create({ attemptId: planId, seq, stream: 1, data: line });
+  const line = Buffer.from("line\n");
+  const last = wire.Plan.create({ planId, name: "demo", status: wire.PlanStatus.PLAN_STATUS_SUCCEEDED });
+  const handlers: Handlers = {
+    plans: {
+      async *streamTaskLogs() {
+        for (const seq of [1, 2, 3]) yield piece(seq);
+      },
+      async *watchPlan() {
+        for (const eventId of [1, 2]) yield { event: wire.PlanEvent.create({ eventId, planId }), plan: undefined };
+        yield { event: wire.PlanEvent.create({ eventId: 3, planId }), plan: last };
+      },
+      getPlan: () => Promise.resolve({ plan: last }),
+    },
+  };
+
+  it.each([
+    ["task", "logs", taskId, "--follow"],
+    ["plan", "watch", planId, "-o", "json"],
+    ["call", "WatchPlan", `{"plan_id": "${planId}"}`],
+  ])("waits after each write until its reader has room: %s %s", async (...args) => {
+    const seen: string[] = [];
+    const { code } = await run(handlers, args, {
+      onStdout: () => void seen.push("write"),
+      onRoom: () => new Promise((resolve) => setImmediate(() => resolve(void seen.push("room")))),
+    });
+    expect([code, seen]).toEqual([0, Array.from({ length: 3 }, () => ["write", "room"]).flat()]);
+  });
+
+  it("a reader has room when it has read, has gone, or is waited for no more", async () => {
+    const full = (): PassThrough => {
+      const stream = new PassThrough({ highWaterMark: 4 });
+      stream.on("error", () => undefined);
+      stream.write("eight...");
+      return stream;
+    };
+    const isPending = async (room: Promise<void>): Promise<boolean> =>
+      Promise.race([room.then(() => false), new Promise<boolean>((resolve) => setImmediate(() => resolve(true)))]);
+    const read = full();
+    const room = roomOf(read);
+    expect(await isPending(room)).toBe(true);
+    read.read();
+    await room;
+    const gone = full();
+    const never = roomOf(gone);
+    gone.destroy(new Error("EPIPE"));
+    await never;
+    const stop = new AbortController();
+    const waited = roomOf(full(), stop.signal);
+    expect(await isPending(waited)).toBe(true);
+    stop.abort();
+    await waited;
+    await roomOf(new PassThrough());
   });
 });
 

@@ -10,6 +10,11 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
+const tasksOfPlan = [
+  wire.Task.create({ taskId: id, name: "frame" }),
+  wire.Task.create({ taskId: otherId, name: "movie/final" }),
+];
+
 interface Changed {
   readonly ids: string[];
 }
@@ -36,7 +41,7 @@ function services(hasOlder: boolean, changed: Changed): Handlers {
     plans: {
       listPlans: () => Promise.resolve({ plans: [plan(id), plan(otherId)], nextPageToken }),
       listTasks: () => Promise.resolve({ tasks: [task(id), task(otherId)], nextPageToken }),
-      getPlan: ({ planId }) => Promise.resolve({ plan: plan(planId) }),
+      getPlan: ({ planId }) => Promise.resolve({ plan: { ...plan(planId), tasks: tasksOfPlan } }),
       getTask: ({ taskId }) => Promise.resolve({ task: task(taskId) }),
       cancelPlan: ({ planId }) => change(planId, { plan: plan(planId) }),
       cancelTask: ({ taskId }) => change(taskId, { task: task(taskId) }),
@@ -98,6 +103,24 @@ describe("the first characters of an id", () => {
       expect(missed.code).toBe(1);
       expect((await run(false, [...command, "dddd"])).stderr).toContain("_NOT_FOUND");
     }
+  });
+
+  it("a task may be named in its plan, also where that is too old to be listed", async () => {
+    expect((await run(false, ["task", "cancel", "cccc1/movie/final"])).changed).toEqual([otherId]);
+    expect((await run(true, ["task", "cancel", `${id}/frame`])).changed).toEqual([id]);
+    expect((await run(true, ["task", "cancel", "cccc1/frame"])).stderr).toContain("SHORT_ID_UNCERTAIN");
+    const missed = await run(false, ["task", "cancel", `${id}/other`]);
+    expect(missed.stderr).toContain('no task of plan cccc1111 is other; "headroom plan get cccc1111" lists them');
+    expect(missed.changed).toEqual([]);
+  });
+
+  it("what is no id is told where ids are found", async () => {
+    const { code, stderr } = await run(false, ["task", "explain", "part-16"]);
+    expect(stderr).toMatch(
+      /"part-16" is not the id of a task \(INVALID_ID\)\n.*headroom plan get PLAN lists .* PLAN\/TASK will do/,
+    );
+    expect(code).toBe(1);
+    expect((await run(false, ["plan", "get", "render"])).stderr).toContain("headroom plan list shows them");
   });
 
   it("are not what a hold says to release a plan with", async () => {

@@ -77,9 +77,11 @@ export async function planIdOf(context: CommandContext, given: string, use: IdUs
   });
 }
 
-/** The id of a task: itself or its first characters. */
+/** The id of a task: itself or its first characters; or PLAN/TASK, the plan's id or first characters and the task's name in it. */
 export async function taskIdOf(context: CommandContext, given: string, use: IdUse): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
+  const [, plan, name] = /^([^/]+)\/(.+)$/s.exec(given) ?? [];
+  if (plan !== undefined && name !== undefined) return taskOfPlan(context, await planIdOf(context, plan, use), name);
   checkPrefix("task", given);
   const { tasks, nextPageToken } = need(await context.client().tasks.list({ pageSize: listedAtMost }));
   return completeNewest("task", given, use, {
@@ -87,6 +89,20 @@ export async function taskIdOf(context: CommandContext, given: string, use: IdUs
     isAll: nextPageToken === "",
     list: "headroom plan get PLAN_ID",
     wholeIds: "headroom plan get PLAN_ID -o json, or headroom queue list -o json of one that waits,",
+  });
+}
+
+/** The id of a task of a plan: by its name there, its id or first characters. */
+export async function taskOfPlan(context: CommandContext, planId: string, given: string): Promise<string> {
+  const plan = need(await context.client().plans.get(planId));
+  const byName = plan.tasks.find(({ name }) => name === given);
+  const matches =
+    byName === undefined ? plan.tasks.filter((task) => task.taskId.startsWith(given.toLowerCase())) : [byName];
+  const [task] = matches;
+  if (matches.length === 1 && task !== undefined) return task.taskId;
+  throw new CliError({
+    message: `${matches.length === 0 ? "no task" : "more than one task"} of plan ${shortId(planId)} is ${given}; "headroom plan get ${shortId(planId)}" lists them`,
+    reason: "TASK_NOT_FOUND",
   });
 }
 
@@ -117,12 +133,18 @@ function completeNewest(what: string, given: string, use: IdUse, newest: Newest)
   });
 }
 
-function checkPrefix(what: string, given: string): void {
+/** Where ids are found, and what may stand for one. */
+const wayToId = {
+  plan: "headroom plan list shows them",
+  task: "headroom plan get PLAN lists those of its tasks; PLAN/TASK will do as well, the task's name behind its plan's id",
+};
+
+function checkPrefix(what: keyof typeof wayToId, given: string): void {
   if (prefixOfId.test(given)) return;
   throw new CliError({
     message: `${JSON.stringify(given)} is not the id of a ${what}`,
     reason: "INVALID_ID",
-    wayOut: `write its UUID, or the first characters of it, four at least`,
+    wayOut: `write its id, or the first characters of it, four at least: ${wayToId[what]}`,
   });
 }
 

@@ -5,6 +5,8 @@ import type { Ports } from "@headroom/runtime";
 export interface Output {
   /** Text, or bytes as they are. */
   write(data: string | Uint8Array): void;
+  /** Resolves when the reader has taken so much that more may be written, or when the signal aborts: for what writes without an end. */
+  room(signal?: AbortSignal): Promise<void>;
   readonly isTTY: boolean;
   /** Width of the terminal; null when it is none. */
   columns(): number | null;

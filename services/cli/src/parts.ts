@@ -10,6 +10,7 @@ import {
   loadConfig,
 } from "@headroom/runtime";
 import { checkSecurity } from "./check-security.ts";
+import { type RestScheme, restScheme } from "./rest-scheme.ts";
 import { isSupervised } from "./supervised.ts";
 
 export type PartName = "registry" | "orchestrator" | "agent";
@@ -18,6 +19,7 @@ export type PartName = "registry" | "orchestrator" | "agent";
 export interface PartFacts {
   /** Where it is reached; null for an agent, which nobody calls. */
   readonly grpc: string | null;
+  /** The URL of REST; null for an agent. */
   readonly http: string | null;
   /** Of an agent. */
   readonly agentId: string | null;
@@ -58,11 +60,11 @@ interface Addressed {
   readonly httpAddress: HostPort | null;
 }
 
-function factsOf(service: Addressed): PartFacts {
+function factsOf(service: Addressed, scheme: RestScheme): PartFacts {
   return {
     agentId: null,
     grpc: service.grpcAddress === null ? null : formatHostPort(service.grpcAddress),
-    http: service.httpAddress === null ? null : formatHostPort(service.httpAddress),
+    http: service.httpAddress === null ? null : `${scheme}://${formatHostPort(service.httpAddress)}`,
   };
 }
 
@@ -78,7 +80,8 @@ const registry: Part = {
   name: "registry",
   summary: "the service that knows where is room",
   schema: registryConfig,
-  run: ({ onReady, ...options }) => runRegistry({ ...options, onReady: (service) => onReady(factsOf(service)) }),
+  run: ({ onReady, ...options }) =>
+    runRegistry({ ...options, onReady: (service) => onReady(factsOf(service, restScheme(options))) }),
   check: (input) => checkService(registryConfig, input),
 };
 
@@ -86,7 +89,8 @@ const orchestrator: Part = {
   name: "orchestrator",
   summary: "the service that knows what work waits",
   schema: orchestratorConfig,
-  run: ({ onReady, ...options }) => runOrchestrator({ ...options, onReady: (service) => onReady(factsOf(service)) }),
+  run: ({ onReady, ...options }) =>
+    runOrchestrator({ ...options, onReady: (service) => onReady(factsOf(service, restScheme(options))) }),
   check: (input) => checkService(orchestratorConfig, input),
 };
 

@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
 import { endProcess, signalEchoMs, systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
@@ -35,10 +36,26 @@ function outputOf(stream: NodeJS.WriteStream & { fd: number }): Output {
   const isTTY = isatty(stream.fd);
   return {
     write: (data) => void stream.write(data),
+    room: (signal) => roomOf(stream, signal),
     isTTY,
     columns: () => (isTTY ? (stream.columns ?? null) : null),
     rows: () => (isTTY ? (stream.rows ?? null) : null),
   };
+}
+
+/** Resolves too when the reader has gone: what that means is decided elsewhere. Exported for tests. */
+export function roomOf(stream: Writable, signal?: AbortSignal): Promise<void> {
+  if (!stream.writableNeedDrain || signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const events = ["drain", "error", "close"] as const;
+    const done = (): void => {
+      for (const name of events) stream.off(name, done);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    for (const name of events) stream.on(name, done);
+    signal?.addEventListener("abort", done, { once: true });
+  });
 }
 
 function listenForInterrupt(): AbortController {

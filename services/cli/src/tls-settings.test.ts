@@ -42,8 +42,13 @@ describe("TLS of the command line", () => {
     expect(await run(list, { HEADROOM_TLS_CA_FILE: caFile })).toMatchObject({ code: 0, stderr: "" });
     const wrongCa = certificates().caFile;
     expect((await run([...list, "--tls-ca-file", caFile], { HEADROOM_TLS_CA_FILE: wrongCa })).code).toBe(0);
-    expect((await run(list)).code).toBe(1);
-    expect((await run(list, { HEADROOM_TLS_CA_FILE: wrongCa })).code).toBe(1);
+    const forgotten = await run(list);
+    expect(forgotten.code).toBe(1);
+    expect(forgotten.stderr).toMatch(/perhaps it speaks TLS; .* with --tls-ca-file or HEADROOM_TLS_CA_FILE/);
+    const refused = await run(list, { HEADROOM_TLS_CA_FILE: wrongCa });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain(`is not signed by the CA in ${wrongCa} (HEADROOM_TLS_CA_FILE)`);
+    expect(refused.stderr).toContain("(SERVER_CERTIFICATE_REFUSED)");
   });
 
   it("shows a certificate to services that ask for one", async () => {
@@ -58,7 +63,9 @@ describe("TLS of the command line", () => {
       HEADROOM_TLS_CLIENT_KEY_FILE: clientKeyFile,
     };
     expect(await run(list, env)).toMatchObject({ code: 0, stderr: "" });
-    expect((await run(["--tls-ca-file", caFile, ...list])).code).toBe(1);
+    const without = await run(["--tls-ca-file", caFile, ...list]);
+    expect(without.code).toBe(1);
+    expect(without.stderr).toContain("with HEADROOM_TLS_CLIENT_CERT_FILE and HEADROOM_TLS_CLIENT_KEY_FILE");
     const { clientCertFile: strange, clientKeyFile: strangeKey } = certificates();
     expect((await run(["--tls-cert-file", strange, "--tls-key-file", strangeKey, ...list], env)).code).toBe(1);
   });

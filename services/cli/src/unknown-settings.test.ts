@@ -18,6 +18,20 @@ describe("unknownSettings", () => {
     ]);
   });
 
+  it("names what is nearly a setting without our prefix, and nothing else of other programs", () => {
+    expect(
+      unknownSettings({
+        PAUSE_CAPACITY_THRESHOLD: "0.5",
+        PAUSE_CAPACITY_THRESHHOLD_PERCENT: "0.5",
+        PAUSE_THE_MUSIC: "1",
+        DATABASE_URI: "x",
+      }),
+    ).toEqual([
+      "PAUSE_CAPACITY_THRESHHOLD_PERCENT is no setting of Headroom and changes nothing; did you mean PAUSE_CAPACITY_THRESHOLD_PERCENT?",
+      "PAUSE_CAPACITY_THRESHOLD is no setting of Headroom and changes nothing; did you mean PAUSE_CAPACITY_THRESHOLD_PERCENT?",
+    ]);
+  });
+
   it("knows the settings of every part, what a task is given, and what tests use", () => {
     const names = [
       "HEADROOM_REGISTRY_GRPC_ADDR",

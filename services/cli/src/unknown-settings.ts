@@ -16,6 +16,8 @@ const SET_BY_US: readonly string[] = [
 ];
 /** Those of the project's own tests and benches are no settings. */
 const LOOKS_LIKE_SETTING = /^HEADROOM_(?!TEST_|BENCH_)/i;
+/** A setting whose name other programs could use too: only what is nearly one of ours is meant for us. */
+const MAY_BE_MEANT = /^PAUSE_/i;
 
 /** One line for each, ready to be shown; those of all parts are known to each part, for they often share an environment. */
 export function unknownSettings(env: Readonly<Record<string, string | undefined>>): readonly string[] {
@@ -30,11 +32,12 @@ export function unknownSettings(env: Readonly<Record<string, string | undefined>
     ...SET_BY_US,
   ]);
   return Object.keys(env)
-    .filter((name) => LOOKS_LIKE_SETTING.test(name) && env[name] !== undefined && !known.has(name))
+    .filter((name) => env[name] !== undefined && !known.has(name))
     .sort()
-    .map((name) => {
+    .flatMap((name) => {
       const meant = nearest(name, [...known]);
+      if (!LOOKS_LIKE_SETTING.test(name) && (meant === null || !MAY_BE_MEANT.test(name))) return [];
       const hint = meant === null ? "" : `; did you mean ${meant}?`;
-      return `${name} is no setting of Headroom and changes nothing${hint}`;
+      return [`${name} is no setting of Headroom and changes nothing${hint}`];
     });
 }

@@ -32,13 +32,20 @@ export async function prepareAccess(
   return { kind: "socket", dir, port: socketPort };
 }
 
+/**
+ * Clients take what a URL leaves out from the environment. A PGSSLMODE or PGOPTIONS there is meant for another server: this one speaks no
+ * TLS, and every session has its time zone already.
+ */
+const overEnvironment = "sslmode=disable&options=-ctimezone%3DUTC";
+
 /** The URL of one database behind this access; pg and libpq both read it. */
 export function connectionUrl(access: Access, database: string): string {
   const name = encodeURIComponent(database);
   if (access.kind === "socket") {
-    return `postgresql://${superuser}@localhost/${name}?host=${encodeURIComponent(access.dir)}&port=${access.port}`;
+    const way = `host=${encodeURIComponent(access.dir)}&port=${access.port}`;
+    return `postgresql://${superuser}@localhost/${name}?${way}&${overEnvironment}`;
   }
-  return `postgresql://${superuser}:${access.password}@127.0.0.1:${access.port}/${name}`;
+  return `postgresql://${superuser}:${access.password}@127.0.0.1:${access.port}/${name}?${overEnvironment}`;
 }
 
 export function chooseSocketDir(dataDir: string, wanted: string | undefined): string {

@@ -110,7 +110,7 @@ describe("the way in", () => {
     expect(url.searchParams.get("host")).toBe("/a b/c");
     expect(url.pathname).toBe("/head%20room");
     expect(connectionUrl({ kind: "loopback", port: 7, password: "pw" }, "db")).toBe(
-      "postgresql://headroom:pw@127.0.0.1:7/db",
+      "postgresql://headroom:pw@127.0.0.1:7/db?sslmode=disable&options=-ctimezone%3DUTC",
     );
   });
 

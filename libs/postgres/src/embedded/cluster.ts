@@ -1,5 +1,6 @@
-import { chmod, chown, mkdir, readFile, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { chown, mkdir, readFile, readdir, realpath, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileAtomic } from "@headroom/runtime";
 import { type Access, superuser } from "./access.ts";
 import type { Binaries } from "./binaries.ts";
 import { DataDirUnusableError, InitFailedError } from "./errors.ts";
@@ -58,7 +59,9 @@ export async function createCluster(
   access: Access,
   account: Account | undefined,
 ): Promise<void> {
-  const draft = `${dataDir}.init`;
+  // A link to an empty folder stays a link.
+  const place = await realpath(dataDir).catch(() => dataDir);
+  const draft = `${place}.init`;
   const passwordFile = `${dataDir}.init-password`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { mode: 0o700 });
@@ -76,8 +79,8 @@ export async function createCluster(
       limitMs: initdbLimitMs,
     });
     if (exitCode !== 0) throw new InitFailedError(`PostgreSQL could not create ${dataDir}`, output);
-    await rmdir(dataDir).catch(() => undefined);
-    await rename(draft, dataDir);
+    await rmdir(place).catch(() => undefined);
+    await rename(draft, place);
   } finally {
     await rm(passwordFile, { force: true });
     await rm(draft, { recursive: true, force: true });
@@ -91,12 +94,11 @@ export async function writeSettings(
   extra: Readonly<Record<string, string>>,
   account: Account | undefined,
 ): Promise<void> {
-  const path = join(dataDir, settingsName);
-  await writeFile(path, settingsFile(access, extra), { mode: 0o600 });
-  await chmod(path, 0o600);
-  if (account !== undefined) await chown(path, account.uid, account.gid);
-  const mainPath = join(dataDir, "postgresql.conf");
-  const main = await readFile(mainPath, "utf8");
+  // Whole or not at all, on a full disk too: what stands in PostgreSQL's own file is only added to.
+  const write = (name: string, text: string): Promise<void> =>
+    writeFileAtomic(join(dataDir, name), text, { mode: 0o600, owner: account });
+  await write(settingsName, settingsFile(access, extra));
+  const main = await readFile(join(dataDir, "postgresql.conf"), "utf8");
   const include = `include_if_exists = '${settingsName}'`;
-  if (!main.includes(include)) await writeFile(mainPath, `${main}\n${include}\n`);
+  if (!main.includes(include)) await write("postgresql.conf", `${main}\n${include}\n`);
 }

@@ -74,13 +74,18 @@ async function mayBelongTo(pid: number, dataDir: string): Promise<boolean> {
   if (process.platform !== "linux") return maySignal(pid);
   const [its, folders] = await Promise.all([`/proc/${pid}`, dataDir].map((path) => stat(path).catch(() => null)));
   if (its?.uid !== folders?.uid) return false;
-  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => null);
-  return cwd === null || cwd === dataDir;
+  const cwd = await workingFolder(pid);
+  return cwd === null || cwd === (await placeOf(dataDir));
 }
 
 /** Whether the process works in the data folder, as its PostgreSQL does and hardly another one. */
 export async function isSurelyHere(pid: number, dataDir: string): Promise<boolean> {
-  return (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === dataDir;
+  return (await workingFolder(pid)) === (await placeOf(dataDir));
+}
+
+/** null where it cannot be seen. */
+function workingFolder(pid: number): Promise<string | null> {
+  return readlink(`/proc/${pid}/cwd`).catch(() => null);
 }
 
 function maySignal(pid: number): boolean {
@@ -93,6 +98,11 @@ function maySignal(pid: number): boolean {
 }
 
 async function samePlace(one: string, other: string): Promise<boolean> {
-  const [first, second] = await Promise.all([one, other].map((path) => realpath(path).catch(() => path)));
+  const [first, second] = await Promise.all([one, other].map(placeOf));
   return first === second;
+}
+
+/** The folder itself, where `path` is a symbolic link to it. */
+function placeOf(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
 }

@@ -1,11 +1,17 @@
-import { chmod, chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, link, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, it } from "vitest";
-import { silentLogger } from "@headroom/runtime";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { silentLogger, systemPorts } from "@headroom/runtime";
 import { captureLogger, makeTempDir, type SpawnedScript, spawnScript, waitFor } from "@headroom/testing";
 import pg from "pg";
-import { DataDirInUseError, DataDirUnusableError, type EmbeddedPostgres, startEmbedded } from "../index.ts";
+import {
+  createDatabase,
+  DataDirInUseError,
+  DataDirUnusableError,
+  type EmbeddedPostgres,
+  startEmbedded,
+} from "../index.ts";
 import { processStartTime } from "@headroom/runtime";
 
 const ownerProgram = fileURLToPath(new URL("./owner.test-helper.ts", import.meta.url));
@@ -109,6 +115,45 @@ describe("embedded PostgreSQL", () => {
     await expect(stat(socketDir)).rejects.toMatchObject({ code: "ENOENT" });
   });
 
+  it("is reached whatever the environment says of another PostgreSQL", async () => {
+    vi.stubEnv("PGSSLMODE", "require");
+    vi.stubEnv("PGSSLNEGOTIATION", "direct");
+    vi.stubEnv("PGOPTIONS", "-c no_such_setting=1");
+    vi.stubEnv("PGPASSWORD", "not this one's");
+    cleanups.push(() => Promise.resolve(vi.unstubAllEnvs()));
+    const server = await start(join(await freshDir(), "postgres"));
+    const database = createDatabase({
+      connection: server,
+      schema: "public",
+      applicationName: "environment",
+      logger: silentLogger,
+      ports: systemPorts,
+    });
+    try {
+      await database.ping();
+    } finally {
+      await database.close();
+    }
+  });
+
+  it.skipIf(process.platform === "win32")(
+    "runs on a folder that is a link to another one, and stops there",
+    async () => {
+      const dir = await freshDir();
+      await mkdir(join(dir, "elsewhere", "data"), { recursive: true });
+      const dataDir = join(dir, "postgres");
+      await symlink(join(dir, "elsewhere", "data"), dataDir);
+      const first = await start(dataDir);
+      const pid = first.pid() ?? 0;
+      expect(await query(first.connectionString, "SELECT 8 AS eight")).toEqual([{ eight: 8 }]);
+      await first.stop();
+      expect(await isGone(pid)).toBe(true);
+      expect((await lstat(dataDir)).isSymbolicLink()).toBe(true);
+      expect((await readFile(join(dir, "elsewhere", "data", "PG_VERSION"), "utf8")).trim()).not.toBe("");
+      expect((await start(dataDir)).adopted).toBe(false);
+    },
+  );
+
   it("refuses a second owner in this process and in another, naming the pid and the way out", async () => {
     const dataDir = join(await freshDir(), "postgres");
     await start(dataDir);
@@ -183,6 +228,25 @@ describe("embedded PostgreSQL", () => {
     if (pidFile !== null) expect(await isGone(Number(pidFile.split("\n")[0]))).toBe(true);
     const next = await start(dataDir);
     expect(await query(next.connectionString, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+  });
+
+  it("replaces its settings files as a whole, so that a full disk leaves none of them torn", async () => {
+    const dir = await freshDir();
+    const dataDir = join(dir, "postgres");
+    await (await start(dataDir)).stop();
+    const main = join(dataDir, "postgresql.conf");
+    const { uid } = await stat(main);
+    await writeFile(main, "work_mem = '9MB'\n");
+    for (const name of ["postgresql.conf", "headroom.conf"]) await link(join(dataDir, name), join(dir, name));
+    const server = await start(dataDir);
+    // A file that is written in place changes under its other name too.
+    expect(await readFile(join(dir, "postgresql.conf"), "utf8")).toBe("work_mem = '9MB'\n");
+    for (const name of ["postgresql.conf", "headroom.conf"]) {
+      const found = await stat(join(dataDir, name));
+      expect(found).toMatchObject({ uid, nlink: 1 });
+      expect(found.mode & 0o777).toBe(0o600);
+    }
+    expect(await query(server.connectionString, "SHOW max_connections")).toEqual([{ max_connections: "100" }]);
   });
 
   it("leaves a folder alone that holds something else, and can use it once emptied", async () => {

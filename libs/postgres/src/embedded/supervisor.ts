@@ -127,7 +127,10 @@ interface StartedServer {
 
 async function preparePlace(dataDir: string, options: EmbeddedOptions): Promise<ServerPlace> {
   const account = await chooseAccount(dataDir);
-  if (account !== undefined) await openTheWay(dirname(dataDir), account);
+  if (account !== undefined) {
+    const itself = await realpath(dataDir).catch(() => dataDir);
+    for (const parent of new Set([dirname(dataDir), dirname(itself)])) await openTheWay(parent, account);
+  }
   const binaries = await findBinaries({ account, copyDir: options.programsDir ?? `${dataDir}.programs` });
   const version = await clusterVersion(dataDir);
   if (version !== null && version !== binaries.majorVersion) {

@@ -19,6 +19,9 @@ export interface AgentCredentials {
 
 const prefix = "hrc1";
 
+/** What every credential begins with, and no token does. */
+export const credentialPrefix = `${prefix}.`;
+
 /** `secret`: the token that the services of one Headroom share. */
 export function createAgentCredentials(secret: string): AgentCredentials {
   const sealed = createSealed({ prefix, purpose: "agent credential", secret, ids: 2 });
@@ -33,7 +36,7 @@ export function createAgentCredentials(secret: string): AgentCredentials {
 
 /** Whether a text claims to be an agent's credential, good or not. */
 export function looksLikeCredential(text: string): boolean {
-  return text.startsWith(`${prefix}.`);
+  return text.startsWith(credentialPrefix);
 }
 
 /** An agent speaks only for itself. Throws PERMISSION_DENIED (AGENT_ID_MISMATCH) when a credential is of another agent. */

@@ -1,8 +1,9 @@
 /** The settings that every server of ours has, and what they come to: one declaration for both services. */
-import { ConfigError, dataPaths, defaultDataDir, logLevels, option } from "@headroom/runtime";
+import { ConfigError, type ConfigSource, dataPaths, defaultDataDir, logLevels, option } from "@headroom/runtime";
 import type { AuthPolicy } from "./auth-policy.ts";
 import type { ServerTls } from "./tls.ts";
 import { createTokenAuth } from "./token-auth.ts";
+import { tokenProblem } from "./token-form.ts";
 import { ensureTokenFile } from "./token-file.ts";
 
 /** Spread into a service's schema. */
@@ -15,7 +16,7 @@ export const serverSettings = {
   }),
   token: option.string({
     env: "HEADROOM_TOKEN",
-    help: "The token itself, in place of a file; at least 16 characters.",
+    help: "The token itself, in place of a file (--token-file wins over it): 16 to 512 letters, digits and ._~+/=-.",
     default: null,
     secret: true,
   }),
@@ -40,7 +41,7 @@ export const serverSettings = {
   tlsClientCaFile: option.path({
     env: "HEADROOM_TLS_CLIENT_CA_FILE",
     flag: "tls-client-ca-file",
-    help: "CA in PEM that must have signed the certificates of clients (mutual TLS).",
+    help: "CA in PEM that must have signed the certificates of clients (mutual TLS); with certificate and key only.",
     default: null,
   }),
   allowPlaintext: option.boolean({
@@ -84,8 +85,16 @@ export interface ServerSecurity {
   readonly tls?: ServerTls;
 }
 
-/** A guessable token protects nothing. */
-const SHORTEST_TOKEN = 16;
+/** What was read, without a token of the environment where a flag names a file: flags win over the environment. */
+export function withTokenOfFlag<V extends { readonly token: string | null }>({
+  values,
+  sources,
+}: {
+  readonly values: V;
+  readonly sources: { readonly tokenFile: ConfigSource };
+}): V {
+  return sources.tokenFile === "flag" ? { ...values, token: null } : values;
+}
 
 /** Where the token and the logs lie. */
 export function serverPaths(
@@ -107,23 +116,26 @@ export async function serverSecurity(
 ): Promise<{ readonly token: string; readonly security: ServerSecurity }> {
   const tls = tlsOf(settings);
   const { tokenFile } = serverPaths(settings, service);
-  if (settings.token !== null && settings.token.length < SHORTEST_TOKEN) {
-    throw wrongSetting(
-      "token",
-      `at least ${SHORTEST_TOKEN} characters`,
-      "write a longer one, such as the output of openssl rand -hex 32",
-      `HEADROOM_TOKEN has fewer than ${SHORTEST_TOKEN} characters`,
-    );
-  }
+  const problem = tokenProblem(settings.token);
+  if (problem !== null) throw new ConfigError([problem]);
   const token = settings.token ?? (await ensureTokenFile(tokenFile));
   const auth = createTokenAuth(settings.token === null ? { token, tokenFile } : { token });
   return { token, security: { auth, allowPlaintext: settings.allowPlaintext, ...(tls !== undefined && { tls }) } };
 }
 
-/** The TLS files, or undefined for plaintext. Throws ConfigError when only one of certificate and key is set. */
+/** The TLS files, or undefined for plaintext. Throws ConfigError when one of certificate and key is set alone, or the CA of clients without them. */
 function tlsOf(settings: ServerSettings): ServerTls | undefined {
   const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsClientCaFile: clientCaFile } = settings;
-  if (certFile === null && keyFile === null) return undefined;
+  if (certFile === null && keyFile === null) {
+    if (clientCaFile === null) return undefined;
+    // Whoever set it believes that clients are asked for certificates.
+    throw wrongSetting(
+      "tlsCertFile",
+      "a path",
+      "set these two as well, or take the CA of clients away",
+      "HEADROOM_TLS_CLIENT_CA_FILE (--tls-client-ca-file) asks for client certificates only where TLS is on, by HEADROOM_TLS_CERT_FILE and HEADROOM_TLS_KEY_FILE",
+    );
+  }
   if (certFile === null || keyFile === null) {
     const missing = certFile === null ? "tlsCertFile" : "tlsKeyFile";
     throw wrongSetting(
@@ -138,7 +150,7 @@ function tlsOf(settings: ServerSettings): ServerTls | undefined {
 
 /** What only shows when settings are seen together. */
 function wrongSetting(
-  setting: "token" | "tlsCertFile" | "tlsKeyFile",
+  setting: "tlsCertFile" | "tlsKeyFile",
   allowed: string,
   example: string,
   problem: string,

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import { ChannelCredentials } from "@grpc/grpc-js";
 
 /** Files of a TLS server, PEM. With a CA every client must show a certificate that it signed (mutual TLS). */
 export interface ServerTls {
@@ -28,28 +28,20 @@ const namesOfServices = {
   keyFile: "HEADROOM_TLS_KEY_FILE",
 } as const;
 
+/** What the person set to name each file. */
+export function namesOf(tls: ClientTls): Required<NonNullable<ClientTls["names"]>> {
+  return { ...namesOfServices, ...tls.names };
+}
+
 /** A certificate or key file that cannot be read, or is none. */
 export class TlsFileError extends Error {
   override readonly name = "TlsFileError";
 }
 
 /** Throws TlsFileError. Absent: plaintext. */
-export function serverCredentials(tls: ServerTls | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const cert = readPem(tls.certFile, "the certificate (HEADROOM_TLS_CERT_FILE)");
-  const key = readPem(tls.keyFile, "the private key (HEADROOM_TLS_KEY_FILE)");
-  const clientCa =
-    tls.clientCaFile === undefined
-      ? null
-      : readPem(tls.clientCaFile, "the CA of clients (HEADROOM_TLS_CLIENT_CA_FILE)");
-  checkPem(cert, key, `${tls.certFile} and ${tls.keyFile}`);
-  return ServerCredentials.createSsl(clientCa, [{ cert_chain: cert, private_key: key }], clientCa !== null);
-}
-
-/** Throws TlsFileError. Absent: plaintext. */
 export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
-  const names = { ...namesOfServices, ...tls.names };
+  const names = namesOf(tls);
   const read = (path: string | undefined, what: string): Buffer | null =>
     path === undefined ? null : readPem(path, what);
   const ca = read(tls.caFile, `the CA (${names.caFile})`);
@@ -77,8 +69,8 @@ function readPem(path: string, what: string): Buffer {
   }
 }
 
-/** Node takes a file without a certificate for a CA that signed nothing, and every connection would fail. */
-function checkCa(ca: Buffer, file: string): void {
+/** Node takes a file without a certificate for a CA that signed nothing, and every connection would fail. Throws TlsFileError. */
+export function checkCa(ca: Buffer, file: string): void {
   try {
     void new X509Certificate(ca);
   } catch (error) {
@@ -86,8 +78,8 @@ function checkCa(ca: Buffer, file: string): void {
   }
 }
 
-/** grpc-js would find out at the first connection only. */
-function checkPem(cert: Buffer, key: Buffer, files: string): void {
+/** grpc-js would find out at the first connection only. Throws TlsFileError. */
+export function checkPem(cert: Buffer, key: Buffer, files: string): void {
   try {
     createSecureContext({ cert, key });
   } catch (error) {

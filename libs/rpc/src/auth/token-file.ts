@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, open, readFile, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolders } from "@headroom/runtime";
+import { tokenFault, tokenForm } from "./token-form.ts";
 
 /** A token file that cannot be used, and what to do about it. */
 export class TokenFileError extends Error {
@@ -10,7 +11,6 @@ export class TokenFileError extends Error {
 
 // 256 bits, so that guessing is out of the question at any rate of tries.
 const tokenBytes = 32;
-const wellFormed = /^[A-Za-z0-9._~+/=-]{16,512}$/;
 
 /** The token in a file. Rejects with TokenFileError when it is missing, readable by others, or holds no token. */
 export async function readTokenFile(path: string): Promise<string> {
@@ -22,9 +22,9 @@ export async function readTokenFile(path: string): Promise<string> {
   }
   await refuseOpenFile(path);
   const token = text.trim();
-  if (wellFormed.test(token)) return token;
+  if (tokenFault(token) === null) return token;
   throw new TokenFileError(
-    `the token file ${path} holds no token (16 to 512 letters, digits and ._~+/=-); remove it, and the next start writes a new one`,
+    `the token file ${path} holds no token (${tokenForm}); remove it, and the next start writes a new one`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { Client, type ChannelOptions as GrpcChannelOptions } from "@grpc/grpc-js";
 import { formatHostPort, type Logger, type Ports } from "@headroom/runtime";
 import { isLoopbackHost } from "../auth/bind-address.ts";
-import { channelCredentials } from "../auth/tls.ts";
+import { channelCredentials, type ClientTls } from "../auth/tls.ts";
 import type { HeadroomError } from "../errors.ts";
 import type { DuplexStream } from "../call.ts";
 import type { CallOptions } from "../definition.ts";
@@ -43,6 +43,8 @@ export interface GrpcConnection {
   readonly logger: Logger;
   readonly token: string | undefined;
   readonly howToStart: string | undefined;
+  /** undefined: plaintext. */
+  readonly tls: ClientTls | undefined;
   /** Throws HeadroomError CHANNEL_CLOSED after `close`. */
   grpc(): Client;
   /** Registers a call in progress, to be ended with an error by `close`. Answers how to unregister. */
@@ -75,6 +77,7 @@ export function createChannel(options: ChannelOptions): Channel {
     logger: options.logger,
     token: options.token,
     howToStart: options.howToStart,
+    tls: options.tls,
     grpc() {
       if (isClosed) throw channelClosedError(address);
       return client;

@@ -1,6 +1,8 @@
+import type { ClientTls } from "../auth/tls.ts";
 import { HeadroomError, type RpcCode } from "../errors.ts";
 import { clip } from "../status/clip.ts";
 import { codeOf, fromGrpcStatus, type ReceivedStatus } from "../status/grpc-status.ts";
+import { nameTheCa, tlsFailure } from "./tls-failure.ts";
 
 /** Which call it was, for the message. */
 export interface CalledMethod {
@@ -10,6 +12,8 @@ export interface CalledMethod {
   readonly address: string;
   /** What is missing when nothing answers. */
   readonly howToStart: string | undefined;
+  /** undefined: plaintext. */
+  readonly tls: ClientTls | undefined;
 }
 
 const maxDetailChars = 300;
@@ -62,7 +66,8 @@ function fromTransport(status: ReceivedStatus, called: CalledMethod): HeadroomEr
   return new HeadroomError({ code, cause: status, metadata: { address: called.address }, ...meaning });
 }
 
-function unreachable(detail: string, { address, howToStart }: CalledMethod): Meaning {
+function unreachable(detail: string, called: CalledMethod): Meaning {
+  const { address, tls } = called;
   if (!/No connection established|Name resolution|ECONNREFUSED|ENOTFOUND/.test(detail)) {
     return {
       reason: "CONNECTION_LOST",
@@ -71,12 +76,27 @@ function unreachable(detail: string, { address, howToStart }: CalledMethod): Mea
     };
   }
   const cause = causeOf(detail);
+  const refused = tls === undefined ? null : tlsFailure(cause, address, tls);
+  const { reason, message } = refused ?? { reason: "SERVER_UNREACHABLE", message: whyUnreachable(cause, called) };
+  return { reason, message, retryAfterMs: reconnectHintMs };
+}
+
+/** The other side took the connection and ended it before it said a word. */
+const hungUp = /^(?:Failed to connect$|read ECONNRESET|write EPIPE|Connection closed before|Error \[ECONNRESET\])/;
+
+function whyUnreachable(cause: string, { address, howToStart, tls }: CalledMethod): string {
+  const inPlaintext = tls === undefined;
   // What HTTP/2 calls it when the other side speaks something else.
-  const isOtherServer = cause.startsWith("Protocol error");
-  const what = isOtherServer
-    ? `what answers at ${address} is no gRPC server, perhaps it is the port of REST; give the address of gRPC`
-    : `nothing answers at ${address} (${cause}); ${howToStart ?? 'start it with "headroom up", or give the right address'}`;
-  return { reason: "SERVER_UNREACHABLE", message: what, retryAfterMs: reconnectHintMs };
+  if (cause.startsWith("Protocol error")) {
+    const orTls = inPlaintext ? `, or, where it speaks TLS, ${nameTheCa}` : "";
+    return `what answers at ${address} is no gRPC server, perhaps it is the port of REST; give the address of gRPC${orTls}`;
+  }
+  if (!hungUp.test(cause))
+    return `nothing answers at ${address} (${cause}); ${howToStart ?? 'start it with "headroom up", or give the right address'}`;
+  // So does a TLS server, and so does what stands before a service that is away.
+  return inPlaintext
+    ? `what answers at ${address} ends each connection without a word, perhaps it speaks TLS; ${nameTheCa}, or see whether the service runs`
+    : `what answers at ${address} ends each connection over TLS without a word; see whether the service runs, and whether it asks for a certificate of another CA than that of ours`;
 }
 
 /** What of grpc-js's sentence is about the failure: "No connection established. Last error: Error: connect E… ADDRESS. Resolution note: ". */
@@ -84,7 +104,8 @@ function causeOf(detail: string): string {
   return detail
     .replace(/^No connection established\. (?:Last error: )?(?:Error: )?/, "")
     .replace(/\.? Resolution note: ?$/, "")
-    .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
+    .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "")
+    .trim();
 }
 
 function isStatus(error: unknown): error is ReceivedStatus {

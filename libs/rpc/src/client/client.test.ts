@@ -59,16 +59,13 @@ describe("the client", () => {
       "connect ECONNREFUSED ::1:9",
     ],
     ["No connection established. Last error: connect EHOSTUNREACH 10.1.2.3:7401", "connect EHOSTUNREACH 10.1.2.3:7401"],
-    [
-      "No connection established. Last error: Failed to connect (2026-01-31T12:00:00.123Z). Resolution note: ",
-      "Failed to connect",
-    ],
+    ["No connection established. Last error: GOAWAY (2026-01-31T12:00:00.123Z). Resolution note: ", "GOAWAY"],
     [
       "Name resolution failed for target dns:desk-7.example.org:7401",
       "Name resolution failed for target dns:desk-7.example.org:7401",
     ],
   ])("tells the whole address of %s", (details, cause) => {
-    const called = { method: "x.Y/Z", address: "desk-7:1", howToStart: "start it" };
+    const called = { method: "x.Y/Z", address: "desk-7:1", howToStart: "start it", tls: undefined };
     const { message } = toClientError({ code: 14, details }, called);
     expect(message).toBe(`nothing answers at desk-7:1 (${cause}); start it`);
   });

@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import type { SecureConnector } from "@grpc/grpc-js/build/src/channel-credentials.js";
 import { Http2SubchannelConnector } from "@grpc/grpc-js/build/src/transport.js";
 import type { Timers } from "@headroom/runtime";
+import { tellCode } from "./tls-failure.ts";
 
 /** The option of a channel that says so; channels without it are left alone. */
 export const connectLimitOption = "headroom.connect_limit";
@@ -59,7 +60,7 @@ class Attempt {
         this.#socket = socket;
         // The connection itself came too late.
         if (this.#hasEnded) socket.destroy();
-        return inner.connect(socket);
+        return inner.connect(socket).catch(tellCode);
       },
       waitForReady: () => inner.waitForReady(),
       getCallCredentials: () => inner.getCallCredentials(),

@@ -30,7 +30,8 @@ export function outgoingOptions(deadlineMs: number | undefined): GrpcCallOptions
 }
 
 export function errorOf(error: unknown, channel: GrpcConnection, method: AnyMethod): HeadroomError {
-  return toClientError(error, { method: nameOf(method), address: channel.address, howToStart: channel.howToStart });
+  const { address, howToStart, tls } = channel;
+  return toClientError(error, { method: nameOf(method), address, howToStart, tls });
 }
 
 /** Calls `abort` when the caller's signal aborts or the channel is closed, until the returned function is called. */

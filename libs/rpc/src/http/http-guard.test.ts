@@ -24,6 +24,14 @@ describe("what a web page in the owner's browser must not do", () => {
     }
   });
 
+  it("the refusal says at which address it may be called, and what its other names are set with", async () => {
+    const hostsSetting = "HEADROOM_REGISTRY_HTTP_HOSTS or --http-hosts";
+    const listen = { http: "0.0.0.0:0", hostsSetting };
+    const { ask, address } = await startHttp({}, { listen, allowPlaintext: true });
+    const message = String((await ask("/healthz", { headers: { host: "registry.lan" } })).error()["message"]);
+    expect(message).toContain(`use 127.0.0.1:${address.port}, or add the name to ${hostsSetting}`);
+  });
+
   it("its own names are accepted", async () => {
     const { ask, address } = await startHttp(
       {},

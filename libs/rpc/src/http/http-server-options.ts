@@ -17,6 +17,8 @@ export interface HttpServerOptions {
     readonly setting?: string;
     /** Names under which the server is known besides: "registry.lan" or "registry.lan:8080". Without a port, any port. */
     readonly extraHosts?: readonly string[];
+    /** How to add to them, for errors: "HEADROOM_REGISTRY_HTTP_HOSTS or --http-hosts". */
+    readonly hostsSetting?: string;
   };
   /** What is served: those methods that have a google.api.http rule. */
   readonly methods: MethodTable;

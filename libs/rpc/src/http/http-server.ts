@@ -46,6 +46,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       const { headersTimeoutMs = DEFAULT_HEADERS_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options;
       const made = await makeNodeServer({
         tls: options.tls,
+        ports: options.ports,
         gate: new ConnectionGate({
           name: `${options.name} HTTP`,
           timers: options.ports.timers,
@@ -159,7 +160,8 @@ class RestFace {
 
   #guard(address: HostPort): GuardOptions {
     const { tls, listen } = this.#options;
-    return { scheme: tls === undefined ? "http" : "https", address, extraHosts: listen.extraHosts ?? [] };
+    const { extraHosts = [], hostsSetting } = listen;
+    return { scheme: tls === undefined ? "http" : "https", address, extraHosts, hostsSetting };
   }
 
   #fail({ request, response, requestId, peer }: Omit<Exchange, "query">, thrown: unknown): void {

@@ -1,12 +1,12 @@
 /** Node's HTTP server with bounds on all that a peer can hold: header size and time, request time, connections. */
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { formatHostPort, sleep, type HostPort, type Timers } from "@headroom/runtime";
-import { TlsFileError, type ServerTls } from "../auth/tls.ts";
+import { formatHostPort, silentLogger, sleep, type HostPort, type Ports, type Timers } from "@headroom/runtime";
+import { ServerCertificates, type ServerPem } from "../auth/server-certificates.ts";
+import type { ServerTls } from "../auth/tls.ts";
 import { type ConnectionGate, peerKey } from "../server/connection-gate.ts";
 import { PortInUseError } from "../server/port-in-use.ts";
 
@@ -25,6 +25,7 @@ const NODE_OPTIONS: ServerOptions = {
 
 export interface NodeServerOptions {
   readonly tls: ServerTls | undefined;
+  readonly ports: Pick<Ports, "clock" | "timers">;
   readonly gate: ConnectionGate;
   readonly headersTimeoutMs: number;
   readonly handle: RequestListener;
@@ -32,7 +33,7 @@ export interface NodeServerOptions {
 
 /** Rejects with TlsFileError. */
 export async function makeNodeServer(options: NodeServerOptions): Promise<Server> {
-  const { tls, gate, headersTimeoutMs } = options;
+  const { tls, ports, gate, headersTimeoutMs } = options;
   const handle: RequestListener = (request, response) => {
     const { remoteAddress = "", remotePort } = request.socket;
     response.once("close", gate.request(peerKey(remoteAddress, remotePort)));
@@ -43,7 +44,8 @@ export async function makeNodeServer(options: NodeServerOptions): Promise<Server
     headersTimeout: headersTimeoutMs,
     connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 4),
   };
-  const server = tls === undefined ? createPlainServer(bounds, handle) : await makeTlsServer(tls, bounds, handle);
+  const server =
+    tls === undefined ? createPlainServer(bounds, handle) : await makeTlsServer(tls, ports, bounds, handle);
   // Before Node's own listener: what is refused is not read.
   server.prependListener("connection", (socket: Socket) => void gate.admit(socket));
   // One connection may not ask without end while others wait for one.
@@ -70,31 +72,24 @@ function refuseMalformed(error: Error & { readonly code?: string }, socket: Dupl
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
 }
 
-async function makeTlsServer(tls: ServerTls, bounds: ServerOptions, handle: RequestListener): Promise<Server> {
-  const { certFile, keyFile, clientCaFile } = tls;
-  const cert = await readPem(certFile, "the certificate (HEADROOM_TLS_CERT_FILE)");
-  const key = await readPem(keyFile, "the private key (HEADROOM_TLS_KEY_FILE)");
-  const mutual =
-    clientCaFile === undefined
-      ? {}
-      : { ca: await readPem(clientCaFile, "the CA of clients (HEADROOM_TLS_CLIENT_CA_FILE)"), requestCert: true };
-  try {
-    return createTlsServer({ ...bounds, cert, key, ...mutual, handshakeTimeout: 10_000 }, handle);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TlsFileError(`${certFile} and ${keyFile} are not a certificate and its key in PEM: ${why}`, {
-      cause: error,
-    });
-  }
+async function makeTlsServer(
+  tls: ServerTls,
+  ports: NodeServerOptions["ports"],
+  bounds: ServerOptions,
+  handle: RequestListener,
+): Promise<Server> {
+  // gRPC has the same files, and tells of them.
+  const certificates = await ServerCertificates.open({ tls, ports, logger: silentLogger });
+  const { pem } = certificates;
+  const made = { ...bounds, ...contextOf(pem), requestCert: pem.clientCa !== null, handshakeTimeout: 10_000 };
+  const server = createTlsServer(made, handle);
+  server.once("listening", () => certificates.watch((renewed) => server.setSecureContext(contextOf(renewed))));
+  server.once("close", () => certificates.close());
+  return server;
 }
 
-async function readPem(path: string, what: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TlsFileError(`${what} cannot be read from ${path}: ${why}`, { cause: error });
-  }
+function contextOf({ cert, key, clientCa }: ServerPem) {
+  return { cert, key, ...(clientCa !== null && { ca: clientCa }) };
 }
 
 export interface ListenHttpOptions {

@@ -2,7 +2,7 @@
  * A web page that its owner's browser shows must never reach this server: neither by a form or script (its `Origin` is foreign),
  * nor by a name of its own that it lets point here (its `Host` is foreign). There are no CORS headers and no cookies.
  */
-import { formatHostPort, type HostPort } from "@headroom/runtime";
+import { formatHostPort, type HostPort, type ListItem } from "@headroom/runtime";
 import { isLoopbackHost } from "../auth/bind-address.ts";
 import { httpProblem } from "./http-problem.ts";
 
@@ -11,6 +11,8 @@ export interface GuardOptions {
   /** Where the server listens: the host as configured, the real port. */
   readonly address: HostPort;
   readonly extraHosts: readonly string[];
+  /** How its other names are told to the server, for errors. */
+  readonly hostsSetting: string | undefined;
 }
 
 export interface GuardedRequest {
@@ -28,7 +30,7 @@ export function refuseForeign(request: GuardedRequest, options: GuardOptions): v
       403,
       "PERMISSION_DENIED",
       "FOREIGN_HOST",
-      `the Host header ${shown(request.host)} does not name this server; use ${formatHostPort(options.address)}, or tell the server its other names`,
+      `the Host header ${shown(request.host)} does not name this server; use ${reachedAt(request, options)}, or add the name to ${options.hostsSetting ?? "the server's other names"}`,
     );
   }
   if (request.origin === undefined) return;
@@ -61,6 +63,17 @@ function parseAuthority(text: string | undefined, scheme: GuardOptions["scheme"]
   return { name: withoutFinalDot(name.toLowerCase()), port };
 }
 
+/** A name that `extraHosts` may have. Anything else would be found at no call, and every call by it refused. */
+export const extraHost: ListItem = {
+  fault(text) {
+    const host = parseAuthority(text, "http");
+    if (host === null)
+      return "is no NAME or NAME:PORT (an address of IPv6 stands in brackets, and no http:// before it)";
+    return host.port > 65_535 ? "has a port above 65535" : null;
+  },
+  example: "write headroom.example.org, or proxy.example.org:8443 for that port alone",
+};
+
 function isOurs(host: Authority, localAddress: string | undefined, options: GuardOptions): boolean {
   if (isExtra(host, options)) return true;
   if (host.port !== options.address.port) return false;
@@ -68,7 +81,19 @@ function isOurs(host: Authority, localAddress: string | undefined, options: Guar
   if (host.name === options.address.host.toLowerCase()) return true;
   // The very address that the connection came to, where the server listens on all of them. A name could be made to point
   // here, an address cannot.
-  return localAddress !== undefined && host.name === localAddress.toLowerCase().replace(/^::ffff:/, "");
+  return localAddress !== undefined && host.name === bareAddress(localAddress);
+}
+
+/** Where nobody can call 0.0.0.0, the address of this machine that was called. */
+function reachedAt({ localAddress }: GuardedRequest, { address }: GuardOptions): string {
+  const isEveryAddress = address.host === "0.0.0.0" || address.host === "::";
+  if (!isEveryAddress || localAddress === undefined) return formatHostPort(address);
+  return formatHostPort({ host: bareAddress(localAddress), port: address.port });
+}
+
+/** An IPv4 address on a socket of both families is written as one of IPv6. */
+function bareAddress(address: string): string {
+  return address.toLowerCase().replace(/^::ffff:/, "");
 }
 
 function isExtra(host: Authority, { extraHosts, scheme }: GuardOptions): boolean {

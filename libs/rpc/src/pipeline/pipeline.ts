@@ -82,6 +82,7 @@ export class Pipeline {
         traceparent: readTraceparent(meta.traceparent),
         signal: scope.signal,
         deadlineLeftMs,
+        isRepeat: meta.isRepeat ?? false,
         caller,
         parentLogger: logger,
       });

@@ -7,6 +7,7 @@ export interface ServerCallContextOptions {
   readonly traceparent: string | null;
   readonly signal: AbortSignal;
   readonly deadlineLeftMs: number | null;
+  readonly isRepeat: boolean;
   readonly caller: Caller;
   readonly parentLogger: Logger;
 }
@@ -18,6 +19,7 @@ export class ServerCallContext implements CallContext {
   readonly traceparent: string | null;
   readonly signal: AbortSignal;
   readonly deadlineLeftMs: number | null;
+  readonly isRepeat: boolean;
   readonly caller: Caller;
   readonly #parentLogger: Logger;
   #logger: Logger | undefined;
@@ -28,6 +30,7 @@ export class ServerCallContext implements CallContext {
     this.traceparent = options.traceparent;
     this.signal = options.signal;
     this.deadlineLeftMs = options.deadlineLeftMs;
+    this.isRepeat = options.isRepeat;
     this.caller = options.caller;
     this.#parentLogger = options.parentLogger;
   }

@@ -22,6 +22,8 @@ export function grpcCallMeta(call: GrpcCall, signal: AbortSignal | undefined): C
     requestId: textHeader(call.metadata, "x-request-id"),
     traceparent: textHeader(call.metadata, "traceparent"),
     deadlineLeftMs: grpcDeadlineLeftMs(call.getDeadline()),
+    // Set by gRPC itself from the second try on.
+    isRepeat: textHeader(call.metadata, "grpc-previous-rpc-attempts") !== undefined,
   };
   return signal === undefined ? meta : { ...meta, signal };
 }

@@ -1,8 +1,10 @@
-import { serverCredentials } from "../auth/tls.ts";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { ServerCertificates } from "../auth/server-certificates.ts";
 import { quietGrpc } from "../quiet-grpc.ts";
 import { ConnectionGate } from "./connection-gate.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { listen } from "./listen.ts";
+import { RenewableCredentials } from "./renewable-credentials.ts";
 import type { ServerTransport } from "./server-transport.ts";
 
 /** A storm of agents that all come at once stays below it: each asks for something within milliseconds. */
@@ -13,7 +15,9 @@ const firstRequestMs = 20_000;
 export const grpcTransport: ServerTransport = {
   async open(calls) {
     quietGrpc();
-    const credentials = serverCredentials(calls.tls);
+    const { tls, ports, logger } = calls;
+    const certificates = tls === undefined ? null : await ServerCertificates.open({ tls, ports, logger });
+    const renewable = certificates === null ? null : new RenewableCredentials(certificates.pem);
     const gate = new ConnectionGate({
       name: `${calls.name} gRPC`,
       timers: calls.ports.timers,
@@ -23,12 +27,14 @@ export const grpcTransport: ServerTransport = {
       firstRequestMs,
     });
     const server = createGrpcServer(calls, gate);
-    const injector = server.createConnectionInjector(credentials);
+    const injector = server.createConnectionInjector(renewable ?? ServerCredentials.createInsecure());
     try {
       const listening = await listen((socket) => {
         if (gate.admit(socket)) injector.injectConnection(socket);
       }, calls);
+      certificates?.watch((pem) => renewable?.renew(pem));
       const stopAccepting = (): void => {
+        certificates?.close();
         listening.close();
         gate.endSilent();
       };

@@ -70,16 +70,22 @@ function check(health: HealthState, service: string): CheckResponse | HeadroomEr
 /** The state now, then each change; a slow reader gets the newest. Ends when the server goes down. */
 function watch(stream: ServerWritableStream<Request, CheckResponse>, service: string, health: HealthState): void {
   let told: ServingStatus | undefined;
+  let isWriting = false;
   const tell = (): void => {
+    // What changed meanwhile is told when the write is done.
+    if (isWriting || stream.writableEnded || stream.destroyed) return;
     const current = statusOf(health, service);
-    if (current !== told && stream.writableLength === 0) {
+    if (current !== told) {
       told = current;
-      stream.write({ status: current });
+      isWriting = true;
+      stream.write({ status: current }, () => {
+        isWriting = false;
+        tell();
+      });
     }
     if (!health.isUp) stream.end();
   };
   const unsubscribe = health.onChange(tell);
-  stream.on("drain", tell);
   stream.on("cancelled", unsubscribe);
   stream.on("close", unsubscribe);
   tell();

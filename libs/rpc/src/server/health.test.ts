@@ -72,6 +72,24 @@ describe("R-SHAPE-5: grpc.health.v1", () => {
     expect(server.health.get("")).toBe(false);
   });
 
+  it("Watch tells the last of several changes at once, and that the server stops", async () => {
+    const server = await startServer();
+    const stream = clientOf(server).watch({ service: capacityService });
+    const seen: number[] = [];
+    stream.on("data", (answer: wire.HealthCheckResponse) => seen.push(answer.status));
+    const ended = new Promise((resolve) => stream.on("end", resolve));
+    stream.on("error", () => undefined);
+    await vi.waitFor(() => expect(seen).toEqual([SERVING]), 10_000);
+    server.health.set(capacityService, false);
+    server.health.set(capacityService, true);
+    await vi.waitFor(() => expect(seen).toEqual([SERVING, NOT_SERVING, SERVING]), 10_000);
+    server.health.set(capacityService, false);
+    server.health.set(capacityService, true);
+    await server.stop();
+    await ended;
+    expect(seen.at(-1)).toBe(NOT_SERVING);
+  });
+
   it("Watch of a service that is not there says so and goes on", async () => {
     const server = await startServer();
     const stream = clientOf(server).watch({ service: "later" });

@@ -22,6 +22,8 @@ export interface CallMeta {
   readonly traceparent: string | undefined;
   /** Time left for the call; null: no deadline. */
   readonly deadlineLeftMs: number | null;
+  /** Whether the caller's gRPC has sent the call before, and tries it again. Left out: no. */
+  readonly isRepeat?: boolean;
   /** Aborted when the caller goes away. */
   readonly signal?: AbortSignal;
 }

@@ -54,6 +54,21 @@ describe("unary calls through a real socket", () => {
     });
   });
 
+  it("tells a call that gRPC tries again from one that comes for the first time", async () => {
+    const repeats: boolean[] = [];
+    const { capacity } = await startPair({
+      capacity: {
+        getAgentCapacity: (_request, { isRepeat }) => {
+          repeats.push(isRepeat);
+          if (repeats.length === 1) return Promise.reject(unavailable("AWAY", "away", 1));
+          return Promise.resolve(wire.GetAgentCapacityResponse.create({ agentId }));
+        },
+      },
+    });
+    expect((await capacity.getAgentCapacity({ agentId })).agentId).toBe(agentId);
+    expect(repeats).toEqual([false, true]);
+  });
+
   it("R-CAP-2: unknown agent is NOT_FOUND", async () => {
     const { capacity } = await startPair({
       capacity: { getAgentCapacity: () => Promise.reject(notFound("AGENT_NOT_FOUND", "no agent")) },

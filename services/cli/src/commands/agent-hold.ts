@@ -6,7 +6,7 @@ import type { CommandContext, Run } from "../context.ts";
 import { CliError } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 
-/** `headroom agent hold`: writes the file that this machine's agent looks at once a second. */
+/** `headroom agent hold`: writes the file that this machine's agent looks at once a second, and before it takes or starts anything. */
 export function agentHold(reason: string): Run {
   return async (context) => {
     const agentDir = await agentDirOf(context);

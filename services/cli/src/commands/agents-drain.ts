@@ -1,6 +1,8 @@
+import type { ClientError } from "@headroom/client";
 import type { wire } from "@headroom/contracts";
 import { sleep } from "@headroom/runtime";
 import { need, type CommandContext, type Run } from "../context.ts";
+import { cliErrorOf, isPassing } from "../errors/cli-error.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { agentIdOf } from "../ids.ts";
 import { count } from "../output/format.ts";
@@ -40,17 +42,31 @@ async function follow(context: CommandContext, first: wire.Agent): Promise<ExitC
   const { io } = context;
   const interrupted = io.interrupted();
   let told = progressOf(first);
+  let isAway = false;
   for (let agent = first; ;) {
     if (!agent.draining) return ended(context, agent);
     await sleep(io.ports.timers, LOOK_EVERY_MS, interrupted).catch((error: unknown) => {
       if (!interrupted.aborted) throw error;
     });
     if (interrupted.aborted) return leave(context, agent);
-    agent = need(await context.client().fleet.get(agent.agentId));
+    const looked = await context.client().fleet.get(agent.agentId, { signal: interrupted });
+    if (looked.kind === "error") {
+      if (!interrupted.aborted) noteAway(context, looked.error, isAway);
+      isAway = true;
+      continue;
+    }
+    agent = looked.value;
+    isAway = false;
     const progress = progressOf(agent);
     if (progress !== told && agent.draining && !context.isJson) context.say(progress);
     told = progress;
   }
+}
+
+/** A registry that restarts says nothing of the drain. Anything else ends the command. */
+function noteAway(context: CommandContext, error: ClientError, isTold: boolean): void {
+  if (!isPassing(error)) throw cliErrorOf(error);
+  if (!isTold) context.say(`headroom: ${error.message}; the drain goes on, and is looked at again`);
 }
 
 function progressOf({ attemptIds, capacity }: wire.Agent): string {

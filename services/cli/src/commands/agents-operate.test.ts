@@ -1,4 +1,5 @@
 import { durationFromMs, timestampFromMs, wire } from "@headroom/contracts";
+import { HeadroomError, type RpcCode } from "@headroom/rpc";
 import { afterEach, describe, expect, it } from "vitest";
 import { type CliOutcome, type Handlers, runTestCli, startTestServices } from "../cli.test-helper.ts";
 
@@ -75,6 +76,26 @@ describe("headroom agents drain", () => {
       ],
     ]);
     expect(later).toEqual([]);
+  });
+
+  it("goes on looking when the registry is away for a while, and says so once", async () => {
+    const done = wire.Agent.fromPartial({ ...drained, attemptIds: [], draining: false, capacity: {} });
+    const away = (code: RpcCode) => new HeadroomError({ code, reason: "AWAY", message: "the registry restarts" });
+    const answers = [
+      () => Promise.reject(away("UNAVAILABLE")),
+      () => Promise.reject(away("DEADLINE_EXCEEDED")),
+      () => Promise.resolve({ agent: done }),
+    ];
+    const fleet: Handlers["fleet"] = {
+      drainAgent: () => Promise.resolve({ agent: drained }),
+      getAgent: () => answers.shift()?.() ?? Promise.reject(away("INTERNAL")),
+    };
+    const { code, stderr } = await run(fleet, "drain", agentId, "--deadline", "10m");
+    expect([code, stderr.match(/the registry restarts/g)]).toEqual([0, ["the registry restarts"]]);
+    expect(stderr).toContain(`desk-1 (${agentId}) is drained`);
+    answers.length = 0;
+    const failed = await run(fleet, "drain", agentId, "--deadline", "10m");
+    expect([failed.code, failed.stderr]).toEqual([1, expect.stringContaining("the registry restarts (AWAY)")]);
   });
 
   it("interrupted, ends with 2 and lets the drain go on", async () => {

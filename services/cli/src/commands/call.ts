@@ -158,6 +158,7 @@ async function callStream(
     // One object a line, as REST streams do.
     for await (const message of messages) {
       context.io.stdout.write(`${JSON.stringify(messageToJson(contract.responseType, message))}\n`);
+      await context.io.stdout.room(signal);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

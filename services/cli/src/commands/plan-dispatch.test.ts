@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
-import { invalidArgument } from "@headroom/rpc";
+import { HeadroomError, invalidArgument } from "@headroom/rpc";
 import { makeTempDir } from "@headroom/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import {
@@ -161,6 +161,25 @@ describe("plan dispatch --watch", () => {
       "00:01:00Z  one     succeeded",
       "plan demo succeeded: 1 succeeded",
     ]);
+    expect(code).toBe(0);
+  });
+
+  it("answers as the plan ended when the service is away right after the watch", async () => {
+    const handlers = watched(PLAN_STATUS_SUCCEEDED, TASK_STATE_SUCCEEDED);
+    let gets = 0;
+    const getPlan: NonNullable<Handlers["plans"]>["getPlan"] = () => {
+      gets += 1;
+      if (gets > 1) {
+        return Promise.reject(
+          new HeadroomError({ code: "UNAVAILABLE", reason: "DATABASE_AWAY", message: "the database does not answer" }),
+        );
+      }
+      const tasks = [wire.Task.create({ taskId, name: "one", state: TASK_STATE_PAUSED })];
+      return Promise.resolve({ plan: wire.Plan.create({ planId, name: "demo", status: PLAN_STATUS_PAUSED, tasks }) });
+    };
+    const { code, stdout, stderr } = await run({ plans: { ...handlers.plans, getPlan } }, args, { stdin: planFile });
+    expect(stdout).toContain("plan demo succeeded: 1 succeeded\n");
+    expect(stderr).toContain(`the database does not answer; more of the plan: headroom plan get ${planId}`);
     expect(code).toBe(0);
   });
 

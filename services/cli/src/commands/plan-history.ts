@@ -1,8 +1,7 @@
 import type { wire } from "@headroom/contracts";
 import { need, type CommandContext, type Run } from "../context.ts";
-import { CliError } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { planIdOf } from "../ids.ts";
+import { planIdOf, taskOfPlan } from "../ids.ts";
 import { instant, shortId } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
 import { jsonOf, timeOf } from "../output/words.ts";
@@ -54,19 +53,6 @@ async function newestEvents(
     trimmed = page.trimmedThroughEventId > 0;
   } while (pageToken !== "");
   return { events, leftOut, trimmed };
-}
-
-async function taskOfPlan(context: CommandContext, planId: string, given: string): Promise<string> {
-  const plan = need(await context.client().plans.get(planId));
-  const byName = plan.tasks.find(({ name }) => name === given);
-  const matches =
-    byName === undefined ? plan.tasks.filter((task) => task.taskId.startsWith(given.toLowerCase())) : [byName];
-  const [task] = matches;
-  if (matches.length === 1 && task !== undefined) return task.taskId;
-  throw new CliError({
-    message: `${matches.length === 0 ? "no task" : "more than one task"} of plan ${shortId(planId)} is ${given}; "headroom plan get ${shortId(planId)}" lists them`,
-    reason: "TASK_NOT_FOUND",
-  });
 }
 
 function eventRow(event: wire.PlanEvent): Cell[] {

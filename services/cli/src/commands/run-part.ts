@@ -20,7 +20,7 @@ export async function runPart(part: Part, io: CliIo, flags: Readonly<Record<stri
     onReady({ grpc, http, agentId }) {
       const where = [
         ...(grpc === null ? [] : [`gRPC ${grpc}`]),
-        ...(http === null ? [] : [`REST http://${http}`]),
+        ...(http === null ? [] : [`REST ${http}`]),
         ...(agentId === null ? [] : [agentId]),
       ];
       io.stderr.write(

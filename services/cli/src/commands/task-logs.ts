@@ -23,6 +23,9 @@ export function taskLogs(given: string, options: TaskLogsOptions): Run {
       if (item.kind === "failed") throw cliErrorOf(item.error);
       if (item.kind === "item") printPiece(context, item.value);
       else context.say(`headroom: ${item.error.message}; going on in ${span(item.retryInMs)}`);
+      // A slow reader holds the stream back, and not this program's memory.
+      await context.io.stdout.room();
+      await context.io.stderr.room();
     }
     return exitCodes.done;
   };

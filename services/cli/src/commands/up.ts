@@ -67,6 +67,7 @@ async function tellStarted(io: CliIo, settings: UpSettings, up: Up, tookMs: numb
   const banner = renderBanner(
     {
       ...up.addresses,
+      restScheme: settings.restScheme,
       databaseUrl: up.embeddedUrl,
       agentId: up.agentId,
       agent: await up.machine(),

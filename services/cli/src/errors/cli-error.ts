@@ -64,6 +64,11 @@ function summaryOf({ kind, message }: ClientError, isRepeated: boolean): string 
   return isRepeated ? "the request cannot be met" : message;
 }
 
+/** Whether the service restarts, or is slow or busy now: to ask again may help. For a call that this program has not cancelled. */
+export function isPassing({ kind, retryAfterMs }: ClientError): boolean {
+  return kind === "unavailable" || kind === "timeout" || kind === "cancelled" || retryAfterMs !== null;
+}
+
 /** Where the service's own message does not say it already. */
 function wayOutOf(error: ClientError): string | null {
   switch (error.kind) {

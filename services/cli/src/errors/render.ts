@@ -10,6 +10,7 @@ const toldInFull: ReadonlySet<string> = new Set([
   "DataDirInUseError",
   "DataDirUnusableError",
   "DatabaseAwayError",
+  "DatabaseRightsError",
   "EmbeddedPostgresError",
   "HeadroomError",
   "IdentityError",

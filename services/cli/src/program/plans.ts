@@ -118,11 +118,13 @@ function addPlan(plan: Command, { run }: ProgramContext): void {
 function addTask(task: Command, { run }: ProgramContext): void {
   task
     .command("get <task>")
-    .description("one task with its runs; by its id or the first characters of it")
+    .description("one task with its runs; by its id or the first characters of it, or as PLAN/NAME")
     .action((id: string) => run(taskGet(id)));
   task
     .command("logs <task>")
-    .description("what the newest run of a task wrote, stdout on stdout and stderr on stderr")
+    .description(
+      "what the newest run of a task wrote, stdout on stdout and stderr on stderr; of a task as task get takes it",
+    )
     .option("-f, --follow", "go on until the run has ended")
     .option("--attempt <uuid>", "another run")
     .action((id: string, flags: { follow?: boolean; attempt?: string }) =>

@@ -4,6 +4,7 @@ import type { wire } from "@headroom/client";
 import { amount, gb } from "../output/format.ts";
 import { renderFacts } from "../output/table.ts";
 import type { Paint } from "../output/colour.ts";
+import type { RestScheme } from "../rest-scheme.ts";
 import { version } from "../version.ts";
 
 export interface UpFacts {
@@ -11,6 +12,7 @@ export interface UpFacts {
   readonly registryHttp: string;
   readonly orchestratorGrpc: string;
   readonly orchestratorHttp: string;
+  readonly restScheme: RestScheme;
   /** How to connect; null with a DATABASE_URL of somebody else, which may hold a password. */
   readonly databaseUrl: string | null;
   readonly agentId: string | null;
@@ -19,7 +21,8 @@ export interface UpFacts {
   readonly dataDir: string;
   /** Other terminals find the data folder by themselves. */
   readonly isDefaultDataDir: boolean;
-  readonly tokenFile: string;
+  /** null: it stands in the environment. */
+  readonly tokenFile: string | null;
   readonly logsDir: string;
   readonly tookMs: number;
   /** The program's own file. */
@@ -35,12 +38,12 @@ export function renderBanner(facts: UpFacts, paint: Paint): string {
       : `psql "${facts.databaseUrl}"  (schemas registry, orchestrator)`;
   const table = renderFacts(
     [
-      ["registry", `gRPC ${facts.registryGrpc}   REST http://${facts.registryHttp}`],
-      ["orchestrator", `gRPC ${facts.orchestratorGrpc}   REST http://${facts.orchestratorHttp}`],
+      ["registry", `gRPC ${facts.registryGrpc}   REST ${facts.restScheme}://${facts.registryHttp}`],
+      ["orchestrator", `gRPC ${facts.orchestratorGrpc}   REST ${facts.restScheme}://${facts.orchestratorHttp}`],
       ["PostgreSQL", database],
       ["this machine", machineText(facts)],
       ["data", facts.dataDir],
-      ["token", facts.tokenFile],
+      ["token", facts.tokenFile ?? "as HEADROOM_TOKEN says"],
       // Five files of 20 MB for each of the three services and five of 5 MB for PostgreSQL; see createLogger and startEmbedded.
       ["logs", `${facts.logsDir} (at most 100 MB for each of the three, 25 MB for PostgreSQL)`],
     ],

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { orchestratorConfig } from "@headroom/orchestrator";
 import { registryConfig } from "@headroom/registry";
-import type { ClientTls } from "@headroom/rpc";
+import { type ClientTls, serverSettings } from "@headroom/rpc";
 import {
   ConfigError,
   type ConfigProblem,
@@ -15,7 +15,8 @@ import {
   option,
 } from "@headroom/runtime";
 import { type Part, parts } from "../parts.ts";
-import { clientTlsOf } from "../tls-settings.ts";
+import { type RestScheme, restScheme } from "../rest-scheme.ts";
+import { clientTlsOf, tlsSettings } from "../tls-settings.ts";
 import type { ListenAddress } from "./addresses.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -48,10 +49,13 @@ export type AddressKey = "registryGrpc" | "registryHttp" | "orchestratorGrpc" | 
 
 export interface UpSettings {
   readonly paths: DataPaths;
-  readonly tokenFile: string;
+  /** null: the token stands in the environment, and no file of it is written. */
+  readonly tokenFile: string | null;
   /** null: run an embedded PostgreSQL. */
   readonly databaseUrl: string | null;
   readonly addresses: Readonly<Record<AddressKey, ListenAddress>>;
+  /** With TLS, REST speaks it too. */
+  readonly restScheme: RestScheme;
   /** How `up` itself asks the registry; null: plaintext. */
   readonly clientTls: ClientTls | null;
   /** The environment that all parts are given; addresses and database come on top. */
@@ -65,10 +69,17 @@ const databaseToCome = "postgresql://localhost/headroom";
 
 /** Reads and checks the settings of `up` and of every part. Throws ConfigError with all that is wrong, before anything starts. */
 export async function readUpSettings(env: Env, flags: Readonly<Record<string, unknown>>): Promise<UpSettings> {
-  const { values } = loadConfigOrThrow(upOptions, { env, flags });
+  const { values, sources } = loadConfigOrThrow(upOptions, { env, flags });
   const paths = dataPaths(values.dataDir ?? defaultDataDir(env));
   const tokenFile = values.tokenFile ?? paths.tokenFile;
-  const childEnv = { ...env, HEADROOM_DATA_DIR: paths.dataDir, HEADROOM_TOKEN_FILE: tokenFile };
+  const childEnv: Env = {
+    ...env,
+    // To the parts the file is named by the environment, where a token would win over it.
+    ...(sources.tokenFile === "flag" && { HEADROOM_TOKEN: undefined }),
+    HEADROOM_DATA_DIR: paths.dataDir,
+    HEADROOM_TOKEN_FILE: tokenFile,
+  };
+  const { token } = loadConfigOrThrow({ token: serverSettings.token }, { env: childEnv }).values;
   await checkParts({
     ...childEnv,
     DATABASE_URL: values.databaseUrl ?? databaseToCome,
@@ -76,12 +87,16 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     HEADROOM_REGISTRY_ADDR: undefined,
     HEADROOM_ORCHESTRATOR_ADDR: undefined,
   });
+  const clientTls = clientTlsOf(env, {});
+  const scheme = restScheme({ env: childEnv });
+  checkOneTls(scheme === "https", clientTls !== null);
   return {
     paths,
-    tokenFile,
+    tokenFile: token === null ? tokenFile : null,
     databaseUrl: values.databaseUrl,
     addresses: readAddresses(childEnv),
-    clientTls: clientTlsOf(env, {}),
+    restScheme: scheme,
+    clientTls,
     env: childEnv,
     entry: fileURLToPath(import.meta.url),
   };
@@ -92,6 +107,21 @@ async function checkParts(env: Env): Promise<void> {
   // Two parts that share a setting say the same of it.
   const problems = new Map<string, ConfigProblem>(found.flat().map((problem) => [problem.message, problem]));
   if (problems.size > 0) throw new ConfigError([...problems.values()]);
+}
+
+/** Its parts call each other: where one side alone speaks TLS they would try for ever. */
+function checkOneTls(serves: boolean, calls: boolean): void {
+  if (serves === calls) return;
+  const { env, flag, allowed } = tlsSettings.tlsCaFile;
+  const example = serves
+    ? "name in it the CA that signed the certificate, or the certificate itself if it signed itself"
+    : "set those two as well, or take the CA away";
+  const problem = serves
+    ? `HEADROOM_TLS_CERT_FILE is set without ${env}, by which the parts of headroom up check each other's certificate`
+    : `${env} is set without HEADROOM_TLS_CERT_FILE and HEADROOM_TLS_KEY_FILE: the parts of headroom up would call each other by TLS, and none would serve it`;
+  throw new ConfigError([
+    { setting: "tlsCaFile", env, flag, given: null, allowed, example, message: `${problem}: ${example}` },
+  ]);
 }
 
 function readAddresses(env: Env): Readonly<Record<AddressKey, ListenAddress>> {

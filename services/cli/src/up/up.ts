@@ -231,7 +231,7 @@ export class UpSupervisor {
     const client = createHeadroomClient(
       {
         registry: reachable(chosen.registryGrpc),
-        tokenFile: settings.tokenFile,
+        ...(settings.tokenFile !== null && { tokenFile: settings.tokenFile }),
         dataDir: settings.paths.dataDir,
         ...(settings.clientTls !== null && { tls: settings.clientTls }),
       },

@@ -13,6 +13,7 @@ function frames(title: string, name: string, note: string): readonly [string, st
   const written: string[] = [];
   const output: Output = {
     write: (data) => written.push(String(data)),
+    room: () => Promise.resolve(),
     isTTY: true,
     columns: () => columns,
     rows: () => 24,

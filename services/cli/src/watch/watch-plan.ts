@@ -1,6 +1,6 @@
 import { wire } from "@headroom/contracts";
 import { need, type CommandContext } from "../context.ts";
-import { cliErrorOf } from "../errors/cli-error.ts";
+import { cliErrorOf, isPassing } from "../errors/cli-error.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { span } from "../output/format.ts";
 import { printable } from "../output/printable.ts";
@@ -41,6 +41,7 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
       if (item.kind === "item") {
         progress = afterEvent(progress, item.value);
         view.show(progress, item.value);
+        await context.io.stdout.room(stop.signal);
       } else view.note(`${item.error.message}; trying again in ${span(item.retryInMs)}`);
     }
   } finally {
@@ -50,7 +51,7 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
     view.end();
   }
   if (stop.signal.aborted) return stillGoing(context, planId, progress, interrupted.aborted);
-  return summary(context, planId);
+  return summary(context, planId, plan.name, progress);
 }
 
 function readPaused(context: CommandContext, planId: string, pageToken: string, signal: AbortSignal) {
@@ -81,10 +82,17 @@ function stillGoing(context: CommandContext, planId: string, progress: PlanProgr
   return exitCodes.waiting;
 }
 
-async function summary(context: CommandContext, planId: string): Promise<ExitCode> {
-  const plan = need(await context.client().plans.get(planId));
-  const status = word("PlanStatus", plan.status);
+async function summary(context: CommandContext, planId: string, name: string, last: PlanProgress): Promise<ExitCode> {
   const say = context.isJson ? context.say : (line: string) => context.io.stdout.write(`${printable(line)}\n`);
+  const answer = await context.client().plans.get(planId);
+  // The watch has told how it ended; only the details are missing.
+  if (answer.kind === "error" && isPassing(answer.error) && endStatuses.has(last.status)) {
+    say(`plan ${name} ${last.status}: ${countsText(last)}`);
+    context.say(`headroom: ${answer.error.message}; more of the plan: headroom plan get ${planId}`);
+    return codeOf(last.status);
+  }
+  const plan = need(answer);
+  const status = word("PlanStatus", plan.status);
   const startedAtMs = timeOf(plan.createdAt);
   const finishedAtMs = timeOf(plan.finishedAt);
   const took = startedAtMs === null || finishedAtMs === null ? "" : ` in ${span(finishedAtMs - startedAtMs)}`;
@@ -92,5 +100,9 @@ async function summary(context: CommandContext, planId: string): Promise<ExitCod
   for (const task of plan.tasks.filter((each) => word("TaskState", each.state) === "failed").slice(0, 10)) {
     say(`  ${task.name} failed: ${task.outcomeReason}; its output: headroom task logs ${task.taskId}`);
   }
-  return status === "succeeded" ? exitCodes.done : exitCodes.error;
+  return codeOf(status);
 }
+
+const endStatuses: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
+
+const codeOf = (status: string): ExitCode => (status === "succeeded" ? exitCodes.done : exitCodes.error);

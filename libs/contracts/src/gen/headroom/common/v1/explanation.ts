@@ -20,9 +20,12 @@ export const FleetVerdict = {
   FLEET_VERDICT_FITS: 1,
   /** FLEET_VERDICT_NOT_NOW - Some agent, online or not, is large enough, and none can take them now. */
   FLEET_VERDICT_NOT_NOW: 2,
-  /** FLEET_VERDICT_NEVER - No agent known to the registry, online or not, is large enough or of the kind asked for. More room on these machines will not help. */
+  /**
+   * FLEET_VERDICT_NEVER - No agent known to the registry, online or not, is large enough or of the kind asked for; told also while none of them is online. More room
+   * on these machines will not help.
+   */
   FLEET_VERDICT_NEVER: 3,
-  /** FLEET_VERDICT_NO_AGENT_ONLINE - No agent is online, or none is known. */
+  /** FLEET_VERDICT_NO_AGENT_ONLINE - No desktop is online, and one that is known could take them; or no desktop is known. */
   FLEET_VERDICT_NO_AGENT_ONLINE: 4,
   UNRECOGNIZED: -1,
 } as const;

@@ -30,7 +30,7 @@ export const protobufFileName = "headroom/orchestrator/v1/pause_queue_service.pr
 /** For what to check. */
 export interface CheckCapacityRequest {
   /**
-   * A task's needs: CPU is judged, and VRAM if it asks for a card, where agents without cards count as below. Absent: every agent is judged
+   * A task's needs: CPU is judged, and VRAM if it asks for a card, where desktops without cards count as below. Absent: every desktop is judged
    * on CPU, and on VRAM if it has cards.
    */
   needs?: ResourceNeeds | undefined;
@@ -44,15 +44,15 @@ export interface CheckCapacityResponse {
   reason: PauseReason;
   /** The threshold in force, a fraction 0..1. Default 0.2 (PAUSE_CAPACITY_THRESHOLD_PERCENT). */
   threshold: number;
-  /** Agents that are online, cordoned ones and those held by their owner included; 0 when the registry cannot be asked. */
+  /** Desktops that are online, cordoned ones and those held by their owner included; 0 when the registry cannot be asked. */
   agentsOnline: number;
-  /** CPU free in percent, 0..100, mean over the online agents; 0 when there is none. */
+  /** CPU free in percent, 0..100, mean over the online desktops; 0 when there is none. */
   averageCpuFreePercent: number;
-  /** VRAM free in percent, 0..100, mean over the online agents that have cards; absent when none has. */
+  /** VRAM free in percent, 0..100, mean over the online desktops that have cards; absent when none has. */
   averageGpuFreePercent?:
     | number
     | undefined;
-  /** The online agents, each with its part in the verdict. At most 1000. */
+  /** The online desktops, each with its part in the verdict. At most 1000. */
   agents: GateAgentVerdict[];
   /** Why, for a person. */
   sentence: string;
@@ -1746,8 +1746,8 @@ export type PauseQueueServiceService = typeof PauseQueueServiceService;
 export const PauseQueueServiceService = {
   /**
    * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
-   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
-   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cannot be asked (REGISTRY_UNAVAILABLE), no desktop is online (NO_AGENT_ONLINE), or every online desktop is below the threshold
+   * (FLEET_BELOW_THRESHOLD). Agents of other types take no work and do not count. A desktop is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
    * cards; one that has sent no metrics is below. None of these is an error.
    */
   checkCapacity: {
@@ -1845,8 +1845,8 @@ export const PauseQueueServiceService = {
 export interface PauseQueueServiceServer extends UntypedServiceImplementation {
   /**
    * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
-   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
-   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cannot be asked (REGISTRY_UNAVAILABLE), no desktop is online (NO_AGENT_ONLINE), or every online desktop is below the threshold
+   * (FLEET_BELOW_THRESHOLD). Agents of other types take no work and do not count. A desktop is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
    * cards; one that has sent no metrics is below. None of these is an error.
    */
   checkCapacity: handleUnaryCall<CheckCapacityRequest, CheckCapacityResponse>;
@@ -1878,8 +1878,8 @@ export interface PauseQueueServiceServer extends UntypedServiceImplementation {
 export interface PauseQueueServiceClient extends Client {
   /**
    * Whether work would be paused now, with the figures that decide it. Work pauses while an operator holds the queue (HELD), the registry
-   * cannot be asked (REGISTRY_UNAVAILABLE), no agent is online (NO_AGENT_ONLINE), or every online agent is below the threshold
-   * (FLEET_BELOW_THRESHOLD). An agent is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
+   * cannot be asked (REGISTRY_UNAVAILABLE), no desktop is online (NO_AGENT_ONLINE), or every online desktop is below the threshold
+   * (FLEET_BELOW_THRESHOLD). Agents of other types take no work and do not count. A desktop is below when free / min(total, offer) is less than the threshold on CPU, or on VRAM summed over its
    * cards; one that has sent no metrics is below. None of these is an error.
    */
   checkCapacity(

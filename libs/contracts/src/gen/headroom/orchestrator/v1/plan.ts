@@ -112,11 +112,11 @@ export const PauseReason = {
   /** PAUSE_REASON_UNSPECIFIED - Not stated; never sent by a service. */
   PAUSE_REASON_UNSPECIFIED: 0,
   /**
-   * PAUSE_REASON_FLEET_BELOW_THRESHOLD - Every online agent has less free than the threshold, on what the task uses: CPU, and VRAM if it asks for a card. CheckCapacity tells the
+   * PAUSE_REASON_FLEET_BELOW_THRESHOLD - Every online desktop has less free than the threshold, on what the task uses: CPU, and VRAM if it asks for a card. CheckCapacity tells the
    * figures.
    */
   PAUSE_REASON_FLEET_BELOW_THRESHOLD: 1,
-  /** PAUSE_REASON_NO_AGENT_ONLINE - No agent is online, or none is known. */
+  /** PAUSE_REASON_NO_AGENT_ONLINE - No desktop is online, or none is known. Whether one that is known could take the task is told by ExplainTask and PreviewPlan. */
   PAUSE_REASON_NO_AGENT_ONLINE: 2,
   /** PAUSE_REASON_REGISTRY_UNAVAILABLE - The registry could not be asked. Room that nobody could check is not promised. */
   PAUSE_REASON_REGISTRY_UNAVAILABLE: 3,

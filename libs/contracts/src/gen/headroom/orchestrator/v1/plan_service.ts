@@ -60,8 +60,9 @@ export interface DispatchPlanRequest {
     | WorkPlan
     | undefined;
   /**
-   * Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known. Registry away: UNAVAILABLE, nothing
-   * accepted. Default: such a task waits (NO_AGENT_CAN_EVER_FIT) until an agent joins on which it fits.
+   * Refuse the plan (FAILED_PRECONDITION, CAN_NEVER_FIT) when a task can never fit on any agent known, online or not. The registry cannot
+   * be asked: UNAVAILABLE (REGISTRY_UNAVAILABLE), nothing accepted. Default: such a task waits until an agent joins on which it fits
+   * (NO_AGENT_CAN_EVER_FIT, while the gate holds it what the gate says).
    */
   failUnsatisfiable: boolean;
 }
@@ -254,7 +255,7 @@ export interface ListPlanEventsResponse {
 export interface WatchPlanRequest {
   /** The plan (UUID). */
   planId: string;
-  /** Events after this one (event_id), such as the last one seen; 0, the default, means from the first that is kept. */
+  /** Events after this one (event_id), such as the last one seen; 0, the default, means from the first that is kept. At most 2^53 - 1. */
   afterEventId: number;
 }
 
@@ -2819,7 +2820,8 @@ export const PlanServiceService = {
    * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
    * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
    * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
-   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
+   * (CAN_NEVER_FIT), or, when the registry cannot be asked, UNAVAILABLE (REGISTRY_UNAVAILABLE). Database away: UNAVAILABLE; asking again with
+   * the same request_id is safe.
    */
   dispatchPlan: {
     path: "/headroom.orchestrator.v1.PlanService/DispatchPlan" as const,
@@ -3023,7 +3025,8 @@ export interface PlanServiceServer extends UntypedServiceImplementation {
    * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
    * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
    * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
-   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
+   * (CAN_NEVER_FIT), or, when the registry cannot be asked, UNAVAILABLE (REGISTRY_UNAVAILABLE). Database away: UNAVAILABLE; asking again with
+   * the same request_id is safe.
    */
   dispatchPlan: handleUnaryCall<DispatchPlanRequest, DispatchPlanResponse>;
   /**
@@ -3102,7 +3105,8 @@ export interface PlanServiceClient extends Client {
    * ALREADY_EXISTS (REQUEST_ID_REUSED). Refused, with nothing accepted: a malformed plan, INVALID_ARGUMENT naming the fields
    * (INVALID_REQUEST, INVALID_PLAN); one of more than 16 MiB as JSON, INVALID_ARGUMENT (PLAN_TOO_LARGE); one with a gang, UNIMPLEMENTED
    * (NOT_BUILT_YET); a task_id that an earlier task has, ALREADY_EXISTS (TASK_ID_EXISTS); with fail_unsatisfiable, FAILED_PRECONDITION
-   * (CAN_NEVER_FIT). Database away: UNAVAILABLE; asking again with the same request_id is safe.
+   * (CAN_NEVER_FIT), or, when the registry cannot be asked, UNAVAILABLE (REGISTRY_UNAVAILABLE). Database away: UNAVAILABLE; asking again with
+   * the same request_id is safe.
    */
   dispatchPlan(
     request: DispatchPlanRequest,

@@ -184,7 +184,7 @@ export interface AttachHello {
 export interface HeldAttempt {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The highest fence under which it was given. */
+  /** The highest fence under which it was given. At most 2^53 - 1. */
   fence: number;
   /** Its processes are gone; the result follows. */
   finished: boolean;
@@ -208,7 +208,7 @@ export interface AttachWelcome {
 export interface Assignment {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence, from 1: an attempt that the agent knows under a higher one is refused (STALE_FENCE). */
+  /** Fence, from 1: an attempt that the agent knows under a higher one is refused (STALE_FENCE). At most 2^53 - 1. */
   fence: number;
   /** The task (UUID). */
   taskId: string;
@@ -244,7 +244,7 @@ export interface Assignment {
 export interface AssignmentAnswer {
   /** The attempt (UUID). */
   attemptId: string;
-  /** Fence of the assignment. */
+  /** Fence of the assignment. At most 2^53 - 1. */
   fence: number;
   /**
    * The agent has it in its journal and will run it. False: it does not and will not run it, unless the reason is STALE_FENCE or
@@ -262,7 +262,7 @@ export interface AssignmentAnswer {
 export interface AttemptStarted {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The highest fence under which the agent was given it. */
+  /** The highest fence under which the agent was given it. At most 2^53 - 1. */
   fence: number;
   /** Id of the process and of its group on the agent. */
   pid: number;
@@ -274,9 +274,9 @@ export interface AttemptStarted {
 export interface AttemptOutput {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The highest fence under which the agent was given it. */
+  /** The highest fence under which the agent was given it. At most 2^53 - 1. */
   fence: number;
-  /** Counts from 1 within the attempt; a number that came before is dropped. */
+  /** Counts from 1 within the attempt; a number that came before is dropped. At most 2^53 - 1. */
   seq: number;
   /** Which stream. */
   stream: OutputStream;
@@ -290,7 +290,7 @@ export interface AttemptOutput {
 export interface AttemptFinished {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The highest fence under which the agent was given it. */
+  /** The highest fence under which the agent was given it. At most 2^53 - 1. */
   fence: number;
   /** How it ended. */
   outcome: AttemptOutcome;

@@ -145,7 +145,7 @@ export interface Hello {
    * network delivers late, after a newer stream was welcomed, is refused: its sample would be of the past, and room of what runs would be
    * given away. ABORTED (SESSION_SUPERSEDED) where the newer stream is of the same incarnation; ALREADY_EXISTS (AGENT_CLONED) where it is of
    * another one that is not offline: a data folder that was copied, or brought back from a backup, counts too low as well, and is let in when
-   * the other one is gone. 0: not counted, and never late.
+   * the other one is gone. 0: not counted, and never late. At most 2^53 - 1.
    */
   session: number;
 }
@@ -157,7 +157,7 @@ export interface Hello_LabelsEntry {
 
 /** A sign of life. */
 export interface Beat {
-  /** Counts from 1 within a stream. A beat with a lower number than the last changes nothing. */
+  /** Counts from 1 within a stream. A beat with a lower number than the last changes nothing. At most 2^53 - 1. */
   seq: number;
   /** The work stream to an orchestrator is up. */
   attached: boolean;
@@ -173,7 +173,7 @@ export interface Beat {
   /**
    * `seq` of the newest Ack that the agent had received when it sent this beat; 0: none yet. So the registry knows what the list of
    * attempts in the sample is newer than: an attempt that ended meanwhile is not taken for one that still runs. Absent: an agent of
-   * a version that does not say it, whose list counts as made when it arrives.
+   * a version that does not say it, whose list counts as made when it arrives. At most 2^53 - 1.
    */
   ackedSeq?: number | undefined;
 }
@@ -245,11 +245,11 @@ export interface CardSample {
 export interface AttemptUse {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The highest fence under which the agent was given it. */
+  /** The highest fence under which the agent was given it. At most 2^53 - 1. */
   fence: number;
-  /** CPU in 1/1000 cores. */
+  /** CPU in 1/1000 cores. At most 2^53 - 1. */
   cpuMillicores: number;
-  /** Memory in MiB. */
+  /** Memory in MiB. At most 2^53 - 1. */
   memoryMib: number;
   /** VRAM, card by card. */
   cards: CardUse[];
@@ -259,7 +259,7 @@ export interface AttemptUse {
 export interface CardUse {
   /** The card, as in CardSample.card_id. */
   cardId: string;
-  /** VRAM in MiB. */
+  /** VRAM in MiB. At most 2^53 - 1. */
   vramMib: number;
   /** The attempt has the whole card. */
   exclusive: boolean;

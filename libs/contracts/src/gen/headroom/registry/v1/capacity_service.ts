@@ -395,7 +395,7 @@ export interface ReserveCapacityRequest {
 export interface Reserve {
   /** The attempt (UUID), and the key of the promise. */
   attemptId: string;
-  /** Fence of the caller's claim on the task, from 1. A lower one than the promise's is answered with stale_fence. */
+  /** Fence of the caller's claim on the task, from 1. A lower one than the promise's is answered with stale_fence. At most 2^53 - 1. */
   fence: number;
   /** What is needed. */
   needs?:
@@ -492,7 +492,7 @@ export interface RenewReservationsRequest {
 export interface FencedAttempt {
   /** The attempt (UUID). */
   attemptId: string;
-  /** The fence of the caller's claim, from 1. */
+  /** The fence of the caller's claim, from 1. At most 2^53 - 1. */
   fence: number;
 }
 
