@@ -123,10 +123,12 @@ it.each([
   stream.say({ message: { $case: "welcome", value: wire.Welcome.fromPartial({ interval: durationFromMs(5_000) }) } });
   await passBeats(10_000);
   isStuck = true;
+  // The first one, where the greeting was sent before the machine had been measured.
+  const before = told().length;
   await passBeats(25_000);
-  expect(told()).toEqual([]);
+  expect(told()).toHaveLength(before);
   await passBeats(15_000);
-  expect(told().length).toBeGreaterThanOrEqual(1);
+  expect(told().length).toBeGreaterThan(before);
   expect(told().at(-1)).toMatchObject({
     cpuMillicores: { total: 1_000, available: 0 },
     // What the owner declared was never measured.
