@@ -7,11 +7,12 @@ import type { Facts, Violation } from "../support/invariants/facts.ts";
 import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findForeignPromised } from "./world/find-foreign.ts";
+import { findPromisedAsleep } from "./world/find-promised-asleep.ts";
 import { findUnended, findUnheeded } from "./world/find-unheeded.ts";
 import { findUnkept } from "./world/find-unkept.ts";
 import { findMissed } from "./world/followers.ts";
 import type { Acknowledged } from "./world/operator.ts";
-import { findDoubleExecutions, findPromisedAsleep, findRunsOfLost, readWorld, toldIn } from "./world/read-world.ts";
+import { findDoubleExecutions, findRunsOfLost, readWorld, toldIn } from "./world/read-world.ts";
 import type { Configs } from "./world/services.ts";
 import { createWorld, type World } from "./world/world.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Facts } from "../../support/invariants/facts.ts";
-import { findUnheeded } from "./find-unheeded.ts";
+import { findUnended, findUnheeded } from "./find-unheeded.ts";
 import type { Acknowledged } from "./operator.ts";
 
 /** A task that is assigned at 100 s. */
@@ -38,5 +38,26 @@ describe("what an operator was told has been done", () => {
     // A copy of the earlier release may have ended it.
     expect(found([held(60_000, 80_000), held(90_000, 110_000)])).toEqual([]);
     expect(found([held(10_000, 20_000), held(90_000, 110_000)])).toEqual(["V24"]);
+  });
+
+  it("V16: what was cancelled ends, soon after its agent can hear of it, unless it is retried", () => {
+    const ranOn = (toMs: number | null, heardFromMs: number, events: readonly object[] = []): readonly string[] => {
+      const executions = [{ attemptId: "a", taskId: "task", fromMs: 50_000, toMs }];
+      const world = {
+        machines: [{ name: "desktop", executions }],
+        engine: { wallMs: 500_000 },
+        postgres: { nowMs: 500_000 },
+      };
+      const cancelled: Acknowledged = { kind: "cancelled", taskId: "task", atMs: 100_000 };
+      const facts = { events } as unknown as Pick<Facts, "events">;
+      return findUnended(world as unknown as Parameters<typeof findUnended>[0], [cancelled], facts, heardFromMs).map(
+        ({ invariant }) => invariant,
+      );
+    };
+    expect(ranOn(130_000, 0)).toEqual(["V16"]);
+    expect(ranOn(null, 0)).toEqual(["V16"]);
+    expect(ranOn(120_000, 0)).toEqual([]);
+    expect(ranOn(130_000, 110_000)).toEqual([]);
+    expect(ranOn(130_000, 0, [{ kind: "TASK_RETRIED", taskId: "task" }])).toEqual([]);
   });
 });

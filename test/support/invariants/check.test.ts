@@ -221,6 +221,23 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     },
   ],
   [
+    "V18",
+    "a card is given out while nobody is above the threshold in VRAM",
+    {
+      threshold: 0.4,
+      // Half of its cores are free, and a third of its card.
+      machines: sound.machines.map((machine) => ({ ...machine, cpuMillicores: 4_000 })),
+      changes: numbered([
+        ...sound.changes.filter(({ atMs }) => atMs <= 25),
+        {
+          ...(sound.changes.find(isPromise("b1", "unconfirmed")) as Extract<Change, { row: "reservation" }>),
+          atMs: 40_000,
+          amounts: { cpuMillicores: 0, memoryMib: 0, cards: [{ cardId: "card", vramMib: 1, exclusive: false }] },
+        },
+      ]),
+    },
+  ],
+  [
     "V20",
     "room is given up while the command runs",
     {
