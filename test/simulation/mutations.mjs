@@ -449,4 +449,28 @@ export const mutations = [
     from: `if (verdict === "ttl_missed") {`,
     to: `if (verdict === "ttl_missed" && pulse.intervalMs === -1) {`,
   },
+  {
+    name: "what is tried again stays as it is",
+    file: "services/orchestrator/src/store/postgres/retry-plan.ts",
+    from: "if (retried.length > 0) await bringAllBack",
+    to: 'if (retried.length > 0 && planId === "") await bringAllBack',
+  },
+  {
+    name: "the deadline of a drain ends nothing",
+    file: "services/agent/src/work/supervisor.ts",
+    from: `this.#end(attempt, "evicted", "the agent is being drained, and the drain's deadline has passed", defaultGraceMs);`,
+    to: "",
+  },
+  {
+    name: "labels ignored",
+    file: "libs/scheduling/src/fit-agent.ts",
+    from: "filter(([key, value]) => view.labels[key] !== value)",
+    to: "filter(([key, value]) => view.labels[key] !== value && key === value)",
+  },
+  {
+    name: "wait_timeout counts the wait for a dependency",
+    file: "services/orchestrator/src/store/postgres/dependents.ts",
+    from: "THEN greatest(clock_timestamp(), q.resume_after) + released.wait_timeout_ms",
+    to: "THEN q.paused_at + released.wait_timeout_ms",
+  },
 ];

@@ -8,7 +8,7 @@ import type { RealSessions } from "./database/real-sessions.ts";
 import { Faults, type FaultCounts } from "./world/faults.ts";
 import { findForeignPromised } from "./world/find-foreign.ts";
 import { findPromisedAsleep } from "./world/find-promised-asleep.ts";
-import { findUnended, findUnheeded } from "./world/find-unheeded.ts";
+import { findUnended, findUnheeded, findUnretried } from "./world/find-unheeded.ts";
 import { findUnkept } from "./world/find-unkept.ts";
 import { findMissed } from "./world/followers.ts";
 import type { Acknowledged } from "./world/operator.ts";
@@ -120,6 +120,8 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
           ...findUnkept(toldIn(world), facts),
           ...findPromisedAsleep(world, facts),
           ...findUnheeded(acknowledgedIn(world, facts), facts),
+          ...findUnretried(acknowledgedIn(world, facts), facts),
+          ...world.unended,
           ...findUnended(world, acknowledgedIn(world, facts), facts, world.engine.wallMs - engine.nowMs + settledAtMs),
           ...lossesOf(world, facts, configs, faults.counts),
         ]),
@@ -174,7 +176,7 @@ function sinceCalm(facts: Facts, fromMs: number): Facts {
 
 const inCalm = (line: string): string => `${line}, while nothing was wrong`;
 
-function begin({ engine, registries, orchestrators, agents, planner, isCrowded }: World): void {
+function begin({ engine, registries, orchestrators, agents, planner, isCrowded, isCardCrowded }: World): void {
   for (const node of [...registries, ...orchestrators, ...agents]) {
     engine.schedule(engine.random.next() * 2_000, null, `${node.name} is switched on`, () => node.start());
   }
@@ -184,6 +186,10 @@ function begin({ engine, registries, orchestrators, agents, planner, isCrowded }
   }
   for (let plan = 0; plan < (isCrowded ? crowdingPlans : 0); plan += 1) {
     engine.schedule(8_000 + engine.random.next() * 60_000, null, "a crowd comes", () => planner.crowd());
+  }
+  for (let plan = 0; plan < (isCardCrowded ? crowdingPlans : 0); plan += 1) {
+    const atMs = 8_000 + engine.random.next() * 60_000;
+    engine.schedule(atMs, null, "a crowd comes, with cards", () => planner.crowd("cards"));
   }
 }
 

@@ -106,7 +106,7 @@ function travel(
     const forget = server.whileUp(lost);
     const silence = engine.schedule(answerWithinMs, owner, `silence after ${what}`, lost);
     if (weather.isDown) return answer("refused", () => reject(refusedError()));
-    if (server.chance(weather.lostBefore)) return lost();
+    if (server.loses(what)) return lost();
     engine.schedule(server.delayMs(), null, `${owner.name} asks ${what}`, () => {
       if (isOver) return;
       arrived({

@@ -52,6 +52,7 @@ export class SimPostgres {
   readonly failures: { readonly statement: string; readonly atMs: number }[] = [];
   readonly #doomed = new Map<SimProcess, Doom>();
   readonly #inTransaction = new Map<SimProcess, number>();
+  readonly #toLose = new Set<string>();
   /** Its clock, against the true one. */
   clockOffsetMs = 0;
 
@@ -107,6 +108,21 @@ export class SimPostgres {
     if (doom.left > 0) return;
     this.#doomed.delete(owner);
     this.engine.schedule(0, null, `${owner.name} has reached the statement`, doom.befall);
+  }
+
+  /** The connection of whoever asks this statement next breaks before it arrives. */
+  loseNext(statement: string): void {
+    this.#toLose.add(statement);
+  }
+
+  /** Whether this one does not arrive. */
+  loses(statement: string): boolean {
+    return this.#toLose.delete(statement) || this.chance(this.weather.lostBefore);
+  }
+
+  /** Whatever was to be lost arrives after all. */
+  spare(): void {
+    this.#toLose.clear();
   }
 
   /** One that was not answered well. */

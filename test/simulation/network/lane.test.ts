@@ -23,3 +23,35 @@ it("messages that a slow one holds up arrive at its moment in their order, whene
     expect(heard).toEqual(Array.from({ length: messages }, (_, message) => message));
   }
 });
+
+it("what is cut off from a machine leaves it when it is awake, before what it says then", async () => {
+  const engine = new Engine(1);
+  const links = new Links(engine);
+  const from = engine.process("from");
+  const lane = new Lane(links, from, engine.process("to"), "a message");
+  const heard: string[] = [];
+  links.cut("from", "to", 1_000);
+  lane.send(() => heard.push("before"));
+  lane.send(() => heard.push("just before"));
+  await engine.run(500);
+  links.fallsAsleep(from);
+  await engine.run(10_000);
+  expect(heard).toEqual([]);
+  links.wakes(from);
+  lane.send(() => heard.push("after"));
+  await engine.run(100);
+  expect(heard).toEqual(["before", "just before", "after"]);
+});
+
+it("what left a machine before it fell asleep arrives while it sleeps", async () => {
+  const engine = new Engine(1);
+  const links = new Links(engine);
+  const from = engine.process("from");
+  Object.assign(links.weather.delayMs, { min: 100, max: 200 });
+  const heard: string[] = [];
+  new Lane(links, from, engine.process("to"), "a message").send(() => heard.push("on its way"));
+  await engine.run(10);
+  links.fallsAsleep(from);
+  await engine.run(1_000);
+  expect(heard).toEqual(["on its way"]);
+});

@@ -23,7 +23,9 @@ export class Lane {
     this.#lastAtMs = atMs;
     const leavesAtMs = this.#links.leavesAtMs(this.#from.name, this.#to.name);
     engine.scheduleAt(atMs, this.#to, this.#what, () => {
-      if (!this.#isClosed && !this.#links.hadLostPower(this.#from, leavesAtMs)) arrive();
+      if (this.#isClosed || this.#links.hadLostPower(this.#from, leavesAtMs)) return;
+      if (this.#links.sleepsBefore(this.#from, leavesAtMs)) this.#links.whenAwake(this.#from, () => this.send(arrive));
+      else arrive();
     });
   }
 

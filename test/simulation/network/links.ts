@@ -51,6 +51,7 @@ export class Links {
   /** Until when nothing gets through, one way: "from>to", by machine. */
   readonly #cuts = new Map<string, number>();
   readonly #powerLostAtMs = new Map<SimProcess, number>();
+  readonly #asleep = new Map<SimProcess, { readonly fromMs: number; readonly whenAwake: (() => void)[] }>();
   readonly #doomed = new Map<SimProcess, { readonly method: string; readonly befall: () => void }>();
   readonly #idleWaiters = new Set<{ readonly server: SimProcess; resolve(): void }>();
 
@@ -91,6 +92,26 @@ export class Links {
   /** Whether a machine had lost its power by then: what was to be sent once more from it is gone. */
   hadLostPower(process: SimProcess, byMs: number): boolean {
     return (this.#powerLostAtMs.get(process) ?? Number.POSITIVE_INFINITY) < byMs;
+  }
+
+  /** The machine of a process is suspended: what is cut off from others leaves it when it is awake. */
+  fallsAsleep(process: SimProcess): void {
+    this.#asleep.set(process, { fromMs: this.engine.nowMs, whenAwake: [] });
+  }
+
+  wakes(process: SimProcess): void {
+    const sleep = this.#asleep.get(process);
+    this.#asleep.delete(process);
+    for (const send of sleep?.whenAwake ?? []) send();
+  }
+
+  /** Whether a machine that sleeps fell asleep before then: what was to leave it then has not left it. */
+  sleepsBefore(process: SimProcess, leavesAtMs: number): boolean {
+    return (this.#asleep.get(process)?.fromMs ?? Number.POSITIVE_INFINITY) < leavesAtMs;
+  }
+
+  whenAwake(process: SimProcess, send: () => void): void {
+    this.#asleep.get(process)?.whenAwake.push(send);
   }
 
   isCut(from: string, to: string): boolean {

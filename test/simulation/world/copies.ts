@@ -10,7 +10,7 @@ import { SimNode } from "./node.ts";
 import { traceLogger } from "./trace-logger.ts";
 import type { World } from "./world.ts";
 
-const lookEveryMs = 200;
+export const lookEveryMs = 200;
 /** So long the original must have been well before it is copied: by then whatever was before has passed, and a copy that is let in is a fault. */
 const wellForMs = 20_000;
 /** After its connections were broken, or it said goodbye, it is back by then. */
@@ -90,7 +90,7 @@ export class Copies {
 }
 
 /** Its beats get through, to processes that heed them. */
-function isWell({ agents, machines, registries, network, postgres, farewells }: World, index: number): boolean {
+export function isWell({ agents, machines, registries, network, postgres, farewells }: World, index: number): boolean {
   const node = agents[index]!;
   if (node.process === null || node.process.isPaused || machines[index]!.isAsleep) return false;
   const { links } = network;

@@ -1,8 +1,19 @@
 import { databaseDown, databaseSlow } from "./database-faults.ts";
 import type { NamedFault } from "./fault.ts";
-import { cancelPlan, copied, ownerComes, ownerUses, powerLoss, sleep, sleepOverWork } from "./machine-faults.ts";
+import {
+  allSleep,
+  cancelAtOnce,
+  cancelPlan,
+  copied,
+  ownerComes,
+  ownerUses,
+  powerLoss,
+  sleep,
+  sleepOverWork,
+} from "./machine-faults.ts";
 import {
   breakConnections,
+  comesAndGoes,
   cutOffOverWork,
   detach,
   fleetCutOff,
@@ -10,7 +21,7 @@ import {
   partition,
   sentToNobody,
 } from "./network-faults.ts";
-import { cancelTask, cordon, drain, holdPlan, holdQueue, retryPlan } from "./operator-faults.ts";
+import { cancelTask, cordon, drain, drainOverWork, holdPlan, holdQueue, retryPlan } from "./operator-faults.ts";
 import {
   clockJump,
   kill,
@@ -79,4 +90,17 @@ export const livelyDisturbances: readonly NamedFault[] = [
   ["machine copied", copied],
   ["machine copied", copied],
   ["machine copied", copied],
+];
+
+/** What happens in richer ones besides. */
+export const richerDisturbances: readonly NamedFault[] = [
+  ...livelyDisturbances,
+  ["comes and goes", comesAndGoes],
+  ["comes and goes", comesAndGoes],
+  ["drain over work", drainOverWork],
+  ["drain over work", drainOverWork],
+  ["all sleep, and work comes", allSleep],
+  ["all sleep, and work comes", allSleep],
+  ["cancelled at once", cancelAtOnce, "hard"],
+  ["cancelled at once", cancelAtOnce, "hard"],
 ];

@@ -1,6 +1,6 @@
 import { SeededRandom } from "@headroom/testing";
 import { goOn } from "./befall.ts";
-import { disturbances, livelyDisturbances } from "./disturbances.ts";
+import { disturbances, livelyDisturbances, richerDisturbances } from "./disturbances.ts";
 import type { Fault } from "./fault.ts";
 import { longPowerLoss } from "./machine-faults.ts";
 import { noUse } from "./machine.ts";
@@ -33,8 +33,8 @@ export class Faults {
 
   /** Plans what goes wrong within so long. */
   plan(forMs: number): void {
-    const { engine, looksRarely, fleet, isLively } = this.#world;
-    const known = isLively ? livelyDisturbances : disturbances;
+    const { engine, looksRarely, fleet, isLively, isRicher } = this.#world;
+    const known = isRicher ? richerDisturbances : isLively ? livelyDisturbances : disturbances;
     const usable = looksRarely ? known.filter(([, , isHard]) => isHard !== "hard") : known;
     const count = fleet === "quiet" ? 0 : engine.random.int(0, isLively ? 22 : 14);
     for (let number = 0; number < count; number += 1) {
@@ -85,6 +85,7 @@ export class Faults {
     network.links.tap?.end();
     network.links.healAll();
     postgres.comeBack();
+    postgres.spare();
     for (const machine of machines) machine.ownerHold = null;
     for (const machine of machines) machine.ownerUses(noUse);
     for (const machine of machines) machine.overuse = 1;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Facts } from "../../support/invariants/facts.ts";
-import { findUnended, findUnheeded } from "./find-unheeded.ts";
+import { findUnended, findUnheeded, findUnretried } from "./find-unheeded.ts";
 import type { Acknowledged } from "./operator.ts";
 
 /** A task that is assigned at 100 s. */
@@ -38,6 +38,17 @@ describe("what an operator was told has been done", () => {
     // A copy of the earlier release may have ended it.
     expect(found([held(60_000, 80_000), held(90_000, 110_000)])).toEqual([]);
     expect(found([held(10_000, 20_000), held(90_000, 110_000)])).toEqual(["V24"]);
+  });
+
+  it("V27: as many tasks are back as the answers to all calls said", () => {
+    const retried = (tasks: number): Acknowledged => ({ kind: "retried", planId: "plan", tasks });
+    const events = ["TASK_RETRIED", "TASK_RESTORED"].map((kind) => ({ kind, planId: "plan" }));
+    const unretried = (...answers: readonly Acknowledged[]) =>
+      findUnretried(answers, { events } as unknown as Pick<Facts, "events">).map(({ invariant }) => invariant);
+    expect(unretried(retried(3))).toEqual(["V27"]);
+    expect(unretried(retried(1), retried(2))).toEqual(["V27"]);
+    expect(unretried(retried(2), retried(0))).toEqual([]);
+    expect(unretried({ kind: "retried", planId: "other", tasks: 1 })).toEqual(["V27"]);
   });
 
   it("V16: what was cancelled ends, soon after its agent can hear of it, unless it is retried", () => {

@@ -1,4 +1,5 @@
 import type { Facts, Violation } from "../../support/invariants/facts.ts";
+import { groupBy } from "../../support/invariants/timeline.ts";
 import type { Execution } from "./machine.ts";
 import type { Acknowledged } from "./operator.ts";
 import type { World } from "./world.ts";
@@ -31,6 +32,24 @@ export function findUnended(
   });
 }
 
+/** V27: what an operator was told is back has come back; once for each call, however often it was asked again. */
+export function findUnretried(
+  acknowledged: readonly Acknowledged[],
+  { events }: Pick<Facts, "events">,
+): readonly Violation[] {
+  const told = groupBy(
+    acknowledged.filter((one) => one.kind === "retried"),
+    ({ planId }) => planId,
+  );
+  return [...told].flatMap(([planId, answers]): readonly Violation[] => {
+    const said = answers.reduce((sum, { tasks }) => sum + tasks, 0);
+    const back = events.filter((one) => one.planId === planId && ["TASK_RETRIED", "TASK_RESTORED"].includes(one.kind));
+    if (back.length >= said) return [];
+    const what = `that ${said} tasks of plan ${planId} are back was said, and ${back.length} are`;
+    return [{ invariant: "V27", what }];
+  });
+}
+
 /** What ran on a machine. */
 interface Executing {
   readonly name: string;
@@ -58,6 +77,7 @@ export function findUnheeded(acknowledged: readonly Acknowledged[], facts: Facts
         const what = `task ${taskId} was assigned (${attemptId}) at ${atMs}; that it is cancelled was confirmed at ${one.atMs}`;
         return [{ invariant: "V16", what }];
       }
+      if (one.kind === "retried") return [];
       if (one.planId !== planOf.get(taskId) || atMs <= one.atMs || atMs >= one.untilMs) return [];
       // It may have ended while it was held, which ends the hold.
       if (retried.has(one.planId)) return [];

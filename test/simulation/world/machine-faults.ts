@@ -39,7 +39,9 @@ function suspend(world: World, index: number, nap: { forMs: number; networkLateM
   if (world.isMended || process === null || process.isPaused) return;
   const { sleepListener } = machine;
   process.pause();
-  machine.fallAsleep();
+  const { links } = world.network;
+  links.fallsAsleep(process);
+  machine.fallAsleep(() => links.wakes(process));
   cutOff(world, node, [...world.registries, ...world.orchestrators], nap.forMs + nap.networkLateMs);
   world.engine.schedule(nap.forMs, null, `${node.name} wakes`, () => {
     machine.wake();
@@ -86,6 +88,17 @@ export const sleepOverWork: Fault = (world, random) => {
   return `of whoever has a long command next, for ${Math.round(nap.forMs)} ms`;
 };
 
+/** Everybody goes home, and nobody is told; what comes a moment before the connections are given up is given to none of them. */
+export const allSleep: Fault = (world, random) => {
+  const forMs = between(random, 45_000, 80_000);
+  const inMs = between(random, 29_000, 37_000);
+  for (const index of world.machines.keys()) suspend(world, index, { forMs, networkLateMs: 0, isTold: false });
+  world.engine.schedule(inMs, null, "work comes for machines that sleep", () => {
+    if (!world.isMended) world.planner.crowd();
+  });
+  return `for ${Math.round(forMs)} ms, and work comes after ${Math.round(inMs)}`;
+};
+
 export const ownerComes: Fault = (world, random) => {
   const machine = oneOf(random, world.machines);
   const forMs = between(random, 1_000, 60_000);
@@ -128,6 +141,15 @@ export const cancelPlan: Fault = (world, random) => {
     if (!world.isMended) switchOff(world, index, downMs);
   });
   return `one of those accepted, and ${node.name} loses its power`;
+};
+
+/** A plan as soon as it is accepted; half of the time the database does not hear of it. */
+export const cancelAtOnce: Fault = ({ planner, postgres }, random) => {
+  const isLost = random.next() < 0.5;
+  planner.submitAndCancel(() => {
+    if (isLost) postgres.loseNext("tasks_lock_to_cancel_plan");
+  });
+  return `the next plan${isLost ? ", which is not written" : ""}`;
 };
 
 /** The disk of a machine is copied to another one, which is switched on beside it. */

@@ -56,6 +56,8 @@ interface WrittenRecord {
 export class Machine {
   readonly name: string;
   readonly agentId: string;
+  /** By which tasks may ask for it; a copy has the seat of its original. */
+  readonly seat: string;
   readonly shape: MachineShape;
   readonly executions: Execution[] = [];
   readonly stores: OutputStores = memoryOutputStores();
@@ -72,6 +74,7 @@ export class Machine {
   /** Of the agent program, on its disk. */
   #starts = 0;
   #isAsleep = false;
+  #whenAwake: () => void = () => undefined;
   #sleptFromMs = 0;
   #sleptMs = 0;
   /** When it was suspended, by the world's clock. */
@@ -96,10 +99,11 @@ export class Machine {
     return this.foreign.at(-1) ?? noUse;
   }
 
-  constructor(engine: Engine, name: string, agentId: string, shape: MachineShape) {
+  constructor(engine: Engine, name: string, agentId: string, shape: MachineShape, seat: string = name) {
     this.#engine = engine;
     this.name = name;
     this.agentId = agentId;
+    this.seat = seat;
     this.shape = shape;
   }
 
@@ -111,7 +115,7 @@ export class Machine {
 
   /** Another machine with all that is on the disk of this one. */
   copy(name: string): Machine {
-    const copy = new Machine(this.#engine, name, this.agentId, this.shape);
+    const copy = new Machine(this.#engine, name, this.agentId, this.shape, this.seat);
     copy.#journal = this.#journal.map(({ record }) => ({ record, isSynced: true }));
     copy.#starts = this.#starts;
     return copy;
@@ -223,8 +227,9 @@ export class Machine {
   }
 
   /** The machine is suspended: nothing on it goes on until it wakes. */
-  fallAsleep(): void {
+  fallAsleep(whenAwake: () => void = () => undefined): void {
     this.#isAsleep = true;
+    this.#whenAwake = whenAwake;
     this.#sleptFromMs = this.#engine.nowMs;
     this.naps.push({ fromMs: this.#engine.wallMs, toMs: null });
     this.#frozenBySleep = [...this.#processes.values()].filter(({ dueMs }) => dueMs !== null);
@@ -235,6 +240,7 @@ export class Machine {
     if (!this.#isAsleep) return;
     this.#isAsleep = false;
     this.#endNap();
+    this.#whenAwake();
     this.#sleptMs += this.#engine.nowMs - this.#sleptFromMs;
     for (const process of this.#frozenBySleep) this.#thaw(process, this.#engine.nowMs);
     this.#frozenBySleep = [];

@@ -87,3 +87,22 @@ export const breakConnections: Fault = (world, random) => {
     world.network.links.breakBetween(node.name, other.name);
   return `all of ${node.name}`;
 };
+
+/** One loses its connections again and again, until it is on probation where few losses are tolerated; then work comes. */
+export const comesAndGoes: Fault = (world, random) => {
+  const node = oneOf(random, world.agents);
+  const times = random.int(4, 6);
+  let atMs = 0;
+  for (let time = 1; time <= times; time += 1) {
+    world.engine.schedule(atMs, null, `${node.name} is lost once more`, () => {
+      if (world.isMended) return;
+      for (const registry of world.registries) world.network.links.breakBetween(node.name, registry.name);
+    });
+    atMs += between(random, 3_000, 9_000);
+  }
+  const inMs = atMs + between(random, 6_000, 15_000);
+  world.engine.schedule(inMs, null, "work comes", () => {
+    if (!world.isMended) world.planner.crowd();
+  });
+  return `${node.name}, ${times} times in ${Math.round(atMs)} ms`;
+};

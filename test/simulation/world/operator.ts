@@ -18,6 +18,8 @@ const heldBy = "the operator";
 /** What the operator was told has been done, by the database's clock. */
 export type Acknowledged =
   | { readonly kind: "cancelled"; readonly taskId: string; readonly atMs: number }
+  /** So many of its tasks are back. */
+  | { readonly kind: "retried"; readonly planId: string; readonly tasks: number }
   /** `untilMs`: when its release was asked for; not yet: never. */
   | { readonly kind: "held"; readonly planId: string; readonly atMs: number; untilMs: number };
 
@@ -29,6 +31,8 @@ export class Operator {
   readonly #plans: RpcClient<typeof wire.PlanServiceService>;
   readonly #queue: RpcClient<typeof wire.PauseQueueServiceService>;
   readonly #fleet: RpcClient<typeof wire.FleetServiceService>;
+  /** When something was asked for each agent. */
+  readonly #words = new Map<string, readonly number[]>();
   #open = 0;
 
   /** `now`: the database's clock. */
@@ -84,19 +88,40 @@ export class Operator {
     this.#closed(
       `cordon ${agentId}`,
       forMs,
-      () => this.#fleet.cordonAgent({ agentId, reason: "" }, callMs),
-      () => this.#fleet.uncordonAgent({ agentId }, callMs),
+      () => {
+        this.#noteWord(agentId);
+        return this.#fleet.cordonAgent({ agentId, reason: "" }, callMs);
+      },
+      () => this.#uncordon(agentId),
     );
   }
 
-  drain(agentId: string, forMs: number, deadlineMs: number): void {
+  /** `onDrained`: told when it is answered, with how to learn whether something else has been said of that agent. */
+  drain(agentId: string, forMs: number, deadlineMs: number, onDrained: (isOver: () => boolean) => void): void {
     const deadline = { seconds: Math.floor(deadlineMs / 1_000), nanos: 0 };
     this.#closed(
       `drain ${agentId}`,
       forMs,
-      () => this.#fleet.drainAgent({ agentId, deadline, reason: "" }, callMs),
-      () => this.#fleet.uncordonAgent({ agentId }, callMs),
+      async () => {
+        const others = [...(this.#words.get(agentId) ?? [])];
+        const askedAtMs = this.#engine.nowMs;
+        this.#noteWord(agentId);
+        await this.#fleet.drainAgent({ agentId, deadline, reason: "" }, callMs);
+        // A copy of what was said before may come after it.
+        if (others.some((atMs) => askedAtMs - atMs < lastCopyMs)) return;
+        onDrained(() => this.#words.get(agentId)!.length > others.length + 1);
+      },
+      () => this.#uncordon(agentId),
     );
+  }
+
+  #uncordon(agentId: string): Promise<unknown> {
+    this.#noteWord(agentId);
+    return this.#fleet.uncordonAgent({ agentId }, callMs);
+  }
+
+  #noteWord(agentId: string): void {
+    this.#words.set(agentId, [...(this.#words.get(agentId) ?? []), this.#engine.nowMs]);
   }
 
   cancelTask(taskId: string): void {
@@ -108,7 +133,10 @@ export class Operator {
 
   retryPlan(planId: string): void {
     const requestId = this.#process.ports.random.uuid();
-    this.#untilAnswered(`retry ${planId}`, () => this.#plans.retryPlan({ planId, requestId, reason: "" }, callMs));
+    this.#untilAnswered(`retry ${planId}`, async () => {
+      const answer = await this.#plans.retryPlan({ planId, requestId, reason: "" }, callMs);
+      this.acknowledged.push({ kind: "retried", planId, tasks: answer.retriedTasks + answer.restoredTasks });
+    });
   }
 
   /** It is opened again once more: a copy of the call that closed it may have come late, when it was open already. */

@@ -21,12 +21,17 @@ export interface KnownPlan {
   readonly taskIds: readonly string[];
 }
 
+/** What the tasks of a crowd fill first. */
+export type Crowd = "cpu" | "cards";
+
 /** What the machines of a world allow to ask for; null: of a world in which nobody asks for it. */
 export interface Wishes {
   /** Some machine has two cards. */
   readonly hasTwoCards: boolean;
-  /** Some tasks depend on several others. */
+  /** Some tasks depend on several others, and some ask for one seat. */
   readonly isRicher: boolean;
+  /** Labels of the machines that have room for what asks for one of them. */
+  readonly seats: readonly string[];
 }
 
 /** Submits plans, asks again what was not answered, and now and then cancels one. */
@@ -40,6 +45,8 @@ export class Planner {
   readonly #wishes: Wishes | null;
   readonly #databaseMs: () => number;
   readonly #unanswered = new Set<string>();
+  /** By their names. */
+  readonly #cancelledAtOnce = new Map<string, () => void>();
   readonly #known: KnownPlan[] = [];
   #plans = 0;
 
@@ -69,10 +76,16 @@ export class Planner {
     this.#submit(this.#wishes === null ? plan : livelier(this.#engine.random, plan, this.#wishes));
   }
 
-  /** Many small tasks that take their time. */
-  crowd(): void {
+  /** Many small tasks that take their time; `wants`: a bit of a card each, or CPU alone. */
+  crowd(wants: Crowd = "cpu"): void {
     this.#plans += 1;
-    this.#submit(crowdingPlan(this.#engine.random, this.#plans));
+    this.#submit(crowdingPlan(this.#engine.random, this.#plans, wants));
+  }
+
+  /** One plan more, which is cancelled in the moment in which it is accepted. `before`: just before that. */
+  submitAndCancel(before: () => void): void {
+    this.submit();
+    this.#cancelledAtOnce.set(`plan-${this.#plans}`, before);
   }
 
   /** Work that fills machines, and cannot fail. */
@@ -94,12 +107,14 @@ export class Planner {
     // One of the last: what came long ago has ended.
     const one = this.accepted.at(-1 - this.#engine.random.int(0, Math.min(2, Math.max(0, this.accepted.length - 1))));
     if (one === undefined) return;
-    this.#process.do("cancels a plan", () => {
-      this.#client.cancelPlan({ planId: one.planId, reason: "" }, { deadlineMs: 5_000 }).then(
-        () => this.cancelled.push({ planId: one.planId, atMs: this.#databaseMs() }),
-        () => undefined,
-      );
-    });
+    this.#process.do("cancels a plan", () => this.#cancel(one.planId));
+  }
+
+  #cancel(planId: string): void {
+    this.#client.cancelPlan({ planId, reason: "" }, { deadlineMs: 5_000 }).then(
+      () => this.cancelled.push({ planId, atMs: this.#databaseMs() }),
+      () => undefined,
+    );
   }
 
   /** One of the last that were accepted; null: there is none. */
@@ -116,6 +131,10 @@ export class Planner {
         this.accepted.push({ planId, tasks: asked.length, name, mustSucceed });
         this.#engine.note("planner", `${request.plan?.name} is accepted as ${planId}`);
         this.onAccepted(planId);
+        const before = this.#cancelledAtOnce.get(name);
+        if (before === undefined) return;
+        before();
+        this.#cancel(planId);
       },
       (error: unknown) => {
         const isTransient = error instanceof HeadroomError && !["INVALID_ARGUMENT", "INTERNAL"].includes(error.code);
@@ -146,11 +165,17 @@ function probingPlan(random: SeededRandom, number: number, probe: Probe): Partia
   return wire.WorkPlan.fromPartial({ name: `probe-${number}`, tasks });
 }
 
-function crowdingPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan> {
+/** Of the memory of a card so little that some more would fit when less than a fifth of it is left. */
+const crowdNeeds = {
+  cpu: { cpuCores: 0.5, memoryGb: 0.5 },
+  cards: { cpuCores: 0.1, memoryGb: 0.25, gpuVramGb: 2 },
+} as const;
+
+function crowdingPlan(random: SeededRandom, number: number, wants: Crowd): Partial<wire.WorkPlan> {
   const tasks = Array.from({ length: random.int(3, 6) }, (_, index) => ({
     name: `p${number}-t${index + 1}`,
     command: { argv: ["work", String(random.int(15_000, 30_000)), "0"] },
-    needs: { cpuCores: 0.5, memoryGb: 0.5 },
+    needs: crowdNeeds[wants],
     workLease: { seconds: random.int(15, 30), nanos: 0 },
   }));
   return wire.WorkPlan.fromPartial({ name: `crowd-${number}`, tasks });
@@ -175,11 +200,14 @@ function randomPlan(random: SeededRandom, number: number): Partial<wire.WorkPlan
   return wire.WorkPlan.fromPartial({ name: `plan-${number}`, priority: random.int(0, 3), tasks });
 }
 
+/** There is room for it on each of the larger machines. */
+const seatNeeds = wire.ResourceNeeds.fromPartial({ cpuCores: 2, memoryGb: 2 });
+
 /** Some of its tasks want whole cards, or two, and some run for longer than their lease and the grace after it. */
 function livelier(
   random: SeededRandom,
   plan: Partial<wire.WorkPlan>,
-  { hasTwoCards, isRicher }: Wishes,
+  { hasTwoCards, isRicher, seats }: Wishes,
 ): Partial<wire.WorkPlan> {
   const names = (plan.tasks ?? []).map(({ name }) => name);
   const tasks = (plan.tasks ?? []).map((task, index): wire.TaskSpec => {
@@ -188,10 +216,12 @@ function livelier(
     if (kind < 0.1) Object.assign(needs, { gpuCount: 1, gpuVramGb: 0 });
     else if (kind < 0.2 && hasTwoCards) Object.assign(needs, { gpuCount: 2, gpuVramGb: random.next() < 0.5 ? 0 : 4 });
     const isLong = random.next() < 0.1;
+    const seat = isRicher && random.next() < 0.15 ? seats[random.int(0, seats.length - 1)] : undefined;
     const waitsForSeveral = isRicher && index > 1 && random.next() < 0.4;
     return {
       ...task,
-      needs,
+      needs: seat === undefined ? needs : { ...seatNeeds, labels: { seat } },
+      ...(isRicher && random.next() < 0.12 && { waitTimeout: { seconds: random.int(5, 60), nanos: 0 } }),
       ...(waitsForSeveral && { dependsOn: names.slice(random.int(0, index - 2), index) }),
       ...(isLong && {
         command: {

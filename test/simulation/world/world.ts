@@ -1,6 +1,7 @@
 import { SimPostgres } from "../database/sim-postgres.ts";
 import type { RealSessions } from "../database/real-sessions.ts";
 import type { Boot, Farewell } from "../../support/invariants/check-farewells.ts";
+import type { Violation } from "../../support/invariants/facts.ts";
 import type { Logger, ManagedService } from "@headroom/runtime";
 import { Engine } from "../engine/engine.ts";
 import type { SimProcess } from "../engine/sim-process.ts";
@@ -47,16 +48,22 @@ export interface World {
   readonly threshold: number;
   /** Two machines, of which the larger one is away for long, and many small tasks: more than the threshold lets in. */
   readonly isCrowded: boolean;
+  /** Many small tasks that want a bit of a card each: more than the threshold lets in. */
+  readonly isCardCrowded: boolean;
   /** Large enough to be lost as a whole, which happens; null: not so. */
   readonly fleet: "quiet" | "disturbed" | null;
   /** Virtual time at which the last connection of a machine without power is given up by those who have heard nothing of it. */
   deadConnectionsUntilMs: number;
   /** What the answers said that callers have heard. */
   readonly told: readonly Told[];
+  /** What ran on where a drain should have ended it. */
+  readonly unended: Violation[];
   /** Of its machines, with all that is on their disks. */
   readonly copies: Copies;
   /** Operators and owners do more in it, and tasks want more. */
   readonly isLively: boolean;
+  /** Still more of that. */
+  readonly isRicher: boolean;
   /** Nothing bad happens any more. */
   isMended: boolean;
 }
@@ -106,6 +113,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   const isRicher = seed >= firstRicherSeed;
   const isStrict = isRicher && fleet === null && random.next() < 0.4;
   const isCrowded = threshold > 0 && fleet === null && random.next() < 0.4;
+  const isCardCrowded = isRicher && threshold > 0 && fleet === null && !isCrowded && random.next() < 0.6;
   const options = { engine, network, postgres, configs };
   const registryConfig =
     fleet === "quiet" ? configs.hastyRegistry : isStrict ? configs.strictRegistry : configs.registry;
@@ -144,7 +152,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     createDesktopAgent({
       engine,
       machine,
-      config: configs.agent,
+      config: isRicher ? { ...configs.agent, labels: { seat: machine.seat } } : configs.agent,
       network: network.for(process),
       process,
       token: simToken,
@@ -162,8 +170,14 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
   );
   const isLively = seed >= firstLivelySeed;
   for (const machine of machines) machine.squeezes = isLively;
+  const seats = machines.filter(({ shape }) => shape !== smallShape).map(({ name }) => name);
   const hasTwoCards = machines.some(({ shape }) => shape.cards.length > 1);
-  const planner = new Planner(engine, network, isLively ? { hasTwoCards, isRicher } : null, () => postgres.nowMs);
+  const planner = new Planner(
+    engine,
+    network,
+    isLively ? { hasTwoCards, isRicher, seats } : null,
+    () => postgres.nowMs,
+  );
   const followers = isLively ? new Followers(engine, network) : null;
   planner.onAccepted = (planId) => followers?.follow(planId);
   return {
@@ -179,6 +193,7 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     followers,
     isLively,
     told,
+    unended: [],
     copies: new Copies(agentOn),
     stalls: [],
     silences: [],
@@ -187,6 +202,8 @@ export function createWorld(seed: number, real: RealSessions, configs: Configs):
     looksRarely,
     threshold,
     isCrowded,
+    isCardCrowded,
+    isRicher,
     fleet,
     deadConnectionsUntilMs: 0,
     isMended: false,

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { checkDelivered } from "./check-delivered.ts";
 import { checkMassLoss } from "./check-mass-loss.ts";
+import { checkWaitTimeouts } from "./check-wait-timeouts.ts";
 import type { Change, Facts, Invariant } from "./facts.ts";
 import { found, isPromise, sound } from "./findings.test-helper.ts";
 import { numbered } from "./sound-history.test-helper.ts";
@@ -104,6 +105,41 @@ describe("the checker of invariants, at the bounds of its rules", () => {
     };
     const changes = [...late, older].toSorted((a, b) => a.atMs - b.atMs);
     expect(found({ changes, tasks: [...sound.tasks, larger] })).not.toContain("V12");
+    // It may not run here, so nothing is gathered for it here.
+    const elsewhere = { ...larger, needs: { ...larger.needs, labels: { seat: "other" } } };
+    expect(found({ changes, tasks: [...sound.tasks, elsewhere] })).toContain("V12");
+    const here = sound.machines.map((one) => ({ ...one, labels: { seat: "other" } }));
+    expect(found({ changes, tasks: [...sound.tasks, elsewhere], machines: here })).not.toContain("V12");
+  });
+
+  it("V15: what may wait for so long only is given up then, counted from when it could start", () => {
+    const row = sound.changes.find((change) => change.row === "pause") as Extract<Change, { row: "pause" }>;
+    const tasks = sound.tasks.map((task) => ({ ...task, waitTimeoutMs: 10_000 }));
+    const waited = (
+      endsAtMs: number,
+      end: Partial<Extract<Change, { row: "pause" }>>,
+      before: readonly (Partial<Extract<Change, { row: "pause" }>> & { atMs: number })[] = [],
+      others: readonly Change[] = [],
+    ) => {
+      const own = [{ atMs: 1_000 }, ...before, { ...end, atMs: endsAtMs }].map((change): Change => ({
+        ...row,
+        ...change,
+      }));
+      const changes = numbered([...own, ...others].toSorted((one, other) => one.atMs - other.atMs));
+      return checkWaitTimeouts({ ...sound, tasks, changes }).map(({ invariant }) => invariant);
+    };
+    expect(waited(11_000, { status: "failed" })).toEqual([]);
+    expect(waited(10_900, { status: "failed" })).toEqual(["V15"]);
+    expect(waited(10_900, { status: "resumed" })).toEqual([]);
+    // It waited for a dependency, or for its time.
+    const freed = [{ atMs: 1_000, blocked: true }, { atMs: 5_000 }];
+    expect(waited(14_900, { status: "failed" }, freed)).toEqual(["V15"]);
+    expect(waited(15_000, { status: "failed" }, freed)).toEqual([]);
+    expect(waited(14_900, { status: "failed" }, [{ atMs: 1_000, resumeAfterMs: 5_000 }])).toEqual(["V15"]);
+    expect(waited(170_000, { status: "failed" })).toEqual(["V15"]);
+    expect(waited(170_000, { status: "resumed" })).toEqual(["V15"]);
+    const hold: Change = { seq: 0, commit: "90", atMs: 2_000, row: "queue", held: true };
+    expect(waited(170_000, { status: "resumed" }, [], [hold, { ...hold, atMs: 9_000, held: false }])).toEqual([]);
   });
 
   it("V24: what is held is not given out: of a plan at once, of the queue from a moment after", () => {

@@ -1,5 +1,6 @@
 import type { Facts, Violation } from "./facts.ts";
 import { holds, promisesByAgent } from "./check-room.ts";
+import { mayRunOn } from "./room.ts";
 
 const writtenWithinMs = 5_000;
 
@@ -48,6 +49,18 @@ function endsSoon(changes: Facts["changes"], agentId: string, reason: string, at
       change.atMs >= atMs &&
       change.atMs - atMs <= writtenWithinMs,
   );
+}
+
+/** V14: what asks for one machine, or for one with certain labels, is given to no other. */
+export function checkAllowed({ attempts, tasks, machines }: Facts): readonly Violation[] {
+  const asked = new Map(tasks.map(({ taskId, needs }) => [taskId, needs]));
+  const known = new Map(machines.map((machine) => [machine.agentId, machine]));
+  return attempts.flatMap(({ attemptId, taskId, agentId }) => {
+    const [machine, needs] = [known.get(agentId), asked.get(taskId)];
+    if (machine === undefined || needs === undefined || mayRunOn(machine, needs)) return [];
+    const what = `attempt ${attemptId} of task ${taskId} was given to agent ${agentId}, and asks for ${JSON.stringify(needs.labels)} on ${needs.agentId ?? "any"}`;
+    return [{ invariant: "V14" as const, what }];
+  });
 }
 
 /** V15: what is to wait until a time is not resumed before it. */

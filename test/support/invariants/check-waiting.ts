@@ -2,7 +2,7 @@ import { type Amounts, type EpochMs, type Needs, NO_AMOUNTS, shapeKey } from "@h
 import { holds, promisesByAgent } from "./check-room.ts";
 import { isAboveThreshold } from "./check-gate.ts";
 import type { AgentChange, Facts, MachineFact, PauseChange, TaskFact, Violation } from "./facts.ts";
-import { hasRoom, plus } from "./room.ts";
+import { hasRoom, mayRunOn, plus } from "./room.ts";
 
 interface Waiting {
   readonly pause: PauseChange;
@@ -23,8 +23,8 @@ interface FleetState {
 
 /**
  * V12: nothing waits longer than `boundMs` while room that fits exists, somebody could place it, and it is its turn. It is not its turn
- * while another task waits that does not fit and is not younger or has a higher priority: room may be gathered for that one. Nor is it
- * while no agent is above the capacity threshold.
+ * while another task waits that does not fit and is not younger or has a higher priority: room may be gathered for that one, where it may
+ * run. Nor is it while no agent is above the capacity threshold.
  */
 export function checkWaiting(facts: Facts, boundMs: number): readonly Violation[] {
   const state: FleetState = { promised: new Map(), usable: new Set(), waiting: new Map(), outages: 0 };
@@ -48,28 +48,47 @@ export function checkWaiting(facts: Facts, boundMs: number): readonly Violation[
   return violations;
 }
 
+/** Those that may run on the same machines, and do not fit anywhere: room may be gathered for them there. */
+interface Blockers {
+  readonly needs: Needs;
+  highest: number;
+  oldestMs: EpochMs;
+}
+
 function judge(state: FleetState, { machines, threshold = 0 }: Facts, nowMs: EpochMs): void {
   const fits = new Map<string, boolean>();
-  const fitsNow = (shape: string, needs: Needs): boolean => {
+  /** On some machine that is kept for none of these. */
+  const fitsNow = (shape: string, needs: Needs, kept: readonly (readonly [string, Blockers])[] = []): boolean => {
+    const key = JSON.stringify([shape, kept.map(([who]) => who)]);
     const known =
-      fits.get(shape) ??
-      (state.outages === 0 && isGateOpen(state, machines, needs, threshold) && someRoom(state, machines, needs));
-    fits.set(shape, known);
+      fits.get(key) ??
+      (state.outages === 0 &&
+        isGateOpen(state, machines, needs, threshold) &&
+        someRoom(
+          state,
+          machines.filter((machine) => !kept.some(([, blockers]) => mayRunOn(machine, blockers.needs))),
+          needs,
+        ));
+    fits.set(key, known);
     return known;
   };
   const isDue = ({ pause }: Waiting): boolean => pause.resumeAfterMs === null || pause.resumeAfterMs <= nowMs;
   const due = [...state.waiting.values()].filter(isDue);
-  let highest = -Infinity;
-  let oldestMs = Infinity;
+  const blocking = new Map<string, Blockers>();
   for (const { shape, task } of due) {
     if (fitsNow(shape, task.needs)) continue;
-    highest = Math.max(highest, task.priority);
-    oldestMs = Math.min(oldestMs, task.createdAtMs);
+    const who = JSON.stringify([task.needs.agentId, task.needs.labels]);
+    const blockers = blocking.get(who) ?? { needs: task.needs, highest: -Infinity, oldestMs: Infinity };
+    blocking.set(who, blockers);
+    blockers.highest = Math.max(blockers.highest, task.priority);
+    blockers.oldestMs = Math.min(blockers.oldestMs, task.createdAtMs);
   }
   for (const waiting of state.waiting.values()) {
     const { task, shape } = waiting;
-    const isTurn = task.priority >= highest && task.createdAtMs < oldestMs;
-    const isFree = isDue(waiting) && isTurn && fitsNow(shape, task.needs);
+    const before = [...blocking].filter(
+      ([, { highest, oldestMs }]) => task.priority < highest || task.createdAtMs >= oldestMs,
+    );
+    const isFree = isDue(waiting) && fitsNow(shape, task.needs, before);
     waiting.freeSinceMs = isFree ? (waiting.freeSinceMs ?? nowMs) : null;
   }
 }
@@ -77,7 +96,7 @@ function judge(state: FleetState, { machines, threshold = 0 }: Facts, nowMs: Epo
 function someRoom({ promised, usable }: FleetState, machines: readonly MachineFact[], needs: Needs): boolean {
   return machines.some((machine) => {
     if (!usable.has(machine.agentId)) return false;
-    if (needs.agentId !== null && needs.agentId !== machine.agentId) return false;
+    if (!mayRunOn(machine, needs)) return false;
     const sum = [...(promised.get(machine.agentId)?.values() ?? [])].reduce(plus, NO_AMOUNTS);
     return hasRoom(machine, sum, needs);
   });

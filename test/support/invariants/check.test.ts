@@ -193,6 +193,11 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     },
   ],
   [
+    "V14",
+    "a task is given to a machine without the labels that it asks for",
+    { tasks: sound.tasks.map((task) => ({ ...task, needs: { ...task.needs, labels: { seat: "other" } } })) },
+  ],
+  [
     "V16",
     "a task of a cancelled plan is assigned",
     {

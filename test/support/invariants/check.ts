@@ -9,8 +9,9 @@ import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkAcked, checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
 import { checkSuccesses } from "./check-successes.ts";
-import { checkCancelled, checkResumeAfter, checkUsable } from "./check-turns.ts";
+import { checkAllowed, checkCancelled, checkResumeAfter, checkUsable } from "./check-turns.ts";
 import { checkTogether } from "./check-together.ts";
+import { checkWaitTimeouts } from "./check-wait-timeouts.ts";
 import { checkWaiting } from "./check-waiting.ts";
 import type { Facts, Violation } from "./facts.ts";
 
@@ -36,6 +37,8 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
   checkPromises,
   checkRunsFit,
   checkLeaks,
+  checkAllowed,
+  checkWaitTimeouts,
   checkResumeAfter,
   checkCancelled,
   checkGate,

@@ -34,6 +34,8 @@ export interface TaskFact {
   readonly retryOnFailure: boolean;
   /** A run of which nobody knows what became of it is not repeated. */
   readonly holdUnknown: boolean;
+  /** The longest that it may wait for room; null: no limit. */
+  readonly waitTimeoutMs: number | null;
   /** Ids of the tasks that must have succeeded before. */
   readonly dependsOn: readonly string[];
 }
@@ -139,6 +141,7 @@ export interface MachineFact {
   readonly cpuMillicores: number;
   readonly memoryMib: number;
   readonly cards: readonly { readonly cardId: string; readonly vramMib: number }[];
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What one agent's journal says of one attempt. */
@@ -237,4 +240,5 @@ export type Invariant =
   | "V27"
   | "V28"
   | "V29"
-  | "V30";
+  | "V30"
+  | "V31";

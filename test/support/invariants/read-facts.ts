@@ -57,9 +57,10 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     max_attempts: number;
     retry_on_failure: boolean;
     hold_unknown: boolean;
+    wait_timeout_ms: string | null;
     depends_on: readonly string[];
   }>(`SELECT task_id, plan_id, name, state, priority, (extract(epoch FROM created_at) * 1000)::double precision AS created_ms, needs, fence,
-            attempt_id, max_attempts, retry_on_failure, hold_unknown,
+            attempt_id, max_attempts, retry_on_failure, hold_unknown, wait_timeout_ms,
             ARRAY(SELECT d.depends_on_task_id::text FROM orchestrator.task_dependencies d WHERE d.task_id = t.task_id) AS depends_on
        FROM orchestrator.tasks t`);
   return rows.map((row) => ({
@@ -75,6 +76,7 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     maxAttempts: row.max_attempts,
     retryOnFailure: row.retry_on_failure,
     holdUnknown: row.hold_unknown,
+    waitTimeoutMs: row.wait_timeout_ms === null ? null : Number(row.wait_timeout_ms),
     dependsOn: row.depends_on,
   }));
 }
@@ -136,10 +138,11 @@ async function readMachines(sql: RunSql): Promise<readonly MachineFact[]> {
     cpu: string;
     memory: string;
     cards: readonly { readonly card_id: string; readonly vram_total_mib: number; readonly vram_offer_mib: number }[];
+    labels: Readonly<Record<string, string>>;
   }>(
     `SELECT agent_id, least(cpu_total_millicores, cpu_offer_millicores) AS cpu,
-            least(memory_total_mib, memory_offer_mib) AS memory, cards
-       FROM registry.agent_samples`,
+            least(memory_total_mib, memory_offer_mib) AS memory, cards, labels
+       FROM registry.agent_samples JOIN registry.agents USING (agent_id)`,
   );
   return rows.map((row) => ({
     agentId: row.agent_id,
@@ -149,5 +152,6 @@ async function readMachines(sql: RunSql): Promise<readonly MachineFact[]> {
       cardId: card.card_id,
       vramMib: Math.min(card.vram_total_mib, card.vram_offer_mib),
     })),
+    labels: row.labels,
   }));
 }

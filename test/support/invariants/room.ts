@@ -28,6 +28,12 @@ export function overfull(machine: MachineFact, promised: Amounts): string | null
 }
 
 /** Whether a machine of which so much is promised has room for the needs. Labels, pools and models are not looked at. */
+/** Whether a task may run there, by name and labels. */
+export function mayRunOn({ agentId, labels }: MachineFact, needs: Needs): boolean {
+  if (needs.agentId !== null && needs.agentId !== agentId) return false;
+  return Object.entries(needs.labels).every(([key, value]) => labels[key] === value);
+}
+
 export function hasRoom(machine: MachineFact, promised: Amounts, needs: Needs): boolean {
   if (promised.cpuMillicores + needs.cpuMillicores > machine.cpuMillicores) return false;
   if (promised.memoryMib + needs.memoryMib > machine.memoryMib) return false;

@@ -16,7 +16,7 @@ export function soundHistory(): Facts {
     cards: [{ cardId: "card", vramMib: 1_000, exclusive: false }],
   };
   const task = { planId: "plan", priority: 0, createdAtMs: 10, needs, fence: 1, state: "succeeded" } as const;
-  const policy = { maxAttempts: 3, retryOnFailure: false, holdUnknown: false } as const;
+  const policy = { maxAttempts: 3, retryOnFailure: false, holdUnknown: false, waitTimeoutMs: null } as const;
   const promise = (
     atMs: number,
     commit: string,
@@ -83,7 +83,13 @@ export function soundHistory(): Facts {
     events: events.map((event, index) => ({ ...event, eventId: index + 1, planId: "plan" })),
     changes: numbered(changes),
     machines: [
-      { agentId: "agent", cpuMillicores: 2_000, memoryMib: 4_000, cards: [{ cardId: "card", vramMib: 1_500 }] },
+      {
+        agentId: "agent",
+        cpuMillicores: 2_000,
+        memoryMib: 4_000,
+        cards: [{ cardId: "card", vramMib: 1_500 }],
+        labels: {},
+      },
     ],
     runs: [
       {
