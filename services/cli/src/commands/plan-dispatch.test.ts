@@ -183,6 +183,32 @@ describe("plan dispatch --watch", () => {
     expect(code).toBe(0);
   });
 
+  it("waits for a service that is away right after it has accepted the plan, and says so", async () => {
+    const handlers = watched(PLAN_STATUS_SUCCEEDED, TASK_STATE_SUCCEEDED);
+    const away = new HeadroomError({
+      code: "UNAVAILABLE",
+      reason: "DATABASE_AWAY",
+      message: "the database does not answer",
+      retryAfterMs: 50,
+    });
+    // The client asks some times before it says so.
+    let asked = 0;
+    const getPlan: NonNullable<Handlers["plans"]>["getPlan"] = (...call) => {
+      asked += 1;
+      return asked <= 6 ? Promise.reject(away) : handlers.plans!.getPlan!(...call);
+    };
+    const back = await run({ plans: { ...handlers.plans, getPlan } }, args, { stdin: planFile });
+    expect(back.stderr).toMatch(/the database does not answer; trying again in \d+ ms/);
+    expect(back.stdout).toContain("plan demo succeeded: 1 succeeded\n");
+    expect(back.code).toBe(0);
+    const never: Handlers = { plans: { ...handlers.plans, getPlan: () => Promise.reject(away) } };
+    const over = await run(never, [...args, "--timeout", "300ms"], { stdin: planFile });
+    expect(over.stderr).toContain(
+      `the time to watch is over; the plan goes on\nwatch again: headroom plan watch ${planId}`,
+    );
+    expect(over.code).toBe(2);
+  });
+
   it("answers 1 when the plan failed, and says where its output is", async () => {
     const { code, stdout } = await run(watched(PLAN_STATUS_FAILED, TASK_STATE_FAILED), args, { stdin: planFile });
     expect(stdout).toContain(`one failed: exit code 3; its output: headroom task logs ${taskId}`);

@@ -45,7 +45,7 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
     );
     if (options.watch) {
       context.say(`plan ${answer.planId} (${plan.name}) is accepted: ${outcomeText(answer)}`);
-      return watchPlan(context, answer.planId, timeoutMs);
+      return watchPlan(context, answer.planId, { timeoutMs, isAccepted: true });
     }
     if (context.isJson) context.printJson("orchestrator", "DispatchPlanResponse", answer);
     else printAnswer(context, plan.name, answer);
@@ -55,7 +55,10 @@ export function planDispatch(file: string, options: PlanDispatchOptions): Run {
 
 /** `headroom plan watch ID` */
 export function planWatch(given: string, timeout: string | undefined): Run {
-  return async (context) => watchPlan(context, await planIdOf(context, given, "read"), readTimeout(timeout));
+  return async (context) => {
+    const planId = await planIdOf(context, given, "read");
+    return watchPlan(context, planId, { timeoutMs: readTimeout(timeout), isAccepted: false });
+  };
 }
 
 function readTimeout(text: string | undefined): number | null {

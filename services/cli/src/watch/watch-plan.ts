@@ -1,4 +1,5 @@
 import { wire } from "@headroom/contracts";
+import { jitter, sleep } from "@headroom/runtime";
 import { need, type CommandContext } from "../context.ts";
 import { cliErrorOf, isPassing } from "../errors/cli-error.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
@@ -11,10 +12,22 @@ import { afterEvent, countsText, isWaiting, progressOf, type PlanProgress } from
 import { keepReasons } from "./reasons.ts";
 import type { WatchView } from "./view.ts";
 
+/** As in the midst of a watch. */
+const firstRetryMs = 1_000;
+
+export interface WatchPlanOptions {
+  /** Null: no limit. */
+  readonly timeoutMs: number | null;
+  /** It has just been accepted: a service that is away now is waited for, as in the midst of a watch. */
+  readonly isAccepted: boolean;
+}
+
 /** Follows a plan to its end, or until the person or the time given ends it, and answers the exit code of the plan. */
-export async function watchPlan(context: CommandContext, planId: string, timeoutMs: number | null): Promise<ExitCode> {
-  const plan = need(await context.client().plans.get(planId));
-  let progress = progressOf(plan);
+export async function watchPlan(
+  context: CommandContext,
+  planId: string,
+  { timeoutMs, isAccepted }: WatchPlanOptions,
+): Promise<ExitCode> {
   const stop = new AbortController();
   const interrupted = context.io.interrupted();
   const onInterrupt = (): void => stop.abort();
@@ -22,6 +35,19 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
   // It may have come while the plan was read.
   if (interrupted.aborted) onInterrupt();
   const timer = timeoutMs === null ? null : context.io.ports.timers.after(timeoutMs, () => stop.abort());
+  const endWaiting = (): void => {
+    timer?.cancel();
+    interrupted.removeEventListener("abort", onInterrupt);
+  };
+  const plan = await firstLook(context, planId, isAccepted, stop.signal).catch((error: unknown) => {
+    endWaiting();
+    throw error;
+  });
+  if (plan === null) {
+    endWaiting();
+    return stillGoing(context, planId, null, interrupted.aborted);
+  }
+  let progress = progressOf(plan);
   const view = viewFor(context, plan, progress);
   const endReasons =
     view.refresh === null
@@ -45,13 +71,30 @@ export async function watchPlan(context: CommandContext, planId: string, timeout
       } else view.note(`${item.error.message}; trying again in ${span(item.retryInMs)}`);
     }
   } finally {
-    timer?.cancel();
+    endWaiting();
     endReasons?.();
-    interrupted.removeEventListener("abort", onInterrupt);
     view.end();
   }
   if (stop.signal.aborted) return stillGoing(context, planId, progress, interrupted.aborted);
   return summary(context, planId, plan.name, progress);
+}
+
+/** Null: the watch was ended before anybody answered. */
+async function firstLook(
+  context: CommandContext,
+  planId: string,
+  isAccepted: boolean,
+  signal: AbortSignal,
+): Promise<wire.Plan | null> {
+  const { random, timers } = context.io.ports;
+  for (;;) {
+    const answer = await context.client().plans.get(planId, { signal });
+    if (answer.kind === "ok" || !isAccepted || !isPassing(answer.error)) return need(answer);
+    if (signal.aborted) return null;
+    const retryInMs = Math.round(jitter(random, answer.error.retryAfterMs ?? firstRetryMs, 0.25));
+    context.say(`headroom: ${answer.error.message}; trying again in ${span(retryInMs)}`);
+    await sleep(timers, retryInMs, signal).catch(() => undefined);
+  }
 }
 
 function readPaused(context: CommandContext, planId: string, pageToken: string, signal: AbortSignal) {
@@ -74,10 +117,11 @@ function viewFor(context: CommandContext, plan: wire.Plan, first: PlanProgress):
   return liveView({ output: io.stdout, paint, ports: io.ports, title: plan.name, first });
 }
 
-function stillGoing(context: CommandContext, planId: string, progress: PlanProgress, byHand: boolean): ExitCode {
+function stillGoing(context: CommandContext, planId: string, progress: PlanProgress | null, byHand: boolean): ExitCode {
   const why = byHand ? "no longer watched" : "the time to watch is over";
-  const waits = isWaiting(progress) ? ", some of it waits for capacity" : "";
-  context.say(`${why}; the plan goes on: ${countsText(progress)}${waits}`);
+  const waits = progress !== null && isWaiting(progress) ? ", some of it waits for capacity" : "";
+  const counts = progress === null ? "" : `: ${countsText(progress)}${waits}`;
+  context.say(`${why}; the plan goes on${counts}`);
   context.say(`watch again: headroom plan watch ${planId}    stop it: headroom plan cancel ${planId}`);
   return exitCodes.waiting;
 }
