@@ -1,8 +1,9 @@
 /**
  * Room kept for a waiting task that is too large for what is free, so that small tasks, which find room again and again, do not
  * starve it. One agent is kept for it: what becomes free there is given to nobody else, except to work that is expected to be over
- * before the room is gathered. A hold ends by itself, and rests before it is given again, so that it never idles an agent for long. After one in vain
- * another agent is kept: that the first is soonest by what is known, or lacks least, may be so for ever (a task hangs, its owner's programs run all day).
+ * before the room is gathered. A hold ends by itself, and rests before it is given again, so that it never idles an agent for long. The most promising
+ * agent is kept every other time, for twice as long each time: it may only have needed longer. In between each other one has its turn: that the first
+ * is soonest by what is known, or lacks least, may be so for ever (a task hangs, its owner's programs run all day).
  */
 
 export interface HoldRules {
@@ -105,25 +106,39 @@ export function makeHold(
 ): RoomHold | null {
   const kept = new Set(holds.filter(isInForce).map(({ agentId }) => agentId));
   const inVain = holds.find((hold) => hold.taskId === taskId);
+  const times = 1 + (inVain?.times ?? 0);
   const place = nextPlace(
     places.filter(({ agentId }) => !kept.has(agentId)),
-    inVain?.agentId ?? null,
+    times,
+    inVain,
+    rules,
   );
   if (place === undefined) return null;
-  const times = 1 + (inVain?.times ?? 0);
   const wantedMs = Math.max(rules.firstMs * 2 ** (times - 1), (place.roomInMs ?? 0) * OVERRUN);
   const lastsMs = Math.min(rules.longestMs, wantedMs);
   return { taskId, agentId: place.agentId, readyInMs: place.roomInMs, leftMs: lastsMs, lastsMs, times };
 }
 
 /**
- * The most promising one; after a hold in vain the next by the agents' ids, round and round. So each place that stays one has its turn within as many holds
- * as there are places, however often the order of their promise changes, and with nothing to remember but the last one.
+ * Every other time the most promising one, and in between one after the other by the agents' ids: each place that stays one has its turn within twice as many
+ * holds as there are places, however often the order of their promise changes, and with nothing to remember but their number.
  */
-function nextPlace(places: readonly HoldPlace[], triedLast: string | null): HoldPlace | undefined {
-  if (triedLast === null) return places[0];
+function nextPlace(
+  places: readonly HoldPlace[],
+  times: number,
+  last: RoomHold | undefined,
+  rules: HoldRules,
+): HoldPlace | undefined {
+  const [first] = places;
+  if (first === undefined || times % 2 === 1 || wasTooShort(first, last, rules)) return first;
   const byId = places.toSorted((a, b) => (a.agentId < b.agentId ? -1 : 1));
-  return byId.find(({ agentId }) => agentId > triedLast) ?? byId[0];
+  return byId[(times / 2 - 1) % byId.length];
+}
+
+/** The last hold was there, and ended before the moment that was known of it; the next one reaches that. */
+function wasTooShort({ agentId, roomInMs }: HoldPlace, last: RoomHold | undefined, { longestMs }: HoldRules): boolean {
+  if (last?.agentId !== agentId || last.readyInMs === null || last.readyInMs <= 0) return false;
+  return roomInMs !== null && roomInMs <= longestMs;
 }
 
 /** Whether a task may be given room on the agent that is kept: its own, or it is over before the room is gathered. */

@@ -7,7 +7,7 @@ import type { Leftover, ProcessRunner } from "./runner/runner.ts";
 const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
 const leftover = (attemptId: string): Leftover => ({ attemptId, pid: 42, startToken: "boot 1", startedAtMs: null });
 
-function setUp(leftovers: () => Promise<readonly Leftover[]>) {
+function setUp(leftovers: () => Promise<readonly Leftover[] | null>) {
   const ended: string[] = [];
   const answers: ((count: number | Error) => void)[] = [];
   const stopped: string[] = [];
@@ -60,6 +60,18 @@ it("what fills the disk may be what earlier programs left: it is removed once, b
   await fail(full);
   endings.joinedBy(runner).removeLeft?.(new Set());
   expect(removed).toEqual([["a"]]);
+});
+
+it("what another agent has is left alone, and what it leaves is removed later", async () => {
+  let isTaken = true;
+  const { runner, ended, fail } = setUp(() => Promise.resolve(isTaken ? null : [leftover("a")]));
+  const removed: string[][] = [];
+  runner.removeLeft = (but) => void removed.push([...but]);
+  await fail(full);
+  expect([ended, removed]).toEqual([[], []]);
+  isTaken = false;
+  await fail(full);
+  expect([ended, removed]).toEqual([["a"], [["a"]]]);
 });
 
 it("a start that fails of anything else ends nothing", async () => {

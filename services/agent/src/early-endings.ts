@@ -26,6 +26,8 @@ export class EarlyEndings {
     if (!isDiskFull(error) || home.leftovers === undefined) return;
     try {
       const leftovers = await home.leftovers();
+      // Another agent has the folder, and what is in it.
+      if (leftovers === null) return;
       for (const leftover of leftovers) this.#begin(leftover, runner, logger);
       this.#removeLeft(runner, new Set(leftovers.map(({ attemptId }) => attemptId)));
     } catch (why) {

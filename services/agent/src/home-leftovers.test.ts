@@ -19,12 +19,12 @@ vi.mock("node:fs/promises", async (importOriginal) => {
   const real = await importOriginal<typeof import("node:fs/promises")>();
   return {
     ...real,
-    async rm(path: string, options: { recursive?: boolean }) {
+    async lstat(path: string) {
       if (path.endsWith(hugeName)) {
         removals.push(path);
         await removal.promise;
       }
-      return real.rm(path, options);
+      return real.lstat(path);
     },
   };
 });

@@ -37,10 +37,10 @@ export interface AgentHome {
    */
   open(logger?: Pick<Logger, "warn">, signal?: AbortSignal): Promise<AgentStart>;
   /**
-   * What an earlier program left unfinished, told without changing anything and while the folder is not open; nothing while another agent
+   * What an earlier program left unfinished, told without changing anything and while the folder is not open; null while another agent
    * has it. A home that is always opened at once need not tell.
    */
-  leftovers?(): Promise<readonly Leftover[]>;
+  leftovers?(): Promise<readonly Leftover[] | null>;
   /** Idempotent. */
   close(): Promise<void>;
 }
@@ -75,7 +75,7 @@ export function agentHome(
     async leftovers() {
       const found = await readLeftovers(agentPaths(agentDir).journal);
       // In this order: whoever answered for them when they were read had the folder, and has it no more.
-      return (await isAgentRunning(agentDir)) ? [] : found;
+      return (await isAgentRunning(agentDir)) ? null : found;
     },
     async close() {
       await release?.();

@@ -109,6 +109,11 @@ describe("the first characters of an id", () => {
     expect((await run(false, ["task", "cancel", "cccc1/movie/final"])).changed).toEqual([otherId]);
     expect((await run(true, ["task", "cancel", `${id}/frame`])).changed).toEqual([id]);
     expect((await run(true, ["task", "cancel", "cccc1/frame"])).stderr).toContain("SHORT_ID_UNCERTAIN");
+    // A name that is not there may look like the beginning of an id: what is changed must be certain.
+    const guessed = await run(false, ["task", "cancel", `${id}/c`]);
+    expect([guessed.changed, guessed.code]).toEqual([[], 1]);
+    expect((await run(false, ["task", "cancel", `${id}/${otherId.slice(0, 8)}`])).changed).toEqual([]);
+    expect((await run(false, ["task", "cancel", `${id}/${otherId}`])).changed).toEqual([otherId]);
     const missed = await run(false, ["task", "cancel", `${id}/other`]);
     expect(missed.stderr).toContain('no task of plan cccc1111 is other; "headroom plan get cccc1111" lists them');
     expect(missed.changed).toEqual([]);

@@ -81,7 +81,8 @@ export async function planIdOf(context: CommandContext, given: string, use: IdUs
 export async function taskIdOf(context: CommandContext, given: string, use: IdUse): Promise<string> {
   if (fullId.test(given)) return given.toLowerCase();
   const [, plan, name] = /^([^/]+)\/(.+)$/s.exec(given) ?? [];
-  if (plan !== undefined && name !== undefined) return taskOfPlan(context, await planIdOf(context, plan, use), name);
+  if (plan !== undefined && name !== undefined)
+    return taskOfPlan(context, await planIdOf(context, plan, use), name, use);
   checkPrefix("task", given);
   const { tasks, nextPageToken } = need(await context.client().tasks.list({ pageSize: listedAtMost }));
   return completeNewest("task", given, use, {
@@ -92,12 +93,13 @@ export async function taskIdOf(context: CommandContext, given: string, use: IdUs
   });
 }
 
-/** The id of a task of a plan: by its name there, its id or first characters. */
-export async function taskOfPlan(context: CommandContext, planId: string, given: string): Promise<string> {
+/** The id of a task of a plan: by its name there or its id; for what only reads the first characters of that will do, four at least. */
+export async function taskOfPlan(context: CommandContext, planId: string, given: string, use: IdUse): Promise<string> {
   const plan = need(await context.client().plans.get(planId));
   const byName = plan.tasks.find(({ name }) => name === given);
-  const matches =
-    byName === undefined ? plan.tasks.filter((task) => task.taskId.startsWith(given.toLowerCase())) : [byName];
+  const mayBeId = use === "read" ? prefixOfId : fullId;
+  const byId = mayBeId.test(given) ? plan.tasks.filter((task) => task.taskId.startsWith(given.toLowerCase())) : [];
+  const matches = byName === undefined ? byId : [byName];
   const [task] = matches;
   if (matches.length === 1 && task !== undefined) return task.taskId;
   throw new CliError({

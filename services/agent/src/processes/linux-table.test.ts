@@ -236,4 +236,11 @@ describe.skipIf(process.platform === "win32")("the memory of a process", () => {
     expect(await table.proportionalMib(102)).toBe(3);
     expect(await table.proportionalMib(103)).toBeNull();
   });
+
+  it("DESIGN-3: a kernel that does not divide the share counts what 32 processes share once, and not 32 times", async () => {
+    await makeProcess(101, "");
+    await tell(101, "smaps_rollup", "Rss: 10485760 kB\nPss:    344064 kB\n");
+    await tell(101, "status", "Name:\tx\nVmRSS:\t10485760 kB\nRssAnon:\t10485760 kB\nRssShmem:\t       0 kB\n");
+    expect(await table.proportionalMib(101)).toBe(336);
+  });
 });

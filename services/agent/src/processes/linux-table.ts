@@ -97,8 +97,10 @@ export function linuxProcessTable(options: LinuxTableOptions = {}): ProcessTable
     },
     async proportionalMib(pid) {
       const answer = await shares.read(String(pid), () => readProportionalMib(procDir, pid));
-      if (answer.kind === "read" && answer.value !== null) return answer.value;
-      return readOwnResidentMib(procDir, pid);
+      const share = answer.kind === "read" ? answer.value : null;
+      if (share?.isDivided === true) return share.mib;
+      const resident = readOwnResidentMib(procDir, pid);
+      return share === null || resident === null ? resident : Math.min(share.mib, resident);
     },
   };
 }
@@ -181,18 +183,27 @@ function readStat(procDir: string, bootId: string, pid: number): Stat | null {
   return { row, isKernelThread: (number(6) & kernelThreadFlag) !== 0 };
 }
 
+/** Of the memory of a process, where pages that several share count in part. */
+interface Share {
+  readonly mib: number;
+  /** False: pages of mapped files are in it. */
+  readonly isDivided: boolean;
+}
+
 /**
  * Without the pages of mapped files, which the system counts as available (MemAvailable) like the rest of its file cache: counted here too they
  * would hide as much of what other programs take. Pages that are locked are counted by it as taken, those of files too. What was swapped out takes
- * no memory. null: it cannot be told here, or by this kernel (before 5.3).
+ * no memory. A kernel before 5.3 tells no more than the share with the pages of files in it: at most so much. null: it cannot be told here.
  */
-async function readProportionalMib(procDir: string, pid: number): Promise<number | null> {
+async function readProportionalMib(procDir: string, pid: number): Promise<Share | null> {
   try {
     const text = await readAside(`${procDir}/${pid}/smaps_rollup`);
     const anonymous = readKib(text, "Pss_Anon");
     const shared = readKib(text, "Pss_Shmem");
-    if (anonymous === null || shared === null) return null;
-    return Math.max(anonymous + shared, readKib(text, "Locked") ?? 0) / kibPerMib;
+    if (anonymous !== null && shared !== null)
+      return { mib: Math.max(anonymous + shared, readKib(text, "Locked") ?? 0) / kibPerMib, isDivided: true };
+    const all = readKib(text, "Pss");
+    return all === null ? null : { mib: all / kibPerMib, isDivided: false };
   } catch {
     return null;
   }

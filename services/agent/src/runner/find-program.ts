@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, open, opendir, stat } from "node:fs/promises";
+import { access, lstat, open, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 
 /** How paths are looked at; a test gives its own. Each may hang, where a drive is away. */
@@ -7,8 +7,8 @@ export interface PathLooks {
   stat(path: string): Promise<{ isDirectory(): boolean }>;
   /** The first bytes of a file, each as a character. */
   readStart(path: string): Promise<string>;
-  /** One entry of a folder. */
-  readFolder(path: string): Promise<void>;
+  /** Asks for a name that nobody has: no cache knows of it, so the drive has to answer. Rejects when it says that it is not there. */
+  askFor(path: string): Promise<void>;
 }
 
 /** As long as the line that names an interpreter may be. */
@@ -28,13 +28,8 @@ export const systemLooks: PathLooks = {
       await file.close();
     }
   },
-  async readFolder(path) {
-    const folder = await opendir(path);
-    try {
-      await folder.read();
-    } finally {
-      await folder.close();
-    }
+  async askFor(path) {
+    await lstat(path);
   },
 };
 

@@ -1,5 +1,5 @@
-import { rm } from "node:fs/promises";
 import type { Logger, Timers } from "@headroom/runtime";
+import { removeTree } from "./remove-tree.ts";
 
 /** What keeps a folder from being removed (a file that is held open, a disk that is full or away) often passes. */
 export const removeAgainMs = 300_000;
@@ -53,10 +53,15 @@ export class FolderRemover {
     this.#kept.delete(path);
   }
 
+  /** Rejects when it cannot be removed. */
+  removeNow(path: string): Promise<void> {
+    return this.#removeOnce(path);
+  }
+
   #removeOnce(path: string): Promise<void> {
     const underWay = this.#underWay.get(path);
     if (underWay !== undefined) return underWay;
-    const removal = removeAll(path).finally(() => this.#underWay.delete(path));
+    const removal = removeTree(path, this.#timers).finally(() => this.#underWay.delete(path));
     this.#underWay.set(path, removal);
     return removal;
   }
@@ -89,8 +94,4 @@ export class FolderRemover {
     this.#isDue = false;
     this.#tryLater();
   }
-}
-
-function removeAll(path: string): Promise<void> {
-  return rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
 }

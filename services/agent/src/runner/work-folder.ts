@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PathLooks } from "./find-program.ts";
 import type { FolderRemover } from "./folder-remover.ts";
@@ -24,12 +24,12 @@ export async function openWorkFolder(
   attemptId: string,
   { freshDir, remover, looks }: WorkFolderOptions,
 ): Promise<WorkFolder> {
-  if (workingDir !== "") return checkGiven(workingDir, looks);
+  if (workingDir !== "") return checkGiven(workingDir, attemptId, looks);
   const path = join(freshDir, attemptId);
   await remover.forget(path);
   try {
     // A leftover of the same attempt would be an earlier run of it.
-    await rm(path, { recursive: true, force: true });
+    await remover.removeNow(path);
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
     const sentence = `the fresh working folder ${path} could not be made: ${messageOf(error)}`;
@@ -38,11 +38,11 @@ export async function openWorkFolder(
   return { kind: "ready", path, remove: () => remover.remove(path) };
 }
 
-async function checkGiven(path: string, looks: PathLooks): Promise<WorkFolder> {
+async function checkGiven(path: string, attemptId: string, looks: PathLooks): Promise<WorkFolder> {
   try {
     if ((await looks.stat(path)).isDirectory()) {
-      // A cache may have answered for a drive that is away. To enter the folder needs no right to list it.
-      await looks.readFolder(path).catch(() => undefined);
+      // A cache may have answered for a drive that is away.
+      await looks.askFor(join(path, `.headroom-${attemptId}`)).catch(() => undefined);
       return { kind: "ready", path, remove: nothing };
     }
     const sentence = `the working folder ${JSON.stringify(path)} is not a folder on this agent`;

@@ -19,7 +19,7 @@ const pageSize = 1_000;
 export function planHistory(given: string, options: HistoryOptions): Run {
   return async (context) => {
     const planId = await planIdOf(context, given, "read");
-    const taskId = options.task === undefined ? "" : await taskOfPlan(context, planId, options.task);
+    const taskId = options.task === undefined ? "" : await taskOfPlan(context, planId, options.task, "read");
     const { events, leftOut, trimmed } = await newestEvents(context, planId, taskId, options.limit);
     if (context.isJson) {
       for (const event of events) {

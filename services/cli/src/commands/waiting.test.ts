@@ -123,6 +123,13 @@ describe("queue check", () => {
 });
 
 describe("plan watch", () => {
+  it("is over when its time is, also where nobody has answered yet", async () => {
+    const getPlan = () => new Promise<never>(() => undefined);
+    const { code, stderr } = await run({ plans: { getPlan } }, ["plan", "watch", planId, "--timeout", "300ms"]);
+    expect(stderr).toContain("the time to watch is over; the plan goes on\n");
+    expect(code).toBe(2);
+  });
+
   it("tells once that a task runs", async () => {
     const { TASK_STATE_ASSIGNED, TASK_STATE_RUNNING, TASK_STATE_SUCCEEDED } = wire.TaskState;
     const steps: Partial<wire.PlanEvent>[] = [

@@ -89,8 +89,8 @@ async function firstLook(
   const { random, timers } = context.io.ports;
   for (;;) {
     const answer = await context.client().plans.get(planId, { signal });
+    if (answer.kind === "error" && signal.aborted) return null;
     if (answer.kind === "ok" || !isAccepted || !isPassing(answer.error)) return need(answer);
-    if (signal.aborted) return null;
     const retryInMs = Math.round(jitter(random, answer.error.retryAfterMs ?? firstRetryMs, 0.25));
     context.say(`headroom: ${answer.error.message}; trying again in ${span(retryInMs)}`);
     await sleep(timers, retryInMs, signal).catch(() => undefined);
