@@ -56,7 +56,7 @@ export {
 export { createSealed, type Sealed } from "./auth/sealed.ts";
 export { createTokenAuth, type TokenAuthOptions } from "./auth/token-auth.ts";
 export { tokenProblem } from "./auth/token-form.ts";
-export { ensureTokenFile, readTokenFile, TokenFileError } from "./auth/token-file.ts";
+export { ensureTokenFile, readTokenFile, TokenFileError, tokenFileBesideToken } from "./auth/token-file.ts";
 export { checkBindAddress, InsecureBindError, isLoopbackHost, type BindAddress } from "./auth/bind-address.ts";
 export { TlsFileError, type ClientTls, type ServerTls } from "./auth/tls.ts";
 

@@ -91,6 +91,12 @@ it("hides passwords and tokens inside texts", () => {
     "cannot reach postgres://me:[redacted]@db:5432/headroom now",
   );
   expect(redactText("Authorization: Bearer abc.def-1")).toBe("Authorization: Bearer [redacted]");
+  expect(redactText("Bearer p#ss!w$rd,all:of;it% was shown")).toBe("Bearer [redacted] was shown");
+  expect(redactText("Bearer $(cat /data/token)")).toBe("Bearer $(cat /data/token)");
+  for (const token of ['quo"ted#rest', "back\\slash#rest", 'both\\"#rest']) {
+    const line = JSON.stringify({ msg: `Bearer ${token}\nand more` });
+    expect(JSON.parse(redactText(line))).toEqual({ msg: "Bearer [redacted]\nand more" });
+  }
   expect(redactText("host=h password=x dbname=d")).toBe("host=h password=[redacted] dbname=d");
   expect(redactText("http://127.0.0.1:7402/healthz")).toBe("http://127.0.0.1:7402/healthz");
 });

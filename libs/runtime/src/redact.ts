@@ -38,6 +38,12 @@ function judgeKey(key: string): boolean {
   return secretKeys.has(name) || secretEndings.test(name);
 }
 
+/**
+ * The text may be a line of JSON, in which a quote or backslash of the token has a backslash before it, and which must stay JSON. What our
+ * own way out says for a shell, `Bearer $(cat FILE)`, is no token.
+ */
+const shownToken = /(bearer )(?!\$\()(?:[^\s"\\]|\\[^\snrt])+/gi;
+
 const worded = /bearer |password=/i;
 
 /** Hides the passwords of URLs and connection strings and the tokens of Authorization headers that stand inside a text. */
@@ -47,7 +53,7 @@ export function redactText(text: string): string {
   let safe = text;
   // To the last "@": a password may hold one too. Rather hide too much than too little.
   if (safe.includes("://")) safe = safe.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*:)[^\s"]+@/gi, `$1${hidden}@`);
-  if (/bearer /i.test(safe)) safe = safe.replace(/(bearer )[\w.~+/=-]+/gi, `$1${hidden}`);
+  if (/bearer /i.test(safe)) safe = safe.replace(shownToken, `$1${hidden}`);
   if (/password=/i.test(safe)) safe = safe.replace(/(password=)[^\s&"]+/gi, `$1${hidden}`);
   return safe;
 }

@@ -95,7 +95,7 @@ export interface StartQuestion {
   readonly running: readonly DurationRange[];
   /** How long those before it run; null: nobody knows. */
   readonly typicalMs: number | null;
-  /** How long the shortest of those does that start before it for certain; null: nobody knows. */
+  /** How long the shortest of those does that start before it for certain; null: of one of them at least nobody knows. */
   readonly shortestMs: number | null;
   /** When there is room for its needs, the queue not counted; null: unknown. Now or earlier: there is room now. */
   readonly roomAtMs: EpochMs | null;

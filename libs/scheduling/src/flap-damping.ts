@@ -54,7 +54,8 @@ export function isProbationOver({ probationUntilMs }: Flapping, nowMs: EpochMs):
 
 /**
  * What is remembered of an agent that is not to blame after all for what it was blamed for last. The time of its last flap stays: by that whoever has
- * read of the blame sees that this is the later memory. So one flap from before may be forgotten up to `FLAP_MEMORY_MS` later.
+ * read of the blame sees that this is the later memory. So the calm that has begun by then counts from anew: each time that it is forgiven an agent may
+ * keep its flaps from before up to `FLAP_MEMORY_MS` longer, and for as long as it is forgiven more often than that. None is added by it.
  */
 export function forgiven(before: Flapping, { lastFlapAtMs }: Flapping): Flapping {
   if (lastFlapAtMs === null) return before;

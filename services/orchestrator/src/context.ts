@@ -147,7 +147,7 @@ async function assemble(
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
   const network = overrides.network ?? socketNetwork;
-  const { token, security } = await serverSecurity(config, "orchestrator");
+  const { token, security } = await serverSecurity(config, "orchestrator", logger);
   const channel = overrides.registry === undefined ? registryChannel(network, config, token, ports, logger) : null;
   let wake = (): void => undefined;
   const watch = new DatabaseWatch({ clock: ports.clock, logger, onChange: () => tellHealth(running) });

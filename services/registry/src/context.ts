@@ -146,7 +146,7 @@ async function createServers(
 ): Promise<Running> {
   const metrics = overrides.metrics ?? createMetrics({ processMetrics: false });
   const network = overrides.network ?? socketNetwork;
-  const { token, security } = await serverSecurity(config, "registry");
+  const { token, security } = await serverSecurity(config, "registry", logger);
   const parts = createParts({ config, token, store, notifier, listener, ports, logger, metrics });
   const rpc = network.rpcServer({
     name: "registry",

@@ -181,10 +181,26 @@ export function queueConformance(desk: StoreDesk): void {
       expect(await desk.store.queuePlace(mine!.taskId, 100)).toMatchObject({
         higherPriority: 0,
         samePriority: 1,
-        aheadByShape: [{ needs: competes!.needs, tasks: 1, expectedDurationMs: competes!.expectedDurationMs }],
+        aheadByShape: [{ needs: competes!.needs, tasks: 1, shortestMs: competes!.expectedDurationMs }],
       });
       expect(await desk.store.queuePlace(competes!.taskId, 100)).toMatchObject({ samePriority: 0, aheadByShape: [] });
       expect(await desk.store.queuePlace(held.tasks[0]!.taskId, 100)).toBeNull();
+    });
+
+    it("tells of each shape before a task the shortest of its durations, or none where one is unknown", async () => {
+      const durations = (name: string, ...expected: readonly (number | null)[]) =>
+        expected.map((expectedDurationMs, index) => ({
+          ...newTask(`${name}${index}`, { pause: paused, expectedDurationMs }),
+          shapeKey: name,
+        }));
+      const last = newTask("last", { pause: paused });
+      await accept(newPlan([...durations("known", 7_200_000, 10_000, 3_600_000), ...durations("partly", 5_000, null)]));
+      await accept(newPlan([last]));
+      const place = await desk.store.queuePlace(last.taskId, 100);
+      expect(place?.aheadByShape).toEqual([
+        { needs, tasks: 3, shortestMs: 10_000 },
+        { needs, tasks: 2, shortestMs: null },
+      ]);
     });
 
     describe("how long the oldest has had its turn", () => {
@@ -250,6 +266,64 @@ export function queueConformance(desk: StoreDesk): void {
         if (claimed === undefined) throw new Error("not claimed");
         const parked = { claimed, reason: "RETRY_BACKOFF", sentence: "", attemptIdKept: false } as const;
         await desk.store.park([{ ...parked, resumeAfterMs: 300 }], owner, "resume-loop");
+        await waitFor(async () => (await desk.store.ripen()) === 1);
+        await expectSince((await desk.store.getTask(claimed.taskId))?.pause?.resumeAfterMs ?? Number.NaN);
+      });
+
+      it("begins when the pause before another run is over, whatever is found of it then", async () => {
+        const plan = newPlan([newTask("again")]);
+        const [claimed] = await accept(plan);
+        if (claimed === undefined) throw new Error("not claimed");
+        const parked = { claimed, reason: "RETRY_BACKOFF", sentence: "", attemptIdKept: false } as const;
+        await desk.store.park([{ ...parked, resumeAfterMs: 500 }], owner, "resume-loop");
+        expect(await oldestTurnMs()).toBeNull();
+        const overMs = (await desk.store.getTask(claimed.taskId))?.pause?.resumeAfterMs ?? Number.NaN;
+        await waitFor(async () => (await desk.store.ripen()) === 1);
+        const found = { shapeKey: shapeKey(needs), planId: null, reason: "NO_AGENT_FITS_NOW", sentence: "s" } as const;
+        expect((await desk.store.markChecked({ ...found, freshMs: 0, after: null })).marked).toBe(1);
+        await expectSince(overMs);
+      });
+
+      it("goes on of what the registry refuses by itself again and again, while it waits for the next try and after", async () => {
+        const plan = newPlan([newTask("refused", { pause: paused })]);
+        await accept(plan);
+        const queuedMs = (await desk.store.getTask(plan.tasks[0]!.taskId))?.pause?.pausedAtMs ?? Number.NaN;
+        const refuse = async (resumeAfterMs: number): Promise<void> => {
+          const [claimed] = await claim();
+          if (claimed === undefined) throw new Error("not claimed");
+          const parked = { claimed, reason: "AWAITING_TURN", sentence: "refused", attemptIdKept: true } as const;
+          await desk.store.park([{ ...parked, resumeAfterMs }], owner, "resume-loop");
+        };
+        await aWhile();
+        await refuse(100);
+        await waitFor(async () => (await desk.store.ripen()) === 1);
+        const ripeMs = await nowMs();
+        expect(await oldestTurnMs()).toBeGreaterThanOrEqual(ripeMs - queuedMs - 1);
+        await refuse(60_000);
+        const laterMs = await nowMs();
+        expect(await oldestTurnMs()).toBeGreaterThanOrEqual(laterMs - queuedMs - 1);
+      });
+
+      it("begins at its own resume_after also where the registry refuses it then", async () => {
+        const resumeAfterMs = (await nowMs()) + 400;
+        await accept(newPlan([newTask("later", { pause: { ...paused, reason: "RESUME_AFTER" }, resumeAfterMs })]));
+        await waitFor(async () => (await desk.store.ripen()) === 1);
+        const [claimed] = await claim();
+        if (claimed === undefined) throw new Error("not claimed");
+        const parked = { claimed, reason: "AWAITING_TURN", sentence: "refused", attemptIdKept: true } as const;
+        await desk.store.park([{ ...parked, resumeAfterMs: 60_000 }], owner, "resume-loop");
+        await expectSince(resumeAfterMs);
+      });
+
+      it("has not come for what was released before its time", async () => {
+        const plan = newPlan([newTask("again")]);
+        const [claimed] = await accept(plan);
+        if (claimed === undefined) throw new Error("not claimed");
+        const parked = { claimed, reason: "RETRY_BACKOFF", sentence: "", attemptIdKept: false } as const;
+        await desk.store.park([{ ...parked, resumeAfterMs: 1_000 }], owner, "resume-loop");
+        await desk.store.holdPlan(plan.planId, by, undelivered);
+        await desk.store.releasePlan(plan.planId, by);
+        expect(await oldestTurnMs()).toBeNull();
         await waitFor(async () => (await desk.store.ripen()) === 1);
         await expectSince((await desk.store.getTask(claimed.taskId))?.pause?.resumeAfterMs ?? Number.NaN);
       });

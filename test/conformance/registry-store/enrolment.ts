@@ -148,10 +148,12 @@ export function registryEnrolmentConformance(makeStore: () => Promise<StoreUnder
       await goOffline(agentId);
       expect(await under.second.removeAgent(agentId)).toBe("removed");
       expect((await store.admit([hello])).refused).toEqual([{ agentId, why: "credential_ended" }]);
-      expect(await store.removeAgent(agentId)).toBe("not_found");
-      const token = newToken();
+      expect(await store.removeAgent(agentId)).toBe("removed_before");
+      const token = newToken({ maxUses: 2 });
       await store.createJoinToken(token);
       const anew = enrolmentOf(token, { agentId });
+      expect(await store.enrolAgent(anew)).toMatchObject({ kind: "enrolled", isRepeated: false });
+      expect(await store.removeAgent(agentId)).toBe("removed");
       expect(await store.enrolAgent(anew)).toMatchObject({ kind: "enrolled", isRepeated: false });
       expect((await store.admit([{ ...hello, credentialId: anew.credentialId }])).refused).toEqual([]);
       expect((await store.admit([{ ...hello, credentialId: enrolment.credentialId }])).refused).toHaveLength(1);
@@ -160,6 +162,8 @@ export function registryEnrolmentConformance(makeStore: () => Promise<StoreUnder
     it("an agent that enrolled and never came can be removed too", async () => {
       const { hello } = await enrolled();
       expect(await store.removeAgent(hello.identity.agentId)).toBe("removed");
+      // Nothing of it is left that would tell.
+      expect(await store.removeAgent(hello.identity.agentId)).toBe("not_found");
       expect((await store.admit([hello])).refused).toHaveLength(1);
     });
 

@@ -74,7 +74,8 @@ export function fleetAdminConformance(desk: RegistryDesk): void {
       },
     ]);
     expect(await desk.store.removeAgent(agentId)).toBe("removed");
-    expect(await desk.store.removeAgent(agentId)).toBe("not_found");
+    expect(await desk.store.removeAgent(agentId)).toBe("removed_before");
+    expect(await desk.store.removeAgent(randomUUID())).toBe("not_found");
     expect((await desk.store.loadAgents([agentId])).agents).toEqual([]);
     const back = await admit(agentId);
     expect(back.epoch).toBe(epoch + 1);

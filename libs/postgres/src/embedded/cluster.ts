@@ -1,4 +1,4 @@
-import { chown, mkdir, readFile, readdir, realpath, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { chown, mkdir, readFile, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "@headroom/runtime";
 import { type Access, superuser } from "./access.ts";
@@ -59,9 +59,7 @@ export async function createCluster(
   access: Access,
   account: Account | undefined,
 ): Promise<void> {
-  // A link to an empty folder stays a link.
-  const place = await realpath(dataDir).catch(() => dataDir);
-  const draft = `${place}.init`;
+  const draft = `${dataDir}.init`;
   const passwordFile = `${dataDir}.init-password`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { mode: 0o700 });
@@ -79,8 +77,8 @@ export async function createCluster(
       limitMs: initdbLimitMs,
     });
     if (exitCode !== 0) throw new InitFailedError(`PostgreSQL could not create ${dataDir}`, output);
-    await rmdir(place).catch(() => undefined);
-    await rename(draft, place);
+    await rmdir(dataDir).catch(() => undefined);
+    await rename(draft, dataDir);
   } finally {
     await rm(passwordFile, { force: true });
     await rm(draft, { recursive: true, force: true });

@@ -1,5 +1,5 @@
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { processStartTime, silentLogger } from "@headroom/runtime";
 import { makeTempDir, spawnScript, waitFor } from "@headroom/testing";
@@ -58,6 +58,26 @@ it.runIf(process.platform === "linux")(
     process.kill(pid, "SIGKILL");
     await waitFor(() => isGone(pid));
     expect(await startAndStop(dataDir)).toEqual({ adopted: false });
+  },
+  90_000,
+);
+
+it.runIf(process.platform === "linux")(
+  "what an earlier version told beside a link to the folder counts where nothing is told beside the folder",
+  async () => {
+    const { dataDir, pid } = await abandonedServer();
+    process.kill(pid, "SIGKILL");
+    await waitFor(() => isGone(pid));
+    await retell(dataDir, { host: "other", boot_id: "another start", on_own_disk: false });
+    const link = join(`${dataDir}.links`, "postgres");
+    await mkdir(dirname(link));
+    await symlink(dataDir, link);
+    await rename(`${dataDir}.place`, `${link}.place`);
+    await expect(startAndStop(link)).rejects.toThrow("on host other, was not stopped and may still run");
+    // From now on it is told for all.
+    await expect(startAndStop(dataDir)).rejects.toThrow("on host other, was not stopped and may still run");
+    await rm(join(dataDir, "postmaster.pid"));
+    expect(await startAndStop(link)).toEqual({ adopted: false });
   },
   90_000,
 );

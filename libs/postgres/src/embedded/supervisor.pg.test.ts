@@ -2,7 +2,7 @@ import { chmod, chown, link, lstat, mkdir, readFile, stat, symlink, writeFile } 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { silentLogger, systemPorts } from "@headroom/runtime";
+import { silentLogger, systemPorts, takeOwnerLock } from "@headroom/runtime";
 import { captureLogger, makeTempDir, type SpawnedScript, spawnScript, waitFor } from "@headroom/testing";
 import pg from "pg";
 import {
@@ -151,6 +151,38 @@ describe("embedded PostgreSQL", () => {
       expect((await lstat(dataDir)).isSymbolicLink()).toBe(true);
       expect((await readFile(join(dir, "elsewhere", "data", "PG_VERSION"), "utf8")).trim()).not.toBe("");
       expect((await start(dataDir)).adopted).toBe(false);
+    },
+  );
+
+  it.skipIf(process.platform === "win32")(
+    "has one owner by whatever link it is called, also where an earlier version holds the lock beside the link",
+    async () => {
+      const dir = await freshDir();
+      const itself = join(dir, "disk", "data");
+      await mkdir(itself, { recursive: true });
+      const links = await Promise.all(
+        ["one", "other"].map(async (name) => {
+          await mkdir(join(dir, name));
+          await symlink(itself, join(dir, name, "postgres"));
+          return join(dir, name, "postgres");
+        }),
+      );
+      const [byOne = "", byOther = ""] = links;
+      const server = await start(byOne);
+      for (const path of [itself, byOther]) {
+        await expect(startEmbedded({ dataDir: path, logger: silentLogger })).rejects.toThrow(DataDirInUseError);
+      }
+      await server.stop();
+      expect((await start(itself)).connectionString).toBe(server.connectionString);
+      await cleanups.pop()?.();
+
+      const earlier = await takeOwnerLock(`${byOther}.lock`, { clock: systemPorts.clock });
+      await expect(startEmbedded({ dataDir: byOther, logger: silentLogger })).rejects.toMatchObject({
+        name: "DataDirInUseError",
+        pid: process.pid,
+      });
+      if (earlier.kind === "taken") await earlier.lock.release();
+      expect((await start(byOther)).adopted).toBe(false);
     },
   );
 

@@ -1,5 +1,5 @@
-import { realpath, rmdir } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { rmdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import {
   isDiskFull,
   type Logger,
@@ -14,6 +14,7 @@ import { type Access, connectionUrl, prepareAccess } from "./access.ts";
 import { findBinaries } from "./binaries.ts";
 import { chooseAccount, clusterVersion, createCluster, writeSettings } from "./cluster.ts";
 import { createDatabaseIfMissing } from "./database.ts";
+import { findDataFolder, hasLockBeside, takeFromBeside } from "./data-folder.ts";
 import { DataDirInUseError, DataDirUnusableError, EmbeddedPostgresError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
 import { openTheWay } from "./reach.ts";
@@ -23,7 +24,7 @@ import { refuseServerElsewhere, tellServerPlace } from "./server-place.ts";
 import { type Watch, watchServer } from "./watch.ts";
 
 export interface EmbeddedOptions {
-  /** PostgreSQL's data folder; created if missing. Beside it lie `<dataDir>.lock`, `<dataDir>.place` and `<dataDir>.socket`. */
+  /** PostgreSQL's data folder; created if missing. Beside it, where it is a symbolic link beside the folder itself, lie `<dataDir>.lock`, `<dataDir>.place` and `<dataDir>.socket`. */
   readonly dataDir: string;
   readonly logger: Logger;
   /** Default: the system's. */
@@ -69,9 +70,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   try {
     await makeFolders(dirname(wanted), 0o755);
     // Two names of one folder must find the same lock.
-    const dataDir = join(await realpath(dirname(wanted)), basename(wanted));
+    const { dataDir, link } = await findDataFolder(wanted);
     const lock = await becomeOwner(dataDir, options);
     try {
+      if (link !== null) await takeOver(link, dataDir, options);
       await refuseServerElsewhere(dataDir);
       const place = await preparePlace(dataDir, options);
       return supervise(place, await adoptOrStart(place, options), lock, options);
@@ -82,6 +84,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   } catch (error) {
     throw withWayOut(error, wanted);
   }
+}
+
+/** From an earlier version, which ran by the link. Throws DataDirInUseError while it still does. */
+async function takeOver(link: string, dataDir: string, options: EmbeddedOptions): Promise<void> {
+  if (await hasLockBeside(link)) await (await becomeOwner(link, options)).release();
+  await takeFromBeside(link, dataDir);
 }
 
 async function becomeOwner(
@@ -127,10 +135,7 @@ interface StartedServer {
 
 async function preparePlace(dataDir: string, options: EmbeddedOptions): Promise<ServerPlace> {
   const account = await chooseAccount(dataDir);
-  if (account !== undefined) {
-    const itself = await realpath(dataDir).catch(() => dataDir);
-    for (const parent of new Set([dirname(dataDir), dirname(itself)])) await openTheWay(parent, account);
-  }
+  if (account !== undefined) await openTheWay(dirname(dataDir), account);
   const binaries = await findBinaries({ account, copyDir: options.programsDir ?? `${dataDir}.programs` });
   const version = await clusterVersion(dataDir);
   if (version !== null && version !== binaries.majorVersion) {

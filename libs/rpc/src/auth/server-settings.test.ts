@@ -1,9 +1,13 @@
 import { ConfigError, defineConfig, loadConfigOrThrow } from "@headroom/runtime";
-import { makeTempDir } from "@headroom/testing";
-import { readFile } from "node:fs/promises";
+import { captureLogger, makeTempDir } from "@headroom/testing";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { wire } from "@headroom/contracts";
 import { describe, expect, it } from "vitest";
-import { serverPaths, serverSecurity, serverSettings } from "./server-settings.ts";
+import { startHttp } from "../http/http.test-helper.ts";
+import { createClient, TokenFileError } from "../index.ts";
+import { addressOf, agentId, openChannel, startServer } from "../rpc.test-helper.ts";
+import { serverPaths, serverSecurity, serverSettings, withTokenOfFlag } from "./server-settings.ts";
 
 const schema = defineConfig(serverSettings);
 const load = (env: Readonly<Record<string, string>>) => loadConfigOrThrow(schema, { env }).values;
@@ -35,13 +39,59 @@ describe("the settings that every server has", () => {
   });
 
   it.each([
-    ["correct horse battery staple", "HEADROOM_TOKEN is no token that callers can show (16 to 512 letters, digits"],
+    ["correct horse battery staple", "HEADROOM_TOKEN is no token that callers can show (16 to 4096 printable"],
     ["naïve-passwörd-long-enough", "openssl rand -hex 32"],
-    ["x".repeat(513), "16 to 512"],
+    ["0123456789abcdef\u007f", "printable ASCII characters without spaces"],
     ["hrc1.aaaaaaaaaaaaaaaaaaaa", "begins with hrc1., as an agent's credential does"],
   ])("refuses the token %s, which every call would fail with", async (token, said) => {
     await expect(serverSecurity(load({ HEADROOM_TOKEN: token }), "registry")).rejects.toThrow(said);
     await expect(serverSecurity(load({ HEADROOM_TOKEN: token }), "registry")).rejects.toThrow(ConfigError);
+  });
+
+  it.each([
+    ["with what a shell would take for its own", 'p#ss!w$rd,with:all"of\\it;%'],
+    ["in base64", "c2VjcmV0OnNlY3JldDpzZWNyZXQ="],
+    ["of 4096 characters", "~".repeat(4_096)],
+  ])("takes a token %s over gRPC and REST", async (_, token) => {
+    const { security } = await serverSecurity(load({ HEADROOM_TOKEN: token }), "registry");
+    const server = await startServer({}, { auth: security.auth });
+    const capacity = createClient(wire.CapacityServiceService, openChannel(addressOf(server), { token }));
+    expect((await capacity.getAgentCapacity({ agentId })).agentId).toBe(agentId);
+    const { ask } = await startHttp({}, { auth: security.auth, methods: server.methods });
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await ask(`/api/v1/agents/${agentId}/capacity`, { headers })).status).toBe(200);
+  });
+
+  it("warns once where HEADROOM_TOKEN is another one than that of the file of --token-file, and writes no file beside it", async () => {
+    const dir = await makeTempDir("server-settings");
+    try {
+      const path = join(dir.path, "named");
+      const inEnv = "token-of-the-environment";
+      const begin = async (env: Readonly<Record<string, string>>) => {
+        const logger = captureLogger();
+        const flags = { "token-file": path };
+        const settings = withTokenOfFlag(loadConfigOrThrow(schema, { env, flags }));
+        const { token } = await serverSecurity(settings, "registry", logger);
+        return { token, told: logger.records.map(({ level, message }) => `${level}: ${message}`) };
+      };
+      const refused = begin({ HEADROOM_TOKEN: inEnv });
+      await expect(refused).rejects.toThrow(TokenFileError);
+      await expect(refused).rejects.toThrow(/named .*--token-file.* does not exist.*HEADROOM_TOKEN/);
+      await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+
+      const { token } = await begin({});
+      expect(await begin({ HEADROOM_TOKEN: token })).toEqual({ token, told: [] });
+      const differs = await begin({ HEADROOM_TOKEN: inEnv });
+      expect(differs).toMatchObject({
+        token,
+        told: [expect.stringMatching(/^warn: HEADROOM_TOKEN .*the file's is used/)],
+      });
+      expect(differs.told.join()).not.toContain(inEnv);
+      await writeFile(path, inEnv);
+      expect(await begin({ HEADROOM_TOKEN: inEnv })).toEqual({ token: inEnv, told: [] });
+    } finally {
+      await dir.remove();
+    }
   });
 
   it("a drain takes no longer than a stop has room for", () => {

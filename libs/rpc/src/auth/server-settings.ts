@@ -1,10 +1,18 @@
 /** The settings that every server of ours has, and what they come to: one declaration for both services. */
-import { ConfigError, type ConfigSource, dataPaths, defaultDataDir, logLevels, option } from "@headroom/runtime";
+import {
+  ConfigError,
+  type ConfigSource,
+  dataPaths,
+  defaultDataDir,
+  type Logger,
+  logLevels,
+  option,
+} from "@headroom/runtime";
 import type { AuthPolicy } from "./auth-policy.ts";
 import type { ServerTls } from "./tls.ts";
 import { createTokenAuth } from "./token-auth.ts";
-import { tokenProblem } from "./token-form.ts";
-import { ensureTokenFile } from "./token-file.ts";
+import { tokenForm, tokenProblem } from "./token-form.ts";
+import { ensureTokenFile, tokenFileBesideToken } from "./token-file.ts";
 
 /** Spread into a service's schema. */
 export const serverSettings = {
@@ -16,7 +24,7 @@ export const serverSettings = {
   }),
   token: option.string({
     env: "HEADROOM_TOKEN",
-    help: "The token itself, in place of a file (--token-file wins over it): 16 to 512 letters, digits and ._~+/=-.",
+    help: `The token itself, in place of a file (--token-file wins over it): ${tokenForm}.`,
     default: null,
     secret: true,
   }),
@@ -72,6 +80,8 @@ export interface ServerSettings {
   readonly dataDir: string | null;
   readonly token: string | null;
   readonly tokenFile: string | null;
+  /** See `withTokenOfFlag`. */
+  readonly tokenPassedOver?: string | null;
   readonly tlsCertFile: string | null;
   readonly tlsKeyFile: string | null;
   readonly tlsClientCaFile: string | null;
@@ -85,15 +95,18 @@ export interface ServerSecurity {
   readonly tls?: ServerTls;
 }
 
-/** What was read, without a token of the environment where a flag names a file: flags win over the environment. */
+/**
+ * What was read, without a token of the environment where a flag names a file: flags win over the environment. It is kept aside as
+ * `tokenPassedOver`, for whoever set both may have forgotten one of them.
+ */
 export function withTokenOfFlag<V extends { readonly token: string | null }>({
   values,
   sources,
 }: {
   readonly values: V;
   readonly sources: { readonly tokenFile: ConfigSource };
-}): V {
-  return sources.tokenFile === "flag" ? { ...values, token: null } : values;
+}): V & Pick<ServerSettings, "tokenPassedOver"> {
+  return sources.tokenFile === "flag" ? { ...values, token: null, tokenPassedOver: values.token } : values;
 }
 
 /** Where the token and the logs lie. */
@@ -108,19 +121,27 @@ export function serverPaths(
 
 /**
  * The token to ask callers for; a file that is missing is written. The services of one Headroom share it, and sign with it what
- * agents show (`createAgentCredentials`). Throws TokenFileError, ConfigError.
+ * agents show (`createAgentCredentials`). Warns where HEADROOM_TOKEN is another token than that of the file. Throws TokenFileError, ConfigError.
  */
 export async function serverSecurity(
   settings: ServerSettings,
   service: string,
+  logger?: Logger,
 ): Promise<{ readonly token: string; readonly security: ServerSecurity }> {
   const tls = tlsOf(settings);
   const { tokenFile } = serverPaths(settings, service);
   const problem = tokenProblem(settings.token);
   if (problem !== null) throw new ConfigError([problem]);
-  const token = settings.token ?? (await ensureTokenFile(tokenFile));
+  const token = settings.token ?? (await tokenOfFile(tokenFile, settings.tokenPassedOver ?? null, logger));
   const auth = createTokenAuth(settings.token === null ? { token, tokenFile } : { token });
   return { token, security: { auth, allowPlaintext: settings.allowPlaintext, ...(tls !== undefined && { tls }) } };
+}
+
+async function tokenOfFile(path: string, passedOver: string | null, logger: Logger | undefined): Promise<string> {
+  if (passedOver === null) return ensureTokenFile(path);
+  const { token, warning } = await tokenFileBesideToken(path, passedOver);
+  if (warning !== null) logger?.warn({ token_file: path }, warning);
+  return token;
 }
 
 /** The TLS files, or undefined for plaintext. Throws ConfigError when one of certificate and key is set alone, or the CA of clients without them. */

@@ -34,6 +34,27 @@ export async function ensureTokenFile(path: string): Promise<string> {
   return readTokenFile(path);
 }
 
+/**
+ * The token in the file of a flag, beside a token of the environment that it wins over. None is written: a new token would end every
+ * credential that was sealed with the one in the environment. `warning`: they differ; for people.
+ */
+export async function tokenFileBesideToken(
+  path: string,
+  passedOver: string,
+): Promise<{ readonly token: string; readonly warning: string | null }> {
+  if ((await readIfThere(path)) === undefined) {
+    throw new TokenFileError(
+      `the token file ${path} (--token-file) does not exist, and HEADROOM_TOKEN is set as well: ` +
+        `take --token-file away to use HEADROOM_TOKEN, or unset HEADROOM_TOKEN and the next start writes the file`,
+    );
+  }
+  const token = await readTokenFile(path);
+  const warning =
+    `HEADROOM_TOKEN is another token than the one in ${path} (--token-file): the file's is used, ` +
+    `and callers and agents' credentials of the other are refused; take one of the two away`;
+  return { token, warning: token === passedOver ? null : warning };
+}
+
 async function createTokenFile(path: string): Promise<void> {
   await makeFolders(dirname(path), 0o700);
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;

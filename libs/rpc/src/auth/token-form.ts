@@ -4,10 +4,11 @@ import { credentialPrefix, looksLikeCredential } from "./agent-credential.ts";
 
 /** A guessable token protects nothing. */
 const shortest = 16;
-const wellFormed = /^[A-Za-z0-9._~+/=-]{16,512}$/;
+/** What a header carries as it is, and the server finds again as one word after `Bearer`; REST reads headers up to 16 KiB. */
+const wellFormed = /^[!-~]{16,4096}$/;
 
 /** In words. */
-export const tokenForm = "16 to 512 letters, digits and ._~+/=-";
+export const tokenForm = "16 to 4096 printable ASCII characters without spaces";
 
 /** What keeps a text from being a token, in words that follow its name; null: nothing. */
 export function tokenFault(text: string): string | null {

@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { ServerPem } from "../auth/server-certificates.ts";
 
@@ -9,12 +10,17 @@ export class RenewableCredentials extends ServerCredentials {
   }
 
   renew(pem: ServerPem): void {
-    this.updateSecureContextOptions(createSsl(pem)._getSecureContextOptions());
+    this.updateSecureContextOptions(wholeContext(createSsl(pem)));
   }
 
   override _equals(other: ServerCredentials): boolean {
     return this === other;
   }
+}
+
+/** gRPC keeps the ciphers (GRPC_SSL_CIPHER_SUITES) apart from the certificate, and a server that is given a context forgets what is not in it. */
+function wholeContext(made: ServerCredentials): SecureContextOptions {
+  return { ...made._getConstructorOptions(), ...made._getSecureContextOptions() };
 }
 
 function createSsl({ cert, key, clientCa }: ServerPem): ServerCredentials {

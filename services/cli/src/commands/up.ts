@@ -14,6 +14,7 @@ export async function runUp(io: CliIo, flags: Readonly<Record<string, unknown>>,
   const say = (line: string): void => io.stderr.write(`${line}\n`);
   // `headroom up | head` must not leave PostgreSQL behind; what is said stands in its log too.
   io.outliveReaders();
+  if (settings.warning !== null) say(`headroom: ${settings.warning}`);
   for (const line of unknownSettings(io.env)) say(`headroom: ${line}`);
   const ending = createDeferred<number>();
   const up = new UpSupervisor({

@@ -1,4 +1,5 @@
 import { makeTempDir, type TempDir } from "@headroom/testing";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readUpSettings } from "./settings.ts";
@@ -14,6 +15,7 @@ describe("the settings of headroom up", () => {
     const env = { HEADROOM_DATA_DIR: dir.path, HEADROOM_TOKEN: "0123456789abcdef" };
     expect((await readUpSettings(env, {})).env).toMatchObject({ HEADROOM_TOKEN: "0123456789abcdef" });
     const tokenFile = join(dir.path, "named");
+    await writeFile(tokenFile, "0123456789abcdef", { mode: 0o600 });
     const named = await readUpSettings(env, { "token-file": tokenFile });
     expect(named.env).toMatchObject({ HEADROOM_TOKEN_FILE: tokenFile });
     expect(named.env["HEADROOM_TOKEN"]).toBeUndefined();
@@ -36,7 +38,16 @@ describe("the settings of headroom up", () => {
     const inEnv = { ...env, HEADROOM_TOKEN: "0123456789abcdef" };
     expect((await readUpSettings(inEnv, {})).tokenFile).toBeNull();
     const named = join(dir.path, "named");
-    expect((await readUpSettings(inEnv, { "token-file": named })).tokenFile).toBe(named);
+    await writeFile(named, "0123456789abcdef", { mode: 0o600 });
+    expect(await readUpSettings(inEnv, { "token-file": named })).toMatchObject({ tokenFile: named, warning: null });
+  });
+
+  it("tell of a token in the environment that the file of --token-file wins over, and refuse to write that file", async () => {
+    const env = { HEADROOM_DATA_DIR: dir.path, HEADROOM_TOKEN: "0123456789abcdef" };
+    const flags = { "token-file": join(dir.path, "named") };
+    await expect(readUpSettings(env, flags)).rejects.toThrow(/named \(--token-file\) does not exist.*HEADROOM_TOKEN/);
+    await writeFile(flags["token-file"], "fedcba9876543210", { mode: 0o600 });
+    expect((await readUpSettings(env, flags)).warning).toMatch(/^HEADROOM_TOKEN is another token than the one in/);
   });
 
   it("refuse TLS on one side alone, by which its parts could not reach each other", async () => {

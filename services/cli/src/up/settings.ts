@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { orchestratorConfig } from "@headroom/orchestrator";
 import { registryConfig } from "@headroom/registry";
-import { type ClientTls, serverSettings } from "@headroom/rpc";
+import { type ClientTls, serverSettings, tokenFileBesideToken } from "@headroom/rpc";
 import {
   ConfigError,
   type ConfigProblem,
@@ -51,6 +51,8 @@ export interface UpSettings {
   readonly paths: DataPaths;
   /** null: the token stands in the environment, and no file of it is written. */
   readonly tokenFile: string | null;
+  /** What is to be told of the settings; null: nothing. */
+  readonly warning: string | null;
   /** null: run an embedded PostgreSQL. */
   readonly databaseUrl: string | null;
   readonly addresses: Readonly<Record<AddressKey, ListenAddress>>;
@@ -79,7 +81,8 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     HEADROOM_DATA_DIR: paths.dataDir,
     HEADROOM_TOKEN_FILE: tokenFile,
   };
-  const { token } = loadConfigOrThrow({ token: serverSettings.token }, { env: childEnv }).values;
+  const { token } = loadConfigOrThrow({ token: serverSettings.token }, { env }).values;
+  const isPassedOver = token !== null && sources.tokenFile === "flag";
   await checkParts({
     ...childEnv,
     DATABASE_URL: values.databaseUrl ?? databaseToCome,
@@ -87,12 +90,14 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     HEADROOM_REGISTRY_ADDR: undefined,
     HEADROOM_ORCHESTRATOR_ADDR: undefined,
   });
+  const warning = isPassedOver ? (await tokenFileBesideToken(tokenFile, token)).warning : null;
   const clientTls = clientTlsOf(env, {});
   const scheme = restScheme({ env: childEnv });
   checkOneTls(scheme === "https", clientTls !== null);
   return {
     paths,
-    tokenFile: token === null ? tokenFile : null,
+    tokenFile: token === null || isPassedOver ? tokenFile : null,
+    warning,
     databaseUrl: values.databaseUrl,
     addresses: readAddresses(childEnv),
     restScheme: scheme,

@@ -6,10 +6,10 @@ import { expectStart } from "./expect-start.ts";
 
 const nowMs = 1_000_000;
 const minuteMs = 60_000;
-const shape = (tasks: number, asked: PartialNeeds, expectedDurationMs: number | null = null): AheadOfShape => ({
+const shape = (tasks: number, asked: PartialNeeds, shortestMs: number | null = null): AheadOfShape => ({
   tasks,
   needs: normalizeNeeds(asked),
-  expectedDurationMs,
+  shortestMs,
 });
 
 /** Of a task of a minute that is pinned to pool "b", while 10 runs have a minute left: in minutes from now. */
@@ -37,4 +37,10 @@ it("what wants no more than it of the same room goes before it, as long as that 
   const alike = shape(5_000, { pool: "b", cpuMillicores: 2_000 }, minuteMs);
   expect(await expectedOf([alike])).toEqual([0.75 * 501, 1.5 * 501]);
   expect(await expectedOf([shape(5_000, {}, minuteMs / 2)])).toEqual([0.75 * 251, 1.5 * 501]);
+});
+
+it("may start as soon as a place falls free where nobody knows how short what goes before it is", async () => {
+  const known = shape(2_500, { pool: "b", cpuMillicores: 2_000 }, minuteMs);
+  const unknown = shape(2_500, { pool: "b", cpuMillicores: 1_000 }, null);
+  expect(await expectedOf([known, unknown])).toEqual([1, 1.5 * 501]);
 });

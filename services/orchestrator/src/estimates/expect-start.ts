@@ -1,6 +1,6 @@
 import { expectedStart, fitsWherever, remainingRange, type StartRange, typicalDurationMs } from "@headroom/scheduling";
 import type { TaskRecord } from "../store/model.ts";
-import type { OrchestratorStore, QueuePlace } from "../store/port.ts";
+import type { AheadOfShape, OrchestratorStore, QueuePlace } from "../store/port.ts";
 
 /** Of what runs, so much is read: more places change the estimate little. */
 const maxRunning = 2_000;
@@ -22,14 +22,13 @@ export async function expectStart(
   const typicalMs = task.expectedDurationMs ?? typicalDurationMs(known);
   // Whatever wants less room than it of the same agents goes before it. What wants other room may wait for that, while its own becomes free.
   const sure = place.aheadByShape.filter(({ needs }) => fitsWherever(needs, task.needs));
-  const durations = [typicalMs, ...sure.map(({ expectedDurationMs }) => expectedDurationMs)].flatMap((ms) => ms ?? []);
   const range = expectedStart({
     nowMs,
     ahead: place.higherPriority + place.samePriority,
     surelyAhead: sure.reduce((sum, { tasks }) => sum + tasks, 0),
     running: running.map(({ elapsedMs, expectedDurationMs }) => remainingRange(expectedDurationMs, elapsedMs)),
     typicalMs,
-    shortestMs: durations.length === 0 ? null : Math.min(...durations),
+    shortestMs: shortestOf(sure),
     roomAtMs: roomInMs === null ? null : nowMs + roomInMs,
   });
   const notBeforeMs = task.pause?.resumeAfterMs ?? null;
@@ -39,4 +38,10 @@ export async function expectStart(
     earliestMs: Math.max(earliestMs, notBeforeMs),
     latestMs: latestMs === null ? null : Math.max(latestMs, notBeforeMs),
   };
+}
+
+/** One of which nobody knows how long it runs may be the shortest of all. */
+function shortestOf(sure: readonly AheadOfShape[]): number | null {
+  const known = sure.flatMap(({ shortestMs }) => shortestMs ?? []);
+  return known.length === 0 || known.length < sure.length ? null : Math.min(...known);
 }

@@ -34,6 +34,8 @@ export interface FleetView extends ManagedService {
   draft(): RoomDraft;
   /** A count of what has been told of agents so far; see `promised`. */
   asOf(): number;
+  /** A count of the agents that have come so far, or have changed in what they could ever take: what none could may fit then. */
+  machines(): number;
   /**
    * The registry has promised room that it was asked for at `asOf`: it is nobody else's, though nothing may have been told of it yet. Only for
    * `roomFor` and `draft`, and until the next word of the agent, which holds it, or is so old that it would be taken for room: then it is refused.
@@ -166,6 +168,7 @@ export function createFleetView(options: FleetViewOptions): FleetView {
     roomFor: (needs, limit, isMeant = () => true) => agents.openRoom().roomFor(needs, limit, isMeant),
     draft: () => agents.openRoom().draft(),
     asOf: () => agents.puts,
+    machines: () => agents.machines,
     promised: (agentId, amounts, asOf) => agents.promised(agentId, amounts, asOf),
     roomSince: ({ instance, counter }) => roomAt !== null && (roomAt.instance !== instance || roomAt.counter > counter),
     async refresh() {

@@ -99,6 +99,32 @@ describe("the agents that the watch has told of", () => {
     expect(room()).toBe(4);
   });
 
+  it("counts the agents that come, and that change in what they could ever take, but not what is free of it", () => {
+    const agent = { ...fc.sample(figures, 1)[0]!, poolName: "default", labels: { os: "linux" } };
+    const watched = new WatchedAgents(threshold);
+    const isNews = (told: AgentCapacityFigures): boolean => {
+      const before = watched.machines;
+      watched.put(told);
+      return watched.machines > before;
+    };
+    expect(isNews(agent)).toBe(true);
+    expect(isNews({ ...agent, cpu: { ...agent.cpu, free: 1 }, cordoned: !agent.cordoned })).toBe(false);
+    const card = { cardId: "new", index: 9, model: "", vramTotalMib: 1, vramFreeMib: 1, exclusive: false };
+    for (const changed of [
+      { poolName: "lab" },
+      { labels: { os: "windows" } },
+      { labels: { os: "linux", site: "x" } },
+      { cpu: { ...agent.cpu, ceiling: 64_000 } },
+      { memory: { ...agent.memory, ceiling: 64_000 } },
+      { cards: [...agent.cards, card] },
+      { sampledAtMs: null },
+    ]) {
+      expect([changed, isNews({ ...agent, ...changed })]).toEqual([changed, true]);
+      watched.put(agent);
+    }
+    expect(isNews({ ...agent, agentId: "another" })).toBe(true);
+  });
+
   it("DESIGN-5: room and the gate's verdict are those of the agents that are there, whatever came and went", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(change, needs), { maxLength: 30 }), (steps) => {

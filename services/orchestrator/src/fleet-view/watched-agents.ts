@@ -27,6 +27,7 @@ export class WatchedAgents {
   /** Null: to be gathered when the next question comes. */
   #open: OpenRoom | null = null;
   #puts = 0;
+  #machines = 0;
 
   /** `threshold`: of the gate, a fraction. */
   constructor(threshold: number) {
@@ -39,8 +40,10 @@ export class WatchedAgents {
   }
 
   put(figures: AgentCapacityFigures): void {
-    const before = this.#agents.get(figures.agentId)?.gate ?? null;
+    const known = this.#agents.get(figures.agentId);
+    const before = known?.gate ?? null;
     if (before !== null) this.#sums.drop(before);
+    if (known === undefined || !couldTakeTheSame(known.figures, figures)) this.#machines += 1;
     const gate = figures.agentType === "desktop" ? gateAgentFromFigures(figures) : null;
     if (gate !== null) this.#sums.add(gate);
     this.#puts += 1;
@@ -51,6 +54,11 @@ export class WatchedAgents {
   /** How many figures have been put so far. */
   get puts(): number {
     return this.#puts;
+  }
+
+  /** How many agents have come so far, or have changed in what they could ever take. */
+  get machines(): number {
+    return this.#machines;
   }
 
   /**
@@ -112,4 +120,35 @@ function roomFigures(agent: AgentCapacityFigures): RoomFigures {
     memoryFreeMib: agent.memory.free,
     cards: agent.cards,
   };
+}
+
+/** Whether what the agent is, has and offers is the same, whatever of it is free. */
+function couldTakeTheSame(before: AgentCapacityFigures, now: AgentCapacityFigures): boolean {
+  return (
+    before.agentType === now.agentType &&
+    before.poolName === now.poolName &&
+    (before.sampledAtMs === null) === (now.sampledAtMs === null) &&
+    before.cpu.ceiling === now.cpu.ceiling &&
+    before.memory.ceiling === now.memory.ceiling &&
+    before.vram.ceiling === now.vram.ceiling &&
+    haveSameCards(before.cards, now.cards) &&
+    haveSameLabels(before.labels, now.labels)
+  );
+}
+
+type Cards = AgentCapacityFigures["cards"];
+
+function haveSameCards(before: Cards, now: Cards): boolean {
+  const isSame = (card: Cards[number], index: number): boolean => {
+    const other = now[index];
+    return other?.cardId === card.cardId && other.model === card.model && other.vramTotalMib === card.vramTotalMib;
+  };
+  return before.length === now.length && before.every(isSame);
+}
+
+type Labels = AgentCapacityFigures["labels"];
+
+function haveSameLabels(before: Labels, now: Labels): boolean {
+  const entries = Object.entries(before);
+  return entries.length === Object.keys(now).length && entries.every(([key, value]) => now[key] === value);
 }

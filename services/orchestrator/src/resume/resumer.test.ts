@@ -17,7 +17,7 @@ const headOf = (shapeKey: string): QueueHead => ({
   planId: "plan",
   taskName: shapeKey,
   rank: 1,
-  usesGpu: false,
+  usesGpu: shapeKey.startsWith("gpu"),
   needs: normalizeNeeds({ cpuMillicores: 1_000 }),
   expectedDurationMs: null,
   waitedMs: 0,
@@ -26,7 +26,10 @@ const headOf = (shapeKey: string): QueueHead => ({
 /** Room for one task of each shape, which is given; `queue`: the shapes of which one waits; `stuck`: of which one does that cannot be claimed. */
 function begin(queue: Set<string>, stuck: readonly string[] = []) {
   let isOpen = true;
+  let isGpuHeld = false;
   const placed: string[] = [];
+  /** What had been placed when the registry was asked about what no agent could ever take. */
+  const askedBehind: (readonly string[])[] = [];
   const ports = manualPorts();
   const watch = { told: 0, asked: 0 };
   const refresh = () => {
@@ -53,8 +56,8 @@ function begin(queue: Set<string>, stuck: readonly string[] = []) {
     store: store as unknown as ResumerOptions["store"],
     fleet,
     gate: {
-      askForPlacing: () =>
-        isOpen
+      askForPlacing: ({ gpuCount }: { readonly gpuCount: number }) =>
+        isOpen && !(isGpuHeld && gpuCount > 0)
           ? { kind: "open", verdict: {} }
           : { kind: "held", reason: "FLEET_BELOW_THRESHOLD", sentence: "", verdict: null },
     } as unknown as Gate,
@@ -80,7 +83,13 @@ function begin(queue: Set<string>, stuck: readonly string[] = []) {
     },
     avoided: { current: () => new Set() },
     stamper: { stamp: () => Promise.resolve() },
-    stillNever: { ask: () => Promise.resolve(), verdictOn: () => null },
+    stillNever: {
+      ask() {
+        askedBehind.push([...placed]);
+        return Promise.resolve();
+      },
+      verdictOn: () => null,
+    },
     claimer: { owner: "this", leaseMs: 30_000 },
     claimEnds: { note: () => undefined },
     clock: ports.clock,
@@ -92,7 +101,8 @@ function begin(queue: Set<string>, stuck: readonly string[] = []) {
   const { signal } = new AbortController();
   const request = { planId: null, cause: "room appeared", thorough: false, isMeant: () => true, signal };
   const poll = { planId: null, cause: "interval", thorough: true, signal };
-  return { placed, resumer, request, poll, watch, isHeld: () => void (isOpen = false) };
+  const isHeld = (): void => void (isOpen = false);
+  return { placed, askedBehind, resumer, request, poll, watch, isHeld, gpuIsHeld: () => void (isGpuHeld = true) };
 }
 
 describe("a poll", () => {
@@ -121,6 +131,13 @@ describe("a poll", () => {
     await idle.resumer.pass(idle.poll);
     expect(idle.watch.asked).toBe(0);
   });
+});
+
+it("a poll places what it can before it asks about what no agent could ever take", async () => {
+  const { askedBehind, resumer, poll, gpuIsHeld } = begin(new Set(["waits"]), ["gpu"]);
+  gpuIsHeld();
+  await resumer.pass(poll);
+  expect(askedBehind).toEqual([["waits"]]);
 });
 
 describe("a pass for room that was expected", () => {

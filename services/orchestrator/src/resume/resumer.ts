@@ -166,7 +166,6 @@ async function lookAt(
   const stamped = request.thorough
     ? held.filter(({ head }) => tried.has(head.shapeKey))
     : held.slice(0, stampedByEvent);
-  if (request.thorough) await askAboutNever(options, request, held);
   await stamper.stamp(new Map(stamped.map((one) => [one.head.shapeKey, toldOf(options, one)])), request);
   // The task that an agent is kept for may have been cancelled.
   if (request.thorough || (request.isMeant === undefined && options.kept.isAnyInForce())) await options.kept.refresh();
@@ -177,6 +176,8 @@ async function lookAt(
     const busy = held.filter(({ answer }) => answer.reason === "FLEET_BELOW_THRESHOLD").map(({ head }) => head);
     await options.kept.keepFor([...rounds.refused, ...busy]);
   }
+  // Work does not wait for words: what is found is said by the next poll.
+  if (request.thorough && rounds.endedAt === "done") await askAboutNever(options, request, held);
   return rounds;
 }
 

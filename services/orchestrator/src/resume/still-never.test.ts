@@ -1,6 +1,6 @@
 import { wire } from "@headroom/contracts";
 import { unavailable } from "@headroom/rpc";
-import { silentLogger } from "@headroom/runtime";
+import { silentLogger, sleep } from "@headroom/runtime";
 import { type Needs, normalizeNeeds, shapeKey } from "@headroom/scheduling";
 import { manualPorts } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
@@ -17,8 +17,9 @@ const headOf = (needs: Needs) => ({ shapeKey: queueShape(needs), needs });
 type Answer = wire.FleetVerdict | "away" | "refuses";
 
 /** A queue of tasks that say "never", and a registry that gives `verdict` of each. */
-function begin(queue: readonly Needs[], answer: Answer, sentence = "short") {
+function begin(queue: readonly Needs[], answer: Answer, sentence = "short", answersInMs = 0) {
   const ports = manualPorts();
+  let machines = 0;
   let verdict = answer;
   const asked: Needs[] = [];
   const stamped: (readonly [shape: string, reason: string, sentence: string])[] = [];
@@ -34,8 +35,9 @@ function begin(queue: readonly Needs[], answer: Answer, sentence = "short") {
       },
     },
     registry: {
-      explain(needs) {
+      async explain(needs) {
         asked.push(needs);
+        if (answersInMs > 0) await sleep(ports.timers, answersInMs);
         if (verdict === "away") return Promise.reject(unavailable("REGISTRY_AWAY", "away", 1_000));
         if (verdict === "refuses") return Promise.reject(new Error("what is asked cannot be answered"));
         const explanation = wire.CapacityExplanation.fromPartial({ verdict, sentence });
@@ -48,10 +50,19 @@ function begin(queue: readonly Needs[], answer: Answer, sentence = "short") {
         return Promise.resolve();
       },
     },
+    fleet: { machines: () => machines },
     clock: ports.clock,
+    timers: ports.timers,
     logger: silentLogger,
   });
-  return { asked, stamped, stillNever, ports, answers: (now: Answer) => void (verdict = now) };
+  return {
+    asked,
+    stamped,
+    stillNever,
+    ports,
+    answers: (now: Answer) => void (verdict = now),
+    aMachineJoins: () => void (machines += 1),
+  };
 }
 
 describe("what no agent could ever take, behind a closed gate", () => {
@@ -163,5 +174,55 @@ describe("what no agent could ever take, behind a closed gate", () => {
     expect(asked).toEqual([...held.slice(0, 50), ...queue.slice(0, 100)]);
     for (let poll = 0; poll < 2; poll += 1) await stillNever.ask(request, () => true, held.map(headOf));
     expect(new Set(asked)).toEqual(new Set([...held, ...queue]));
+  });
+
+  it("is believed no more once an agent has come that could take it, and asked for again at once", async () => {
+    const { asked, stillNever, answers, aMachineJoins } = begin([], FleetVerdict.FLEET_VERDICT_NEVER);
+    const head = headOf(needsOf(64));
+    await stillNever.ask(request, () => true, [head]);
+    expect(stillNever.verdictOn(head.shapeKey)).not.toBeNull();
+    aMachineJoins();
+    expect(stillNever.verdictOn(head.shapeKey)).toBeNull();
+    answers(FleetVerdict.FLEET_VERDICT_NOT_NOW);
+    await stillNever.ask(request, () => true, [head]);
+    expect([asked.length, stillNever.verdictOn(head.shapeKey)]).toEqual([2, null]);
+  });
+
+  it("is asked about for half a second at most, half of it about what is held, and in turns until nothing is left out", async () => {
+    const queue = Array.from({ length: 30 }, (_, n) => needsOf(n + 1_000));
+    const held = Array.from({ length: 30 }, (_, n) => needsOf(n + 10));
+    const { asked, stillNever, ports } = begin(queue, FleetVerdict.FLEET_VERDICT_NEVER, "short", 50);
+    const poll = async (): Promise<void> => {
+      let isOver = false;
+      const ended = stillNever.ask(request, () => true, held.map(headOf)).then(() => void (isOver = true));
+      for (let ms = 0; ms <= 500; ms += 10) await ports.advance(10);
+      expect(isOver).toBe(true);
+      await ended;
+    };
+    await poll();
+    expect(asked.length).toBeLessThanOrEqual(10);
+    expect(asked).toContainEqual(held[0]);
+    expect(asked).toContainEqual(queue[0]);
+    for (let n = 0; n < 7; n += 1) await poll();
+    expect(new Set(asked)).toEqual(new Set([...held, ...queue]));
+  });
+
+  it("is not waited for where the registry stands still", async () => {
+    const { stillNever, ports } = begin([needsOf(64)], FleetVerdict.FLEET_VERDICT_NEVER, "short", 3_000);
+    let isOver = false;
+    const ended = stillNever.ask(request, () => true, [headOf(needsOf(32))]).then(() => void (isOver = true));
+    for (let ms = 0; ms < 500; ms += 10) await ports.advance(10);
+    expect(isOver).toBe(true);
+    await ended;
+  });
+
+  it("keeps nobody from asking about what comes after it, however long the registry looks for it", async () => {
+    const { asked, stillNever, ports } = begin([needsOf(64), needsOf(65)], FleetVerdict.FLEET_VERDICT_NEVER, "", 3_000);
+    for (let poll = 0; poll < 2; poll += 1) {
+      const ended = stillNever.ask(request, () => true, []);
+      await ports.advance(500);
+      await ended;
+    }
+    expect(asked).toEqual([needsOf(64), needsOf(65)]);
   });
 });

@@ -201,8 +201,8 @@ export interface QueuePlace {
 export interface AheadOfShape {
   readonly needs: Needs;
   readonly tasks: number;
-  /** Of one of them; null: unknown. */
-  readonly expectedDurationMs: number | null;
+  /** How long the shortest of them is expected to run; null: of one at least that is unknown. */
+  readonly shortestMs: number | null;
 }
 
 /** What runs, or is on its way to an agent. */

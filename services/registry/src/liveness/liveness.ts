@@ -93,7 +93,10 @@ export class Liveness {
     return after;
   }
 
-  /** Of each what was remembered before it was blamed. */
+  /**
+   * Of each what was remembered before it was blamed. It stays here for an agent that has moved to another process by now: the store takes nothing from
+   * this one of what that one holds, so there the one flap lasts until it is forgotten by calm.
+   */
   #forgive(blameless: ReadonlyMap<string, Flapping>): void {
     const { fleet, writer } = this.#options;
     for (const [agentId, before] of blameless) {

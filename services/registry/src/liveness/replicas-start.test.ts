@@ -6,7 +6,7 @@ describe("a process that starts", () => {
   /** It has loaded the fleet, and meets the others. */
   async function startMeeting(change: (parts: ReturnType<typeof setUp>) => void = () => undefined) {
     const parts = setUp();
-    const { ports, other, replicas } = parts;
+    const { ports, other, replicas, seen } = parts;
     other.leaseMs = ports.clock.now() + LEASE_MS - 100;
     other.isAlive = false;
     change(parts);
@@ -14,10 +14,10 @@ describe("a process that starts", () => {
     await replicas.refresh();
     await replicas.loop.start();
     const abort = new AbortController();
-    const meeting = { is: "under way" };
+    const meeting = { is: "under way", knownThen: "nothing" };
     const met = replicas.meetOthers(abort.signal).then(
-      () => (meeting.is = "over"),
-      () => (meeting.is = "cut short"),
+      () => Object.assign(meeting, { is: "over", knownThen: seen()?.status }),
+      () => Object.assign(meeting, { is: "cut short" }),
     );
     await ports.advance(0);
     return { ...parts, abort, meeting, met, end: () => replicas.loop.stop("test") };
@@ -41,11 +41,53 @@ describe("a process that starts", () => {
     await end();
   });
 
+  it("DESIGN-4: waits while what another one that lives holds is read, though that takes longer than two renewals", async () => {
+    const { ports, other, database, meeting, end } = await startMeeting();
+    await ports.advance(900);
+    other.isAlive = true;
+    database.loadMs = 1_500;
+    await ports.advance(1_500);
+    expect(meeting.is).toBe("under way");
+    database.loadMs = 0;
+    await ports.advance(500);
+    expect(meeting).toEqual({ is: "over", knownThen: "online" });
+    await end();
+  });
+
+  it("DESIGN-4: waits until what another one that lives holds has been read, though that fails once", async () => {
+    const { ports, other, database, meeting, end } = await startMeeting();
+    await ports.advance(1_700);
+    let failures = 0;
+    other.isAlive = true;
+    database.whileLoading = () => {
+      failures += 1;
+      if (failures === 1) throw new Error("away");
+    };
+    await ports.advance(1_500);
+    expect(failures).toBeGreaterThan(0);
+    expect(meeting).toEqual({ is: "over", knownThen: "online" });
+    await end();
+  });
+
+  it("DESIGN-4: takes nobody for dead by a look that failed", async () => {
+    const { ports, other, database, meeting, end } = await startMeeting();
+    await ports.advance(900);
+    other.isAlive = true;
+    database.isAway = true;
+    await ports.advance(1_300);
+    expect(meeting.is).toBe("under way");
+    database.isAway = false;
+    await ports.advance(1_200);
+    expect(meeting).toEqual({ is: "over", knownThen: "online" });
+    await end();
+  });
+
   it("DESIGN-4: waits for nobody who has missed two renewals: one that was killed delays no start for longer", async () => {
     const { ports, seen, meeting, end } = await startMeeting();
     await ports.advance(1_700);
     expect(meeting.is).toBe("under way");
-    await ports.advance(400);
+    // By the next look after two renewals.
+    await ports.advance(600);
     expect(meeting.is).toBe("over");
     expect(seen()?.status).toBe("unknown");
     await end();

@@ -64,8 +64,8 @@ export class Replicas {
   #alive: ReadonlySet<string> = new Set();
   /** Leases of the others as of the last look. */
   #leases: ReadonlyMap<string, EpochMs> = new Map();
-  /** Leases of those that have not proved to live by the last look which read all that there was to read. */
-  #unmet: readonly EpochMs[] = [];
+  /** Some had not proved to live by the last look which read all that there was to read, and renewed so shortly before it that they may yet. */
+  #hasUnmet = false;
   #lossesConfirmedAtMs: EpochMs | null = null;
   #followedToMs: EpochMs = 0;
   /** When what is known now was asked for, monotonic. */
@@ -148,9 +148,9 @@ export class Replicas {
     }
   }
 
+  /** Judged by whole looks alone: while one is under way, or fails, nobody is taken for dead, and whoever has proved to live is not known yet. */
   #waitsForOthers(): boolean {
-    const renewedAfterMs = this.#options.storeClock.now() - MEET_WITHIN_MS;
-    return this.#unmet.some((leaseExpiresAtMs) => leaseExpiresAtMs - LEASE_MS > renewedAfterMs);
+    return this.#hasNewcomer || this.#hasUnmet;
   }
 
   /** Another process has told of something new: it is looked for soon. */
@@ -226,7 +226,9 @@ export class Replicas {
     }
     this.#hasToFollow = alive.size > 0;
     this.#hasNewcomer = false;
-    this.#unmet = others.filter((other) => !alive.has(other.replicaId)).map((other) => other.leaseExpiresAtMs);
+    this.#hasUnmet = others.some(
+      (other) => !alive.has(other.replicaId) && nowMs - (other.leaseExpiresAtMs - LEASE_MS) < MEET_WITHIN_MS,
+    );
     this.#followedAtMs = askedAtMs;
   }
 

@@ -47,6 +47,34 @@ it("R-CAP-4: an answer is logged at info with the count, the same one once a min
   expect(told()[2]?.fields).toMatchObject({ agents: 0, answers_not_told: 44 });
 });
 
+it("R-CAP-4: a count that comes back is logged, and no question with a count that keeps changing more than five times a minute", async () => {
+  const { ports, logger, fleet, ask, told } = begin();
+  const [first, second] = [1, 2].map((last) => agentWith({ agentId: `00000000-0000-4000-8000-00000000000${last}` }));
+  fleet.put(first!);
+  const counts = () => told().map(({ fields }) => fields["agents"]);
+  for (let call = 0; call < 60; call += 1) {
+    if (call % 2 === 1) fleet.put(second!);
+    else fleet.remove(second!.agentId);
+    await ask({});
+    await ports.advance(1_000);
+  }
+  expect(counts()).toEqual([1, 2, 1, 2, 1]);
+  fleet.put(second!);
+  await ask({});
+  expect(told()[5]?.fields).toMatchObject({ agents: 2, answers_not_told: 55 });
+  expect(logger.records).toHaveLength(61);
+});
+
+it("R-CAP-4: a question that is asked all the time is remembered, however many others come and go", async () => {
+  const { ports, ask, told } = begin();
+  for (let other = 0; other < 2_500; other += 1) {
+    await ask({ poolName: `pool-${other}` });
+    await ask({ poolName: "watched" });
+    await ports.advance(10);
+  }
+  expect(told().filter(({ fields }) => fields["pool_name"] === "watched")).toHaveLength(1);
+});
+
 it("R-CAP-4: another question, and another count, is logged though the minute is not over; another page is not", async () => {
   const { fleet, ask, told } = begin();
   const agentOf = (number: number, poolName: string) =>

@@ -18,17 +18,20 @@ const { agentId } = offline;
 function setUp(given: {
   known: StoredAgent | null;
   stored: StoredAgent | null;
+  /** The store remembers that it was removed. */
+  wasRemoved?: boolean;
   meanwhile?: (fleet: Fleet) => void;
   isRepeat?: boolean;
 }) {
   const ports = manualPorts();
   const fleet = new Fleet("r");
   if (given.known !== null) fleet.put(given.known);
-  let { stored } = given;
+  let { stored, wasRemoved = false } = given;
   const store = storeStub({
     removeAgent() {
-      const outcome = stored === null ? "not_found" : stored.status === "offline" ? "removed" : "not_offline";
-      if (outcome === "removed") stored = null;
+      const absent = wasRemoved ? "removed_before" : "not_found";
+      const outcome = stored === null ? absent : stored.status === "offline" ? "removed" : "not_offline";
+      if (outcome === "removed") [stored, wasRemoved] = [null, true];
       given.meanwhile?.(fleet);
       return Promise.resolve(outcome);
     },
@@ -47,7 +50,7 @@ function setUp(given: {
 
 describe("the removal of an agent", () => {
   it("is forgotten here when it was removed there and the answer was lost", async () => {
-    const { fleet, pulses, remove } = setUp({ known: offline, stored: null });
+    const { fleet, pulses, remove } = setUp({ known: offline, stored: null, wasRemoved: true });
     expect(await remove()).toEqual({});
     expect(fleet.get(agentId)).toBeUndefined();
     expect(pulses.get(agentId)).toBeUndefined();
@@ -55,10 +58,15 @@ describe("the removal of an agent", () => {
   });
 
   it("is done when the caller's gRPC asks again, for the answer may have been lost on its way", async () => {
-    const { remove } = setUp({ known: null, stored: null, isRepeat: true });
+    const { remove } = setUp({ known: null, stored: null, wasRemoved: true, isRepeat: true });
     expect(await remove()).toEqual({});
-    const first = setUp({ known: null, stored: null });
+    const first = setUp({ known: null, stored: null, wasRemoved: true });
     await expect(first.remove()).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+  });
+
+  it("of an agent that never was is refused to the caller's gRPC that asks again, too: the first try may not have come so far", async () => {
+    const { remove } = setUp({ known: null, stored: null, isRepeat: true });
+    await expect(remove()).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
   });
 
   it("leaves alone whoever said hello again before the answer was here", async () => {

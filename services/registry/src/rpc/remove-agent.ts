@@ -6,7 +6,8 @@ import { agentNotFound } from "./find-agent.ts";
 
 /**
  * Forgets an agent that is OFFLINE, or that has enrolled and never came; its credential is useless from then on. Where the
- * answer was lost on its way, from the store or to the caller, the next try by gRPC itself is told that it is done.
+ * answer was lost on its way, from the store or to the caller, the next try by gRPC itself is told that it is done, for the store
+ * remembers whom it has removed, save one that never came. gRPC tries again as well what was refused while the service started.
  */
 export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentRequest, wire.RemoveAgentResponse> {
   return async (request, context) => {
@@ -28,7 +29,8 @@ export function removeAgent(deps: HandlerDeps): UnaryHandler<wire.RemoveAgentReq
       pulses.forget(agentId);
     }
     // What is known here and not there was removed before, and the answer was lost; so it may be when the call has been sent before.
-    if (outcome === "not_found" && known === undefined && !context.isRepeat) throw agentNotFound(agentId);
+    const isDone = outcome === "removed" || known !== undefined || (outcome === "removed_before" && context.isRepeat);
+    if (!isDone) throw agentNotFound(agentId);
     context.logger.info({ agent_id: agentId }, "agent is removed from the fleet");
     return {};
   };

@@ -103,6 +103,9 @@ export type CommitResult =
   /** Nothing was written: these agents' guards have moved, or these attempts have rows nobody expected. */
   | { readonly kind: "conflict"; readonly agentIds: readonly string[]; readonly attemptIds: readonly string[] };
 
+/** What a removal found: an agent that it has removed, one that was removed before, or nothing by which such an agent is known. */
+export type RemovalOutcome = "removed" | "removed_before" | "not_offline" | "not_found";
+
 export interface DueLeases extends Timed {
   readonly due: readonly { readonly attemptId: string; readonly agentId: string }[];
 }
@@ -185,9 +188,9 @@ export interface RegistryStore extends EnrolmentStore {
   endDrains(agentIds: readonly string[]): Promise<StoredAgents>;
   /**
    * Forgets an agent that is OFFLINE, its reservations and its credential, which lets nobody in from then on. One that has
-   * enrolled and never said Hello has a credential only.
+   * enrolled and never said Hello has a credential only: once that is removed it is as if it had never been.
    */
-  removeAgent(agentId: string): Promise<"removed" | "not_offline" | "not_found">;
+  removeAgent(agentId: string): Promise<RemovalOutcome>;
 
   /** Says that this registry process lives, and answers which ones have said so. */
   renewReplica(replicaId: string, leaseMs: number): Promise<ReplicaLeases>;

@@ -2,6 +2,7 @@ import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { Needs } from "@headroom/scheduling";
 import type { QueueHead } from "../model.ts";
 import type { OrchestratorStore, QueueHeads } from "../port.ts";
+import { waitsForTime } from "./standing-reason.ts";
 
 interface HeadRow {
   readonly shape_key: string;
@@ -146,10 +147,13 @@ const ripenStatement = defineStatement({
        ORDER BY resume_after
        LIMIT 5000
          FOR UPDATE SKIP LOCKED)
-    UPDATE pause_queue q SET later = false FROM due WHERE q.pause_queue_id = due.pause_queue_id`,
+    UPDATE pause_queue q
+       SET later = false, turn_since = CASE WHEN ${waitsForTime("q.reason")} THEN greatest(q.turn_since, q.resume_after) ELSE q.turn_since END
+      FROM due
+     WHERE q.pause_queue_id = due.pause_queue_id`,
 });
 
-/** Rows whose `resume_after` has passed may be tried from now on. */
+/** Rows whose `resume_after` has passed may be tried from now on; what waited for that has its turn since. */
 export function ripen(db: Queryable): Promise<number> {
   return db.execute(ripenStatement, []);
 }

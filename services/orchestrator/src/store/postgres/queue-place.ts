@@ -13,7 +13,7 @@ const mostShapes = 200;
 
 /**
  * What is ahead of it in the index that the order of the queue is read from, no further than the bound. What can never fit competes
- * with nobody: it may stand at the front for days.
+ * with nobody: it may stand at the front for days. Durations are looked up by key, task by task: a join may read the table as a whole.
  */
 const placeStatement = defineStatement<PlaceRow>({
   name: "pause_queue_place",
@@ -30,10 +30,14 @@ const placeStatement = defineStatement<PlaceRow>({
                 AND (q.rank, q.pause_queue_id) < (mine.rank, mine.pause_queue_id)
               LIMIT $2) AS before),
     shapes AS MATERIALIZED (
-      SELECT (array_agg(task_id))[1] AS task_id, count(*) AS tasks FROM ahead GROUP BY shape_key ORDER BY count(*) DESC LIMIT ${mostShapes})
+      SELECT (array_agg(ahead.task_id))[1] AS task_id, count(*) AS tasks,
+             CASE WHEN count(*) = count(t.expected_duration_ms) THEN min(t.expected_duration_ms) END AS shortest_ms
+        FROM ahead
+       CROSS JOIN LATERAL (SELECT expected_duration_ms FROM tasks WHERE task_id = ahead.task_id OFFSET 0) AS t
+       GROUP BY ahead.shape_key ORDER BY count(*) DESC LIMIT ${mostShapes})
     SELECT (SELECT count(*) FROM ahead WHERE is_higher) AS higher, (SELECT count(*) FROM ahead WHERE NOT is_higher) AS same,
-           (SELECT coalesce(jsonb_agg(jsonb_build_object('needs', t.needs, 'tasks', s.tasks, 'expectedDurationMs', t.expected_duration_ms)), '[]')
-              FROM shapes s CROSS JOIN LATERAL (SELECT needs, expected_duration_ms FROM tasks WHERE task_id = s.task_id) AS t) AS shapes,
+           (SELECT coalesce(jsonb_agg(jsonb_build_object('needs', t.needs, 'tasks', s.tasks, 'shortestMs', s.shortest_ms)), '[]')
+              FROM shapes s CROSS JOIN LATERAL (SELECT needs FROM tasks WHERE task_id = s.task_id) AS t) AS shapes,
            (extract(epoch FROM now()) * 1000)::double precision AS now_ms
       FROM mine`,
 });

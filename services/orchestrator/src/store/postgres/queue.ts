@@ -1,6 +1,7 @@
 import { defineStatement, type Queryable } from "@headroom/postgres";
 import type { PauseReason } from "@headroom/scheduling";
 import type { QueueSummary } from "../model.ts";
+import { waitsForTime } from "./standing-reason.ts";
 
 const queueFrontsStatement = defineStatement<{ readonly shape_key: string; readonly lead_ms: number }>({
   name: "pause_queue_fronts",
@@ -26,16 +27,20 @@ interface ReasonRow {
   readonly turn_ms: number | null;
 }
 
+/** The task's `resume_after` as its plan gives it; of most rows, which have none, the plan is not read. */
+const ownTime = `CASE WHEN resume_after IS NOT NULL THEN (work_plan_json->>'resume_after')::timestamptz END`;
+
 // A task has its turn when it does not wait for another one, for its time or under a hold: since the last of these was over, of the queue's holds too. One
-// that no agent is large enough for has none.
+// that no agent is large enough for has none. Its time is the one it was given: that of the next try, for which what the registry refuses by itself is put off
+// again and again, is none that anybody wished for.
 const reasonsStatement = defineStatement<ReasonRow>({
   name: "pause_queue_reasons",
   text: `
     SELECT reason, count(*) AS tasks, min(paused_at) AS oldest,
-           (extract(epoch FROM now() - min(greatest(paused_at, resume_after, turn_since,
+           (extract(epoch FROM now() - min(greatest(paused_at, ${ownTime}, turn_since,
                                                     (SELECT max(at) FROM queue_events WHERE held_since IS NOT NULL)))
-               FILTER (WHERE NOT blocked AND NOT later AND reason <> 'NO_AGENT_CAN_EVER_FIT'
-                         AND NOT EXISTS (SELECT FROM queue_hold WHERE is_held))) * 1000)::bigint AS turn_ms
+               FILTER (WHERE NOT blocked AND NOT (later AND (${waitsForTime("reason")} OR coalesce(${ownTime} > now(), false)))
+                         AND reason <> 'NO_AGENT_CAN_EVER_FIT' AND NOT EXISTS (SELECT FROM queue_hold WHERE is_held))) * 1000)::bigint AS turn_ms
       FROM pause_queue
      WHERE status = 'waiting'
      GROUP BY reason

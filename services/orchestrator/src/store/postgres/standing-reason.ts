@@ -10,3 +10,8 @@ export function leavesNever(standing: string, told: string): string {
 export function isUnchecked(told: string): string {
   return `(${told} = 'REGISTRY_UNAVAILABLE')`;
 }
+
+/** Whether a row that is not tried yet waits for a time that it was given, or for its pause before another run: until then nothing is amiss with it. */
+export function waitsForTime(standing: string): string {
+  return `(${standing} IN ('RESUME_AFTER', 'RETRY_BACKOFF'))`;
+}

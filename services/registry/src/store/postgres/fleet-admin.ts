@@ -1,5 +1,6 @@
 /** What operators change: cordons, and who belongs to the fleet. */
 import { type Database, defineStatement, type Transaction } from "@headroom/postgres";
+import type { RemovalOutcome } from "../registry-store.ts";
 import { laterChange } from "./agent-row.ts";
 
 const updateCordon = defineStatement({
@@ -30,12 +31,12 @@ const lockGuard = defineStatement<{ agent_id: string }>({
   name: "registry_lock_guard",
   text: `SELECT agent_id FROM agent_guards WHERE agent_id = $1 FOR UPDATE`,
 });
-const lockAgent = defineStatement<{ status: string }>({
+const lockAgent = defineStatement<{ status: string; is_removed: boolean }>({
   name: "registry_lock_agent_to_remove",
   text: `
-SELECT l.status
+SELECT l.status, a.removed_at IS NOT NULL AS is_removed
   FROM agents a JOIN agent_liveness l USING (agent_id)
- WHERE a.agent_id = $1 AND a.removed_at IS NULL
+ WHERE a.agent_id = $1
    FOR UPDATE`,
 });
 const deleteCredential = defineStatement({
@@ -64,17 +65,19 @@ const turnGuard = defineStatement({
   text: `UPDATE agent_guards SET version = version + 1, changed_at = now() WHERE agent_id = $1`,
 });
 
-export function removeAgent(db: Database, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
+export function removeAgent(db: Database, agentId: string): Promise<RemovalOutcome> {
   return db.transaction((tx) => removeIn(tx, agentId));
 }
 
-async function removeIn(tx: Transaction, agentId: string): Promise<"removed" | "not_offline" | "not_found"> {
+async function removeIn(tx: Transaction, agentId: string): Promise<RemovalOutcome> {
   const credential = await tx.query(lockCredential, [agentId]);
   await tx.query(lockGuard, [agentId]);
   const [agent] = await tx.query(lockAgent, [agentId]);
-  if (agent !== undefined && agent.status !== "offline") return "not_offline";
+  const isInFleet = agent !== undefined && !agent.is_removed;
+  if (isInFleet && agent.status !== "offline") return "not_offline";
   await tx.execute(deleteCredential, [agentId]);
-  if (agent === undefined) return credential.length > 0 ? "removed" : "not_found";
+  if (!isInFleet && credential.length > 0) return "removed";
+  if (!isInFleet) return agent === undefined ? "not_found" : "removed_before";
   for (const statement of [markRemoved, deleteSample, deleteReservations, turnGuard]) {
     await tx.execute(statement, [agentId]);
   }
