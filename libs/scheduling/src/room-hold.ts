@@ -132,7 +132,9 @@ function nextPlace(
   const [first] = places;
   if (first === undefined || times % 2 === 1 || wasTooShort(first, last, rules)) return first;
   const byId = places.toSorted((a, b) => (a.agentId < b.agentId ? -1 : 1));
-  return byId[(times / 2 - 1) % byId.length];
+  const turn = times / 2 - 1;
+  const next = byId[turn % byId.length];
+  return next?.agentId === first.agentId ? byId[(turn + 1) % byId.length] : next;
 }
 
 /** The last hold was there, and ended before the moment that was known of it; the next one reaches that. */
