@@ -62,7 +62,8 @@ function agentCaller(credentials: AgentCredentials, shown: string, peer: string)
     reason: "CREDENTIAL_INVALID",
     message:
       "the agent's credential is not of this Headroom, or its token was changed since; " +
-      'enrol again: make a join token with "headroom agents token create" and start the agent with "headroom agent --join TOKEN"',
+      'remove the agent once it is offline ("headroom agents remove ID"), make a join token ("headroom agents token create") ' +
+      'and start the agent with "headroom agent --join TOKEN"',
   });
 }
 
