@@ -1,5 +1,5 @@
 import pg from "pg";
-import { createDeferred, type Ports, sleep, withTimeout } from "@headroom/runtime";
+import { createDeferred, type Deferred, type Ports, withTimeout } from "@headroom/runtime";
 import { clientConfig, type ConnectionTarget } from "./connection.ts";
 import { quoteIdentifier } from "./session.ts";
 
@@ -33,11 +33,14 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   const client = new pg.Client(
     clientConfig(options.connection, { applicationName: options.applicationName, connectTimeoutMs: 5_000 }),
   );
-  const failed = createDeferred<never>();
-  // Whoever waits races with this promise; when nobody waits, the next wait finds it rejected.
-  failed.promise.catch(() => undefined);
-  client.on("error", (error) => failed.reject(error));
-  client.on("end", () => failed.reject(new Error("the listening connection was closed")));
+  let failure: { readonly error: unknown } | undefined;
+  const waits = new Set<Deferred<void>>();
+  const fail = (error: unknown): void => {
+    failure ??= { error };
+    for (const wait of waits) wait.reject(failure.error);
+  };
+  client.on("error", fail);
+  client.on("end", () => fail(new Error("the listening connection was closed")));
   const probes = new Map<string, () => void>();
   client.on("notification", ({ channel, payload = "" }) => {
     if (channel === probeChannel) probes.get(payload)?.();
@@ -48,9 +51,27 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   // One after the other; pg is about to stop queueing by itself.
   let last: Promise<unknown> = Promise.resolve();
   const run = (sql: string, values: unknown[] = []): void => {
-    last = last.then(() => client.query(sql, values)).catch((error: unknown) => failed.reject(error));
+    last = last.then(() => client.query(sql, values)).catch(fail);
   };
   run(`LISTEN ${quoteIdentifier(probeChannel)}`);
+
+  /**
+   * Until `wait` is settled or `signal` aborts; rejects as soon as the connection fails. Nothing of it outlasts it: both live for weeks,
+   * and a promise or a signal that is raced with again and again keeps every race.
+   */
+  async function settled(wait: Deferred<void>, signal: AbortSignal): Promise<void> {
+    const aborted = (): void => wait.resolve();
+    if (failure !== undefined) wait.reject(failure.error);
+    if (signal.aborted) aborted();
+    signal.addEventListener("abort", aborted, { once: true });
+    waits.add(wait);
+    try {
+      await wait.promise;
+    } finally {
+      waits.delete(wait);
+      signal.removeEventListener("abort", aborted);
+    }
+  }
 
   return {
     listen: (channel) => run(`LISTEN ${quoteIdentifier(channel)}`),
@@ -59,26 +80,25 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
       if (signal.aborted) return;
       const nonce = ports.random.uuid();
       const heard = createDeferred();
-      const aborted = (): void => heard.resolve();
-      signal.addEventListener("abort", aborted, { once: true });
       probes.set(nonce, () => heard.resolve());
+      const silence = ports.timers.after(options.probeTimeoutMs, () =>
+        heard.reject(new Error(`the listening connection did not hear itself within ${options.probeTimeoutMs} ms`)),
+      );
       try {
         run("SELECT pg_notify($1, $2)", [probeChannel, nonce]);
-        const silent = (): Error =>
-          new Error(`the listening connection did not hear itself within ${options.probeTimeoutMs} ms`);
-        await withTimeout(ports.timers, options.probeTimeoutMs, Promise.race([heard.promise, failed.promise]), silent);
+        await settled(heard, signal);
       } finally {
-        signal.removeEventListener("abort", aborted);
+        silence.cancel();
         probes.delete(nonce);
       }
     },
     async untilClosed(limitMs, signal) {
-      const wait = new AbortController();
-      const pause = sleep(ports.timers, limitMs, AbortSignal.any([signal, wait.signal])).catch(() => undefined);
+      const over = createDeferred();
+      const limit = ports.timers.after(limitMs, () => over.resolve());
       try {
-        await Promise.race([pause, failed.promise]);
+        await settled(over, signal);
       } finally {
-        wait.abort();
+        limit.cancel();
       }
     },
     async close() {

@@ -1,6 +1,9 @@
+import { getEventListeners } from "node:events";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import pg from "pg";
-import { silentLogger, systemPorts } from "@headroom/runtime";
+import { silentLogger, systemPorts, type Timers } from "@headroom/runtime";
 import {
   captureLogger,
   createTestDatabase,
@@ -9,6 +12,7 @@ import {
   type TestDatabase,
   waitFor,
 } from "@headroom/testing";
+import { openListenConnection } from "./listen-connection.ts";
 import { createDatabase, createListener, createNotifier, type Listener, readNotification } from "./index.ts";
 
 let test: TestDatabase;
@@ -49,6 +53,19 @@ async function listeningBackend(server: PrivatePostgres): Promise<number> {
   } finally {
     await client.end();
   }
+}
+
+const atOnce: Timers = {
+  after(_delayMs, fn) {
+    queueMicrotask(fn);
+    return { cancel: () => undefined };
+  },
+};
+
+function heapAfterCollection(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
 }
 
 describe("listener", () => {
@@ -164,6 +181,29 @@ describe("listener", () => {
       notifier.notify("work", "after-crash");
       return heard.includes("after-crash");
     });
+  });
+});
+
+describe("a listening connection", () => {
+  it("keeps nothing of the waits that are over, however long it lives", async () => {
+    const connection = await openListenConnection({
+      connection: test,
+      applicationName: "listen-waits",
+      ports: { ...systemPorts, timers: atOnce },
+      probeTimeoutMs: 5_000,
+      onNotification: () => undefined,
+    });
+    stops.push(() => connection.close());
+    const { signal } = new AbortController();
+    const wait = async (times: number): Promise<void> => {
+      for (let done = 0; done < times; done += 1) await connection.untilClosed(0, signal);
+    };
+    await wait(1_000);
+    const before = heapAfterCollection();
+    await wait(20_000);
+    // A few bytes each would be kept by what is raced with again and again; 20,000 waits are a week.
+    expect((heapAfterCollection() - before) / 20_000).toBeLessThan(50);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 });
 

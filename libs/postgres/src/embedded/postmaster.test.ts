@@ -2,7 +2,7 @@ import { chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeTempDir, type TempDir } from "@headroom/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { findPostmaster } from "./postmaster.ts";
+import { findPostmaster, isYounger } from "./postmaster.ts";
 
 let dir: TempDir;
 
@@ -26,3 +26,13 @@ it.skipIf(process.platform === "win32")(
     if (process.platform === "linux") expect(await findWithPid(process.pid)).toBeUndefined();
   },
 );
+
+it("tells by what `ps` says whether a process began after the server did", () => {
+  const startedS = Date.UTC(2026, 0, 1, 12, 0, 0) / 1_000;
+  expect(isYounger("Thu Jan  1 12:00:00 2026", startedS)).toBe(false);
+  expect(isYounger("Thu Jan  1 12:00:05 2026", startedS)).toBe(false);
+  expect(isYounger("Thu Jan  1 12:01:00 2026", startedS)).toBe(true);
+  // Not told: nobody is to be taken for another one.
+  expect(isYounger("Thu Jan  1 12:01:00 2026", 0)).toBe(false);
+  expect(isYounger("unknown", startedS)).toBe(false);
+});

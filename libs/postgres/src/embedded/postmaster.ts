@@ -1,4 +1,4 @@
-import { readFile, readlink, realpath, stat } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { clientConfig } from "../connection.ts";
@@ -12,9 +12,12 @@ export interface Postmaster {
   readonly startTime: string;
 }
 
-/** What PostgreSQL itself wrote into `postmaster.pid`; the file is PostgreSQL's alone to write and delete. */
+/** What PostgreSQL itself wrote into `postmaster.pid`, and likewise into the lock of its socket. */
 export interface PidFile {
   readonly pid: number;
+  readonly dataDir: string;
+  /** By the clock of the machine, in seconds since 1970; 0 if it is not told. */
+  readonly startedS: number;
   readonly port: number;
   readonly socketDir: string;
 }
@@ -24,7 +27,7 @@ export async function findPostmaster(dataDir: string): Promise<(Postmaster & Pid
   const file = await readPidFile(dataDir);
   if (file === null) return null;
   const startTime = await processStartTime(file.pid);
-  if (startTime === null || !(await mayBelongTo(file.pid, dataDir))) return null;
+  if (startTime === null || !(await mayBelongTo({ ...file, startTime }, dataDir))) return null;
   return { ...file, startTime };
 }
 
@@ -57,35 +60,61 @@ export async function askDataDirectory(dataDir: string, access: Access): Promise
 
 export async function readPidFile(dataDir: string): Promise<PidFile | null> {
   const text = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch(() => null);
-  if (text === null) return null;
+  return text === null ? null : parsePidFile(text);
+}
+
+/** null: torn, or of a PostgreSQL that serves nobody (`postgres --single` writes its number with a minus). */
+export function parsePidFile(text: string): PidFile | null {
   // Its lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
-  const lines = text.split("\n");
-  const pid = Number(lines[0]);
+  const [first, dataDir = "", startedS = 0, port = 0, socketDir = ""] = text.split("\n");
+  const pid = Number(first);
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
-  return { pid, port: Number(lines[3] ?? 0), socketDir: lines[4] ?? "" };
+  return { pid, dataDir, startedS: Number(startedS), port: Number(port), socketDir };
 }
 
 /**
  * PostgreSQL runs as the owner of its data folder, and works in it: after a loss of power the number in its file may be anybody's.
  * Where we cannot see that, the answer is maybe, and the connection decides.
  */
-async function mayBelongTo(pid: number, dataDir: string): Promise<boolean> {
+async function mayBelongTo(found: Postmaster & PidFile, dataDir: string): Promise<boolean> {
   if (process.platform === "win32") return true;
-  if (process.platform !== "linux") return maySignal(pid);
-  const [its, folders] = await Promise.all([`/proc/${pid}`, dataDir].map((path) => stat(path).catch(() => null)));
+  if (process.platform !== "linux") return maySignal(found.pid) && !isYounger(found.startTime, found.startedS);
+  const [its, folders] = await Promise.all([`/proc/${found.pid}`, dataDir].map((path) => stat(path).catch(() => null)));
   if (its?.uid !== folders?.uid) return false;
-  const cwd = await workingFolder(pid);
-  return cwd === null || cwd === (await placeOf(dataDir));
+  return (await worksIn(found.pid, dataDir)) !== false;
+}
+
+/**
+ * Whether PostgreSQL, which asks of a number no more than whether it may signal its process, would take what is certainly not this folder's
+ * server for it.
+ */
+export async function isMistakable(file: PidFile, dataDir: string): Promise<boolean> {
+  if (process.platform === "win32") return false;
+  const startTime = await processStartTime(file.pid);
+  // Ended, and its number not free: in a container whose first process does not ask after what ends, it never is.
+  if (startTime === null) return maySignal(file.pid);
+  if (process.platform === "linux") return (await worksIn(file.pid, dataDir)) === false;
+  return isYounger(startTime, file.startedS);
 }
 
 /** Whether the process works in the data folder, as its PostgreSQL does and hardly another one. */
 export async function isSurelyHere(pid: number, dataDir: string): Promise<boolean> {
-  return (await workingFolder(pid)) === (await placeOf(dataDir));
+  return (await worksIn(pid, dataDir)) === true;
 }
 
-/** null where it cannot be seen. */
-function workingFolder(pid: number): Promise<string | null> {
-  return readlink(`/proc/${pid}/cwd`).catch(() => null);
+/** null where it cannot be seen. Not told by the folder's name: a process in another container may have it under another one. */
+async function worksIn(pid: number, dataDir: string): Promise<boolean | null> {
+  const [its, folders] = await Promise.all([`/proc/${pid}/cwd`, dataDir].map((path) => stat(path).catch(() => null)));
+  if (!its || !folders || (its.ino === folders.ino && its.dev !== folders.dev)) return null;
+  return its.ino === folders.ino;
+}
+
+/** A server writes down its time as it starts; both are whole seconds, and a clock may be set. */
+const youngerByS = 10;
+
+/** Whether a process began after the server that wrote `startedS`. `startTime`: as `ps` tells it, in UTC. */
+export function isYounger(startTime: string, startedS: number): boolean {
+  return startedS > 0 && Date.parse(`${startTime} UTC`) / 1_000 > startedS + youngerByS;
 }
 
 function maySignal(pid: number): boolean {

@@ -8,6 +8,7 @@ import { askDataDirectory, findPostmaster, type Postmaster } from "./postmaster.
 import { isSameProcess } from "@headroom/runtime";
 import { type Account, runCommand } from "./run-command.ts";
 import { logDirOf, readLogTail, startupLogPath } from "./server-log.ts";
+import { removeStaleLocks } from "./stale-locks.ts";
 
 /** One data folder and what it takes to start and stop its server. */
 export interface ServerPlace {
@@ -54,9 +55,13 @@ function accessOf(found: { port: number; socketDir: string }, access: Access): A
   return found.socketDir === "" ? access : { kind: "socket", dir: found.socketDir, port: found.port };
 }
 
-/** Starts the server and resolves when it accepts connections. Throws InitFailedError with the end of the log. */
-export async function startServer(place: ServerPlace): Promise<Postmaster> {
+/**
+ * Starts the server, of which none runs on the folder that is ours, and resolves when it accepts connections. Throws InitFailedError with the
+ * end of the log.
+ */
+export async function startServer(place: ServerPlace, access: Access): Promise<Postmaster> {
   const { dataDir, binaries, account, ports } = place;
+  await removeStaleLocks(dataDir, access, ports.timers);
   for (let tries = 1; ; tries += 1) {
     await rm(startupLogPath(dataDir), { force: true });
     // pg_ctl starts it in a session of its own: Ctrl-C in our terminal and our death do not reach it. It does so by a line for the shell,

@@ -164,7 +164,7 @@ async function adoptOrStart(place: ServerPlace, options: EmbeddedOptions): Promi
   }
   await writeSettings(dataDir, access, options.settings ?? {}, account);
   await tellServerPlace(dataDir);
-  const postmaster = await startServer(place);
+  const postmaster = await startServer(place, access);
   try {
     await createDatabaseIfMissing(access, database);
   } catch (error) {
@@ -192,7 +192,7 @@ function supervise(
       await refuseServerElsewhere(place.dataDir);
       // Somebody may have started it by hand meanwhile.
       const running = await findRunningServer(place, server.access);
-      return running?.postmaster ?? startServer(place);
+      return running?.postmaster ?? startServer(place, server.access);
     },
     tidy: () => pruneLogs(place.dataDir),
     onGaveUp: (error) => options.onGaveUp?.(error),
