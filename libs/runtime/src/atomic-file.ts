@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { cutOpenFile } from "./cut-open-file.ts";
 import { nextTurn } from "./next-turn.ts";
 import { makeFolders } from "./make-folders.ts";
 
@@ -106,7 +107,7 @@ export async function openDurableLog(path: string, options: Pick<WriteFileOption
 
   async function cutBack(): Promise<void> {
     try {
-      await file.truncate(sizeBytes);
+      await cutOpenFile(file, path, sizeBytes);
       isUncut = false;
     } catch (cause) {
       isUncut = true;

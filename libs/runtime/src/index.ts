@@ -96,6 +96,7 @@ export {
   type DurableLog,
   type WriteFileOptions,
 } from "./atomic-file.ts";
+export { cutOpenFile } from "./cut-open-file.ts";
 export { nextTurn } from "./next-turn.ts";
 export { Outage } from "./outage.ts";
 export { readJsonFile, readJsonLines, writeJsonFile, type JsonFile, type JsonLines } from "./json-file.ts";

@@ -2,7 +2,6 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -10,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -166,7 +166,8 @@ export class RotatingFile implements LineSink {
         }
       } catch {
         // The folder refuses: better to lose the older lines of this file than to grow without a bound.
-        ftruncateSync(fd, 0);
+        // By its name, which was looked at just now: Windows refuses it to a handle that may only append.
+        truncateSync(file, 0);
         this.#sizeBytes = 0;
         this.#isTorn = false;
         return;

@@ -1,3 +1,4 @@
+import { uptime } from "node:os";
 import type { Clock } from "./clock.ts";
 import { makeFolders } from "./make-folders.ts";
 import {
@@ -12,7 +13,7 @@ import {
 } from "./owner-lock-claims.ts";
 import { type OwnerPlace, placeInWords, placeRelation, readOwnerPlace } from "./owner-lock-place.ts";
 import { giveSigns, lastSignMs, seesSigns } from "./owner-lock-signs.ts";
-import { isSameProcess, processStartTime } from "./process-identity.ts";
+import { isSameProcess, processStartTime, unknownStartTime } from "./process-identity.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
 /** A folder's one owner. */
@@ -59,6 +60,8 @@ export interface OwnerLockOptions {
 
 /** Losing a race means that somebody else took a step; more than this in a row is not a race any more. */
 const maxTries = 100;
+/** The clock may have been set by so much since a claim was made. */
+const clockSetMs = 60_000;
 /** A claim that was touched within it is taken for a living one's by those who do not watch. Clocks of machines differ. */
 const recentMs = 600_000;
 
@@ -84,7 +87,7 @@ export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions):
     if (highest > 0) {
       const claim = await readClaim(lockDir, highest);
       if (claim === "gone") continue;
-      const standing = await standingOf(claim, place);
+      const standing = await standingOf(claim, { place, clock, path: claimPath(lockDir, highest) });
       if (standing === "held") return { kind: "held", sinceMs: claim.since_ms, ...ownerOf(claim, place) };
       if (standing === "unknown") {
         options.onWatch?.(ownerOf(claim, place));
@@ -117,9 +120,10 @@ export async function lockOwner(lockDir: string, clock: Clock): Promise<{ readon
     if (highest === 0) return null;
     const claim = await readClaim(lockDir, highest);
     if (claim === "gone") continue;
-    const standing = await standingOf(claim, await readOwnerPlace(lockDir));
+    const path = claimPath(lockDir, highest);
+    const standing = await standingOf(claim, { place: await readOwnerPlace(lockDir), clock, path });
     if (standing !== "unknown") return standing === "held" ? { pid: claim.pid } : null;
-    const signMs = await lastSignMs(claimPath(lockDir, highest));
+    const signMs = await lastSignMs(path);
     if (signMs !== null) return clock.now() - signMs < recentMs ? { pid: claim.pid } : null;
   }
   throw new Error(`could not read the lock ${lockDir} in ${maxTries} tries: other processes took it in between`);
@@ -171,18 +175,39 @@ function ownerLock(
   };
 }
 
+/** Who looks at a claim, and when. */
+interface Look {
+  readonly place: OwnerPlace;
+  readonly clock: Clock;
+  /** Of the claim's file. */
+  readonly path: string;
+}
+
 /** "unknown": its owner is where nobody here can look. */
-async function standingOf(claim: Claim, here: OwnerPlace): Promise<"held" | "free" | "unknown"> {
+async function standingOf(claim: Claim, look: Look): Promise<"held" | "free" | "unknown"> {
   if (claim.released === true) return "free";
-  const relation = claim.place === undefined ? "same" : placeRelation(claim.place, here);
+  const relation = claim.place === undefined ? "same" : placeRelation(claim.place, look.place);
   switch (relation) {
     case "same":
+      if (await isOfEarlierBoot(claim, look)) return "free";
       return (await isSameProcess(claim.pid, claim.start_time)) ? "held" : "free";
     case "past":
       return "free";
     case "elsewhere":
       return "unknown";
   }
+}
+
+/**
+ * Whether the owner lived before the machine was started, where only the time can tell that: its pid is somebody else's by now. A clock that was
+ * set far ahead shows a claim made before as that old, but not the owner's signs since. A boot that was none (Windows' fast start) tells nothing.
+ */
+async function isOfEarlierBoot(claim: Claim, { clock, path }: Look): Promise<boolean> {
+  if (claim.start_time !== unknownStartTime) return false;
+  const bootedAtMs = clock.now() - uptime() * 1_000;
+  if (claim.since_ms >= bootedAtMs - clockSetMs) return false;
+  const signMs = await lastSignMs(path);
+  return signMs === null || signMs < bootedAtMs;
 }
 
 function ownerOf({ pid, place }: Claim, here: OwnerPlace): LockOwner {

@@ -4,17 +4,20 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
+/** Says nothing: two processes may have it that had one pid after each other. */
+export const unknownStartTime = "unknown";
+
 /**
  * When a process started, in words that only equal themselves: pids are used again, a pid with its start time is not
  * (Linux: boot id and clock ticks since boot, macOS: `ps`). null: no such process, or one that has
- * ended and only waits to be reaped. Where the system does not tell (Windows): "unknown" while the pid exists. Rejects when it cannot be
+ * ended and only waits to be reaped. Where the system does not tell (Windows): `unknownStartTime` while the pid exists. Rejects when it cannot be
  * told, as when no file is left: nobody is to be taken for dead then.
  */
 export async function processStartTime(pid: number): Promise<string | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
   if (process.platform === "linux") return linuxStartTime(pid);
   if (!pidExists(pid)) return null;
-  if (process.platform === "win32") return "unknown";
+  if (process.platform === "win32") return unknownStartTime;
   return psStartTime(pid);
 }
 

@@ -92,5 +92,5 @@ function gpuProbe(
   env: Readonly<Record<string, string | undefined>>,
 ): GpuProbe {
   if (config.declared.cards !== null) return declaredProbe(config.declared.cards);
-  return combinedProbe([nvidiaProbe({ ports, logger, env }), amdProbe(ports.clock)]);
+  return combinedProbe([nvidiaProbe({ ports, logger, env }), amdProbe({ clock: ports.clock, logger })]);
 }

@@ -19,8 +19,8 @@ export interface EnrolOptions {
 
 /**
  * Exchanges the join token for a credential of this agent, once: with a token that was exchanged before nothing happens. Waits
- * for a registry that is away, until `signal` aborts. Rejects with HeadroomError when the registry refuses, and with
- * CredentialFileError.
+ * for a registry that is away, until `signal` aborts. Rejects with HeadroomError when the registry refuses an agent that has no credential, and
+ * with CredentialFileError. One that has a credential goes on with it: its streams tell if that is void.
  */
 export async function enrol(options: EnrolOptions, signal: AbortSignal): Promise<void> {
   const { agentDir, joinToken, about, logger, ports } = options;
@@ -35,11 +35,25 @@ export async function enrol(options: EnrolOptions, signal: AbortSignal): Promise
   // Noted before it is sent: if the answer is lost, the next try is the same request and costs no second use of the token. The
   // credential of another token is kept until the new one is here.
   const requestId = isSame ? before.requestId : ports.random.uuid();
-  if (before?.credential === undefined || before.credential === null)
-    await writeCredentialFile(path, { joinTokenDigest, requestId, credential: null });
-  const { credential } = await exchange(options, { ...about, joinToken, requestId }, signal);
+  const hasCredential = typeof before?.credential === "string";
+  if (!hasCredential) await writeCredentialFile(path, { joinTokenDigest, requestId, credential: null });
+  const request = { ...about, joinToken, requestId };
+  const refused = (error: unknown): null => goOn(error, logger, hasCredential && !signal.aborted);
+  const answer = await exchange(options, request, signal).catch(refused);
+  if (answer === null) return;
+  const { credential } = answer;
   await writeCredentialFile(path, { joinTokenDigest, requestId, credential });
   logger.info({ file: path }, "the agent has joined; its credential is kept");
+}
+
+/** An environment that many share is given a new token now and then; most that read it have joined with an older one. */
+function goOn(error: unknown, logger: Logger, hasCredential: boolean): null {
+  if (!hasCredential || !(error instanceof HeadroomError)) throw error;
+  logger.warn(
+    { err: error },
+    `the join token is refused (${error.reason}); the agent has joined before and goes on with its credential: take the join token away`,
+  );
+  return null;
 }
 
 async function exchange(

@@ -1,6 +1,6 @@
 import { open, readFile, readdir, rm, mkdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { silentLogger, type Logger } from "@headroom/runtime";
+import { cutOpenFile, silentLogger, type Logger } from "@headroom/runtime";
 import type { ChunkSource, OutputStores, SegmentStore, StoredChunk, StoredOutput } from "./segment-store.ts";
 
 // A chunk on the disk: "HO", source, a zero, length (u32), seq (f64), time (f64), then the data. Not fsynced: after a loss of power the
@@ -90,7 +90,7 @@ function fileSegments(dir: string, attemptId: string, folders: KnownFolders): Se
         file.sizeBytes = offset + data.length;
       } catch (error) {
         // A half-written chunk must not stand before the next one.
-        await file.handle.truncate(file.sizeBytes).catch(() => undefined);
+        await cutOpenFile(file.handle, pathOf(segment), file.sizeBytes).catch(() => undefined);
         throw error;
       }
       return { ...chunk, segment, offset, length: data.length };

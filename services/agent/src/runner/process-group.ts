@@ -97,13 +97,12 @@ export class ProcessGroup {
     return this.#platform !== "win32";
   }
 
-  /** Sends a signal to the group and to the pids that have left it. Whoever is gone is not missed. */
+  /** Sends a signal to the group and to the pids that have left it. Whoever is gone is not missed. On Windows a TERM ends it as a KILL does. */
   signal(signal: NodeJS.Signals, pids: readonly number[] = []): void {
     if (this.#platform === "win32") {
-      // Windows has no groups: the tool ends the tree.
+      // Windows has no groups: the tool ends the tree. Without /F it asks windows to close, which console programs have none of.
       if (signal !== "SIGTERM" && signal !== "SIGKILL") return;
-      const force = signal === "SIGKILL" ? ["/F"] : [];
-      execFile("taskkill", ["/PID", String(this.#groupId), "/T", ...force], { timeout: 10_000 }, () => undefined);
+      execFile("taskkill", ["/PID", String(this.#groupId), "/T", "/F"], { timeout: 10_000 }, () => undefined);
       return;
     }
     send(-this.#groupId, signal);

@@ -13,6 +13,7 @@ import type { Leftover, OutputSink, ProcessRunner, RunSpec, RunStart } from "./r
 import { followRun } from "./follow-run.ts";
 import { attemptMarker, taskEnvironment } from "./task-environment.ts";
 import { UnreadWait } from "./unread-wait.ts";
+import { whyNotStarted } from "./why-not-started.ts";
 import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 
 export interface SystemRunnerOptions {
@@ -198,7 +199,7 @@ function spawnChild(
 ): Promise<Spawned> {
   return new Promise((resolve) => {
     const fail = (error: unknown): void =>
-      resolve({ kind: "failed", why: whyNot(error), isMachine: lacksMeans(error) });
+      resolve({ kind: "failed", why: whyNotStarted(error, program), isMachine: lacksMeans(error) });
     try {
       const child = spawn(program, args, {
         cwd,
@@ -220,31 +221,6 @@ function spawnChild(
       fail(error);
     }
   });
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error ? Reflect.get(error, "code") : undefined;
-}
-
-function whyNot(error: unknown): string {
-  switch (codeOf(error)) {
-    case "ENOENT":
-      return "the interpreter in its first line (#!) does not exist on this agent";
-    case "EACCES":
-      return "the agent's user may not execute it";
-    case "E2BIG":
-      return "arguments and environment together are larger than this system allows";
-    case "EAGAIN":
-      return "the system allows no more processes";
-    case "ENOMEM":
-      return "the machine has no memory left for another process";
-    case "EMFILE":
-      return "the agent has too many files open";
-    case "ENFILE":
-      return "the machine has too many files open";
-    default:
-      return error instanceof Error ? error.message : String(error);
-  }
 }
 
 async function endLeftover(

@@ -1,6 +1,7 @@
 import { wire } from "@headroom/contracts";
 import { describe, expect, it } from "vitest";
 import { assignedWork } from "../attempt.ts";
+import { CudaCount } from "../sampling/nvidia/cuda-count.ts";
 import { taskEnvironment } from "./task-environment.ts";
 
 /** What a task sees of the cards that were promised to it, given their indexes in the same order. */
@@ -9,10 +10,11 @@ function seen(
   cardIndexes: number[],
   platform: NodeJS.Platform = "linux",
   mayHaveAmd = true,
+  cudaCount = new CudaCount(),
 ) {
   const cards = cardIds.map((cardId) => ({ cardId, vramGb: 1, exclusive: false }));
   const work = assignedWork(wire.Assignment.fromPartial({ amounts: { cards }, cardIndexes }));
-  const env = taskEnvironment({ HIP_VISIBLE_DEVICES: "3" }, work, "/", platform, mayHaveAmd);
+  const env = taskEnvironment({ HIP_VISIBLE_DEVICES: "3" }, work, "/", platform, mayHaveAmd, cudaCount);
   return { cuda: env["CUDA_VISIBLE_DEVICES"], hip: env["HIP_VISIBLE_DEVICES"] };
 }
 
@@ -41,6 +43,28 @@ describe("the cards that a task sees", () => {
     const isUnclear = (cardIndexes: number[]): boolean =>
       assignedWork(wire.Assignment.fromPartial({ amounts: { cards }, cardIndexes })).isUnclear;
     expect([isUnclear([1]), isUnclear([]), isUnclear([0, 0])]).toEqual([true, true, false]);
+  });
+
+  it("DESIGN-3: are told to CUDA by their UUIDs where it does not count them as their driver does", () => {
+    const cudaCount = new CudaCount();
+    cudaCount.cardsRead([{ index: 0 }, { index: 1, isOutOfCount: true }, { index: 2 }]);
+    const cuda = (cardIds: readonly string[], indexes: number[]): string | undefined =>
+      seen(cardIds, indexes, "linux", true, cudaCount).cuda;
+    expect(cuda(["GPU-aaa"], [0])).toBe("0");
+    expect(cuda(["GPU-ccc"], [2])).toBe("GPU-ccc");
+    // CUDA reads one kind of name in a list.
+    expect(cuda(["GPU-aaa", "amd-abc", "GPU-ccc"], [0, 0, 2])).toBe("GPU-aaa,GPU-ccc");
+    // One has no UUID.
+    expect(cuda(["gpu-2"], [2])).toBe("2");
+    // With an index missing it is open whose the others are.
+    expect(cuda(["GPU-aaa", "GPU-ccc", "GPU-ddd"], [2, 3])).toBe("GPU-aaa");
+  });
+
+  it("DESIGN-3: are not counted within those that the agent itself was shown", () => {
+    const own = { ROCR_VISIBLE_DEVICES: "1", GPU_DEVICE_ORDINAL: "1", PATH: "/bin" };
+    const work = assignedWork(wire.Assignment.fromPartial({ command: { env: { GPU_DEVICE_ORDINAL: "0" } } }));
+    const env = taskEnvironment(own, work, "/");
+    expect([env["ROCR_VISIBLE_DEVICES"], env["GPU_DEVICE_ORDINAL"], env["PATH"]]).toEqual([undefined, "0", "/bin"]);
   });
 
   it("are told to both where they are declared, for nobody knows whose they are", () => {

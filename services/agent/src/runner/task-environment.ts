@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { vendorOf, type CardVendor } from "../sampling/gpu.ts";
+import { cudaCountHere, type CudaCount } from "../sampling/nvidia/cuda-count.ts";
 import type { RunSpec, VisibleCard } from "./runner.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -12,6 +13,7 @@ export function attemptMarker(attemptId: string): string {
 // What the agent itself was configured with is none of a task's business; it may hold the local token and database passwords.
 // npm's own variables come in when the agent is started by `npm start`, and may hold registry tokens.
 const ownNames = /^(HEADROOM_|PAUSE_|npm_|OTEL_)/;
+// HIP counts a task's cards within those that AMD's two name, and the agent promises all that it finds: as with the variables that it sets.
 const ownNamesExact = new Set([
   "DATABASE_URL",
   "TEST_DATABASE_URL",
@@ -19,6 +21,8 @@ const ownNamesExact = new Set([
   "PGPASSFILE",
   "PGSERVICEFILE",
   "INIT_CWD",
+  "ROCR_VISIBLE_DEVICES",
+  "GPU_DEVICE_ORDINAL",
 ]);
 
 /**
@@ -33,6 +37,7 @@ export function taskEnvironment(
   workingDir: string,
   platform: NodeJS.Platform = process.platform,
   mayHaveAmd: boolean = mayHaveAmdCards(platform),
+  cudaCount: CudaCount = cudaCountHere,
 ): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(agentEnv))
@@ -51,7 +56,7 @@ export function taskEnvironment(
     HEADROOM_PLAN_ID: spec.planId,
     // Without it CUDA counts the fastest card first, and not as nvidia-smi does.
     CUDA_DEVICE_ORDER: "PCI_BUS_ID",
-    CUDA_VISIBLE_DEVICES: indexesOf("nvidia", spec.cards) || noCuda,
+    CUDA_VISIBLE_DEVICES: cudaNames(spec.cards, cudaCount) || noCuda,
     ...(hip === "" ? {} : { HIP_VISIBLE_DEVICES: hip }),
   };
 }
@@ -62,10 +67,25 @@ function mayHaveAmdCards(platform: NodeJS.Platform): boolean {
   return platform === "win32";
 }
 
-/** A card whose id does not tell its vendor (a declared one) may be anybody's: all declared cards are counted together. */
+/**
+ * By their indexes, for there are programs that read nothing else in CUDA's variable; by their UUIDs where CUDA counts otherwise than the driver.
+ * It reads one kind of name in a list.
+ */
+function cudaNames(cards: readonly VisibleCard[], cudaCount: CudaCount): string {
+  const own = cardsOf("nvidia", cards);
+  const isCountShared = own.every(({ index }) => cudaCount.shares(index));
+  const haveUuids = own.every(({ cardId }) => vendorOf(cardId) === "nvidia");
+  if (isCountShared || !haveUuids) return indexesOf("nvidia", cards);
+  return [...new Set(own.map(({ cardId }) => cardId))].join(",");
+}
+
 function indexesOf(vendor: CardVendor, cards: readonly VisibleCard[]): string {
-  return cards
-    .filter(({ cardId }) => (vendorOf(cardId) ?? vendor) === vendor)
+  return cardsOf(vendor, cards)
     .map(({ index }) => index)
     .join(",");
+}
+
+/** A card whose id does not tell its vendor (a declared one) may be anybody's: all declared cards are counted together. */
+function cardsOf(vendor: CardVendor, cards: readonly VisibleCard[]): readonly VisibleCard[] {
+  return cards.filter(({ cardId }) => (vendorOf(cardId) ?? vendor) === vendor);
 }

@@ -1,6 +1,7 @@
-import { readdir, realpath } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { keepingThread, systemTimers, type Clock, type Timers } from "@headroom/runtime";
+import { keepingThread, systemTimers, type Clock, type Logger, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
 import { readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
@@ -16,8 +17,23 @@ const limitMs = 5_000;
 const cardsMayHang = 4;
 const looksMayHang = 1;
 
+export interface AmdOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly drmDir?: string;
+  readonly driDir?: string;
+  readonly timers?: Timers;
+}
+
 /** AMD cards through sysfs: a few files a card, no process. Who uses how much of a card is not told there. */
-export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers = systemTimers): GpuProbe {
+export function amdProbe({
+  clock,
+  logger,
+  drmDir = "/sys/class/drm",
+  driDir = "/dev/dri",
+  timers = systemTimers,
+}: AmdOptions): GpuProbe {
+  let saidRefused = "";
   const lookInTime = givenUp(timers, looksMayHang);
   const cardInTime = givenUp(timers, cardsMayHang);
   let found: Devices = new Map();
@@ -29,12 +45,24 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
     const nowMs = clock.monotonic();
     if (nowMs < nextLookMs) return;
     const known = found;
-    const looked = await lookInTime(drmDir, () => findDevices(drmDir, known));
+    const looked = await lookInTime(drmDir, () => findDevices(drmDir, driDir, known));
     if (looked === null) return;
     found = looked.devices;
+    sayRefused(looked.refused);
     if (looked.isWhole) nextLookMs = nowMs + lookAgainMs;
     const present = new Set(found.values());
     for (const device of lastCards.keys()) if (!present.has(device)) lastCards.delete(device);
+  }
+
+  /** Once, until they are others. */
+  function sayRefused(nodes: readonly string[]): void {
+    const said = nodes.join(", ");
+    if (said !== saidRefused && nodes.length > 0)
+      logger.warn(
+        { nodes },
+        `there are AMD cards that this agent's user may not open (${said}), so they are not offered: make it a member of the group that may, most often "render", and start it again`,
+      );
+    saidRefused = said;
   }
 
   /** null: never read, and so nothing is known of it. */
@@ -49,7 +77,7 @@ export function amdProbe(clock: Clock, drmDir = "/sys/class/drm", timers: Timers
   return {
     async read() {
       await look();
-      // In the order of their bus addresses, which is how the driver counts.
+      // In the order of their bus addresses, which is how HIP counts what it can open.
       const devices = [...found.values()].sort();
       if (devices.length === 0) return noCards;
       const cards: CardMeasure[] = [];
@@ -79,24 +107,53 @@ interface Look {
   readonly devices: Devices;
   /** False: some cards could not be looked at; those of them that were known are still. */
   readonly isWhole: boolean;
+  /** Nodes of cards that are given to others than this process's user. */
+  readonly refused: readonly string[];
 }
 
-/** Looks for AMD cards. What is not there is none; what cannot be looked at is what it was. Rejects when nothing can. */
-async function findDevices(drmDir: string, known: Devices): Promise<Look> {
+/** Looks for AMD cards that can be used. What is not there is none; what cannot be looked at is what it was. Rejects when nothing can. */
+async function findDevices(drmDir: string, driDir: string, known: Devices): Promise<Look> {
   const devices = new Map<string, string>();
+  const refused: string[] = [];
   let isWhole = true;
   for (const name of (await ifThere(readdir(drmDir))) ?? []) {
     if (!/^card\d+$/.test(name)) continue;
     try {
       const device = await ifThere(realpath(join(drmDir, name, "device")));
-      if (device !== null && (await readText(join(device, "vendor"))) === amdVendor) devices.set(name, device);
+      if (device === null || (await readText(join(device, "vendor"))) !== amdVendor) continue;
+      const node = await findNode(device, driDir);
+      const use = node === null ? "gone" : await mayUse(node);
+      if (use === "open") devices.set(name, device);
+      if (use === "refused" && node !== null) refused.push(node);
     } catch {
       isWhole = false;
       const device = known.get(name);
       if (device !== undefined) devices.set(name, device);
     }
   }
-  return { devices, isWhole };
+  return { devices, isWhole, refused };
+}
+
+/** The node by which programs reach a card; null: it has none. */
+async function findNode(device: string, driDir: string): Promise<string | null> {
+  const names = (await ifThere(readdir(join(device, "drm")))) ?? [];
+  const name = names.find((each) => /^renderD\d+$/.test(each));
+  return name === undefined ? null : join(driDir, name);
+}
+
+/**
+ * Whether this process may open it. The system shows all cards of a machine also to a container that was given some of them, and HIP counts only those
+ * that it can open. The node is not opened here: that would wake a card that sleeps.
+ */
+async function mayUse(node: string): Promise<"open" | "refused" | "gone"> {
+  try {
+    await keepingThread(access(node, constants.R_OK | constants.W_OK));
+    return "open";
+  } catch (error) {
+    if (isOneOf(error, ["ENOENT"])) return "gone";
+    if (isOneOf(error, ["EACCES", "EPERM"])) return "refused";
+    throw error;
+  }
 }
 
 /** null: it has no memory of its own. Rejects when its memory cannot be read. `knownId` is what it was called before. */
@@ -130,7 +187,11 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | null> {
   try {
     return await keepingThread(reading);
   } catch (error) {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    if (isOneOf(error, ["ENOENT"])) return null;
     throw error;
   }
+}
+
+function isOneOf(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof Error && codes.includes(String(Reflect.get(error, "code")));
 }

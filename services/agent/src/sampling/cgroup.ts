@@ -53,15 +53,24 @@ export class Cgroup {
   }
 }
 
-/** Numbers of the CPUs that this process may run on; null: not told here, so all. */
-export function allowedCpus(statusPath = "/proc/self/status"): readonly number[] | null {
+/** Numbers of the CPUs that this process may run on and that are online: the system allows also those that could be. null: not told here. */
+export function allowedCpus(
+  statusPath = "/proc/self/status",
+  onlinePath = "/sys/devices/system/cpu/online",
+): readonly number[] | null {
   const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readText(statusPath) ?? "")?.[1];
-  return list === undefined ? null : parseCpuList(list);
+  const online = readText(onlinePath);
+  if (list === undefined || online === null) return null;
+  const those = new Set(parseCpuList(online.trim()));
+  return parseCpuList(list).filter((cpu) => those.has(cpu));
 }
 
-/** CPUs that this process may use at once. */
-export function usableCpuCount(): number {
-  return availableParallelism();
+/**
+ * CPUs that this process may run on, whatever a quota leaves of their time. Node's figure has that in it from 24 on, rounded down, and is the
+ * one that counts where a container is shown other CPUs (lxcfs) than it has.
+ */
+export function usableCpuCount(allowed: readonly number[] | null = allowedCpus()): number {
+  return Math.max(allowed?.length ?? 0, availableParallelism());
 }
 
 /** "0-3,8" is 0, 1, 2, 3 and 8. */

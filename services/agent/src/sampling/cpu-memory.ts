@@ -45,10 +45,12 @@ export function cpuMemoryMeter(options: CpuMemoryMeterOptions): CpuMemoryMeter {
     async measure() {
       const [load, memory] = await Promise.all([systeminformation.currentLoad(), readMemory(platform)]);
       const limits = cgroup.limits();
-      const cores = usableCpuCount();
+      const allowed = allowedCpus();
+      const cores = usableCpuCount(allowed);
       const idle = idleMillicores(
         load.cpus.map((cpu) => cpu.load),
         cores,
+        allowed,
       );
       const total = Math.min(cores * 1_000, limits.cpuMillicores ?? Number.POSITIVE_INFINITY);
       const available = Math.min(idle, quotaLeft() ?? total);
@@ -73,7 +75,7 @@ export function cpuMemoryMeter(options: CpuMemoryMeterOptions): CpuMemoryMeter {
 export function idleMillicores(
   loads: readonly number[],
   usableCores: number,
-  allowed: readonly number[] | null = allowedCpus(),
+  allowed: readonly number[] | null,
 ): number {
   const chosen = allowed?.length === usableCores ? allowed.map((cpu) => loads[cpu]) : undefined;
   // Where the CPUs cannot be told apart (an offline one shifts the numbers), the machine's average stands for them.

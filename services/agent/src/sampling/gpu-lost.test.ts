@@ -66,9 +66,12 @@ describe.skipIf(process.platform === "win32")("an AMD card that cannot be read",
 
   beforeEach(async () => {
     ports = manualPorts();
-    const drm = join(dir.path, "drm");
+    const [drm, dri] = [join(dir.path, "drm"), join(dir.path, "dri")];
+    await mkdir(dri);
     for (const name of ["a", "b", "c"]) {
-      await mkdir(deviceOf(name), { recursive: true });
+      const node = `renderD${name.charCodeAt(0)}`;
+      await mkdir(join(deviceOf(name), "drm", node), { recursive: true });
+      await writeFile(join(dri, node), "");
       await mkdir(join(drm, `card${name.charCodeAt(0)}`), { recursive: true });
       await symlink(deviceOf(name), join(drm, `card${name.charCodeAt(0)}`, "device"));
       await put(name, "vendor", "0x1002");
@@ -76,7 +79,7 @@ describe.skipIf(process.platform === "win32")("an AMD card that cannot be read",
       await put(name, "mem_info_vram_total", String(1_000 * bytesPerMib));
       await put(name, "mem_info_vram_used", String(100 * bytesPerMib));
     }
-    probe = amdProbe(ports.clock, drm);
+    probe = amdProbe({ clock: ports.clock, logger: silentLogger, drmDir: drm, driDir: dri });
     expect(await shown(probe)).toEqual(well);
   });
 

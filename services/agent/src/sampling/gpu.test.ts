@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { silentLogger, systemClock, systemPorts } from "@headroom/runtime";
 import { captureLogger, makeTempDir, manualPorts, type TempDir } from "@headroom/testing";
@@ -121,29 +121,42 @@ describe("NVIDIA cards", () => {
 });
 
 describe("AMD cards", () => {
+  const vram = {
+    vendor: "0x1002",
+    mem_info_vram_total: String(16 * 1_024 * bytesPerMib),
+    mem_info_vram_used: String(1_024 * bytesPerMib),
+  };
+  const logger = captureLogger();
+  const drm = (): string => join(dir.path, "drm");
+  const dri = (): string => join(dir.path, "dri");
+
+  /** A card, and the node that the system has for its programs. */
+  async function make(card: string, device: string, node: string, files: Record<string, string>): Promise<void> {
+    const target = join(dir.path, "devices", device);
+    await mkdir(join(target, "drm", node), { recursive: true });
+    await mkdir(join(drm(), card), { recursive: true });
+    await symlink(target, join(drm(), card, "device"));
+    for (const [name, text] of Object.entries(files)) await writeFile(join(target, name), `${text}\n`);
+  }
+
+  async function giveNodes(...nodes: readonly string[]): Promise<void> {
+    await mkdir(dri(), { recursive: true });
+    for (const node of nodes) await writeFile(join(dri(), node), "");
+  }
+
   it.skipIf(process.platform === "win32")("reads sysfs, in the order of the bus", async () => {
-    const drm = join(dir.path, "drm");
-    const make = async (card: string, device: string, files: Record<string, string>): Promise<void> => {
-      const target = join(dir.path, "devices", device);
-      await mkdir(target, { recursive: true });
-      await mkdir(join(drm, card), { recursive: true });
-      await symlink(target, join(drm, card, "device"));
-      for (const [name, text] of Object.entries(files)) await writeFile(join(target, name), `${text}\n`);
-    };
-    const vram = {
-      vendor: "0x1002",
-      mem_info_vram_total: String(16 * 1_024 * bytesPerMib),
-      mem_info_vram_used: String(1_024 * bytesPerMib),
-    };
-    await make("card1", "0000:03:00.0", {
+    await make("card1", "0000:03:00.0", "renderD129", {
       ...vram,
       product_name: "Radeon RX 7800",
       unique_id: "abc",
       gpu_busy_percent: "12",
     });
-    await make("card0", "0000:0a:00.0", { ...vram, device: "0x744c" });
-    await make("card2", "0000:00:02.0", { vendor: "0x8086" });
-    const { cards, processes } = await amdProbe(systemClock, drm).read(true);
+    await make("card0", "0000:0a:00.0", "renderD128", { ...vram, device: "0x744c" });
+    await make("card2", "0000:00:02.0", "renderD130", { vendor: "0x8086" });
+    await giveNodes("renderD128", "renderD129", "renderD130");
+    const { cards, processes } = await amdProbe({ clock: systemClock, logger, drmDir: drm(), driDir: dri() }).read(
+      true,
+    );
     expect(
       cards.map(({ cardId, index, model, totalMib, availableMib, utilization }) => [
         cardId,
@@ -158,8 +171,39 @@ describe("AMD cards", () => {
       ["amd-0000:0a:00.0", 1, "AMD GPU 0x744c", 16_384, 15_360, 0],
     ]);
     expect(processes).toBeNull();
-    expect(await amdProbe(systemClock, join(dir.path, "none")).read(true)).toEqual(noCards);
+    expect(await amdProbe({ clock: systemClock, logger, drmDir: join(dir.path, "none") }).read(true)).toEqual(noCards);
   });
+
+  it.skipIf(process.platform === "win32")(
+    "DESIGN-3: tells only those that this process may use, counted as HIP does: a container sees the host's others too",
+    async () => {
+      await make("card0", "0000:03:00.0", "renderD128", { ...vram, unique_id: "hosts" });
+      await make("card1", "0000:0a:00.0", "renderD129", { ...vram, unique_id: "given" });
+      await giveNodes("renderD129");
+      const { cards } = await amdProbe({ clock: systemClock, logger, drmDir: drm(), driDir: dri() }).read(false);
+      expect(cards.map(({ cardId, index }) => [cardId, index])).toEqual([["amd-given", 0]]);
+      // What was given to others is nothing to tell of.
+      expect(logger.records).toEqual([]);
+    },
+  );
+
+  // Root may open everything.
+  it.skipIf(process.platform === "win32" || process.getuid?.() === 0)(
+    "says once which cards it does not offer because its user may not open them, and what helps",
+    async () => {
+      await make("card0", "0000:03:00.0", "renderD128", vram);
+      await giveNodes("renderD128");
+      await chmod(join(dri(), "renderD128"), 0o000);
+      const ports = manualPorts();
+      const probe = amdProbe({ clock: ports.clock, logger, drmDir: drm(), driDir: dri() });
+      expect(await probe.read(false)).toEqual(noCards);
+      ports.clock.pass(600_000);
+      expect(await probe.read(false)).toEqual(noCards);
+      expect(logger.records.map(({ level, message }) => [level, message.includes("renderD128")])).toEqual([
+        ["warn", true],
+      ]);
+    },
+  );
 });
 
 describe("cards of several vendors", () => {

@@ -20,6 +20,8 @@ export interface CardMeasure {
   readonly utilization: number;
   readonly sharedMemory: boolean;
   readonly declared: boolean;
+  /** It is divided or cannot be read, so that CUDA may count without it. */
+  readonly isOutOfCount?: boolean;
 }
 
 /** VRAM that a process holds of a card; null: the driver does not tell. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { availableParallelism, totalmem } from "node:os";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { wire } from "@headroom/contracts";
 import { createDeferred, systemClock, systemPorts } from "@headroom/runtime";
@@ -11,7 +11,7 @@ import { nothingMarked, type ProcessRow, type ProcessTable } from "../processes/
 import { systemProcessTable } from "../processes/system-table.ts";
 import { parsePsLine } from "../processes/posix-table.ts";
 import { attemptUses } from "./attempt-uses.ts";
-import { Cgroup, parseCpuList } from "./cgroup.ts";
+import { Cgroup, parseCpuList, usableCpuCount } from "./cgroup.ts";
 import { cgroupCpuLeft, cpuMemoryMeter, idleMillicores } from "./cpu-memory.ts";
 import { declaredProbe } from "./declared.ts";
 import { noCards } from "./gpu.ts";
@@ -60,7 +60,7 @@ describe("a sample of this machine", () => {
     await sampler.start();
     const sample = await sampler.sample([]);
     const limits = new Cgroup().limits();
-    const cores = Math.min(availableParallelism() * 1_000, limits.cpuMillicores ?? Number.POSITIVE_INFINITY);
+    const cores = Math.min(usableCpuCount() * 1_000, limits.cpuMillicores ?? Number.POSITIVE_INFINITY);
     const memory = Math.min(Math.floor(totalmem() / bytesPerMib), limits.memoryMib ?? Number.POSITIVE_INFINITY);
     expect(sample.cpuMillicores).toMatchObject({ total: cores, declared: false });
     expect(sample.memoryMib).toMatchObject({ total: memory, declared: false });

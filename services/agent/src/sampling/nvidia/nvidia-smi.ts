@@ -143,16 +143,18 @@ export function parseCards(csv: string, withMig = true): readonly CardMeasure[] 
     const indexNumber = Number(index);
     if (index === undefined || uuid === undefined || !Number.isSafeInteger(indexNumber)) return [];
     const totalMib = Math.floor(figure(total) ?? 0);
+    const isPartitioned = mig === "Enabled";
     return [
       {
         cardId: uuid === "" ? `gpu-${indexNumber}` : uuid.slice(0, 128),
         index: indexNumber,
         model: name.join(", ").slice(0, 128),
         totalMib,
-        availableMib: mig === "Enabled" ? 0 : Math.min(totalMib, Math.floor(figure(free) ?? 0)),
+        availableMib: isPartitioned ? 0 : Math.min(totalMib, Math.floor(figure(free) ?? 0)),
         utilization: Math.min(100, figure(utilization) ?? 0),
         sharedMemory: false,
         declared: false,
+        ...(isPartitioned && { isOutOfCount: true }),
       },
     ];
   });

@@ -8,7 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { GpuReading } from "../gpu.ts";
 import { nvidiaProbe } from "./nvidia.ts";
 import { parseCards, parseProcesses } from "./nvidia-smi.ts";
-import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
+import type { NativeLibrary } from "../../koffi.ts";
+import { CudaCount } from "./cuda-count.ts";
+import { loadNvml, openNvml, type NvmlLoad } from "./nvml-library.ts";
 import { readEach } from "./read-each.ts";
 import { NvmlError, readNvml, type Nvml, type NvmlCard, type NvmlProcess } from "./nvml.ts";
 
@@ -85,6 +87,69 @@ describe("what NVIDIA's drivers say", () => {
   });
 });
 
+describe("what a driver cannot tell of a card", () => {
+  /** A library with one card of 8 GiB, half of it free. These functions fail with these codes. */
+  function libraryOf(failing: Readonly<Record<string, number>>): NativeLibrary {
+    const memory = (out: Buffer, totalAt: number, freeAt: number): void => {
+      out.writeBigUInt64LE(BigInt(8_192 * mib), totalAt);
+      out.writeBigUInt64LE(BigInt(4_096 * mib), freeAt);
+    };
+    const answers: Readonly<Record<string, (out: Buffer) => unknown>> = {
+      nvmlDeviceGetCount_v2: (out) => out.writeUInt32LE(1),
+      nvmlDeviceGetUUID: (out) => out.write("GPU-wsl"),
+      nvmlDeviceGetUtilizationRates: (out) => out.writeUInt32LE(7),
+      nvmlDeviceGetMemoryInfo: (out) => memory(out, 0, 8),
+      nvmlDeviceGetMemoryInfo_v2: (out) => memory(out, 8, 24),
+      nvmlDeviceGetMigMode: (out) => out.writeUInt32LE(1),
+    };
+    return {
+      func(declaration) {
+        const name = /(\w+)\(/.exec(declaration)?.[1] ?? "";
+        const answer = (args: readonly unknown[]): number => {
+          const out = args.find((arg) => Buffer.isBuffer(arg));
+          if (out !== undefined && failing[name] === undefined) answers[name]?.(out);
+          return failing[name] ?? 0;
+        };
+        return Object.assign((...args: readonly unknown[]) => answer(args), {
+          async: (...args: readonly unknown[]) => {
+            const done = args.at(-1);
+            if (typeof done === "function") done(null, answer(args));
+          },
+        });
+      },
+    };
+  }
+
+  it("DESIGN-3: loses no card: memory is asked as older drivers tell it, and what is optional is not known", async () => {
+    const unknown = 999;
+    const nvml = await openNvml(
+      libraryOf({
+        nvmlDeviceGetMemoryInfo_v2: unknown,
+        nvmlDeviceGetUtilizationRates: unknown,
+        nvmlDeviceGetMigMode: unknown,
+      }),
+    );
+    expect(await nvml.cards()).toMatchObject([
+      {
+        uuid: "GPU-wsl",
+        memory: { total: 8_192 * mib, free: 4_096 * mib },
+        utilization: null,
+        isPartitioned: false,
+      },
+    ]);
+  });
+
+  it("loses one that has fallen off the bus, whatever it is asked, and one whose memory cannot be read", async () => {
+    for (const failing of [
+      { nvmlDeviceGetMemoryInfo_v2: 15 },
+      { nvmlDeviceGetUtilizationRates: 15 },
+      { nvmlDeviceGetMigMode: 16 },
+      { nvmlDeviceGetMemoryInfo_v2: 999, nvmlDeviceGetMemoryInfo: 999 },
+    ])
+      await expect((await openNvml(libraryOf(failing))).cards()).rejects.toThrow(/^NVML: /);
+  });
+});
+
 describe("which way the cards are read", () => {
   let dir: string;
   beforeEach(() => {
@@ -93,14 +158,18 @@ describe("which way the cards are read", () => {
   afterEach(() => rm(dir, { recursive: true }));
 
   /** A machine whose tool says what the real one said, unless it has none; the library answers what the test says. */
-  function probeWith(load: () => Promise<NvmlLoad>, options: { hasTool?: boolean; timeoutMs?: number } = {}) {
+  function probeWith(
+    load: () => Promise<NvmlLoad>,
+    options: { hasTool?: boolean; timeoutMs?: number; cards?: string; cudaCount?: CudaCount } = {},
+  ) {
     const ports = { ...manualPorts(), timers: systemPorts.timers };
     const logger = captureLogger();
-    const script = `#!/bin/sh\ncase "$1" in *query-gpu*) printf '${h100.cards.trim()}\\n';; esac\n`;
+    const script = `#!/bin/sh\ncase "$1" in *query-gpu*) printf '${(options.cards ?? h100.cards).trim()}\\n';; esac\n`;
     if (options.hasTool !== false) writeFileSync(join(dir, "nvidia-smi"), script, { mode: 0o755 });
     const env = { PATH: [dir, ...(options.hasTool === false ? [] : [process.env["PATH"]])].join(delimiter) };
-    const { timeoutMs = 5_000 } = options;
-    return { probe: nvidiaProbe({ ports, logger, env, load, timeoutMs, platform: "linux" }), logger, ports };
+    const { timeoutMs = 5_000, cudaCount = new CudaCount() } = options;
+    const probe = nvidiaProbe({ ports, logger, env, load, timeoutMs, platform: "linux", cudaCount });
+    return { probe, logger, ports };
   }
   const free = (reading: GpuReading): number | undefined => reading.cards[0]?.availableMib;
   const loaded = (nvml: Nvml): NvmlLoad => ({ kind: "loaded", nvml });
@@ -166,6 +235,42 @@ describe("which way the cards are read", () => {
     expect(cardsOf(await probe.read(true))).toEqual(well);
     expect(logger.has("every NVIDIA card can be read again", "info")).toBe(true);
     expect(logger.records.map(({ message }) => message)).not.toContain("NVIDIA cards are read through nvidia-smi");
+  });
+
+  const shared = (cudaCount: CudaCount): readonly boolean[] => [0, 1, 2].map((index) => cudaCount.shares(index));
+  const threeCards = [0, 1, 2].map((index) => ({ ...h100Card, index, uuid: `GPU-${index}` }));
+
+  it("DESIGN-3: CUDA shares the driver's indexes below a card that is divided, lost or never told", async () => {
+    const cudaCount = new CudaCount();
+    let told: Awaited<ReturnType<Nvml["cards"]>> = threeCards;
+    const nvml = { ...nvmlOf([], []), cards: () => Promise.resolve(told) };
+    const { probe } = probeWith(() => Promise.resolve(loaded(nvml)), { cudaCount });
+    const sharedWith = async (first: (typeof told)[number]): Promise<readonly boolean[]> => {
+      told = [first, ...threeCards.slice(1)];
+      await probe.read(false);
+      return shared(cudaCount);
+    };
+    const lost = { index: 0, lostBy: new NvmlError("NVML: handle: no permission (4)") };
+    // Not known yet, and so not told.
+    expect(await sharedWith(lost)).toEqual([false, false, false]);
+    expect(await sharedWith(threeCards[0]!)).toEqual([true, true, true]);
+    expect(await sharedWith({ ...threeCards[0]!, isPartitioned: true })).toEqual([false, false, false]);
+    expect(await sharedWith(threeCards[0]!)).toEqual([true, true, true]);
+    expect(await sharedWith(lost)).toEqual([false, false, false]);
+  });
+
+  it.runIf(process.platform !== "win32")("DESIGN-3: the same where the tool tells them", async () => {
+    const line = (index: number, mig: string): string => `${index}, GPU-${index}, 8192, 4000, 1, ${mig}, H100`;
+    const sharedWith = async (...lines: readonly string[]): Promise<readonly boolean[]> => {
+      const cudaCount = new CudaCount();
+      const load = () => Promise.resolve({ kind: "no_driver" } as const);
+      await probeWith(load, { cards: lines.join("\\n"), cudaCount }).probe.read(false);
+      return shared(cudaCount);
+    };
+    const whole = [0, 1, 2].map((index) => line(index, "Disabled"));
+    expect(await sharedWith(...whole)).toEqual([true, true, true]);
+    expect(await sharedWith(whole[0]!, line(1, "Enabled"), whole[2]!)).toEqual([true, false, false]);
+    expect(await sharedWith(whole[0]!, whole[2]!)).toEqual([true, false, false]);
   });
 
   it("with none of its cards to be read the driver fails, not a card", async () => {

@@ -1,5 +1,6 @@
 import { Outage, withTimeout, type Logger } from "@headroom/runtime";
 import { withoutRoom, type CardMeasure, type GpuProbe, type GpuReading } from "../gpu.ts";
+import { cudaCountHere, type CudaCount } from "./cuda-count.ts";
 import { nvidiaSmiProbe, type NvidiaSmiOptions } from "./nvidia-smi.ts";
 import { loadNvml, type NvmlLoad } from "./nvml-library.ts";
 import { NvmlError, readNvml, type Nvml } from "./nvml.ts";
@@ -7,6 +8,8 @@ import { NvmlError, readNvml, type Nvml } from "./nvml.ts";
 export interface NvidiaOptions extends NvidiaSmiOptions {
   /** Default: the driver's library, through koffi. */
   readonly load?: () => Promise<NvmlLoad>;
+  /** Default: the one for this machine. */
+  readonly cudaCount?: CudaCount;
 }
 
 const defaultTimeoutMs = 5_000;
@@ -15,7 +18,8 @@ const tryAgainMs = 300_000;
 
 /** NVIDIA cards through the driver's library (NVML); where that cannot be, through `nvidia-smi`. Which of the two is said once. */
 export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
-  const { ports, load = () => loadNvml(options.platform), timeoutMs = defaultTimeoutMs } = options;
+  const { ports, timeoutMs = defaultTimeoutMs, cudaCount = cudaCountHere } = options;
+  const { load = () => loadNvml(options.platform) } = options;
   const tool = nvidiaSmiProbe(options);
   const say = sayOnce(options.logger);
   const loss = new Outage(options.logger, {
@@ -62,6 +66,12 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
     return reading;
   }
 
+  function remember(reading: GpuReading): GpuReading {
+    lastCards = reading.cards;
+    cudaCount.cardsRead(reading.cards);
+    return reading;
+  }
+
   async function begin(): Promise<Nvml | null> {
     const loaded = await load();
     if (loaded.kind === "loaded") return loaded.nvml;
@@ -74,16 +84,14 @@ export function nvidiaProbe(options: NvidiaOptions): GpuProbe {
     async read(withProcesses) {
       const reading = await throughNvml(withProcesses);
       if (reading !== null) {
-        lastCards = reading.cards;
         say("NVML", { driver: nvml?.driverVersion, cards: reading.cards.length });
-        return reading;
+        return remember(reading);
       }
       const fromTool = await tool.read(withProcesses);
       // The driver fails both ways, or the tool is not there: the cards are, all the same.
       if (fromTool.cards.length === 0) return lastCards.length === 0 ? fromTool : withoutRoom(lastCards);
-      lastCards = fromTool.cards;
       say("nvidia-smi", { cards: fromTool.cards.length, ...(why !== "" && { why }) });
-      return fromTool;
+      return remember(fromTool);
     },
   };
 }

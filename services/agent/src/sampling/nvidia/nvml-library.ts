@@ -6,13 +6,15 @@ import { NvmlError, type Nvml, type NvmlCard, type NvmlMemory, type NvmlProcess 
 /** `nvml.h`. */
 const notSupported = 3;
 const insufficientSize = 7;
+const offTheBus = 15;
+const needsReset = 16;
 const messages: Readonly<Record<number, string>> = {
   4: "no permission",
   9: "the driver is not loaded",
   12: "the library was not found",
   13: "the driver lacks a function",
-  15: "the card has fallen off the bus",
-  16: "the card needs a reset",
+  [offTheBus]: "the card has fallen off the bus",
+  [needsReset]: "the card needs a reset",
   18: "driver and library are of different versions (updated without a restart?)",
   999: "unknown error",
 };
@@ -72,7 +74,8 @@ function openLibrary(koffi: Koffi, path: string): NativeLibrary | null {
   }
 }
 
-async function openNvml(library: NativeLibrary): Promise<Nvml> {
+/** Begins a session. Rejects where it cannot. */
+export async function openNvml(library: NativeLibrary): Promise<Nvml> {
   const init = library.func("int nvmlInit_v2()");
   const systemVersion = library.func("int nvmlSystemGetDriverVersion(void *out, unsigned int length)");
   const count = library.func("int nvmlDeviceGetCount_v2(void *out)");
@@ -94,7 +97,7 @@ async function openNvml(library: NativeLibrary): Promise<Nvml> {
     if (memoryV2 !== null) {
       const out = Buffer.alloc(memoryV2Bytes);
       out.writeUInt32LE(memoryV2Version);
-      if (await supported("memory", memoryV2, handle, out)) return { total: bytesAt(out, 8), free: bytesAt(out, 24) };
+      if (await told("memory", memoryV2, handle, out)) return { total: bytesAt(out, 8), free: bytesAt(out, 24) };
     }
     const out = Buffer.alloc(24);
     if (!(await supported("memory", memoryV1, handle, out))) return { total: 0, free: 0 };
@@ -103,13 +106,13 @@ async function openNvml(library: NativeLibrary): Promise<Nvml> {
 
   async function utilization(handle: bigint): Promise<number | null> {
     const out = Buffer.alloc(8);
-    return (await supported("utilization", utilizationOf, handle, out)) ? out.readUInt32LE(0) : null;
+    return (await told("utilization", utilizationOf, handle, out)) ? out.readUInt32LE(0) : null;
   }
 
   async function isPartitioned(handle: bigint): Promise<boolean> {
     if (migMode === null) return false;
     const [current, pending] = [Buffer.alloc(4), Buffer.alloc(4)];
-    return (await supported("MIG mode", migMode, handle, current, pending)) && current.readUInt32LE(0) === 1;
+    return (await told("MIG mode", migMode, handle, current, pending)) && current.readUInt32LE(0) === 1;
   }
 
   async function card(index: number): Promise<NvmlCard> {
@@ -207,6 +210,20 @@ async function supported(
   if (code === notSupported) return false;
   check(what, code);
   return true;
+}
+
+/**
+ * False: the driver does not tell, whatever it says of why: a figure that can be done without costs no card. WSL's answers the younger question
+ * for memory by an unknown error. A card that is lost is lost all the same.
+ */
+async function told(
+  what: string,
+  native: NativeFunction,
+  ...args: readonly (bigint | number | Buffer)[]
+): Promise<boolean> {
+  const code = await call(native, ...args);
+  if (code === offTheBus || code === needsReset) check(what, code);
+  return code === 0;
 }
 
 function check(what: string, code: number): void {

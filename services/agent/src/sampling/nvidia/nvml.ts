@@ -64,7 +64,7 @@ export async function readNvml(
   let isAnyRead = false;
   const lose = (lost: LostNvmlCard): void => {
     const { cards: known } = withoutRoom([recall(lost)].filter((card) => card !== null));
-    cards.push(...known);
+    cards.push(...known.map((card) => ({ ...card, isOutOfCount: true })));
     processes?.push(...unknownUse(known));
   };
   for (const card of told) {
@@ -102,6 +102,7 @@ function toMeasure({ index, uuid, name, memory, utilization, isPartitioned }: Nv
     utilization: Math.min(100, utilization ?? 0),
     sharedMemory: false,
     declared: false,
+    ...(isPartitioned && { isOutOfCount: true }),
   };
 }
 
