@@ -18,7 +18,7 @@ export interface TasksClient {
     taskId: string,
     settings?: CallSettings & { readonly maxAgents?: number },
   ): Promise<Result<wire.ExplainTaskResponse>>;
-  /** What a run wrote, the newest unless `attemptId` names one; with `follow`, until it has ended and all has come. Survives a lost connection without a byte twice. */
+  /** What a run wrote, the newest unless `attemptId` names one; with `follow`, until it has ended and all has come. Survives a lost connection without a byte twice; fails where nothing answers at the first try. */
   logs(
     taskId: string,
     settings?: { readonly attemptId?: string; readonly follow?: boolean; readonly signal?: AbortSignal },
@@ -60,6 +60,8 @@ export function createTasksClient(context: ClientContext): TasksClient {
         // A stream of output has no last piece that says so: its clean end is the end.
         endIsEnd: true,
         isLast: () => true,
+        // Who does not follow would not wait for a service that is away; who does waits for one that was there.
+        isEndAtFirst: ({ reason }) => settings.follow !== true || reason === "SERVER_UNREACHABLE",
       });
     },
   };

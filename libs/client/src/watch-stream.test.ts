@@ -105,6 +105,41 @@ describe("watch", () => {
     expect(await collect(client.plans.watch(planId))).toMatchObject([{ kind: "failed", error: { kind: "not_found" } }]);
   });
 
+  it.each([
+    ["output fails where nothing answers at the first try", "SERVER_UNREACHABLE", true, ["failed"]],
+    ["output that is not followed fails with the first try, whatever the service says", "AWAY", false, ["failed"]],
+    ["output that is followed waits for a service that answers", "AWAY", true, ["interrupted", "item"]],
+  ] as const)("%s", async (_, reason, follow, expected) => {
+    let calls = 0;
+    const client = await clientOf({
+      plans: {
+        async *streamTaskLogs() {
+          calls += 1;
+          if (calls === 1)
+            throw new HeadroomError({ code: "RESOURCE_EXHAUSTED", reason, message: "", retryAfterMs: 20 });
+          yield wire.StreamTaskLogsResponse.create({ attemptId: planId, seq: 1, data: Buffer.from("x") });
+        },
+      },
+    });
+    expect((await collect(client.tasks.logs(planId, { follow }))).map(({ kind }) => kind)).toEqual(expected);
+  });
+
+  it("fails at once where TLS is refused, which no patience mends", async () => {
+    const client = await clientOf({
+      plans: {
+        // eslint-disable-next-line require-yield
+        async *watchPlan() {
+          const reason = "SERVER_CERTIFICATE_REFUSED";
+          throw new HeadroomError({ code: "RESOURCE_EXHAUSTED", reason, message: "", retryAfterMs: 20 });
+        },
+      },
+    });
+    const watch = client.plans.watch(planId)[Symbol.asyncIterator]();
+    expect(await watch.next()).toMatchObject({
+      value: { kind: "failed", error: { reason: "SERVER_CERTIFICATE_REFUSED" } },
+    });
+  });
+
   it("ends quietly when its signal aborts", async () => {
     const stop = new AbortController();
     const client = await clientOf({

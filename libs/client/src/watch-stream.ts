@@ -1,4 +1,4 @@
-import type { CallOptions } from "@headroom/rpc";
+import { type CallOptions, HeadroomError, isTlsFailure } from "@headroom/rpc";
 import { jitter, sleep } from "@headroom/runtime";
 import type { ClientContext } from "./caller.ts";
 import { type ClientError, type ClientErrorKind, toClientError } from "./result.ts";
@@ -23,6 +23,8 @@ export interface WatchStreamOptions<T> {
   readonly endIsEnd?: boolean;
   /** Asked when a stream ends cleanly without its last item: a watch from behind the last event has nothing to tell. */
   confirmEnd?(): Promise<boolean>;
+  /** Whether this failure of the very first try, before anything came, is the end; left out: it is not. */
+  isEndAtFirst?(error: ClientError): boolean;
 }
 
 const firstRetryMs = 250;
@@ -40,29 +42,36 @@ export async function* watchStream<T>(options: WatchStreamOptions<T>): AsyncGene
   const { context, signal } = options;
   let failures = 0;
   let internalInARow = 0;
+  let isFirst = true;
   for (;;) {
     let error: ClientError;
+    let canHeal: boolean;
     try {
       const stream = await options.open(signal === undefined ? {} : { signal });
       let ended = options.endIsEnd ?? false;
       for await (const item of stream) {
         failures = 0;
         internalInARow = 0;
+        isFirst = false;
         const accepted = options.accept === undefined ? item : options.accept(item);
         if (accepted !== null) yield { kind: "item", value: accepted };
         ended = options.isLast(item);
       }
       if (ended || ((await options.confirmEnd?.()) ?? false)) return;
       error = streamEnded();
+      canHeal = true;
     } catch (thrown) {
       error = toClientError(thrown);
+      canHeal = mayHeal(error) && !(thrown instanceof HeadroomError && isTlsFailure(thrown));
     }
     if (signal?.aborted === true) return;
     internalInARow = error.kind === "internal" ? internalInARow + 1 : 0;
-    if (!mayHeal(error) || internalInARow >= maxInternalInARow) {
+    const isOver = isFirst && (options.isEndAtFirst?.(error) ?? false);
+    if (isOver || !canHeal || internalInARow >= maxInternalInARow) {
       yield { kind: "failed", error };
       return;
     }
+    isFirst = false;
     const backoffMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(failures, 10));
     const retryInMs = Math.round(jitter(context.ports.random, error.retryAfterMs ?? backoffMs, 0.25));
     failures += 1;

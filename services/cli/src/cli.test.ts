@@ -163,6 +163,14 @@ describe("task logs", () => {
       0,
     ]);
   });
+
+  it.each([[[]], [["--follow"]]])("ends where nothing answers: %j", async (flags) => {
+    const services = await startTestServices({});
+    await services.stop();
+    const { code, stderr } = await runTestCli([...services.flags, "task", "logs", taskId, ...flags]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("(SERVER_UNREACHABLE)");
+  });
 });
 
 describe("what writes without an end", () => {

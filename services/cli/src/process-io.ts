@@ -3,7 +3,10 @@ import { isatty } from "node:tty";
 import { endProcess, signalEchoMs, systemPorts } from "@headroom/runtime";
 import type { CliIo, Output } from "./io.ts";
 
-/** The real world. A reader that has gone (`| head`) ends the process quietly with 0, for it has all that it wanted; see outliveReaders. */
+/**
+ * The real world. A reader of stdout that has gone (`| head`) ends the process quietly with 0, for it has all that it wanted; see
+ * outliveReaders. One of stderr has no say in what a command comes to.
+ */
 export function processIo(): CliIo {
   let readersMatter = true;
   const leave = (error: NodeJS.ErrnoException): void => {
@@ -12,7 +15,9 @@ export function processIo(): CliIo {
     throw error;
   };
   process.stdout.on("error", leave);
-  process.stderr.on("error", leave);
+  process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") leave(error);
+  });
   let interrupt: AbortController | undefined;
   return {
     stdout: outputOf(process.stdout),

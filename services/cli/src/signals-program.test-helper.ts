@@ -76,7 +76,16 @@ async function runWatch(): Promise<void> {
   process.exit(2);
 }
 
+/** A command that tells something on stderr, whoever reads it, and fails later. */
+async function runFailing(): Promise<void> {
+  const { stderr } = processIo();
+  stderr.write("something\n");
+  await written(process.stderr);
+  process.exit(3);
+}
+
 const modes: Readonly<Record<string, () => Promise<void>>> = {
+  failing: runFailing,
   part: runAsPart,
   terminal: runTerminal,
   watch: runWatch,

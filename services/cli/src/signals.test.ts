@@ -58,6 +58,12 @@ describe.skipIf(process.platform === "win32")("signals", { timeout: 60_000 }, ()
     expect(await command.ended()).toBe(2);
   });
 
+  it("a command that fails says so by its exit code, though nobody reads its stderr", async () => {
+    script = await spawnScript(program, { args: ["failing", dir.path] });
+    script.child.stderr?.destroy();
+    expect(await script.ended()).toBe(3);
+  });
+
   it("a hangup stops a part gracefully, though nobody reads what it says any more", async () => {
     writeFileSync(join(dir.path, "hasty"), "");
     const part = await started("part");

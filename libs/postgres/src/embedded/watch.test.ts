@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
-import { InitFailedError } from "./errors.ts";
+import { EmbeddedPostgresError, InitFailedError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
 import { processStartTime } from "@headroom/runtime";
 import { watchServer } from "./watch.ts";
@@ -34,6 +34,7 @@ describe("the supervisor's watch", () => {
       return gaveUp;
     });
     expect(restarts).toBe(10);
+    expect(gaveUp).toBeInstanceOf(EmbeddedPostgresError);
     expect(gaveUp?.message).toContain("10 times in a row");
     expect(gaveUp?.cause).toMatchObject({ message: "port taken" });
     expect(logger.has("left alone", "error")).toBe(true);

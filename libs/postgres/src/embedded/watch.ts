@@ -1,5 +1,5 @@
 import { isDiskFull, isSameProcess, jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
-import { InitFailedError } from "./errors.ts";
+import { EmbeddedPostgresError, InitFailedError } from "./errors.ts";
 import type { Postmaster } from "./postmaster.ts";
 import { logDirOf, readLogTail } from "./server-log.ts";
 
@@ -111,7 +111,7 @@ export function watchServer(options: WatchOptions): Watch {
   }
 
   function giveUp(cause: unknown): void {
-    const error = new Error(
+    const error = new EmbeddedPostgresError(
       `PostgreSQL on ${options.dataDir} failed ${maxRestarts} times in a row and is left alone; its log says why, then start Headroom again`,
       { cause },
     );

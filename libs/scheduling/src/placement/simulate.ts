@@ -2,10 +2,11 @@
  * Plays arrivals on a fleet: tasks come one by one and stay, and one that does not fit is skipped. The placement code is the
  * registry's own.
  */
-import { PlacementEngine } from "./engine.ts";
-import type { MachineState } from "./machine-state.ts";
+import type { Mib } from "../resources.ts";
+import { type Placed, PlacementEngine } from "./engine.ts";
+import type { CardClass, MachineState } from "./machine-state.ts";
 import type { RuleMaker } from "./rules.ts";
-import { type PlacementShape, vramOf } from "./shape.ts";
+import { admitsClass, type PlacementShape, vramOf } from "./shape.ts";
 import { StrandedEstimate } from "./stranded.ts";
 
 export interface SimulatedMachine {
@@ -76,20 +77,21 @@ export function simulate(
     capacityMib += state.vramMib;
   }
   const curve = new Curve();
+  const cards = new FleetCards(machines);
   const arrived = { ...NO_COUNTS };
   const failed = { ...NO_COUNTS };
   let requestedMib = 0;
   let allocatedMib = 0;
   for (const { shape, taskClass, accepts } of tasks) {
     engine.mix.arrive(shape);
-    requestedMib += vramOf(shape);
+    requestedMib += shape.exclusive ? cards.wholeOf(shape) : vramOf(shape);
     arrived[taskClass] += 1;
     const isOpen = threshold <= 0 || engine.someState((state) => isAbove(state, shape, threshold));
     const placed = isOpen ? engine.choose(shape, accepts) : null;
     if (placed === null) failed[taskClass] += 1;
     else {
       engine.take(placed, shape);
-      allocatedMib += vramOf(shape);
+      allocatedMib += shape.exclusive ? wholeMib(placed) : vramOf(shape);
     }
     curve.add(requestedMib / capacityMib, allocatedMib / capacityMib);
     onProgress?.(Math.min(1, requestedMib / capacityMib / until));
@@ -99,6 +101,47 @@ export function simulate(
   const allocatedPercent = points.at(-1)?.allocatedPercent ?? 0;
   const fragmentedPercent = (fragmentation(engine, machines) / capacityMib) * 100;
   return { policy: policy.name, curve: points, allocatedPercent, fragmentedPercent, arrived, failed };
+}
+
+/** What tasks with whole cards take, whatever they ask of them: nothing else runs on those. */
+function wholeMib({ after, positions }: Pick<Placed, "after" | "positions">): Mib {
+  return positions.reduce((sum, position) => sum + (after.kind.cardClasses[position]?.totalMib ?? 0), 0);
+}
+
+/** The cards of a fleet by class, and what a task with whole ones asks of it before it has any: as many of the mean that it may have. */
+class FleetCards {
+  readonly #counts = new Map<CardClass, number>();
+  readonly #wholes = new Map<PlacementShape, Mib>();
+
+  constructor(machines: readonly SimulatedMachine[]) {
+    for (const { state } of machines) {
+      for (const cardClass of state.kind.cardClasses) {
+        this.#counts.set(cardClass, (this.#counts.get(cardClass) ?? 0) + 1);
+      }
+    }
+  }
+
+  wholeOf(shape: PlacementShape): Mib {
+    const known = this.#wholes.get(shape);
+    if (known !== undefined) return known;
+    // Of a task that no card will do for as well something is asked: else nothing but such tasks would come for ever.
+    const meanMib = this.#meanMib((cardClass) => admitsClass(shape, cardClass)) ?? this.#meanMib(() => true) ?? 1;
+    const whole = shape.gpuCount * Math.max(shape.perCardMib, meanMib);
+    this.#wholes.set(shape, whole);
+    return whole;
+  }
+
+  /** null: there is none. */
+  #meanMib(isMeant: (cardClass: CardClass) => boolean): Mib | null {
+    let sumMib = 0;
+    let cards = 0;
+    for (const [cardClass, count] of this.#counts) {
+      if (!isMeant(cardClass)) continue;
+      sumMib += cardClass.totalMib * count;
+      cards += count;
+    }
+    return cards === 0 ? null : sumMib / cards;
+  }
 }
 
 function fragmentation(engine: PlacementEngine, machines: readonly SimulatedMachine[]): number {

@@ -7,6 +7,7 @@ import { agentIdOf } from "../ids.ts";
 import { pairsOf } from "../options.ts";
 import type { Colour } from "../output/colour.ts";
 import { count, instant, shortId, span } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { needsText } from "./task.ts";
@@ -73,7 +74,7 @@ function printExplanation(
   answer: wire.ExplainCapacityResponse,
 ): void {
   const { sentence, verdict, agents } = answer.explanation ?? wire.CapacityExplanation.create();
-  context.io.stdout.write(`${sentence}\n`);
+  context.io.stdout.write(`${printable(sentence)}\n`);
   context.printFacts([
     ["needs", needsText(needs)],
     ["verdict", { text: word("FleetVerdict", verdict).replaceAll("_", " "), colour: colourOf(verdict) }],

@@ -132,6 +132,42 @@ describe("plan history", () => {
         .split("\n")
         .map((line): unknown => JSON.parse(line)),
     ).toMatchObject([{ event_id: 3, kind: "PLAN_FAILED" }]);
+    expect(newest.stderr).toBe(
+      "its oldest events have been deleted, for their age\n2 older ones are not shown; --limit shows more\n",
+    );
+  });
+});
+
+describe("queue history", () => {
+  it.each(["table", "json"])("says that older ones are not shown: %s", async (format) => {
+    const events = [wire.QueueEvent.create({ kind: "QUEUE_HELD", at: at(60), by: "ops" })];
+    const history = async (nextPageToken: string): Promise<string> => {
+      const answer = wire.ListQueueEventsResponse.create({ events, nextPageToken });
+      const handlers: Handlers = { queue: { listQueueEvents: () => Promise.resolve(answer) } };
+      return (await run(handlers, ["queue", "history", "-o", format])).stderr;
+    };
+    expect(await history("more")).toBe("older ones are not shown; --limit shows up to 1000\n");
+    expect(await history("")).toBe("");
+  });
+});
+
+describe("a sentence from a service", () => {
+  it("has no control characters that a terminal would obey", async () => {
+    const sentence = "\u001B]0;x\u0007y";
+    const explanation = wire.CapacityExplanation.fromPartial({ sentence });
+    const handlers: Handlers = {
+      plans: { explainTask: () => Promise.resolve(wire.ExplainTaskResponse.fromPartial({ sentence })) },
+      capacity: { explainCapacity: () => Promise.resolve(wire.ExplainCapacityResponse.create({ explanation })) },
+      fleet: {
+        inspectPlacement: () => Promise.resolve(wire.InspectPlacementResponse.fromPartial({ sentences: [sentence] })),
+      },
+    };
+    for (const args of [
+      ["task", "explain", taskId],
+      ["capacity", "explain"],
+      ["placement", "inspect"],
+    ])
+      expect((await run(handlers, args)).stdout).toContain("\\x1b]0;x\\x07y\n");
   });
 });
 

@@ -2,6 +2,7 @@ import { wire } from "@headroom/contracts";
 import { need, type CommandContext, type Run } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { amount, count, gb, instant } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf } from "../output/words.ts";
 import { needsText } from "./task.ts";
@@ -27,7 +28,7 @@ function print(context: CommandContext, answer: wire.InspectPlacementResponse): 
     ["told apart", count(shapeCount, "kind")],
   ]);
   context.io.stdout.write("\n");
-  for (const sentence of sentences) context.io.stdout.write(`${sentence}\n`);
+  for (const sentence of sentences) context.io.stdout.write(`${printable(sentence)}\n`);
   table(context, ["OF 100 TASKS", "NEED"], answer.shapes.map(shapeRow));
   table(context, ["MODEL", "ASKED FOR BY NAME", "OF THE FLEET", "PRICE"], answer.models.map(modelRow));
   table(context, ["CARDS", "FREE", "OF", "FILLED PER 1000 TASKS"], answer.holes.map(holeRow));

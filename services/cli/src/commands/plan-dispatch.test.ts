@@ -183,6 +183,17 @@ describe("plan dispatch --watch", () => {
     expect(code).toBe(0);
   });
 
+  it("answers as the plan ended where the plan is too large to be read", async () => {
+    const handlers = watched(PLAN_STATUS_SUCCEEDED, TASK_STATE_SUCCEEDED);
+    const tooLarge = new HeadroomError({ code: "RESOURCE_EXHAUSTED", reason: "MESSAGE_TOO_LARGE", message: "17 MiB" });
+    const getPlan = () => Promise.reject(tooLarge);
+    const { code, stdout, stderr } = await run({ plans: { ...handlers.plans, getPlan } }, args, { stdin: planFile });
+    expect(stdout).toContain("one     running    on aaaa1111\n");
+    expect(stdout).toContain(`plan ${planId} succeeded: 1 succeeded\n`);
+    expect(stderr).toContain("headroom: 17 MiB");
+    expect(code).toBe(0);
+  });
+
   it("waits for a service that is away right after it has accepted the plan, and says so", async () => {
     const handlers = watched(PLAN_STATUS_SUCCEEDED, TASK_STATE_SUCCEEDED);
     const away = new HeadroomError({

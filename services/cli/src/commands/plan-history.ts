@@ -21,14 +21,14 @@ export function planHistory(given: string, options: HistoryOptions): Run {
     const planId = await planIdOf(context, given, "read");
     const taskId = options.task === undefined ? "" : await taskOfPlan(context, planId, options.task, "read");
     const { events, leftOut, trimmed } = await newestEvents(context, planId, taskId, options.limit);
+    if (trimmed) context.say("its oldest events have been deleted, for their age");
+    if (leftOut > 0) context.say(`${leftOut} older ones are not shown; --limit shows more`);
     if (context.isJson) {
       for (const event of events) {
         context.io.stdout.write(`${JSON.stringify(jsonOf("orchestrator", "PlanEvent", event))}\n`);
       }
       return exitCodes.done;
     }
-    if (trimmed) context.say("its oldest events have been deleted, for their age");
-    if (leftOut > 0) context.say(`${leftOut} older ones are not shown; --limit shows more`);
     context.printTable(["AT", "TASK", "WHAT", "BY", "AGENT", "WHY"], events.map(eventRow));
     return exitCodes.done;
   };

@@ -31,6 +31,9 @@ export function queueRelease({ reason, by }: WhyFlags): Run {
   };
 }
 
+/** What `--limit` of `queue history` goes up to: one page. */
+export const mostQueueEvents = 1_000;
+
 /** `headroom queue history` */
 export function queueHistory(limit: number): Run {
   return async (context) => {
@@ -38,6 +41,7 @@ export function queueHistory(limit: number): Run {
     if (context.isJson) context.printJson("orchestrator", "ListQueueEventsResponse", answer);
     else if (answer.events.length === 0) context.say("nobody has held the queue");
     else context.printTable(["AT", "WHAT", "BY", "WHY"], answer.events.map(eventRow));
+    if (answer.nextPageToken !== "") context.say(`older ones are not shown; --limit shows up to ${mostQueueEvents}`);
     return exitCodes.done;
   };
 }

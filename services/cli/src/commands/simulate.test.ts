@@ -142,6 +142,12 @@ describe("headroom simulate", () => {
       expect(await allocated({ policy: "stranded", shapes: [shape, none] })).toBeGreaterThan(40);
     });
 
+    it("counts a whole card as all of it, and comes to an end", async () => {
+      expect(await allocated([{ needs: { gpu_count: 1 } }])).toBeCloseTo(100, 6);
+      expect(await allocated([{ needs: { gpu_count: 1, gpu_vram_gb: 2, gpu_exclusive: true } }])).toBeCloseTo(100, 6);
+      expect(await allocated([{ needs: { gpu_count: 1, gpu_models: ["none such"] } }])).toBe(0);
+    });
+
     it("names the task and the field that is wrong", async () => {
       await write("tasks.json", [JSON.stringify({ tasks: [{ needs: {} }, { needs: { cpu_corse: 1 } }] })]);
       const args = ["simulate", "--nodes", "agents.json", "--tasks", "tasks.json"];
@@ -150,6 +156,10 @@ describe("headroom simulate", () => {
       expect(stderr).toContain("tasks[1].needs.cpu_corse");
       await write("tasks.json", [JSON.stringify({ nothing: 1 })]);
       expect((await runTestCli(args, { cwd: folder })).stderr).toContain("it holds no tasks: plan, tasks or shapes");
+      await write("tasks.json", [JSON.stringify({ shapes: [{ cpu_cores: 1, gpu_count: 1, share: 1e12 }] })]);
+      expect((await runTestCli(args, { cwd: folder })).stderr).toContain(
+        "shapes[0].share: 1000000000000 is more than 1",
+      );
     });
   });
 
@@ -158,6 +168,8 @@ describe("headroom simulate", () => {
     const { code, stderr } = await simulate();
     expect(code).toBe(1);
     expect(stderr).toContain('nodes.csv:2: cpu_milli: "many" is not a whole number of 0 or more');
+    await write("nodes.csv", ["sn,cpu_milli,memory_mib,gpu,model", "a,1,1,9000000000,T4"]);
+    expect((await simulate()).stderr).toContain('nodes.csv:2: gpu: "9000000000" is not a whole number of 0 to 64');
     await write("nodes.csv", ["sn,cpu_milli,gpu", "a,1,1"]);
     expect((await simulate()).stderr).toContain("nodes.csv has no column memory_mib");
     await rm(join(folder, "nodes.csv"));

@@ -4,6 +4,7 @@ import { exitCodes } from "../exit-codes.ts";
 import { taskIdOf } from "../ids.ts";
 import { colourOfState } from "../output/colour.ts";
 import { age, amount, commandLine, gb, instant, shortId, span } from "../output/format.ts";
+import { printable } from "../output/printable.ts";
 import type { Cell } from "../output/table.ts";
 import { timeOf, word } from "../output/words.ts";
 import { waitsFor } from "./plan-reads.ts";
@@ -41,7 +42,7 @@ export function taskExplain(given: string): Run {
       context.printJson("orchestrator", "ExplainTaskResponse", answer);
       return exitCodes.done;
     }
-    context.io.stdout.write(`${answer.sentence}\n`);
+    context.io.stdout.write(`${printable(answer.sentence)}\n`);
     const expected = expectedStart(answer, context.io.ports.clock.now());
     if (answer.queuePosition > 0) context.io.stdout.write(`place in the queue: ${answer.queuePosition}${expected}\n`);
     printVerdicts(context, answer.capacity?.agents ?? []);

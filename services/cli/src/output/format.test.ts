@@ -51,6 +51,16 @@ describe("a table", () => {
   });
 });
 
+describe("a long table", () => {
+  it("of 20,000 rows is made at once, wide characters and colours in their columns", () => {
+    const rows = Array.from({ length: 20_000 }, (_, index) => ["\u6771", { text: `${index}`, colour: null }, "x", ""]);
+    const startedAtMs = performance.now();
+    const lines = renderTable(["A", "B", "C", "D"], rows, { paint: plain, columns: null }).split("\n");
+    expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+    expect([lines[0], lines[1], lines[20_000]]).toEqual(["A   B      C  D", "\u6771  0      x", "\u6771  19999  x"]);
+  });
+});
+
 describe("text from elsewhere", () => {
   it("has no control characters that a terminal would obey, in tables and facts", () => {
     const text = "\u001B]0;x\u0007y";

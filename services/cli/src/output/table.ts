@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import stringWidth from "string-width";
 import type { Output } from "../io.ts";
 import { type Colour, type Paint } from "./colour.ts";
 import { cut } from "./format.ts";
@@ -9,9 +10,12 @@ export type Cell = string | { readonly text: string; readonly colour: Colour | n
 
 const textOf = (cell: Cell): string => (typeof cell === "string" ? cell : cell.text);
 
+/** Between two columns. */
+const gap = "  ";
+
 const noBorders = {
   top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "",
-  left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  ",
+  left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: gap,
 }; // prettier-ignore
 
 /** What a table must fit into: no limit where no terminal is, so that nothing is lost in a pipe. */
@@ -28,34 +32,57 @@ export function tableOptions(output: Output, paint: Paint): TableOptions {
 export function renderTable(
   titles: readonly string[],
   rows: readonly (readonly Cell[])[],
-  options: TableOptions,
+  { paint, columns }: TableOptions,
 ): string {
-  const lastWidth = widthOfLast(titles, rows, options.columns);
-  const table = new Table({
-    chars: noBorders,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-  });
-  table.push(titles.map((title) => options.paint("grey", title)));
-  for (const row of rows) {
-    table.push(
+  const texts = rows.map((row) => row.map((cell) => oneLine(textOf(cell))));
+  const widths = columnWidths([titles, ...texts]);
+  const lastWidth = widthOfLast(widths, columns);
+  const lines = rows.map((row, line) =>
+    joined(
       row.map((cell, index) => {
-        const text = index === row.length - 1 ? cut(oneLine(textOf(cell)), lastWidth) : oneLine(textOf(cell));
-        return options.paint(typeof cell === "string" ? null : cell.colour, text);
+        const text = texts[line]?.[index] ?? "";
+        const shown = index === row.length - 1 ? cut(text, lastWidth) : text;
+        return { text: shown, colour: typeof cell === "string" ? null : cell.colour };
       }),
-    );
-  }
-  const lines = table.toString().split("\n");
-  return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
+      widths,
+      paint,
+    ),
+  );
+  const head = joined(
+    titles.map((text) => ({ text, colour: "grey" as const })),
+    widths,
+    paint,
+  );
+  return `${[head, ...lines].join("\n")}\n`;
 }
 
-function widthOfLast(titles: readonly string[], rows: readonly (readonly Cell[])[], columns: number | null): number {
-  if (columns === null) return Number.POSITIVE_INFINITY;
-  let others = 0;
-  for (let index = 0; index < titles.length - 1; index += 1) {
-    others += 2 + Math.max(...[titles, ...rows].map((row) => textOf(row[index] ?? "").length));
+function columnWidths(rows: readonly (readonly string[])[]): readonly number[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, text] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, widthOf(text));
   }
+  return widths;
+}
+
+function widthOfLast(widths: readonly number[], columns: number | null): number {
+  if (columns === null) return Number.POSITIVE_INFINITY;
+  const others = widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);
   // Below ten characters nothing can be read; then the terminal wraps.
   return Math.max(10, columns - others);
+}
+
+/** The cells of a line, each as wide as its column. */
+function joined(cells: readonly Exclude<Cell, string>[], widths: readonly number[], paint: Paint): string {
+  const padded = cells.map(
+    ({ text, colour }, index) =>
+      `${paint(colour, text)}${" ".repeat(Math.max(0, (widths[index] ?? 0) - widthOf(text)))}`,
+  );
+  return padded.join(gap).trimEnd();
+}
+
+/** Columns of a terminal. Most texts are plain, and a long list has many. */
+function widthOf(text: string): number {
+  return /^[\x20-\x7E]*$/.test(text) ? text.length : stringWidth(text);
 }
 
 /** A line cut to `width` columns of a terminal, colours kept; characters that are two columns wide count as two, as in a table. */

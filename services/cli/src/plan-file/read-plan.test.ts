@@ -64,6 +64,14 @@ tasks:
     expect(second?.needs).toBeUndefined();
   });
 
+  it.each(["/srv", String.raw`C:\data`, "c:/data", String.raw`\\server\share`])(
+    "leaves the folder %s of an agent as it is",
+    (folder) => {
+      const [task] = planOf(minimal.replace("argv", `working_dir: '${folder}', argv`)).tasks;
+      expect(task?.command?.workingDir).toBe(folder);
+    },
+  );
+
   it("reads JSON, merge keys and a byte order mark", () => {
     expect(planOf('{"name":"a","tasks":[{"name":"t","command":{"argv":["x"]}}]}').tasks).toHaveLength(1);
     expect(planOf(`\uFEFF${minimal}`).name).toBe("a");
@@ -99,6 +107,10 @@ tasks:
       [
         '5: resume_after: "tomorrow" is no time with its zone, such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00',
       ],
+    ],
+    [
+      `${minimal}resume_after: 2026-02-30T12:00:00Z\n`,
+      ['5: resume_after: "2026-02-30T12:00:00Z" names no day: that month has no day 30'],
     ],
   ])("says what is wrong, and in which line: %j", (text, problems) => {
     expect(problemsOf(text)).toEqual(problems);

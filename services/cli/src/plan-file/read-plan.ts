@@ -1,4 +1,4 @@
-import { isAbsolute, resolve } from "node:path";
+import { isAbsolute, resolve, win32 } from "node:path";
 import { descriptorRegistry, jsonToMessageBytes, wire } from "@headroom/contracts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { type PlanProblem, walkMessage, type Walk } from "./walk.ts";
@@ -66,12 +66,12 @@ export function readPlan(source: PlanSource): PlanRead {
   return { kind: "ok", plan: withAbsoluteFolders(wire.WorkPlan.decode(bytes.value), source.baseDir), lineOf };
 }
 
-/** A relative folder means nothing to an agent: it is meant from where the file lies. */
+/** A relative folder means nothing to an agent: it is meant from where the file lies. An agent may run on Windows where this does not. */
 function withAbsoluteFolders(plan: wire.WorkPlan, baseDir: string): wire.WorkPlan {
   for (const { command } of plan.tasks) {
-    if (command !== undefined && command.workingDir !== "" && !isAbsolute(command.workingDir)) {
-      command.workingDir = resolve(baseDir, command.workingDir);
-    }
+    if (command === undefined || command.workingDir === "") continue;
+    const isMeantFromHere = !isAbsolute(command.workingDir) && !win32.isAbsolute(command.workingDir);
+    if (isMeantFromHere) command.workingDir = resolve(baseDir, command.workingDir);
   }
   return plan;
 }

@@ -67,10 +67,20 @@ function readDuration(text: string): ScalarRead {
 function readTime(text: string): ScalarRead {
   const hasZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})$/.test(text);
   const ms = Date.parse(text.replace(" ", "T"));
-  if (hasZone && !Number.isNaN(ms)) return ok(new Date(ms).toISOString());
+  if (hasZone && !Number.isNaN(ms)) {
+    const day = missingDay(text);
+    if (day !== null) return wrong(`${JSON.stringify(text)} names no day: that month has no day ${day}`);
+    return ok(new Date(ms).toISOString());
+  }
   return wrong(
     `${JSON.stringify(text)} is no time with its zone, such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00`,
   );
+}
+
+/** The day of 2026-02-30, which `Date.parse` takes for the 2nd of March; null: there is such a day. */
+function missingDay(text: string): number | null {
+  const [year = 0, month = 0, day = 0] = text.split(/\D/, 3).map(Number);
+  return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day ? null : day;
 }
 
 /** Whether a message is written as one word. */

@@ -1,7 +1,7 @@
 import type { wire } from "@headroom/contracts";
 import { type Command, Option } from "commander";
 import type { WhyFlags } from "../commands/plan-operate.ts";
-import { queueHistory, queueHold, queueRelease } from "../commands/queue-operate.ts";
+import { mostQueueEvents, queueHistory, queueHold, queueRelease } from "../commands/queue-operate.ts";
 import { queueCheck, queueList, queueResume, queueStatus } from "../commands/queue.ts";
 import { enumOption, numberFrom, wholeNumber } from "../options.ts";
 import { wordsOf } from "../output/words.ts";
@@ -49,7 +49,7 @@ export function addQueueCommands(program: Command, { run }: ProgramContext): voi
   queue
     .command("history")
     .description("who held and released the queue, the newest first")
-    .option("--limit <n>", "rows at most", wholeNumber(1, 1_000), 50)
+    .option("--limit <n>", "rows at most", wholeNumber(1, mostQueueEvents), 50)
     .action((flags: { limit: number }) => run(queueHistory(flags.limit)));
   queue
     .command("resume")

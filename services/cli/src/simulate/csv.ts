@@ -5,8 +5,14 @@ import { CliError } from "../errors/cli-error.ts";
 export interface CsvRow {
   /** Text of a column; empty where the column is absent or empty. */
   text(column: string): string;
-  /** A number of at least `min`; empty and absent count as `missing`, where that is given. Throws CliError with the line and the column. */
-  number(column: string, min: number, missing?: number): number;
+  /** A number within bounds; empty and absent count as `missing`, where that is given. Throws CliError with the line and the column. */
+  number(column: string, bounds: Bounds, missing?: number): number;
+}
+
+interface Bounds {
+  readonly min: number;
+  /** Left out: none. */
+  readonly max?: number;
 }
 
 export function readCsv(name: string, text: string, required: readonly string[]): readonly CsvRow[] {
@@ -36,15 +42,16 @@ function rowOf(name: string, line: number, titles: readonly string[], text: stri
   const textOf = (column: string): string => values[titles.indexOf(column)]?.trim() ?? "";
   return {
     text: textOf,
-    number(column, min, missing) {
+    number(column, { min, max }, missing) {
       const value = textOf(column);
       if (value === "" && missing !== undefined) return missing;
       const number = value === "" ? Number.NaN : Number(value);
-      if (Number.isSafeInteger(number) && number >= min) return number;
+      if (Number.isSafeInteger(number) && number >= min && number <= (max ?? number)) return number;
+      const allowed = max === undefined ? `${min} or more` : `${min} to ${max}`;
       throw new CliError({
         message: `${name} cannot be read`,
         reason: "INVALID_TRACE",
-        details: [`${name}:${line}: ${column}: ${quoted(value)} is not a whole number of ${min} or more`],
+        details: [`${name}:${line}: ${column}: ${quoted(value)} is not a whole number of ${allowed}`],
       });
     },
   };

@@ -38,7 +38,7 @@ export function agentsOfJson(path: string, text: string): readonly TraceMachine[
  */
 export function needsOfJson(path: string, text: string): readonly Needs[] {
   const json = parse(path, text);
-  const rows = rowsOf(json, "");
+  const rows = rowsOf(path, json, "");
   if (rows === null) {
     throw invalid(path, ["it holds no tasks: plan, tasks or shapes"]);
   }
@@ -56,16 +56,17 @@ interface Row {
   readonly times: number;
 }
 
-function rowsOf(json: unknown, at: string): readonly Row[] | null {
+function rowsOf(path: string, json: unknown, at: string): readonly Row[] | null {
   if (Array.isArray(json)) {
     return json.flatMap(
-      (item: unknown, index) => rowsOf(item, `${at}[${index}]`) ?? [taskRow(item, `${at}[${index}]`)],
+      (item: unknown, index) => rowsOf(path, item, `${at}[${index}]`) ?? [taskRow(item, `${at}[${index}]`)],
     );
   }
   if (!isRecord(json)) return null;
   const { plan, tasks, shapes } = json;
-  if (Array.isArray(shapes)) return shapes.map((shape: unknown, index) => shapeRow(shape, `${at}shapes[${index}]`));
-  if (isRecord(plan)) return rowsOf(plan, `${at}plan.`);
+  if (Array.isArray(shapes))
+    return shapes.map((shape: unknown, index) => shapeRow(path, shape, `${at}shapes[${index}]`));
+  if (isRecord(plan)) return rowsOf(path, plan, `${at}plan.`);
   if (!Array.isArray(tasks)) return null;
   return tasks.map((task: unknown, index) => taskRow(task, `${at}tasks[${index}]`));
 }
@@ -74,9 +75,10 @@ function taskRow(task: unknown, at: string): Row {
   return { value: isRecord(task) ? (task["needs"] ?? {}) : task, at: `${at}.needs`, times: 1 };
 }
 
-function shapeRow(shape: unknown, at: string): Row {
+function shapeRow(path: string, shape: unknown, at: string): Row {
   if (!isRecord(shape)) return { value: shape, at, times: 1 };
   const { share, ...needs } = shape;
+  if (typeof share === "number" && share > 1) throw invalid(path, [`${at}.share: ${share} is more than 1`]);
   const times = typeof share === "number" ? Math.max(1, Math.round(share * TASKS_OF_A_MIX)) : 1;
   // Of a task without cards nothing is said of them.
   const { gpu_count: cards } = needs;

@@ -22,6 +22,8 @@ import { agentsOfJson, needsOfJson, type TraceMachine } from "./json-form.ts";
 
 /** In a published trace a card is 1000 parts, whatever its VRAM. */
 const CARD_PARTS = 1_000;
+/** No agent may have more, and no task ask for more. */
+const MOST_CARDS = 64;
 
 /** A task: its needs, and how placement compares it. */
 interface TraceTask {
@@ -50,8 +52,15 @@ export async function readTrace(cwd: string, nodesPath: string, tasksPath: strin
   if (tasks.every(({ shape }) => shape.gpuCount === 0)) {
     throw invalid(tasksPath, "no task asks for a card", "allocation is counted in VRAM: give tasks with cards");
   }
-  const wholeCardMib = Math.max(...machines.flatMap(({ facts }) => facts.cards.map(({ totalMib }) => totalMib)));
-  return { machines, tasks, wholeCardMib };
+  return { machines, tasks, wholeCardMib: largestCardMib(machines) };
+}
+
+function largestCardMib(machines: readonly TraceMachine[]): number {
+  let largestMib = 0;
+  for (const { facts } of machines) {
+    for (const { totalMib } of facts.cards) largestMib = Math.max(largestMib, totalMib);
+  }
+  return largestMib;
 }
 
 /** One seed's order of machines and tasks. */
@@ -94,8 +103,8 @@ async function readNodes(cwd: string, path: string): Promise<readonly TraceMachi
   const text = await readText(cwd, path);
   if (isJson(text)) return agentsOfJson(path, text);
   return readCsv(basename(path), text, ["cpu_milli", "memory_mib", "gpu"]).map((row) => {
-    const cpuMillicores = row.number("cpu_milli", 0);
-    const memoryMib = row.number("memory_mib", 0);
+    const cpuMillicores = row.number("cpu_milli", { min: 0 });
+    const memoryMib = row.number("memory_mib", { min: 0 });
     const card = {
       model: row.text("model"),
       totalMib: CARD_PARTS,
@@ -108,7 +117,7 @@ async function readNodes(cwd: string, path: string): Promise<readonly TraceMachi
       memoryTotalMib: memoryMib,
       cpuMillicores,
       memoryMib,
-      cards: Array.from({ length: row.number("gpu", 0) }, () => card),
+      cards: Array.from({ length: row.number("gpu", { min: 0, max: MOST_CARDS }) }, () => card),
     };
     return { facts, who: null };
   });
@@ -123,11 +132,11 @@ async function readTasks(cwd: string, path: string): Promise<readonly Needs[]> {
     .map((row) => ({ name: row.text("name"), row }))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   return byName.map(({ row }) => {
-    const gpuCount = row.number("num_gpu", 0);
-    const share = row.number("gpu_milli", 0, 0);
+    const gpuCount = row.number("num_gpu", { min: 0, max: MOST_CARDS });
+    const share = row.number("gpu_milli", { min: 0 }, 0);
     return normalizeNeeds({
-      cpuMillicores: row.number("cpu_milli", 0),
-      memoryMib: row.number("memory_mib", 0),
+      cpuMillicores: row.number("cpu_milli", { min: 0 }),
+      memoryMib: row.number("memory_mib", { min: 0 }),
       gpuCount,
       // The share is of one card; tasks with several take them whole.
       gpuVramMib: gpuCount === 0 ? 0 : gpuCount === 1 ? Math.min(CARD_PARTS, Math.max(1, share)) : CARD_PARTS,

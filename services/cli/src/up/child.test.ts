@@ -1,7 +1,8 @@
 import { ConfigError } from "@headroom/runtime";
 import { describe, expect, it } from "vitest";
+import type { PartName } from "../parts.ts";
 import { renderError } from "../errors/render.ts";
-import { type Child, startError } from "./child.ts";
+import { type Child, readLine, startError } from "./child.ts";
 import { stopChild } from "./up.ts";
 
 async function saidAtStop(wasReady: boolean): Promise<readonly string[]> {
@@ -13,8 +14,21 @@ async function saidAtStop(wasReady: boolean): Promise<readonly string[]> {
     stop: () => Promise.resolve(),
     kill: () => undefined,
   };
-  await stopChild(child, "agent", (line) => void said.push(line));
+  await stopChild(child, "agent", { agentStopGraceMs: 10_000, say: (line) => void said.push(line) });
   return said;
+}
+
+async function graceAtStop(name: PartName, agentStopGraceMs: number): Promise<number> {
+  let grace = 0;
+  const child: Child = {
+    start: () => Promise.reject(new Error("it was started")),
+    pid: () => null,
+    wasReady: () => false,
+    stop: (graceMs) => Promise.resolve(void (grace = graceMs)),
+    kill: () => undefined,
+  };
+  await stopChild(child, name, { agentStopGraceMs, say: () => undefined });
+  return grace;
 }
 
 describe("an agent that is stopped", () => {
@@ -23,6 +37,23 @@ describe("an agent that is stopped", () => {
     expect(await saidAtStop(true)).toEqual([
       "headroom: stopping the agent; what it runs is ended and goes back to the queue",
     ]);
+  });
+});
+
+describe("a part that is stopped", () => {
+  it("is killed only when what it was asked to give its tasks is over, and the handing in", async () => {
+    expect(await graceAtStop("agent", 10_000)).toBe(45_000);
+    expect(await graceAtStop("agent", 3_600_000)).toBe(3_635_000);
+    expect(await graceAtStop("registry", 3_600_000)).toBe(30_000);
+  });
+});
+
+describe("a fault that a part logs", () => {
+  it("is told with its error", () => {
+    const told = (record: object): unknown => readLine(JSON.stringify({ level: "error", msg: "no beat", ...record }));
+    expect(told({ err: { message: "disk full" } })).toEqual({ kind: "tell", text: "no beat: disk full" });
+    expect(told({ err: { message: "no beat" } })).toEqual({ kind: "tell", text: "no beat" });
+    expect(told({})).toEqual({ kind: "tell", text: "no beat" });
   });
 });
 

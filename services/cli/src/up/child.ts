@@ -17,6 +17,8 @@ export interface ChildOptions {
   readonly logFile: string;
   /** For the person at the terminal. */
   readonly say: (line: string) => void;
+  /** Default: this machine's. */
+  readonly platform?: NodeJS.Platform;
 }
 
 /** One part in a process of its own, started again when it crashes. */
@@ -26,7 +28,7 @@ export interface Child {
   pid(): number | null;
   /** Whether it ever did its work. */
   wasReady(): boolean;
-  /** SIGTERM, and SIGKILL after the grace. Resolves when it is gone. Idempotent. */
+  /** Asks it to stop, and SIGKILL after the grace. Resolves when it is gone. Idempotent. */
   stop(graceMs: number): Promise<void>;
   /** SIGKILL. */
   kill(): void;
@@ -40,7 +42,7 @@ const slowStartMs = 5_000;
 const healthyAfterMs = 60_000;
 
 export function superviseChild(options: ChildOptions): Child {
-  const { name, ports, say } = options;
+  const { name, ports, say, platform = process.platform } = options;
   let current: ChildProcess | null = null;
   let exited = createDeferred();
   let wasReady = false;
@@ -118,7 +120,7 @@ export function superviseChild(options: ChildOptions): Child {
       slow?.cancel();
       const child = current;
       if (child === null) return;
-      child.kill("SIGTERM");
+      askToStop(child, platform);
       const kill = ports.timers.after(graceMs, () => {
         say(`headroom: the ${name} did not stop within ${span(graceMs)} and is killed`);
         child.kill("SIGKILL");
@@ -127,6 +129,12 @@ export function superviseChild(options: ChildOptions): Child {
       kill.cancel();
     },
   };
+}
+
+/** On Windows any signal ends a process at once; a part stops by itself when it loses its supervisor (`supervised.ts`). */
+function askToStop(child: ChildProcess, platform: NodeJS.Platform): void {
+  if (platform !== "win32") child.kill("SIGTERM");
+  else if (child.connected) child.disconnect();
 }
 
 function spawnPart({ name, entry, env }: ChildOptions, onLine: (line: string) => void): ChildProcess {
@@ -143,12 +151,12 @@ function spawnPart({ name, entry, env }: ChildOptions, onLine: (line: string) =>
 
 type Line = { readonly kind: "tell" | "warning"; readonly text: string } | { readonly kind: "skip" };
 
-/** Records of the log are in the log; somebody must see at once only faults, and what is no record at all. */
-function readLine(line: string): Line {
+/** Records of the log are in the log; somebody must see at once only faults, and what is no record at all. Exported for tests. */
+export function readLine(line: string): Line {
   if (line.trim() === "") return { kind: "skip" };
   const record = line.startsWith("{") ? parseRecord(line) : null;
   if (record === null) return { kind: "tell", text: printable(line) };
-  const text = printable(String(Reflect.get(record, "msg")));
+  const text = printable(`${String(Reflect.get(record, "msg"))}${causeOf(record)}`);
   switch (Reflect.get(record, "level")) {
     case "error":
     case "fatal":
@@ -158,6 +166,14 @@ function readLine(line: string): Line {
     default:
       return { kind: "skip" };
   }
+}
+
+/** What the error of a record says that the record itself does not. */
+function causeOf(record: object): string {
+  const error: unknown = Reflect.get(record, "err");
+  const message: unknown = typeof error === "object" && error !== null ? Reflect.get(error, "message") : undefined;
+  const isNew = typeof message === "string" && message !== "" && message !== Reflect.get(record, "msg");
+  return isNew ? `: ${message}` : "";
 }
 
 function parseRecord(line: string): object | null {

@@ -27,9 +27,10 @@ export async function takeInstanceLock(
     signal,
     onLost: (owner) =>
       onLost?.(
-        new Error(
-          `this process stood still, and ${ownerInWords(owner)} has taken ${dataDir} meanwhile: everything stops`,
-        ),
+        new CliError({
+          message: `this process stood still, and ${ownerInWords(owner)} has taken ${dataDir} meanwhile: everything stops`,
+          reason: "DATA_DIR_TAKEN",
+        }),
       ),
     onWatch: (owner) => say?.(`headroom: looking for up to 15 s whether ${ownerInWords(owner)} still uses ${dataDir}`),
   });

@@ -1,5 +1,5 @@
 import { makeTempDir, type TempDir } from "@headroom/testing";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readUpSettings } from "./settings.ts";
@@ -21,6 +21,12 @@ describe("the settings of headroom up", () => {
     expect(named.env["HEADROOM_TOKEN"]).toBeUndefined();
   });
 
+  it("pass over addresses of services elsewhere, also for what up asks itself", async () => {
+    const elsewhere = { HEADROOM_REGISTRY_ADDR: "reg", HEADROOM_ORCHESTRATOR_ADDR: "orch" };
+    const { env } = await readUpSettings({ HEADROOM_DATA_DIR: dir.path, ...elsewhere }, {});
+    expect([env["HEADROOM_REGISTRY_ADDR"], env["HEADROOM_ORCHESTRATOR_ADDR"]]).toEqual([undefined, undefined]);
+  });
+
   it("know that REST speaks TLS", async () => {
     const env = { HEADROOM_DATA_DIR: dir.path };
     expect((await readUpSettings(env, {})).restScheme).toBe("http");
@@ -30,6 +36,16 @@ describe("the settings of headroom up", () => {
       HEADROOM_TLS_CA_FILE: join(dir.path, "ca.pem"),
     };
     expect((await readUpSettings({ ...env, ...tls }, {})).restScheme).toBe("https");
+  });
+
+  it("know how long the agent gives what runs, from its own file too", async () => {
+    const env = { HEADROOM_DATA_DIR: dir.path };
+    expect((await readUpSettings(env, {})).agentStopGraceMs).toBe(10_000);
+    const given = { ...env, HEADROOM_AGENT_STOP_GRACE_SECONDS: "600" };
+    expect((await readUpSettings(given, {})).agentStopGraceMs).toBe(600_000);
+    await mkdir(join(dir.path, "agent"));
+    await writeFile(join(dir.path, "agent", "agent.yaml"), "stop_grace_seconds: 120\n");
+    expect((await readUpSettings(env, {})).agentStopGraceMs).toBe(120_000);
   });
 
   it("name no token file where the token stands in the environment", async () => {

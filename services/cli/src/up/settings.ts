@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { loadAgentConfig } from "@headroom/agent";
 import { orchestratorConfig } from "@headroom/orchestrator";
 import { registryConfig } from "@headroom/registry";
 import { type ClientTls, serverSettings, tokenFileBesideToken } from "@headroom/rpc";
@@ -58,6 +59,8 @@ export interface UpSettings {
   readonly addresses: Readonly<Record<AddressKey, ListenAddress>>;
   /** With TLS, REST speaks it too. */
   readonly restScheme: RestScheme;
+  /** What the agent gives its tasks, when it stops, from TERM to KILL. */
+  readonly agentStopGraceMs: number;
   /** How `up` itself asks the registry; null: plaintext. */
   readonly clientTls: ClientTls | null;
   /** The environment that all parts are given; addresses and database come on top. */
@@ -80,16 +83,15 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     ...(sources.tokenFile === "flag" && { HEADROOM_TOKEN: undefined }),
     HEADROOM_DATA_DIR: paths.dataDir,
     HEADROOM_TOKEN_FILE: tokenFile,
-  };
-  const { token } = loadConfigOrThrow({ token: serverSettings.token }, { env }).values;
-  const isPassedOver = token !== null && sources.tokenFile === "flag";
-  await checkParts({
-    ...childEnv,
-    DATABASE_URL: values.databaseUrl ?? databaseToCome,
     // Addresses of services elsewhere are for other commands; `up` connects its own parts with each other.
     HEADROOM_REGISTRY_ADDR: undefined,
     HEADROOM_ORCHESTRATOR_ADDR: undefined,
-  });
+  };
+  const { token } = loadConfigOrThrow({ token: serverSettings.token }, { env }).values;
+  const isPassedOver = token !== null && sources.tokenFile === "flag";
+  const checkedEnv: Env = { ...childEnv, DATABASE_URL: values.databaseUrl ?? databaseToCome };
+  await checkParts(checkedEnv);
+  const { stopGraceMs: agentStopGraceMs } = await loadAgentConfig({ env: checkedEnv });
   const warning = isPassedOver ? (await tokenFileBesideToken(tokenFile, token)).warning : null;
   const clientTls = clientTlsOf(env, {});
   const scheme = restScheme({ env: childEnv });
@@ -101,6 +103,7 @@ export async function readUpSettings(env: Env, flags: Readonly<Record<string, un
     databaseUrl: values.databaseUrl,
     addresses: readAddresses(childEnv),
     restScheme: scheme,
+    agentStopGraceMs,
     clientTls,
     env: childEnv,
     entry: fileURLToPath(import.meta.url),

@@ -41,11 +41,10 @@ export interface Up {
 /** Undoes what was started, in reverse. */
 type Undo = { readonly what: string; run(): Promise<void> };
 
-/**
- * Room that a stop has: for the agent to end what runs (10 s from TERM to KILL) and to hand in the results; longer than the services' own
- * 25 s.
- */
-const graceMs: Readonly<Record<PartName, number>> = { agent: 45_000, orchestrator: 30_000, registry: 30_000 };
+/** Longer than the services' own 25 s for a stop. */
+const serviceGraceMs = 30_000;
+/** For the agent to hand in the results, when all that it runs has ended; longer than its own 15 s. */
+const afterAgentGraceMs = 35_000;
 const machineWaitMs = 3_000;
 
 /** Starts and stops all parts of one machine. */
@@ -57,6 +56,7 @@ export class UpSupervisor {
   #stopping: Promise<void> | undefined;
   readonly #stop = new AbortController();
   #logger: RootLogger | undefined;
+  #isPostgresStarting = false;
 
   constructor(options: UpOptions) {
     this.#options = options;
@@ -117,8 +117,10 @@ export class UpSupervisor {
     await this.#undoAll();
   }
 
-  /** Ends the children at once; `stop` then has only PostgreSQL to end. */
+  /** Ends the children at once; `stop` then has only PostgreSQL to end, and says so where it has to be started first. */
   kill(): void {
+    if (this.#isPostgresStarting)
+      this.#say("headroom: waiting for PostgreSQL, which is just being started, to stop it");
     for (const child of this.#children) child.kill();
   }
 
@@ -148,6 +150,7 @@ export class UpSupervisor {
   async #startPostgres(logger: RootLogger): Promise<EmbeddedPostgres> {
     const { settings, ports, onFatal } = this.#options;
     const say = this.#say;
+    this.#isPostgresStarting = true;
     const embedded = await startEmbedded({
       dataDir: settings.paths.postgresDir,
       // The terminal hears of its errors in lines like those of the other parts.
@@ -156,7 +159,7 @@ export class UpSupervisor {
       say: (line) => this.#say(`headroom: ${line}`),
       signal: this.#stop.signal,
       onGaveUp: onFatal,
-    });
+    }).finally(() => (this.#isPostgresStarting = false));
     if (embedded.adopted) say("headroom: took over the PostgreSQL that an earlier run had left running");
     this.#undos.push({
       what: "PostgreSQL",
@@ -196,7 +199,7 @@ export class UpSupervisor {
         say,
       });
       this.#children.push(child);
-      this.#undos.push({ what: `the ${name}`, run: () => stopChild(child, name, say) });
+      this.#undos.push({ what: `the ${name}`, run: () => stopChild(child, name, { ...settings, say }) });
       return child.start();
     };
     // The agent needs no database, and what it does not have it cannot lose.
@@ -253,8 +256,15 @@ export class UpSupervisor {
 
 const stoppedWhileStarting = (): Error => new Error("stopped while starting");
 
+export interface StopChildOptions {
+  /** What the agent gives its tasks from TERM to KILL. */
+  readonly agentStopGraceMs: number;
+  readonly say: (line: string) => void;
+}
+
 /** Ends a part, and says so if it runs. */
-export async function stopChild(child: Child, name: PartName, say: (line: string) => void): Promise<void> {
+export async function stopChild(child: Child, name: PartName, options: StopChildOptions): Promise<void> {
+  const { agentStopGraceMs, say } = options;
   if (child.pid() !== null) {
     say(
       name === "agent" && child.wasReady()
@@ -262,7 +272,7 @@ export async function stopChild(child: Child, name: PartName, say: (line: string
         : `headroom: stopping the ${name}`,
     );
   }
-  await child.stop(graceMs[name]);
+  await child.stop(name === "agent" ? agentStopGraceMs + afterAgentGraceMs : serviceGraceMs);
 }
 
 function mapValues<K extends string, V, W>(

@@ -90,7 +90,13 @@ async function firstLook(
   for (;;) {
     const answer = await context.client().plans.get(planId, { signal });
     if (answer.kind === "error" && signal.aborted) return null;
-    if (answer.kind === "ok" || !isAccepted || !isPassing(answer.error)) return need(answer);
+    if (answer.kind === "ok") return answer.value;
+    // Its events tell of its tasks too, one by one; where they cannot be read either, the watch says so.
+    if (answer.error.reason === "MESSAGE_TOO_LARGE") {
+      context.say(`headroom: ${answer.error.message}; only what happens from now on is shown`);
+      return wire.Plan.create({ planId, name: planId });
+    }
+    if (!isAccepted || !isPassing(answer.error)) return need(answer);
     const retryInMs = Math.round(jitter(random, answer.error.retryAfterMs ?? firstRetryMs, 0.25));
     context.say(`headroom: ${answer.error.message}; trying again in ${span(retryInMs)}`);
     await sleep(timers, retryInMs, signal).catch(() => undefined);
@@ -130,7 +136,7 @@ async function summary(context: CommandContext, planId: string, name: string, la
   const say = context.isJson ? context.say : (line: string) => context.io.stdout.write(`${printable(line)}\n`);
   const answer = await context.client().plans.get(planId);
   // The watch has told how it ended; only the details are missing.
-  if (answer.kind === "error" && isPassing(answer.error) && endStatuses.has(last.status)) {
+  if (answer.kind === "error" && endStatuses.has(last.status)) {
     say(`plan ${name} ${last.status}: ${countsText(last)}`);
     context.say(`headroom: ${answer.error.message}; more of the plan: headroom plan get ${planId}`);
     return codeOf(last.status);
