@@ -70,7 +70,8 @@ export function readSingleValue(type: DescMessage, value: unknown): ReadValue {
 }
 
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
-const DECIMAL = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+// Each digit can be taken in one way only: a long row of them that is no number must cost no more than its length.
+const DECIMAL = /^-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 function readNumber(value: unknown): ReadValue {
   const number = typeof value === "string" && DECIMAL.test(value) ? Number(value) : value;

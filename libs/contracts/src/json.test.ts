@@ -215,6 +215,13 @@ describe("jsonToMessageBytes", () => {
     );
   });
 
+  it("a long row of digits that is no number costs no more than its length", () => {
+    const begunMs = performance.now();
+    const digits = `${"1".repeat(100_000)}x`;
+    expect(violationsOf(CAPACITY, { memory_total_gb: digits })).toHaveProperty("memory_total_gb");
+    expect(performance.now() - begunMs).toBeLessThan(1_000);
+  });
+
   it("stops counting at some number of faults", () => {
     const json = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`x${index}`, 1]));
     const read = jsonToMessageBytes(NEEDS, json);

@@ -37,7 +37,7 @@ describe.runIf(process.platform === "linux")("a file that is open for appending 
   beforeEach(async () => {
     path = join(await temporaryFolder(), "file.log");
     methods = await fileMethods();
-    const truncate = methods.truncate;
+    const truncate: (this: FileHandle, length?: number) => Promise<void> = Reflect.get(methods, "truncate");
     vi.spyOn(methods, "truncate").mockImplementation(function (this: FileHandle, length) {
       return isAppending(this.fd) ? Promise.reject(refusal()) : truncate.call(this, length);
     });

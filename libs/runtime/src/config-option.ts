@@ -72,7 +72,7 @@ function make<T, D>(spec: OptionSpec<D>, kind: Kind<T>): Option<WithDefault<T, D
   return made;
 }
 
-const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const decimal = /^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /** A decimal number as written, or NaN for anything else ("", "0x10", "12px", "Infinity"). */
 function readNumber(text: string): number {

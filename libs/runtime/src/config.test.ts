@@ -104,6 +104,12 @@ describe("loadConfig", () => {
     );
   });
 
+  it("a long row of digits that is no number is refused at once", () => {
+    const begunMs = performance.now();
+    expect(option.number({ env: "X", min: 0, max: 1, help: "" }).parse(`${"1".repeat(100_000)}x`).kind).toBe("invalid");
+    expect(performance.now() - begunMs).toBeLessThan(1_000);
+  });
+
   it("R-PAUSE-7: PAUSE_POLLING_INTERVAL_SECONDS is written in seconds, default 10, and read in milliseconds", () => {
     expect(valuesOf({}).pollingIntervalMs).toBe(10_000);
     expect(valuesOf({ PAUSE_POLLING_INTERVAL_SECONDS: "0.5" }).pollingIntervalMs).toBe(500);

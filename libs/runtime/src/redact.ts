@@ -52,7 +52,8 @@ export function redactText(text: string): string {
   if (!text.includes("://") && !worded.test(text)) return text;
   let safe = text;
   // To the last "@": a password may hold one too. Rather hide too much than too little.
-  if (safe.includes("://")) safe = safe.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*:)[^\s"]+@/gi, `$1${hidden}@`);
+  // A scheme has a bound, so that a long row of letters is not tried from each of them.
+  if (safe.includes("://")) safe = safe.replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s:@/"]*:)[^\s"]+@/gi, `$1${hidden}@`);
   if (/bearer /i.test(safe)) safe = safe.replace(shownToken, `$1${hidden}`);
   if (/password=/i.test(safe)) safe = safe.replace(/(password=)[^\s&"]+/gi, `$1${hidden}`);
   return safe;

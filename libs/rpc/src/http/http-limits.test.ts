@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { wire } from "@headroom/contracts";
+import { manualPorts, waitFor } from "@headroom/testing";
 import { describe, expect, it } from "vitest";
-import { hostOf, jsonHeaders, readAll, startHttp } from "./http.test-helper.ts";
+import { recordingLogger } from "../rpc.test-helper.ts";
+import { agentId, hostOf, jsonHeaders, readAll, startHttp, withToken } from "./http.test-helper.ts";
 
 const explain = "/api/v1/capacity:explain";
 const explains = {
@@ -132,6 +134,51 @@ describe("bad input over a real socket", () => {
     expect(await readAll(slow)).toMatch(/^HTTP\/1\.1 408 /);
     expect(await readAll(silent)).toMatch(/^(?:HTTP\/1\.1 408 |$)/);
     expect((await ask("/healthz")).status).toBe(200);
+  });
+
+  it("an answer that nobody reads ends with its connection; a stream without news does not", async () => {
+    const watchCapacity = async function* () {
+      yield wire.WatchCapacityResponse.fromPartial({});
+      await new Promise(() => undefined);
+    };
+    const ports = manualPorts();
+    const { logger, records } = recordingLogger();
+    const { connect, address, open } = await startHttp({ capacity: { watchCapacity } }, { ports, logger });
+    const stream = await open("/api/v1/capacity:watch");
+    const unread = await connect();
+    unread.on("error", () => undefined);
+    // More than the system takes.
+    unread.write(`GET /openapi.json HTTP/1.1\r\nhost: ${hostOf(address)}\r\n\r\n`.repeat(200));
+    await once(unread, "data");
+    unread.pause();
+    for (let n = 0; n < 6; n += 1) await ports.advance(15_000);
+    const told = (): unknown[] => records().filter(({ ended }) => ended !== undefined);
+    await waitFor(() => told().length > 0, { timeoutMs: 4_000, describe: () => "a line in the log" });
+    expect(told()).toMatchObject([{ ended: { "answer not read": 1 } }]);
+    expect(stream.closed).toBe(false);
+  });
+
+  it("callers without a credential whose answers do not end leave room for others", async () => {
+    let asked = 0;
+    const getAgentCapacity = (): Promise<never> => {
+      asked += 1;
+      return new Promise(() => undefined);
+    };
+    const { connect, address, ask } = await startHttp({ capacity: { getAgentCapacity } }, { maxConnections: 8 });
+    const get = `GET /api/v1/agents/${agentId}/capacity HTTP/1.1\r\nhost: ${hostOf(address)}\r\n`;
+    const known = await connect();
+    known.write(`${get}authorization: ${withToken.authorization}\r\n\r\n`);
+    for (let n = 0; n < 20; n += 1) {
+      const waits = await connect();
+      // Those before it are ended.
+      waits.on("error", () => undefined).write(`${get}\r\n`);
+      await waitFor(() => asked >= Math.min(n + 1, 8) || waits.destroyed, {
+        timeoutMs: 1_000,
+        describe: () => "the call",
+      });
+    }
+    expect((await ask("/healthz")).status).toBe(200);
+    expect(known.closed).toBe(false);
   });
 
   it("more connections than allowed: those that say nothing make room for those that ask", async () => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { descriptorRegistry } from "@headroom/contracts";
 import { formatHostPort, lifecycle, type HostPort, type Logger } from "@headroom/runtime";
+import type { AuthPolicy } from "../auth/auth-policy.ts";
 import { checkBindAddress } from "../auth/bind-address.ts";
 import { serverStoppingError } from "../pipeline/call-scope.ts";
 import { ConnectionGate } from "../server/connection-gate.ts";
@@ -57,6 +58,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
           firstRequestMs: 2 * headersTimeoutMs,
         }),
         headersTimeoutMs,
+        maxUnknown: Math.ceil(maxConnections / 2),
+        isKnown: (request) => showsCredential(request, options.auth),
         handle: (request, response) => {
           if (address !== null) face.serve(request, response, address, stopping.signal);
         },
@@ -175,6 +178,20 @@ class RestFace {
     // In mid-answer there is no way left to say it but to break off.
     if (response.headersSent) response.destroy();
     else sendProblem(response, problem, requestId);
+  }
+}
+
+/** Whether the caller is somebody, whatever is asked for. One that may not call is told so by the method. */
+function showsCredential(request: IncomingMessage, auth: AuthPolicy): boolean {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return false;
+  try {
+    const caller = auth.authorize({ method: "", access: "open", authorization, peer: peerOf(request) });
+    // Its answer is asked for again by the call.
+    if (caller instanceof Promise) caller.catch(() => undefined);
+    return true;
+  } catch {
+    return false;
   }
 }
 

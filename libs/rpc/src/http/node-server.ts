@@ -1,14 +1,22 @@
 /** Node's HTTP server with bounds on all that a peer can hold: header size and time, request time, connections. */
 import { once } from "node:events";
-import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import {
+  createServer as createPlainServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { formatHostPort, silentLogger, sleep, type HostPort, type Ports, type Timers } from "@headroom/runtime";
 import { ServerCertificates, type ServerPem } from "../auth/server-certificates.ts";
 import type { ServerTls } from "../auth/tls.ts";
+import { CallBound } from "../server/call-bound.ts";
 import { type ConnectionGate, peerKey } from "../server/connection-gate.ts";
 import { PortInUseError } from "../server/port-in-use.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** A caller that sends its header or body slower than this is after something else than an answer. */
 const NODE_OPTIONS: ServerOptions = {
@@ -28,15 +36,28 @@ export interface NodeServerOptions {
   readonly ports: Pick<Ports, "clock" | "timers">;
   readonly gate: ConnectionGate;
   readonly headersTimeoutMs: number;
+  /** Requests at once of callers that are not known. */
+  readonly maxUnknown: number;
+  /** Whether the caller shows a credential that is right. */
+  readonly isKnown: (request: IncomingMessage) => boolean;
   readonly handle: RequestListener;
 }
 
 /** Rejects with TlsFileError. */
 export async function makeNodeServer(options: NodeServerOptions): Promise<Server> {
   const { tls, ports, gate, headersTimeoutMs } = options;
+  const endConnection = (peer: string): void => gate.end(peer, "calls that do not end");
+  const unknown = new CallBound({ max: options.maxUnknown, endConnection });
+  const answers = new UnreadAnswers({
+    ports,
+    endConnection: (socket) => gate.end(peerOf(socket), "answer not read"),
+  });
   const handle: RequestListener = (request, response) => {
-    const { remoteAddress = "", remotePort } = request.socket;
-    response.once("close", gate.request(peerKey(remoteAddress, remotePort)));
+    const peer = peerOf(request.socket);
+    const leave = options.isKnown(request) ? (): void => undefined : unknown.take(peer);
+    if (leave === null) return void request.socket.destroy();
+    response.once("close", leave).once("close", gate.request(peer));
+    answers.watch(response);
     options.handle(request, response);
   };
   const bounds: ServerOptions = {
@@ -47,7 +68,12 @@ export async function makeNodeServer(options: NodeServerOptions): Promise<Server
   const server =
     tls === undefined ? createPlainServer(bounds, handle) : await makeTlsServer(tls, ports, bounds, handle);
   // Before Node's own listener: what is refused is not read.
-  server.prependListener("connection", (socket: Socket) => void gate.admit(socket));
+  server.prependListener("connection", (socket: Socket) => {
+    if (!gate.admit(socket)) return;
+    const peer = peerOf(socket);
+    // Of requests that are pipelined behind another one, Node says no end.
+    socket.once("close", () => unknown.forget(peer));
+  });
   // One connection may not ask without end while others wait for one.
   server.maxRequestsPerSocket = 10_000;
   server.on("clientError", refuseMalformed);
@@ -56,6 +82,8 @@ export async function makeNodeServer(options: NodeServerOptions): Promise<Server
   server.on("upgrade", (_request, socket: Duplex) => socket.destroy());
   return server;
 }
+
+const peerOf = ({ remoteAddress = "", remotePort }: Socket): string => peerKey(remoteAddress, remotePort);
 
 const STATUS_OF_ERROR: ReadonlyMap<string, string> = new Map([
   ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],

@@ -23,6 +23,8 @@ type Ending =
   | "silent, and room was needed"
   | "idle, and room was needed"
   | "unfinished request"
+  | "calls that do not end"
+  | "answer not read"
   | "refused";
 
 interface Entry {
@@ -101,9 +103,9 @@ export class ConnectionGate {
   }
 
   /** Ends the connection of a peer, whatever it asks for. */
-  end(peer: string): void {
+  end(peer: string, why: Ending): void {
     const entry = this.#entries.get(peer);
-    if (entry !== undefined) this.#end(entry, "unfinished request");
+    if (entry !== undefined) this.#end(entry, why);
   }
 
   /** Ends those that have not asked for anything; they have nothing to lose. */
@@ -151,7 +153,7 @@ export class ConnectionGate {
     const ended = Object.fromEntries(this.#ended);
     logger.warn(
       { ended, connections: this.size },
-      `${name}: connections that did nothing were ended, or found no room`,
+      `${name}: connections that did nothing, or held too much, were ended, or found no room`,
     );
     this.#ended.clear();
     this.#isTelling = false;

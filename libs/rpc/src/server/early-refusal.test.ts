@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
 import { formatHostPort, systemPorts } from "@headroom/runtime";
 import { describe, expect, it } from "vitest";
+import type { RpcServer } from "../index.ts";
 import { addressOf, onTestEnd, startServer, token } from "../rpc.test-helper.ts";
 
 const reserve = "/headroom.registry.v1.CapacityService/ReserveCapacity";
@@ -11,10 +13,14 @@ const resourceExhausted = "8";
 const unauthenticated = "16";
 
 async function startRaw(ports = systemPorts): Promise<ClientHttp2Session> {
-  const server = await startServer({}, { ports });
+  return openRaw(await startServer({}, { ports }));
+}
+
+async function openRaw(server: RpcServer): Promise<ClientHttp2Session> {
   const session = connect(`http://${formatHostPort(addressOf(server))}`);
   session.on("error", () => undefined);
   onTestEnd(() => session.destroy());
+  await once(session, "connect");
   return session;
 }
 
@@ -33,6 +39,19 @@ function begin(
   });
   stream.on("error", () => undefined);
   stream.write(Buffer.from([0, 0, 0x10, 0, 0, 1, 2, 3]));
+  return stream;
+}
+
+/** A stream that is asked for whole, and has no end. */
+function watchHealth(session: ClientHttp2Session): ClientHttp2Stream {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/grpc.health.v1.Health/Watch",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => undefined);
+  stream.end(Buffer.alloc(5));
   return stream;
 }
 
@@ -66,6 +85,41 @@ describe("who may not call is told before the request is read", () => {
     const next = begin(session, read);
     const outcome = await Promise.race([answerTo(known), answerTo(next), quiet(session)]);
     expect(outcome).toBe("nothing was answered");
+  });
+});
+
+describe("a crowd of callers without a credential", () => {
+  it("whose requests never come makes room: the connection with most of them is ended", async () => {
+    const server = await startServer();
+    const [crowd, other, newcomer] = [await openRaw(server), await openRaw(server), await openRaw(server)];
+    const kept = begin(other, read);
+    await quiet(other);
+    for (let n = 0; n < 31; n += 1) begin(crowd, read);
+    await quiet(crowd);
+    const ended = once(crowd, "close");
+    begin(newcomer, read);
+    await ended;
+    expect([kept.closed, newcomer.closed]).toEqual([false, false]);
+  });
+
+  it("whose calls never end makes room for others, and gets no more itself", async () => {
+    const server = await startServer();
+    const [crowd, probe] = [await openRaw(server), await openRaw(server)];
+    const watched: ClientHttp2Stream[] = [];
+    while (watched.length < 512) {
+      const some = Array.from({ length: 32 }, () => watchHealth(crowd));
+      const answers = await Promise.all(some.map(answerTo));
+      expect(answers.filter((answer) => answer["grpc-status"] !== undefined)).toEqual([]);
+      watched.push(...some);
+    }
+    expect((await answerTo(watchHealth(crowd)))["grpc-status"]).toBe(resourceExhausted);
+    // A call that has ended leaves its place.
+    watched[0]!.close();
+    await quiet(crowd);
+    expect((await answerTo(watchHealth(crowd)))["grpc-status"]).toBeUndefined();
+    const ended = once(crowd, "close");
+    expect((await answerTo(watchHealth(probe)))["grpc-status"]).toBeUndefined();
+    await ended;
   });
 });
 

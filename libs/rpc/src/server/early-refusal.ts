@@ -3,6 +3,7 @@ import type { Ports, Timer } from "@headroom/runtime";
 import { HeadroomError } from "../errors.ts";
 import { chooseRequestId } from "../pipeline/request-id.ts";
 import { toGrpcError } from "../status/grpc-status.ts";
+import { CallBound } from "./call-bound.ts";
 import { type GrpcCall, grpcCallMeta } from "./grpc-call-meta.ts";
 import type { CallMeta, Method, MethodTable } from "./method-table.ts";
 
@@ -13,42 +14,57 @@ import type { CallMeta, Method, MethodTable } from "./method-table.ts";
 const maxUnfinished = 32;
 /** How long such a request may take to be there. */
 const unfinishedMs = 10_000;
+/** Calls of such callers that have not ended. Each may have an answer of 1,000 agents, half a MiB, that its caller does not read. */
+const maxOpen = 512;
 
 export interface EarlyRefusalOptions {
   readonly methods: MethodTable;
   readonly ports: Ports;
-  /** Ends the connection of this peer, and with it what was kept of its requests. */
-  readonly endConnection: (peer: string) => void;
+  /** Ends the connection of this peer, and with it what was kept of its calls. */
+  readonly endConnection: (peer: string, why: "unfinished request" | "calls that do not end") => void;
 }
 
 /**
  * Decides by the headers of a call whether its request is read at all. grpc-js reads the whole message before it asks anybody, so that
  * whoever reaches the port could make a process keep 16 MiB for each of 10,000 calls at once. (A stream both ways is asked before its
- * messages are read.)
+ * messages are read.) What callers without a credential hold is bounded until their calls end.
  */
 export function earlyRefusal(options: EarlyRefusalOptions): ServerInterceptor {
   const { methods, ports } = options;
-  const requests = new Slots();
-  const streams = new Slots();
+  const endUnfinished = (peer: string): void => options.endConnection(peer, "unfinished request");
+  const endOpen = (peer: string): void => options.endConnection(peer, "calls that do not end");
+  const requests = new CallBound({ max: maxUnfinished, endConnection: endUnfinished });
+  const streams = new CallBound({ max: maxUnfinished, endConnection: endOpen });
+  const open = new CallBound({ max: maxOpen, endConnection: endOpen });
 
   return (definition, call) => {
     const method = methods.get(definition.path.slice(1));
     // Of ours: the pipeline asks who it is before it reads. As it is, for grpc-js takes any call here: in one of its own wrappers each
     // message, and each answer, would pay for an interceptor that does nothing.
     if (definition.requestStream && method !== undefined) return call as ServerInterceptingCall;
-    const slots = definition.requestStream ? streams : requests;
-    let leave = (): void => undefined;
+    const unfinished = definition.requestStream ? streams : requests;
+    let arrived = (): void => undefined;
+    let ended = (): void => undefined;
 
-    const take = (): boolean => {
-      const left = slots.take();
-      if (left === null) return false;
-      const overdue = definition.requestStream ? undefined : endLater(call.getPeer(), options);
-      leave = () => {
-        leave = () => undefined;
+    const take = (): HeadroomError | null => {
+      const peer = call.getPeer();
+      const leaveUnfinished = unfinished.take(peer);
+      if (leaveUnfinished === null) return tooMany(`${maxUnfinished} requests without a credential are on their way`);
+      const leaveOpen = open.take(peer);
+      if (leaveOpen === null) {
+        leaveUnfinished();
+        return tooMany(`${maxOpen} calls without a credential are open`);
+      }
+      const overdue = definition.requestStream ? undefined : endLater(ports, () => endUnfinished(peer));
+      arrived = () => {
         overdue?.cancel();
-        left();
+        leaveUnfinished();
       };
-      return true;
+      ended = () => {
+        arrived();
+        leaveOpen();
+      };
+      return null;
     };
 
     return new ServerInterceptingCall(call, {
@@ -57,41 +73,32 @@ export function earlyRefusal(options: EarlyRefusalOptions): ServerInterceptor {
           onReceiveMetadata(metadata, goOn) {
             const given = metaOf(call, metadata);
             const mayBeRead = method?.isAllowed(given) !== false;
-            if (mayBeRead && ((method !== undefined && given.authorization !== undefined) || take())) {
+            const isKnown = method !== undefined && given.authorization !== undefined;
+            const noRoom = mayBeRead && !isKnown ? take() : null;
+            if (mayBeRead && noRoom === null) {
               goOn(metadata);
               return;
             }
             const known = { ...given, requestId: chooseRequestId(given.requestId, ports.random) };
             const refuse = (error: HeadroomError): void => call.sendStatus(toGrpcError(error, known.requestId));
             // The pipeline says in its own words why not, and notes it as it notes every call.
-            if (method !== undefined && !mayBeRead) refusalOf(method, known).then(refuse, refuse);
-            else refuse(tooManyUnfinished());
+            if (noRoom !== null) refuse(noRoom);
+            else if (method !== undefined) refusalOf(method, known).then(refuse, refuse);
           },
           onReceiveHalfClose(goOn) {
-            if (!definition.requestStream) leave();
+            if (!definition.requestStream) arrived();
             goOn();
           },
-          onCancel: () => leave(),
+          // grpc-js says so of every call at its end, when the answer is out.
+          onCancel: () => ended(),
         });
       },
     });
   };
 }
 
-/** So many at once. */
-class Slots {
-  #taken = 0;
-
-  /** How to leave, once; null: there is none. */
-  take(): (() => void) | null {
-    if (this.#taken >= maxUnfinished) return null;
-    this.#taken += 1;
-    return () => void (this.#taken -= 1);
-  }
-}
-
-function endLater(peer: string, { ports, endConnection }: EarlyRefusalOptions): Timer {
-  return ports.timers.after(unfinishedMs, () => endConnection(peer), { keepAlive: false });
+function endLater({ timers }: Ports, end: () => void): Timer {
+  return timers.after(unfinishedMs, end, { keepAlive: false });
 }
 
 function metaOf(call: Pick<GrpcCall, "getPeer" | "getDeadline">, metadata: Metadata): CallMeta {
@@ -116,11 +123,11 @@ async function refusalOf(method: Method, meta: CallMeta): Promise<HeadroomError>
   });
 }
 
-function tooManyUnfinished(): HeadroomError {
+function tooMany(what: string): HeadroomError {
   return new HeadroomError({
     code: "RESOURCE_EXHAUSTED",
     reason: "TOO_MANY_UNFINISHED_REQUESTS",
-    message: `${maxUnfinished} requests without a credential are on their way already; try again, or show the token`,
+    message: `${what} already, most of them over your connection; try again, or show the token`,
     retryAfterMs: 1_000,
   });
 }

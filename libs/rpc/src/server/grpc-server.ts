@@ -17,8 +17,8 @@ import type { ServedCalls } from "./server-transport.ts";
 
 /** A server of grpc-js that hands every call to the method table. grpc-js sees bytes only: the pipeline decodes, once. */
 export function createGrpcServer(options: ServedCalls, gate: ConnectionGate): Server {
-  const endConnection = (peer: string): void => gate.end(peer);
-  const interceptors = [earlyRefusal({ methods: options.methods, ports: options.ports, endConnection })];
+  const { methods, ports } = options;
+  const interceptors = [earlyRefusal({ methods, ports, endConnection: (peer, why) => gate.end(peer, why) })];
   const server = new Server({ ...serverOptions(options), interceptors });
   const note: NoteCall = (call) => void call.on("cancelled", gate.request(call.getPeer()));
   const services = new Map<string, Method[]>();

@@ -25,7 +25,7 @@ export interface RpcServerOptions {
   readonly allowPlaintext?: boolean;
   /** Longest message in and out. Default 16 MiB. */
   readonly maxMessageBytes?: number;
-  /** Streams of one connection at once. Default 10,000. */
+  /** Streams of one connection at once. Default 1,000. */
   readonly maxConcurrentStreams?: number;
   /** Connections at once. When there are more, those go first that have asked for nothing yet, then those that are idle. Default 16,384. */
   readonly maxConnections?: number;

@@ -11,7 +11,8 @@ import { stopTransport } from "./stop-transport.ts";
 
 const defaults = {
   maxMessageBytes: 16 * 1_048_576,
-  maxConcurrentStreams: 10_000,
+  // A planner or a proxy may have hundreds of calls on one connection; an orchestrator and an agent have a few.
+  maxConcurrentStreams: 1_000,
   // More than the agents that one process is meant for.
   maxConnections: 16_384,
   drainMs: 10_000,

@@ -256,7 +256,7 @@ describe("unary calls through a real socket", () => {
     const error = await failureOf(capacity.getAgentCapacity({ agentId }));
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", reason: "MANY" });
     expect(error.fieldViolations[0]?.field).toBe("plan.tasks[0].name");
-    expect(error.fieldViolations.length).toBeGreaterThan(9);
+    expect(error.fieldViolations.length).toBeGreaterThan(5);
   });
 
   it("a request id that cannot stand in a log is replaced", async () => {

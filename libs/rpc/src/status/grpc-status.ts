@@ -1,22 +1,27 @@
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import { HeadroomError, type RpcCode } from "../errors.ts";
-import { clip } from "./clip.ts";
+import { clip, clipEncoded } from "./clip.ts";
 import { codeOfNumber, numberOfCode } from "./status-code.ts";
 import { decodeStatusDetails, encodeStatusDetails } from "./status-details.ts";
 
 const detailsKey = "grpc-status-details-bin";
 
-// Percent-encoding may triple it in the header, and it stands there twice.
+// It stands in the headers twice, once with percent signs: three for a blank, nine for a Chinese character.
 const maxMessageChars = 1_024;
+const maxMessageBytes = 1_536;
+/** Of the 8 KiB that peers take of headers; the rest is for the others. */
+const maxHeaderBytes = 6 * 1_024;
 
 /** An error as grpc-js sends it: the object is both a status and an `Error`. */
 export interface GrpcError extends Error, StatusObject {}
 
 /** What grpc-js needs to answer with this error. The request's id goes along, so that a person can find it in the log. */
 export function toGrpcError(error: HeadroomError, requestId: string): GrpcError {
-  const details = clip(error.message, maxMessageChars);
+  const details = clipEncoded(clip(error.message, maxMessageChars), maxMessageBytes);
   const metadata = new Metadata();
-  metadata.set(detailsKey, encodeStatusDetails(error, details, requestId));
+  // Base64 makes four bytes of three.
+  const maxDetailsBytes = Math.floor((maxHeaderBytes - encodeURI(details).length) / 4) * 3;
+  metadata.set(detailsKey, encodeStatusDetails(error, details, { requestId, maxBytes: maxDetailsBytes }));
   return Object.assign(new Error(details), { code: numberOfCode(error.code), details, metadata });
 }
 

@@ -6,7 +6,7 @@ import { clip } from "./clip.ts";
 /** The domain of every reason that Headroom gives. */
 export const errorDomain = "headroom.dev";
 
-// The details travel in a header. Many peers refuse headers above 8 KiB in all, so what is told is bounded well below it.
+// The details travel in a header. Many peers refuse headers above 8 KiB in all, so what is told is bounded, and dropped where that is still too much.
 const maxViolations = 16;
 const maxDescriptionChars = 160;
 const maxFieldChars = 120;
@@ -18,11 +18,37 @@ const errorInfoUrl = typeUrl("ErrorInfo");
 const badRequestUrl = typeUrl("BadRequest");
 const retryInfoUrl = typeUrl("RetryInfo");
 
-/** The google.rpc.Status of an error: one ErrorInfo, BadRequest for fields, RetryInfo where waiting helps. */
-export function encodeStatusDetails(error: HeadroomError, message: string, requestId: string): Buffer {
-  const details: wire.Any[] = [any(errorInfoUrl, wire.ErrorInfo.encode(errorInfo(error, requestId)).finish())];
-  if (error.fieldViolations.length > 0)
-    details.push(any(badRequestUrl, wire.BadRequest.encode(badRequest(error.fieldViolations)).finish()));
+export interface StatusDetailsOptions {
+  readonly requestId: string;
+  /** What is encoded takes no more, as long as the message leaves room. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The google.rpc.Status of an error: one ErrorInfo, BadRequest for fields, RetryInfo where waiting helps. Where there is no room for all, the
+ * last of the fields are left out first, then the last of the facts; the request's id stays.
+ */
+export function encodeStatusDetails(error: HeadroomError, message: string, options: StatusDetailsOptions): Buffer {
+  const facts = Object.entries({ request_id: options.requestId, ...error.metadata }).slice(0, maxMetadataEntries);
+  const violations = error.fieldViolations.slice(0, maxViolations);
+  for (;;) {
+    const bytes = encodeDetails(error, message, facts, violations);
+    if (bytes.length <= options.maxBytes || (violations.length === 0 && facts.length === 1)) return bytes;
+    if (violations.length > 0) violations.pop();
+    else facts.pop();
+  }
+}
+
+type Fact = readonly [key: string, value: string];
+
+function encodeDetails(
+  error: HeadroomError,
+  message: string,
+  facts: readonly Fact[],
+  violations: readonly FieldViolation[],
+): Buffer {
+  const details = [any(errorInfoUrl, wire.ErrorInfo.encode(errorInfo(error.reason, facts)).finish())];
+  if (violations.length > 0) details.push(any(badRequestUrl, wire.BadRequest.encode(badRequest(violations)).finish()));
   if (error.retryAfterMs !== null)
     details.push(any(retryInfoUrl, wire.RetryInfo.encode({ retryDelay: duration(error.retryAfterMs) }).finish()));
   return Buffer.from(wire.Status.encode({ code: numberOfCode(error.code), message, details }).finish());
@@ -53,18 +79,17 @@ export function decodeStatusDetails(
   );
 }
 
-function errorInfo(error: HeadroomError, requestId: string): wire.ErrorInfo {
-  const entries = Object.entries({ request_id: requestId, ...error.metadata }).slice(0, maxMetadataEntries);
+function errorInfo(reason: string, facts: readonly Fact[]): wire.ErrorInfo {
   return {
-    reason: error.reason,
+    reason,
     domain: errorDomain,
-    metadata: Object.fromEntries(entries.map(([key, value]) => [key, clip(value, maxMetadataChars)])),
+    metadata: Object.fromEntries(facts.map(([key, value]) => [key, clip(value, maxMetadataChars)])),
   };
 }
 
 function badRequest(violations: readonly FieldViolation[]): wire.BadRequest {
   return {
-    fieldViolations: violations.slice(0, maxViolations).map((violation) =>
+    fieldViolations: violations.map((violation) =>
       wire.BadRequest_FieldViolation.fromPartial({
         field: clip(violation.field, maxFieldChars),
         description: clip(violation.description, maxDescriptionChars),

@@ -60,7 +60,8 @@ const mostBytesTold = 1e12;
 /** How much output is gone with a piece: itself, or, of an agent's note that it left something out, what the note says. */
 export function bytesGone(stream: OutputChunk["stream"], data: Uint8Array | null, lengthBytes: number): number {
   if (stream !== "headroom") return lengthBytes;
-  const told = /(\d+) bytes of output left out/.exec(Buffer.from(data ?? []).toString("utf8"))?.[1];
+  // From the first digit of a row only: trying each would take the square of its length.
+  const told = /(?<!\d)(\d+) bytes of output left out/.exec(Buffer.from(data ?? []).toString("utf8"))?.[1];
   return told === undefined ? 0 : Math.min(Number(told), mostBytesTold);
 }
 
