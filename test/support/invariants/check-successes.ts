@@ -6,8 +6,11 @@ const befell = new Set(["AGENT_RESTARTED", "LEASE_EXPIRED", "CANCELLED"]);
 /** What a command did itself: tried again on request. */
 const did = new Set(["EXITED", "SIGNALED", "TIMED_OUT", "SPAWN_FAILED"]);
 
+/** Its agent asked it to end: that it then ended with 0 says that it went when it was asked, as many programs do, and not that it had done its work. */
+const asked = new Set(["EVICTED", "LEASE_EXPIRED", "TIMED_OUT", "CANCELLED"]);
+
 /**
- * V29: what succeeds counts, and what may run again does: an attempt fails only if its agent saw something else than exit 0, a task only when it
+ * V29: what succeeds counts, and what may run again does: an attempt fails only if its agent saw something else than exit 0, or had asked it to end, a task only when it
  * may not run again, and a plan that nothing can make fail succeeds.
  */
 export function checkSuccesses(facts: Facts): readonly Violation[] {
@@ -17,7 +20,7 @@ export function checkSuccesses(facts: Facts): readonly Violation[] {
 function checkFailedAttempts({ attempts, runs }: Facts): readonly Violation[] {
   const ofAttempt = groupBy(runs, (run) => run.attemptId);
   return attempts
-    .filter(({ state }) => state === "failed")
+    .filter(({ state, reason }) => state === "failed" && !asked.has(reason))
     .flatMap(({ attemptId, fence, reason }) => {
       const saw0 = ofAttempt.get(attemptId)?.some(({ end }) => end?.exitCode === 0 && end.fence === fence) === true;
       if (!saw0) return [];

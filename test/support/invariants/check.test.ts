@@ -352,6 +352,15 @@ describe("the checker of invariants", () => {
     expect(found(after(unusable(2_000, "not attached")))).toEqual(["V14"]);
   });
 
+  it("V29: what was asked to end and then ended with 0 has not succeeded", () => {
+    const endedAs = (reason: string): boolean =>
+      found({
+        attempts: sound.attempts.map((one) => (one.attemptId === "a1" ? { ...one, state: "failed", reason } : one)),
+      }).includes("V29");
+    expect(["EVICTED", "LEASE_EXPIRED", "TIMED_OUT", "CANCELLED"].some(endedAs)).toBe(false);
+    expect(endedAs("SIGNALED")).toBe(true);
+  });
+
   it("V29: a task may fail when its runs are used up, or when its command failed and is not to be tried again", () => {
     const only = (runs: readonly Run[]): boolean => !found(failed(runs)).includes("V29");
     expect(only([{ state: "failed", reason: "EXITED" }])).toBe(true);
