@@ -1,7 +1,7 @@
 /** The registry as a program: settings from the environment, a log file, a token, a clean end. */
 import { runRegistry } from "@headroom/registry";
 import { createTestDatabase, makeTempDir, type TempDir, type TestDatabase } from "@headroom/testing";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -48,14 +48,19 @@ describe("runRegistry", () => {
   it("a token file named by a flag wins over a token of the environment", async () => {
     const stop = new AbortController();
     const tokenFile = join(dir.path, "named");
-    await runRegistry({
+    const settings = {
       env: { ...env(), HEADROOM_TOKEN: "0123456789abcdef" },
       flags: { "token-file": tokenFile },
       until: stop.signal,
       onReady: () => stop.abort(),
-    });
-    // It is written by whoever takes its token from it.
-    expect((await readFile(tokenFile, "utf8")).trim()).toMatch(/^[\w-]{43}$/);
+    };
+    // One that nobody has written is no reason to make a new token, which would end all credentials.
+    await expect(runRegistry(settings)).rejects.toThrow(
+      /named \(--token-file\) does not exist, and HEADROOM_TOKEN is set/,
+    );
+    await writeFile(tokenFile, "fedcba9876543210", { mode: 0o600 });
+    await runRegistry(settings);
+    expect(await readFile(tokenFile, "utf8")).toBe("fedcba9876543210");
   });
 
   it("a wrong setting is told with variable, flag and the right way, before anything starts", async () => {

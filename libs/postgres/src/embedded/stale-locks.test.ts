@@ -25,9 +25,9 @@ async function run(program: string, args: string[], cwd: string): Promise<ChildP
   return child;
 }
 
-/** Its number stays, because its parent has become a program that does not ask after it. */
+/** Its number stays, because its parent has become a program that does not ask after it: before it ends, for a shell may ask. */
 async function endedButThere(): Promise<number> {
-  const parent = await run("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], "/");
+  const parent = await run("sh", ["-c", "sleep 0.5 & echo $!; exec sleep 60"], "/");
   const [line] = (await once(parent.stdout ?? parent, "data")) as [Buffer];
   const pid = Number(line.toString());
   await waitFor(async () => (await processStartTime(pid)) === null);
