@@ -153,7 +153,7 @@ describe("room kept for large tasks", () => {
           expect(result.lateForLarge).toBe(0);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 150 },
     );
   });
 

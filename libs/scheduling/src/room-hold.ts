@@ -120,7 +120,7 @@ export function makeHold(
 }
 
 /**
- * Every other time the most promising one, and in between one after the other by the agents' ids: each place that stays one has its turn within twice as many
+ * Every other time the most promising one, and in between one after the other by the agents' ids, but for the one that has just been tried: each place that stays one has its turn within twice as many
  * holds as there are places, however often the order of their promise changes, and with nothing to remember but their number.
  */
 function nextPlace(
@@ -134,7 +134,7 @@ function nextPlace(
   const byId = places.toSorted((a, b) => (a.agentId < b.agentId ? -1 : 1));
   const turn = times / 2 - 1;
   const next = byId[turn % byId.length];
-  return next?.agentId === first.agentId ? byId[(turn + 1) % byId.length] : next;
+  return next?.agentId === last?.agentId ? byId[(turn + 1) % byId.length] : next;
 }
 
 /** The last hold was there, and ended before the moment that was known of it; the next one reaches that. */
