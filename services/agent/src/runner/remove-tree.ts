@@ -1,6 +1,7 @@
 import { chmod, lstat, opendir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { sleep, type Timers } from "@headroom/runtime";
+import { errorCode } from "./error-code.ts";
 
 /** Of a file that somebody holds open, or of what came into a folder in the midst of it. */
 const passing = new Set(["EBUSY", "EMFILE", "ENFILE", "ENOTEMPTY", "EPERM"]);
@@ -19,7 +20,7 @@ export async function removeTree(path: string, timers: Timers): Promise<void> {
       await removeAny(path);
       return;
     } catch (error) {
-      if (left === 0 || !passing.has(codeOf(error))) throw error;
+      if (left === 0 || !passing.has(errorCode(error))) throw error;
       await sleep(timers, retryMs * (tries - left));
     }
   }
@@ -30,7 +31,7 @@ async function removeAny(path: string): Promise<void> {
     if ((await lstat(path)).isDirectory()) await removeFolder(path);
     else await unlink(path);
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
+    if (errorCode(error) !== "ENOENT") throw error;
   }
 }
 
@@ -40,12 +41,12 @@ async function removeFolder(path: string): Promise<void> {
     await rmdir(path);
     return;
   } catch (error) {
-    if (!isFull.has(codeOf(error))) throw error;
+    if (!isFull.has(errorCode(error))) throw error;
   }
   try {
     await removeChildren(path);
   } catch (error) {
-    if (codeOf(error) !== "EACCES") throw error;
+    if (errorCode(error) !== "EACCES") throw error;
     // Some tools write folders that nobody may write to, their owner included, such as a cache of modules.
     await chmod(path, 0o700);
     await removeChildren(path);
@@ -55,8 +56,4 @@ async function removeFolder(path: string): Promise<void> {
 
 async function removeChildren(path: string): Promise<void> {
   for await (const { name } of await opendir(path)) await removeAny(join(path, name));
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error ? String(Reflect.get(error, "code")) : "";
 }

@@ -1,10 +1,12 @@
+import { errorCode } from "./error-code.ts";
+
 /** Why the system refused to start a program, for whoever wrote the command. */
 export function whyNotStarted(error: unknown, program: string, platform: NodeJS.Platform = process.platform): string {
   if (platform === "win32") {
     const why = whyNotOnWindows(error, program);
     if (why !== null) return why;
   }
-  switch (codeOf(error)) {
+  switch (errorCode(error)) {
     case "ENOENT":
       return "the interpreter in its first line (#!) does not exist on this agent";
     case "EACCES":
@@ -27,13 +29,9 @@ export function whyNotStarted(error: unknown, program: string, platform: NodeJS.
 /** No first line names an interpreter there, and Node refuses to start scripts of the shell, whose arguments it cannot quote. */
 function whyNotOnWindows(error: unknown, program: string): string | null {
   const isShellScript = /\.(?:cmd|bat)[ .]*$/i.test(program);
-  if (codeOf(error) === "ENOENT")
+  if (errorCode(error) === "ENOENT")
     return 'no such program (.exe, .com) is on this agent, at that path or in the folders of PATH; a .cmd or .bat is started by "cmd", "/c" before its name';
-  if (codeOf(error) === "EINVAL" && isShellScript)
+  if (errorCode(error) === "EINVAL" && isShellScript)
     return 'Windows starts a .cmd or .bat by its shell alone; write "cmd", "/c" before its name';
   return null;
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error ? Reflect.get(error, "code") : undefined;
 }

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { errorCode } from "./error-code.ts";
 import type { PathLooks } from "./find-program.ts";
 import type { FolderRemover } from "./folder-remover.ts";
 
@@ -56,10 +57,6 @@ async function checkGiven(path: string, attemptId: string, looks: PathLooks): Pr
       isMachine: false,
     };
   }
-}
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error ? Reflect.get(error, "code") : undefined;
 }
 
 function messageOf(error: unknown): string {
