@@ -209,6 +209,28 @@ describe("an owner that stood still for so long that it was taken for dead", () 
     expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("held");
   });
 
+  it("takes it back once, and not from itself, when it is asked several times meanwhile", async () => {
+    const { dir, ports, first, second, lost } = await takenOver();
+    await second.release();
+    await ports.advance(3_000);
+    const asked: Promise<boolean>[] = [];
+    while (!(await readdir(dir)).includes("3")) asked.push(first.isHeld());
+    for (let more = 0; more < 20; more += 1) asked.push(first.isHeld());
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([true]));
+    expect(lost).toEqual([]);
+    await Promise.all([first.isHeld(), first.release()]);
+    expect(await first.isHeld()).toBe(false);
+    expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("taken");
+  });
+
+  it("does not take it back once it has let go itself", async () => {
+    const { dir, ports, first, second } = await takenOver();
+    await Promise.all([first.release(), second.release()]);
+    expect(await first.isHeld()).toBe(false);
+    expect(ports.pending()).toEqual([]);
+    expect((await takeOwnerLock(dir, manualPorts())).kind).toBe("taken");
+  });
+
   it("is told once that another one has it, and lets nothing go then", async () => {
     const { dir, ports, first, lost } = await takenOver();
     await retell(dir, { place: otherMachine }, 2);

@@ -14,11 +14,15 @@ import {
 import { type OwnerPlace, placeInWords, placeRelation, readOwnerPlace } from "./owner-lock-place.ts";
 import { giveSigns, lastSignMs, seesSigns } from "./owner-lock-signs.ts";
 import { isSameProcess, processStartTime, unknownStartTime } from "./process-identity.ts";
+import { Semaphore } from "./semaphore.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
 /** A folder's one owner. */
 export interface OwnerLock {
-  /** false when somebody has the lock who took this owner for dead, and while that cannot be told. For before what must not be done by two. */
+  /**
+   * false when it was released, when somebody has the lock who took this owner for dead, and while that cannot be told. For before what must
+   * not be done by two.
+   */
   isHeld(): Promise<boolean>;
   /** Lets others in. Idempotent. */
   release(): Promise<void>;
@@ -136,12 +140,21 @@ function ownerLock(
   const { lockDir, mine } = taken;
   let { number } = taken;
   let isLost = false;
-  const signs = giveSigns(() => claimPath(lockDir, number), options, takeBack);
+  let released: Promise<void> | undefined;
+  /** Looks at the lock and steps on it follow each other: one that saw a claim of its own half made would take it for somebody else's. */
+  const steps = new Semaphore(1);
+  const signs = giveSigns(
+    () => claimPath(lockDir, number),
+    options,
+    () => steps.run(takeBack),
+  );
 
   async function takeBack(): Promise<void> {
+    if (isLost || released !== undefined) return;
     const highest = await highestClaim(lockDir);
+    if (highest === number) return;
     const claim = highest === 0 ? null : await readClaim(lockDir, highest);
-    if (isLost || claim === "gone") return;
+    if (claim === "gone") return;
     if (claim === null || claim.released === true) {
       if (!(await makeClaim(lockDir, highest + 1, mine))) return;
       number = highest + 1;
@@ -153,23 +166,18 @@ function ownerLock(
   }
 
   async function isHeld(): Promise<boolean> {
-    if (isLost) return false;
-    const highest = await highestClaim(lockDir);
-    if (highest === number) return true;
     await takeBack();
-    return !isLost && (await highestClaim(lockDir)) === number;
+    return !isLost && released === undefined && (await highestClaim(lockDir)) === number;
   }
 
-  let released: Promise<void> | undefined;
   async function release(): Promise<void> {
-    await signs.end();
     // Of a lock that somebody else has there is nothing to let go.
     if ((await highestClaim(lockDir)) <= number) await releaseClaim(lockDir, number, mine);
   }
   return {
-    isHeld: () => isHeld().catch(() => false),
+    isHeld: () => steps.run(isHeld).catch(() => false),
     release() {
-      released ??= release();
+      released ??= signs.end().then(() => steps.run(release));
       return released;
     },
   };
