@@ -33,7 +33,7 @@ export const phases: Readonly<Record<string, Phase>> = { messages, framing, stre
 
 const usualBounds: Bounds = {
   heapGrowthMib: 60,
-  rssGrowthMib: 300,
+  rssGrowthMib: 600,
   peakRssMib: 1_200,
   worstDelayMs: 10_000,
   logBytesPerCase: 400,

@@ -6,8 +6,9 @@ import type { Tally } from "./tally.ts";
 import type { World } from "./world.ts";
 
 export interface Bounds {
-  /** After the part, the garbage collected, above what it was at the beginning of the run. */
+  /** After the part, the garbage collected, above what it was at the beginning of the run. Buffers outside of the heap count. */
   readonly heapGrowthMib: number;
+  /** The same of all its memory, of which the allocator keeps what was used at the highest: a leak is what comes on top of that, again and again. */
   readonly rssGrowthMib: number;
   /** At its highest, in between. */
   readonly peakRssMib: number;
@@ -57,11 +58,13 @@ export async function startWatch(world: World, tally: Tally, bounds: Bounds): Pr
     }
   }
 
-  /** Sockets that were closed are gone a moment later, so what is above its bound is looked at again. */
+  /** Sockets that were closed are gone a moment later, and memory is given back in the background: what is above its bound is looked at again. */
   async function measured(service: World["services"][number], begun: Measured): Promise<Measured> {
     let now = await measure(service, world.probesDir);
     const { worstDelayMs } = now;
-    for (let again = 0; again < 10 && now.heapMib - begun.heapMib > bounds.heapGrowthMib; again += 1) {
+    const isAbove = (): boolean =>
+      usedMib(now) - usedMib(begun) > bounds.heapGrowthMib || now.rssMib - begun.rssMib > bounds.rssGrowthMib;
+    for (let again = 0; again < 10 && isAbove(); again += 1) {
       await pause(1_000);
       now = await measure(service, world.probesDir);
     }
@@ -75,10 +78,10 @@ export async function startWatch(world: World, tally: Tally, bounds: Bounds): Pr
     tally.worstDelayMs[name] = Math.max(tally.worstDelayMs[name] ?? 0, now.worstDelayMs);
     console.error(
       `${at}: rss ${begun.rssMib} -> ${now.rssMib} MiB (peak ${peakMib}), heap ${begun.heapMib} -> ${now.heapMib} MiB, ` +
-        `loop at most ${now.worstDelayMs} ms late, ${now.descriptors} descriptors`,
+        `buffers ${begun.buffersMib} -> ${now.buffersMib} MiB, loop at most ${now.worstDelayMs} ms late, ${now.descriptors} descriptors`,
     );
-    const heap = now.heapMib - begun.heapMib;
-    if (heap > bounds.heapGrowthMib) tally.find(at, `its heap grew by ${heap} MiB`);
+    const used = usedMib(now) - usedMib(begun);
+    if (used > bounds.heapGrowthMib) tally.find(at, `its heap and buffers grew by ${used} MiB`);
     if (growth > bounds.rssGrowthMib) tally.find(at, `its resident memory grew by ${growth} MiB`);
     if (peakMib > bounds.peakRssMib) tally.find(at, `its resident memory was ${peakMib} MiB at its highest`);
     if (now.worstDelayMs > bounds.worstDelayMs) tally.find(at, `its event loop was ${now.worstDelayMs} ms late`);
@@ -86,6 +89,8 @@ export async function startWatch(world: World, tally: Tally, bounds: Bounds): Pr
 
   return { during };
 }
+
+const usedMib = ({ heapMib, buffersMib }: Measured): number => heapMib + buffersMib;
 
 /** Where a member of a cluster logs. */
 const logsOf = ({ cluster }: World, name: string): string => join(cluster.dir, name, "logs");
