@@ -473,4 +473,10 @@ export const mutations = [
     from: "THEN greatest(clock_timestamp(), q.resume_after) + released.wait_timeout_ms",
     to: "THEN q.paused_at + released.wait_timeout_ms",
   },
+  {
+    name: "what waits is claimed in any order",
+    file: "services/orchestrator/src/store/postgres/claim.ts",
+    from: "ORDER BY p.rank, p.pause_queue_id\n                      LIMIT ${mostOfShape}",
+    to: "ORDER BY p.pause_queue_id\n                      LIMIT ${mostOfShape}",
+  },
 ];

@@ -54,6 +54,8 @@ const toldBoundMs = 3 * 60_000;
 
 /** A registry process follows what others write every second; a slow database makes more of that. */
 const toldWithinMs = 8_000;
+/** Twice the lease of a claim, and a poll. */
+const claimedForMs = 20_000;
 
 /** After all has ended, some more work: nothing disturbs it, so nothing may wait with room for it and its turn for longer than this. */
 const probePlans = 4;
@@ -113,7 +115,11 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     if (isOneOfEach)
       problems.push(
         ...violationLines([
-          ...findViolations(facts, { waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs, toldWithinMs }),
+          ...findViolations(facts, {
+            waitBoundMs: world.looksRarely ? toldBoundMs : waitBoundMs,
+            toldWithinMs,
+            claimedForMs,
+          }),
           ...findDoubleExecutions(world),
           ...findRunsOfLost(world, facts),
           ...findForeignPromised(world, facts),

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { checkDelivered } from "./check-delivered.ts";
 import { checkMassLoss } from "./check-mass-loss.ts";
+import { checkOrder } from "./check-order.ts";
 import { checkWaitTimeouts } from "./check-wait-timeouts.ts";
 import type { Change, Facts, Invariant } from "./facts.ts";
 import { found, isPromise, sound } from "./findings.test-helper.ts";
@@ -140,6 +141,41 @@ describe("the checker of invariants, at the bounds of its rules", () => {
     expect(waited(170_000, { status: "resumed" })).toEqual(["V15"]);
     const hold: Change = { seq: 0, commit: "90", atMs: 2_000, row: "queue", held: true };
     expect(waited(170_000, { status: "resumed" }, [], [hold, { ...hold, atMs: 9_000, held: false }])).toEqual([]);
+  });
+
+  it("V32: of what needs the same nothing is given out before what comes before it, but for what somebody has claimed or waits for its time", () => {
+    const row = sound.changes.find((change) => change.row === "pause") as Extract<Change, { row: "pause" }>;
+    const earlier = { ...sound.tasks[0]!, taskId: "earlier", name: "earlier", rank: -1 };
+    const claim: Change = { row: "task", seq: 0, commit: "91", atMs: 0, taskId: "earlier", state: "paused", fence: 2 };
+    /** One waits from 0 on, and another one that needs the same is given out at `atMs`. */
+    const overtaken = (atMs: number, more: readonly Change[] = [], change: object = {}, rank = -1) => {
+      const waiting: Change = { ...row, atMs: 0, commit: "90", pauseQueueId: "earlier", taskId: "earlier", ...change };
+      const attempt = {
+        row: "attempt",
+        seq: 0,
+        atMs,
+        commit: "99",
+        attemptId: "c1",
+        taskId: "second",
+        fence: 2,
+      } as const;
+      const facts: Facts = {
+        ...sound,
+        tasks: [...sound.tasks, { ...earlier, rank }],
+        changes: numbered([waiting, ...more, { ...attempt, state: "assigned" }]),
+      };
+      return checkOrder(facts, 20_000).map(({ invariant }) => invariant);
+    };
+    expect(overtaken(20_000)).toEqual(["V32"]);
+    expect(overtaken(19_999)).toEqual([]);
+    expect(overtaken(20_000, [], {}, 1)).toEqual([]);
+    expect(overtaken(20_000, [], { blocked: true })).toEqual([]);
+    expect(overtaken(29_999, [], { resumeAfterMs: 10_000 })).toEqual([]);
+    expect(overtaken(30_000, [], { resumeAfterMs: 10_000 })).toEqual(["V32"]);
+    expect(overtaken(29_999, [{ ...claim, atMs: 10_000 }])).toEqual([]);
+    expect(overtaken(30_000, [{ ...claim, atMs: 10_000 }])).toEqual(["V32"]);
+    const ended: Change = { ...row, atMs: 15_000, pauseQueueId: "earlier", taskId: "earlier", status: "resumed" };
+    expect(overtaken(30_000, [ended])).toEqual([]);
   });
 
   it("V24: what is held is not given out: of a plan at once, of the queue from a moment after", () => {

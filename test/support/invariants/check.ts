@@ -6,6 +6,7 @@ import { checkHeld } from "./check-held.ts";
 import { checkDependencies } from "./check-dependencies.ts";
 import { checkKept } from "./check-kept.ts";
 import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
+import { checkOrder } from "./check-order.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkAcked, checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";
 import { checkSuccesses } from "./check-successes.ts";
@@ -20,6 +21,8 @@ export interface CheckOptions {
   readonly waitBoundMs: number;
   /** How much later than the store a registry process may learn that a machine takes no work, while the database answers. Default 15 s. */
   readonly toldWithinMs?: number;
+  /** Longer than two leases of a claim. Default 60 s. */
+  readonly claimedForMs?: number;
 }
 
 const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
@@ -53,12 +56,13 @@ const checks: readonly ((facts: Facts) => readonly Violation[])[] = [
 
 export function findViolations(
   facts: Facts,
-  { waitBoundMs, toldWithinMs = 15_000 }: CheckOptions,
+  { waitBoundMs, toldWithinMs = 15_000, claimedForMs = 60_000 }: CheckOptions,
 ): readonly Violation[] {
   return [
     ...checks.flatMap((check) => check(facts)),
     ...checkUsable(facts, toldWithinMs),
     ...checkWaiting(facts, waitBoundMs),
+    ...checkOrder(facts, claimedForMs),
   ];
 }
 

@@ -24,6 +24,8 @@ export interface TaskFact {
   readonly name: string;
   readonly state: TaskState;
   readonly priority: number;
+  /** Its place in the order of the queue, the lowest first. */
+  readonly rank: number;
   readonly createdAtMs: EpochMs;
   readonly needs: Needs;
   readonly fence: number;
@@ -241,4 +243,5 @@ export type Invariant =
   | "V28"
   | "V29"
   | "V30"
-  | "V31";
+  | "V31"
+  | "V32";

@@ -50,6 +50,7 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     name: string;
     state: TaskState;
     priority: number;
+    rank: number;
     created_ms: number;
     needs: Needs;
     fence: string;
@@ -59,7 +60,7 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     hold_unknown: boolean;
     wait_timeout_ms: string | null;
     depends_on: readonly string[];
-  }>(`SELECT task_id, plan_id, name, state, priority, (extract(epoch FROM created_at) * 1000)::double precision AS created_ms, needs, fence,
+  }>(`SELECT task_id, plan_id, name, state, priority, rank, (extract(epoch FROM created_at) * 1000)::double precision AS created_ms, needs, fence,
             attempt_id, max_attempts, retry_on_failure, hold_unknown, wait_timeout_ms,
             ARRAY(SELECT d.depends_on_task_id::text FROM orchestrator.task_dependencies d WHERE d.task_id = t.task_id) AS depends_on
        FROM orchestrator.tasks t`);
@@ -69,6 +70,7 @@ async function readTasks(sql: RunSql): Promise<readonly TaskFact[]> {
     name: row.name,
     state: row.state,
     priority: row.priority,
+    rank: row.rank,
     createdAtMs: row.created_ms,
     needs: row.needs,
     fence: Number(row.fence),

@@ -15,7 +15,7 @@ export function soundHistory(): Facts {
     memoryMib: 0,
     cards: [{ cardId: "card", vramMib: 1_000, exclusive: false }],
   };
-  const task = { planId: "plan", priority: 0, createdAtMs: 10, needs, fence: 1, state: "succeeded" } as const;
+  const task = { planId: "plan", priority: 0, rank: 0, createdAtMs: 10, needs, fence: 1, state: "succeeded" } as const;
   const policy = { maxAttempts: 3, retryOnFailure: false, holdUnknown: false, waitTimeoutMs: null } as const;
   const promise = (
     atMs: number,
