@@ -11,6 +11,7 @@ const notDue = {
   limit: 10,
   exceptPlanIds: [],
   exceptLostIds: [],
+  clockSetAgoMs: null,
 } as const;
 
 export function attemptsConformance(desk: StoreDesk): void {
@@ -39,7 +40,7 @@ export function attemptsConformance(desk: StoreDesk): void {
 
     it("what was not sent is found by whoever holds the agent, once; or taken back when it is too late", async () => {
       const { agentId, first } = await start([newTask("a")], false);
-      expect(await desk.store.findDueAttempts(notDue)).toEqual({ undelivered: [], lost: [], unanswered: [] });
+      expect(await desk.store.findDueAttempts(notDue)).toMatchObject({ undelivered: [], lost: [], unanswered: [] });
       expect(await desk.store.findDueAttempts({ ...notDue, undeliveredAfterMs: 0 })).toMatchObject({
         undelivered: [{ attemptId: first.attemptId }],
         lost: [],
@@ -224,6 +225,22 @@ export function attemptsConformance(desk: StoreDesk): void {
       expect((await desk.store.findDueAttempts(lost)).lost).toMatchObject([first, second]);
       const but = { ...lost, exceptLostIds: [sent.attemptId] };
       expect((await desk.store.findDueAttempts(but)).lost).toMatchObject([second]);
+    });
+
+    it("since the database's clock was set ahead nothing is lost before its whole lease and the grace; the answer tells the time", async () => {
+      const [claimed] = await accept(newPlan([newTask("a")]));
+      const agentId = randomUUID();
+      const amounts = { cpuMillicores: 1_000, memoryMib: 0, cards: [] };
+      // Its lease of 300 s ended 600 s ago.
+      const long = { claimed: claimed!, agentId, amounts, cardIndexes: [], leaseLeftMs: -900_000, sendsNow: true };
+      await desk.store.assign([long], desk.owner, "planner");
+      const lost = { ...notDue, lostAfterMs: 30_000 };
+      const { nowMs, lost: found } = await desk.store.findDueAttempts(lost);
+      expect(found).toHaveLength(1);
+      expect((await desk.store.findDueAttempts(lost)).nowMs).toBeGreaterThanOrEqual(nowMs);
+      const isLost = async (clockSetAgoMs: number): Promise<boolean> =>
+        (await desk.store.findDueAttempts({ ...lost, clockSetAgoMs })).lost.length === 1;
+      expect([await isLost(0), await isLost(329_999), await isLost(330_000)]).toEqual([false, false, true]);
     });
 
     it("dependents: released one by one, cancelled all the way down", async () => {

@@ -2,13 +2,18 @@ import { silentLogger } from "@headroom/runtime";
 import { captureLogger, manualPorts, waitFor } from "@headroom/testing";
 import { expect, it } from "vitest";
 import { createAvoidedAgents } from "../placing/avoided-agents.ts";
-import type { DueAttempts } from "../store/port.ts";
+import type { DueAttempts, DueLimits } from "../store/port.ts";
 import { DependentsLockedError } from "../store/row-locked.ts";
 import { createSweep, type SweepOptions } from "./sweep.ts";
 
-/** Nobody has locked anything, and no room is to be renewed. */
+type Found = Omit<DueAttempts, "nowMs"> & Partial<Pick<DueAttempts, "nowMs">>;
+
+/** Nobody has locked anything, and no room is to be renewed. The database's clock is this one, unless told otherwise. */
 function sweepOf(
-  store: Pick<SweepOptions["store"], "findDueAttempts" | "loseAttempt">,
+  {
+    findDueAttempts,
+    loseAttempt,
+  }: Pick<SweepOptions["store"], "loseAttempt"> & { findDueAttempts(limits: DueLimits): Promise<Found> },
   ports: SweepOptions["ports"],
   logger: SweepOptions["logger"],
 ) {
@@ -17,7 +22,8 @@ function sweepOf(
       attemptsInUse: () => Promise.resolve(new Set()),
       takeBackUnsent: () => Promise.resolve(null),
       noteReservationsRenewed: () => Promise.resolve(),
-      ...store,
+      findDueAttempts: async (limits) => ({ nowMs: ports.clock.now(), ...(await findDueAttempts(limits)) }),
+      loseAttempt,
     },
     registry: { renew: () => Promise.resolve([]) },
     settle: () => undefined,
@@ -41,7 +47,7 @@ it("room that waits for an answer is kept before anything is settled: that may w
   const sweep = createSweep({
     store: {
       findDueAttempts: () =>
-        Promise.resolve({ undelivered: [attempt("a")], lost: [attempt("b")], unanswered: [attempt("c")] }),
+        Promise.resolve({ undelivered: [attempt("a")], lost: [attempt("b")], unanswered: [attempt("c")], nowMs: 0 }),
       attemptsInUse: () => Promise.resolve(new Set()),
       takeBackUnsent: waits("take back"),
       loseAttempt: waits("lose"),
@@ -152,4 +158,43 @@ it("a schema of another version is no attempt's fault: the first that meets it e
   await sweep.stop();
   expect(tried).toEqual(["a"]);
   expect(logger.records.map(({ level }) => level)).toEqual(["warn"]);
+});
+
+it("what the database's clock, set ahead, says of leases is left alone, and told once; from then on leases count anew", async () => {
+  const ports = manualPorts();
+  const logger = captureLogger();
+  const tried: string[] = [];
+  const asked: (number | null)[] = [];
+  let aheadMs = 0;
+  const lost = [{ attemptId: "a", planId: "P", agentId: "one" }] as unknown as DueAttempts["lost"];
+  const sweep = sweepOf(
+    {
+      findDueAttempts({ clockSetAgoMs }) {
+        asked.push(clockSetAgoMs);
+        return Promise.resolve({
+          undelivered: [],
+          lost: aheadMs === 0 ? [] : lost,
+          unanswered: [],
+          nowMs: ports.clock.now() + aheadMs,
+        });
+      },
+      loseAttempt({ attemptId }) {
+        tried.push(attemptId);
+        return Promise.resolve(null);
+      },
+    },
+    ports,
+    logger,
+  );
+  await sweep.start();
+  await ports.advance(0);
+  aheadMs = 600_000;
+  await ports.advance(1_500);
+  expect([asked.length, tried]).toEqual([2, []]);
+  await ports.advance(1_500);
+  await sweep.stop();
+  expect(tried).toEqual(["a"]);
+  expect(asked.slice(0, 2)).toEqual([null, null]);
+  expect(asked[2]).toBeGreaterThan(800);
+  expect(logger.records.map(({ fields }) => fields["set_ahead_by_ms"])).toEqual([600_000]);
 });

@@ -7,6 +7,7 @@ import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts
 import { DependentsLockedError } from "../store/row-locked.ts";
 import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
+import { DatabaseClock } from "./database-clock.ts";
 import { KeptBackAttempts } from "./kept-back.ts";
 import { LockedPlans } from "./locked-plans.ts";
 
@@ -32,7 +33,7 @@ const renewAheadMs = 20_000;
 /** So many attempts of a plan are found kept back in one round; the others of it come in the next. Each has cost a look at all that comes after its task. */
 const maxKeptOfPlan = 10;
 
-const limits: Omit<DueLimits, "exceptPlanIds" | "exceptLostIds"> = {
+const limits: Omit<DueLimits, "exceptPlanIds" | "exceptLostIds" | "clockSetAgoMs"> = {
   undeliveredAfterMs,
   lostAfterMs: lostGraceMs,
   renewAheadMs,
@@ -53,6 +54,7 @@ export function createSweep(options: SweepOptions): ManagedService {
   const { clock } = options.ports;
   const locked = new LockedPlans({ store: options.store, clock, logger });
   const kept = new KeptBackAttempts(clock, logger);
+  const databaseClock = new DatabaseClock(clock, logger);
   return new RunLoop({
     name: "sweep",
     ports: options.ports,
@@ -61,7 +63,16 @@ export function createSweep(options: SweepOptions): ManagedService {
     jitterFraction: 0.1,
     async run() {
       const exceptPlanIds = await locked.stillLocked();
-      const due = await options.store.findDueAttempts({ ...limits, exceptPlanIds, exceptLostIds: kept.resting() });
+      const askedAtMs = clock.monotonic();
+      const clockSetAgoMs = databaseClock.setAgoMs();
+      const found = await options.store.findDueAttempts({
+        ...limits,
+        exceptPlanIds,
+        exceptLostIds: kept.resting(),
+        clockSetAgoMs,
+      });
+      // What a clock that has just been set says of leases is looked at again.
+      const due = databaseClock.heard(found.nowMs, askedAtMs) ? { ...found, lost: [] } : found;
       // First: what is lost is settled one by one, and each may wait for a plan that somebody locks meanwhile, while leases run out.
       await renewUnanswered(options, renewal, due);
       await locked.ask([...due.undelivered, ...due.lost]);

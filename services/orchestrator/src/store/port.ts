@@ -179,12 +179,16 @@ export interface DueLimits {
   readonly exceptPlanIds: readonly string[];
   /** Attempts that are not looked for among the lost. */
   readonly exceptLostIds: readonly string[];
+  /** How long ago the database's clock was found to have been set ahead: no lease has lasted longer than that by now. Null: it was not. */
+  readonly clockSetAgoMs: number | null;
 }
 
 export interface DueAttempts {
   readonly undelivered: readonly AttemptKnown[];
   readonly lost: readonly AttemptKnown[];
   readonly unanswered: readonly AttemptKnown[];
+  /** The database's time. */
+  readonly nowMs: EpochMs;
 }
 
 /** How many tasks that may start stand before one: those that are held, that wait for others or that can never fit do not count. */
