@@ -54,7 +54,11 @@ describe("whatHolds", () => {
   });
 
   it("asks the registry about no more than there is room for, and a few", async () => {
-    const told = await reasons(null, Array<object>(20).fill({}), 2);
+    const told = await reasons(
+      null,
+      Array.from({ length: 20 }, () => ({})),
+      2,
+    );
     expect(told).toEqual([...Array<null>(18).fill(null), "AWAITING_TURN", "AWAITING_TURN"]);
   });
 });

@@ -3,7 +3,9 @@ import { describe, expect, it } from "vitest";
 import { DatabaseClock } from "./database-clock.ts";
 
 function watched() {
-  const { clock, advance } = manualPorts();
+  const ports = manualPorts();
+  const { clock } = ports;
+  const advance = (ms: number): Promise<void> => ports.advance(ms);
   const logger = captureLogger();
   const database = new DatabaseClock(clock, logger);
   /** A question that takes so long is answered with this time. */

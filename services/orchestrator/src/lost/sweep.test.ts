@@ -8,22 +8,19 @@ import { createSweep, type SweepOptions } from "./sweep.ts";
 
 type Found = Omit<DueAttempts, "nowMs"> & Partial<Pick<DueAttempts, "nowMs">>;
 
+interface Finder extends Pick<SweepOptions["store"], "loseAttempt"> {
+  findDueAttempts(limits: DueLimits): Promise<Found>;
+}
+
 /** Nobody has locked anything, and no room is to be renewed. The database's clock is this one, unless told otherwise. */
-function sweepOf(
-  {
-    findDueAttempts,
-    loseAttempt,
-  }: Pick<SweepOptions["store"], "loseAttempt"> & { findDueAttempts(limits: DueLimits): Promise<Found> },
-  ports: SweepOptions["ports"],
-  logger: SweepOptions["logger"],
-) {
+function sweepOf(store: Finder, ports: SweepOptions["ports"], logger: SweepOptions["logger"]) {
   return createSweep({
     store: {
       attemptsInUse: () => Promise.resolve(new Set()),
       takeBackUnsent: () => Promise.resolve(null),
       noteReservationsRenewed: () => Promise.resolve(),
-      findDueAttempts: async (limits) => ({ nowMs: ports.clock.now(), ...(await findDueAttempts(limits)) }),
-      loseAttempt,
+      findDueAttempts: async (limits) => ({ nowMs: ports.clock.now(), ...(await store.findDueAttempts(limits)) }),
+      loseAttempt: (attempt, graceMs, decide) => store.loseAttempt(attempt, graceMs, decide),
     },
     registry: { renew: () => Promise.resolve([]) },
     settle: () => undefined,
