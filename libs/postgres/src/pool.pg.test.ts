@@ -38,6 +38,22 @@ describe("sessions", () => {
     ]);
   });
 
+  it("keep what they commit where the role does without, and leave every stronger wish as it is", async () => {
+    const { role } = (await db.knex.raw<{ rows: { role: string }[] }>("SELECT current_user AS role")).rows[0]!;
+    const inNew = async (setting: string): Promise<unknown> => {
+      await db.knex.raw(`ALTER ROLE ${role} IN DATABASE "${test.name}" SET synchronous_commit = ${setting}`);
+      const { rows } = await open().knex.raw<{ rows: object[] }>("SHOW synchronous_commit");
+      return rows[0];
+    };
+    try {
+      expect(await inNew("off")).toEqual({ synchronous_commit: "on" });
+      expect(await inNew("local")).toEqual({ synchronous_commit: "local" });
+      expect(await inNew("remote_apply")).toEqual({ synchronous_commit: "remote_apply" });
+    } finally {
+      await db.knex.raw(`ALTER ROLE ${role} IN DATABASE "${test.name}" RESET synchronous_commit`);
+    }
+  });
+
   it("give int8 as numbers, timestamptz as epoch milliseconds, json parsed", async () => {
     const values = defineStatement<Record<string, unknown>>({
       name: "test_values",

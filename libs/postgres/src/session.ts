@@ -13,6 +13,7 @@ const prepareSessionSql = `
          set_config('statement_timeout', $2, false),
          set_config('lock_timeout', $3, false),
          set_config('idle_in_transaction_session_timeout', $4, false),
+         set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
          current_setting('transaction_read_only') = 'on' AS is_read_only`;
 
 /**
@@ -30,7 +31,8 @@ export class ReadOnlyServerError extends Error {
 }
 
 /**
- * Fixes a new session to one schema and gives it its limits: one round trip per connection. Plain SQL rather than
+ * Fixes a new session to one schema and gives it its limits, and commits that are kept where the role or the database has them lost with a crash (what is
+ * acknowledged must be there; who waits for which standby stays the administrator's word): one round trip per connection. Plain SQL rather than
  * start-up options, because connection poolers refuse those. Throws ReadOnlyServerError: a session that was let in there would go on
  * answering from the past, and refusing every write, for as long as it is in use.
  */
