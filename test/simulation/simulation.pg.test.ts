@@ -1,14 +1,7 @@
 /** Whole worlds under faults, each from a seed, and those that have found something before. */
-import { constants, setPriority } from "node:os";
-import { join } from "node:path";
-import type { EmbeddedPostgres } from "@headroom/postgres";
-import type { TempDir } from "@headroom/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sharedProgramsDir } from "@headroom/testing";
-import { openRealSessions, type RealSessions } from "./database/real-sessions.ts";
-import { makeSimulationDir, startSimulationServer } from "./server.ts";
+import { describe, expect, it } from "vitest";
 import { type Outcome, simulate } from "./simulate.ts";
-import { type Configs, simConfigs } from "./world/services.ts";
+import { groundForWorlds } from "./worlds.test-helper.ts";
 
 /** How many worlds, from which seed on. The suite takes the same each time; a long run takes fresh ones: `npm run simulate:faults`. */
 const worlds = Number(process.env["HEADROOM_SIMULATION_SEEDS"] ?? "30");
@@ -25,25 +18,8 @@ const found: readonly (readonly [seed: number, what: string])[] = [
 ];
 
 describe("simulated worlds", () => {
-  let dir: TempDir;
-  let server: EmbeddedPostgres;
-  let real: RealSessions;
-  let configs: Configs;
-  beforeAll(async () => {
-    // Virtual time does not mind waiting; the tests beside this one live in real time. The server inherits it.
-    setPriority(constants.priority.PRIORITY_LOW);
-    dir = await makeSimulationDir();
-    server = await startSimulationServer(join(dir.path, "data"), sharedProgramsDir);
-    real = await openRealSessions(server.connectionString);
-    configs = await simConfigs();
-  });
-  afterAll(async () => {
-    await real?.close();
-    await server?.stop();
-    await dir?.remove();
-  });
-
-  const run = (seed: number): Promise<Outcome> => simulate({ seed, real, configs });
+  const ground = groundForWorlds();
+  const run = (seed: number): Promise<Outcome> => simulate({ seed, real: ground.real, configs: ground.configs });
   const expectNothing = ({ seed, problems, trace }: Outcome): void => {
     if (problems.length === 0) return;
     const last = trace.slice(-40).join("\n");
