@@ -103,7 +103,7 @@ export const orchestratorConfig = defineConfig({
   historyDays: option.number({
     env: "HEADROOM_HISTORY_DAYS",
     flag: "history-days",
-    help: "Plans that ended, and all events, are deleted when they are older than so many days. 0 keeps them for ever.",
+    help: "Plans that ended, and the events of all plans, are deleted when they are older than so many days. 0 keeps them for ever.",
     default: 30,
     min: 0,
     max: 36_500,

@@ -373,7 +373,7 @@ describe("history", () => {
   });
 
   it("retention deletes old events and ended plans; whoever watches from before is told where to begin", async () => {
-    const running = await world.start({ HEADROOM_HISTORY_DAYS: "30" });
+    const running = await world.start();
     await world.agent(running, { cores: 8 }, { instant: true });
     await fleetSeen(running, 1);
     const gone = await running.plans.dispatchPlan(planOf(2));
@@ -381,9 +381,10 @@ describe("history", () => {
     await waitUntil(async () => (await planAt(running, gone.planId)).finishedAt !== undefined);
     const [accepted] = await events(running, kept.planId);
     await running.stop();
-    await world.sql("UPDATE orchestrator.events SET at = at - interval '31 days' WHERE kind <> 'TASK_PAUSED'");
-    await world.sql("UPDATE orchestrator.plans SET finished_at = finished_at - interval '31 days'");
-    const next = await world.start({ HEADROOM_HISTORY_DAYS: "30" });
+    // Older than what is asked for below, and not than the default.
+    await world.sql("UPDATE orchestrator.events SET at = at - interval '8 days' WHERE kind <> 'TASK_PAUSED'");
+    await world.sql("UPDATE orchestrator.plans SET finished_at = finished_at - interval '8 days'");
+    const next = await world.start({ HEADROOM_HISTORY_DAYS: "7" });
     await waitUntil(async () => (await world.sql("SELECT 1 FROM orchestrator.plans")).length === 1);
     for (const table of ["tasks", "attempts", "pause_queue", "events"]) {
       const rows = await world.sql(`SELECT 1 FROM orchestrator.${table} WHERE plan_id = $1`, [gone.planId]);
@@ -407,5 +408,23 @@ describe("history", () => {
     });
     expect(await watch(trimmed)).toBe("TASK_PAUSED");
     expect(await watch(0)).toBe("TASK_PAUSED");
+  });
+
+  it("retention of 0 days keeps everything", async () => {
+    const running = await world.start();
+    await world.agent(running, { cores: 8 }, { instant: true });
+    await fleetSeen(running, 1);
+    const { planId } = await running.plans.dispatchPlan(planOf(1));
+    await waitUntil(async () => (await planAt(running, planId)).finishedAt !== undefined);
+    await running.stop();
+    await world.sql("UPDATE orchestrator.events SET at = at - interval '400 days'");
+    await world.sql("UPDATE orchestrator.plans SET finished_at = finished_at - interval '400 days'");
+    const forEver = await world.start({ HEADROOM_HISTORY_DAYS: "0" });
+    const told = await events(forEver, planId);
+    await forEver.stop();
+    const usual = await world.start();
+    await waitUntil(async () => (await world.sql("SELECT 1 FROM orchestrator.plans")).length === 0);
+    expect(told.map(({ kind }) => kind)).toContain("TASK_SUCCEEDED");
+    await usual.stop();
   });
 });

@@ -231,20 +231,24 @@ describe("leases", () => {
     await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_SUCCEEDED);
   });
 
-  it("LOST comes no earlier than lease + 30 s", async () => {
+  it("LOST comes no earlier than lease + 30 s: the same look that finds one attempt lost leaves another one", async () => {
     const running = await world.start();
     const agent = await world.agent(running, { cores: 4 });
     await fleetSeen(running, 1);
-    const { taskId } = await dispatchOne(running);
-    await waitUntil(async () => (await taskOf(running, taskId)).state === TaskState.TASK_STATE_RUNNING);
-    await world.sql("UPDATE orchestrator.attempts SET lease_expires_at = now() - interval '20 seconds'");
-    // The sweep runs every second: a pass that finds nothing is seen by the next thing it does find.
+    const [{ taskId: lost }, { taskId: late }] = [await dispatchOne(running), await dispatchOne(running)];
+    const stateOf = async (taskId: string) => (await taskOf(running, taskId)).state;
+    for (const taskId of [lost, late])
+      await waitUntil(async () => (await stateOf(taskId)) === TaskState.TASK_STATE_RUNNING);
+    // At once, so that no look sees one of them alone. The other one is due in 8 s.
     await world.sql(
-      "INSERT INTO orchestrator.plans (plan_id, name, namespace, priority, labels, request_hash, total_tasks, unfinished_tasks) VALUES (gen_random_uuid(), 'x', 'x', 0, '{}', '', 0, 0)",
+      `UPDATE orchestrator.attempts SET lease_expires_at = now() - CASE WHEN task_id = $1 THEN interval '31 seconds' ELSE interval '22 seconds' END`,
+      [lost],
     );
+    await waitUntil(async () => (await stateOf(lost)) !== TaskState.TASK_STATE_RUNNING);
+    expect(await stateOf(late)).toBe(TaskState.TASK_STATE_RUNNING);
     agent.renew();
     await waitUntil(() => agent.renewed().length === 1);
-    expect((await taskOf(running, taskId)).state).toBe(TaskState.TASK_STATE_RUNNING);
+    expect(await stateOf(late)).toBe(TaskState.TASK_STATE_RUNNING);
   });
 
   it("max_attempts: a task that is lost for the last time has failed", async () => {

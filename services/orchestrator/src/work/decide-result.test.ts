@@ -192,6 +192,13 @@ describe("decideUndelivered", () => {
 });
 
 describe("decideLost", () => {
+  it("waits before a new attempt, twice as long after each, five minutes at most, as jitter will", () => {
+    const waitsMs = (runsUsed: number, random: number): unknown =>
+      Reflect.get(decideLost(random)(situation({ runsUsed, maxAttempts: 100 })), "resumeAfterMs");
+    expect([1, 2, 3, 20].map((runsUsed) => waitsMs(runsUsed, 0.5))).toEqual([500, 1_000, 2_000, 150_000]);
+    expect([0, 0.999].map((random) => waitsMs(2, random))).toEqual([0, 1_998]);
+  });
+
   it("a new attempt while there is one left, else failed; cancelled if that was asked for", () => {
     expect(decideLost(0.5)(situation())).toMatchObject({
       kind: "requeue",

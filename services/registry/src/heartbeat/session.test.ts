@@ -213,6 +213,25 @@ describe("another start of an agent", () => {
   });
 });
 
+describe("a beat", () => {
+  it("DESIGN-4: that is no newer than the last one changes nothing and is not acknowledged", async () => {
+    const { ports, seen, hello } = startRegistry();
+    const stream = await hello(FIRST);
+    const say = (seq: number, attached: boolean): Promise<void> =>
+      stream.say({ $case: "beat", value: wire.Beat.fromPartial({ seq, attached }) });
+    const acked = (): readonly number[] =>
+      stream.sent.flatMap(({ message }) => (message?.$case === "ack" ? [message.value.seq] : []));
+    await say(1, true);
+    await say(3, true);
+    for (const seq of [3, 2, 1]) await say(seq, false);
+    await ports.advance(0);
+    expect([seen()?.attached, acked(), stream.closedBy]).toEqual([true, [1, 3], undefined]);
+    await say(4, false);
+    await ports.advance(0);
+    expect([seen()?.attached, acked().at(-1)]).toEqual([false, 4]);
+  });
+});
+
 describe("a stream that closes", () => {
   it("DESIGN-4: before its Hello is admitted is no flap, though its agent is suspect: it was the registry that was late", async () => {
     const { beforeAdmission, seen, open } = startRegistry();
