@@ -55,6 +55,9 @@ describe("flap damping", () => {
     expect(isProbationOver(record, MIN_PROBATION_MS - 1)).toBe(false);
     expect(isProbationOver(record, MIN_PROBATION_MS)).toBe(true);
     expect(isProbationOver(NO_FLAPS, 1e15)).toBe(false);
+    // The clock was set back since.
+    const longest = { ...record, probationUntilMs: MAX_PROBATION_MS };
+    expect([isProbationOver(longest, 0), isProbationOver(longest, -1)]).toEqual([false, true]);
   });
 
   it("of two memories the later one counts", () => {

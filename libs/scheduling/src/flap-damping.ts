@@ -47,9 +47,9 @@ function probationMs(tooMany: number): number {
   return Math.min(MAX_PROBATION_MS, MIN_PROBATION_MS * 2 ** (tooMany - 1));
 }
 
-/** Whether a probation has been sat out, so that its end is to be recorded. */
+/** Whether a probation has been sat out, so that its end is to be recorded. One that would last longer than any was given by a clock that was ahead. */
 export function isProbationOver({ probationUntilMs }: Flapping, nowMs: EpochMs): boolean {
-  return probationUntilMs !== null && nowMs >= probationUntilMs;
+  return probationUntilMs !== null && (nowMs >= probationUntilMs || probationUntilMs - nowMs > MAX_PROBATION_MS);
 }
 
 /**

@@ -11,13 +11,14 @@ async function told(isKept: boolean): Promise<readonly string[]> {
   const logger = captureLogger();
   const retention = createRetention({
     store: {
-      async trimHistory(_olderThanMs, _limit, exceptPlanIds) {
+      async trimHistory(_olderThan, _limit, exceptPlanIds) {
         if (exceptPlanIds.length > 0) return { isTrimmed: false, leftOut: [] };
         return { isTrimmed: false, leftOut: [{ planId: "large", error: null }] };
       },
       isPlanKeptLocked: () => Promise.resolve(isKept),
     },
     keepMs: 1,
+    databaseClock: { setAgoMs: () => null },
     ports,
     logger,
   });
@@ -36,4 +37,31 @@ it("a plan that another replica deletes for longer than a run is not told of as 
 
 it("one that somebody keeps locked is, once", async () => {
   expect(await told(true)).toEqual([expect.stringContaining("somebody keeps it locked")]);
+});
+
+it("nothing is deleted for a day after the database's clock was set ahead, and nothing that is young by this machine's", async () => {
+  const ports = manualPorts();
+  const asked: number[] = [];
+  const dayMs = 86_400_000;
+  let setAgoMs: number | null = dayMs - 1;
+  const retention = createRetention({
+    store: {
+      trimHistory({ nowAtMostMs }) {
+        asked.push(nowAtMostMs - ports.clock.now());
+        return Promise.resolve({ isTrimmed: false, leftOut: [] });
+      },
+      isPlanKeptLocked: () => Promise.resolve(false),
+    },
+    keepMs: dayMs,
+    databaseClock: { setAgoMs: () => setAgoMs },
+    ports,
+    logger: captureLogger(),
+  });
+  await retention.start();
+  await ports.advance(2 * minuteMs);
+  expect(asked).toEqual([]);
+  setAgoMs = dayMs;
+  await ports.advance(2 * minuteMs);
+  await retention.stop("test");
+  expect(new Set(asked)).toEqual(new Set([0]));
 });

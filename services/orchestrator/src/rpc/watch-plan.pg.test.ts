@@ -43,7 +43,8 @@ async function waitingPlan(): Promise<{ readonly planId: string; readonly eventI
 
 async function trimThrough(eventId: number): Promise<void> {
   await test.sql("UPDATE orchestrator.events SET at = at - interval '31 days' WHERE event_id <= $1", [eventId]);
-  while ((await store.trimHistory(keepMs, 100, [])).isTrimmed) continue;
+  while ((await store.trimHistory({ ms: keepMs, nowAtMostMs: Number.MAX_SAFE_INTEGER / 1_000 }, 100, [])).isTrimmed)
+    continue;
 }
 
 /** Watches from that event on; `between` happens behind each look at the plan. */

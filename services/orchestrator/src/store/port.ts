@@ -166,6 +166,13 @@ export interface SentAgain {
 }
 
 /** From when on something is to happen with an attempt. */
+/** What is over for longer is deleted. */
+export interface HistoryAge {
+  readonly ms: number;
+  /** The database's time counts, but no later one than this: either clock may be years ahead, and what is deleted is gone. */
+  readonly nowAtMostMs: EpochMs;
+}
+
 export interface DueLimits {
   /** Assigned, and not sent for so long. */
   readonly undeliveredAfterMs: number;
@@ -437,8 +444,8 @@ export interface OrchestratorStore {
   putOffAfterRelease(limit: number, before: PuttingOff | null): Promise<PuttingOff | null>;
   /** Fails tasks that have waited longer than they were to, at most `limit`, and none of these plans; none at all while the queue is held. */
   failWaitedTooLong(limit: number, exceptPlanIds: readonly string[]): Promise<WaitTimeouts>;
-  /** Deletes what is older than `olderThanMs`, in portions of at most `limit` rows or one plan, and of none of these plans: events first. */
-  trimHistory(olderThanMs: number, limit: number, exceptPlanIds: readonly string[]): Promise<Trimmed>;
+  /** Deletes what is older than that, in portions of at most `limit` rows or one plan, and of none of these plans: events first. */
+  trimHistory(olderThan: HistoryAge, limit: number, exceptPlanIds: readonly string[]): Promise<Trimmed>;
 
   /** Whether a plan cannot be had though it is waited for (2 s): who only works on it, again and again, lets go of it meanwhile. */
   isPlanKeptLocked(planId: string): Promise<boolean>;

@@ -25,7 +25,9 @@ export function setUp({ shortestIntervalMs = 5_000 } = {}) {
   const logger = captureLogger();
   const fleet = new Fleet("this");
   const storeClock = new StoreClock(ports.clock);
-  const nowMs = (): number => ports.clock.now();
+  /** The store's clock against this process's, which may be set. */
+  const storeIs = { aheadMs: 0 };
+  const nowMs = (): number => ports.clock.now() + storeIs.aheadMs;
   const other = {
     agents: [agentWith({ replicaId: OTHER })] as StoredAgent[],
     leaseMs: nowMs(),
@@ -138,6 +140,7 @@ export function setUp({ shortestIntervalMs = 5_000 } = {}) {
     logger,
     other,
     database,
+    storeIs,
     replicas,
     seen,
     fleet,

@@ -90,6 +90,25 @@ describe("following another registry process", () => {
     await replicas.loop.stop("test");
   });
 
+  it.each([
+    ["back", -3_600_000],
+    ["ahead", 3_600_000],
+  ])(
+    "DESIGN-4: it lives as before when the database's clock is set %s, and its death shows as soon",
+    async (_, byMs) => {
+      const { ports, other, storeIs, replicas, seen } = setUp();
+      await replicas.loop.start();
+      await ports.advance(3_000);
+      storeIs.aheadMs = byMs;
+      await ports.advance(5_000);
+      expect(seen()?.status).toBe("online");
+      other.isAlive = false;
+      await ports.advance(6_000);
+      expect(seen()?.status).toBe("suspect");
+      await replicas.loop.stop("test");
+    },
+  );
+
   it("DESIGN-4: what it wrote last before it stopped in order is read, though nobody else is left", async () => {
     const { ports, other, database, replicas, seen } = setUp();
     await replicas.loop.start();

@@ -283,8 +283,8 @@ export class Replicas {
 
   #provesAlive({ replicaId, leaseExpiresAtMs }: ReplicaLease, nowMs: EpochMs): boolean {
     if (leaseExpiresAtMs <= nowMs) return false;
-    const first = this.#firstSeen?.get(replicaId);
-    return first === undefined || leaseExpiresAtMs > first;
+    // Another one than at first, not a later one: the database's clock may have been set back since.
+    return leaseExpiresAtMs !== this.#firstSeen?.get(replicaId);
   }
 
   /**

@@ -1,6 +1,10 @@
 import { classifyError, type Database, defineStatement, type Transaction } from "@headroom/postgres";
-import type { Trimmed } from "../port.ts";
+import type { HistoryAge, Trimmed } from "../port.ts";
 import { waitBriefly } from "./lock-wait.ts";
+
+/** By the earlier of two clocks, so long before now; both are parameters. */
+const longAgo = (ms: string, nowAtMost: string): string =>
+  `least(now(), to_timestamp(${nowAtMost}::double precision / 1000)) - ${ms} * interval '1 millisecond'`;
 
 interface OldRow {
   readonly event_id: number;
@@ -12,7 +16,7 @@ const findOldEvents = defineStatement<OldRow>({
   name: "events_find_old",
   text: `
     WITH oldest AS MATERIALIZED (SELECT event_id, plan_id, at FROM events WHERE plan_id <> ALL($3::uuid[]) ORDER BY event_id LIMIT $2)
-    SELECT event_id, plan_id FROM oldest WHERE at < now() - $1 * interval '1 millisecond'`,
+    SELECT event_id, plan_id FROM oldest WHERE at < ${longAgo("$1", "$4")}`,
 });
 
 /** Locks these plans as `lockPlans` does, but for those that somebody else has locked: answers them. */
@@ -42,7 +46,7 @@ const findOldPlan = defineStatement<{ readonly plan_id: string }>({
   name: "plans_find_old",
   text: `
     SELECT plan_id FROM plans
-     WHERE finished_at < now() - $1 * interval '1 millisecond' AND plan_id <> ALL($2::uuid[])
+     WHERE finished_at < ${longAgo("$1", "$3")} AND plan_id <> ALL($2::uuid[])
      ORDER BY finished_at
      LIMIT 1`,
 });
@@ -52,7 +56,7 @@ const lockOldPlan = defineStatement<{ readonly plan_id: string }>({
   name: "plans_lock_old",
   text: `
     SELECT plan_id FROM plans
-     WHERE plan_id = $1 AND finished_at < now() - $2 * interval '1 millisecond'
+     WHERE plan_id = $1 AND finished_at < ${longAgo("$2", "$3")}
        FOR UPDATE SKIP LOCKED`,
 });
 
@@ -95,7 +99,7 @@ const forgetDurations = defineStatement({
     DELETE FROM task_durations
      WHERE (plan_name, task_name) IN (
            SELECT plan_name, task_name FROM task_durations
-            WHERE updated_at < now() - $1 * interval '1 millisecond' ORDER BY updated_at LIMIT $2)`,
+            WHERE updated_at < ${longAgo("$1", "$3")} ORDER BY updated_at LIMIT $2)`,
 });
 
 /**
@@ -104,15 +108,16 @@ const forgetDurations = defineStatement({
  */
 export async function trimHistory(
   db: Database,
-  olderThanMs: number,
+  olderThan: HistoryAge,
   limit: number,
   exceptPlanIds: readonly string[],
 ): Promise<Trimmed> {
-  const old = await db.query(findOldEvents, [olderThanMs, limit, exceptPlanIds]);
+  const { ms, nowAtMostMs } = olderThan;
+  const old = await db.query(findOldEvents, [ms, limit, exceptPlanIds, nowAtMostMs]);
   if (old.length > 0) return trimEvents(db, old);
-  const [plan] = await db.query(findOldPlan, [olderThanMs, exceptPlanIds]);
-  if (plan !== undefined) return trimPlan(db, plan.plan_id, olderThanMs, limit);
-  return { isTrimmed: (await db.execute(forgetDurations, [olderThanMs, limit])) > 0, leftOut: [] };
+  const [plan] = await db.query(findOldPlan, [ms, exceptPlanIds, nowAtMostMs]);
+  if (plan !== undefined) return trimPlan(db, plan.plan_id, olderThan, limit);
+  return { isTrimmed: (await db.execute(forgetDurations, [ms, limit, nowAtMostMs])) > 0, leftOut: [] };
 }
 
 function trimEvents(db: Database, old: readonly OldRow[]): Promise<Trimmed> {
@@ -132,9 +137,9 @@ function planIdOf(row: { readonly plan_id: string }): string {
   return row.plan_id;
 }
 
-async function trimPlan(db: Database, planId: string, olderThanMs: number, limit: number): Promise<Trimmed> {
+async function trimPlan(db: Database, planId: string, olderThan: HistoryAge, limit: number): Promise<Trimmed> {
   try {
-    const isTrimmed = await db.transaction((tx) => trimLocked(tx, planId, olderThanMs, limit));
+    const isTrimmed = await db.transaction((tx) => trimLocked(tx, planId, olderThan, limit));
     return { isTrimmed, leftOut: isTrimmed ? [] : [{ planId, error: null }] };
   } catch (error) {
     if (classifyError(error).kind !== "conflict") throw error;
@@ -142,9 +147,14 @@ async function trimPlan(db: Database, planId: string, olderThanMs: number, limit
   }
 }
 
-async function trimLocked(tx: Transaction, planId: string, olderThanMs: number, limit: number): Promise<boolean> {
+async function trimLocked(
+  tx: Transaction,
+  planId: string,
+  { ms, nowAtMostMs }: HistoryAge,
+  limit: number,
+): Promise<boolean> {
   await waitBriefly(tx);
-  const [plan] = await tx.query(lockOldPlan, [planId, olderThanMs]);
+  const [plan] = await tx.query(lockOldPlan, [planId, ms, nowAtMostMs]);
   if (plan === undefined) return false;
   await tx.execute(lockAttempts, [planId]);
   if ((await tx.execute(trimOutput, [planId, limit])) > 0) return true;

@@ -99,7 +99,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
 
     putOffAfterRelease: (limit, before) => putOffAfterRelease(db, limit, before),
     failWaitedTooLong: (limit, exceptPlanIds) => failWaitedTooLong(db, limit, exceptPlanIds),
-    trimHistory: (olderThanMs, limit, exceptPlanIds) => trimHistory(db, olderThanMs, limit, exceptPlanIds),
+    trimHistory: (olderThan, limit, exceptPlanIds) => trimHistory(db, olderThan, limit, exceptPlanIds),
     isPlanKeptLocked: (planId) => isPlanKeptLocked(db, planId),
 
     learnDurations: (attemptIds) => learnDurations(db, attemptIds),
