@@ -119,6 +119,27 @@ describe("reservations", () => {
     expect(await freeCores()).toBe(0);
   });
 
+  it("DESIGN-3: a thousand are promised by one request and one transaction, over many machines, and none beyond their room", async () => {
+    const more = await Promise.all(
+      Array.from({ length: 9 }, () => at.join({ poolName: pool, sample: machineOf(free) })),
+    );
+    const asked = Array.from({ length: 1_000 }, () => randomUUID());
+    const outcomes = await reserveAll(asked.map((attemptId) => reserveOf(attemptId, { cpuCores: 0.16 })));
+    expect(new Set(outcomes.map(({ $case }) => $case))).toEqual(new Set(["reserved"]));
+    const rows = await database.sql<{ agent_id: string; attempts: number; cpu: number; transactions: number }>(
+      `SELECT agent_id, count(*)::int AS attempts, sum(cpu_millicores)::int AS cpu,
+              (SELECT count(DISTINCT xmin::text)::int FROM registry.reservations WHERE attempt_id = ANY($1)) AS transactions
+         FROM registry.reservations WHERE attempt_id = ANY($1) GROUP BY agent_id`,
+      [asked],
+    );
+    expect(rows.map(({ agent_id }) => agent_id).toSorted()).toEqual(
+      [agent, ...more].map(({ agentId }) => agentId).toSorted(),
+    );
+    expect(rows.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(1_000);
+    for (const { cpu, transactions } of rows)
+      expect({ transactions, fits: cpu <= 16_000 }).toEqual({ transactions: 1, fits: true });
+  });
+
   it("all or nothing: one that does not fit keeps all from being promised", async () => {
     const ids = Array.from({ length: 5 }, () => randomUUID());
     const asked = ids.map((attemptId) => reserveOf(attemptId, { cpuCores: 4 }));

@@ -151,6 +151,28 @@ describe("resume loop", () => {
     },
   );
 
+  it("polls at its interval, a tenth more or less: replicas that were started together part", async () => {
+    const { ports, causes, loop, endPass, passes, isIdle } = begin(10_000);
+    await loop.start();
+    await passes(1);
+    const apartMs: number[] = [];
+    while (apartMs.length < 40) {
+      endPass();
+      await isIdle();
+      const fromMs = ports.clock.monotonic();
+      const before = causes.length;
+      while (causes.length === before) await ports.advance(50);
+      apartMs.push(ports.clock.monotonic() - fromMs);
+    }
+    endPass();
+    await loop.stop("test");
+    expect(new Set(causes.slice(1))).toEqual(new Set(["interval"]));
+    const [least, most] = [Math.min(...apartMs), Math.max(...apartMs)];
+    expect(least).toBeGreaterThanOrEqual(9_000);
+    expect(most).toBeLessThanOrEqual(11_050);
+    expect([least < 9_500, most > 10_500]).toEqual([true, true]);
+  });
+
   it("R-PAUSE-7: after a pass that failed the next one follows in 30 s, within a tenth, whatever the polling interval", async () => {
     const { ports, causes, loop, endPass, failPass, passes, isWaiting } = begin(1_000);
     await loop.start();
