@@ -49,7 +49,7 @@ export async function fillTables(sql: RunSql, { finished, parked }: Sizes): Prom
 
     INSERT INTO attempts (attempt_id, task_id, plan_id, agent_id, number, fence, state, reserved, card_indexes, work_lease_ms, assigned_at,
                           reservation_expires_at, sent_at, accepted_at, started_at, finished_at, lease_expires_at, exit_code)
-    SELECT m.attempt_id, m.task_id, p.plan_id, ('00000000-0000-4000-8000-' || lpad((n % 200)::text, 12, '0'))::uuid, 1, 1,
+    SELECT m.attempt_id, m.task_id, p.plan_id, ('00000000-0000-4000-8000-' || lpad((n % 10000)::text, 12, '0'))::uuid, 1, 1,
            CASE WHEN n > ${finished - 500} THEN 'running' WHEN n % 20 = 0 THEN 'failed' ELSE 'succeeded' END,
            '{"cpuMillicores": 1000, "memoryMib": 1024, "cards": []}', '[]', 300000, m.at, m.at, m.at, m.at, m.at, m.at, m.at, 0
       FROM made m JOIN made_plans p USING (plan_number) WHERE NOT is_parked;
@@ -76,13 +76,13 @@ export async function fillTables(sql: RunSql, { finished, parked }: Sizes): Prom
 
     SET search_path = registry;
     INSERT INTO reservations (attempt_id, agent_id, fence, state, cpu_millicores, memory_mib, cards, reserved_at, released_at)
-    SELECT attempt_id, ('00000000-0000-4000-8000-' || lpad((n % 200)::text, 12, '0'))::uuid, 1,
+    SELECT attempt_id, ('00000000-0000-4000-8000-' || lpad((n % 10000)::text, 12, '0'))::uuid, 1,
            CASE WHEN n > ${finished - 500} THEN 'confirmed' ELSE 'released' END, 1000, 1024, '[]', at,
            CASE WHEN n > ${finished - 500} THEN NULL ELSE at END
       FROM made WHERE NOT is_parked AND n > ${finished - Math.min(finished, 100_000)};
     INSERT INTO agents (agent_id, hostname, agent_type, pool_name, version, platform)
     SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'host-' || n, 'desktop', 'default', '0.1.0', 'linux x64'
-      FROM generate_series(0, 199) AS n;
+      FROM generate_series(0, 9999) AS n;
     INSERT INTO agent_guards (agent_id) SELECT agent_id FROM agents;
     INSERT INTO agent_liveness (agent_id, status, status_reason, status_since, epoch, attached, owner_hold)
     SELECT agent_id, 'online', 'hello', now(), 1, true, false FROM agents;

@@ -12,7 +12,7 @@ import { variantsOf } from "./variants.ts";
 /** HEADROOM_QUERY_PLANS=full: a million finished tasks and 100,000 parked; else a tenth, on which the planner decides alike. */
 const isFull = process.env["HEADROOM_QUERY_PLANS"] === "full";
 const sizes = isFull ? { finished: 1_000_000, parked: 100_000 } : { finished: 100_000, parked: 10_000 };
-/** A table is large when it grows with the work that was done; a statement reads much when it reads a fifth of what is parked. */
+/** A table is large when it grows with the work that was done, or with the fleet; a statement reads much when it reads a fifth of what is parked. */
 const leastLargeRows = 5_000;
 const mostRows = sizes.parked / 5;
 const fillMs = isFull ? 1_800_000 : 180_000;
@@ -73,11 +73,15 @@ async function explain(text: string): Promise<PlanNode> {
   throw problem;
 }
 
+const largeTables = [
+  ...["tasks", "attempts", "pause_queue", "events", "plans", "reservations", "task_output"],
+  ...["agents", "agent_guards", "agent_liveness", "agent_samples"],
+];
 const isLarge = (table: string): boolean => (rowsOf.get(table) ?? 0) >= leastLargeRows;
 
 describe("hot statements over large tables", () => {
   it("the tables are large, and every statement of both services is known", () => {
-    for (const table of ["tasks", "attempts", "pause_queue", "events", "plans", "reservations", "task_output"]) {
+    for (const table of largeTables) {
       expect([table, isLarge(table)]).toEqual([table, true]);
     }
     const names = definedStatements().map(({ name }) => name);
