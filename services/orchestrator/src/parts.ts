@@ -7,7 +7,6 @@ import type { OrchestratorConfig } from "./config.ts";
 import { createChangeHub } from "./events/change-hub.ts";
 import { createDurations } from "./estimates/durations.ts";
 import { createFleetView, type FleetView } from "./fleet-view/fleet-view.ts";
-import { DatabaseClock } from "./lost/database-clock.ts";
 import { createSweep } from "./lost/sweep.ts";
 import { createOrchestratorMetrics, registerGauges } from "./orchestrator-metrics.ts";
 import { createQueueCounter } from "./operate/queue-counter.ts";
@@ -203,20 +202,10 @@ export function createParts(options: PartsOptions): Parts {
     logger,
     errorDelayMs: smallErrorDelayMs,
   });
-  const databaseClock = new DatabaseClock(ports.clock, logger);
-  const sweep = createSweep({
-    store,
-    registry,
-    settle,
-    avoided,
-    databaseClock,
-    ports,
-    logger,
-    errorDelayMs: smallErrorDelayMs,
-  });
+  const sweep = createSweep({ store, registry, settle, avoided, ports, logger, errorDelayMs: smallErrorDelayMs });
   const waitTimeouts = createWaitTimeouts({ store, planChanged, ports, logger });
   const keepMs = config.historyDays * 86_400_000;
-  const retention = keepMs === 0 ? [] : [createRetention({ store, keepMs, databaseClock, ports, logger })];
+  const retention = keepMs === 0 ? [] : [createRetention({ store, keepMs, ports, logger })];
   const counter = createQueueCounter(store, ports.clock);
   registerGauges(options.metrics, { counter, watch, queueHold, fleet, sessions, logger });
   const services: readonly (Service | ManagedService)[] = [

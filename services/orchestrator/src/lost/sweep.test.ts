@@ -4,7 +4,6 @@ import { expect, it } from "vitest";
 import { createAvoidedAgents } from "../placing/avoided-agents.ts";
 import type { DueAttempts, DueLimits } from "../store/port.ts";
 import { DependentsLockedError } from "../store/row-locked.ts";
-import { DatabaseClock } from "./database-clock.ts";
 import { createSweep, type SweepOptions } from "./sweep.ts";
 
 type Found = Omit<DueAttempts, "nowMs"> & Partial<Pick<DueAttempts, "nowMs">>;
@@ -26,7 +25,6 @@ function sweepOf(store: Finder, ports: SweepOptions["ports"], logger: SweepOptio
     registry: { renew: () => Promise.resolve([]) },
     settle: () => undefined,
     avoided: createAvoidedAgents(ports.clock),
-    databaseClock: new DatabaseClock(ports.clock, logger),
     ports,
     logger,
     errorDelayMs: 1_000,
@@ -60,7 +58,6 @@ it("room that waits for an answer is kept before anything is settled: that may w
     },
     settle: () => undefined,
     avoided: createAvoidedAgents(ports.clock),
-    databaseClock: new DatabaseClock(ports.clock, silentLogger),
     ports,
     logger: silentLogger,
     errorDelayMs: 1_000,

@@ -7,7 +7,7 @@ import type { DueAttempts, DueLimits, OrchestratorStore } from "../store/port.ts
 import { DependentsLockedError } from "../store/row-locked.ts";
 import { decideLost, decideUndelivered } from "../work/decide-result.ts";
 import type { Settle } from "../work/settlement.ts";
-import type { DatabaseClock } from "./database-clock.ts";
+import { DatabaseClock } from "./database-clock.ts";
 import { KeptBackAttempts } from "./kept-back.ts";
 import { LockedPlans } from "./locked-plans.ts";
 
@@ -19,8 +19,6 @@ export interface SweepOptions {
   readonly registry: Pick<RegistryPort, "renew">;
   readonly settle: Settle;
   readonly avoided: AvoidedAgents;
-  /** Told of each look. */
-  readonly databaseClock: DatabaseClock;
   readonly ports: Ports;
   readonly logger: Logger;
   readonly errorDelayMs: number;
@@ -53,8 +51,8 @@ export function createSweep(options: SweepOptions): ManagedService {
     fails: "reservations of work that its agents have not answered yet cannot be renewed; trying again",
     works: "reservations are renewed again",
   });
-  const { databaseClock } = options;
   const { clock } = options.ports;
+  const databaseClock = new DatabaseClock(clock, logger);
   const locked = new LockedPlans({ store: options.store, clock, logger });
   const kept = new KeptBackAttempts(clock, logger);
   return new RunLoop({

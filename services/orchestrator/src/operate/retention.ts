@@ -1,5 +1,4 @@
 import { type Logger, type ManagedService, Outage, type Ports, RunLoop, sleep } from "@headroom/runtime";
-import type { DatabaseClock } from "../lost/database-clock.ts";
 import type { OrchestratorStore } from "../store/port.ts";
 
 const intervalMs = 60_000;
@@ -9,8 +8,6 @@ const portion = 2_000;
 const breathMs = 20;
 /** Portions in one run at most. */
 const maxPortions = 500;
-/** What was deleted cannot be brought back: a clock that was set ahead may have been set wrong, and somebody is to have time to see it. */
-const restsAfterClockSetMs = 86_400_000;
 /** Plans that are waited for in one run at most, to tell whether somebody keeps them locked. */
 const maxAsked = 3;
 
@@ -18,11 +15,10 @@ const maxAsked = 3;
 export function createRetention(options: {
   readonly store: Pick<OrchestratorStore, "trimHistory" | "isPlanKeptLocked">;
   readonly keepMs: number;
-  readonly databaseClock: Pick<DatabaseClock, "setAgoMs">;
   readonly ports: Ports;
   readonly logger: Logger;
 }): ManagedService {
-  const { store, keepMs, databaseClock, ports, logger } = options;
+  const { store, keepMs, ports, logger } = options;
   const outage = new Outage(logger, {
     fails: "old history cannot be deleted now; tried again each minute",
     works: "old history can be deleted again",
@@ -43,8 +39,7 @@ export function createRetention(options: {
     errorDelayMs,
     jitterFraction: 0.2,
     async run(signal) {
-      const setAgoMs = databaseClock.setAgoMs();
-      if (setAgoMs !== null && setAgoMs < restsAfterClockSetMs) return;
+      // By this machine's clock too: what was deleted because another one was wrong cannot be brought back.
       const olderThan = { ms: keepMs, nowAtMostMs: ports.clock.now() };
       let portions = 0;
       let asked = 0;

@@ -165,7 +165,6 @@ export interface SentAgain {
   readonly inUse: readonly string[];
 }
 
-/** From when on something is to happen with an attempt. */
 /** What is over for longer is deleted. */
 export interface HistoryAge {
   readonly ms: number;
@@ -173,6 +172,7 @@ export interface HistoryAge {
   readonly nowAtMostMs: EpochMs;
 }
 
+/** From when on something is to happen with an attempt. */
 export interface DueLimits {
   /** Assigned, and not sent for so long. */
   readonly undeliveredAfterMs: number;
