@@ -13,6 +13,7 @@ function idOf(change: Change): string | null {
     case "pause":
     case "agent":
     case "queue":
+    case "event":
       return null;
   }
 }

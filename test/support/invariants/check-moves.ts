@@ -4,12 +4,12 @@ import {
   isFinalTaskState,
   PAUSE_TABLE,
   type PauseState,
-  TASK_STATES,
   TASK_TABLE,
   type TaskState,
 } from "@headroom/scheduling";
 import type { AttemptChange, Change, EventFact, Facts, PauseChange, TaskChange, Violation } from "./facts.ts";
-import { groupBy, isSubsequence, pairs, withoutRepeats } from "./timeline.ts";
+import { isTaskState } from "./check-history.ts";
+import { groupBy, pairs } from "./timeline.ts";
 
 type Moves = ReadonlyMap<string, ReadonlySet<string>>;
 
@@ -88,34 +88,6 @@ export function checkMoves({ changes, events }: Facts): readonly Violation[] {
   return violations;
 }
 
-const isTaskState = (word: string): boolean => TASK_STATES.some((state) => state === word);
-
-/** V4: the history tells of every move of a task, each event where the one before it ended. */
-export function checkHistory({ tasks, changes, events }: Facts): readonly Violation[] {
-  const violations: Violation[] = [];
-  const found = (what: string): void => void violations.push({ invariant: "V4", what });
-  const told = groupBy(events, (event) => event.taskId);
-  const rows = groupBy(changes.filter(isTask), (change) => change.taskId);
-  for (const { taskId, name, state } of tasks) {
-    const moves = (told.get(taskId) ?? []).filter(
-      ({ from, to }) => from !== null && to !== null && isTaskState(from) && isTaskState(to),
-    );
-    let at = "pending";
-    for (const { eventId, kind, from, to } of moves) {
-      if (from !== at)
-        found(`event ${eventId} (${kind}) of task ${name} begins at ${from}; the one before ended at ${at}`);
-      at = to ?? at;
-    }
-    if (at !== state) found(`the history of task ${name} (${taskId}) ends at ${at}; it is ${state}`);
-    const seen = withoutRepeats(["pending", ...(rows.get(taskId) ?? []).map((change) => change.state)]);
-    const history = withoutRepeats(["pending", ...moves.map(({ to }) => to ?? "")]);
-    if (rows.has(taskId) && !isSubsequence(seen, history)) {
-      found(`task ${name} (${taskId}) went ${seen.join(" → ")}; its history says ${history.join(" → ")}`);
-    }
-  }
-  return violations;
-}
-
 /** V2, the other half: what has ended stays so, unless somebody asks for it again. */
 export function checkEndsOnce({ events, tasks }: Facts): readonly Violation[] {
   const violations: Violation[] = [];
@@ -124,13 +96,13 @@ export function checkEndsOnce({ events, tasks }: Facts): readonly Violation[] {
     let ended: string | null = null;
     for (const { eventId, kind, from, to } of told.get(taskId) ?? []) {
       if (to === null || !isTaskState(to)) continue;
-      if (ended !== null && isFinalTaskState(to as TaskState)) {
+      if (ended !== null && isFinalTaskState(to)) {
         violations.push({
           invariant: "V2",
           what: `task ${name} (${taskId}) ended as ${ended}, and again as ${to} (event ${eventId}, ${kind}, from ${from ?? "nowhere"})`,
         });
       }
-      ended = isFinalTaskState(to as TaskState) ? to : null;
+      ended = isFinalTaskState(to) ? to : null;
     }
   }
   return violations;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findViolations } from "./check.ts";
-import type { AttemptFact, Change, Facts, Invariant } from "./facts.ts";
+import type { AttemptFact, Change, EventFact, Facts, Invariant } from "./facts.ts";
 import { found, isPromise, sound } from "./findings.test-helper.ts";
 import { numbered } from "./sound-history.test-helper.ts";
 
@@ -17,6 +17,22 @@ function edited<T>(items: readonly T[], which: (item: T) => boolean, edit: (item
 const isAttempt = (id: string, state: string) => (change: Change) =>
   change.row === "attempt" && change.attemptId === id && change.state === state;
 const isWaiting = (change: Change): boolean => change.row === "pause" && change.status === "waiting";
+
+const withEvent = (id: number, change: Partial<EventFact>): readonly EventFact[] =>
+  edited(
+    sound.events,
+    ({ eventId }) => eventId === id,
+    (event) => ({ ...event, ...change }),
+  );
+const historyChange = (eventId: number, gone: boolean): Change => ({
+  row: "event",
+  seq: 99,
+  commit: "99",
+  atMs: 2_500,
+  eventId,
+  planId: "plan",
+  gone,
+});
 
 type Run = Pick<AttemptFact, "state" | "reason">;
 
@@ -79,6 +95,18 @@ const wrong: readonly (readonly [Invariant, string, Partial<Facts>])[] = [
     },
   ],
   ["V4", "a move is not told", { events: sound.events.filter(({ eventId }) => eventId !== 4) }],
+  ["V4", "the end of an attempt is told as another one's", { events: withEvent(5, { attemptId: "other" }) }],
+  [
+    "V4",
+    "an attempt is told to be assigned, and is not there",
+    { attempts: sound.attempts.slice(0, 1), runs: sound.runs.slice(0, 1) },
+  ],
+  ["V4", "a row of the queue is not told", { pauses: [...sound.pauses, { ...sound.pauses[0]!, pauseQueueId: "q2" }] }],
+  ["V4", "a plan is told to be accepted twice", { events: [...sound.events, { ...sound.events[0]!, eventId: 10 }] }],
+  ["V4", "the end of a plan is not told", { events: sound.events.filter(({ kind }) => kind !== "PLAN_SUCCEEDED") }],
+  ["V4", "a plan is told to end twice", { events: [...sound.events, { ...sound.events.at(-1)!, eventId: 10 }] }],
+  ["V4", "what was told is changed", { changes: [...sound.changes, historyChange(4, false)] }],
+  ["V4", "what was told is deleted", { changes: [...sound.changes, historyChange(4, true)] }],
   [
     "V5",
     "a fence falls",

@@ -5,7 +5,8 @@ import { checkFences, checkOneOpen, checkSuperseded, checkTakeovers } from "./ch
 import { checkHeld } from "./check-held.ts";
 import { checkDependencies } from "./check-dependencies.ts";
 import { checkKept } from "./check-kept.ts";
-import { checkEndsOnce, checkHistory, checkMoves } from "./check-moves.ts";
+import { checkHistory } from "./check-history.ts";
+import { checkEndsOnce, checkMoves } from "./check-moves.ts";
 import { checkOrder } from "./check-order.ts";
 import { checkLeaks, checkPromises } from "./check-room.ts";
 import { checkAcked, checkResultsReal, checkRunsAssigned, checkRunsFit, checkRunsOnce } from "./check-runs.ts";

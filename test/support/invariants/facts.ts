@@ -16,6 +16,8 @@ export interface PlanFact {
   readonly unfinishedTasks: number;
   /** Null: it has not ended. */
   readonly outcome: string | null;
+  /** Its events up to this one were deleted by retention; absent or 0: none. */
+  readonly trimmedThrough?: number;
 }
 
 export interface TaskFact {
@@ -135,7 +137,22 @@ export interface QueueChange extends Recorded {
   readonly held: boolean;
 }
 
-export type Change = TaskChange | AttemptChange | PauseChange | ReservationChange | AgentChange | QueueChange;
+/** An event that was changed, or deleted: that they are written is what `EventFact`s tell. */
+export interface HistoryChange extends Recorded {
+  readonly row: "event";
+  readonly eventId: number;
+  readonly planId: string;
+  readonly gone: boolean;
+}
+
+export type Change =
+  | TaskChange
+  | AttemptChange
+  | PauseChange
+  | ReservationChange
+  | AgentChange
+  | QueueChange
+  | HistoryChange;
 
 /** What a machine has for Headroom. */
 export interface MachineFact {

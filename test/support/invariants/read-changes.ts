@@ -6,7 +6,7 @@ interface ChangeRow {
   readonly seq: string;
   readonly commit: string;
   readonly at_ms: number;
-  readonly what: "task" | "attempt" | "pause" | "reservation" | "liveness" | "agent" | "queue";
+  readonly what: "task" | "attempt" | "pause" | "reservation" | "liveness" | "agent" | "queue" | "event";
   readonly gone: boolean;
   /** As the recorder wrote it, by `what`. */
   readonly data: Readonly<Record<string, unknown>>;
@@ -94,6 +94,10 @@ function changeOf({ seq, commit, at_ms: atMs, what, gone, data }: ChangeRow, age
         resumeAfterMs: row.resume_after_ms,
         blocked: row.blocked,
       };
+    }
+    case "event": {
+      const row = data as { event_id: number; plan_id: string };
+      return { ...recorded, row: "event", eventId: row.event_id, planId: row.plan_id, gone };
     }
     case "queue":
       return { ...recorded, row: "queue", held: !gone };

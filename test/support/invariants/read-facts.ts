@@ -33,13 +33,17 @@ async function readPlans(sql: RunSql): Promise<readonly PlanFact[]> {
     total_tasks: number;
     unfinished_tasks: number;
     outcome: string | null;
-  }>(`SELECT plan_id, name, total_tasks, unfinished_tasks, outcome FROM orchestrator.plans`);
+    trimmed: string;
+  }>(
+    `SELECT plan_id, name, total_tasks, unfinished_tasks, outcome, events_trimmed_through AS trimmed FROM orchestrator.plans`,
+  );
   return rows.map((row) => ({
     planId: row.plan_id,
     name: row.name,
     totalTasks: row.total_tasks,
     unfinishedTasks: row.unfinished_tasks,
     outcome: row.outcome,
+    trimmedThrough: Number(row.trimmed),
   }));
 }
 

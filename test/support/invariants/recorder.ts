@@ -6,6 +6,8 @@ interface Recorded {
   readonly row: string;
   /** Columns, or expressions over `r`, that are written down; a change of none of them is no change. */
   readonly columns: Readonly<Record<string, string>>;
+  /** What is only ever added to is written down when it is not: its rows are read at the end. */
+  readonly isLog?: boolean;
 }
 
 const ms = (column: string): string => `extract(epoch FROM r.${column}) * 1000`;
@@ -25,6 +27,7 @@ const orchestratorTables: readonly Recorded[] = [
     },
   },
   { table: "orchestrator.queue_hold", row: "queue", columns: plain("is_held") },
+  { table: "orchestrator.events", row: "event", columns: plain("event_id", "plan_id"), isLog: true },
 ];
 
 const registryTables: readonly Recorded[] = [
@@ -65,7 +68,7 @@ export async function installRecorder(sql: RunSql): Promise<void> {
   for (const recorded of [...orchestratorTables, ...registryTables]) await record(sql, recorded);
 }
 
-async function record(sql: RunSql, { table, row, columns }: Recorded): Promise<void> {
+async function record(sql: RunSql, { table, row, columns, isLog = false }: Recorded): Promise<void> {
   const values = (of: string): string =>
     `jsonb_build_object(${Object.entries(columns)
       .map(([name, expression]) => `'${name}', ${expression.replaceAll(/\br\./g, `${of}.`)}`)
@@ -75,14 +78,15 @@ async function record(sql: RunSql, { table, row, columns }: Recorded): Promise<v
     BEGIN
       IF TG_OP = 'DELETE' THEN
         INSERT INTO recorder.changes (what, gone, data) VALUES ('${row}', true, ${values("OLD")});
-      ELSIF TG_OP = 'INSERT' OR ${values("NEW")} <> ${values("OLD")} THEN
+      ELSIF ${isLog} OR TG_OP = 'INSERT' OR ${values("NEW")} <> ${values("OLD")} THEN
         INSERT INTO recorder.changes (what, gone, data) VALUES ('${row}', false, ${values("NEW")});
       END IF;
       RETURN NULL;
     END $$`);
   await sql(`
-    CREATE OR REPLACE TRIGGER recorder AFTER INSERT OR UPDATE OR DELETE ON ${table}
+    CREATE OR REPLACE TRIGGER recorder AFTER ${isLog ? "" : "INSERT OR "}UPDATE OR DELETE ON ${table}
     FOR EACH ROW EXECUTE FUNCTION recorder.record_${row}()`);
+  if (isLog) return;
   // What is there already.
   await sql(`INSERT INTO recorder.changes (what, gone, data) SELECT '${row}', false, ${values("r")} FROM ${table} r`);
 }

@@ -66,6 +66,7 @@ export function soundHistory(): Facts {
     { taskId: "second", attemptId: "b1", kind: "TASK_ASSIGNED", from: "paused", to: "assigned" },
     { taskId: "second", attemptId: "b1", kind: "TASK_STARTED", from: "assigned", to: "running" },
     { taskId: "second", attemptId: "b1", kind: "TASK_SUCCEEDED", from: "running", to: "succeeded" },
+    { taskId: null, attemptId: null, kind: "PLAN_SUCCEEDED", from: null, to: null },
   ];
   const run = { agentId: "agent", fences: [1], reserved: amounts, isAcked: true };
   const attempt = { agentId: "agent", number: 1, fence: 1, state: "succeeded", reason: "EXITED" } as const;
