@@ -61,6 +61,11 @@ export function isInForce(hold: RoomHold): boolean {
   return hold.leftMs > 0;
 }
 
+/** How many agents are kept at once at most. */
+export function mostHolds(agentsOnline: number, { most, maxShare }: HoldRules): number {
+  return Math.min(most, Math.max(1, Math.floor(agentsOnline * maxShare)));
+}
+
 /** The tasks that room may be kept for next, in the order of the queue; none when enough is kept already. */
 export function dueForHold<Candidate extends HoldCandidate>(
   candidates: readonly Candidate[],
@@ -69,7 +74,7 @@ export function dueForHold<Candidate extends HoldCandidate>(
   rules: HoldRules,
 ): readonly Candidate[] {
   const inForce = holds.filter(isInForce);
-  if (inForce.length >= Math.min(rules.most, Math.max(1, Math.floor(agentsOnline * rules.maxShare)))) return [];
+  if (inForce.length >= mostHolds(agentsOnline, rules)) return [];
   const known = new Map(holds.map((hold) => [hold.taskId, hold]));
   return candidates
     .filter(({ taskId, waitedMs, overtaken }) => {

@@ -114,4 +114,70 @@ describe("room for a large task", () => {
       expect(agent.running.size).toBe(1);
     },
   );
+
+  it(
+    "DESIGN-5: two replicas keep no more agents between them than one would, and neither gives away the room of one that is kept",
+    { timeout: 120_000 },
+    async () => {
+      const settings = {
+        PAUSE_POLLING_INTERVAL_SECONDS: "0.2",
+        PAUSE_CAPACITY_THRESHOLD_PERCENT: "0",
+        HEADROOM_KEEP_ROOM_AFTER_SECONDS: "0",
+      };
+      const [one, two] = [await world.start(settings), await world.start(settings)];
+      const agent = await world.agent(one, { cores: 4 });
+      for (const running of [one, two]) await fleetSeen(running, 1);
+      await one.plans.dispatchPlan(planOf(4));
+      await waitUntil(() => agent.running.size === 4);
+      // Each is the first of a shape of its own, and either replica may keep the agent for either.
+      const large = [
+        await one.plans.dispatchPlan(planOf(1, { cpuCores: 4 })),
+        await two.plans.dispatchPlan(planOf(1, { cpuCores: 3.5 })),
+      ].map(({ tasks }) => tasks[0]?.taskId ?? "");
+      const small = await two.plans.dispatchPlan(planOf(200));
+      const isLarge = (taskId: string): boolean => large.includes(taskId);
+      const smallOnes = (): readonly string[] =>
+        [...agent.running].filter(([, { taskId }]) => !isLarge(taskId)).map(([attemptId]) => attemptId);
+      const endOne = (): void => {
+        const [attemptId] = smallOnes();
+        if (attemptId !== undefined) agent.finish(attemptId);
+      };
+      const inForce = async (): Promise<readonly { task_id: string }[]> => {
+        const holds = await world.sql<{ task_id: string }>(
+          "SELECT task_id FROM orchestrator.room_holds WHERE expires_at > now()",
+        );
+        expect(holds.length).toBeLessThanOrEqual(1);
+        return holds;
+      };
+      const isHeededBy = async (running: typeof one): Promise<boolean> => {
+        const smallId = small.tasks.at(-1)?.taskId ?? "";
+        const { sentence } = await running.plans.explainTask({ taskId: smallId, maxAgents: 1 });
+        return sentence.includes("is kept for task");
+      };
+      // Until both have read of it, one of them may give out what becomes free.
+      await waitUntil(async () => {
+        const isKept = (await inForce()).length > 0;
+        if (isKept && (await isHeededBy(one)) && (await isHeededBy(two))) return true;
+        if (agent.running.size === 4) endOne();
+        return false;
+      });
+      const before = new Set(smallOnes());
+      await waitUntil(async () => {
+        endOne();
+        await inForce();
+        expect(smallOnes().filter((attemptId) => !before.has(attemptId))).toEqual([]);
+        return [...agent.running.values()].some(({ taskId }) => isLarge(taskId));
+      });
+      expect(smallOnes()).toEqual([]);
+      // The other one has its turn as well.
+      await waitUntil(async () => {
+        for (const attemptId of [...agent.running.keys()]) agent.finish(attemptId);
+        await inForce();
+        const states = await Promise.all(
+          large.map(async (taskId) => (await one.plans.getTask({ taskId })).task?.state),
+        );
+        return states.every((state) => state === wire.TaskState.TASK_STATE_SUCCEEDED);
+      });
+    },
+  );
 });

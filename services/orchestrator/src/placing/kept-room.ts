@@ -8,6 +8,7 @@ import {
   isInForce,
   makeHold,
   mayUseKept,
+  mostHolds,
   mostPromising,
   type Needs,
   type RoomHold,
@@ -153,10 +154,10 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
   }
 
   /** False: somebody keeps its plan locked. */
-  async function keep(hold: RoomHold): Promise<boolean> {
+  async function keep(hold: RoomHold, atMost: number): Promise<boolean> {
     const sentence = sentenceOf(hold);
     try {
-      if (!(await store.keepRoom(hold, sentence))) return true;
+      if (!(await store.keepRoom(hold, sentence, atMost))) return true;
     } catch (error) {
       if (!(error instanceof PlanLockedError)) throw error;
       logger.debug({ err: error, task_id: hold.taskId }, "no room is kept for a task of a plan that is locked");
@@ -223,7 +224,7 @@ export function createKeptRoom(options: KeptRoomOptions): KeptRoom {
           continue;
         }
         // One that waited for a lock has taken long enough.
-        if (!(await keep(hold))) pass(head.shapeKey, rules.firstMs);
+        if (!(await keep(hold, mostHolds(agentsOnline, rules)))) pass(head.shapeKey, rules.firstMs);
         return;
       }
     },

@@ -302,8 +302,11 @@ export interface OrchestratorStore {
   ripen(): Promise<number>;
   /** Room that is kept for tasks, with what has ended a while ago. */
   roomHolds(): Promise<readonly RoomHold[]>;
-  /** Keeps an agent for a task, with an event that says so. False: the task waits no more, or another replica was first. */
-  keepRoom(hold: RoomHold, sentence: string): Promise<boolean>;
+  /**
+   * Keeps an agent for a task, with an event that says so. False: the task waits no more, another replica was first, or `atMost` agents are kept
+   * already, whoever has given them.
+   */
+  keepRoom(hold: RoomHold, sentence: string, atMost: number): Promise<boolean>;
   /**
    * Ends holds whose task waits for room no more, and those of these agents, whose tasks need not rest for it; forgets those that have rested. Answers
    * how many.

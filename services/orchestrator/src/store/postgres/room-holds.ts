@@ -45,13 +45,14 @@ const waitingTask = defineStatement<{ readonly name: string }>({
      WHERE t.task_id = $1`,
 });
 
-// Two replicas may choose at the same moment: the agent and the task are each kept once.
+// Two replicas may choose at the same moment, by what each has read: the agent and the task are each kept once, and no more agents than may be.
 const insertHold = defineStatement({
   name: "room_holds_insert",
   text: `
     INSERT INTO room_holds AS h (task_id, agent_id, ready_at, expires_at, times)
     SELECT $1, $2, now() + $3 * interval '1 millisecond', now() + $4 * interval '1 millisecond', $5
      WHERE NOT EXISTS (SELECT 1 FROM room_holds other WHERE other.agent_id = $2 AND other.expires_at > now() AND other.task_id <> $1)
+       AND (SELECT count(*) FROM room_holds other WHERE other.expires_at > now() AND other.task_id <> $1) < $6
         ON CONFLICT (task_id) DO UPDATE
        SET agent_id = excluded.agent_id, granted_at = now(), ready_at = excluded.ready_at, expires_at = excluded.expires_at,
            times = excluded.times
@@ -64,8 +65,8 @@ const lockHolds = defineStatement({
   text: `SELECT pg_advisory_xact_lock(hashtext('headroom room_holds'))`,
 });
 
-/** False: its task waits no more, or somebody else was first. */
-export async function keepRoom(db: Database, hold: RoomHold, sentence: string): Promise<boolean> {
+/** False: its task waits no more, somebody else was first, or so many are kept already. */
+export async function keepRoom(db: Database, hold: RoomHold, sentence: string, atMost: number): Promise<boolean> {
   const [plan] = await db.query(planOfTask, [hold.taskId]);
   if (plan === undefined) return false;
   return db.transaction(async (tx) => {
@@ -74,7 +75,8 @@ export async function keepRoom(db: Database, hold: RoomHold, sentence: string): 
     const [task] = await tx.query(waitingTask, [hold.taskId]);
     if (task === undefined) return false;
     await tx.execute(lockHolds);
-    const written = await tx.execute(insertHold, [hold.taskId, hold.agentId, hold.readyInMs, hold.lastsMs, hold.times]);
+    const { taskId, agentId, readyInMs, lastsMs, times } = hold;
+    const written = await tx.execute(insertHold, [taskId, agentId, readyInMs, lastsMs, times, atMost]);
     if (written === 0) return false;
     await appendEvents(tx, [
       {

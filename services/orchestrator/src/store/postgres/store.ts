@@ -56,7 +56,7 @@ export function createPostgresStore(db: Database, options: { readonly hold?: Hol
     queueRanks: (shapeKeys, about) => queueRanks(db, shapeKeys, about),
     ripen: () => ripen(db),
     roomHolds: () => roomHolds(db),
-    keepRoom: (hold, sentence) => keepRoom(db, hold, sentence),
+    keepRoom: (hold, sentence, atMost) => keepRoom(db, hold, sentence, atMost),
     endRoomHolds: (agentIds) => endRoomHolds(db, agentIds),
     markChecked: (checked) => markChecked(db, checked),
     markFronts: (shapes, about) => markFronts(db, shapes, about),
