@@ -15,4 +15,8 @@ it("DESIGN 5, R-PAUSE-8: processes killed and frozen, PostgreSQL stopped, the ne
   expect(outcome.tasks).toBeGreaterThan(20);
   expect(outcome.commands).toBeGreaterThan(20);
   expect(Object.keys(outcome.faults).length).toBeGreaterThan(5);
+  expect(outcome.faults["PostgreSQL stopped"]).toBeGreaterThan(0);
+  for (const name of ["orchestrator-1", "orchestrator-2", "orchestrator-3"]) {
+    expect(outcome.kills[name], `kills of ${name}`).toBeGreaterThan(0);
+  }
 });

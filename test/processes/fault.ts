@@ -14,8 +14,11 @@ export interface Field {
   readonly random: SeededRandom;
   /** Takes a process for one fault alone; null: it is gone, or another fault has it. */
   take(process: ServiceProcess): Taken | null;
+  isTaken(process: ServiceProcess): boolean;
   /** Takes the database for one fault alone. */
   takeDatabase(): Taken | null;
+  /** How often each was killed. */
+  readonly kills: Map<ServiceProcess, number>;
   /** Something that must not be, beside what the checker finds. */
   complain(problem: string): void;
   /** From now on nobody is to be blamed that work waits, until `ended` and as long again as it takes to find out. */

@@ -33,6 +33,8 @@ export interface Outcome {
   /** Work that agents refused because their disk was full. */
   readonly refusedForDisk: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How often each process was killed, by its name. */
+  readonly kills: Readonly<Record<string, number>>;
   /** Faults that this machine does not allow, and why. */
   readonly leftOut: readonly string[];
   /** One line each; empty: all is well. */
@@ -100,6 +102,7 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
     repeatedCalls: loaded.repeated,
     refusedForDisk: cluster.agents.flatMap((agent) => agent.log().match(/"reason":"JOURNAL_FAILED"/g) ?? []).length,
     faults: report.faults,
+    kills: report.kills,
     leftOut,
     problems,
     keptIn: problems.length === 0 ? null : keepEvidence(cluster, { seed, story: report.story, facts, problems }),

@@ -19,14 +19,25 @@ function takeOne(field: Field, among: Among): readonly [ServiceProcess, Taken] |
   return null;
 }
 
+/** Those that were killed least often, so that each has its turn. */
+const leastKilled =
+  (among: Among): Among =>
+  (field) => {
+    const times = (process: ServiceProcess): number => field.kills.get(process) ?? 0;
+    const free = among(field).filter((process) => !field.isTaken(process));
+    const least = Math.min(...free.map(times));
+    return free.filter((process) => times(process) === least);
+  };
+
 /** kill -9, and started again. */
 const kill =
   (among: Among): Fault =>
   async (field) => {
     const awayMs = between(field.random, 0, 4_000);
-    const found = takeOne(field, among);
+    const found = takeOne(field, leastKilled(among));
     if (found === null) return null;
     const [victim, taken] = found;
+    field.kills.set(victim, (field.kills.get(victim) ?? 0) + 1);
     await victim.kill9();
     await pause(awayMs);
     victim.start();
@@ -97,9 +108,11 @@ async function untilHealthy(member: ServiceMember): Promise<void> {
   await waitFor(isHealthy, { timeoutMs: 10_000 }).catch(() => undefined);
 }
 
+const killOrchestrator: NamedFault = ["kill -9 orchestrator", kill(orchestrators)];
+
 export const processFaults: readonly NamedFault[] = [
-  ["kill -9 orchestrator", kill(orchestrators)],
-  ["kill -9 orchestrator", kill(orchestrators)],
+  killOrchestrator,
+  killOrchestrator,
   ["kill -9 registry", kill(registries)],
   ["kill -9 agent", kill(agents)],
   ["SIGSTOP orchestrator", freeze(orchestrators, 6_000)],
@@ -140,7 +153,14 @@ const killDatabase: Fault = async (field) => {
 /** Connections are tried again with a back-off, and the services' loops have one of their own. */
 export const databaseRecoveryMs = 10_000;
 
-export const databaseFaults: readonly NamedFault[] = [
-  ["PostgreSQL stopped", stopDatabase],
-  ["PostgreSQL kill -9", killDatabase],
+const databaseStopped: NamedFault = ["PostgreSQL stopped", stopDatabase];
+
+/** What every storm begins with, however short it is: each of three orchestrators killed, PostgreSQL stopped in between. */
+export const openingFaults: readonly NamedFault[] = [
+  killOrchestrator,
+  databaseStopped,
+  killOrchestrator,
+  killOrchestrator,
 ];
+
+export const databaseFaults: readonly NamedFault[] = [databaseStopped, ["PostgreSQL kill -9", killDatabase]];

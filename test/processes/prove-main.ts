@@ -31,10 +31,6 @@ function readArguments(): Asked {
 /** Printed as the last line, as JSON. */
 function summaryOf(outcomes: readonly Outcome[]): Record<string, unknown> {
   const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + of(one), 0);
-  const faults: Record<string, number> = {};
-  for (const outcome of outcomes) {
-    for (const [kind, times] of Object.entries(outcome.faults)) faults[kind] = (faults[kind] ?? 0) + times;
-  }
   return {
     runs: outcomes.length,
     passed: outcomes.filter(({ problems }) => problems.length === 0).length,
@@ -46,10 +42,17 @@ function summaryOf(outcomes: readonly Outcome[]): Record<string, unknown> {
     repeated_calls: sum(({ repeatedCalls }) => repeatedCalls),
     refused_for_full_disk: sum(({ refusedForDisk }) => refusedForDisk),
     network: "TCP proxies between all processes",
-    faults,
+    faults: added(outcomes.map(({ faults }) => faults)),
+    kills: added(outcomes.map(({ kills }) => kills)),
     left_out: [...new Set(outcomes.flatMap(({ leftOut }) => leftOut))],
     violations: sum(({ problems }) => problems.length),
   };
+}
+
+function added(figures: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const [name, figure] of figures.flatMap((each) => Object.entries(each))) sums[name] = (sums[name] ?? 0) + figure;
+  return sums;
 }
 
 function tell({ seed, seconds, plans, tasks, commands, faults, problems, keptIn, leftOut }: Outcome): void {

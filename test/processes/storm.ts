@@ -7,7 +7,7 @@ import { diskFaults } from "./disk-faults.ts";
 import { type Field, type NamedFault, shuffled, type Taken } from "./fault.ts";
 import type { FaultyNetwork } from "./faulty-network.ts";
 import { networkFaults } from "./network-faults.ts";
-import { databaseFaults, processFaults } from "./process-faults.ts";
+import { databaseFaults, openingFaults, processFaults } from "./process-faults.ts";
 import type { SmallDisks } from "./small-disks.ts";
 
 export interface StormOptions {
@@ -23,6 +23,8 @@ export interface StormOptions {
 /** What was done, for the figures and for the checker. */
 export interface StormReport {
   readonly faults: Readonly<Record<string, number>>;
+  /** How often each process was killed, by its name. */
+  readonly kills: Readonly<Record<string, number>>;
   /** One line each, with the seconds since the storm began. */
   readonly story: readonly string[];
   readonly problems: readonly string[];
@@ -38,7 +40,7 @@ const longestPauseMs = 1_800;
 const doubtedWithinMs = 20_000;
 const watchEveryMs = 250;
 
-/** Lets things go wrong that the seed chooses, several at a time, each kind as often as the others; when it resolves everything is mended. */
+/** Lets things go wrong, first what belongs to every storm, then what the seed chooses, several at a time, each kind as often as the others; when it resolves everything is mended. */
 export async function storm(options: StormOptions): Promise<StormReport> {
   const { seed, durationMs, cluster, postgres, network, disks } = options;
   const startedMs = performance.now();
@@ -48,6 +50,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
   const outages: { fromMs: number; toMs: number }[] = [];
   const stalls: { fromMs: number; toMs: number }[] = [];
   const taken = new Set<ServiceProcess>();
+  const kills = new Map<ServiceProcess, number>();
   let isDatabaseTaken = false;
 
   const tell = (line: string): void => void story.push(`${seconds(startedMs)} ${line}`);
@@ -57,6 +60,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
     postgres,
     network,
     disks,
+    kills,
     complain(problem) {
       tell(problem);
       problems.push(problem);
@@ -66,6 +70,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
       taken.add(process);
       return once(() => taken.delete(process));
     },
+    isTaken: (process) => taken.has(process) || !process.isRunning(),
     takeDatabase() {
       if (isDatabaseTaken) return null;
       isDatabaseTaken = true;
@@ -111,13 +116,14 @@ export async function storm(options: StormOptions): Promise<StormReport> {
   network.mend();
   // Whoever ends now is not started again by the next look.
   clearInterval(watch);
-  return { faults, story, problems, outages, stalls };
+  const killed = Object.fromEntries([...kills].map(([process, times]) => [process.name, times]));
+  return { faults, kills: killed, story, problems, outages, stalls };
 }
 
-/** All kinds in an order of the seed's, and again in another one. */
+/** First what every storm begins with, then all kinds in an order of the seed's, and again in another one. */
 function dealer(seed: number, more: readonly NamedFault[]): () => NamedFault {
   const random = new SeededRandom(seed);
-  let left: NamedFault[] = [];
+  let left: NamedFault[] = openingFaults.toReversed();
   return () => {
     if (left.length === 0) left = shuffled(random, [...processFaults, ...databaseFaults, ...networkFaults, ...more]);
     return left.pop()!;
