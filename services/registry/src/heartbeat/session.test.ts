@@ -151,8 +151,8 @@ function startRegistry(options: { readonly intervalMs?: number } = {}) {
   };
 }
 
-function sayHello(stream: Stream, incarnation: string): Promise<void> {
-  const value = wire.Hello.fromPartial({ agentId, incarnation, agentType: wire.AgentType.AGENT_TYPE_DESKTOP });
+function sayHello(stream: Stream, incarnation: string, of = agentId): Promise<void> {
+  const value = wire.Hello.fromPartial({ agentId: of, incarnation, agentType: wire.AgentType.AGENT_TYPE_DESKTOP });
   return stream.say({ $case: "hello", value });
 }
 
@@ -211,6 +211,19 @@ describe("another start of an agent", () => {
     await ports.advance(1_200);
     expect((await hello(SECOND)).isWelcome).toBe(true);
   });
+});
+
+it("DESIGN-4: an agent has a timer until it has said hello, and none from then on", async () => {
+  const { ports, open } = startRegistry();
+  const timers = (): number => ports.timers.pendingDelays().length;
+  const streams = Array.from({ length: 40 }, open);
+  expect(timers()).toBe(40);
+  for (const [each, stream] of streams.entries()) {
+    await sayHello(stream, FIRST, `00000000-0000-4000-8000-0000000010${each + 10}`);
+    await beat(stream, 1);
+  }
+  expect(streams.every(({ isWelcome }) => isWelcome)).toBe(true);
+  expect(timers()).toBeLessThanOrEqual(1);
 });
 
 describe("a beat", () => {

@@ -103,6 +103,21 @@ describe("what beats say, on its way to the store", () => {
     expect(written.length).toBeGreaterThan(21);
   });
 
+  it("a fleet that beats all the time is one write a second, however many agents it has", async () => {
+    const { ports, writer: states, readers, flushes, fleet } = await start();
+    readers.are = false;
+    const agentIds = Array.from({ length: 1_000 }, (_, each) => idOf(each));
+    for (const one of agentIds) fleet.put(agentWith({ agentId: one, replicaId: "here" }));
+    await ports.advance(1_500);
+    const before = flushes.count;
+    for (let beat = 0; beat < 100; beat += 1) {
+      for (const one of agentIds) states.sampled(one);
+      await ports.advance(100);
+    }
+    expect(flushes.count - before).toBeGreaterThanOrEqual(9);
+    expect(flushes.count - before).toBeLessThanOrEqual(11);
+  });
+
   it("R-CAP-5: the first of a session is written at once: until then other processes offer nothing of the agent", async () => {
     const { ports, written, writer: states } = await start();
     await ports.advance(1_500);

@@ -1,7 +1,7 @@
 /** The index against the rule itself: a plain scan of the fleet. A failure prints its seed. */
 import { wire } from "@headroom/contracts";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { viewOf } from "../fleet/agent-views.ts";
 import { Fleet } from "../fleet/fleet.ts";
 import { CapacityIndex } from "../fleet/index/capacity-index.ts";
@@ -140,4 +140,28 @@ describe("findAvailable", () => {
       { numRuns: 2 },
     );
   }, 120_000);
+
+  it("R-CAP-9: looks at no agent but those that it answers with, in a large fleet, and at mixed cards where a model is asked for", () => {
+    const fleet = new Fleet("r");
+    const index = new CapacityIndex(fleet);
+    const makes = fc.sample(anyAgent, { numRuns: 500, seed: 1 });
+    const size = 10_000;
+    for (let number = 0; number < size; number += 1) {
+      const make = makes[number % makes.length]!;
+      fleet.put(build({ ...make, number, cores: (number * 7_919) % 997 }));
+    }
+    // Each order is made when it is asked for first.
+    for (const orderBy of ORDERS) findAvailable(index, wire.ListAvailableCapacityRequest.fromPartial({ orderBy }));
+    const looks = vi.spyOn(index, "agentAt");
+    const othersLookedAt = (request: wire.ListAvailableCapacityRequest): number => {
+      looks.mockClear();
+      const { rows } = findAvailable(index, request);
+      return looks.mock.calls.length - rows.length;
+    };
+    for (const request of fc.sample(anyRequest, { numRuns: 300, seed: 2 })) {
+      // Columns and sets tell everything but which of an agent's cards is of the model, and of cards beyond the eighth.
+      const isTold = request.gpuModels.length === 0 && request.minGpuCount < 9;
+      expect(othersLookedAt(request), JSON.stringify(request)).toBeLessThanOrEqual(isTold ? 0 : size / 5);
+    }
+  }, 60_000);
 });
