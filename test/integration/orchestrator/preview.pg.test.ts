@@ -15,6 +15,18 @@ const task = (name: string, cpuCores: number, more: Partial<wire.TaskSpec> = {})
   wire.TaskSpec.fromPartial({ name, command: { argv: ["true"] }, needs: { cpuCores }, ...more });
 const plan = (...tasks: wire.TaskSpec[]): wire.WorkPlan => wire.WorkPlan.fromPartial({ name: "p", tasks });
 
+/** Every row of every table of the orchestrator. */
+async function contents(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const tables = await world.sql<{ name: string }>(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'orchestrator' ORDER BY 1",
+  );
+  const rows = tables.map(async ({ name }) => {
+    const all = await world.sql<{ row: string }>(`SELECT t::text AS row FROM orchestrator.${name} t ORDER BY 1`);
+    return [name, all.map(({ row }) => row)] as const;
+  });
+  return new Map(await Promise.all(rows));
+}
+
 describe("PreviewPlan", () => {
   it("says what would run where and what would wait, by priority, and what can never fit behind a dependency; nothing is touched", async () => {
     const running = await world.start();
@@ -27,6 +39,8 @@ describe("PreviewPlan", () => {
       task("after", 1, { dependsOn: ["small"] }),
       task("never", 64, { dependsOn: ["small"] }),
     );
+    const before = await contents();
+    expect(before.get("tasks")).toEqual([]);
     const preview = await running.plans.previewPlan({ plan: given });
     expect(preview.status).toBe(PlanStatus.PLAN_STATUS_PARTLY_PAUSED);
     expect(
@@ -38,8 +52,7 @@ describe("PreviewPlan", () => {
       ["after", TaskState.TASK_STATE_PAUSED, PauseReason.PAUSE_REASON_DEPENDENCY_PENDING, "", ""],
       ["never", TaskState.TASK_STATE_PAUSED, PauseReason.PAUSE_REASON_NO_AGENT_CAN_EVER_FIT, "", ""],
     ]);
-    for (const table of ["plans", "tasks", "events", "pause_queue"])
-      expect(await world.sql(`SELECT 1 FROM orchestrator.${table}`)).toEqual([]);
+    expect(await contents()).toEqual(before);
     expect([world.registry.held.size, world.registry.promises.size, agent.given.length]).toEqual([0, 0, 0]);
     // What it said comes true.
     const answer = await running.plans.dispatchPlan(wire.DispatchPlanRequest.fromPartial({ plan: given }));
