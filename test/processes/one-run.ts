@@ -82,9 +82,11 @@ async function breakAndCheck(ground: Ground, { seed, stormMs }: RunOptions): Pro
   const { loaded, calm } = await settle(cluster, load, random, problems);
   givesUp.abort();
   const disksWereFull = report.faults["disk full, agent"] !== undefined;
+  const stored = await readFacts(cluster.sql);
+  const runs = journals.runs();
   const facts: Facts = {
-    ...(await readFacts(cluster.sql)),
-    runs: disksWereFull ? withWitnessedEnds(journals.runs(), cluster.ledger.lines()) : journals.runs(),
+    ...stored,
+    runs: disksWereFull ? withWitnessedEnds(runs, stored.attempts, cluster.ledger.lines()) : runs,
     accepted: [...loaded.accepted, ...calm.accepted],
     isOver: true,
     outages: report.outages,
