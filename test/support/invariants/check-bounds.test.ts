@@ -178,6 +178,12 @@ describe("the checker of invariants, at the bounds of its rules", () => {
     expect(overtaken(30_000, [ended])).toEqual([]);
   });
 
+  it("V4: to ask for the end of what is assigned moves nothing", () => {
+    const asked = { ...sound.events[1]!, eventId: 4, kind: "TASK_CANCEL_REQUESTED", from: "assigned" };
+    const events = [...sound.events.slice(0, 3), asked, ...sound.events.slice(3)];
+    expect(found({ events: events.map((event, index) => ({ ...event, eventId: index + 1 })) })).toEqual([]);
+  });
+
   it("V24: what is held is not given out: of a plan at once, of the queue from a moment after", () => {
     const event = (eventId: number, kind: string) => ({
       ...sound.events[0]!,

@@ -47,7 +47,7 @@ function* ofAttempts({ attempts, changes, events }: Facts): Generator<string> {
     }
   }
   for (const { attemptId, state } of attempts) {
-    const moves = (told.get(attemptId) ?? []).filter(({ to }) => isTaskState(to));
+    const moves = (told.get(attemptId) ?? []).filter(({ from, to }) => isTaskState(to) && from !== to);
     const times = (is: (to: string) => boolean): number => moves.filter(({ to }) => to !== null && is(to)).length;
     const assigned = times((to) => to === "assigned");
     const ended = times((to) => to === "paused" || isFinalTaskState(to as TaskState));
