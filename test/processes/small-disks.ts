@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isAlive } from "../e2e/support/up-process.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** A small file system of a test's own, which can be filled to the brim. */
 export interface SmallDisk {
@@ -120,7 +121,7 @@ function fillUp(fd: number): void {
       // A short write says that the next one would fail.
       while (writeSync(fd, piece) === piece.length) continue;
     } catch (error) {
-      if (!(error instanceof Error) || Reflect.get(error, "code") !== "ENOSPC") throw error;
+      if (errorCode(error) !== "ENOSPC") throw error;
     }
   }
 }

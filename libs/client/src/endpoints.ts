@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { dataPaths } from "@headroom/runtime";
+import { dataPaths, errorCode } from "@headroom/runtime";
 
 /** Where `headroom up` runs the services of a data folder. */
 export interface Endpoints {
@@ -37,6 +37,6 @@ function isAlive(pid: unknown): boolean {
     return true;
   } catch (error) {
     // EPERM: it is there and another user's.
-    return error instanceof Error && Reflect.get(error, "code") === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }

@@ -4,6 +4,7 @@ import type { ConnectionTarget } from "./connection.ts";
 import { type MigrationLock, takeMigrationLock } from "./migration-lock.ts";
 import { clientSource, createKnexPool } from "./knex-pool.ts";
 import { quoteIdentifier } from "./session.ts";
+import { errorCode } from "@headroom/runtime";
 
 /**
  * One step of a schema. Steps are only ever added at the end. Replicas of the old and the new version run side by
@@ -142,7 +143,7 @@ async function hasSchema(db: Knex, schema: string): Promise<boolean> {
 
 /** SQLSTATE 42501, also of a table that belongs to another role. */
 function lacksRight(error: unknown): error is Error {
-  return error instanceof Error && Reflect.get(error, "code") === "42501";
+  return errorCode(error) === "42501";
 }
 
 async function rightsError(db: Knex, schema: string, cause: Error): Promise<DatabaseRightsError> {

@@ -1,4 +1,4 @@
-import { jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
+import { errorCode, jitter, type Logger, type Ports, sleep } from "@headroom/runtime";
 import { classifyError } from "./classify-error.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listen.ts";
@@ -73,8 +73,7 @@ function waitFor(
     };
   }
   const { kind } = classifyError(error);
-  const isInTheWay =
-    kind === "serialization" || (error instanceof Error && Reflect.get(error, "code") === lockNotToBeHad);
+  const isInTheWay = kind === "serialization" || errorCode(error) === lockNotToBeHad;
   return isInTheWay
     ? {
         why: "the database's schema is in use by others and could not be brought up to date; trying again",

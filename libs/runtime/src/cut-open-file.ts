@@ -1,5 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { isCode } from "./owner-lock-claims.ts";
+import { errorCode } from "./error-code.ts";
 
 /**
  * Cuts a file that is open for appending, and lies at `path`. Windows refuses that (EPERM) to a handle that may only append; there the file is
@@ -9,7 +9,7 @@ export async function cutOpenFile(file: FileHandle, path: string, sizeBytes: num
   try {
     await file.truncate(sizeBytes);
   } catch (refusal) {
-    if (!isCode(refusal, "EPERM")) throw refusal;
+    if (errorCode(refusal) !== "EPERM") throw refusal;
     const again = await open(path, "r+");
     try {
       if (!(await areOneFile(file, again))) throw refusal;

@@ -27,6 +27,7 @@ export {
 } from "./lifecycle.ts";
 export { RunLoop, type RunCause, type RunLoopOptions } from "./run-loop.ts";
 export { endProcess, keepingThread } from "./end-process.ts";
+export { errorCode } from "./error-code.ts";
 export { runProgram, type ProgramOptions } from "./run-program.ts";
 export {
   runUntilSignal,

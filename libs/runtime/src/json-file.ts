@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { writeFileAtomic, type WriteFileOptions } from "./atomic-file.ts";
+import { errorCode } from "./error-code.ts";
 
 export type JsonFile =
   | { readonly kind: "ok"; readonly value: unknown }
@@ -52,8 +53,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    // Only Node's own file errors carry this code.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

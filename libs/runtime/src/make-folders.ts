@@ -1,5 +1,6 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { errorCode } from "./error-code.ts";
 
 /**
  * Makes a folder and those above it that are missing, as `mkdir` with `recursive` does; that one never returns on Node 20 where a
@@ -11,7 +12,7 @@ export async function makeFolders(path: string, mode: number): Promise<boolean> 
     return await makeOnly(path, mode);
   } catch (error) {
     const above = dirname(path);
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const code = errorCode(error);
     if (code !== "ENOENT" || above === path) throw error;
     if (!(await isThere(above))) {
       await makeFolders(above, mode);
@@ -34,7 +35,7 @@ async function makeOnly(path: string, mode: number): Promise<boolean> {
 }
 
 function isExisting(error: unknown): boolean {
-  return error instanceof Error && Reflect.get(error, "code") === "EEXIST";
+  return errorCode(error) === "EEXIST";
 }
 
 async function mustBeFolder(path: string, error: unknown): Promise<void> {

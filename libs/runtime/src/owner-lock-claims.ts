@@ -3,6 +3,7 @@ import { link, readFile, readdir, rename, rm, stat, truncate, unlink, writeFile 
 import { join } from "node:path";
 import { isDiskFull } from "./disk-full.ts";
 import type { OwnerPlace } from "./owner-lock-place.ts";
+import { errorCode } from "./error-code.ts";
 
 /** What a file of the lock's folder says; its name is the claim's number. */
 export interface Claim {
@@ -24,7 +25,7 @@ export async function highestClaim(lockDir: string): Promise<number> {
 /** "gone" when a newer claim has replaced it meanwhile. */
 export async function readClaim(lockDir: string, number: number): Promise<Claim | "gone"> {
   const text = await readFile(claimPath(lockDir, number), "utf8").catch((error: unknown) => {
-    if (isCode(error, "ENOENT")) return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   });
   if (text === null) return "gone";
@@ -44,7 +45,7 @@ export async function makeClaim(lockDir: string, number: number, claim: Claim): 
     await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
     await link(draft, claimPath(lockDir, number));
   } catch (error) {
-    if (!isCode(error, "EEXIST")) throw error;
+    if (errorCode(error) !== "EEXIST") throw error;
     // NFS sends a request again whose answer was lost, and is told that the number is taken: by us, if the draft has two names now.
     if ((await stat(draft)).nlink !== 2) return false;
   } finally {
@@ -87,8 +88,4 @@ async function replaceFile(path: string, text: string): Promise<void> {
     await rm(draft, { force: true });
     throw error;
   }
-}
-
-export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && Reflect.get(error, "code") === code;
 }

@@ -1,7 +1,7 @@
 import { open, utimes } from "node:fs/promises";
 import type { Clock } from "./clock.ts";
-import { isCode } from "./owner-lock-claims.ts";
 import { sleep, type Timer, type Timers } from "./timers.ts";
+import { errorCode } from "./error-code.ts";
 
 /** An owner touches its claim this often. It takes no room, so that a full disk silences nobody. */
 const touchEveryMs = 3_000;
@@ -36,7 +36,7 @@ export function giveSigns(
       await utimes(path(), now, now);
     } catch (error) {
       // One that fails for another reason is followed by the next; there is nobody to tell.
-      if (isCode(error, "ENOENT")) await onGone().catch(() => undefined);
+      if (errorCode(error) === "ENOENT") await onGone().catch(() => undefined);
     }
     touchLater();
   };
@@ -84,7 +84,7 @@ async function signOf(path: string): Promise<bigint | null> {
       await file.close();
     }
   } catch (error) {
-    if (isCode(error, "ENOENT")) return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   }
 }

@@ -6,7 +6,6 @@ import {
   claimPath,
   deleteClaimsBelow,
   highestClaim,
-  isCode,
   makeClaim,
   readClaim,
   releaseClaim,
@@ -16,6 +15,7 @@ import { giveSigns, lastSignMs, seesSigns } from "./owner-lock-signs.ts";
 import { isSameProcess, processStartTime, unknownStartTime } from "./process-identity.ts";
 import { Semaphore } from "./semaphore.ts";
 import { systemTimers, type Timers } from "./timers.ts";
+import { errorCode } from "./error-code.ts";
 
 /** A folder's one owner. */
 export interface OwnerLock {
@@ -118,7 +118,7 @@ export async function takeOwnerLock(lockDir: string, options: OwnerLockOptions):
 export async function lockOwner(lockDir: string, clock: Clock): Promise<{ readonly pid: number } | null> {
   for (let tries = 0; tries < maxTries; tries += 1) {
     const highest = await highestClaim(lockDir).catch((error: unknown) => {
-      if (isCode(error, "ENOENT")) return 0;
+      if (errorCode(error) === "ENOENT") return 0;
       throw error;
     });
     if (highest === 0) return null;

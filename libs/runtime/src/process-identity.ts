@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
+import { errorCode } from "./error-code.ts";
 
 const run = promisify(execFile);
 
@@ -28,7 +29,7 @@ export async function isSameProcess(pid: number, startTime: string): Promise<boo
 
 async function linuxStartTime(pid: number): Promise<string | null> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH") return null;
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ESRCH") return null;
     throw error;
   });
   if (stat === null) return null;
@@ -47,7 +48,7 @@ async function psStartTime(pid: number): Promise<string | null> {
     timeout: 10_000,
   }).catch((error: unknown) => {
     // It answers 1 when there is no such process.
-    if (codeOf(error) === 1) return { stdout: "" };
+    if (errorCode(error) === "1") return { stdout: "" };
     throw error;
   });
   const line = stdout.trim();
@@ -61,10 +62,6 @@ function pidExists(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it exists and belongs to somebody else.
-    return codeOf(error) === "EPERM";
+    return errorCode(error) === "EPERM";
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error ? Reflect.get(error, "code") : undefined;
 }

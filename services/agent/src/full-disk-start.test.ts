@@ -1,7 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { processStartTime, silentLogger, systemPorts, systemTimers } from "@headroom/runtime";
+import { errorCode, processStartTime, silentLogger, systemPorts, systemTimers } from "@headroom/runtime";
 import { captureLogger, makeTempDir, waitFor, type TempDir } from "@headroom/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAgent } from "./agent.ts";
@@ -143,7 +143,7 @@ function fill(path: string): void {
     try {
       while (writeSync(fd, piece) === piece.length) continue;
     } catch (error) {
-      if (!(error instanceof Error) || Reflect.get(error, "code") !== "ENOSPC") throw error;
+      if (errorCode(error) !== "ENOSPC") throw error;
     }
   }
   closeSync(fd);

@@ -1,6 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Outage, RunLoop, withTimeout, type Logger, type ManagedService, type Ports } from "@headroom/runtime";
+import {
+  errorCode,
+  type Logger,
+  type ManagedService,
+  Outage,
+  type Ports,
+  RunLoop,
+  withTimeout,
+} from "@headroom/runtime";
 
 /** Name of the file in the agent's folder that keeps new work away: that it is there counts. Its content is the reason, for people. */
 export const ownerHoldFileName = "owner-hold";
@@ -31,7 +39,7 @@ const maxReasonLength = 255;
 const unreadableReason = "there is a hold whose reason this agent may not read";
 const unknownReason = "whether there is a hold cannot be told; see the agent's log";
 /** The file is there, or its folder is closed to us: somebody else made it, with sudo perhaps. */
-const isThere: ReadonlySet<unknown> = new Set(["EACCES", "EPERM", "EISDIR"]);
+const isThere: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EISDIR"]);
 
 /** Reads the file `owner-hold` in the agent's folder. */
 export function ownerHoldFile(agentDir: string): ReadOwnerHold {
@@ -105,7 +113,7 @@ async function readHold(path: string): Promise<string | null> {
   try {
     return (await readFile(path, "utf8")).trim().slice(0, maxReasonLength);
   } catch (error) {
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const code = errorCode(error);
     if (code === "ENOENT") return null;
     if (isThere.has(code)) return unreadableReason;
     throw error;

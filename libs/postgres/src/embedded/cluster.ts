@@ -1,6 +1,6 @@
 import { chown, mkdir, readFile, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "@headroom/runtime";
+import { errorCode, writeFileAtomic } from "@headroom/runtime";
 import { type Access, superuser } from "./access.ts";
 import type { Binaries } from "./binaries.ts";
 import { DataDirUnusableError, InitFailedError } from "./errors.ts";
@@ -37,7 +37,7 @@ export async function clusterVersion(dataDir: string): Promise<string | null> {
   const version = await readFile(join(dataDir, "PG_VERSION"), "utf8").catch(() => null);
   if (version !== null) return version.trim();
   const names = await readdir(dataDir).catch((error: unknown) => {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return [];
+    if (errorCode(error) === "ENOENT") return [];
     const reason = error instanceof Error ? error.message : String(error);
     throw new DataDirUnusableError(
       `${dataDir} cannot be read (${reason}): choose another folder with HEADROOM_DATA_DIR`,

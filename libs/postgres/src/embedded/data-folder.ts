@@ -1,6 +1,6 @@
 import { readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { writeFileAtomic } from "@headroom/runtime";
+import { errorCode, writeFileAtomic } from "@headroom/runtime";
 
 /** A data folder by its own name, and by the one that it was called by. */
 export interface DataFolder {
@@ -35,7 +35,7 @@ export async function takeFromBeside(link: string, dataDir: string): Promise<voi
 
 function ifThere(reading: Promise<string>): Promise<string | null> {
   return reading.catch((error: unknown) => {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   });
 }

@@ -3,6 +3,7 @@ import { classifyError } from "../classify-error.ts";
 import { clientConfig } from "../connection.ts";
 import { quoteIdentifier } from "../session.ts";
 import { type Access, connectionUrl } from "./access.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** PostgreSQL's own code for "database exists already", which two who create it at once may meet. */
 const duplicateDatabase = "42P04";
@@ -21,7 +22,7 @@ export async function createDatabaseIfMissing(access: Access, database: string):
     const found = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [database]);
     if (found.rowCount === 0) await client.query(`CREATE DATABASE ${quoteIdentifier(database)}`);
   } catch (error) {
-    const exists = error instanceof Error && Reflect.get(error, "code") === duplicateDatabase;
+    const exists = errorCode(error) === duplicateDatabase;
     if (!exists && classifyError(error).kind !== "unique_violation") throw error;
   } finally {
     await client.end().catch(() => undefined);

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import {
+  errorCode,
   hasEnded,
   isOnOneKernel,
   type OwnerPlace,
@@ -58,7 +59,7 @@ function placeHere(dataDir: string): Promise<OwnerPlace> {
 /** null: not told, by an earlier version or at the first start. */
 async function readPlace(dataDir: string): Promise<OwnerPlace | null> {
   const text = await readFile(pathOf(dataDir), "utf8").catch((error: unknown) => {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return "";
+    if (errorCode(error) === "ENOENT") return "";
     throw error;
   });
   try {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, open, readFile, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolders } from "@headroom/runtime";
+import { errorCode, makeFolders } from "@headroom/runtime";
 import { tokenFault, tokenForm } from "./token-form.ts";
 
 /** A token file that cannot be used, and what to do about it. */
@@ -69,7 +69,7 @@ async function createTokenFile(path: string): Promise<void> {
     // Unlike rename, link never replaces: whoever comes second reads what the first wrote.
     await link(temporary, path);
   } catch (error) {
-    if (!hasCode(error, "EEXIST")) {
+    if (errorCode(error) !== "EEXIST") {
       throw new TokenFileError(
         `the token file ${path} cannot be written: ${describe(error)}; set HEADROOM_DATA_DIR to a folder that can`,
         { cause: error },
@@ -94,16 +94,12 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
+    if (errorCode(error) === "ENOENT") return undefined;
     throw new TokenFileError(
       `the token file ${path} cannot be read: ${describe(error)}; name one that you can read with --token-file or HEADROOM_TOKEN_FILE`,
       { cause: error },
     );
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && Reflect.get(error, "code") === code;
 }
 
 function describe(error: unknown): string {

@@ -10,7 +10,15 @@ import {
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { formatHostPort, silentLogger, sleep, type HostPort, type Ports, type Timers } from "@headroom/runtime";
+import {
+  errorCode,
+  formatHostPort,
+  type HostPort,
+  type Ports,
+  silentLogger,
+  sleep,
+  type Timers,
+} from "@headroom/runtime";
 import { ServerCertificates, type ServerPem } from "../auth/server-certificates.ts";
 import type { ServerTls } from "../auth/tls.ts";
 import { CallBound } from "../server/call-bound.ts";
@@ -136,7 +144,7 @@ export async function listenHttp(server: Server, { name, address, setting }: Lis
     server.listen({ host: address.host, port: address.port });
     await listening;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = errorCode(error);
     if (code === "EADDRINUSE") throw new PortInUseError(name, text, setting, error);
     const why = error instanceof Error ? error.message : String(error);
     const change = setting === undefined ? "" : `; choose another address with ${setting}`;

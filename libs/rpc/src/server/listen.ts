@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { createServer, isIP, type Server as NetServer, type Socket } from "node:net";
-import { formatHostPort, type HostPort } from "@headroom/runtime";
+import { errorCode, formatHostPort, type HostPort } from "@headroom/runtime";
 import { PortInUseError } from "./port-in-use.ts";
 
 export interface ListenOptions {
@@ -49,7 +49,7 @@ export async function listen(accept: (socket: Socket) => void, options: ListenOp
 
 /** The machine has no such address: "localhost" is ::1 too, on machines without IPv6 as well. */
 function isNotHere(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = errorCode(error);
   return code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT";
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { ConfigError, type ConfigProblem, type ConfigSchema } from "@headroom/runtime";
+import { ConfigError, type ConfigProblem, type ConfigSchema, errorCode } from "@headroom/runtime";
 
 /** Settings of a file, by the environment variable that they stand for, as text. */
 export interface FileSettings {
@@ -75,7 +75,7 @@ async function readIfThere(path: string): Promise<string | null> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   }
 }

@@ -1,5 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { openDurableLog, sleep, writeFileAtomic, type DurableLog, type Logger, type Timers } from "@headroom/runtime";
+import {
+  type DurableLog,
+  errorCode,
+  type Logger,
+  openDurableLog,
+  sleep,
+  type Timers,
+  writeFileAtomic,
+} from "@headroom/runtime";
 import type { Journal, JournalRecord } from "./journal.ts";
 import { JournalState } from "./journal-state.ts";
 import { readRecord } from "./read-record.ts";
@@ -232,7 +240,7 @@ const realFiles: JournalFiles = {
     try {
       return await readFile(path, "utf8");
     } catch (error) {
-      if (error instanceof Error && Reflect.get(error, "code") === "ENOENT") return null;
+      if (errorCode(error) === "ENOENT") return null;
       throw error;
     }
   },

@@ -1,6 +1,6 @@
 import { open, readFile, readdir, rm, mkdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { cutOpenFile, silentLogger, type Logger } from "@headroom/runtime";
+import { cutOpenFile, errorCode, type Logger, silentLogger } from "@headroom/runtime";
 import type { ChunkSource, OutputStores, SegmentStore, StoredChunk, StoredOutput } from "./segment-store.ts";
 
 // A chunk on the disk: "HO", source, a zero, length (u32), seq (f64), time (f64), then the data. Not fsynced: after a loss of power the
@@ -120,7 +120,7 @@ function fileSegments(dir: string, attemptId: string, folders: KnownFolders): Se
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && Reflect.get(error, "code") === "ENOENT";
+  return errorCode(error) === "ENOENT";
 }
 
 function headerOf(chunk: { seq: number; source: ChunkSource; atMs: number }, length: number): Buffer {

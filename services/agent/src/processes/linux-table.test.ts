@@ -67,12 +67,12 @@ function rollup({ pss = 0, anonymous = 0, shared = 0, locked = 0, swapped = 0 })
     .join("")}`;
 }
 
-/** From now on whoever reads this file of the process waits, for five seconds should nothing else end it. */
+/** From now on whoever reads this file of the process waits, for twenty seconds should nothing else end it: longer than any test on a busy machine. */
 async function stick(pid: number, file = "environ"): Promise<string> {
   const path = join(dir.path, String(pid), file);
   await rm(path, { force: true });
   execFileSync("mkfifo", [path]);
-  deadlines.push(spawn("sh", ["-c", `sleep 5; exec timeout 5 sh -c ': > "$0"' "$0"`, path], { stdio: "ignore" }));
+  deadlines.push(spawn("sh", ["-c", `sleep 20; exec timeout 5 sh -c ': > "$0"' "$0"`, path], { stdio: "ignore" }));
   pipes.push(path);
   return path;
 }

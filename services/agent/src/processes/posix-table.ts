@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { systemPorts } from "@headroom/runtime";
+import { errorCode, systemPorts } from "@headroom/runtime";
 import { nothingMarked, type ProcessRow, type ProcessTable } from "./process-table.ts";
 import { SharedLook } from "./shared-look.ts";
 
@@ -37,7 +37,7 @@ async function ps(args: readonly string[]): Promise<string> {
 
 /** It answers 1 when the process asked for is gone. Whatever else befalls it says nothing of the process. */
 function noneFound(error: unknown): string {
-  if (error instanceof Error && Reflect.get(error, "code") === 1) return "";
+  if (errorCode(error) === "1") return "";
   throw error;
 }
 

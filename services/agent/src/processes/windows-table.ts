@@ -1,5 +1,5 @@
 import { uptime } from "node:os";
-import { systemPorts } from "@headroom/runtime";
+import { errorCode, systemPorts } from "@headroom/runtime";
 import { nothingMarked, unknownStart, type ProcessTable } from "./process-table.ts";
 import { windowsStartTimes, type StartTimeOf } from "./windows-start-times.ts";
 
@@ -40,6 +40,6 @@ function pidExists(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && Reflect.get(error, "code") === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }

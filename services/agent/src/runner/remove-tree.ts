@@ -1,7 +1,6 @@
 import { chmod, lstat, opendir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { sleep, type Timers } from "@headroom/runtime";
-import { errorCode } from "./error-code.ts";
+import { errorCode, sleep, type Timers } from "@headroom/runtime";
 
 /** Of a file that somebody holds open, or of what came into a folder in the midst of it. */
 const passing = new Set(["EBUSY", "EMFILE", "ENFILE", "ENOTEMPTY", "EPERM"]);

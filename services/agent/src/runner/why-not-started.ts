@@ -1,4 +1,4 @@
-import { errorCode } from "./error-code.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** Why the system refused to start a program, for whoever wrote the command. */
 export function whyNotStarted(error: unknown, program: string, platform: NodeJS.Platform = process.platform): string {

@@ -1,8 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode } from "./error-code.ts";
 import type { PathLooks } from "./find-program.ts";
 import type { FolderRemover } from "./folder-remover.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** Where a command runs. */
 export type WorkFolder =

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, readdir, realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { keepingThread, systemTimers, type Clock, type Logger, type Timers } from "@headroom/runtime";
+import { type Clock, errorCode, keepingThread, type Logger, systemTimers, type Timers } from "@headroom/runtime";
 import { BoundedReads } from "../bounded-reads.ts";
 import { readAside } from "../read-aside.ts";
 import { bytesPerMib } from "../units.ts";
@@ -150,8 +150,8 @@ async function mayUse(node: string): Promise<"open" | "refused" | "gone"> {
     await keepingThread(access(node, constants.R_OK | constants.W_OK));
     return "open";
   } catch (error) {
-    if (isOneOf(error, ["ENOENT"])) return "gone";
-    if (isOneOf(error, ["EACCES", "EPERM"])) return "refused";
+    if (errorCode(error) === "ENOENT") return "gone";
+    if (["EACCES", "EPERM"].includes(errorCode(error))) return "refused";
     throw error;
   }
 }
@@ -187,11 +187,7 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | null> {
   try {
     return await keepingThread(reading);
   } catch (error) {
-    if (isOneOf(error, ["ENOENT"])) return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   }
-}
-
-function isOneOf(error: unknown, codes: readonly string[]): boolean {
-  return error instanceof Error && codes.includes(String(Reflect.get(error, "code")));
 }

@@ -4,6 +4,7 @@ import type { CardMeasure, GpuReading } from "./gpu.ts";
 import type { ProcessUse } from "./process-use.ts";
 import type { ListedAttempt } from "./sampler.ts";
 import { unmeasuredUse } from "./unmeasured-use.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** What was available when an attempt began. */
 export interface Baseline {
@@ -106,6 +107,6 @@ function pidExists(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && Reflect.get(error, "code") === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }

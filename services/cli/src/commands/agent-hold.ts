@@ -1,7 +1,7 @@
 import { rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { identityFileName, isAgentRunning, ownerHoldFileName } from "@headroom/agent";
-import { dataPaths, defaultDataDir, writeFileAtomic } from "@headroom/runtime";
+import { dataPaths, defaultDataDir, errorCode, writeFileAtomic } from "@headroom/runtime";
 import type { CommandContext, Run } from "../context.ts";
 import { CliError } from "../errors/cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -49,7 +49,7 @@ async function agentDirOf(context: CommandContext): Promise<string> {
   try {
     await stat(path);
   } catch (error) {
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const code = errorCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") throw noAgent(agentDir);
     throw notAllowed(path, error);
   }

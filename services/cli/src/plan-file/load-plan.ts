@@ -6,6 +6,7 @@ import type { wire } from "@headroom/contracts";
 import { CliError, fieldLine } from "../errors/cli-error.ts";
 import type { CliIo } from "../io.ts";
 import { maxPlanBytes, readPlan } from "./read-plan.ts";
+import { errorCode } from "@headroom/runtime";
 
 export interface LoadedPlan {
   readonly plan: wire.WorkPlan;
@@ -50,7 +51,7 @@ async function readPlanFile(absolute: string, path: string): Promise<string> {
     return text;
   } catch (error) {
     if (error instanceof CliError) throw error;
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const code = errorCode(error);
     const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : String(error);
     throw new CliError({ message: `cannot read ${path}: ${why}`, reason: "PLAN_FILE_UNREADABLE", cause: error });
   }

@@ -19,6 +19,7 @@ import {
 import { CliError } from "../errors/cli-error.ts";
 import { readCsv } from "./csv.ts";
 import { agentsOfJson, needsOfJson, type TraceMachine } from "./json-form.ts";
+import { errorCode } from "@headroom/runtime";
 
 /** In a published trace a card is 1000 parts, whatever its VRAM. */
 const CARD_PARTS = 1_000;
@@ -160,7 +161,7 @@ async function readText(cwd: string, path: string): Promise<string> {
   try {
     return await readFile(resolve(cwd, path), "utf8");
   } catch (error) {
-    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    const code = errorCode(error);
     const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : String(error);
     throw new CliError({ message: `cannot read ${path}: ${why}`, reason: "TRACE_UNREADABLE", cause: error });
   }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { formatHostPort, type HostPort } from "@headroom/runtime";
+import { errorCode, formatHostPort, type HostPort } from "@headroom/runtime";
 import { CliError } from "../errors/cli-error.ts";
 import { findPortHolder } from "./port-holder.ts";
 
@@ -63,7 +63,7 @@ async function probe(address: HostPort): Promise<Probed> {
 }
 
 async function whyNot(error: unknown, port: number): Promise<string> {
-  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+  const code = errorCode(error);
   if (code === "EADDRINUSE") {
     const holder = await findPortHolder(port);
     return holder === null
