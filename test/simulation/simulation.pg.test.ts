@@ -14,6 +14,10 @@ const firstSeed = Number(process.env["HEADROOM_SIMULATION_SEED"] ?? "1008000");
 const found: readonly (readonly [seed: number, what: string])[] = [
   [1009, "a Hello that came late took the place of a newer stream, and the room of what ran was given away"],
   [4004, "agents that another registry process took for lost stayed suspect in the store, although they beat"],
+  [
+    20006203,
+    "a registry that remembered a flap of its own took an agent of another one for being on probation, for ever",
+  ],
   [87247, "room was promised by what had been known before an outage, on a machine that was attached no more"],
 ];
 

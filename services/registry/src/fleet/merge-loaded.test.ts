@@ -2,6 +2,7 @@ import { afterFlap, forgiven, NO_FLAPS } from "@headroom/scheduling";
 import { describe, expect, it } from "vitest";
 import { agentWith, reservationsOf, reservationWith, sampleWith } from "../test-agents.test-helper.ts";
 import { mergeAdministered, mergeLoaded } from "./merge-loaded.ts";
+import { roomAppeared } from "./room-appeared.ts";
 
 describe("mergeLoaded", () => {
   it("of its own session this process knows more than the store", () => {
@@ -60,7 +61,7 @@ describe("mergeLoaded", () => {
     expect(mergeLoaded(agentWith(), cordoned, "this_process")).toMatchObject({ cordoned: true, cordonReason: "disk" });
   });
 
-  it("DESIGN-4: a flap that was forgiven stays so, whichever of the two was read first and wherever the agent says hello", () => {
+  it("DESIGN-4: a flap that was forgiven stays so, whichever of the two was read first, and when the agent says hello here", () => {
     const blamed = afterFlap(NO_FLAPS, 1_000, 0);
     const [blame, forgiveness] = [blamed, forgiven(NO_FLAPS, blamed)].map((flapping) => agentWith({ flapping }));
     const read = mergeLoaded(blame, forgiveness!, "another_living");
@@ -68,7 +69,21 @@ describe("mergeLoaded", () => {
     const hello = { epoch: 2 };
     for (const holder of ["this_process", "another_living"] as const) {
       expect(mergeLoaded(blame, { ...forgiveness!, ...hello }, holder).flapping).toEqual(forgiveness!.flapping);
-      expect(mergeLoaded(forgiveness, { ...blame!, ...hello }, holder).flapping).toEqual(forgiveness!.flapping);
     }
+    expect(mergeLoaded(forgiveness, { ...blame!, ...hello }, "this_process").flapping).toEqual(forgiveness!.flapping);
+  });
+
+  it("DESIGN-4: whether an agent is on probation is what the process says that holds it: a flap that only this one remembers would never end here", () => {
+    // Its stream closed here when it had said hello there already.
+    const there = { ...NO_FLAPS, flaps: 4, lastFlapAtMs: 1_000, probationUntilMs: 31_000 };
+    const here = agentWith({ flapping: afterFlap(there, 3_000) });
+    const held = agentWith({ epoch: 2, flapping: there });
+    const read = mergeLoaded(here, held, "another_living");
+    expect(read.flapping).toEqual(there);
+    const ended = { ...held, flapping: { ...there, probationUntilMs: null } };
+    const after = mergeLoaded(read, ended, "another_living");
+    expect(roomAppeared(read, after)).toBe(true);
+    // When it comes back to this process, both count.
+    expect(mergeLoaded(here, { ...held, epoch: 3 }, "this_process").flapping).toEqual(here.flapping);
   });
 });

@@ -8,7 +8,8 @@ export type Holder = "this_process" | "another_living" | "nobody";
 /**
  * The newer of each part: reservations by their guard, cordon and drain by the time of their change, identity and liveness by their
  * session. Of a session that this process holds itself it knows more than the store, which is written with a delay; what nobody living
- * holds is doubted.
+ * holds is doubted. Of one that another process holds, that one's word counts for everything, also where this process remembers a flap that was not
+ * written any more: that process ends the probation, and one that it had never given would never end here.
  */
 export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgent, holder: Holder): StoredAgent {
   const offered = holder === "nobody" ? doubted(loaded) : loaded;
@@ -20,7 +21,8 @@ export function mergeLoaded(current: StoredAgent | undefined, loaded: StoredAgen
   const administered = current.administeredAtUs > loaded.administeredAtUs ? current : loaded;
   const { cordoned, cordonReason, draining, drainDeadlineMs, administeredAtUs } = administered;
   const { firstSeenAtMs } = loaded;
-  const flapping = newerFlapping(session.flapping, current.flapping);
+  const isAnothers = holder === "another_living" && !isKnownBetter;
+  const flapping = isAnothers ? offered.flapping : newerFlapping(session.flapping, current.flapping);
   const { guardVersion, reservations } = promises;
   return {
     ...session,

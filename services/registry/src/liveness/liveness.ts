@@ -94,8 +94,8 @@ export class Liveness {
   }
 
   /**
-   * Of each what was remembered before it was blamed. It stays here for an agent that has moved to another process by now: the store takes nothing from
-   * this one of what that one holds, so there the one flap lasts until it is forgotten by calm.
+   * Of each what was remembered before it was blamed. For an agent that has moved to another process by now it is in vain: the store takes nothing from
+   * this one of what that one holds, so the one flap lasts until it is forgotten by calm.
    */
   #forgive(blameless: ReadonlyMap<string, Flapping>): void {
     const { fleet, writer } = this.#options;
