@@ -94,14 +94,14 @@ export class Liveness {
   }
 
   /**
-   * Of each what was remembered before it was blamed. For an agent that has moved to another process by now it is in vain: the store takes nothing from
-   * this one of what that one holds, so the one flap lasts until it is forgotten by calm.
+   * Of each what was remembered before it was blamed. Not of an agent that has moved to another process by now: the store takes nothing from this one of
+   * what that one holds, so there the one flap lasts until it is forgotten by calm, and a probation that only this one ended would have its end twice.
    */
   #forgive(blameless: ReadonlyMap<string, Flapping>): void {
-    const { fleet, writer } = this.#options;
+    const { fleet, writer, replicaId } = this.#options;
     for (const [agentId, before] of blameless) {
       const agent = fleet.get(agentId);
-      if (agent === undefined) continue;
+      if (agent === undefined || agent.replicaId !== replicaId) continue;
       fleet.put({ ...agent, flapping: forgiven(before, agent.flapping) });
       writer.statusChanged(agentId);
     }

@@ -212,7 +212,9 @@ describe("the sweep", () => {
   });
 
   it("DESIGN-4: losses of many at once put nobody on probation", async () => {
-    const { ports, fleet, liveness, pulses } = await start(fleetOf(100));
+    const { ports, fleet, liveness, pulses } = await start(
+      fleetOf(100).map((agent) => ({ ...agent, replicaId: "here" })),
+    );
     for (let round = 0; round < 6; round += 1) {
       for (const { agentId } of [...fleet.agents()]) liveness.apply(agentId, "stream_closed", "its stream closed");
       await ports.advance(30_000 - 1);
@@ -238,6 +240,17 @@ describe("the sweep", () => {
       expect(flapping.flaps).toBe(0);
       expect(newerFlapping(read, flapping)).toBe(flapping);
     }
+  });
+
+  it("DESIGN-4: of one that is held elsewhere by then nothing is forgiven here: whether it is on probation is said there", async () => {
+    const { fleet, liveness } = await start(fleetOf(100).map((agent) => ({ ...agent, replicaId: "here" })));
+    const [first, ...others] = [...fleet.agents()];
+    liveness.apply(first!.agentId, "stream_closed", "its stream closed");
+    const moved = { ...fleet.get(first!.agentId)!, replicaId: "elsewhere", epoch: 2 };
+    fleet.put(moved);
+    for (const { agentId } of others) liveness.apply(agentId, "stream_closed", "its stream closed");
+    expect(fleet.get(first!.agentId)).toBe(moved);
+    expect([...fleet.agents()].filter(({ flapping }) => flapping.flaps > 0)).toEqual([moved]);
   });
 
   it("DESIGN-4: silence is a flap of agents held here, and none of those on their way from a process that stopped", async () => {
