@@ -479,4 +479,10 @@ export const mutations = [
     from: "ORDER BY p.rank, p.pause_queue_id\n                      LIMIT ${mostOfShape}",
     to: "ORDER BY p.pause_queue_id\n                      LIMIT ${mostOfShape}",
   },
+  {
+    name: "the end of an attempt is told of none",
+    file: "services/orchestrator/src/store/postgres/report-draft.ts",
+    from: "toState: verdict.taskState,\n          sentence: verdict.sentence,",
+    to: "toState: verdict.taskState,\n          attemptId: undefined,\n          sentence: verdict.sentence,",
+  },
 ];
